@@ -1,0 +1,118 @@
+"""A trained model as metrics and plots see it, and the protocol by which it is measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from aeexp.data.records import Data
+from aeexp.model import Autoencoder
+from aeexp.noises import Chain
+from aeexp.objectives import Additive, Learner, average
+from aeexp.pca import identity, pca
+from aeexp.types import Batch, Pass
+
+log = logging.getLogger(__name__)
+
+Values = dict[str, float]
+ROWS = 1024  # rows in one forward pass without gradient
+
+
+class Run:
+    """A trained learner with its data, in evaluation mode; codes are computed once.
+
+    `history` holds the rows of history.csv, for learning curves.
+    """
+
+    def __init__(self, learner: Learner, data: Data, history: Sequence[dict] = ()):
+        self.learner = learner.eval()
+        self.data = data
+        self.history = list(history)
+        self._kept: dict[Hashable, Any] = {}
+
+    @property
+    def model(self) -> Autoencoder:
+        return self.learner.model
+
+    @property
+    def device(self) -> torch.device:
+        return self.data["train"].x.device
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Pass:
+        """One pass without noise, the target set by the task."""
+        return self.model(self.learner.task(batch))
+
+    def passes(self, split: str):
+        """Passes over a whole split, in the order of its rows."""
+        return (self.forward(batch) for batch in self.data[split].batches(ROWS))
+
+    def codes(self, split: str) -> np.ndarray:
+        """(N, D) float32 mean codes."""
+        return self.once(
+            ("codes", split), lambda: np.concatenate([out.code.mean.cpu().numpy() for out in self.passes(split)])
+        )
+
+    def errors(self, split: str) -> np.ndarray:
+        """(N,) squared error of each reconstruction, summed over features."""
+        return self.once(("errors", split), lambda: np.concatenate([self.squared(o) for o in self.passes(split)]))
+
+    def squared(self, out: Pass) -> np.ndarray:
+        difference = self.model.likelihood.mean(out.output) - out.batch.target
+        return difference.square().flatten(1).sum(1).cpu().numpy()
+
+    def labels(self, split: str) -> np.ndarray | None:
+        """(N,) int64 labels, -1 where unknown; None where the data set has none."""
+        y = self.data[split].y
+        return None if y is None else y.cpu().numpy()
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """The value of `compute`, computed at the first call with this key."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
+
+    def pca(self) -> Run:
+        """PCA of the training split with the same latent width, under the same likelihood where that is a density."""
+        return self.once("pca", self._pca)
+
+    def raw(self) -> Run:
+        """The input as its own code."""
+        return self.once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
+
+    def _pca(self) -> Run:
+        rows = torch.cat([batch.x for batch in self.data["train"].batches(8192)])
+        model = pca(rows, self.model.latent.dim)
+        if self.model.likelihood.density:
+            model.likelihood = self.model.likelihood
+        return self._baseline(model)
+
+    def _baseline(self, model: Autoencoder) -> Run:
+        return Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.data)
+
+
+Metric = Callable[[Run, str], Values]
+
+
+def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+    """Loss, its terms and every metric on one split."""
+    terms = average(run.learner, run.data[split])
+    values = {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
+    for metric in metrics.values():
+        values |= metric(run, split)
+    return values
+
+
+def baselines(run: Run, metrics: Mapping[str, Metric]) -> dict[str, Values]:
+    """The same metrics on the test split for PCA of equal width, and probes on the raw input."""
+    values = measure(run.pca(), metrics, "test")
+    if not run.model.likelihood.density:
+        # PCA's output is no probability: its nats would be those of another likelihood.
+        values = {key: value for key, value in values.items() if not key.startswith(("loss", "reconstruction/nats"))}
+        values.pop("reconstruction/bits_per_dim", None)
+    raw = {"probe": metrics["probe"]} if "probe" in metrics else {}
+    return {"pca": values, "raw": {k: v for m in raw.values() for k, v in m(run.raw(), "test").items()}}

@@ -1,0 +1,32 @@
+"""Atomic writes: a file is whole or it is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+
+def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Let `fill` write to a temporary name beside `path`, flush it to disk, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Numbers that are not finite are refused: a reader in another language could not parse them."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,61 @@
+"""What becomes of the encoder's output: one class per kind of code."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.types import Code, require
+
+
+class Deterministic(nn.Module):
+    """The encoder's output is the code, (B, dim)."""
+
+    range = (-math.inf, math.inf)
+
+    def __init__(self, dim: int):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        self.dim = self.params = dim
+
+    def forward(self, h: Tensor) -> Code:
+        return Code(z=h, mean=h)
+
+
+class Sigmoid(nn.Module):
+    """Units squashed to (0, 1), so that an activation can be read as a firing rate."""
+
+    range = (0.0, 1.0)
+
+    def __init__(self, dim: int):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        self.dim = self.params = dim
+
+    def forward(self, h: Tensor) -> Code:
+        z = torch.sigmoid(h)
+        return Code(z=z, mean=z)
+
+
+class TopK(nn.Module):
+    """Keeps the k largest units of each row and sets the others to 0 (Makhzani and Frey 2014, k-sparse).
+
+    Exactly k units stay, also under ties; k = dim is the identity. `k` is a buffer: it may vary in a stack.
+    """
+
+    range = (-math.inf, math.inf)
+    k: Tensor
+
+    def __init__(self, dim: int, k: int):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        require(1 <= k <= dim, f"k={k} must lie between 1 and latent.dim={dim}")
+        self.dim = self.params = dim
+        self.register_buffer("k", torch.tensor(k))
+
+    def forward(self, h: Tensor) -> Code:
+        rank = h.argsort(-1, descending=True, stable=True).argsort(-1)
+        z = torch.where(rank < self.k, h, torch.zeros_like(h))
+        return Code(z=z, mean=z)

@@ -1,0 +1,63 @@
+"""How close the output is to the target."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aeexp.evaluate import Run, Values
+
+
+class Reconstruction:
+    """Squared error, PSNR and SSIM of the mean reconstruction, and -log p(target | output) in nats per example.
+
+    `mse` is summed over features and averaged over rows, `mse_per_feature` averaged over both. PSNR (dB, mean
+    over rows) and SSIM (pictures of at least 7x7) take the data's range as peak. `bits_per_dim` stands where
+    the data is stored as integers; a density is turned into the probability of one step of the grid.
+    """
+
+    def __call__(self, run: Run, split: str) -> Values:
+        low, high = run.data.limits
+        peak = high - low or 1.0
+        features = math.prod(run.data.shape)
+        likelihood = run.model.likelihood
+        totals: dict[str, float] = {}
+        for out in run.passes(split):
+            target, picture = out.batch.target, likelihood.mean(out.output)
+            error = (picture - target).square().flatten(1).sum(1)
+            rows = {
+                "mse": error,
+                "psnr": 10 * torch.log10(peak**2 * features / error.clamp(min=1e-12)),
+                "nats": likelihood.distortion(out.output, target) + likelihood.constant(features),
+            }
+            if target.dim() == 4 and min(target.shape[2:]) >= 7:
+                rows["ssim"] = ssim(picture, target, peak)
+            for name, values in rows.items():
+                totals[name] = totals.get(name, 0.0) + float(values.double().sum())
+        values = {name: total / len(run.data[split]) for name, total in totals.items()}
+        values["mse_per_feature"] = values["mse"] / features
+        if run.data.step is not None:
+            grid = -math.log2(run.data.step) if likelihood.density else 0.0
+            values["bits_per_dim"] = values["nats"] / (features * math.log(2)) + grid
+        return {f"reconstruction/{name}": value for name, value in values.items()}
+
+
+def ssim(a: Tensor, b: Tensor, peak: float, window: int = 7) -> Tensor:
+    """(B,) structural similarity of pictures (B, C, H, W) (Wang et al. 2004), uniform window, unbiased covariance."""
+    pixels = window**2
+    unbiased = pixels / (pixels - 1)
+
+    def local(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, window, stride=1)
+
+    mean_a, mean_b = local(a), local(b)
+    var_a = unbiased * (local(a * a) - mean_a**2)
+    var_b = unbiased * (local(b * b) - mean_b**2)
+    covariance = unbiased * (local(a * b) - mean_a * mean_b)
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    similarity = similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    return similarity.flatten(1).mean(1)

@@ -1,0 +1,64 @@
+"""The one model class; what differs between autoencoders is which parts it is given."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.types import Batch, Code, Latent, Likelihood, Pass
+
+
+class Autoencoder(nn.Module):
+    """Encoder, latent, decoder and likelihood, none of which knows the others.
+
+    Pictures and codes are tensors (B, *shape) and (B, D); `encode`, `decode`, `reconstruct` and `sample` are
+    what a finished run offers (`aeexp.load`). The forward pass is pure: parameters, buffers and batch decide it.
+    """
+
+    code_mean: Tensor
+    code_scale: Tensor
+
+    def __init__(
+        self, encoder: nn.Module, latent: Latent, decoder: nn.Module, likelihood: Likelihood, condition: nn.Module
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.latent = latent
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.condition = condition
+        self.register_buffer("code_mean", torch.zeros(latent.dim))
+        self.register_buffer("code_scale", torch.eye(latent.dim))
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Code:
+        return self.latent(self.encoder(x, context))
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *shape) the likelihood's mean: pixels in the units of the data."""
+        return self.likelihood.mean(self.decoder(z, context))
+
+    def forward(self, batch: Batch, x: Tensor | None = None) -> Pass:
+        """`x` is the corrupted input, if there is one; the decoder gets the code z."""
+        x = batch.x if x is None else x
+        context = self.condition(batch)
+        code = self.encode(x, context)
+        return Pass(batch, x, context, code, self.decoder(code.z, context))
+
+    def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """From the mean code: the same picture at every call."""
+        return self.decode(self.encode(x, context).mean, context)
+
+    def sample(self, n: int, context: Tensor | None = None) -> Tensor:
+        """(n, *shape) from one Gaussian fitted to the training codes (`fit_codes`)."""
+        noise = torch.randn(n, len(self.code_mean), device=self.code_mean.device)
+        return self.decode(self.code_mean + noise @ self.code_scale.T, context)
+
+    @torch.no_grad()
+    def fit_codes(self, codes: Tensor) -> None:
+        """Remember mean and covariance of codes (N, D); units that never vary stay at their mean."""
+        self.code_mean.copy_(codes.mean(0))
+        centred = (codes - self.code_mean).double() / math.sqrt(max(len(codes) - 1, 1))
+        values, vectors = torch.linalg.eigh(centred.T @ centred)
+        self.code_scale.copy_(vectors * values.clamp(min=0).sqrt())

@@ -1,0 +1,141 @@
+"""Convolutional encoder and decoder for pictures (B, C, H, W) of any size; no layer mixes rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.nn.activations import Activation, activation
+from aeexp.types import require
+
+Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
+
+
+class Encoder(nn.Module):
+    """Strided convolutions, then one linear layer to (B, outputs). The context comes as constant planes."""
+
+    def __init__(self, sizes, channels, outputs: int, kernel: int, stride: int, name: Activation):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, kernel, stride, _padding(kernel, stride))
+            for a, b in zip(channels, channels[1:], strict=False)
+        )
+        self.activation = activation(name)
+        height, width = sizes[-1]
+        self.head = nn.Linear(channels[-1] * height * width, outputs)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if context is not None:
+            planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, planes], 1)
+        for convolution in self.convolutions:
+            x = self.activation(convolution(x))
+        return self.head(x.flatten(1))
+
+
+class Decoder(nn.Module):
+    """One linear layer to the smallest map, then one upsampling step for each of the encoder's convolutions."""
+
+    def __init__(self, sizes, channels, inputs: int, kernel: int, stride: int, upsample: Upsample, name: Activation):
+        super().__init__()
+        self.start = (channels[-1], *sizes[-1])
+        self.stem = nn.Linear(inputs, channels[-1] * sizes[-1][0] * sizes[-1][1])
+        ups = reversed(list(zip(channels[1:], channels, sizes[1:], sizes, strict=False)))
+        self.steps = nn.ModuleList(_step(a, b, small, large, kernel, stride, upsample) for a, b, small, large in ups)
+        self.activation = activation(name)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        if context is not None:
+            z = torch.cat([z, context], 1)
+        h = self.stem(z).unflatten(1, self.start)
+        for step in self.steps:
+            h = step(self.activation(h))
+        return h
+
+
+class Resized(nn.Module):
+    """Interpolate to an exact size, then convolve (Odena et al. 2016: no checkerboard by construction)."""
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], mode: Literal["nearest", "bilinear"]):
+        super().__init__()
+        self.size = size
+        self.mode = mode
+        self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        corners = False if self.mode == "bilinear" else None
+        return self.convolution(F.interpolate(x, size=self.size, mode=self.mode, align_corners=corners))
+
+
+class Subpixel(nn.Module):
+    """Convolve to stride^2 times the channels and shuffle them into space (Shi et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], stride: int):
+        super().__init__()
+        self.size = size
+        self.convolution = nn.Conv2d(inputs, outputs * stride**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.shuffle(self.convolution(x))
+        # A side that the stride does not divide lacks its last rows, or has some too many.
+        down, right = (max(want - have, 0) for want, have in zip(self.size, x.shape[2:], strict=True))
+        return F.pad(x, (0, right, 0, down), mode="replicate")[:, :, : self.size[0], : self.size[1]]
+
+
+def conv(
+    shape: Sequence[int],
+    params: int,
+    dim: int,
+    context: int,
+    *,
+    channels: list[int],
+    kernel: int = 4,
+    stride: int = 2,
+    upsample: Upsample = "transposed",
+    activation: Activation = "relu",
+) -> tuple[Encoder, Decoder]:
+    """Encoder to `params` numbers and decoder from `dim`; each entry of `channels` shrinks the picture by `stride`.
+
+    The kernel must be divisible by the stride, else a transposed convolution paints a checkerboard.
+    """
+    require(
+        len(shape) == 3,
+        f"model=conv needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
+        "take model=mlp",
+    )
+    require(stride >= 1 and kernel >= stride, f"kernel={kernel} must be at least stride={stride}")
+    require(
+        kernel % stride == 0,
+        f"kernel={kernel} is not divisible by stride={stride}, which paints a checkerboard: "
+        f"take kernel={stride * max(1, round(kernel / stride))}",
+    )
+    require(len(channels) >= 1 and min(channels) >= 1, f"channels={list(channels)} needs positive numbers")
+    sizes = [(shape[1], shape[2])]
+    for _ in channels:
+        sizes.append(tuple((n + 2 * _padding(kernel, stride) - kernel) // stride + 1 for n in sizes[-1]))
+    require(
+        min(sizes[-1]) >= 1,
+        f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer layers",
+    )
+    encoder = Encoder(sizes, [shape[0] + context, *channels], params, kernel, stride, activation)
+    decoder = Decoder(sizes, [shape[0], *channels], dim + context, kernel, stride, upsample, activation)
+    return encoder, decoder
+
+
+def _padding(kernel: int, stride: int) -> int:
+    return (kernel - stride + 1) // 2
+
+
+def _step(inputs: int, outputs: int, small, large, kernel: int, stride: int, upsample: Upsample) -> nn.Module:
+    if upsample == "subpixel":
+        return Subpixel(inputs, outputs, large, stride)
+    if upsample != "transposed":
+        return Resized(inputs, outputs, large, upsample)
+    padding = _padding(kernel, stride)
+    rest = [want - ((n - 1) * stride - 2 * padding + kernel) for n, want in zip(small, large, strict=True)]
+    return nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=tuple(rest))

@@ -1,0 +1,99 @@
+"""Corruptions of the encoder's input, in training only. Levels are 0-d buffers, so that a sweep can stack them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.types import require
+
+
+class Chain(nn.Module):
+    """Several corruptions, one after the other; an empty chain is the identity."""
+
+    def __init__(self, noises: Mapping[str, nn.Module]):
+        super().__init__()
+        self.noises = nn.ModuleDict(noises)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for noise in self.noises.values():
+            x = noise(x)
+        return x
+
+
+class Gaussian(nn.Module):
+    """Adds normal noise of standard deviation `std`, in units of x."""
+
+    std: Tensor
+
+    def __init__(self, std: float):
+        super().__init__()
+        require(std >= 0, f"std={std} must not be negative")
+        self.register_buffer("std", torch.tensor(float(std)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.std * torch.randn_like(x)
+
+
+class Masking(nn.Module):
+    """Sets each feature to 0 with probability `p` (Vincent et al. 2010, section 3.3)."""
+
+    p: Tensor
+
+    def __init__(self, p: float):
+        super().__init__()
+        require(0 <= p <= 1, f"p={p} is no probability: take a value from 0 to 1")
+        self.register_buffer("p", torch.tensor(float(p)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (torch.rand_like(x) >= self.p)
+
+
+class SaltPepper(nn.Module):
+    """Sets each feature with probability `p` to `low` or `high`, by a fair coin (Vincent et al. 2010)."""
+
+    p: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, p: float, low: float = 0.0, high: float = 1.0):
+        super().__init__()
+        require(0 <= p <= 1, f"p={p} is no probability: take a value from 0 to 1")
+        require(low < high, f"low={low} must lie below high={high}")
+        for name, value in (("p", p), ("low", low), ("high", high)):
+            self.register_buffer(name, torch.tensor(float(value)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = torch.rand_like(x)
+        extreme = torch.where(u < self.p / 2, self.low, self.high)
+        return torch.where(u < self.p, extreme, x)
+
+
+class Block(nn.Module):
+    """Sets one block at a random place of each row to 0: `size` is its share of every side.
+
+    Pictures (B, C, H, W) lose round(size H) x round(size W) pixels in all channels, vectors (B, D)
+    round(size D) neighbouring features.
+    """
+
+    size: Tensor
+
+    def __init__(self, size: float):
+        super().__init__()
+        require(0 <= size <= 1, f"size={size} is no share of a side: take a value from 0 to 1")
+        self.register_buffer("size", torch.tensor(float(size)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            return x * ~self._span(x, x.shape[1])
+        inside = self._span(x, x.shape[-2])[:, None, :, None] & self._span(x, x.shape[-1])[:, None, None, :]
+        return x * ~inside
+
+    def _span(self, x: Tensor, length: int) -> Tensor:
+        """(B, length) bool: a run of round(size length) places that starts anywhere it fits."""
+        width = torch.round(self.size * length)
+        start = torch.floor(torch.rand(x.shape[0], 1, device=x.device) * (length - width + 1))
+        place = torch.arange(length, device=x.device)
+        return (place >= start) & (place < start + width)

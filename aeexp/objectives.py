@@ -1,0 +1,82 @@
+"""What is minimised: a dict of named terms, each (B,) or (). The loss is the sum of their means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.model import Autoencoder
+from aeexp.types import Batch, Pass
+
+Terms = dict[str, Tensor]
+
+
+class Additive(nn.Module):
+    """Distortion of the reconstruction of the corrupted input, plus weighted penalties.
+
+    Noise acts in training mode only; everything else is the same in evaluation.
+    """
+
+    def __init__(self, noise: nn.Module, regularizers: Mapping[str, nn.Module]):
+        super().__init__()
+        self.noise = noise
+        self.regularizers = nn.ModuleDict(regularizers)
+
+    def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
+        out = model(batch, self.noise(batch.x) if self.training else batch.x)
+        terms = {"reconstruction": model.likelihood.distortion(out.output, batch.target), **out.code.losses}
+        for name, penalty in self.regularizers.items():
+            terms[name] = penalty.weight * penalty(out, model)
+        return terms, out
+
+
+class Learner(nn.Module):
+    """Task, model and objective as one module: one state, one `functional_call`, one `vmap` over a stack."""
+
+    def __init__(self, task: nn.Module, model: Autoencoder, objective: nn.Module):
+        super().__init__()
+        self.task = task
+        self.model = model
+        self.objective = objective
+        self._observers = [part for part in self.modules() if hasattr(part, "observe") and part is not self]
+        self._surveyors = [part for part in self.modules() if hasattr(part, "begin_epoch") and part is not self]
+
+    def forward(self, batch: Batch) -> tuple[Terms, Pass]:
+        return self.objective(self.model, self.task(batch))
+
+    @torch.no_grad()
+    def observe(self, out: Pass) -> None:
+        """After a step: parts that keep averages beside the gradient take this pass in."""
+        for part in self._observers:
+            part.observe(out)
+
+    @torch.no_grad()
+    def begin_epoch(self, split) -> None:
+        """Before an epoch: parts that need the whole training set look at it, in evaluation mode."""
+        was_training = self.training
+        self.eval()
+        for part in self._surveyors:
+            part.begin_epoch(self.model, split)
+        self.train(was_training)
+
+
+def means(terms: Terms) -> Tensor:
+    """(T,) mean of each term over the rows, in the dict's order; their sum is the loss."""
+    return torch.stack([term.mean() for term in terms.values()])
+
+
+@torch.no_grad()
+def average(learner: Learner, split, rows: int = 1024) -> dict[str, float]:
+    """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise."""
+    was_training = learner.training
+    learner.eval()
+    total, names = 0.0, []
+    for batch in split.batches(rows):
+        terms, _ = learner(batch)
+        names = list(terms)
+        total = total + means(terms).double() * len(batch.x)
+    learner.train(was_training)
+    values = (total / len(split)).tolist()
+    return {"loss": sum(values), **dict(zip(names, values, strict=True))}

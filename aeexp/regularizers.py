@@ -1,0 +1,152 @@
+"""Penalties on a forward pass, (B,) or (), before their weight. Weights are 0-d buffers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import vjp, vmap
+
+from aeexp.types import Pass, require
+
+
+def _weight(value: float) -> Tensor:
+    require(value >= 0, f"weight={value} must not be negative")
+    return torch.tensor(float(value))
+
+
+class L1(nn.Module):
+    """Sum of the absolute values of the code: pulls units to 0."""
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", _weight(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        return out.code.z.abs().sum(1)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any code."""
+
+
+class KLSparsity(nn.Module):
+    """KL from Bernoulli(rho) to Bernoulli(mean activation), summed over units (Ng 2011, sparse autoencoder).
+
+    The penalty speaks of the mean over the training set. `estimate` says what stands for it: the mean of the
+    batch, its exponential average over past batches (`decay` each step), or the mean over the whole training
+    set, measured at the start of each epoch. In training the gradient is that of the batch's mean at the
+    estimate's value; in evaluation `ema` and `dataset` use the stored estimate.
+    """
+
+    weight: Tensor
+    rho: Tensor
+    mean: Tensor
+    seen: Tensor
+
+    def __init__(
+        self,
+        weight: float,
+        rho: float,
+        dim: int,
+        estimate: Literal["batch", "ema", "dataset"] = "batch",
+        decay: float = 0.99,
+    ):
+        super().__init__()
+        require(0 < rho < 1, f"rho={rho} must lie strictly between 0 and 1")
+        require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
+        self.estimate = estimate
+        self.decay = decay
+        self.register_buffer("weight", _weight(weight))
+        self.register_buffer("rho", torch.tensor(float(rho)))
+        self.register_buffer("mean", torch.full((dim,), float(rho)))
+        self.register_buffer("seen", torch.tensor(0.0))  # steps in the exponential average
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        batch = out.code.mean.mean(0)
+        if self.estimate == "batch":
+            mean = batch
+        elif not self.training:
+            mean = self.mean
+        elif self.estimate == "ema":
+            mean = batch + (self._average(batch) - batch).detach()
+        else:
+            mean = batch + (self.mean - batch).detach()
+        return bernoulli_kl(self.rho, mean).sum()
+
+    def observe(self, out: Pass) -> None:
+        if self.estimate == "ema":
+            self.mean.copy_(self._average(out.code.mean.mean(0)))
+            self.seen.add_(1)
+
+    def begin_epoch(self, model: nn.Module, split) -> None:
+        if self.estimate == "dataset":
+            codes = (model.encode(batch.x, model.condition(batch)).mean for batch in split.batches(1024))
+            self.mean.copy_(sum(code.sum(0) for code in codes) / len(split))
+
+    def check(self, model: nn.Module) -> None:
+        require(
+            model.latent.range == (0.0, 1.0),
+            "kl_sparsity needs units in (0, 1), which this latent does not give: take latent=sigmoid, "
+            "or regularizer=l1",
+        )
+
+    def _average(self, batch: Tensor) -> Tensor:
+        # The first batches count fully: the average must not start from a made-up value.
+        keep = torch.clamp(self.seen / (self.seen + 1), max=self.decay)
+        return keep * self.mean + (1 - keep) * batch
+
+
+def bernoulli_kl(p: Tensor, q: Tensor) -> Tensor:
+    """KL(Bernoulli(p) || Bernoulli(q)) in nats; q is kept 1e-6 away from 0 and 1, where the value is infinite."""
+    q = q.clamp(1e-6, 1 - 1e-6)
+    return p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))
+
+
+class Contractive(nn.Module):
+    """Squared Frobenius norm of the encoder's Jacobian at the input it saw, (B,) (Rifai et al. 2011).
+
+    `exact` takes one backward pass per unit of the code; `hutchinson` averages over `probes` random
+    directions in code space, E |J^T v|^2 = |J|_F^2 for v ~ N(0, I). The mean code is differentiated,
+    never a sample.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float, estimate: Literal["exact", "hutchinson"] = "exact", probes: int = 1):
+        super().__init__()
+        require(probes >= 1, f"probes={probes} must be at least 1")
+        self.estimate = estimate
+        self.probes = probes
+        self.register_buffer("weight", _weight(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        code, pull = vjp(lambda x: model.encode(x, out.context).mean, out.x)
+        if self.estimate == "exact":
+            eye = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
+            rows = vmap(lambda unit: pull(unit.expand_as(code))[0])(eye)
+            return rows.square().flatten(2).sum((0, 2))
+        directions = torch.randn(self.probes, *code.shape, dtype=code.dtype, device=code.device)
+        rows = vmap(lambda v: pull(v)[0])(directions)
+        return rows.square().flatten(2).sum(2).mean(0)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any differentiable encoder."""
+
+
+class DecoderL2(nn.Module):
+    """Sum of the squared weights of the decoder (RAE-L2, Ghosh et al. 2020, equation 11)."""
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", _weight(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        return sum(p.square().sum() for p in model.decoder.parameters())
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any decoder."""

@@ -1,0 +1,44 @@
+"""Learning-rate schedules over the whole run: each takes the optimizer and the run's number of steps.
+
+`Plateau` steps at validations, the others after every optimizer step.
+"""
+
+from __future__ import annotations
+
+from torch.optim import Optimizer, lr_scheduler
+
+from aeexp.types import require
+
+Scheduler = lr_scheduler.LRScheduler
+
+
+def constant(optimizer: Optimizer, steps: int) -> Scheduler:
+    """The learning rate stays as it is: the null object of the group."""
+    return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
+
+
+def cosine(optimizer: Optimizer, steps: int, *, floor: float = 0.0) -> Scheduler:
+    """Half a cosine from the optimizer's rate down to `floor` (Loshchilov and Hutter 2017, without restarts)."""
+    return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, eta_min=floor)
+
+
+def step(optimizer: Optimizer, steps: int, *, drops: int = 2, factor: float = 0.1) -> Scheduler:
+    """Multiply the rate by `factor` at `drops` equally spaced points of the run."""
+    require(drops >= 1, f"drops={drops} must be at least 1")
+    milestones = [round(steps * (i + 1) / (drops + 1)) for i in range(drops)]
+    return lr_scheduler.MultiStepLR(optimizer, milestones=milestones, gamma=factor)
+
+
+def warmup_cosine(optimizer: Optimizer, steps: int, *, warmup: float = 0.05, floor: float = 0.0) -> Scheduler:
+    """Linear rise over the share `warmup` of the run, then half a cosine down to `floor`."""
+    require(0 < warmup < 1, f"warmup={warmup} is no share of the run: take a value between 0 and 1")
+    rise = max(1, round(steps * warmup))
+    rising = lr_scheduler.LinearLR(optimizer, start_factor=1 / (rise + 1), total_iters=rise)
+    falling = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, steps - rise), eta_min=floor)
+    return lr_scheduler.SequentialLR(optimizer, [rising, falling], milestones=[rise])
+
+
+def plateau(optimizer: Optimizer, steps: int, *, factor: float = 0.5, patience: int = 5) -> Scheduler:
+    """Multiply the rate by `factor` after `patience` validations without a lower loss."""
+    require(0 < factor < 1, f"factor={factor} must lie between 0 and 1")
+    return lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)

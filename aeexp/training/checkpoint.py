@@ -1,0 +1,105 @@
+"""State on disk: tensors and plain values only, written atomically, loadable with weights_only=True."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aeexp import files
+from aeexp.types import UsageError, require
+
+Saved = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Where a run stands, and what it has seen."""
+
+    step: int = 0
+    best: float = math.inf
+    best_step: int = 0
+    best_epoch: int = 0
+    waited: int = 0  # validations since the best
+    samples: int = 0
+    seconds: float = 0.0
+    sums: list[float] = field(default_factory=list)  # of each term since the last validation
+    history: list[dict[str, Any]] = field(default_factory=list)  # one row an evaluation
+
+
+@dataclass
+class State:
+    """All that a run is at one step. Order of rows and noise follow from seed and step: no generator is kept."""
+
+    learner: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    progress: Progress
+
+    def dump(self) -> Saved:
+        parts = {name: getattr(self, name).state_dict() for name in ("learner", "optimizer", "scheduler")}
+        return {**parts, "progress": asdict(self.progress)}
+
+    def load(self, saved: Saved) -> None:
+        for name in ("learner", "optimizer", "scheduler"):
+            getattr(self, name).load_state_dict(saved[name])
+        self.progress = Progress(**saved["progress"])
+
+
+class Store:
+    """`last.pt` and `best.pt` of one run. Between writes the best state is kept in memory.
+
+    `header` (run id, config, data shape) goes into every file, so that a file explains itself.
+    """
+
+    def __init__(self, folder: Path, header: Saved, every_seconds: float = 10.0):
+        self.folder = Path(folder)
+        self.header = header
+        self.every_seconds = every_seconds
+        self.best: Saved | None = None
+        self.resumed: Saved | None = None
+        self._written = -math.inf
+
+    def keep_best(self, state: State) -> None:
+        self.best = copy.deepcopy(state.dump())
+
+    def save(self, state: State, *, now: bool = False) -> None:
+        """Write both files, at most every `every_seconds` unless `now`: a kill costs no more than that."""
+        if not now and time.monotonic() - self._written < self.every_seconds:
+            return
+        self._write("last", state.dump())
+        self.save_best()
+        self._written = time.monotonic()
+
+    def save_best(self) -> None:
+        if self.best is not None:
+            self._write("best", self.best)
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration."""
+        last = load(folder / "last.pt")
+        require(
+            last["run_id"] == self.header["run_id"],
+            f"resume={folder.parent}: that run has another configuration (id {last['run_id']}, this one "
+            f"{self.header['run_id']}): repeat its overrides, or start a new run",
+        )
+        self.resumed = last
+        if (folder / "best.pt").is_file():
+            self.best = load(folder / "best.pt")
+
+    def _write(self, name: str, content: Saved) -> None:
+        files.write(self.folder / f"{name}.pt", lambda file: torch.save({**self.header, **content}, file))
+
+
+def load(path: Path) -> Saved:
+    require(path.is_file(), f"{path}: there is no such checkpoint")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise UsageError(f"{path} is no readable checkpoint: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,39 @@
+"""No training: the weights of a linear autoencoder that least squares would reach."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from aeexp.data.records import Data
+from aeexp.objectives import Learner, average
+from aeexp.pca import solve
+from aeexp.schedulers import constant
+from aeexp.training.checkpoint import Progress, State, Store
+
+
+class ClosedForm:
+    """PCA by eigenvectors (`aeexp.pca.solve`), with the run folder of a trained model."""
+
+    def fit(
+        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int, stop=None
+    ) -> Progress:
+        began = time.perf_counter()
+        train = data["train"]
+        progress = Progress(samples=len(train))
+        track.start(1, progress)
+        rows = torch.cat([batch.x for batch in train.batches(8192)])
+        solve(learner.model, rows)
+        progress.step = progress.best_step = progress.best_epoch = 1
+        for split in ("train", "val"):
+            values = average(learner, data[split])
+            progress.history.append({"step": 1, "epoch": 1.0, "split": split, "lr": 0.0, **values})
+        progress.best = values["loss"]
+        progress.seconds = time.perf_counter() - began
+        optimizer = torch.optim.SGD(learner.parameters(), lr=0.0)
+        state = State(learner, optimizer, constant(optimizer, 1), progress)
+        store.keep_best(state)
+        store.save(state, now=True)
+        track.evaluation(progress)
+        return progress

@@ -1,0 +1,227 @@
+"""The training loop: plain PyTorch, in the order in which things happen.
+
+All randomness is a function of (seed, epoch) for the order of rows and of (seed, step) for noise, so a run that
+goes on from a checkpoint repeats the undisturbed one bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from aeexp.data.records import Data
+from aeexp.objectives import Learner, average, means
+from aeexp.training.checkpoint import Progress, State, Store
+from aeexp.types import Batch, require
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+class Joint:
+    """Minimises the sum of all terms over the training split, all parameters at once.
+
+    `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
+    same weights; the state with the lowest validation `monitor` (the loss, or one of its terms) is kept.
+    `accumulate` batches make one step. `patience` counts validations without an improvement above `min_delta`.
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int = 50,
+        steps: int | None = None,
+        batch_size: int = 128,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        validate_every_epochs: int = 1,
+        validate_every_steps: int | None = None,
+        monitor: str = "loss",
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        log_every_steps: int = 50,
+    ):
+        counts = dict(epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate, patience=patience)
+        every = dict(epochs=validate_every_epochs, steps=validate_every_steps)
+        counts |= {f"validate_every_{unit}": value for unit, value in every.items()}
+        for name, value in {**counts, "log_every_steps": log_every_steps}.items():
+            require(value is None or value >= 1, f"{name}={value} must be at least 1")
+        require(clip_norm is None or clip_norm > 0, f"clip_norm={clip_norm} must be above 0")
+        require(min_delta >= 0, f"min_delta={min_delta} must not be negative")
+        self.epochs = epochs
+        self.steps = steps
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.clip_norm = clip_norm
+        self.validate_every_epochs = validate_every_epochs
+        self.validate_every_steps = validate_every_steps
+        self.monitor = monitor
+        self.patience = patience
+        self.min_delta = min_delta
+        self.log_every_steps = log_every_steps
+
+    def fit(
+        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Progress:  # fmt: skip
+        """Train; afterwards the learner holds the best state.
+
+        `optimizer` and `scheduler` are partials that want parameters, and optimizer and steps. Where `stop`
+        answers true, the state is saved and KeyboardInterrupt raised. Raises `Diverged`.
+        """
+        train = data["train"]
+        rows = self.batch_size * self.accumulate
+        steps_per_epoch = math.ceil(len(train) / rows)
+        total = self.steps or self.epochs * steps_per_epoch
+        validate_every = self.validate_every_steps or self.validate_every_epochs * steps_per_epoch
+        optimizer = optimizer(learner.parameters())
+        state = State(learner, optimizer, scheduler(optimizer, total), Progress())
+        if store.resumed:
+            state.load(store.resumed)
+        progress, order, window = state.progress, None, Window(state.progress)
+        began = time.perf_counter() - progress.seconds
+        track.start(total, progress)
+        store.save(state, now=True)
+        while progress.step < total and (self.patience is None or progress.waited < self.patience):
+            epoch, place = divmod(progress.step, steps_per_epoch)
+            if order is None or place == 0:
+                order = permutation(len(train), seed, epoch, train.x.device)
+            if place == 0:
+                learner.begin_epoch(train)
+
+            index = order[place * rows : (place + 1) * rows]
+            batches = [train.batch(part) for part in index.split(self.batch_size)]
+            window.add(*self.step(learner, optimizer, batches, mix(seed, progress.step)))
+            if not isinstance(state.scheduler, ReduceLROnPlateau):
+                state.scheduler.step()
+            progress.step += 1
+            progress.samples += len(index)
+            progress.seconds = time.perf_counter() - began
+
+            validate = progress.step % validate_every == 0 or progress.step == total
+            if validate or progress.step % self.log_every_steps == 0:
+                track.train(progress.step, window.read(), optimizer.param_groups[0]["lr"])
+                if validate:
+                    self.validate(state, data, window, store, track, steps_per_epoch)
+                store.save(state)
+            if stop():
+                window.read()
+                store.save(state, now=True)
+                raise KeyboardInterrupt
+        store.save(state, now=True)
+        learner.load_state_dict(store.best["learner"])
+        return progress
+
+    def step(self, learner: Learner, optimizer, batches: list[Batch], noise_seed: int) -> tuple[list[str], Tensor]:
+        """One optimizer step; returns names and means (T,) of the terms, before the step."""
+        rows = sum(len(batch.x) for batch in batches)
+        device = batches[0].x.device
+        learner.train()
+        passes, first = [], []
+
+        def closure() -> Tensor:
+            # An optimizer may evaluate several times (L-BFGS): the same noise makes it one function.
+            reseed(noise_seed, device)
+            optimizer.zero_grad(set_to_none=True)
+            total = 0.0
+            passes.clear()
+            for batch in batches:
+                terms, out = learner(batch)
+                values = means(terms) * (len(batch.x) / rows)
+                values.sum().backward()
+                total = total + values.detach()
+                passes.append(out)
+            if self.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(learner.parameters(), self.clip_norm)
+            first.append((list(terms), total))
+            return total.sum()
+
+        optimizer.step(closure)
+        for out in passes:
+            learner.observe(out)
+        return first[0]
+
+    def validate(self, state: State, data: Data, window: Window, store: Store, track, steps_per_epoch: int) -> None:
+        """Measure, write the history's two rows, keep the state if it is the best so far."""
+        progress = state.progress
+        values = average(state.learner, data["val"])
+        require(
+            self.monitor in values,
+            f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(values)}",
+        )
+        if not math.isfinite(values["loss"]):
+            raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
+        epoch = progress.step / steps_per_epoch
+        lr = state.optimizer.param_groups[0]["lr"]
+        for split, terms in (("train", window.restart()), ("val", values)):
+            progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
+        if isinstance(state.scheduler, ReduceLROnPlateau):
+            state.scheduler.step(values[self.monitor])
+        progress.waited += 1
+        if values[self.monitor] < progress.best - self.min_delta:
+            progress.best, progress.best_step, progress.best_epoch = (
+                values[self.monitor],
+                progress.step,
+                math.ceil(epoch),
+            )
+            progress.waited = 0
+            store.keep_best(state)
+        track.evaluation(progress)
+
+
+class Window:
+    """Term means of the steps since the last reading, left on the device: one transfer a reading."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        self.names: list[str] = []
+        self.steps: list[Tensor] = []
+
+    def add(self, names: list[str], terms: Tensor) -> None:
+        self.names = names
+        self.steps.append(terms)
+
+    def read(self) -> dict[str, float]:
+        """Means since the last reading. Raises `Diverged` with the first step whose loss is not finite."""
+        values = torch.stack(self.steps).double().cpu().tolist() if self.steps else []
+        self.steps.clear()
+        sums = self.progress.sums or [0.0] * (len(self.names) + 1)
+        for i, terms in enumerate(values):
+            if not math.isfinite(sum(terms)):
+                step = self.progress.step - len(values) + i + 1
+                raise Diverged(f"the loss became {sum(terms)} at step {step}")
+            # Added one by one, the sum does not depend on when it was read: a resumed run has the same bits.
+            sums = [sums[0] + 1, *(s + t for s, t in zip(sums[1:], terms, strict=True))]
+        self.progress.sums = sums
+        columns = [sum(column) / len(values) for column in zip(*values, strict=True)] if values else []
+        return {"loss": sum(columns), **dict(zip(self.names, columns, strict=False))}
+
+    def restart(self) -> dict[str, float]:
+        """Means since the last validation."""
+        count, *sums = self.progress.sums
+        self.progress.sums = []
+        return {"loss": sum(sums) / count, **{n: s / count for n, s in zip(self.names, sums, strict=True)}}
+
+
+def mix(seed: int, counter: int) -> int:
+    """A seed for the generator at this place of the run; neighbours in either argument share no stream."""
+    return (seed * 1_000_003 + counter * 7_919 + 1) % 2**63
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """`torch.manual_seed` for the two generators in use: at 170 us a call the whole of it costs a tenth of a step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        getattr(torch, device.type).manual_seed(seed)
+
+
+def permutation(rows: int, seed: int, epoch: int, device: torch.device) -> Tensor:
+    """(rows,) the order of this epoch, drawn on the CPU: the same on every device."""
+    generator = torch.Generator().manual_seed(mix(seed, epoch) ^ 0x5EED)
+    return torch.randperm(rows, generator=generator).to(device)

@@ -1,0 +1,87 @@
+"""The records that pass between the parts, and the one error a user can mend. Imports torch only."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class UsageError(ValueError):
+    """A value that a user gave and can change: says key, value and way out in one or two lines.
+
+    Constructors begin the message with ``name=value``; the command puts the config path in front.
+    """
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise `UsageError` with this message unless the condition holds."""
+    if not holds:
+        raise UsageError(message)
+
+
+class Batch(NamedTuple):
+    """One mini-batch, or a whole split. An absent field is None; an unlabelled row has y == -1."""
+
+    x: Tensor  # (B, *shape) float32
+    y: Tensor | None = None  # (B,) int64 label
+    s: Tensor | None = None  # (B,) or (B, F) attributes or ground-truth factors
+    target: Tensor | None = None  # (B, *shape) what the output is compared with; set by the task
+    mask: Tensor | None = None  # (B, T) which steps of a padded sequence are real
+
+
+class Code(NamedTuple):
+    """What a latent makes of the encoder's output."""
+
+    z: Tensor  # (B, D) what the decoder gets
+    mean: Tensor  # (B, D) what probes and plots see: deterministic
+    posterior: Any = None  # q(z|x), if the latent is stochastic
+    losses: dict[str, Tensor] = {}  # terms that nothing can replace (VQ commitment), each (B,) or ()
+
+
+class Pass(NamedTuple):
+    """Everything that one forward pass produced; penalties read it, none changes it."""
+
+    batch: Batch
+    x: Tensor  # (B, *shape) what the encoder saw: corrupted in training
+    context: Tensor | None  # (B, C) side information for encoder and decoder
+    code: Code
+    output: Tensor  # (B, *shape) parameters of the likelihood, as the decoder gave them
+
+
+class Latent(Protocol):
+    """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`."""
+
+    dim: int
+    params: int
+    range: tuple[float, float]
+
+    def __call__(self, h: Tensor) -> Code: ...
+
+
+class Likelihood(Protocol):
+    """p(target | output); every method sums over features and keeps the rows."""
+
+    density: bool  # True: a density over real values; False: a probability of binary values
+
+    def distortion(self, output: Tensor, target: Tensor) -> Tensor: ...  # (B,) -log p, without its constant
+
+    def constant(self, features: int) -> float: ...  # nats that no parameter moves
+
+    def mean(self, output: Tensor) -> Tensor: ...  # the picture
+
+    def check(self, low: float, high: float) -> None: ...  # raises UsageError on values it cannot explain
+
+
+class Regularizer(Protocol):
+    """A penalty on a forward pass, (B,) or (). The objective multiplies by `weight`, a 0-d buffer.
+
+    Two methods are optional, and called by the training loop without gradient:
+    ``observe(out: Pass)`` after a step, ``begin_epoch(model, split)`` before the first step of an epoch.
+    """
+
+    weight: Tensor
+
+    def __call__(self, out: Pass, model: Any) -> Tensor: ...
+
+    def check(self, model: Any) -> None: ...  # raises UsageError where it cannot act on this model
