@@ -56,6 +56,6 @@ class TopK(nn.Module):
         self.register_buffer("k", torch.tensor(k))
 
     def forward(self, h: Tensor) -> Code:
-        rank = h.argsort(-1, descending=True, stable=True).argsort(-1)
+        rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
         z = torch.where(rank < self.k, h, torch.zeros_like(h))
         return Code(z=z, mean=z)

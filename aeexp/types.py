@@ -1,4 +1,4 @@
-"""The records that pass between the parts, and the one error a user can mend. Imports torch only."""
+"""The records that pass between the parts, and what a part must offer."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-
-class UsageError(ValueError):
-    """A value that a user gave and can change: says key, value and way out in one or two lines.
-
-    Constructors begin the message with ``name=value``; the command puts the config path in front.
-    """
-
-
-def require(holds: bool, message: str) -> None:
-    """Raise `UsageError` with this message unless the condition holds."""
-    if not holds:
-        raise UsageError(message)
+from aeexp.errors import UsageError, require  # noqa: F401 (moving)
 
 
 class Batch(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from typing import get_type_hints
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from aeexp.data.records import Data, Rows, Source, Split
 from aeexp.data.splits import draw
 from aeexp.types import require
 
-Splitter = Callable[[Rows, "Rows | None"], "dict[str, Rows]"]
+Splitter = Callable[[Rows, Rows | None], dict[str, Rows]]
 
 
 def assemble(source: Source, *, name: str, split: Splitter, limit: int | None = None) -> Data:
@@ -41,5 +42,5 @@ def dataset(load: Callable[..., Source]) -> Callable[..., Data]:
     keys = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own.parameters.values(), *common)]
     keys.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     build.__signature__ = inspect.Signature(keys)
-    build.__annotations__ = {**assemble.__annotations__, **load.__annotations__, "return": "Data"}
+    build.__annotations__ = {**get_type_hints(load), **get_type_hints(assemble)}
     return build

@@ -53,18 +53,24 @@ _SCHEMAS = torch.library.Library("torchvision", "FRAGMENT")  # dropping it would
 def _idx(kind: str, option: str, root: str, download: bool) -> Source:
     folder = Path(root) / kind / "raw"
     if not download:
-        missing = [name for name in _IDX if not any((folder / f).is_file() for f in (name, f"{name}.gz"))]
+        missing = [name for name in _IDX if not (folder / name).is_file()]
+        packed = any((folder / f"{name}.gz").is_file() for name in missing)
         require(
             not missing,
             f"root={root}: dataset={option} looked in {folder.resolve()} and did not find {', '.join(missing)}.\n"
-            "Set dataset.root (or AEEXP_DATA) to the folder that holds "
-            f"{kind}/raw, or fetch the files with dataset.download=true.",
+            f"{'Unpack the .gz files there, or set' if packed else 'Set'} dataset.root (or AEEXP_DATA) to the folder "
+            f"that holds {kind}/raw, or fetch the files with dataset.download=true.",
         )
     made = getattr(torchvision(), kind)
     try:
         parts = [made(root, train=train, download=download) for train in (True, False)]
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged file raises anything: ValueError, AssertionError, KeyError ...
         what = "could not be fetched" if download else "could not be read"
-        raise UsageError(f"root={root}: the files of dataset={option} in {folder.resolve()} {what}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"root={root}: dataset={option} in {folder.resolve()} {what}: {reason}") from error
+    for part in parts:
+        pictures, labels = len(part.data), len(part.targets)
+        counts = f"{pictures} pictures and {labels} labels"
+        require(pictures == labels, f"root={root}: dataset={option} in {folder.resolve()} has {counts}")
     rows, test = (Rows(part.data.numpy()[:, None], part.targets.numpy().astype(np.int64)) for part in parts)
     return Source(rows, test, scale=1 / 255, classes=tuple(parts[0].classes))

@@ -44,12 +44,12 @@ class Transposed(nn.Module):
 
     def __init__(self, source: nn.Linear):
         super().__init__()
-        self.source = source
+        self.shared = source.weight  # the parameter itself: the source's bias is no part of this layer
         self.bias = nn.Parameter(torch.zeros(source.in_features))
 
     @property
     def weight(self) -> Tensor:
-        return self.source.weight.t()
+        return self.shared.t()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -73,8 +72,12 @@ class Store:
         """Write both files, at most every `every_seconds` unless `now`: a kill costs no more than that."""
         if not now and time.monotonic() - self._written < self.every_seconds:
             return
-        self._write("last", state.dump())
+        content = state.dump()
+        if not all(bool(tensor.isfinite().all()) for tensor in content["learner"].values()):
+            return  # the next loss will say so; the last good state stays
+        # A kill between the two leaves a best state that is ahead of the last one: going on finds it again.
         self.save_best()
+        self._write("last", content)
         self._written = time.monotonic()
 
     def save_best(self) -> None:
@@ -101,5 +104,6 @@ def load(path: Path) -> Saved:
     require(path.is_file(), f"{path}: there is no such checkpoint")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise UsageError(f"{path} is no readable checkpoint: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a damaged file raises anything: UnpicklingError, IndexError, UnicodeDecodeError ...
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"{path} is no readable checkpoint: {reason}") from error

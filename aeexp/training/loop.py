@@ -97,7 +97,12 @@ class Joint:
 
             index = order[place * rows : (place + 1) * rows]
             batches = [train.batch(part) for part in index.split(self.batch_size)]
-            window.add(*self.step(learner, optimizer, batches, mix(seed, progress.step)))
+            names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
+            require(
+                self.monitor in ("loss", *names),
+                f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}",
+            )
+            window.add(names, terms)
             if not isinstance(state.scheduler, ReduceLROnPlateau):
                 state.scheduler.step()
             progress.step += 1
@@ -151,10 +156,6 @@ class Joint:
         """Measure, write the history's two rows, keep the state if it is the best so far."""
         progress = state.progress
         values = average(state.learner, data["val"])
-        require(
-            self.monitor in values,
-            f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(values)}",
-        )
         if not math.isfinite(values["loss"]):
             raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
         epoch = progress.step / steps_per_epoch

@@ -1,0 +1,53 @@
+"""From a checked configuration to objects, and from a run folder back to its model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from aeexp.config import check, make, placed
+from aeexp.errors import UsageError, require
+from aeexp.model import Autoencoder
+from aeexp.noises import Chain
+from aeexp.objectives import Learner
+from aeexp.training.checkpoint import load as load_checkpoint
+
+
+def learner(cfg: DictConfig, shape: Sequence[int]) -> Learner:
+    """The untrained learner for rows of this shape, on the CPU; seed the weights before."""
+    latent, likelihood, condition = (make(cfg, key) for key in ("latent", "likelihood", "condition"))
+    try:
+        encoder, decoder = make(cfg, "model")(tuple(shape), latent.params, latent.dim, condition.size)
+    except UsageError as error:
+        raise placed("model", error) from error
+    model = Autoencoder(encoder, latent, decoder, likelihood, condition)
+    regularizers = make(cfg, "regularizer")
+    for penalty in regularizers.values():
+        penalty.check(model)
+    return Learner(make(cfg, "task"), model, make(cfg, "objective")(Chain(make(cfg, "noise")), regularizers))
+
+
+def device(name: str) -> torch.device:
+    """`auto` is the fastest there is."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, available in there.items() if available)
+    require(there[name], f"device={name} is not available here: take device=auto or device=cpu")
+    return torch.device(name)
+
+
+def load(folder: str | Path) -> Autoencoder:
+    """The trained model of a run folder, in evaluation mode, on the CPU, in its best state.
+
+    Nothing is unpickled, and only `aeexp.*` and `torch.*` classes are built. Raises UsageError where the folder
+    holds no finished training.
+    """
+    saved = load_checkpoint(Path(folder) / "checkpoints" / "best.pt")
+    cfg = OmegaConf.create(saved["config"])
+    check(cfg)
+    built = learner(cfg, saved["shape"])
+    built.load_state_dict(saved["learner"])
+    return built.model.eval()

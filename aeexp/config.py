@@ -1,0 +1,140 @@
+"""Checks of a composed configuration, before any minute is spent: the constructors' signatures are the schema."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from aeexp.errors import UsageError, require
+
+ALLOWED = ("aeexp.", "torch.")  # what a configuration may instantiate
+MULTIPLE = ("noise", "regularizer", "metric", "plot")  # groups whose options nest under their own key
+PARTS = (
+    "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
+)  # fmt: skip
+VALUES: dict[str, Any] = {
+    "seed": int,
+    "device": Literal["auto", "cpu", "cuda", "mps"],
+    "threads": int | None,
+    "deterministic": bool,
+    "resume": str | None,
+    "save_codes": bool,
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Resolve `cfg` in place and hold every node against its constructor. Raises UsageError."""
+    try:
+        OmegaConf.resolve(cfg)
+    except OmegaConfBaseException as error:
+        raise UsageError(str(error).splitlines()[0]) from error
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    require(not missing, f"{', '.join(missing)} must be given, as in {missing[0]}=..." if missing else "")
+    tree = OmegaConf.to_container(cfg)
+    known = [*PARTS, *MULTIPLE, *VALUES]
+    for key, value in tree.items():
+        require(key in known, f"{key}={value!r} is no key of aeexp{suggestion(str(key), known)}")
+    for key, hint in VALUES.items():
+        _check_type(key, tree[key], hint)
+    require(tree["seed"] >= 0, f"seed={tree['seed']} must not be negative")
+    for key in PARTS:
+        _check_node(key, tree[key])
+    for group in MULTIPLE:
+        for option, node in tree[group].items():
+            chosen = isinstance(node, dict) and "_target_" in node
+            require(
+                chosen,
+                f"{group}.{option} is set, but {option} is not among your {group} options: "
+                f"add it, as in {group}=[{option}], or leave {group}.{option} alone",
+            )
+            _check_node(f"{group}.{option}", node)
+
+
+def make(cfg: DictConfig, key: str) -> Any:
+    """Instantiate the node at `key`; a constructor's UsageError gets the path of the value in front."""
+    try:
+        return instantiate(cfg[key], _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UsageError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        path = re.search(r"full_key: (\S+)", str(error))
+        raise placed(path.group(1) if path else key, cause) from error
+
+
+def placed(path: str, error: UsageError) -> UsageError:
+    """The same error with the config path of the value, unless the message names it itself."""
+    message = str(error)
+    if message.startswith(f"{path}="):
+        return error
+    return UsageError(f"{path}.{message}" if re.match(r"\w+=", message) else f"{path}: {message}")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?`, or the list of what is known."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f": did you mean {near[0]}?"
+    return f"; it has {', '.join(known)}" if known else "; it takes none"
+
+
+def _check_node(path: str, node: dict[str, Any]) -> None:
+    target = node.get("_target_")
+    require(target is not None, f"{path} names no class to build (_target_): choose an option, as in {path}=...")
+    require(str(target).startswith(ALLOWED), f"{path}._target_={target}: only aeexp and torch may be instantiated")
+    try:
+        function = get_object(target)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{path}._target_={target} does not exist: {str(error).splitlines()[0]}") from error
+    parameters = inspect.signature(function).parameters
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    keys = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    if not keys or target.startswith("torch."):
+        keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
+    for key, value in node.items():
+        if key.startswith("_"):
+            continue
+        require(key in keys, f"{path}.{key}={value!r}: {path.split('.')[0]} as chosen has no such key"
+                f"{suggestion(key, keys)}")  # fmt: skip
+        if isinstance(value, dict) and "_target_" in value:
+            _check_node(f"{path}.{key}", value)
+        elif key in hints:
+            _check_type(f"{path}.{key}", value, hints[key])
+
+
+def _check_type(path: str, value: Any, hint: Any) -> None:
+    # JSON's rules, strictly: a list fits a tuple, a whole number fits a float, a string never fits a number.
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return
+    try:
+        adapter.validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise UsageError(f"{path}={value!r} should be {_words(hint)}") from error
+
+
+def _words(hint: Any) -> str:
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    if hint in plain:
+        return plain[hint]
+    arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if get_origin(hint) in (list, tuple):
+        return f"a list of {_words(arguments[0]).removeprefix('a ')}s"
+    # a tensor, say, cannot be typed on a command line
+    return " or ".join(words for argument in arguments if (words := _words(argument)))

@@ -1,0 +1,16 @@
+"""The one error a user can mend. Imports nothing, so that the command line answers fast."""
+
+from __future__ import annotations
+
+
+class UsageError(ValueError):
+    """A value that a user gave and can change: says key, value and way out in one or two lines.
+
+    Constructors begin the message with ``name=value``; the command puts the config path in front.
+    """
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise `UsageError` with this message unless the condition holds."""
+    if not holds:
+        raise UsageError(message)

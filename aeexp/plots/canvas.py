@@ -1,0 +1,134 @@
+"""How one example is drawn, and what all figures share: size, titles, colours, which rows are shown.
+
+Figures are made without pyplot: no global state, no window, nothing to close.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from aeexp.evaluate import Run
+
+DPI = 120
+# Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY = "#999999"
+SIGNED = "RdBu_r"  # red above 0, blue below, white at 0
+MARGIN = 0.12  # gap between two tiles, as a share of a tile's shorter side
+
+
+def figure(title: str, width: float, height: float) -> Figure:
+    """An empty figure of that many inches."""
+    made = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(made)  # a canvas that TensorBoard can read pixels from
+    made.suptitle(title, fontsize=11)
+    return made
+
+
+def board(title: str, columns: float, rows: float, shape: Sequence[int], *, cell: float, beside: float = 1.5):
+    """Figure and axes for tiles whose centres lie at (0, 0) ... (columns - 1, rows - 1), row 0 on top.
+
+    `cell` is a tile's width in inches, `beside` what labels and colour bars take.
+    """
+    height, width = shape[-2:] if pictures(shape) else (3, 4)
+    gap = _gap(height, width)
+    aspect = (height + gap) / (width + gap)
+    made = figure(title, columns * cell + beside, rows * cell * aspect + 0.9)
+    axes = made.add_subplot()
+    axes.set_aspect(aspect)
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[], autoscale_on=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return made, axes
+
+
+def tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left=0.0, top=0.0, cmap="gray"):
+    """Draw examples (R, C, *shape) on a board, the first tile's centre at (left, top).
+
+    One image holds all pictures: hundreds of axes would take seconds. Returns it; None for flat examples, which
+    are lines over their features.
+    """
+    if not pictures(examples.shape[2:]):
+        _lines(axes, examples.reshape(*examples.shape[:2], -1), limits, left, top)
+        return None
+    shown = _pixels(examples, limits)
+    rows, columns, height, width = shown.shape[:4]
+    gap = _gap(height, width)
+    # Gaps are white: NaN has no colour, and RGB pictures cannot hold a NaN.
+    sheet = np.full((rows, height + gap, columns, width + gap, *shown.shape[4:]), np.nan if shown.ndim == 4 else 1.0)
+    sheet[:, :height, :, :width] = shown.swapaxes(1, 2)
+    sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), *shown.shape[4:])[:-gap, :-gap]
+    right, low = (n - 1 + side / 2 / (side + gap) for n, side in ((columns, width), (rows, height)))
+    extent = (left - width / 2 / (width + gap), left + right, top + low, top - height / 2 / (height + gap))
+    image = AxesImage(axes, cmap=cmap, extent=extent, interpolation="nearest", origin="upper")
+    image.set_data(sheet)
+    image.set_clim(*limits)
+    axes.add_image(image)
+    return image
+
+
+def pictures(shape: Sequence[int]) -> bool:
+    return len(shape) == 3
+
+
+def spread(labels: np.ndarray | None, count: int, rows: int) -> np.ndarray:
+    """Numbers of `count` rows: the first of each class, then the second of each, ...; unlabelled rows come last."""
+    if labels is None or (labels < 0).all():
+        return np.arange(min(count, rows))
+    labels = np.where(labels < 0, labels.max() + 1, labels)
+    order = np.argsort(labels, kind="stable")
+    rank = np.empty(rows, int)
+    rank[order] = np.arange(rows) - np.searchsorted(labels[order], labels[order])
+    return np.lexsort((labels, labels == labels.max() + 1, rank))[:count]
+
+
+def heading(run: Run, what: str) -> str:
+    units = run.model.latent.dim
+    return f"{run.data.name}: {what} (code of {units} unit{'s' if units > 1 else ''})"
+
+
+def class_name(run: Run, label: int) -> str:
+    """The name of a class, short enough for a legend."""
+    name = run.data.classes[label] if 0 <= label < len(run.data.classes) else str(label)
+    return name if len(name) <= 18 else f"{name[:17]}…"
+
+
+def _gap(height: int, width: int) -> int:
+    return max(1, round(MARGIN * min(height, width)))
+
+
+def _pixels(examples: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """(R, C, H, W) grey in the data's units, or (R, C, H, W, 3) in [0, 1]."""
+    if examples.shape[2] == 3:
+        low, high = limits
+        return np.moveaxis((examples - low) / ((high - low) or 1.0), 2, -1).clip(0, 1)
+    return examples.mean(2)
+
+
+def _lines(axes: Axes, examples: np.ndarray, limits: tuple[float, float], left: float, top: float) -> None:
+    low, high = limits
+    rows, columns, features = examples.shape
+    across = np.linspace(-0.42, 0.42, features) if features > 1 else np.array([-0.42, 0.42])
+    height = 0.42 - 0.84 * ((examples - low) / ((high - low) or 1.0)).clip(-0.05, 1.05)
+    x, y = left + np.arange(columns)[:, None] + across, top + np.arange(rows)[:, None, None] + height
+    lines = [np.column_stack(np.broadcast_arrays(x[c], y[r, c])) for r in range(rows) for c in range(columns)]
+    frame = 0.45 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
+    frames = [frame + (left + c, top + r) for r in range(rows) for c in range(columns)]
+    axes.add_collection(LineCollection(frames, colors="0.85", linewidths=0.6), autolim=False)
+    axes.add_collection(LineCollection(lines, colors=BLUE, linewidths=1.0), autolim=False)
+
+
+def symmetric(values: np.ndarray) -> tuple[float, float]:
+    """Colour limits around 0."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return (-largest, largest) if largest > 0 and math.isfinite(largest) else (-1.0, 1.0)

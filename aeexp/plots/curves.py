@@ -1,0 +1,63 @@
+"""Loss and terms over the training, from the rows of history.csv."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+OTHER = ("step", "epoch", "split", "lr", "loss")  # columns that are no term
+STYLES = {
+    "train": ("training (with noise, mean since the last validation)", dict(color=canvas.ORANGE, linestyle="--")),
+    "val": ("validation", dict(color=canvas.BLUE)),
+}
+
+
+class Curves:
+    """One panel for the loss and one for each term, if there are several; a line marks the lowest validation loss.
+
+    Nothing to draw where nothing was iterated: a closed-form solution.
+    """
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        rows = {split: [row for row in run.history if row["split"] == split] for split in STYLES}
+        if min(len(part) for part in rows.values()) < 2:
+            return {}
+        terms = [name for name in rows["val"][0] if name not in OTHER]
+        names = ["loss", *(terms if len(terms) > 1 else [])]
+        best = min(rows["val"], key=lambda row: row["loss"])
+        columns = min(3, len(names))
+        lines = math.ceil(len(names) / columns)
+        made = canvas.figure(canvas.heading(run, "learning curves"), max(6.0, 3.6 * columns), 2.6 * lines + 1.1)
+        panels = made.subplots(lines, columns, squeeze=False, sharex=True).ravel()
+        for axes, name in zip(panels, names, strict=False):
+            _panel(axes, name, rows, best)
+        for axes in panels[len(names) :]:
+            axes.set_visible(False)
+        handles, labels = panels[0].get_legend_handles_labels()
+        made.legend(handles, labels, loc="outside lower center", fontsize=8, frameon=False)
+        return {"curves": made}
+
+
+def _panel(axes: Axes, name: str, rows: dict[str, list[dict]], best: dict) -> None:
+    seen = []
+    for split, (label, style) in STYLES.items():
+        known = [row for row in rows[split] if name in row]
+        axes.plot([row["step"] for row in known], [row[name] for row in known], label=label, linewidth=1.6, **style)
+        seen += [row[name] for row in known]
+    where = f"lowest validation loss: {best['loss']:.4g} at step {best['step']} (epoch {best['epoch']:.3g})"
+    axes.axvline(best["step"], color=canvas.VERMILION, linestyle=":", linewidth=1.2, label=where)
+    if name in best:
+        axes.plot(best["step"], best[name], "o", color=canvas.VERMILION, markersize=5)
+    if min(seen) > 0 and max(seen) > 10 * min(seen):
+        axes.set_yscale("log")
+    axes.set_title(name, fontsize=10)
+    axes.set(xlabel="optimizer step", ylabel="per example")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)

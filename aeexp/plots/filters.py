@@ -1,0 +1,139 @@
+"""What the first layer looks for and what the last layer paints."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.nn import conv, mlp
+from aeexp.plots import canvas
+
+
+class Filters:
+    """Weights of the encoder's first and the decoder's last layer, the `most` largest by norm.
+
+    Fully connected: one filter a unit, in the shape of the input. Convolutional: kernels, and what one unit of
+    each last feature map paints. Other architectures have no such picture.
+    """
+
+    def __init__(self, *, most: int = 64):
+        require(1 <= most <= 400, f"most={most}: take 1 to 400 filters, so that they stay readable")
+        self.most = most
+
+    @torch.no_grad()
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        shape = run.data.shape
+        sides = {
+            "encoder": (
+                encoder_filters(run.model.encoder, shape),
+                "what each unit of the encoder's first layer weighs",
+            ),
+            "decoder": (
+                decoder_filters(run.model.decoder, shape),
+                "what each unit before the decoder's last layer paints",
+            ),
+        }
+        return {
+            f"filters_{side}": self.draw(canvas.heading(run, what), filters.float().cpu().numpy())
+            for side, (filters, what) in sides.items()
+            if filters is not None
+        }
+
+    def draw(self, title: str, filters: np.ndarray) -> Figure:
+        kept = strongest(filters, self.most)
+        title += f"\nthe {len(kept)} of {len(filters)} with the largest norm" if len(kept) < len(filters) else ""
+        draw = _kernels if canvas.pictures(filters.shape[1:]) else _heat
+        return draw(title, filters[kept], kept)
+
+
+def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Tensor | None:
+    """(units, *shape) or (maps, C, k, k): weights on the example, without those on side information."""
+    if isinstance(encoder, mlp.Encoder):
+        return encoder.layers[0].weight[:, : math.prod(shape)].unflatten(1, shape)
+    if isinstance(encoder, conv.Encoder):
+        return encoder.convolutions[0].weight[:, : shape[0]]
+    return None
+
+
+def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Tensor | None:
+    """(units, *shape) or (maps, C, h, w): what is added to the output when one unit grows by 1."""
+    if isinstance(decoder, mlp.Decoder):
+        return decoder.layers[-1].weight.T.unflatten(1, shape)
+    if isinstance(decoder, conv.Decoder):
+        steps = decoder.steps
+        return painted(steps[-1], _size(decoder))
+    return None
+
+
+def painted(step: nn.Module, size: tuple[int, int]) -> Tensor:
+    """(maps, C, h, w): the last step's answer to a single 1 in the middle of each map, cut to where it is not 0.
+
+    For a transposed convolution these are its kernels; interpolation and shuffling become part of the picture.
+    """
+    weight = next(p for name, p in step.named_parameters() if name.endswith("weight"))
+    maps = weight.shape[0 if isinstance(step, nn.ConvTranspose2d) else 1]
+    impulse = weight.new_zeros(maps, maps, *size)
+    impulse[range(maps), range(maps), size[0] // 2, size[1] // 2] = 1
+    unbiased = {name: torch.zeros_like(p) for name, p in step.named_parameters() if name.endswith("bias")}
+    answer = functional_call(step, unbiased, (impulse,))
+    rows, columns = (answer.abs().amax((0, 1, side)).nonzero().flatten() for side in (3, 2))
+    if len(rows) == 0:
+        return answer
+    return answer[:, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _size(decoder: conv.Decoder) -> tuple[int, int]:
+    """Height and width of the maps that the last step takes: one pass of zeros says it."""
+    z = decoder.stem.weight.new_zeros(1, decoder.stem.in_features)
+    h = decoder.stem(z).unflatten(1, decoder.start)
+    for step in decoder.steps[:-1]:
+        h = step(h)
+    return tuple(h.shape[2:])
+
+
+def strongest(filters: np.ndarray, most: int) -> np.ndarray:
+    """Numbers of the `most` filters with the largest norm, in the order of the units."""
+    norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
+    return np.sort(np.argsort(-norms, kind="stable")[:most])
+
+
+def _kernels(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
+    """Pictures in order, row by row. Colour filters are shown in colour, around a grey that means 0."""
+    columns = min(len(filters), max(4, math.ceil(math.sqrt(len(filters) * 1.6))))
+    rows = math.ceil(len(filters) / columns)
+    scale = canvas.symmetric(filters)
+    made, axes = canvas.board(title, columns, rows, filters.shape[1:], cell=min(0.9, 7 / columns), beside=1.6)
+    for row in range(rows):
+        part = filters[row * columns : (row + 1) * columns][None]
+        image = canvas.tiles(axes, part, scale, top=row, cmap=canvas.SIGNED)
+    if filters.shape[1] == 3:
+        axes.set_xlabel(f"each colour channel: middle grey is 0, full is {scale[1]:.2g}, none is {scale[0]:.2g}")
+    else:
+        made.colorbar(image, ax=axes, label="weight", shrink=0.8, pad=0.02)
+    firsts = numbers[::columns] + 1
+    axes.set_yticks(range(rows), [str(number) for number in firsts], fontsize=8)
+    axes.set_ylabel("number of the row's first unit")
+    return made
+
+
+def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
+    """Flat data: one row a unit, one column a feature."""
+    flat = filters.reshape(len(filters), -1)
+    low, high = canvas.symmetric(flat)
+    height = float(np.clip(0.22 * len(flat), 1.2, 7))
+    made = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4)
+    axes = made.add_subplot()
+    image = axes.imshow(flat, cmap=canvas.SIGNED, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    for axis, names, name in ((axes.yaxis, numbers + 1, "unit"), (axes.xaxis, np.arange(flat.shape[1]) + 1, "feature")):
+        every = math.ceil(len(names) / 16)
+        axis.set_ticks(range(0, len(names), every), [str(number) for number in names[::every]])
+        axis.set_label_text(name)
+    made.colorbar(image, ax=axes, label="weight")
+    return made

@@ -1,0 +1,41 @@
+"""The plane of a code with two units, decoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+
+class Manifold:
+    """A grid of `side` x `side` decoded codes over the 1st to 99th percentile of the training codes.
+
+    Only for a code of two units and a decoder without side information.
+    """
+
+    def __init__(self, *, side: int = 15):
+        require(2 <= side <= 40, f"side={side}: take 2 to 40 codes a side, so that they stay readable")
+        self.side = side
+
+    @torch.no_grad()
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        first = run.forward(run.data["train"].batch(slice(0, 1)))
+        if run.model.latent.dim != 2 or first.context is not None:
+            return {}
+        low, high = np.percentile(run.codes("train"), (1, 99), axis=0)
+        across, up = (np.linspace(low[unit], high[unit], self.side) for unit in range(2))
+        codes = np.stack(np.meshgrid(across, up[::-1]), -1).reshape(-1, 2)  # large values of unit 2 on top
+        z = torch.from_numpy(codes).to(first.code.mean)
+        decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu().numpy()
+        title = canvas.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
+        made, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
+        canvas.tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
+        ticks = np.unique(np.linspace(0, self.side - 1, 5).round().astype(int))
+        axes.set_xticks(ticks, [f"{across[i]:.3g}" for i in ticks])
+        axes.set_yticks(self.side - 1 - ticks, [f"{up[i]:.3g}" for i in ticks])
+        axes.set(xlabel="unit 1", ylabel="unit 2")
+        return {"manifold": made}

@@ -1,0 +1,136 @@
+"""Test examples beside what the model and PCA make of them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+
+class Rows(NamedTuple):
+    """The examples shown, each (N, *shape)."""
+
+    target: np.ndarray
+    corrupted: np.ndarray | None  # None: the run has no noise
+    output: np.ndarray
+    pca: np.ndarray
+
+    def error(self, picture: np.ndarray) -> np.ndarray:
+        """(N,) squared error, summed over features."""
+        return ((picture - self.target) ** 2).reshape(len(picture), -1).sum(1)
+
+
+class Reconstructions:
+    """`n` test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
+
+    Where the run has noise, model and PCA both get the corrupted input; `seed` draws that noise.
+    """
+
+    def __init__(self, *, n: int = 10, seed: int = 0):
+        require(1 <= n <= 24, f"n={n}: take 1 to 24 examples, so that they stay readable")
+        self.n = n
+        self.seed = seed
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        rows = self.rows(run)
+        draw = _pictures if canvas.pictures(run.data.shape) else _curves
+        title = canvas.heading(run, "reconstructions of the test split")
+        return {"reconstructions": draw(title, rows, run.data.limits)}
+
+    @torch.no_grad()
+    def rows(self, run: Run) -> Rows:
+        split = run.data["test"]
+        chosen = canvas.spread(run.labels("test"), self.n, len(split))
+        batch = run.learner.task(split.batch(torch.from_numpy(chosen).to(run.device)))
+        noise = run.learner.objective.noise
+        noisy = len(noise.noises) > 0
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            x = noise(batch.x) if noisy else batch.x
+            outputs = [_mean(model(batch, x), model) for model in (run.model, run.pca().model)]
+        return Rows(_numpy(batch.target), _numpy(x) if noisy else None, *outputs)
+
+
+def _mean(out, model) -> np.ndarray:
+    """The reconstruction from the mean code, which is the same at every call."""
+    return _numpy(model.decode(out.code.mean, out.context))
+
+
+def _numpy(x: Tensor) -> np.ndarray:
+    return x.float().cpu().numpy()
+
+
+def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
+    """One column an example; below each output its squared error."""
+    source = "" if rows.corrupted is None else "\nfrom corrupted"
+    shown = [("input", rows.target, None)]
+    if rows.corrupted is not None:
+        shown.append(("corrupted", rows.corrupted, None))
+    for name, output in ((f"output{source}", rows.output), (f"PCA, same width{source}", rows.pca)):
+        shown += [(name, output, rows.error(output)), ("its error", _signed(rows, output), None)]
+    places = np.cumsum([0.0] + [1.3 if error is not None else 1.0 for *_, error in shown])
+    count = len(rows.target)
+    made, axes = canvas.board(title, count, places[-1], rows.target.shape[1:], cell=max(0.55, 8 / count), beside=2.4)
+    colour = rows.target.shape[1] != 1
+    scale = canvas.symmetric(np.concatenate([picture for name, picture, _ in shown if name == "its error"]))
+    for place, (name, picture, errors) in zip(places[:-1], shown, strict=True):
+        if name == "its error":
+            style = dict(limits=(0.0, scale[1]), cmap="Greys") if colour else dict(limits=scale, cmap=canvas.SIGNED)
+            bar = canvas.tiles(axes, picture[None], top=place, **style)
+        else:
+            canvas.tiles(axes, picture[None], limits, top=place)
+        for column, error in enumerate(() if errors is None else errors):
+            axes.text(column - 0.04, place + 0.65, f"{error:.3g}", ha="center", va="center", fontsize=8)
+    axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
+    label = "error, RMS over channels" if colour else "error: output − input"
+    made.colorbar(bar, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
+    axes.set_xlabel("number below a picture: squared error, summed over its values", fontsize=9)
+    return made
+
+
+def _signed(rows: Rows, picture: np.ndarray) -> np.ndarray:
+    """(N, 1, H, W) difference; for pictures in colour its root mean square over channels, which has no sign."""
+    difference = picture - rows.target
+    return difference if difference.shape[1] == 1 else np.sqrt((difference**2).mean(1, keepdims=True))
+
+
+def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
+    """Flat examples: one panel each, all lines over the features in it."""
+    flat = [None if part is None else part.reshape(len(part), -1) for part in rows]
+    source = "" if rows.corrupted is None else " from corrupted"
+    columns = min(5, len(rows.target))
+    lines = math.ceil(len(rows.target) / columns)
+    made = canvas.figure(title, 2.3 * columns + 0.6, 1.9 * lines + 1.1)
+    panels = made.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    styles = (
+        ("input", dict(color=canvas.BLACK, linewidth=1.6)),
+        ("corrupted", dict(color=canvas.GREY, linestyle=":", linewidth=1.4)),
+        (f"output{source}", dict(color=canvas.BLUE, linewidth=1.2)),
+        (f"PCA, same width{source}", dict(color=canvas.ORANGE, linestyle="--", linewidth=1.2)),
+    )
+    few = flat[0].shape[1] <= 32  # separate features read as steps, many as a curve
+    features = np.arange(1, flat[0].shape[1] + 1)
+    errors = rows.error(rows.output), rows.error(rows.pca)
+    for i, axes in enumerate(panels[: len(rows.target)]):
+        for part, (name, style) in zip(flat, styles, strict=True):
+            if part is not None:
+                where = dict(drawstyle="steps-mid", marker=".", markersize=4) if few else {}
+                axes.plot(features, part[i], label=name, **style, **where)
+        axes.set_title(f"squared error {errors[0][i]:.3g}\nPCA {errors[1][i]:.3g}", fontsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.tick_params(labelsize=8)
+    for axes in panels[len(rows.target) :]:
+        axes.set_visible(False)
+    made.supxlabel("feature", fontsize=9)
+    made.supylabel("value", fontsize=9)
+    made.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return made

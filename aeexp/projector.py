@@ -1,0 +1,52 @@
+"""What TensorBoard's projector is given: codes of all splits with label, split and error, and pictures as sprites."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aeexp.evaluate import Run
+
+WIDEST_SPRITE = 8192  # pixels; a wider sheet kills the tab
+
+
+def projection(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list], Tensor | None]:
+    """Codes (N, D), columns label, split and error, and pictures (N, 1 or 3, H, W) in [0, 1] or None.
+
+    At most `rows` of each split, fewer where pictures are large; the first ones, which splits keep in the
+    order of the source.
+    """
+    shape = run.data.shape
+    pictured = len(shape) == 3 and shape[0] in (1, 3)
+    if pictured:
+        rows = min(rows, (WIDEST_SPRITE // max(shape[1:])) ** 2 // len(run.data.splits))
+    columns: dict[str, list] = {"label": [], "split": [], "error": []}
+    for split, stored in run.data.splits.items():
+        count = min(rows, len(stored))
+        columns["label"] += _labels(run, split, count)
+        columns["split"] += [split] * count
+        columns["error"] += run.errors(split)[:count].tolist()
+    codes = np.concatenate([run.codes(split)[:rows] for split in run.data.splits])
+    return codes, columns, _pictures(run, rows) if pictured else None
+
+
+def _labels(run: Run, split: str, count: int) -> list[str]:
+    labels = run.labels(split)
+    if labels is None:
+        return ["?"] * count
+    names = run.data.classes
+    return ["?" if y < 0 else names[y] if y < len(names) else str(y) for y in labels[:count].tolist()]
+
+
+def _pictures(run: Run, rows: int) -> Tensor:
+    pictures = torch.cat([stored.batch(slice(0, rows)).x for stored in run.data.splits.values()])
+    low, high = run.data.limits
+    pictures = (pictures - low) / ((high - low) or 1.0)
+    side = max(pictures.shape[2:])
+    if side < 16:
+        # A sprite of 8 pixels is a dot on the screen.
+        pictures = pictures.repeat_interleave(times := math.ceil(16 / side), 2).repeat_interleave(times, 3)
+    return pictures.cpu()

@@ -1,0 +1,182 @@
+"""One run from configuration to run folder: load, build, train, evaluate, draw, tell."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from aeexp import build, files
+from aeexp.config import check, make
+from aeexp.errors import require
+from aeexp.evaluate import Run, baselines, measure
+from aeexp.projector import projection
+from aeexp.status import Status
+from aeexp.summary import table
+from aeexp.tracking import Tracker
+from aeexp.training.checkpoint import Progress, Store
+
+log = logging.getLogger(__name__)
+
+
+MONITORED_GROUPS = ("variant", "dataset", "noise", "model", "latent", "likelihood", "regularizer", "objective",
+                    "optimizer", "scheduler", "trainer")  # fmt: skip
+
+
+def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any], alone: bool) -> float:
+    """Leave a complete run folder and return the lowest monitored value.
+
+    `choices` names the option of each group, for the HParams table; `alone` is false within a multirun.
+    """
+    began = time.perf_counter()
+    check(cfg)
+    config = OmegaConf.to_container(cfg)
+    identity = run_id(config)
+    status.update(run_id=identity)
+    device = machine(cfg)
+    data = make(cfg, "dataset")
+    torch.manual_seed(cfg.seed)
+    learner = build.learner(cfg, data.shape)
+    learner.model.likelihood.check(*data.limits)
+    learner.to(device)
+    data.to(device)
+    rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    log.info("%s: %s rows of shape %s on %s", data.name, rows, tuple(data.shape), device)
+
+    store = Store(folder / "checkpoints", {"run_id": identity, "config": config, "shape": list(data.shape)})
+    if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
+        store.resume(Path(cfg.resume or folder) / "checkpoints")
+    track = Tracker(folder, hyperparameters(config, choices), bar=alone, on_step=lambda step: status.update(step=step))
+    finished = False
+    try:
+        optimizer, scheduler = make(cfg, "optimizer"), make(cfg, "scheduler")
+        with interruptible() as stop:
+            progress = make(cfg, "trainer").fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
+        track.close_bar()
+        result = Run(learner, data, progress.history)
+        metrics = evaluate(cfg, result, track, progress)
+        learner.model.fit_codes(torch.from_numpy(result.codes("train")).to(device))
+        store.best["learner"] = learner.state_dict()
+        store.save_best()
+        if cfg.save_codes:
+            save_codes(folder, result)
+        metrics["timing"] = timing(progress, time.perf_counter() - began)
+        files.write_json(folder / "metrics.json", metrics)
+        finished = True
+    finally:
+        track.close(finished)
+    status.update(step=progress.step)
+    status.end("finished")
+    log.info(table(metrics, learner.model.latent.dim, folder))
+    return progress.best
+
+
+def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -> dict[str, Any]:
+    """The content of metrics.json but for the timing; numbers and figures go to the tracker as well."""
+    metrics, plots = make(cfg, "metric"), make(cfg, "plot")
+    values: dict[str, Any] = {
+        "monitor": f"val/{cfg.trainer.get('monitor', 'loss')}",
+        "best": progress.best,
+        "best_step": progress.best_step,
+        "best_epoch": progress.best_epoch,
+    }
+    for split in ("val", "test"):
+        values[split] = finite(measure(result, metrics, split))
+        # in the history and in TensorBoard a term has the name that it had in training
+        named = {k.removeprefix("loss/"): v for k, v in values[split].items() if v is not None}
+        track.final(split, named, progress.best_step)
+        row = {"step": progress.best_step, "epoch": float(progress.best_epoch), "split": split}
+        result.history.append({**row, **named})
+    track.write_history(result.history)
+    values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
+    data = result.data
+    counts = {name: len(split) for name, split in data.splits.items()}
+    values["data"] = {"name": data.name, "fingerprint": data.fingerprint, "rows": counts}
+    for plot in plots.values():
+        for name, figure in plot(result).items():
+            track.figure(name, figure, progress.best_step)
+    if plots:
+        track.projector(*projection(result), progress.best_step)
+    return values
+
+
+def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Chosen options and every value below them, flat, for one row of the HParams table."""
+    flat: dict[str, Any] = {group: choices[group] for group in MONITORED_GROUPS if group in choices}
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+            elif not key.startswith("_"):
+                flat[prefix + key] = value
+
+    walk(config, "")
+    return flat
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """A hash of the whole configuration but for where it goes on from."""
+    named = {key: value for key, value in config.items() if key != "resume"}
+    return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def machine(cfg: DictConfig) -> torch.device:
+    device = build.device(cfg.device)
+    if cfg.threads is not None:
+        require(cfg.threads >= 1, f"threads={cfg.threads} must be at least 1")
+        torch.set_num_threads(cfg.threads)
+    if cfg.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(cfg.deterministic)
+    return device
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a flag that the loop reads between steps; the second one is at once."""
+    asked = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals are not ours
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def save_codes(folder: Path, result: Run) -> None:
+    """codes.npz: mean test codes (N, D), labels where there are any, row numbers in the source."""
+    arrays = {"codes": result.codes("test"), "ids": result.data["test"].ids}
+    if (labels := result.labels("test")) is not None:
+        arrays["labels"] = labels
+    files.write(folder / "codes.npz", lambda file: np.savez_compressed(file, **arrays))
+
+
+def timing(progress: Progress, total: float) -> dict[str, float]:
+    rate = progress.samples / max(progress.seconds, 1e-9)
+    return {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}

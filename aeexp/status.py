@@ -1,0 +1,64 @@
+"""status.json: what became of a run, from its first second on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from aeexp import files
+
+_PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf", "matplotlib", "tensorboard")
+
+
+class Status:
+    """One of running, finished, failed, interrupted; every change is on disk at once."""
+
+    def __init__(self, folder: Path):
+        self.path = Path(folder) / "status.json"
+        self.values: dict[str, Any] = {
+            "status": "running",
+            "run_id": None,
+            "step": 0,
+            "started": _now(),
+            "ended": None,
+            "versions": {"python": platform.python_version(), **_versions()},
+            "git_commit": _commit(),
+            "message": None,
+            "exit_code": 0,
+        }
+        self.update()
+
+    def update(self, **values: Any) -> None:
+        self.values |= values
+        files.write_json(self.path, self.values)
+
+    def end(self, status: str, message: str | None = None, exit_code: int = 0) -> None:
+        self.update(status=status, ended=_now(), message=message, exit_code=exit_code)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Of the checkout that this code lies in, `-dirty` where it has changes; None outside of one."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,140 @@
+"""Where numbers and figures go: console, history.csv, TensorBoard. No other file knows them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+from tqdm import tqdm
+
+from aeexp import files
+from aeexp.training.checkpoint import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """Follows one run. On a terminal a progress bar, else one line a validation.
+
+    `status` is told the step at each validation.
+    """
+
+    def __init__(self, folder: Path, hyperparameters: Mapping[str, Any], *, bar: bool, on_step):
+        self.folder = Path(folder)
+        self.hyperparameters = hyperparameters
+        self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
+        self.on_step = on_step
+        self.writer: SummaryWriter | None = None
+        self.total = 0
+
+    def start(self, total: int, progress: Progress) -> None:
+        """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
+        purge = progress.step + 1 if progress.step else None
+        self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=purge)
+        values = {key: _plain(value) for key, value in self.hyperparameters.items()}
+        metrics = dict.fromkeys(("val/loss", "test/loss", "test/reconstruction/mse", "test/probe/linear"))
+        experiment, session, self._end = hparams(values, metrics)
+        for summary in (experiment, session):
+            self.writer.file_writer.add_summary(summary)
+        self.total = total
+        if self.bar is not None:
+            self.bar.total, self.bar.n = total, progress.step
+
+    def train(self, step: int, values: Mapping[str, float], lr: float) -> None:
+        """Means over the last steps."""
+        if not values:
+            return
+        for name, value in {**values, "lr": lr}.items():
+            self.writer.add_scalar(f"train/{name}", value, step)
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+            self.bar.set_postfix(loss=f"{values['loss']:.4g}")
+
+    def evaluation(self, progress: Progress) -> None:
+        """The history's last two rows: training and validation."""
+        train, val = progress.history[-2:]
+        for name in val.keys() - {"step", "epoch", "split", "lr"}:
+            self.writer.add_scalar(f"val/{name}", val[name], val["step"])
+        self.write_history(progress.history)
+        best = "  best" if progress.best_step == progress.step else ""
+        line = (
+            f"step {val['step']}/{self.total}  epoch {val['epoch']:.4g}  "
+            f"train {train['loss']:.4f}  val {val['loss']:.4f}{best}"
+        )
+        if self.bar is None:
+            log.info(line)
+        else:
+            self.bar.set_description(f"epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
+        self.on_step(progress.step)
+
+    def close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """history.csv: one row an evaluation; a value that a row does not have stays empty."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        files.write_text(self.folder / "history.csv", text.getvalue())
+
+    def final(self, split: str, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(f"{split}/{name}", value, step)
+
+    def figure(self, name: str, figure, step: int) -> None:
+        """figures/<name>.png, and the same picture in TensorBoard."""
+        figure.savefig(buffer := io.BytesIO(), format="png")
+        files.write(self.folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
+        figure.canvas.draw()
+        picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+        self.writer.add_image(name, picture, step, dataformats="HWC")
+
+    def projector(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
+        """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
+        rows = [[_cell(column[i]) for column in metadata.values()] for i in range(len(codes))]
+        with warnings.catch_warnings():
+            # an earlier try of this run may have left the folder: it is written anew
+            warnings.simplefilter("ignore", UserWarning)
+            self.writer.add_embedding(codes, rows, pictures, step, tag="codes", metadata_header=list(metadata))
+
+    def close(self, finished: bool) -> None:
+        """Ends the HParams row: SUCCESS, or FAILURE for a run that did not get to its end."""
+        self.close_bar()
+        if self.writer is None:
+            return
+        self.writer.file_writer.add_summary(self._end if finished else _failure())
+        self.writer.close()
+
+
+def _plain(value: Any) -> int | float | str | bool:
+    return value if isinstance(value, int | float | str | bool) else str(value)
+
+
+def _cell(value: Any) -> str:
+    """Tabs and line ends would shift the projector's metadata table."""
+    text = f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)
+    return " ".join(text.split()) or "-"
+
+
+def _failure():
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value("STATUS_FAILURE"))
+    content = plugin_data_pb2.HParamsPluginData(session_end_info=end, version=0).SerializeToString()
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
+    return Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)])
