@@ -13,7 +13,7 @@ from aeexp.plots import canvas
 
 OTHER = ("step", "epoch", "split", "lr", "loss")  # columns that are no term
 STYLES = {
-    "train": ("training (with noise, mean since the last validation)", dict(color=canvas.ORANGE, linestyle="--")),
+    "train": ("training: mean of the steps since the last validation", dict(color=canvas.ORANGE, linestyle="--")),
     "val": ("validation", dict(color=canvas.BLUE)),
 }
 
@@ -57,7 +57,8 @@ def _panel(axes: Axes, name: str, rows: dict[str, list[dict]], best: dict) -> No
     if min(seen) > 0 and max(seen) > 10 * min(seen):
         axes.set_yscale("log")
     axes.set_title(name, fontsize=10)
-    axes.set(xlabel="optimizer step", ylabel="per example")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set(xlabel="optimizer step", ylabel="mean per example")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.tick_params(labelbottom=True)
     axes.grid(color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -30,45 +31,42 @@ class Filters:
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         shape = run.data.shape
-        sides = {
-            "encoder": (
-                encoder_filters(run.model.encoder, shape),
-                "what each unit of the encoder's first layer weighs",
-            ),
-            "decoder": (
-                decoder_filters(run.model.decoder, shape),
-                "what each unit before the decoder's last layer paints",
-            ),
+        found = {
+            "filters_encoder": encoder_filters(run.model.encoder, shape),
+            "filters_decoder": decoder_filters(run.model.decoder, shape),
         }
-        return {
-            f"filters_{side}": self.draw(canvas.heading(run, what), filters.float().cpu().numpy())
-            for side, (filters, what) in sides.items()
-            if filters is not None
-        }
+        return {name: self.draw(run, *one) for name, one in found.items() if one is not None}
 
-    def draw(self, title: str, filters: np.ndarray) -> Figure:
-        kept = strongest(filters, self.most)
-        title += f"\nthe {len(kept)} of {len(filters)} with the largest norm" if len(kept) < len(filters) else ""
-        draw = _kernels if canvas.pictures(filters.shape[1:]) else _heat
-        return draw(title, filters[kept], kept)
+    def draw(self, run: Run, what: str, filters: Tensor) -> Figure:
+        weights = filters.float().cpu().numpy()
+        kept = strongest(weights, self.most)
+        title = canvas.heading(run, what)
+        if len(kept) < len(weights):
+            title += f"\nthe {len(kept)} of {len(weights)} with the largest norm"
+        draw = _pictures if canvas.pictures(weights.shape[1:]) else _heat
+        return draw(title, weights[kept], kept + 1)
 
 
-def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Tensor | None:
-    """(units, *shape) or (maps, C, k, k): weights on the example, without those on side information."""
+Found = tuple[str, Tensor]
+
+
+def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Found | None:
+    """Words and (units, *shape) or (maps, C, k, k): weights on the example, without those on side information."""
     if isinstance(encoder, mlp.Encoder):
-        return encoder.layers[0].weight[:, : math.prod(shape)].unflatten(1, shape)
+        return "weights of the encoder's first layer", encoder.layers[0].weight[:, : math.prod(shape)].unflatten(
+            1, shape
+        )
     if isinstance(encoder, conv.Encoder):
-        return encoder.convolutions[0].weight[:, : shape[0]]
+        return "kernels of the encoder's first layer", encoder.convolutions[0].weight[:, : shape[0]]
     return None
 
 
-def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Tensor | None:
-    """(units, *shape) or (maps, C, h, w): what is added to the output when one unit grows by 1."""
+def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Found | None:
+    """Words and (units, *shape) or (maps, C, h, w): what is added to the output when one unit grows by 1."""
     if isinstance(decoder, mlp.Decoder):
-        return decoder.layers[-1].weight.T.unflatten(1, shape)
+        return "what each unit paints by the decoder's last layer", decoder.layers[-1].weight.T.unflatten(1, shape)
     if isinstance(decoder, conv.Decoder):
-        steps = decoder.steps
-        return painted(steps[-1], _size(decoder))
+        return "what one place of each last feature map paints", painted(decoder.steps[-1], _size(decoder))
     return None
 
 
@@ -104,22 +102,23 @@ def strongest(filters: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.argsort(-norms, kind="stable")[:most])
 
 
-def _kernels(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
-    """Pictures in order, row by row. Colour filters are shown in colour, around a grey that means 0."""
+def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
+    """Tiles with the unit's number above. Colour filters are shown in colour, around a grey that means 0."""
     columns = min(len(filters), max(4, math.ceil(math.sqrt(len(filters) * 1.6))))
-    rows = math.ceil(len(filters) / columns)
+    rows, pitch = math.ceil(len(filters) / columns), 1.2
     scale = canvas.symmetric(filters)
-    made, axes = canvas.board(title, columns, rows, filters.shape[1:], cell=min(0.9, 7 / columns), beside=1.6)
+    made, axes = canvas.board(
+        title, columns, rows * pitch, filters.shape[1:], cell=min(2.0, 8 / columns, max(0.9, 4 / columns)), beside=1.6
+    )
     for row in range(rows):
-        part = filters[row * columns : (row + 1) * columns][None]
-        image = canvas.tiles(axes, part, scale, top=row, cmap=canvas.SIGNED)
+        part = slice(row * columns, (row + 1) * columns)
+        image = canvas.tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
+        for column, number in enumerate(numbers[part]):
+            axes.text(column, row * pitch - 0.48, number, ha="center", va="bottom", fontsize=7, color="0.3")
     if filters.shape[1] == 3:
-        axes.set_xlabel(f"each colour channel: middle grey is 0, full is {scale[1]:.2g}, none is {scale[0]:.2g}")
+        axes.set_xlabel(f"in each colour channel middle grey is 0, full is {scale[1]:.2g}, none is −{scale[1]:.2g}")
     else:
         made.colorbar(image, ax=axes, label="weight", shrink=0.8, pad=0.02)
-    firsts = numbers[::columns] + 1
-    axes.set_yticks(range(rows), [str(number) for number in firsts], fontsize=8)
-    axes.set_ylabel("number of the row's first unit")
     return made
 
 
@@ -130,10 +129,13 @@ def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     height = float(np.clip(0.22 * len(flat), 1.2, 7))
     made = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4)
     axes = made.add_subplot()
-    image = axes.imshow(flat, cmap=canvas.SIGNED, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
-    for axis, names, name in ((axes.yaxis, numbers + 1, "unit"), (axes.xaxis, np.arange(flat.shape[1]) + 1, "feature")):
-        every = math.ceil(len(names) / 16)
-        axis.set_ticks(range(0, len(names), every), [str(number) for number in names[::every]])
-        axis.set_label_text(name)
+    extent = (0.5, flat.shape[1] + 0.5, len(flat) - 0.5, -0.5)
+    image = axes.imshow(
+        flat, extent=extent, cmap=canvas.SIGNED, vmin=low, vmax=high, aspect="auto", interpolation="nearest"
+    )
+    every = math.ceil(len(numbers) / 16)
+    axes.set_yticks(range(0, len(numbers), every), [str(number) for number in numbers[::every]])
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.set(xlabel="feature", ylabel="unit")
     made.colorbar(image, ax=axes, label="weight")
     return made

@@ -50,7 +50,7 @@ class Interpolation:
         canvas.tiles(axes, ends[:, :1], limits)
         canvas.tiles(axes, decoded, limits, left=apart)
         canvas.tiles(axes, ends[:, 1:], limits, left=last)
-        names = [f"{weight:.2g}" for weight in np.linspace(0, 1, self.steps)]
+        names = [f"{weight:.3g}" for weight in np.linspace(0, 1, self.steps)]
         places = [0, *(apart + np.arange(self.steps)), last]
         axes.set_xticks(places, ["input A", *names, "input B"], fontsize=9)
         axes.set_xlabel("decoded from (1 − t) code(A) + t code(B), for t as given")

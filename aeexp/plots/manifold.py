@@ -34,8 +34,8 @@ class Manifold:
         title = canvas.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
         made, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
         canvas.tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
-        ticks = np.unique(np.linspace(0, self.side - 1, 5).round().astype(int))
-        axes.set_xticks(ticks, [f"{across[i]:.3g}" for i in ticks])
-        axes.set_yticks(self.side - 1 - ticks, [f"{up[i]:.3g}" for i in ticks])
+        ticks = np.arange(0, self.side, max(1, round(self.side / 5)))
+        axes.set_xticks(ticks, [canvas.number(across[i]) for i in ticks])
+        axes.set_yticks(self.side - 1 - ticks, [canvas.number(up[i]) for i in ticks])
         axes.set(xlabel="unit 1", ylabel="unit 2")
         return {"manifold": made}

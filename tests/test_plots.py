@@ -1,0 +1,372 @@
+"""Figures are read back: what a tile, a point or a line shows must be what the run holds."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from PIL import Image
+from torch import nn
+
+from aeexp.conditions import Unconditional
+from aeexp.data.assemble import assemble
+from aeexp.data.records import Data, Rows, Source
+from aeexp.data.splits import Fractions
+from aeexp.errors import UsageError
+from aeexp.evaluate import Run
+from aeexp.latents import Deterministic
+from aeexp.likelihoods import Gaussian
+from aeexp.model import Autoencoder
+from aeexp.nn.conv import conv
+from aeexp.nn.mlp import mlp
+from aeexp.noises import Chain, Masking
+from aeexp.objectives import Additive, Learner
+from aeexp.plots import canvas
+from aeexp.plots.curves import Curves
+from aeexp.plots.filters import Filters, painted, strongest
+from aeexp.plots.interpolation import Interpolation
+from aeexp.plots.manifold import Manifold
+from aeexp.plots.reconstructions import Reconstructions
+from aeexp.plots.scatter import Scatter
+from aeexp.tasks import Reconstruct
+
+HISTORY = [
+    {"step": 10 * i, "epoch": i / 2, "split": split, "lr": 1e-3, "loss": loss, "reconstruction": loss - 0.1, "l1": 0.1}
+    for i, loss in enumerate((90.0, 5.0, 2.0, 3.0), start=1)
+    for split in ("train", "val")
+]
+
+
+def run_of(data: Data, parts=None, noises=None, history=()) -> Run:
+    """An untrained model: what figures show does not depend on how good it is."""
+    dim, encoder, decoder = parts or perceptron(data, 4)
+    model = Autoencoder(encoder, Deterministic(dim), decoder, Gaussian(), Unconditional())
+    return Run(Learner(Reconstruct(), model, Additive(Chain(noises or {}), {})), data, history)
+
+
+def perceptron(data: Data, dim: int, **options):
+    return dim, *mlp(data.shape, dim, dim, 0, **{"hidden_dims": [16], **options})
+
+
+def convolutional(data: Data, upsample: str, dim: int = 4):
+    return dim, *conv(data.shape, dim, dim, 0, channels=[5, 6], upsample=upsample)
+
+
+def rows_of(shape: tuple[int, ...], labels=None, classes=(), n: int = 60) -> Data:
+    x = np.random.default_rng(0).uniform(-1, 2, (n, *shape)).astype(np.float32)
+    return assemble(Source(Rows(x, labels), classes=classes), name="made", split=Fractions([4, 1, 1]))
+
+
+def tile(image, row: int, column: int, side: int = 8) -> np.ndarray:
+    """One picture out of a sheet of pictures with gaps of one pixel."""
+    sheet = np.asarray(image.get_array())
+    return sheet[row * (side + 1) :, column * (side + 1) :][:side, :side]
+
+
+def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data):
+    run = run_of(digit_data)
+    axes = Reconstructions(n=10)(run)["reconstructions"].axes[0]
+    chosen = canvas.spread(run.labels("test"), 10, len(digit_data["test"]))
+    x = digit_data["test"].batch(torch.from_numpy(chosen)).x
+    assert run.labels("test")[chosen].tolist() == list(range(10))
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "input", "output", "its error", "PCA, same width", "its error"
+    ]  # fmt: skip
+    with torch.no_grad():
+        output, pca = run.model.reconstruct(x), run.pca().model.reconstruct(x)
+    for place, shown in enumerate((x, output, output - x, pca, pca - x)):
+        for column in (0, 7):
+            np.testing.assert_allclose(tile(axes.images[place], 0, column), shown[column, 0], atol=1e-5)
+    errors = [float(text.get_text()) for text in axes.texts]
+    expected = np.concatenate([run.errors("test")[chosen], run.pca().errors("test")[chosen]])
+    np.testing.assert_allclose(errors, expected, rtol=6e-3)
+    assert axes.images[0].get_clim() == digit_data.limits
+    low, high = axes.images[2].get_clim()
+    assert low == -high and axes.images[4].get_clim() == (low, high)
+
+
+def test_reconstructions_of_a_run_with_noise_start_from_one_reproducible_corruption(digit_data):
+    run = run_of(digit_data, noises={"masking": Masking(0.5)})
+    before = torch.get_rng_state()
+    rows, again = Reconstructions(n=5).rows(run), Reconstructions(n=5).rows(run)
+    assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(rows.corrupted, again.corrupted)
+    assert (Reconstructions(n=5, seed=1).rows(run).corrupted != rows.corrupted).any()
+    changed = rows.corrupted != rows.target
+    assert (rows.corrupted[changed] == 0).all() and 0.3 < changed.sum() / (rows.target != 0).sum() < 0.7
+    with torch.no_grad():
+        for shown, model in ((rows.output, run.model), (rows.pca, run.pca().model)):
+            np.testing.assert_allclose(shown, model.reconstruct(torch.from_numpy(rows.corrupted)), atol=1e-6)
+    axes = Reconstructions(n=5)(run)["reconstructions"].axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][1:3] == ["corrupted", "output\nfrom corrupted"]
+
+
+def test_flat_examples_are_overlaid_lines():
+    run = run_of(rows_of((4,)))
+    panels = Reconstructions(n=7)(run)["reconstructions"].axes
+    x = run.data["test"].x
+    for i in range(7):
+        lines = {line.get_label(): line.get_ydata() for line in panels[i].lines}
+        np.testing.assert_array_equal(lines["input"], x[i])
+        assert set(lines) == {"input", "output", "PCA, same width"}
+        np.testing.assert_allclose(((lines["output"] - lines["input"]) ** 2).sum(), run.errors("test")[i], rtol=1e-4)
+    assert not any(axes.get_visible() for axes in panels[7:])
+
+
+def test_a_code_of_two_units_is_shown_as_it_is(digit_data):
+    run = run_of(digit_data, perceptron(digit_data, 2))
+    plain, tsne = Scatter()(run)["scatter"].axes
+    points = np.concatenate([np.asarray(part.get_offsets()) for part in plain.collections])
+    order = np.argsort(run.labels("test"), kind="stable")
+    np.testing.assert_allclose(np.sort(points, 0), np.sort(run.codes("test")[order], 0), rtol=1e-6)
+    for label, part in enumerate(plain.collections):
+        assert len(part.get_offsets()) == (run.labels("test") == label).sum() and part.get_label() == str(label)
+        assert to_hex(part.get_facecolor()[0]) == to_hex(tsne.collections[label].get_facecolor()[0])
+        assert len(part.get_offsets()) == len(tsne.collections[label].get_offsets())
+
+
+def test_scatter_shows_principal_components_of_at_most_so_many_rows(digit_data):
+    run = run_of(digit_data, perceptron(digit_data, 6))
+    plane = Scatter(rows=50)(run)["scatter"].axes[0]
+    points = np.concatenate([np.asarray(part.get_offsets()) for part in plane.collections])
+    assert len(points) == 50
+    covariance = np.cov(points.T)
+    assert abs(covariance[0, 1]) < 1e-6 * covariance[0, 0] and covariance[0, 0] >= covariance[1, 1]
+    chosen = np.random.default_rng(0).permutation(180)[:50]
+    largest = np.linalg.eigvalsh(np.cov(run.codes("test")[chosen].T.astype(float)))[::-1]
+    np.testing.assert_allclose(np.diag(covariance), largest[:2], rtol=1e-4)
+    assert f"({largest[0] / largest.sum():.0%} of" in plane.get_xlabel()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_scatter_without_labels_and_with_many_classes(dim):
+    unlabelled = rows_of((4,))
+    figure = Scatter()(run_of(unlabelled, perceptron(unlabelled, dim)))["scatter"]
+    save(figure)
+    assert not figure.legends and len(figure.axes[0].collections) == 1
+    labels = np.arange(240) % 12 - 1  # 11 classes and some unknown
+    many = rows_of((4,), labels=labels, classes=tuple("abcdefghijk"), n=240)
+    figure = Scatter()(run_of(many, perceptron(many, dim)))["scatter"]
+    save(figure)
+    if dim == 1:
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == ["unlabelled", "a"]
+    else:
+        bar = figure.axes[-1]
+        assert bar.get_ylabel() == "class" and "a" in [label.get_text() for label in bar.get_yticklabels()]
+
+
+def test_a_collapsed_code_still_gives_a_figure(digit_data):
+    run = run_of(digit_data)
+    for parameter in run.model.encoder.parameters():
+        nn.init.zeros_(parameter)
+    save(Scatter()(run)["scatter"])
+
+
+def test_interpolation_runs_from_one_input_to_another(digit_data):
+    run = run_of(digit_data)
+    axes = Interpolation(pairs=4, steps=5)(run)["interpolation"].axes[0]
+    left, middle, right = axes.images
+    chosen = canvas.spread(run.labels("test"), 8, len(digit_data["test"]))
+    x = digit_data["test"].batch(torch.from_numpy(chosen)).x
+    labels = run.labels("test")[chosen]
+    assert (labels[0::2] != labels[1::2]).all()
+    with torch.no_grad():
+        ends = run.model.reconstruct(x)
+        centre = run.model.decode(run.model.encode(x).mean.unflatten(0, (4, 2)).mean(1))
+    for pair in range(4):
+        np.testing.assert_array_equal(tile(left, pair, 0), x[2 * pair, 0])
+        np.testing.assert_array_equal(tile(right, pair, 0), x[2 * pair + 1, 0])
+        for column, shown in ((0, ends[2 * pair]), (2, centre[pair]), (4, ends[2 * pair + 1])):
+            np.testing.assert_allclose(tile(middle, pair, column), shown[0], atol=1e-5)
+
+
+def test_the_manifold_spans_the_percentiles_of_a_code_of_two_units(digit_data):
+    assert Manifold()(run_of(digit_data, perceptron(digit_data, 3))) == {}
+    run = run_of(digit_data, perceptron(digit_data, 2))
+    axes = Manifold(side=6)(run)["manifold"].axes[0]
+    (left, below), (right, above) = np.percentile(run.codes("train"), (1, 99), axis=0)
+    for (row, column), code in {(5, 0): (left, below), (0, 0): (left, above), (5, 5): (right, below)}.items():
+        with torch.no_grad():
+            picture = run.model.decode(torch.tensor([code], dtype=torch.float32))
+        np.testing.assert_allclose(tile(axes.images[0], row, column), picture[0, 0], atol=1e-5)
+    assert axes.get_xticklabels()[0].get_text() == canvas.number(left)
+    assert axes.get_yticklabels()[0].get_text() == canvas.number(below) and axes.get_yticks()[0] == 5
+
+
+def test_filters_of_pca_are_its_components(digit_data):
+    run = run_of(digit_data).pca()
+    x = run.data["train"].batch(slice(None)).x.flatten(1).numpy()
+    components = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:4]
+    figures = Filters()(run)
+    assert set(figures) == {"filters_encoder", "filters_decoder"}
+    for figure in figures.values():
+        for unit in range(4):
+            shown = tile(figure.axes[0].images[0], 0, unit).ravel()
+            assert abs(shown @ components[unit]) == pytest.approx(1, abs=1e-4)
+
+
+def test_filters_of_a_tied_perceptron_mirror_each_other(digit_data):
+    figures = Filters(most=7)(run_of(digit_data, perceptron(digit_data, 3, tied=True)))
+    encoder, decoder = (figure.axes[0].images[0].get_array() for figure in figures.values())
+    np.testing.assert_array_equal(encoder, decoder)
+    assert "the 7 of 16" in figures["filters_encoder"].get_suptitle()
+
+
+def test_the_strongest_filters_are_kept_in_order():
+    filters = np.array([1.0, 5.0, 2.0, 4.0])[:, None, None, None] * np.ones((4, 1, 2, 2))
+    assert strongest(filters, 3).tolist() == [1, 2, 3]
+    assert strongest(filters, 9).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "nearest", "bilinear", "subpixel"])
+def test_filters_of_convolutions(digit_data, upsample):
+    dim, encoder, decoder = convolutional(digit_data, upsample)
+    run = run_of(digit_data, (dim, encoder, decoder))
+    step = decoder.steps[-1]
+    with torch.no_grad():
+        shown = painted(step, (4, 4))
+    if upsample == "transposed":
+        assert torch.equal(shown, step.weight)
+    else:
+        # Interpolation spreads a 1 over stride^2 pixels, shuffling puts each kernel down once.
+        times = 1 if upsample == "subpixel" else 4
+        total = times * step.convolution.weight.sum((0, 2, 3))
+        torch.testing.assert_close(shown.sum((1, 2, 3)), total.detach(), atol=1e-5, rtol=1e-5)
+    figures = Filters()(run)
+    image = figures["filters_encoder"].axes[0].images[0]
+    np.testing.assert_array_equal(tile(image, 0, 3, side=4), encoder.convolutions[0].weight[3, 0].detach())
+    drawn = figures["filters_decoder"].axes[0].images[0]
+    np.testing.assert_array_equal(tile(drawn, 0, 1, side=shown.shape[-1]), shown[1, 0])
+    for figure in figures.values():
+        low, high = figure.axes[0].images[0].get_clim()
+        assert low == -high
+
+
+def test_filters_of_flat_data_are_a_heat_map_and_of_an_unknown_architecture_nothing():
+    run = run_of(rows_of((4,)))
+    image = Filters()(run)["filters_decoder"].axes[0].images[0]
+    np.testing.assert_array_equal(image.get_array(), run.model.decoder.layers[-1].weight.T.detach())
+    run.model.encoder, run.model.decoder = nn.Identity(), nn.Identity()
+    assert Filters()(run) == {}
+
+
+def test_curves_mark_the_lowest_validation_loss(digit_data):
+    figure = Curves()(run_of(digit_data, history=HISTORY))["curves"]
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "reconstruction", "l1"]
+    for axes, best in zip(figure.axes, (2.0, 1.9, 0.1), strict=True):
+        training, validation, mark, dot = axes.lines
+        assert list(validation.get_xdata()) == list(training.get_xdata()) == [10, 20, 30, 40]
+        assert list(mark.get_xdata()) == [30, 30] and dot.get_xydata().tolist() == [[30, pytest.approx(best)]]
+    assert [axes.get_yscale() for axes in figure.axes] == ["log", "log", "linear"]
+    assert list(figure.axes[0].lines[1].get_ydata()) == [90, 5, 2, 3]
+    assert "2 at step 30 (epoch 1.5)" in figure.legends[0].get_texts()[2].get_text()
+
+
+def test_curves_of_one_term_have_one_panel_and_of_a_closed_form_none(digit_data):
+    short = [{key: value for key, value in row.items() if key != "l1"} for row in HISTORY]
+    assert len(Curves()(run_of(digit_data, history=short))["curves"].axes) == 1
+    assert Curves()(run_of(digit_data, history=HISTORY[:2])) == {}
+    assert Curves()(run_of(digit_data)) == {}
+
+
+def test_examples_are_spread_over_the_classes():
+    labels = np.array([0, 0, 0, -1, 2, 2, 1])
+    assert canvas.spread(labels, 5, 7).tolist() == [0, 6, 4, 1, 5]
+    assert canvas.spread(labels, 99, 7).tolist() == [0, 6, 4, 1, 5, 2, 3]
+    assert canvas.spread(None, 3, 7).tolist() == canvas.spread(np.full(7, -1), 3, 7).tolist() == [0, 1, 2]
+
+
+def test_pictures_in_colour_are_drawn_in_colour():
+    run = run_of(rows_of((3, 6, 9)))
+    axes = Reconstructions(n=4)(run)["reconstructions"].axes[0]
+    low, high = run.data.limits
+    shown = np.asarray(axes.images[0].get_array())[:6, :9]
+    np.testing.assert_allclose(shown * (high - low) + low, run.data["test"].x[0].movedim(0, -1), atol=1e-5)
+    error = np.asarray(axes.images[2].get_array())[:6, :9]
+    assert math.sqrt((error**2).sum() * 3) == pytest.approx(math.sqrt(run.errors("test")[0]), rel=1e-4)
+
+
+def save(figure) -> np.ndarray:
+    """The pixels of the PNG; warnings are errors here."""
+    figure.savefig(buffer := io.BytesIO(), format="png")
+    pixels = np.asarray(Image.open(buffer).convert("L"))
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    assert (edge == 255).all(), "something is cut off at the edge"
+    assert len(buffer.getvalue()) < 500_000
+    return pixels
+
+
+ALL = (Reconstructions(n=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(), Curves())
+
+
+@pytest.mark.parametrize("case", ["digits", "flat", "colour"])
+def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
+    data = {"digits": digit_data, "flat": rows_of((4,)), "colour": rows_of((3, 12, 10), np.arange(60) % 4)}[case]
+    parts = convolutional(data, "subpixel", 2) if case == "colour" else perceptron(data, 2)
+    run = run_of(data, parts, {"masking": Masking(0.3)}, HISTORY)
+    figures = {name: figure for plot in ALL for name, figure in plot(run).items()}
+    assert set(figures) == {
+        "reconstructions", "scatter", "interpolation", "manifold", "filters_encoder", "filters_decoder", "curves"
+    }  # fmt: skip
+    for figure in figures.values():
+        assert figure.get_suptitle().startswith(f"{data.name}: ")
+        assert (save(figure) < 128).mean() > 1e-3
+        assert figure.canvas.buffer_rgba() is not None  # what TensorBoard reads
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 5, 5)])
+def test_three_rows_are_enough(shape):
+    data = rows_of(shape, n=3)
+    run = run_of(data, perceptron(data, 2), {"masking": Masking(0.3)})
+    for plot in (Reconstructions(), Scatter()):
+        for figure in plot(run).values():
+            save(figure)
+    assert Interpolation()(run) == {}  # one test row makes no pair
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_long_class_names_fit(dim):
+    names = tuple(f"a rather long class name {i}" for i in range(9))
+    data = rows_of((1, 5, 5), np.arange(60) % 9, names)
+    save(Scatter()(run_of(data, perceptron(data, dim)))["scatter"])
+    assert len({canvas.class_name(run_of(data), label) for label in range(9)}) == 9
+
+
+def test_few_filters_and_long_series_fit(digit_data):
+    save(Filters()(run_of(digit_data, perceptron(digit_data, 1, hidden_dims=[])))["filters_encoder"])
+    series = run_of(rows_of((150,)))
+    save(Reconstructions(n=3)(series)["reconstructions"])
+    save(Filters()(series)["filters_decoder"])
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Reconstructions(n=0), lambda: Scatter(rows=1), lambda: Scatter(perplexity=0),
+        lambda: Interpolation(pairs=0), lambda: Interpolation(steps=1), lambda: Manifold(side=1),
+        lambda: Filters(most=0),
+    ],
+)  # fmt: skip
+def test_a_bad_option_is_named(build):
+    with pytest.raises(UsageError, match=r"^\w+=\d"):
+        build()
+
+
+def test_every_yaml_builds_its_plot():
+    from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
+
+    folder = Path(__file__).resolve().parents[1] / "conf"
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        every = compose(overrides=["+plot=default"]).plot
+        names = {path.stem for path in (folder / "plot").glob("*.yaml")} - {"default", "none"}
+        assert set(every) == names and len(names) == 6
+        assert {type(plot) for plot in instantiate(every).values()} == {type(plot) for plot in ALL}
+        assert "plot" not in (none := compose(overrides=["+plot=none"])) or not none.plot
+        for name in names:
+            assert set(compose(overrides=[f"+plot=[{name}]"]).plot) == {name}
