@@ -50,4 +50,4 @@ def load(folder: str | Path) -> Autoencoder:
     check(cfg)
     built = learner(cfg, saved["shape"])
     built.load_state_dict(saved["learner"])
-    return built.model.eval()
+    return built.model.eval().requires_grad_(False)

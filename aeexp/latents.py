@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aeexp.types import Code, require
+from aeexp.errors import require
+from aeexp.types import Code
 
 
 class Deterministic(nn.Module):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.types import require
+from aeexp.errors import require
 
 
 class Gaussian(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from aeexp.types import require
+from aeexp.errors import require
 
 
 class Chain(nn.Module):

@@ -41,7 +41,7 @@ class Learner(nn.Module):
         self.model = model
         self.objective = objective
         self._observers = [part for part in self.modules() if hasattr(part, "observe") and part is not self]
-        self._surveyors = [part for part in self.modules() if hasattr(part, "begin_epoch") and part is not self]
+        self._surveyors = [part for part in self.modules() if hasattr(part, "before_step") and part is not self]
 
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
         return self.objective(self.model, self.task(batch))
@@ -53,12 +53,14 @@ class Learner(nn.Module):
             part.observe(out)
 
     @torch.no_grad()
-    def begin_epoch(self, split) -> None:
-        """Before an epoch: parts that need the whole training set look at it, in evaluation mode."""
+    def before_step(self, split, step: int) -> None:
+        """Parts that need the whole training set may look at it, in evaluation mode."""
+        if not self._surveyors:
+            return
         was_training = self.training
         self.eval()
         for part in self._surveyors:
-            part.begin_epoch(self.model, split)
+            part.before_step(self.model, split, step)
         self.train(was_training)
 
 
@@ -69,14 +71,19 @@ def means(terms: Terms) -> Tensor:
 
 @torch.no_grad()
 def average(learner: Learner, split, rows: int = 1024) -> dict[str, float]:
-    """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise."""
+    """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
+
+    Terms that draw (Hutchinson's directions) draw the same at every call, and leave the generators as they were.
+    """
     was_training = learner.training
     learner.eval()
     total, names = 0.0, []
-    for batch in split.batches(rows):
-        terms, _ = learner(batch)
-        names = list(terms)
-        total = total + means(terms).double() * len(batch.x)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for batch in split.batches(rows):
+            terms, _ = learner(batch)
+            names = list(terms)
+            total = total + means(terms).double() * len(batch.x)
     learner.train(was_training)
     values = (total / len(split)).tolist()
     return {"loss": sum(values), **dict(zip(names, values, strict=True))}

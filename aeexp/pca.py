@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.conditions import Unconditional
+from aeexp.errors import require
 from aeexp.latents import Deterministic
 from aeexp.likelihoods import Gaussian
 from aeexp.model import Autoencoder
 from aeexp.nn.mlp import mlp
-from aeexp.types import require
 
 
 def pca(rows: Tensor, dim: int) -> Autoencoder:

@@ -14,7 +14,7 @@ WIDEST_SPRITE = 8192  # pixels; a wider sheet kills the tab
 
 
 def projection(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list], Tensor | None]:
-    """Codes (N, D), columns label, split and error, and pictures (N, 1 or 3, H, W) in [0, 1] or None.
+    """Codes (N, D, at least 3), columns label, split and error, and pictures (N, 1 or 3, H, W) in [0, 1] or None.
 
     At most `rows` of each split, fewer where pictures are large; the first ones, which splits keep in the
     order of the source.
@@ -30,6 +30,8 @@ def projection(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list],
         columns["split"] += [split] * count
         columns["error"] += run.errors(split)[:count].tolist()
     codes = np.concatenate([run.codes(split)[:rows] for split in run.data.splits])
+    # The projector draws no point of one or two dimensions: zeros make them three.
+    codes = np.pad(codes, ((0, 0), (0, max(0, 3 - codes.shape[1]))))
     return codes, columns, _pictures(run, rows) if pictured else None
 
 
@@ -37,8 +39,9 @@ def _labels(run: Run, split: str, count: int) -> list[str]:
     labels = run.labels(split)
     if labels is None:
         return ["?"] * count
-    names = run.data.classes
-    return ["?" if y < 0 else names[y] if y < len(names) else str(y) for y in labels[:count].tolist()]
+    # The projector labels points by the first column that is not numeric.
+    names = [f"class {name}" if name.isdigit() else name for name in run.data.classes]
+    return ["?" if y < 0 else names[y] if y < len(names) else f"class {y}" for y in labels[:count].tolist()]
 
 
 def _pictures(run: Run, rows: int) -> Tensor:

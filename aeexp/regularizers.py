@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 
-from aeexp.types import Pass, require
+from aeexp.errors import require
+from aeexp.types import Pass
 
 
 def _weight(value: float) -> Tensor:
@@ -37,8 +38,9 @@ class KLSparsity(nn.Module):
 
     The penalty speaks of the mean over the training set. `estimate` says what stands for it: the mean of the
     batch, its exponential average over past batches (`decay` each step), or the mean over the whole training
-    set, measured at the start of each epoch. In training the gradient is that of the batch's mean at the
-    estimate's value; in evaluation `ema` and `dataset` use the stored estimate.
+    set, measured before every `refresh_steps`-th step. In training the gradient is that of the batch's mean at
+    the estimate's value; in evaluation `ema` and `dataset` use the stored estimate. An estimate that lags drives
+    the units past their target and can collapse the code: keep `decay` and `refresh_steps` small.
     """
 
     weight: Tensor
@@ -52,13 +54,16 @@ class KLSparsity(nn.Module):
         rho: float,
         dim: int,
         estimate: Literal["batch", "ema", "dataset"] = "batch",
-        decay: float = 0.99,
+        decay: float = 0.9,
+        refresh_steps: int = 5,
     ):
         super().__init__()
         require(0 < rho < 1, f"rho={rho} must lie strictly between 0 and 1")
         require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
         self.estimate = estimate
+        require(refresh_steps >= 1, f"refresh_steps={refresh_steps} must be at least 1")
         self.decay = decay
+        self.refresh_steps = refresh_steps
         self.register_buffer("weight", _weight(weight))
         self.register_buffer("rho", torch.tensor(float(rho)))
         self.register_buffer("mean", torch.full((dim,), float(rho)))
@@ -81,8 +86,8 @@ class KLSparsity(nn.Module):
             self.mean.copy_(self._average(out.code.mean.mean(0)))
             self.seen.add_(1)
 
-    def begin_epoch(self, model: nn.Module, split) -> None:
-        if self.estimate == "dataset":
+    def before_step(self, model: nn.Module, split, step: int) -> None:
+        if self.estimate == "dataset" and step % self.refresh_steps == 0:
             codes = (model.encode(batch.x, model.condition(batch)).mean for batch in split.batches(1024))
             self.mean.copy_(sum(code.sum(0) for code in codes) / len(split))
 
@@ -146,7 +151,9 @@ class DecoderL2(nn.Module):
         self.register_buffer("weight", _weight(weight))
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        return sum(p.square().sum() for p in model.decoder.parameters())
+        # A tied layer carries its source along (nn.mlp.Transposed), whose bias is the encoder's alone.
+        own = (p for name, p in model.decoder.named_parameters() if not name.endswith("source.bias"))
+        return sum(p.square().sum() for p in own)
 
     def check(self, model: nn.Module) -> None:
         """Acts on any decoder."""

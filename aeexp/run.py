@@ -31,8 +31,9 @@ from aeexp.training.checkpoint import Progress, Store
 log = logging.getLogger(__name__)
 
 
-MONITORED_GROUPS = ("variant", "dataset", "noise", "model", "latent", "likelihood", "regularizer", "objective",
-                    "optimizer", "scheduler", "trainer")  # fmt: skip
+# The columns of the HParams table; where a run computes, what it measures and draws are none.
+HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
+                   "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
 
 
 def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any], alone: bool) -> float:
@@ -54,6 +55,8 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     data.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     log.info("%s: %s rows of shape %s on %s", data.name, rows, tuple(data.shape), device)
+    if not data.labelled:
+        log.info("%s has splits without labels: probes and colours are left out", data.name)
 
     store = Store(folder / "checkpoints", {"run_id": identity, "config": config, "shape": list(data.shape)})
     if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
@@ -114,7 +117,9 @@ def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -
 
 def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
     """Chosen options and every value below them, flat, for one row of the HParams table."""
-    flat: dict[str, Any] = {group: choices[group] for group in MONITORED_GROUPS if group in choices}
+    flat: dict[str, Any] = {group: choices[group] for group in HYPERPARAMETERS if group in choices}
+    for group in ("noise", "regularizer"):  # of several options, which Hydra's choices do not name
+        flat[group] = ", ".join(config.get(group, {})) or "none"
 
     def walk(tree: Mapping[str, Any], prefix: str) -> None:
         for key, value in tree.items():
@@ -123,7 +128,7 @@ def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> di
             elif not key.startswith("_"):
                 flat[prefix + key] = value
 
-    walk(config, "")
+    walk({key: value for key, value in config.items() if key in HYPERPARAMETERS}, "")
     return flat
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch.optim import Optimizer, lr_scheduler
 
-from aeexp.types import require
+from aeexp.errors import require
 
 Scheduler = lr_scheduler.LRScheduler
 
@@ -25,7 +25,7 @@ def cosine(optimizer: Optimizer, steps: int, *, floor: float = 0.0) -> Scheduler
 def step(optimizer: Optimizer, steps: int, *, drops: int = 2, factor: float = 0.1) -> Scheduler:
     """Multiply the rate by `factor` at `drops` equally spaced points of the run."""
     require(drops >= 1, f"drops={drops} must be at least 1")
-    milestones = [round(steps * (i + 1) / (drops + 1)) for i in range(drops)]
+    milestones = [max(1, round(steps * (i + 1) / (drops + 1))) for i in range(drops)]
     return lr_scheduler.MultiStepLR(optimizer, milestones=milestones, gamma=factor)
 
 
@@ -41,4 +41,6 @@ def warmup_cosine(optimizer: Optimizer, steps: int, *, warmup: float = 0.05, flo
 def plateau(optimizer: Optimizer, steps: int, *, factor: float = 0.5, patience: int = 5) -> Scheduler:
     """Multiply the rate by `factor` after `patience` validations without a lower loss."""
     require(0 < factor < 1, f"factor={factor} must lie between 0 and 1")
-    return lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
+    require(patience >= 1, f"patience={patience} must be at least 1")
+    # torch reduces at the first validation beyond its patience, and by default wants more than a lower loss
+    return lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience - 1, threshold=0.0)

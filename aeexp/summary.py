@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,6 @@ def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "
         f"{timing['samples_per_second']:,.0f} samples/s, {timing['total_seconds']:.1f} s in all",
         f"run folder: {place}",
-        f"tensorboard --logdir {place}",
+        f"tensorboard --logdir {shlex.quote(place)}",
     ]
     return "\n" + text.getvalue() + "\n".join(lines)

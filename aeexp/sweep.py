@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,6 @@ class Summary(Callback):
         log.info("%d of %d runs finished: %s", len(states) - len(others), len(states), root)
         for folder, state in others.items():
             log.error("%s %s: %s", folder, state["status"], state["message"])
-        log.info("tensorboard --logdir %s", root)
+        log.info("tensorboard --logdir %s", shlex.quote(str(root)))
         if others:
             raise SystemExit(max(state["exit_code"] for state in others.values()) or 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -23,6 +24,9 @@ from aeexp.training.checkpoint import Progress
 
 log = logging.getLogger(__name__)
 
+HEADLINES = ("loss", "reconstruction/mse", "probe/linear")
+FAILED = ".failed"  # ending of the event file that holds nothing but the status FAILURE
+
 
 class Tracker:
     """Follows one run. On a terminal a progress bar, else one line a validation.
@@ -32,6 +36,7 @@ class Tracker:
 
     def __init__(self, folder: Path, hyperparameters: Mapping[str, Any], *, bar: bool, on_step):
         self.folder = Path(folder)
+        self.events = self.folder / "tensorboard"
         self.hyperparameters = hyperparameters
         self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
         self.on_step = on_step
@@ -40,13 +45,15 @@ class Tracker:
 
     def start(self, total: int, progress: Progress) -> None:
         """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
+        for path in self.events.glob(f"*{FAILED}"):
+            path.unlink()
         purge = progress.step + 1 if progress.step else None
-        self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=purge)
-        values = {key: _plain(value) for key, value in self.hyperparameters.items()}
-        metrics = dict.fromkeys(("val/loss", "test/loss", "test/reconstruction/mse", "test/probe/linear"))
-        experiment, session, self._end = hparams(values, metrics)
-        for summary in (experiment, session):
-            self.writer.file_writer.add_summary(summary)
+        self.writer = SummaryWriter(str(self.events), purge_step=purge)
+        values = {key: _plain(value) for key, value in self.hyperparameters.items() if value is not None}
+        # The first summary, of the experiment, is left out: it would show the first run's columns for all runs.
+        # Without it TensorBoard takes every run's, those that differ in front.
+        _, session, self._end = hparams(values, {})
+        self.writer.file_writer.add_summary(session)
         self.total = total
         if self.bar is not None:
             self.bar.total, self.bar.n = total, progress.step
@@ -92,16 +99,20 @@ class Tracker:
         files.write_text(self.folder / "history.csv", text.getvalue())
 
     def final(self, split: str, values: Mapping[str, float], step: int) -> None:
+        """What was measured at the best state: all of it is values/..., which TensorBoard sorts behind the curves,
+        and the test split's headlines are test/... as well. A curve's own tag would cut the curve off at this step."""
         for name, value in values.items():
-            self.writer.add_scalar(f"{split}/{name}", value, step)
+            self.writer.add_scalar(f"values/{split}/{name}", value, step)
+        if split == "test":
+            for name in (name for name in HEADLINES if name in values):
+                self.writer.add_scalar(f"test/{name}", values[name], step)
 
     def figure(self, name: str, figure, step: int) -> None:
         """figures/<name>.png, and the same picture in TensorBoard."""
         figure.savefig(buffer := io.BytesIO(), format="png")
         files.write(self.folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
-        figure.canvas.draw()
-        picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-        self.writer.add_image(name, picture, step, dataformats="HWC")
+        with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
+            self.writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
     def projector(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
         """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
@@ -116,12 +127,20 @@ class Tracker:
         self.close_bar()
         if self.writer is None:
             return
-        self.writer.file_writer.add_summary(self._end if finished else _failure())
+        if finished:
+            self.writer.file_writer.add_summary(self._end)
         self.writer.close()
+        if not finished:
+            # TensorBoard keeps the first status that it reads: in its own file it can go when the run goes on.
+            with SummaryWriter(str(self.events), filename_suffix=FAILED) as writer:
+                writer.file_writer.add_summary(_failure())
 
 
-def _plain(value: Any) -> int | float | str | bool:
-    return value if isinstance(value, int | float | str | bool) else str(value)
+def _plain(value: Any) -> int | float | str:
+    """As the HParams table reads best: a flag would be 1.0000 there."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from aeexp.errors import UsageError, require  # noqa: F401 (moving)
-
 
 class Batch(NamedTuple):
     """One mini-batch, or a whole split. An absent field is None; an unlabelled row has y == -1."""
@@ -66,7 +64,7 @@ class Regularizer(Protocol):
     """A penalty on a forward pass, (B,) or (). The objective multiplies by `weight`, a 0-d buffer.
 
     Two methods are optional, and called by the training loop without gradient:
-    ``observe(out: Pass)`` after a step, ``begin_epoch(model, split)`` before the first step of an epoch.
+    ``before_step(model, split, step)`` with the training split, and ``observe(out: Pass)`` after the step.
     """
 
     weight: Tensor

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
+from aeexp.conditions import Unconditional
 from aeexp.data.bundled import digits
-from aeexp.data.records import Data
+from aeexp.data.records import Data, Rows, Split
 from aeexp.data.splits import Fractions
+from aeexp.latents import Deterministic
+from aeexp.likelihoods import Gaussian
+from aeexp.model import Autoencoder
+from aeexp.nn.mlp import mlp
+from aeexp.noises import Chain
+from aeexp.objectives import Additive, Learner
+from aeexp.tasks import Reconstruct
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -34,3 +44,76 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+# hypothesis: the same examples at every run, so that a statistical bound cannot fail by chance on a later day
+settings.register_profile("aeexp", deadline=None, derandomize=True, max_examples=30)
+settings.load_profile("aeexp")
+
+
+class Quiet:
+    """A tracker that keeps what it is told, and dies at the `dies`-th word if asked to."""
+
+    def __init__(self, dies: int | None = None):
+        self.dies = dies
+        self.words = 0
+        self.lines: list[tuple[int, dict[str, float], float]] = []  # step, means, learning rate
+
+    def start(self, total: int, progress) -> None:
+        self.total = total
+
+    def train(self, step: int, values: dict[str, float], lr: float) -> None:
+        self.lines.append((step, dict(values), lr))
+        self._word()
+
+    def evaluation(self, progress) -> None:
+        self._word()
+
+    def _word(self) -> None:
+        self.words += 1
+        if self.words == self.dies:
+            raise Killed
+
+
+class Killed(Exception):
+    """Stands for a signal that leaves no time to tidy up."""
+
+
+@pytest.fixture(scope="session")
+def quiet() -> type[Quiet]:
+    return Quiet
+
+
+@pytest.fixture(scope="session")
+def killed() -> type[Killed]:
+    return Killed
+
+
+@pytest.fixture(scope="session")
+def build_learner():
+    """learner(shape, dim, network=mlp, latent=..., ...): parts by name, weights by seed, no hidden layer by default."""
+
+    def build(
+        shape, dim=3, network=mlp, *, latent=None, likelihood=None, noises=None, regularizers=None, seed=0, **options
+    ) -> Learner:  # fmt: skip
+        torch.manual_seed(seed)
+        latent = latent or Deterministic(dim)
+        if network is mlp:
+            options = {"hidden_dims": [], **options}
+        encoder, decoder = network(tuple(shape), latent.params, latent.dim, 0, **options)
+        model = Autoencoder(encoder, latent, decoder, likelihood or Gaussian(), Unconditional())
+        return Learner(Reconstruct(), model, Additive(Chain(noises or {}), regularizers or {}))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def as_data():
+    """data(train, val, test, y=...): arrays as they are become the splits; val and test default to train."""
+
+    def make(train, val=None, test=None, *, y=None, scale=1.0, classes=()) -> Data:
+        arrays = {"train": train, "val": train if val is None else val, "test": train if test is None else test}
+        rows = {name: Rows(np.asarray(x), y, None, np.arange(len(x))) for name, x in arrays.items()}
+        return Data("toy", {name: Split(part, scale) for name, part in rows.items()}, tuple(classes))
+
+    return make

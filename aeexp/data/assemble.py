@@ -11,7 +11,7 @@ import numpy as np
 
 from aeexp.data.records import Data, Rows, Source, Split
 from aeexp.data.splits import draw
-from aeexp.types import require
+from aeexp.errors import require
 
 Splitter = Callable[[Rows, Rows | None], dict[str, Rows]]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.data.assemble import dataset
 from aeexp.data.records import Rows, Source
-from aeexp.types import UsageError, require
+from aeexp.errors import UsageError, require
 
 
 @dataset
@@ -52,10 +52,10 @@ def npz(
 def _open(path: Path) -> dict[str, np.ndarray]:
     require(path.is_file(), f"path={path}: no such file (looked for {path.resolve()})")
     try:
-        file = np.load(path, allow_pickle=False)
-        require(isinstance(file, np.lib.npyio.NpzFile), f"path={path} is a single array: save it with numpy.savez")
-        with file:
-            return {key: file[key] for key in file.files}
+        with open(path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
+            file = np.load(opened, allow_pickle=False)
+            require(isinstance(file, np.lib.npyio.NpzFile), f"path={path} is a single array: save it with numpy.savez")
+            return {key: np.asarray(file[key]) for key in file.files}  # what is no array comes as bytes
     except UsageError:
         raise
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aeexp.data.records import Rows
-from aeexp.types import require
+from aeexp.errors import require
 
 
 class Fractions:

@@ -12,7 +12,7 @@ import torch
 
 from aeexp.data.assemble import dataset
 from aeexp.data.records import Rows, Source
-from aeexp.types import UsageError, require
+from aeexp.errors import UsageError, require
 
 _IDX = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 

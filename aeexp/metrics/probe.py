@@ -27,7 +27,6 @@ class Probe:
 
     def __call__(self, run: Run, split: str) -> Values:
         if not run.data.labelled:
-            log.info("probe: left out, since %s has splits without labels", run.data.name)
             return {}
         probes = run.once(("probe", self.rows, self.neighbours, self.seed), lambda: self.fit(run))
         codes, labels = labelled(run, split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aeexp.errors import require
 from aeexp.nn.activations import Activation, activation
-from aeexp.types import require
 
 Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
 
@@ -122,6 +123,13 @@ def conv(
         min(sizes[-1]) >= 1,
         f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer layers",
     )
+    for large, small in zip(sizes, sizes[1:], strict=False):
+        left = max(n - _reach(m, kernel, stride) for n, m in zip(large, small, strict=True))
+        require(
+            left <= 0,
+            f"kernel={kernel} with stride={stride} leaves {left} at the edge of a map of "
+            f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}",
+        )
     encoder = Encoder(sizes, [shape[0] + context, *channels], params, kernel, stride, activation)
     decoder = Decoder(sizes, [shape[0], *channels], dim + context, kernel, stride, upsample, activation)
     return encoder, decoder
@@ -131,11 +139,16 @@ def _padding(kernel: int, stride: int) -> int:
     return (kernel - stride + 1) // 2
 
 
+def _reach(windows: int, kernel: int, stride: int) -> int:
+    """Where the last window ends, counted from the first pixel."""
+    return (windows - 1) * stride - _padding(kernel, stride) + kernel
+
+
 def _step(inputs: int, outputs: int, small, large, kernel: int, stride: int, upsample: Upsample) -> nn.Module:
     if upsample == "subpixel":
         return Subpixel(inputs, outputs, large, stride)
     if upsample != "transposed":
         return Resized(inputs, outputs, large, upsample)
     padding = _padding(kernel, stride)
-    rest = [want - ((n - 1) * stride - 2 * padding + kernel) for n, want in zip(small, large, strict=True)]
+    rest = [want + padding - _reach(n, kernel, stride) for n, want in zip(small, large, strict=True)]
     return nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=tuple(rest))

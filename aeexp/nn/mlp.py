@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aeexp.errors import require
 from aeexp.nn.activations import Activation, activation
-from aeexp.types import require
 
 
 class Encoder(nn.Module):
@@ -44,12 +44,12 @@ class Transposed(nn.Module):
 
     def __init__(self, source: nn.Linear):
         super().__init__()
-        self.shared = source.weight  # the parameter itself: the source's bias is no part of this layer
+        self.source = source
         self.bias = nn.Parameter(torch.zeros(source.in_features))
 
     @property
     def weight(self) -> Tensor:
-        return self.shared.t()
+        return self.source.weight.t()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from aeexp import files
-from aeexp.types import UsageError, require
+from aeexp.errors import UsageError, require
 
 Saved = dict[str, Any]
 
@@ -23,9 +23,10 @@ class Progress:
 
     step: int = 0
     best: float = math.inf
+    reference: float = math.inf  # what an improvement is counted from
     best_step: int = 0
     best_epoch: int = 0
-    waited: int = 0  # validations since the best
+    waited: int = 0  # validations since the last improvement
     samples: int = 0
     seconds: float = 0.0
     sums: list[float] = field(default_factory=list)  # of each term since the last validation
@@ -103,7 +104,9 @@ class Store:
 def load(path: Path) -> Saved:
     require(path.is_file(), f"{path}: there is no such checkpoint")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises anything: UnpicklingError, IndexError, UnicodeDecodeError ...
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UsageError(f"{path} is no readable checkpoint: {reason}") from error
+    require(isinstance(saved, dict) and {"run_id", "learner"} <= saved.keys(), f"{path} is no checkpoint of a run")
+    return saved

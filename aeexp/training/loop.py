@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from aeexp.data.records import Data
+from aeexp.errors import require
 from aeexp.objectives import Learner, average, means
 from aeexp.training.checkpoint import Progress, State, Store
-from aeexp.types import Batch, require
+from aeexp.types import Batch
 
 
 class Diverged(RuntimeError):
@@ -92,9 +93,7 @@ class Joint:
             epoch, place = divmod(progress.step, steps_per_epoch)
             if order is None or place == 0:
                 order = permutation(len(train), seed, epoch, train.x.device)
-            if place == 0:
-                learner.begin_epoch(train)
-
+            learner.before_step(train, progress.step)
             index = order[place * rows : (place + 1) * rows]
             batches = [train.batch(part) for part in index.split(self.batch_size)]
             names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
@@ -165,13 +164,11 @@ class Joint:
         if isinstance(state.scheduler, ReduceLROnPlateau):
             state.scheduler.step(values[self.monitor])
         progress.waited += 1
-        if values[self.monitor] < progress.best - self.min_delta:
-            progress.best, progress.best_step, progress.best_epoch = (
-                values[self.monitor],
-                progress.step,
-                math.ceil(epoch),
-            )
-            progress.waited = 0
+        if values[self.monitor] < progress.reference - self.min_delta:
+            progress.reference, progress.waited = values[self.monitor], 0
+        if values[self.monitor] < progress.best:
+            progress.best = values[self.monitor]
+            progress.best_step, progress.best_epoch = progress.step, math.ceil(epoch)
             store.keep_best(state)
         track.evaluation(progress)
 
@@ -190,7 +187,9 @@ class Window:
 
     def read(self) -> dict[str, float]:
         """Means since the last reading. Raises `Diverged` with the first step whose loss is not finite."""
-        values = torch.stack(self.steps).double().cpu().tolist() if self.steps else []
+        if not self.steps:
+            return {}
+        values = torch.stack(self.steps).double().cpu().tolist()
         self.steps.clear()
         sums = self.progress.sums or [0.0] * (len(self.names) + 1)
         for i, terms in enumerate(values):
@@ -200,7 +199,7 @@ class Window:
             # Added one by one, the sum does not depend on when it was read: a resumed run has the same bits.
             sums = [sums[0] + 1, *(s + t for s, t in zip(sums[1:], terms, strict=True))]
         self.progress.sums = sums
-        columns = [sum(column) / len(values) for column in zip(*values, strict=True)] if values else []
+        columns = [sum(column) / len(values) for column in zip(*values, strict=True)]
         return {"loss": sum(columns), **dict(zip(self.names, columns, strict=False))}
 
     def restart(self) -> dict[str, float]:

@@ -1,0 +1,140 @@
+"""Every YAML composes, passes the checks and builds; what a user mistypes is told in words."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from composing import CONF, composed, run_in
+
+from aeexp import build
+from aeexp.config import MULTIPLE, PARTS, check, make
+from aeexp.errors import UsageError
+from aeexp.training.loop import Diverged
+
+FILES = sorted(path for path in CONF.rglob("*.yaml") if "hydra" not in path.parts and path.parent != CONF)
+OPTIONS = [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in FILES]
+VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
+
+
+def test_the_walk_saw_every_group_and_option():
+    seen = {group for group, _ in OPTIONS}
+    assert seen >= {*PARTS, *MULTIPLE, "variant", "dataset/split"}
+    assert len(OPTIONS) >= 60
+    assert len(VARIANTS) >= 11
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_builds(group, option, tmp_path):
+    overrides = [f"{group}={option}"]
+    if option == "npz":
+        np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((20, 8, 8)), y=np.arange(20) % 2)
+        overrides.append(f"dataset.path={tmp_path / 'rows.npz'}")
+    if option == "kl_sparsity":
+        overrides.append("latent=sigmoid")
+    if option == "closed_form":
+        overrides.append("model=linear")
+    cfg = composed(*overrides)
+    check(cfg)
+    torch.manual_seed(0)
+    learner = build.learner(cfg, (1, 8, 8))
+    for key in ("trainer", "metric", "plot"):
+        make(cfg, key)
+    optimizer = make(cfg, "optimizer")(learner.parameters())
+    scheduler = make(cfg, "scheduler")(optimizer, 10)
+    assert scheduler is not None
+    if "root" not in cfg.dataset and (group, option) != ("dataset/split", "official"):
+        assert tuple(make(cfg, "dataset").shape) == (1, 8, 8)
+
+
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in PARTS and o != ("dataset", "npz")])
+def test_a_key_that_no_constructor_takes_is_refused(group, option):
+    """It would parse and do nothing."""
+    extra = ["model=linear"] if option == "closed_form" else []
+    with pytest.raises(UsageError, match=rf"^{group}\.misspelt=1"):
+        check(composed(f"{group}={option}", f"+{group}.misspelt=1", *extra))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
+    budget = [] if variant == "pca" else ["trainer.steps=2", "trainer.validate_every_steps=1"]
+    best = run_in(tmp_path, f"variant={variant}", *budget)
+    assert math.isfinite(best)
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    losses = [float(row.split(",")[4]) for row in rows[1:]]
+    assert len(losses) >= 4 and all(map(math.isfinite, losses))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["latent.dim=0"], r"^latent\.dim=0: a code needs at least 1 unit"),
+        (["latent=topk", "latent.k=65"], r"^latent\.k=65 must lie between 1 and latent\.dim=64"),
+        (["noise=masking", "noise.masking.p=1.5"], r"^noise\.masking\.p=1\.5 is no probability"),
+        (["trainer.epochs=abc"], r"^trainer\.epochs='abc' should be a whole number"),
+        (["trainer.epochs=1.5"], r"^trainer\.epochs=1\.5 should be a whole number"),
+        (["trainer.epochs=0"], r"^trainer\.epochs=0 must be at least 1"),
+        (["trainer.monitor=accuracy"], r"^trainer\.monitor=accuracy is none of the terms.*loss, reconstruction"),
+        (["optimizer.lr=fast"], r"^optimizer\.lr='fast' should be a number"),
+        (["model.activation=swish"], r"^model\.activation='swish' should be one of relu"),
+        (["model.hidden_dims=3"], r"^model\.hidden_dims=3 should be a list of whole numbers"),
+        (["model=conv", "model.kernel=3"], r"^model\.kernel=3 is not divisible by stride=2.*take kernel="),
+        (["model=conv", "model.channels=[8,8,8,8,8]"], r"^model\.channels=.*to nothing: take fewer"),
+        (["variant=deep", "model=conv"], r"^model\.hidden_dims=.*model as chosen has no such key; it has channels"),
+        (["+foo=1"], r"^foo=1 is no key of aeexp"),
+        (["+sed=1"], r"^sed=1 is no key of aeexp: did you mean seed\?"),
+        (["seed=null"], r"^seed=None should be a whole number"),
+        (["device=tpu"], r"^device='tpu' should be one of auto"),
+        (["threads=0"], r"^threads=0 must be at least 1"),
+        (["+regularizer.l1.weight=3"], r"^regularizer\.l1 is set, but l1 is not among your regularizer options"),
+        (["regularizer=kl_sparsity"], r"kl_sparsity needs units in \(0, 1\).*latent=sigmoid"),
+        (["trainer=closed_form"], r"trainer=closed_form solves model=linear"),
+        (["dataset/split=official"], r"^dataset: official: this dataset comes without a test set"),
+        (["dataset.split.fractions=[1,2]"], r"^dataset\.split\.fractions=\[1, 2\] must be three positive shares"),
+        (["dataset.limit=1"], r"^dataset\.limit=1 must leave"),
+        (["dataset=npz"], r"^dataset\.path must be given"),
+        (["dataset=npz", "dataset.path=/no/where.npz"], r"^dataset\.path=/no/where\.npz: no such file"),
+        (["dataset=mnist", "dataset.root=/no/where"], r"(?s)train-images-idx3-ubyte.*dataset\.download=true"),
+        (["optimizer._target_=os.system"], r"^optimizer\._target_=os\.system: only aeexp and torch"),
+        (["optimizer._target_=torch.optim.Adma"], r"^optimizer\._target_=torch\.optim\.Adma does not exist"),
+        (["resume=/no/where"], r"/no/where/checkpoints/last\.pt: there is no such checkpoint"),
+    ],
+)
+def test_a_mistake_is_told_with_key_value_and_way_out(overrides, message, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        run_in(tmp_path, *overrides)
+    text = str(caught.value)
+    assert re.search(message, text), text
+    assert text.count("\n") <= 1, "one or two lines"
+
+
+def test_bernoulli_and_conv_refuse_data_that_does_not_fit(tmp_path):
+    np.savez(tmp_path / "flat.npz", x=np.random.default_rng(0).normal(size=(30, 6)))
+    data = ["dataset=npz", f"dataset.path={tmp_path / 'flat.npz'}"]
+    with pytest.raises(UsageError, match=r"likelihood=bernoulli needs values in \[0, 1\].*take likelihood=gaussian"):
+        run_in(tmp_path / "a", "likelihood=bernoulli", *data)
+    with pytest.raises(UsageError, match=r"^model=conv needs pictures.*\(6,\).*take model=mlp"):
+        run_in(tmp_path / "b", "model=conv", *data)
+
+
+def test_a_loss_that_is_no_number_names_its_step_and_keeps_a_good_checkpoint(tmp_path):
+    with pytest.raises(Diverged, match=r"at step \d+"):
+        run_in(tmp_path, "optimizer=sgd", "optimizer.lr=1e20")
+    saved = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in saved["learner"].values())
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_every_pair_of_noise_and_regularizer_composes_on_both_networks():
+    count = 0
+    for model in ("mlp", "conv"):
+        for noise in ("none", "gaussian", "masking", "salt_pepper", "block", "[masking,gaussian]"):
+            for regularizer in ("none", "l1", "decoder_l2", "[l1,contractive]"):
+                cfg = composed(f"noise={noise}", f"regularizer={regularizer}", f"model={model}")
+                check(cfg)
+                build.learner(cfg, (1, 8, 8))
+                count += 1
+    assert count == 48

@@ -1,0 +1,139 @@
+"""A stack of learners under vmap is those learners one by one: in value, in gradient, in its own noise."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.func import functional_call, stack_module_state
+
+from aeexp.latents import Deterministic, Sigmoid, TopK
+from aeexp.nn.conv import conv
+from aeexp.nn.mlp import mlp
+from aeexp.noises import Block, Gaussian, Masking, SaltPepper
+from aeexp.objectives import means
+from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity
+from aeexp.types import Batch
+
+NETWORKS = {
+    "mlp": (mlp, {"hidden_dims": [5], "activation": "tanh"}),
+    "tied": (mlp, {"hidden_dims": [5], "activation": "tanh", "tied": True}),
+    **{
+        u: (conv, {"channels": [2, 3], "activation": "tanh", "upsample": u})
+        for u in ("transposed", "nearest", "bilinear", "subpixel")
+    },
+}
+LATENTS = {
+    "deterministic": lambda i: Deterministic(4),
+    "sigmoid": lambda i: Sigmoid(4),
+    "topk": lambda i: TopK(4, 1 + i),  # another k for each model of the stack
+}
+PENALTIES = {
+    "l1": lambda weight, i: L1(weight),
+    "kl_sparsity": lambda weight, i: KLSparsity(weight, 0.1 * (1 + i), 4),
+    "contractive": lambda weight, i: Contractive(weight),
+    "decoder_l2": lambda weight, i: DecoderL2(weight),
+}
+SHAPE = (1, 5, 6)
+# float32: a vectorised product may add its terms in another order. Some hundred terms of size 1: 300 * 2^-24.
+CLOSE = {"rtol": 2e-5, "atol": 2e-5}
+
+
+def stacked(learners):
+    parameters, buffers = stack_module_state(learners)
+    return copy.deepcopy(learners[0]).to("meta"), parameters, buffers
+
+
+# every pair that makes sense: kl_sparsity needs units in (0, 1)
+PAIRS = [(latent, p) for latent in LATENTS for p in PENALTIES if p != "kl_sparsity" or latent == "sigmoid"]
+
+
+@pytest.mark.parametrize(("latent", "penalty"), PAIRS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_stack_of_models_is_the_models_one_by_one(network, latent, penalty, build_learner):
+    make, options = NETWORKS[network]
+    learners = [
+        build_learner(
+            SHAPE, network=make, latent=LATENTS[latent](i), seed=i,
+            regularizers={penalty: PENALTIES[penalty](0.1 * (1 + i), i)}, **options,
+        ).eval()
+        for i in range(3)
+    ]  # fmt: skip
+    batch = Batch(torch.rand(7, *SHAPE))
+    skeleton, parameters, buffers = stacked(learners)
+
+    def terms(parameters, buffers):
+        return means(functional_call(skeleton, (parameters, buffers), (batch,))[0])
+
+    together = torch.vmap(terms)(parameters, buffers)
+    alone = torch.stack([means(learner(batch)[0]) for learner in learners])
+    assert together.shape == (3, 2) and len(alone.unique()) == 6  # no two models or terms agree by chance
+    torch.testing.assert_close(together, alone, **CLOSE)
+
+    ours = torch.autograd.grad(together.sum(), list(parameters.values()))
+    theirs = [torch.autograd.grad(row.sum(), list(learner.parameters()), retain_graph=True)
+              for row, learner in zip(alone, learners, strict=True)]  # fmt: skip
+    assert list(parameters) == [name for name, _ in learners[0].named_parameters()]
+    for gradient, each in zip(ours, zip(*theirs, strict=True), strict=True):
+        torch.testing.assert_close(gradient, torch.stack(each), **CLOSE)
+
+
+@pytest.mark.parametrize("noise", [Gaussian, Masking, SaltPepper, Block])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_in_training_every_model_of_a_stack_draws_its_own_noise_at_its_own_level(network, noise, build_learner):
+    make, options = NETWORKS[network]
+    levels = (0.0, 0.5, 0.5, 0.9)
+    learners = [
+        build_learner(SHAPE, network=make, latent=Sigmoid(4), seed=0, noises={"n": noise(level)}, **options)
+        for level in levels
+    ]
+    batch = Batch(torch.rand(40, *SHAPE) + 1)
+    skeleton, parameters, buffers = stacked(learners)
+
+    def run(parameters, buffers):
+        terms, out = functional_call(skeleton, (parameters, buffers), (batch,))
+        return means(terms), out.x, out.output
+
+    loss, seen, output = torch.vmap(run, randomness="different")(parameters, buffers)
+    assert torch.equal(seen[0], batch.x)
+    assert not torch.equal(seen[1], seen[2])  # equal weights, equal level, other draws
+    changed = (seen != batch.x).float().mean((1, 2, 3, 4))
+    assert changed[0] == 0 < changed[1]
+    if noise is not Gaussian:
+        assert changed[1] < changed[3] and abs(changed[1] - changed[2]) < 0.2
+    for x, y, value in zip(seen, output, loss, strict=True):  # and each decodes what it saw
+        exact = learners[0].model(batch, x)
+        torch.testing.assert_close(y, exact.output, **CLOSE)
+        squared = (exact.output - batch.x).square().flatten(1).sum(1).mean()
+        torch.testing.assert_close(value[0], squared, **CLOSE)
+    gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
+    assert any(not torch.equal(g[1], g[2]) for g in gradients)
+
+
+def test_a_stack_takes_the_step_that_each_of_its_models_would_take(build_learner):
+    def make():
+        return [
+            build_learner((6,), latent=Sigmoid(4), hidden_dims=[5], tied=True, seed=i,
+                          regularizers={"l1": L1(0.1 * i), "jacobian": Contractive(0.2)}).eval()
+            for i in range(3)
+        ]  # fmt: skip
+
+    batch, rate = Batch(torch.rand(20, 6)), 0.1
+    skeleton, parameters, buffers = stacked(make())
+    for _ in range(5):
+        loss = torch.vmap(lambda p, b: means(functional_call(skeleton, (p, b), (batch,))[0]).sum())(parameters, buffers)
+        gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
+        parameters = {
+            name: (p - rate * g).detach().requires_grad_()
+            for (name, p), g in zip(parameters.items(), gradients, strict=True)
+        }
+    alone = make()
+    for learner in alone:
+        optimizer = torch.optim.SGD(learner.parameters(), lr=rate)
+        for _ in range(5):
+            optimizer.zero_grad()
+            means(learner(batch)[0]).sum().backward()
+            optimizer.step()
+    for name, stack in parameters.items():
+        torch.testing.assert_close(stack, torch.stack([learner.get_parameter(name) for learner in alone]), **CLOSE)
