@@ -8,22 +8,29 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from aeexp.config import check, make, placed
+from aeexp.config import check_node, make, placed
 from aeexp.errors import UsageError, require
 from aeexp.model import Autoencoder
 from aeexp.noises import Chain
 from aeexp.objectives import Learner
 from aeexp.training.checkpoint import load as load_checkpoint
 
+MODEL = ("latent", "likelihood", "condition", "model")  # the nodes that an Autoencoder is built from
 
-def learner(cfg: DictConfig, shape: Sequence[int]) -> Learner:
-    """The untrained learner for rows of this shape, on the CPU; seed the weights before."""
-    latent, likelihood, condition = (make(cfg, key) for key in ("latent", "likelihood", "condition"))
+
+def autoencoder(cfg: DictConfig, shape: Sequence[int]) -> Autoencoder:
+    """The untrained model for rows of this shape, on the CPU; seed the weights before."""
+    latent, likelihood, condition, networks = (make(cfg, key) for key in MODEL)
     try:
-        encoder, decoder = make(cfg, "model")(tuple(shape), latent.params, latent.dim, condition.size)
+        encoder, decoder = networks(tuple(shape), latent.params, latent.dim, condition.size)
     except UsageError as error:
         raise placed("model", error) from error
-    model = Autoencoder(encoder, latent, decoder, likelihood, condition)
+    return Autoencoder(encoder, latent, decoder, likelihood, condition)
+
+
+def learner(cfg: DictConfig, shape: Sequence[int]) -> Learner:
+    """The untrained model with its task and objective."""
+    model = autoencoder(cfg, shape)
     regularizers = make(cfg, "regularizer")
     for penalty in regularizers.values():
         penalty.check(model)
@@ -46,8 +53,11 @@ def load(folder: str | Path) -> Autoencoder:
     holds no finished training.
     """
     saved = load_checkpoint(Path(folder) / "checkpoints" / "best.pt")
-    cfg = OmegaConf.create(saved["config"])
-    check(cfg)
-    built = learner(cfg, saved["shape"])
-    built.load_state_dict(saved["learner"])
-    return built.model.eval().requires_grad_(False)
+    # Only what the model needs: a plot that has changed since must not keep it from loading.
+    cfg = OmegaConf.create({key: saved["config"][key] for key in MODEL})
+    for key in MODEL:
+        check_node(key, saved["config"][key])
+    model = autoencoder(cfg, saved["shape"])
+    weights = {key: value for key, value in saved["learner"].items() if key.startswith("model.")}
+    model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
+    return model.eval().requires_grad_(False)

@@ -48,7 +48,7 @@ def check(cfg: DictConfig) -> None:
         _check_type(key, tree[key], hint)
     require(tree["seed"] >= 0, f"seed={tree['seed']} must not be negative")
     for key in PARTS:
-        _check_node(key, tree[key])
+        check_node(key, tree[key])
     for group in MULTIPLE:
         for option, node in tree[group].items():
             chosen = isinstance(node, dict) and "_target_" in node
@@ -57,7 +57,7 @@ def check(cfg: DictConfig) -> None:
                 f"{group}.{option} is set, but {option} is not among your {group} options: "
                 f"add it, as in {group}=[{option}], or leave {group}.{option} alone",
             )
-            _check_node(f"{group}.{option}", node)
+            check_node(f"{group}.{option}", node)
 
 
 def make(cfg: DictConfig, key: str) -> Any:
@@ -91,7 +91,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; it has {', '.join(known)}" if known else "; it takes none"
 
 
-def _check_node(path: str, node: dict[str, Any]) -> None:
+def check_node(path: str, node: dict[str, Any]) -> None:
+    """Hold one node, and those inside it, against the constructor that it names. Raises UsageError."""
     target = node.get("_target_")
     require(target is not None, f"{path} names no class to build (_target_): choose an option, as in {path}=...")
     require(str(target).startswith(ALLOWED), f"{path}._target_={target}: only aeexp and torch may be instantiated")
@@ -110,7 +111,7 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         require(key in keys, f"{path}.{key}={value!r}: {path.split('.')[0]} as chosen has no such key"
                 f"{suggestion(key, keys)}")  # fmt: skip
         if isinstance(value, dict) and "_target_" in value:
-            _check_node(f"{path}.{key}", value)
+            check_node(f"{path}.{key}", value)
         elif key in hints:
             _check_type(f"{path}.{key}", value, hints[key])
 

@@ -59,6 +59,6 @@ class Autoencoder(nn.Module):
     def fit_codes(self, codes: Tensor) -> None:
         """Remember mean and covariance of codes (N, D); units that never vary stay at their mean."""
         self.code_mean.copy_(codes.mean(0))
-        centred = (codes - self.code_mean).double() / math.sqrt(max(len(codes) - 1, 1))
+        centred = (codes - self.code_mean).cpu().double() / math.sqrt(max(len(codes) - 1, 1))
         values, vectors = torch.linalg.eigh(centred.T @ centred)
         self.code_scale.copy_(vectors * values.clamp(min=0).sqrt())

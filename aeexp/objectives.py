@@ -77,13 +77,13 @@ def average(learner: Learner, split, rows: int = 1024) -> dict[str, float]:
     """
     was_training = learner.training
     learner.eval()
-    total, names = 0.0, []
+    sums, names = [], []
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in split.batches(rows):
             terms, _ = learner(batch)
             names = list(terms)
-            total = total + means(terms).double() * len(batch.x)
+            sums.append(means(terms) * len(batch.x))
     learner.train(was_training)
-    values = (total / len(split)).tolist()
+    values = (torch.stack(sums).cpu().double().sum(0) / len(split)).tolist()
     return {"loss": sum(values), **dict(zip(names, values, strict=True))}

@@ -49,7 +49,10 @@ def solve(model: Autoencoder, rows: Tensor) -> None:
         len(getattr(model.encoder, "layers", ())) == 1 and isinstance(model.latent, Deterministic),
         "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint",
     )
-    x = rows.flatten(1).double()
+    x = rows.flatten(1)
+    if x.device.type == "mps":  # has no float64
+        x = x.cpu()
+    x = x.double()
     mean = x.mean(0)
     x = x - mean
     _, vectors = torch.linalg.eigh(x.T @ x)

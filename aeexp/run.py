@@ -95,14 +95,15 @@ def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -
         "best_step": progress.best_step,
         "best_epoch": progress.best_epoch,
     }
+    rows = list(progress.history)
     for split in ("val", "test"):
         values[split] = finite(measure(result, metrics, split))
         # in the history and in TensorBoard a term has the name that it had in training
         named = {k.removeprefix("loss/"): v for k, v in values[split].items() if v is not None}
         track.final(split, named, progress.best_step)
         row = {"step": progress.best_step, "epoch": float(progress.best_epoch), "split": split}
-        result.history.append({**row, **named})
-    track.write_history(result.history)
+        rows.append({**row, **named})
+    track.write_history(rows)
     values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
     data = result.data
     counts = {name: len(split) for name, split in data.splits.items()}

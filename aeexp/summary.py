@@ -32,7 +32,8 @@ def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
     console = Console(file=text, width=100, highlight=False)
     if grid.row_count:
         console.print(grid)
-    place = os.path.relpath(folder)
+    near = os.path.relpath(folder)
+    place = str(folder) if near.startswith("..") else near
     lines = [
         f"best {metrics['monitor']} {metrics['best']:.4f} at step {metrics['best_step']} "
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "

@@ -39,7 +39,7 @@ def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong is told in the job's own log and status.json."""
     from aeexp.run import run
     from aeexp.status import Status
-    from aeexp.training.loop import Diverged
+    from aeexp.training.window import Diverged
 
     hydra_cfg = HydraConfig.get()
     alone = hydra_cfg.mode == RunMode.RUN

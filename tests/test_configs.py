@@ -13,7 +13,7 @@ from composing import CONF, composed, run_in
 from aeexp import build
 from aeexp.config import MULTIPLE, PARTS, check, make
 from aeexp.errors import UsageError
-from aeexp.training.loop import Diverged
+from aeexp.training.window import Diverged
 
 FILES = sorted(path for path in CONF.rglob("*.yaml") if "hydra" not in path.parts and path.parent != CONF)
 OPTIONS = [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in FILES]

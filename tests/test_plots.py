@@ -70,7 +70,7 @@ def tile(image, row: int, column: int, side: int = 8) -> np.ndarray:
 
 def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data):
     run = run_of(digit_data)
-    axes = Reconstructions(n=10)(run)["reconstructions"].axes[0]
+    axes = Reconstructions(examples=10)(run)["reconstructions"].axes[0]
     chosen = canvas.spread(run.labels("test"), 10, len(digit_data["test"]))
     x = digit_data["test"].batch(torch.from_numpy(chosen)).x
     assert run.labels("test")[chosen].tolist() == list(range(10))
@@ -93,22 +93,22 @@ def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data
 def test_reconstructions_of_a_run_with_noise_start_from_one_reproducible_corruption(digit_data):
     run = run_of(digit_data, noises={"masking": Masking(0.5)})
     before = torch.get_rng_state()
-    rows, again = Reconstructions(n=5).rows(run), Reconstructions(n=5).rows(run)
+    rows, again = Reconstructions(examples=5).rows(run), Reconstructions(examples=5).rows(run)
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(rows.corrupted, again.corrupted)
-    assert (Reconstructions(n=5, seed=1).rows(run).corrupted != rows.corrupted).any()
+    assert (Reconstructions(examples=5, seed=1).rows(run).corrupted != rows.corrupted).any()
     changed = rows.corrupted != rows.target
     assert (rows.corrupted[changed] == 0).all() and 0.3 < changed.sum() / (rows.target != 0).sum() < 0.7
     with torch.no_grad():
         for shown, model in ((rows.output, run.model), (rows.pca, run.pca().model)):
             np.testing.assert_allclose(shown, model.reconstruct(torch.from_numpy(rows.corrupted)), atol=1e-6)
-    axes = Reconstructions(n=5)(run)["reconstructions"].axes[0]
+    axes = Reconstructions(examples=5)(run)["reconstructions"].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][1:3] == ["corrupted", "output\nfrom corrupted"]
 
 
 def test_flat_examples_are_overlaid_lines():
     run = run_of(rows_of((4,)))
-    panels = Reconstructions(n=7)(run)["reconstructions"].axes
+    panels = Reconstructions(examples=7)(run)["reconstructions"].axes
     x = run.data["test"].x
     for i in range(7):
         lines = {line.get_label(): line.get_ydata() for line in panels[i].lines}
@@ -283,7 +283,7 @@ def test_examples_are_spread_over_the_classes():
 
 def test_pictures_in_colour_are_drawn_in_colour():
     run = run_of(rows_of((3, 6, 9)))
-    axes = Reconstructions(n=4)(run)["reconstructions"].axes[0]
+    axes = Reconstructions(examples=4)(run)["reconstructions"].axes[0]
     low, high = run.data.limits
     shown = np.asarray(axes.images[0].get_array())[:6, :9]
     np.testing.assert_allclose(shown * (high - low) + low, run.data["test"].x[0].movedim(0, -1), atol=1e-5)
@@ -301,7 +301,7 @@ def save(figure) -> np.ndarray:
     return pixels
 
 
-ALL = (Reconstructions(n=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(), Curves())
+ALL = (Reconstructions(examples=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(), Curves())
 
 
 @pytest.mark.parametrize("case", ["digits", "flat", "colour"])
@@ -340,14 +340,14 @@ def test_long_class_names_fit(dim):
 def test_few_filters_and_long_series_fit(digit_data):
     save(Filters()(run_of(digit_data, perceptron(digit_data, 1, hidden_dims=[])))["filters_encoder"])
     series = run_of(rows_of((150,)))
-    save(Reconstructions(n=3)(series)["reconstructions"])
+    save(Reconstructions(examples=3)(series)["reconstructions"])
     save(Filters()(series)["filters_decoder"])
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: Reconstructions(n=0), lambda: Scatter(rows=1), lambda: Scatter(perplexity=0),
+        lambda: Reconstructions(examples=0), lambda: Scatter(rows=1), lambda: Scatter(perplexity=0),
         lambda: Interpolation(pairs=0), lambda: Interpolation(steps=1), lambda: Manifold(side=1),
         lambda: Filters(most=0),
     ],

@@ -66,7 +66,7 @@ def _idx(kind: str, option: str, root: str, download: bool) -> Source:
         parts = [made(root, train=train, download=download) for train in (True, False)]
     except Exception as error:  # a damaged file raises anything: ValueError, AssertionError, KeyError ...
         what = "could not be fetched" if download else "could not be read"
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UsageError(f"root={root}: dataset={option} in {folder.resolve()} {what}: {reason}") from error
     for part in parts:
         pictures, labels = len(part.data), len(part.targets)

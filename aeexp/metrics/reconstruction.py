@@ -36,7 +36,7 @@ class Reconstruction:
             if target.dim() == 4 and min(target.shape[2:]) >= 7:
                 rows["ssim"] = ssim(picture, target, peak)
             for name, values in rows.items():
-                totals[name] = totals.get(name, 0.0) + float(values.double().sum())
+                totals[name] = totals.get(name, 0.0) + float(values.cpu().double().sum())
         values = {name: total / len(run.data[split]) for name, total in totals.items()}
         values["mse_per_feature"] = values["mse"] / features
         if run.data.step is not None:

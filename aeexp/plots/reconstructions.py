@@ -30,14 +30,14 @@ class Rows(NamedTuple):
 
 
 class Reconstructions:
-    """`n` test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
+    """Test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
 
     Where the run has noise, model and PCA both get the corrupted input; `seed` draws that noise.
     """
 
-    def __init__(self, *, n: int = 10, seed: int = 0):
-        require(1 <= n <= 24, f"n={n}: take 1 to 24 examples, so that they stay readable")
-        self.n = n
+    def __init__(self, *, examples: int = 10, seed: int = 0):
+        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
+        self.examples = examples
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
@@ -49,7 +49,7 @@ class Reconstructions:
     @torch.no_grad()
     def rows(self, run: Run) -> Rows:
         split = run.data["test"]
-        chosen = canvas.spread(run.labels("test"), self.n, len(split))
+        chosen = canvas.spread(run.labels("test"), self.examples, len(split))
         batch = run.learner.task(split.batch(torch.from_numpy(chosen).to(run.device)))
         noise = run.learner.objective.noise
         noisy = len(noise.noises) > 0

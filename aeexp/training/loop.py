@@ -18,11 +18,9 @@ from aeexp.data.records import Data
 from aeexp.errors import require
 from aeexp.objectives import Learner, average, means
 from aeexp.training.checkpoint import Progress, State, Store
+from aeexp.training.randomness import mix, permutation, reseed
+from aeexp.training.window import Diverged, Window
 from aeexp.types import Batch
-
-
-class Diverged(RuntimeError):
-    """The loss is no longer a finite number."""
 
 
 class Joint:
@@ -171,57 +169,3 @@ class Joint:
             progress.best_step, progress.best_epoch = progress.step, math.ceil(epoch)
             store.keep_best(state)
         track.evaluation(progress)
-
-
-class Window:
-    """Term means of the steps since the last reading, left on the device: one transfer a reading."""
-
-    def __init__(self, progress: Progress):
-        self.progress = progress
-        self.names: list[str] = []
-        self.steps: list[Tensor] = []
-
-    def add(self, names: list[str], terms: Tensor) -> None:
-        self.names = names
-        self.steps.append(terms)
-
-    def read(self) -> dict[str, float]:
-        """Means since the last reading. Raises `Diverged` with the first step whose loss is not finite."""
-        if not self.steps:
-            return {}
-        values = torch.stack(self.steps).double().cpu().tolist()
-        self.steps.clear()
-        sums = self.progress.sums or [0.0] * (len(self.names) + 1)
-        for i, terms in enumerate(values):
-            if not math.isfinite(sum(terms)):
-                step = self.progress.step - len(values) + i + 1
-                raise Diverged(f"the loss became {sum(terms)} at step {step}")
-            # Added one by one, the sum does not depend on when it was read: a resumed run has the same bits.
-            sums = [sums[0] + 1, *(s + t for s, t in zip(sums[1:], terms, strict=True))]
-        self.progress.sums = sums
-        columns = [sum(column) / len(values) for column in zip(*values, strict=True)]
-        return {"loss": sum(columns), **dict(zip(self.names, columns, strict=False))}
-
-    def restart(self) -> dict[str, float]:
-        """Means since the last validation."""
-        count, *sums = self.progress.sums
-        self.progress.sums = []
-        return {"loss": sum(sums) / count, **{n: s / count for n, s in zip(self.names, sums, strict=True)}}
-
-
-def mix(seed: int, counter: int) -> int:
-    """A seed for the generator at this place of the run; neighbours in either argument share no stream."""
-    return (seed * 1_000_003 + counter * 7_919 + 1) % 2**63
-
-
-def reseed(seed: int, device: torch.device) -> None:
-    """`torch.manual_seed` for the two generators in use: at 170 us a call the whole of it costs a tenth of a step."""
-    torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
-        getattr(torch, device.type).manual_seed(seed)
-
-
-def permutation(rows: int, seed: int, epoch: int, device: torch.device) -> Tensor:
-    """(rows,) the order of this epoch, drawn on the CPU: the same on every device."""
-    generator = torch.Generator().manual_seed(mix(seed, epoch) ^ 0x5EED)
-    return torch.randperm(rows, generator=generator).to(device)
