@@ -115,14 +115,14 @@ def test_only_a_linear_model_with_a_plain_code_has_a_closed_form(build_learner):
 # ---------------------------------------------------------------- trained
 
 LBFGS = functools.partial(torch.optim.LBFGS, lr=1.0, max_iter=20, line_search_fn="strong_wolfe")
-ADAM = functools.partial(torch.optim.Adam, lr=0.03)
+ADAM = functools.partial(torch.optim.Adam, lr=0.01)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "schedule", "trainer"),
     [
         (LBFGS, schedulers.constant, Joint(steps=30, batch_size=500, validate_every_epochs=30)),
-        (ADAM, schedulers.cosine, Joint(epochs=300, batch_size=100, validate_every_epochs=100)),
+        (ADAM, schedulers.cosine, Joint(epochs=1000, batch_size=100, validate_every_epochs=500)),
     ],
     ids=["lbfgs", "adam"],
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aeexp.errors import require
 from aeexp.nn.activations import Activation, activation
+from aeexp.nn.initial import glorot
 
 Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
 
@@ -132,6 +133,7 @@ def conv(
         )
     encoder = Encoder(sizes, [shape[0] + context, *channels], params, kernel, stride, activation)
     decoder = Decoder(sizes, [shape[0], *channels], dim + context, kernel, stride, upsample, activation)
+    glorot(encoder, decoder)
     return encoder, decoder
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aeexp.errors import require
 from aeexp.nn.activations import Activation, activation
+from aeexp.nn.initial import glorot
 
 
 class Encoder(nn.Module):
@@ -82,7 +83,9 @@ def mlp(
     else:
         widths = [dim + context, *reversed(hidden_dims), features]
         layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
-    return encoder, Decoder(layers, shape, activation)
+    decoder = Decoder(layers, shape, activation)
+    glorot(encoder, decoder)
+    return encoder, decoder
 
 
 def _through(layers: nn.ModuleList, between: nn.Module, h: Tensor, context: Tensor | None) -> Tensor:
