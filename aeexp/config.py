@@ -46,7 +46,7 @@ def check(cfg: DictConfig) -> None:
         require(key in known, f"{key}={value!r} is no key of aeexp{suggestion(str(key), known)}")
     for key, hint in VALUES.items():
         _check_type(key, tree[key], hint)
-    require(tree["seed"] >= 0, f"seed={tree['seed']} must not be negative")
+    require(0 <= tree["seed"] < 2**32, f"seed={tree['seed']} must lie between 0 and 2^32 - 1")
     for key in PARTS:
         check_node(key, tree[key])
     for group in MULTIPLE:
@@ -85,7 +85,7 @@ def placed(path: str, error: UsageError) -> UsageError:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`: did you mean ...?`, or the list of what is known."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     if near:
         return f": did you mean {near[0]}?"
     return f"; it has {', '.join(known)}" if known else "; it takes none"

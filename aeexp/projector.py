@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aeexp.evaluate import Run
@@ -48,7 +49,10 @@ def _pictures(run: Run, rows: int) -> Tensor:
     pictures = torch.cat([stored.batch(slice(0, rows)).x for stored in run.data.splits.values()])
     low, high = run.data.limits
     pictures = (pictures - low) / ((high - low) or 1.0)
-    side = max(pictures.shape[2:])
+    height, width = pictures.shape[2:]
+    side = max(height, width)
+    # the sheet has square places: torch's writer fails on pictures that are taller than wide
+    pictures = F.pad(pictures, (0, side - width, 0, side - height))
     if side < 16:
         # A sprite of 8 pixels is a dot on the screen.
         pictures = pictures.repeat_interleave(times := math.ceil(16 / side), 2).repeat_interleave(times, 3)

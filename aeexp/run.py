@@ -31,6 +31,7 @@ from aeexp.training.checkpoint import Progress, Store
 log = logging.getLogger(__name__)
 
 
+THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
 # The columns of the HParams table; where a run computes, what it measures and draws are none.
 HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
                    "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
@@ -58,7 +59,8 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     if not data.labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
 
-    store = Store(folder / "checkpoints", {"run_id": identity, "config": config, "shape": list(data.shape)})
+    header = {"run_id": identity, "config": config, "shape": list(data.shape), "fingerprint": data.fingerprint}
+    store = Store(folder / "checkpoints", header)
     if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
         store.resume(Path(cfg.resume or folder) / "checkpoints")
     track = Tracker(folder, hyperparameters(config, choices), bar=alone, on_step=lambda step: status.update(step=step))
@@ -141,9 +143,8 @@ def run_id(config: Mapping[str, Any]) -> str:
 
 def machine(cfg: DictConfig) -> torch.device:
     device = build.device(cfg.device)
-    if cfg.threads is not None:
-        require(cfg.threads >= 1, f"threads={cfg.threads} must be at least 1")
-        torch.set_num_threads(cfg.threads)
+    require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads} must be at least 1")
+    torch.set_num_threads(cfg.threads or THREADS)
     if cfg.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(cfg.deterministic)

@@ -19,7 +19,7 @@ class Summary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         root = Path(config.hydra.sweep.dir)
-        states = {path.parent: json.loads(path.read_text()) for path in sorted(root.glob("*/status.json"))}
+        states = {path.parent: json.loads(path.read_text()) for path in sorted(root.rglob("status.json"))}
         others = {folder: state for folder, state in states.items() if state["status"] != "finished"}
         log.info("%d of %d runs finished: %s", len(states) - len(others), len(states), root)
         for folder, state in others.items():

@@ -9,7 +9,6 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
@@ -88,8 +87,7 @@ def _composition_message(error: Exception) -> str:
 
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     if key := re.search(r"Could not override '([^']+)'", text):
-        others = [word for word in sys.argv[1:] if "=" in word and not word.startswith(("-", "+", key[1]))]
-        return f"{key[1]}: there is no such key{suggestion(key[1], _keys(others))}"
+        return _unknown_key(key[1])
     if option := re.search(r"Could not find '([^']+)'", text):
         group, _, name = option[1].rpartition("/")
         known = re.search(r"Available options[^\n]*\n(.*?)\nConfig search path", text, re.DOTALL)
@@ -100,25 +98,30 @@ def _composition_message(error: Exception) -> str:
     return "\n".join(lines[:2])
 
 
-def _keys(overrides: list[str]) -> list[str]:
-    """Every dotted key and group that could have been meant, from the configuration without the bad override."""
+def _unknown_key(key: str) -> str:
+    """Which keys stand beside the place where this one was looked for, in the rest of the command line."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    from aeexp.config import MULTIPLE, suggestion
+
+    given = next((word for word in sys.argv[1:] if word.startswith(f"{key}=")), key)
+    group, _, rest = key.partition(".")
+    if group in MULTIPLE and rest:
+        option = rest.split(".")[0]
+        return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
+    others = [word for word in sys.argv[1:] if "=" in word and not word.startswith(("-", "+", key))]
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         try:
-            tree = OmegaConf.to_container(compose("config", overrides))
+            tree = compose("config", overrides=others)
         except (HydraException, OmegaConfBaseException):
-            tree = OmegaConf.to_container(compose("config"))
-    return list(_flat(tree))
-
-
-def _flat(tree: dict, prefix: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            tree = compose("config")
+    parent, _, name = key.rpartition(".")
+    beside = OmegaConf.select(tree, parent) if parent else tree
+    known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
+    where = f"{parent} as chosen has" if parent else "there is"
+    return f"{given}: {where} no such key{suggestion(name, known)}"
 
 
 if __name__ == "__main__":

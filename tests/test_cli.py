@@ -48,7 +48,13 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
     ("words", "message"),
     [
         (["latent.dim=0"], "latent.dim=0: a code needs at least 1 unit"),
-        (["model.hidden_dim=[3]"], "model.hidden_dim: there is no such key: did you mean model.hidden_dims?"),
+        (["model.hidden_dim=[3]"], "model.hidden_dim=[3]: model as chosen has no such key: did you mean hidden_dims?"),
+        (
+            ["noise.masking.p=0.5"],
+            "noise.masking.p=0.5: masking is not among your noise options; add it",
+        ),
+        (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
+        (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
         (["model=cnn"], "model=cnn: there is no such option; it has conv, linear, mlp"),
         (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
         (["noise=null"], "take the option none, as in noise=none"),

@@ -179,3 +179,21 @@ def test_bernoulli_has_no_nats_beside_pca(tmp_path):
     assert "reconstruction/nats" in metrics["test"]
     assert "reconstruction/nats" not in metrics["baseline"]["pca"]
     assert "reconstruction/mse" in metrics["baseline"]["pca"]
+
+
+def test_pictures_taller_than_wide_get_square_sprites(tmp_path):
+    rows = np.random.default_rng(0).random((60, 11, 7)).astype(np.float32)
+    np.savez(tmp_path / "rows.npz", x=rows)
+    words = ["dataset=npz", f"dataset.path={tmp_path / 'rows.npz'}", "trainer.epochs=1", "plot=interpolation"]
+    run_in(tmp_path / "run", *words)
+    assert (tmp_path / "run/metrics.json").exists()
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path):
+    path, words = tmp_path / "rows.npz", ["dataset=npz", f"dataset.path={tmp_path / 'rows.npz'}", "trainer.epochs=1"]
+    for seed in (0, 1):
+        np.savez(path, x=np.random.default_rng(seed).random((60, 6)))
+        if seed == 0:
+            run_in(tmp_path / "run", *words)
+    with pytest.raises(UsageError, match="the data has changed since"):
+        run_in(tmp_path / "run", *words)

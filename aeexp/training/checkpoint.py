@@ -93,6 +93,11 @@ class Store:
             f"resume={folder.parent}: that run has another configuration (id {last['run_id']}, this one "
             f"{self.header['run_id']}): repeat its overrides, or start a new run",
         )
+        require(
+            last.get("fingerprint") == self.header.get("fingerprint"),
+            f"resume={folder.parent}: the data has changed since (fingerprint {last.get('fingerprint')}, now "
+            f"{self.header.get('fingerprint')}): start a new run",
+        )
         self.resumed = last
         if (folder / "best.pt").is_file():
             self.best = load(folder / "best.pt")

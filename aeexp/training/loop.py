@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from aeexp.data.records import Data
-from aeexp.errors import require
+from aeexp.errors import UsageError, require
 from aeexp.objectives import Learner, average, means
 from aeexp.training.checkpoint import Progress, State, Store
 from aeexp.training.randomness import mix, permutation, reseed
@@ -79,7 +79,10 @@ class Joint:
         steps_per_epoch = math.ceil(len(train) / rows)
         total = self.steps or self.epochs * steps_per_epoch
         validate_every = self.validate_every_steps or self.validate_every_epochs * steps_per_epoch
-        optimizer = optimizer(learner.parameters())
+        try:
+            optimizer = optimizer(learner.parameters())
+        except ValueError as error:  # torch checks rates and momenta itself
+            raise UsageError(f"optimizer: {error}; change that value") from error
         state = State(learner, optimizer, scheduler(optimizer, total), Progress())
         if store.resumed:
             state.load(store.resumed)
