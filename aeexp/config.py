@@ -79,7 +79,7 @@ def placed(path: str, error: UsageError) -> UsageError:
     message = str(error)
     if message.startswith(f"{path}="):
         return error
-    return UsageError(f"{path}.{message}" if re.match(r"\w+=", message) else f"{path}: {message}")
+    return UsageError(f"{path}.{message}" if re.match(r"[\w.]+=", message) else f"{path}: {message}")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

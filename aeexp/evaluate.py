@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from aeexp.data.records import Data
+from aeexp.data.data import Data
+from aeexp.data.split import Split
 from aeexp.model import Autoencoder
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, Learner, average
 from aeexp.pca import identity, pca
-from aeexp.types import Batch, Pass
+from aeexp.types import Batch, Pass, summed
 
 log = logging.getLogger(__name__)
 
@@ -40,35 +41,43 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        return self.data["train"].x.device
+        return self.data.device
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Pass:
         """One pass without noise, the target set by the task."""
         return self.model(self.learner.task(batch))
 
-    def passes(self, split: str):
+    def passes(self, split: str) -> Iterator[Pass]:
         """Passes over a whole split, in the order of its rows."""
         return (self.forward(batch) for batch in self.data[split].batches(ROWS))
 
+    def rows(self, split: str) -> Split:
+        """What codes, errors and labels speak of: the split, or a sample of one that lies beyond memory."""
+        return self.data.sample(split)
+
     def codes(self, split: str) -> np.ndarray:
-        """(N, D) float32 mean codes."""
-        return self.once(
-            ("codes", split), lambda: np.concatenate([out.code.mean.cpu().numpy() for out in self.passes(split)])
-        )
+        """(N, D) float32 mean codes of `rows`."""
+        return self._each("codes", split, lambda out: out.code.mean.cpu().numpy())
 
     def errors(self, split: str) -> np.ndarray:
-        """(N,) squared error of each reconstruction, summed over features."""
-        return self.once(("errors", split), lambda: np.concatenate([self.squared(o) for o in self.passes(split)]))
+        """(N,) squared error of each reconstruction of `rows`, summed over features."""
+        return self._each("errors", split, self.squared)
 
     def squared(self, out: Pass) -> np.ndarray:
         difference = self.model.likelihood.mean(out.output) - out.batch.target
-        return difference.square().flatten(1).sum(1).cpu().numpy()
+        return summed(difference.square(), out.batch.mask).cpu().numpy()
 
     def labels(self, split: str) -> np.ndarray | None:
-        """(N,) int64 labels, -1 where unknown; None where the data set has none."""
-        y = self.data[split].y
+        """(N,) int64 labels of `rows`, -1 where unknown; None where the data set has none."""
+        y = self.rows(split).y
         return None if y is None else y.cpu().numpy()
+
+    def _each(self, what: str, split: str, value: Callable[[Pass], np.ndarray]) -> np.ndarray:
+        def compute() -> np.ndarray:
+            return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(ROWS)])
+
+        return self.once((what, split), compute)
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """The value of `compute`, computed at the first call with this key."""
@@ -85,8 +94,7 @@ class Run:
         return self.once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
 
     def _pca(self) -> Run:
-        rows = torch.cat([batch.x for batch in self.data["train"].batches(8192)])
-        model = pca(rows, self.model.latent.dim)
+        model = pca(self.data["train"], self.model.latent.dim)
         if self.model.likelihood.density:
             model.likelihood = self.model.likelihood
         return self._baseline(model)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aeexp.errors import require
+from aeexp.types import summed
 
 
 class Gaussian(nn.Module):
@@ -26,10 +27,10 @@ class Gaussian(nn.Module):
         require(variance > 0, f"variance={variance} must be above 0")
         self.register_buffer("variance", torch.tensor(float(variance)))
 
-    def distortion(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output - target).square().flatten(1).sum(1) / (2 * self.variance)
+    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return summed((output - target).square(), mask) / (2 * self.variance)
 
-    def constant(self, features: int) -> float:
+    def constant(self, features: int | Tensor) -> float | Tensor:
         return 0.5 * features * math.log(2 * math.pi * float(self.variance))
 
     def mean(self, output: Tensor) -> Tensor:
@@ -44,10 +45,10 @@ class Laplace(nn.Module):
 
     density = True
 
-    def distortion(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output - target).abs().flatten(1).sum(1)
+    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return summed((output - target).abs(), mask)
 
-    def constant(self, features: int) -> float:
+    def constant(self, features: int | Tensor) -> float | Tensor:
         return features * math.log(2)
 
     def mean(self, output: Tensor) -> Tensor:
@@ -65,11 +66,11 @@ class Bernoulli(nn.Module):
 
     density = False
 
-    def distortion(self, output: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(output, target, reduction="none").flatten(1).sum(1)
+    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return summed(F.binary_cross_entropy_with_logits(output, target, reduction="none"), mask)
 
-    def constant(self, features: int) -> float:
-        return 0.0
+    def constant(self, features: int | Tensor) -> float | Tensor:
+        return 0.0 * features
 
     def mean(self, output: Tensor) -> Tensor:
         return torch.sigmoid(output)

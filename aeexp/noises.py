@@ -74,8 +74,8 @@ class SaltPepper(nn.Module):
 class Block(nn.Module):
     """Sets one block at a random place of each row to 0: `size` is its share of every side.
 
-    Pictures (B, C, H, W) lose round(size H) x round(size W) pixels in all channels, vectors (B, D)
-    round(size D) neighbouring features.
+    Pictures (B, C, H, W) lose round(size H) x round(size W) pixels in all channels, sequences (B, T, F)
+    round(size T) neighbouring steps, vectors (B, D) round(size D) neighbouring features.
     """
 
     size: Tensor
@@ -86,8 +86,8 @@ class Block(nn.Module):
         self.register_buffer("size", torch.tensor(float(size)))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 2:
-            return x * ~self._span(x, x.shape[1])
+        if x.dim() < 4:
+            return x * ~self._span(x, x.shape[1]).view(*x.shape[:2], *[1] * (x.dim() - 2))
         inside = self._span(x, x.shape[-2])[:, None, :, None] & self._span(x, x.shape[-1])[:, None, None, :]
         return x * ~inside
 

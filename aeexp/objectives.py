@@ -25,11 +25,17 @@ class Additive(nn.Module):
         self.regularizers = nn.ModuleDict(regularizers)
 
     def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
-        out = model(batch, self.noise(batch.x) if self.training else batch.x)
-        terms = {"reconstruction": model.likelihood.distortion(out.output, batch.target), **out.code.losses}
+        out = model(batch, self.corrupted(batch) if self.training else batch.x)
+        reconstruction = model.likelihood.distortion(out.output, batch.target, batch.mask)
+        terms = {"reconstruction": reconstruction, **out.code.losses}
         for name, penalty in self.regularizers.items():
             terms[name] = penalty.weight * penalty(out, model)
         return terms, out
+
+    def corrupted(self, batch: Batch) -> Tensor:
+        """The input under noise; what follows the end of a sequence stays 0."""
+        x = self.noise(batch.x)
+        return x if batch.mask is None else x * batch.mask.unsqueeze(-1)
 
 
 class Learner(nn.Module):

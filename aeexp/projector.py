@@ -25,8 +25,8 @@ def projection(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list],
     if pictured:
         rows = min(rows, (WIDEST_SPRITE // max(shape[1:])) ** 2 // len(run.data.splits))
     columns: dict[str, list] = {"label": [], "split": [], "error": []}
-    for split, stored in run.data.splits.items():
-        count = min(rows, len(stored))
+    for split in run.data.splits:
+        count = min(rows, len(run.rows(split)))
         columns["label"] += _labels(run, split, count)
         columns["split"] += [split] * count
         columns["error"] += run.errors(split)[:count].tolist()
@@ -46,7 +46,7 @@ def _labels(run: Run, split: str, count: int) -> list[str]:
 
 
 def _pictures(run: Run, rows: int) -> Tensor:
-    pictures = torch.cat([stored.batch(slice(0, rows)).x for stored in run.data.splits.values()])
+    pictures = torch.cat([run.rows(split).batch(slice(0, rows)).x for split in run.data.splits])
     low, high = run.data.limits
     pictures = (pictures - low) / ((high - low) or 1.0)
     height, width = pictures.shape[2:]

@@ -6,11 +6,8 @@ import hashlib
 import json
 import logging
 import math
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from aeexp import build, files
 from aeexp.config import check, make
 from aeexp.errors import require
 from aeexp.evaluate import Run, baselines, measure
+from aeexp.machine import interruptible, machine
 from aeexp.projector import projection
 from aeexp.status import Status
 from aeexp.summary import table
@@ -31,7 +29,6 @@ from aeexp.training.checkpoint import Progress, Store
 log = logging.getLogger(__name__)
 
 
-THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
 # The columns of the HParams table; where a run computes, what it measures and draws are none.
 HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
                    "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
@@ -46,16 +43,24 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     check(cfg)
     config = OmegaConf.to_container(cfg)
     identity = run_id(config)
+    if status.finished:
+        require(
+            status.finished["run_id"] == identity,
+            f"hydra.run.dir={folder} holds a finished run of another configuration (id {status.finished['run_id']}, "
+            f"this one {identity}): choose another hydra.run.dir, or leave it out",
+        )
+        log.info("%s is finished already: nothing to do", folder)
+        return status.finished["best"]
     status.update(run_id=identity)
     device = machine(cfg)
-    data = make(cfg, "dataset")
+    data = make(cfg, "dataset").place(device)
     torch.manual_seed(cfg.seed)
     learner = build.learner(cfg, data.shape)
     learner.model.likelihood.check(*data.limits)
     learner.to(device)
-    data.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-    log.info("%s: %s rows of shape %s on %s", data.name, rows, tuple(data.shape), device)
+    where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
+    log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
     if not data.labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
 
@@ -107,15 +112,26 @@ def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -
         rows.append({**row, **named})
     track.write_history(rows)
     values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
-    data = result.data
-    counts = {name: len(split) for name, split in data.splits.items()}
-    values["data"] = {"name": data.name, "fingerprint": data.fingerprint, "rows": counts}
+    values["data"] = described(result)
     for plot in plots.values():
         for name, figure in plot(result).items():
             track.figure(name, figure, progress.best_step)
     if plots:
         track.projector(*projection(result), progress.best_step)
     return values
+
+
+def described(result: Run) -> dict[str, Any]:
+    """What the numbers were measured on; `sample` where codes and probes saw a part of a split only."""
+    data, node = result.data, {}
+    rows = {name: len(split) for name, split in data.splits.items()}
+    sampled = {name: len(result.rows(name)) for name in rows if len(result.rows(name)) < rows[name]}
+    if sampled:
+        node["sample"] = sampled
+    if data["train"].y is not None:
+        node["labelled"] = {name: int((split.y >= 0).sum()) for name, split in data.splits.items()}
+    node |= {"shape": list(data.shape), "residency": data.residency}
+    return {"name": data.name, "fingerprint": data.fingerprint, "rows": rows, **node}
 
 
 def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,40 +157,9 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def machine(cfg: DictConfig) -> torch.device:
-    device = build.device(cfg.device)
-    require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads} must be at least 1")
-    torch.set_num_threads(cfg.threads or THREADS)
-    if cfg.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(cfg.deterministic)
-    return device
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a flag that the loop reads between steps; the second one is at once."""
-    asked = []
-
-    def ask(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals are not ours
-        before = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def save_codes(folder: Path, result: Run) -> None:
     """codes.npz: mean test codes (N, D), labels where there are any, row numbers in the source."""
-    arrays = {"codes": result.codes("test"), "ids": result.data["test"].ids}
+    arrays = {"codes": result.codes("test"), "ids": result.rows("test").ids}
     if (labels := result.labels("test")) is not None:
         arrays["labels"] = labels
     files.write(folder / "codes.npz", lambda file: np.savez_compressed(file, **arrays))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import subprocess
 from datetime import datetime, timezone
@@ -15,10 +16,14 @@ _PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf
 
 
 class Status:
-    """One of running, finished, failed, interrupted; every change is on disk at once."""
+    """One of running, finished, failed, interrupted; every change is on disk at once.
+
+    A folder whose run is finished already stays as it is: `finished` holds what that run left.
+    """
 
     def __init__(self, folder: Path):
         self.path = Path(folder) / "status.json"
+        self.finished = _finished(Path(folder))
         self.values: dict[str, Any] = {
             "status": "running",
             "run_id": None,
@@ -34,10 +39,20 @@ class Status:
 
     def update(self, **values: Any) -> None:
         self.values |= values
-        files.write_json(self.path, self.values)
+        if self.finished is None:
+            files.write_json(self.path, self.values)
 
     def end(self, status: str, message: str | None = None, exit_code: int = 0) -> None:
         self.update(status=status, ended=_now(), message=message, exit_code=exit_code)
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    """Run id and best value of the finished run in this folder, if there is one."""
+    try:
+        status, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("status", "metrics"))
+        return {"run_id": status["run_id"], "best": metrics["best"]} if status["status"] == "finished" else None
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _now() -> str:

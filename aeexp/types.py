@@ -17,6 +17,11 @@ class Batch(NamedTuple):
     mask: Tensor | None = None  # (B, T) which steps of a padded sequence are real
 
 
+def summed(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """(B,) sum over the features of each row; steps of a sequence (B, T, F) that `mask` (B, T) leaves out count 0."""
+    return (values if mask is None else values * mask.unsqueeze(-1)).flatten(1).sum(1)
+
+
 class Code(NamedTuple):
     """What a latent makes of the encoder's output."""
 
@@ -51,9 +56,11 @@ class Likelihood(Protocol):
 
     density: bool  # True: a density over real values; False: a probability of binary values
 
-    def distortion(self, output: Tensor, target: Tensor) -> Tensor: ...  # (B,) -log p, without its constant
+    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) -log p without its constant; steps of a sequence beyond the mask (B, T) do not count."""
+        ...
 
-    def constant(self, features: int) -> float: ...  # nats that no parameter moves
+    def constant(self, features: int | Tensor) -> float | Tensor: ...  # nats that no parameter moves
 
     def mean(self, output: Tensor) -> Tensor: ...  # the picture
 

@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     device = torch.device(options.device)
-    data = mnist(name="mnist", split=Official(), root=options.root).to(device)
+    data = mnist(name="mnist", split=Official(), root=options.root).place(device)
     datasets = torchvision()
     from torchvision import transforms
 

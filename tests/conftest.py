@@ -12,7 +12,10 @@ from hypothesis import settings
 
 from aeexp.conditions import Unconditional
 from aeexp.data.bundled import digits
-from aeexp.data.records import Data, Rows, Split
+from aeexp.data.data import Data
+from aeexp.data.preprocessing import Preprocessing
+from aeexp.data.records import Rows
+from aeexp.data.split import Split
 from aeexp.data.splits import Fractions
 from aeexp.latents import Deterministic
 from aeexp.likelihoods import Gaussian
@@ -114,6 +117,6 @@ def as_data():
     def make(train, val=None, test=None, *, y=None, scale=1.0, classes=()) -> Data:
         arrays = {"train": train, "val": train if val is None else val, "test": train if test is None else test}
         rows = {name: Rows(np.asarray(x), y, None, np.arange(len(x))) for name, x in arrays.items()}
-        return Data("toy", {name: Split(part, scale) for name, part in rows.items()}, tuple(classes))
+        return Data("toy", {name: Split(part, Preprocessing(scale)) for name, part in rows.items()}, tuple(classes))
 
     return make

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,9 +10,11 @@ from hypothesis import strategies as st
 
 from aeexp.data.assemble import assemble
 from aeexp.data.bundled import digits
-from aeexp.data.records import Data, Rows, Source, Split
+from aeexp.data.data import Data
+from aeexp.data.preprocessing import Preprocessing
+from aeexp.data.records import Rows, Source
+from aeexp.data.split import Split
 from aeexp.data.splits import Fractions, Official
-from aeexp.data.vision import fashion_mnist, mnist, torchvision
 from aeexp.errors import UsageError
 
 EIGHT = Fractions([8, 1, 1])
@@ -33,7 +29,7 @@ def pictures(n=50, seed=0, shape=(1, 4, 4)) -> np.ndarray:
 
 def test_rows_lie_as_they_are_stored_and_a_batch_is_in_units():
     x = pictures()
-    split = Split(Rows(x, np.arange(50), x[:, 0, 0, :2]), scale=1 / 255)
+    split = Split(Rows(x, np.arange(50), x[:, 0, 0, :2]), Preprocessing(1 / 255))
     assert split.x.dtype == torch.uint8 and split.x.data_ptr() == x.ctypes.data  # no copy, least of all as floats
     batch = split.batch(torch.tensor([7, 3, 3]))
     # one product of two float32 numbers: relative error 2^-24, and as much for 1/255 itself
@@ -46,12 +42,12 @@ def test_rows_lie_as_they_are_stored_and_a_batch_is_in_units():
 
 def test_values_without_a_scale_come_back_bit_for_bit():
     x = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
-    assert np.array_equal(Split(Rows(x), 1.0).batch(slice(0, 9)).x.numpy(), x)
+    assert np.array_equal(Split(Rows(x)).batch(slice(0, 9)).x.numpy(), x)
 
 
 @given(n=st.integers(1, 60), size=st.integers(1, 70))
 def test_batches_are_all_rows_once_in_their_order(n, size):
-    split = Split(Rows(pictures(n), np.arange(n)), 1.0)
+    split = Split(Rows(pictures(n), np.arange(n)))
     parts = list(split.batches(size))
     assert all(len(part.x) == size for part in parts[:-1]) and 1 <= len(parts[-1].x) <= size
     assert torch.cat([part.y for part in parts]).tolist() == list(range(n))
@@ -148,129 +144,60 @@ def test_a_data_set_is_labelled_where_every_split_has_a_label():
     assert not made(rows).labelled
 
 
-# ---------------------------------------------------------------- MNIST and its format
+# ---------------------------------------------------------------- classes and labels
 
 
-@pytest.fixture(scope="module")
-def real_mnist(shared_data):
-    return mnist(name="mnist", split=Official(0.1), root=str(shared_data))
+def labelled_source(n=300, names=("3", "7", "9")) -> Source:
+    return Source(Rows(pictures(n), np.arange(n) % len(names)), scale=1 / 255, classes=names)
 
 
-def test_mnist_is_54000_and_6000_rows_and_the_official_10000(real_mnist):
-    assert {name: len(split) for name, split in real_mnist.splits.items()} == {
-        "train": 54_000, "val": 6_000, "test": 10_000,
-    }  # fmt: skip
-    assert real_mnist.shape == (1, 28, 28) and real_mnist["train"].x.dtype == torch.uint8
-    assert real_mnist.limits == (0.0, 1.0) and len(real_mnist.classes) == 10
-    # published: class counts of the test set, and 0.1307 as the mean pixel of the training set
-    assert real_mnist["test"].y.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    total = sum(int(real_mnist[name].x.sum(dtype=torch.int64)) for name in ("train", "val"))
-    assert total / 255 / 60_000 / 784 == pytest.approx(0.1307, abs=5e-5)
+@pytest.mark.parametrize(("classes", "kept"), [([7, 9], (1, 2)), (["9", "3"], (0, 2)), ([1], (1,)), ([0, 7], (0, 1))])
+def test_classes_are_chosen_by_name_before_number_and_numbered_anew(classes, kept):
+    source = labelled_source()
+    data = assemble(source, name="p", split=EIGHT, classes=classes)
+    assert data.classes == tuple(source.classes[number] for number in kept)
+    for split in data.splits.values():
+        assert [kept[y] for y in split.y.tolist()] == (split.ids % 3).tolist()
+    assert sum(map(len, data.splits.values())) == 100 * len(kept)
 
 
-def test_mnists_validation_rows_are_stratified(real_mnist):
-    train, val = (real_mnist[name].y.bincount().double() for name in ("train", "val"))
-    assert (abs(val - (train + val) / 10) <= 1).all()
+@pytest.mark.parametrize("classes", [[5], ["cat"], [-1], []])
+def test_a_class_that_is_not_there_is_refused_with_those_that_are(classes):
+    with pytest.raises(UsageError, match=r"^classes=") as error:
+        assemble(labelled_source(), name="p", split=EIGHT, classes=classes)
+    assert not classes or "3, 7, 9" in str(error.value)
+    with pytest.raises(UsageError, match="no labels to choose by"):
+        assemble(Source(Rows(pictures())), name="p", split=EIGHT, classes=[1])
 
 
-PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+@pytest.mark.parametrize(("labelled", "count"), [(30, 30), (0.1, 24), (1, 1), (1.0, 240), (240, 240), (2, 2)])
+def test_labels_are_hidden_in_the_training_split_alone_and_by_label(labelled, count):
+    data, whole = (assemble(labelled_source(), name="p", split=EIGHT, labelled=keep) for keep in (labelled, None))
+    y = data["train"].y
+    assert int((y >= 0).sum()) == count
+    assert torch.equal(y[y >= 0], whole["train"].y[y >= 0])  # those that stay are true
+    if count >= 3:
+        kept = y[y >= 0].bincount(minlength=3)
+        assert int(kept.max() - kept.min()) <= 1
+    for name in ("val", "test"):
+        assert torch.equal(data[name].y, whole[name].y)
+    assert torch.equal(data["train"].x, whole["train"].x)
 
 
-def idx(array: np.ndarray) -> bytes:
-    head = struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
-    return head + array.astype(np.uint8).tobytes()
+@pytest.mark.parametrize("labelled", [0, -3, 241, 0.0, 1.5])
+def test_a_share_of_labels_that_is_none_is_refused(labelled):
+    with pytest.raises(UsageError, match=rf"^labelled={labelled}: take a share in \(0, 1\].*1 to 240"):
+        assemble(labelled_source(), name="p", split=EIGHT, labelled=labelled)
 
 
-@pytest.fixture
-def small_mnist(tmp_path):
-    """A folder in MNIST's format: 60 and 20 pictures."""
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    arrays = [pictures(60, shape=(28, 28)), np.arange(60) % 10, pictures(20, 1, shape=(28, 28)), np.arange(20) % 10]
-    for name, array in zip(PARTS, arrays, strict=True):
-        (raw / name).write_bytes(idx(array))
-    return tmp_path
+def test_what_a_loader_fits_sees_training_rows_only_and_acts_on_all():
+    seen = []
 
+    def fit(x):
+        seen.append(x)
+        return lambda rows: rows - x.mean(0)
 
-def read(root):
-    return mnist(name="mnist", split=Official(0.1), root=str(root))
-
-
-def test_pictures_and_labels_come_back_as_written(small_mnist):
-    data = read(small_mnist)
-    assert np.array_equal(data["test"].x.numpy()[:, 0], pictures(20, 1, shape=(28, 28)))
-    assert np.array_equal(data["test"].y.numpy(), np.arange(20) % 10)
-    assert np.array_equal(data["train"].x.numpy()[:, 0], pictures(60, shape=(28, 28))[data["train"].ids])
-
-
-@pytest.mark.parametrize("gone", [PARTS, PARTS[1:2]])
-def test_missing_files_are_named_with_folder_key_and_way_out(small_mnist, gone):
-    raw = small_mnist / "MNIST" / "raw"
-    for name in gone:
-        (raw / name).unlink()
-    with pytest.raises(UsageError) as error:
-        read(small_mnist)
-    message = str(error.value)
-    assert message.startswith(f"root={small_mnist}: ") and str(raw) in message
-    assert all((name in message) == (name in gone) for name in PARTS)
-    assert "dataset.download=true" in message and "dataset.root" in message
-    assert len(message.splitlines()) == 2
-
-
-def test_packed_files_are_no_files_and_the_message_says_so(small_mnist):
-    raw = small_mnist / "MNIST" / "raw"
-    for name in PARTS:
-        (raw / f"{name}.gz").write_bytes(gzip.compress((raw / name).read_bytes()))
-        (raw / name).unlink()
-    with pytest.raises(UsageError, match="Unpack the .gz files"):
-        read(small_mnist)
-
-
-def test_another_set_of_the_format_is_looked_for_in_its_own_folder(small_mnist):
-    with pytest.raises(UsageError, match="dataset=fashion_mnist .*FashionMNIST"):
-        fashion_mnist(name="fashion_mnist", split=Official(), root=str(small_mnist))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda good: b"",
-        lambda good: good[:3],
-        lambda good: good[:10],
-        lambda good: good[:-1],
-        lambda good: good[:3] + b"\x09" + good[4:],
-        lambda good: good[:2] + b"\x0a" + good[3:],
-        lambda good: good[:2] + b"\x0d" + good[3:],
-        lambda good: good[:4] + b"\xff\xff\xff\xff" + good[8:],
-        lambda good: b"<html>404 Not Found</html>" * 20,
-    ],
-)
-@pytest.mark.parametrize("name", PARTS)
-def test_a_damaged_file_is_a_usage_error_with_its_folder(small_mnist, name, damage):
-    file = small_mnist / "MNIST" / "raw" / name
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(UsageError, match="could not be read") as error:
-        read(small_mnist)
-    assert str(file.parent) in str(error.value)
-
-
-def test_pictures_and_labels_of_different_number_are_refused(small_mnist):
-    (small_mnist / "MNIST" / "raw" / PARTS[1]).write_bytes(idx(np.arange(50) % 10))
-    with pytest.raises(UsageError, match="60 pictures and 50 labels"):
-        read(small_mnist)
-
-
-def test_torchvision_comes_in_a_fresh_interpreter_twice_and_leaves_torch_whole():
-    code = (
-        "import torch; from aeexp.data.vision import torchvision; "
-        "a, b = torchvision(), torchvision(); "
-        "assert a is b and a.MNIST.__module__ == 'torchvision.datasets.mnist'; "
-        "print(torch.nn.functional.relu(torch.tensor(-1.0)).item())"
-    )
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=root, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == 0
-    assert torchvision() is sys.modules["torchvision.datasets"]
+    x = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    data = assemble(Source(Rows(x), fit=fit), name="p", split=EIGHT)
+    assert len(seen) == 1 and np.array_equal(seen[0], x[data["train"].ids])
+    np.testing.assert_array_equal(data["test"].x.numpy(), x[data["test"].ids] - seen[0].mean(0))

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # From the ground up; what is not named is a command, or a part of one, and lies above all of them.
 LAYERS = [
-    ["errors", "files"],
+    ["errors", "files", "randomness"],
     ["types"],
     ["schedulers"],
     ["nn/*", "latents", "likelihoods", "noises", "tasks", "conditions", "regularizers", "data/*"],

@@ -16,10 +16,10 @@ from aeexp.errors import UsageError
 from aeexp.latents import Sigmoid
 from aeexp.noises import Gaussian, Masking
 from aeexp.objectives import average, means
+from aeexp.randomness import mix, permutation, reseed
 from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity
 from aeexp.training.checkpoint import Store, load
 from aeexp.training.loop import Joint
-from aeexp.training.randomness import mix, permutation, reseed
 from aeexp.training.window import Diverged
 
 ADAM = functools.partial(torch.optim.Adam, lr=0.05)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 from torch import nn
 
-from aeexp.data.records import Data, Rows, Split
+from aeexp.data.data import Data
+from aeexp.data.records import Rows
+from aeexp.data.split import Split
 from aeexp.evaluate import Run, baselines, measure
 from aeexp.latents import Sigmoid, TopK
 from aeexp.likelihoods import Bernoulli, Gaussian
@@ -49,7 +51,7 @@ def values_of(data, split) -> np.ndarray:
 def coded(codes: np.ndarray, labels: np.ndarray | None = None) -> Run:
     """A run whose codes are these, the same in every split."""
     rows = Rows(codes.astype(np.float32), labels)
-    data = Data("coded", {name: Split(rows, 1.0) for name in ("train", "val", "test")}, ())
+    data = Data("coded", {name: Split(rows) for name in ("train", "val", "test")}, ())
     return as_run(identity(data.shape), data)
 
 
@@ -114,7 +116,7 @@ def test_ssim_in_float32_is_good_to_three_decimals_on_flat_pictures_too():
 def test_small_pictures_and_vectors_have_no_ssim():
     for shape in ((1, 6, 9), (12,)):
         rows = Rows(np.random.default_rng(0).random((10, *shape), np.float32))
-        data = Data("small", {name: Split(rows, 1.0) for name in ("train", "val", "test")}, ())
+        data = Data("small", {name: Split(rows) for name in ("train", "val", "test")}, ())
         values = Reconstruction()(as_run(constant(data), data), "test")
         assert "reconstruction/ssim" not in values and values["reconstruction/mse"] > 0
         assert "reconstruction/bits_per_dim" not in values  # real values lie on no grid
@@ -161,7 +163,7 @@ def test_constant_codes_are_read_at_chance():
 def test_codes_of_noise_are_read_at_chance():
     generator = np.random.default_rng(1)
     data = {
-        name: Split(Rows(generator.normal(size=(600, 3)).astype(np.float32), generator.integers(0, 5, 600)), 1.0)
+        name: Split(Rows(generator.normal(size=(600, 3)).astype(np.float32), generator.integers(0, 5, 600)))
         for name in ("train", "val", "test")
     }
     values = Probe()(as_run(identity(torch.Size([3])), Data("noise", data, ())), "test")
@@ -259,7 +261,7 @@ def test_topk_codes_have_k_units_a_row(build_learner, digit_data):
 @pytest.mark.parametrize("shape", [(3,), (1, 5, 4), (2, 3, 3)])
 def test_the_jacobian_of_the_identity_has_the_root_of_its_width_as_norm(shape):
     rows = Rows(np.random.default_rng(0).random((300, *shape), np.float32))
-    run = as_run(identity(torch.Size(shape)), Data("r", {n: Split(rows, 1.0) for n in ("train", "val", "test")}, ()))
+    run = as_run(identity(torch.Size(shape)), Data("r", {n: Split(rows) for n in ("train", "val", "test")}, ()))
     assert Latent()(run, "test")["latent/jacobian_norm"] == pytest.approx(math.sqrt(math.prod(shape)), rel=1e-6)
 
 
@@ -302,8 +304,7 @@ def test_the_baseline_is_pca_of_the_training_rows_with_the_same_width_and_the_ra
     run = Run(build_learner((1, 8, 8), 6), digit_data)
     rows = baselines(run, METRICS)
     assert list(rows) == ["pca", "raw"] and set(rows["pca"]) == set(measure(run, METRICS, "test"))
-    x = torch.from_numpy(values_of(digit_data, "train")).float()
-    best = as_run(pca(x, 6), digit_data)
+    best = as_run(pca(digit_data["train"], 6), digit_data)
     assert rows["pca"] == pytest.approx(measure(best, METRICS, "test"), rel=1e-6)
     assert np.array_equal(run.pca().codes("test"), best.codes("test"))
     assert set(rows["raw"]) == {"probe/linear", "probe/knn"}

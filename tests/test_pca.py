@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeexp import schedulers
+from aeexp.data.records import Rows
+from aeexp.data.split import Split
 from aeexp.errors import UsageError
 from aeexp.objectives import average
-from aeexp.pca import identity, pca, solve
+from aeexp.pca import identity, solve
+from aeexp.pca import pca as pca_of
 from aeexp.training.checkpoint import Store, load
 from aeexp.training.closed_form import ClosedForm
 from aeexp.training.loop import Joint
@@ -31,6 +34,14 @@ def spectral(rows: int, variances, seed=0, mean=0.5) -> torch.Tensor:
 
 
 HALVING = [2.0**-i for i in range(20)]
+
+
+def split_of(x) -> Split:
+    return Split(Rows(x.numpy()))
+
+
+def pca(x, dim):
+    return pca_of(split_of(x), dim)
 
 
 @torch.no_grad()
@@ -109,7 +120,7 @@ def test_the_identity_gives_back_every_bit(shape):
 
 def test_only_a_linear_model_with_a_plain_code_has_a_closed_form(build_learner):
     with pytest.raises(UsageError, match="trainer=closed_form .*model=linear"):
-        solve(build_learner((6,), hidden_dims=[4]).model, torch.randn(10, 6))
+        solve(build_learner((6,), hidden_dims=[4]).model, split_of(torch.randn(10, 6)))
 
 
 # ---------------------------------------------------------------- trained

@@ -15,7 +15,8 @@ from torch import nn
 
 from aeexp.conditions import Unconditional
 from aeexp.data.assemble import assemble
-from aeexp.data.records import Data, Rows, Source
+from aeexp.data.data import Data
+from aeexp.data.records import Rows, Source
 from aeexp.data.splits import Fractions
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run

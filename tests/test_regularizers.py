@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from aeexp.data.records import Rows, Split
+from aeexp.data.records import Rows
+from aeexp.data.split import Split
 from aeexp.errors import UsageError
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.nn.conv import conv
@@ -159,7 +160,7 @@ def test_in_training_the_gradient_is_that_of_the_batchs_mean_at_the_estimates_va
         for rows in x.split(100):
             learner.observe(learner(Batch(rows))[1])
     else:
-        learner.before_step(Split(Rows(x.numpy()), 1.0), 0)
+        learner.before_step(Split(Rows(x.numpy())), 0)
     out = learner.train()(Batch(x[:20]))[1]
     batch, past = out.code.mean.mean(0), learner.model.encode(x).mean.mean(0).detach()
     # after three batches of ema the fourth counts as one of four
@@ -179,7 +180,7 @@ def test_the_dataset_estimate_is_the_mean_code_of_the_whole_training_set(build_l
     penalty = KLSparsity(1.0, rho=0.1, dim=4, estimate="dataset")
     learner = build_learner((7,), latent=Sigmoid(4), regularizers={"kl": penalty})
     x = torch.randn(2500, 7)  # more than two readings of 1,024 rows, the last one short
-    learner.before_step(Split(Rows(x.numpy()), 1.0), 0)
+    learner.before_step(Split(Rows(x.numpy())), 0)
     exact = learner.model.encode(x).mean.double().mean(0)
     torch.testing.assert_close(penalty.mean.double(), exact, rtol=1e-5, atol=0)  # sums of 2,500 float32 numbers
     assert not penalty.mean.requires_grad
@@ -262,7 +263,7 @@ def test_the_dataset_estimate_is_renewed_at_every_refresh_steps_th_step(build_le
     learner = build_learner((7,), latent=Sigmoid(4), regularizers={"kl": penalty})
     seen = []
     for step in range(7):
-        learner.before_step(Split(Rows(torch.randn(30, 7).numpy()), 1.0), step)
+        learner.before_step(Split(Rows(torch.randn(30, 7).numpy())), step)
         seen.append(penalty.mean.clone())
     renewed = [step for step in range(1, 7) if not torch.equal(seen[step], seen[step - 1])]
     assert renewed == [3, 6]

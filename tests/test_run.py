@@ -195,5 +195,6 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path):
         np.savez(path, x=np.random.default_rng(seed).random((60, 6)))
         if seed == 0:
             run_in(tmp_path / "run", *words)
+    (tmp_path / "run" / "metrics.json").unlink()  # as if it had been cut off
     with pytest.raises(UsageError, match="the data has changed since"):
         run_in(tmp_path / "run", *words)

@@ -4,43 +4,144 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
-from typing import get_type_hints
+from typing import Literal, get_type_hints
 
 import numpy as np
 
-from aeexp.data.records import Data, Rows, Source, Split
+from aeexp.data import preprocessing
+from aeexp.data.data import Data, Residency, split_of
+from aeexp.data.preprocessing import Binarise, Preprocessing
+from aeexp.data.records import Rows, Source
 from aeexp.data.splits import draw
-from aeexp.errors import require
+from aeexp.errors import UsageError, require
 
-Splitter = Callable[[Rows, Rows | None], dict[str, Rows]]
+log = logging.getLogger(__name__)
+
+Splitter = Callable[[Source], dict[str, Rows]]
 
 
-def assemble(source: Source, *, name: str, split: Splitter, limit: int | None = None) -> Data:
-    """Cut the rows into splits; `limit` keeps that many of them, drawn by label, before the cut.
+def assemble(
+    source: Source,
+    *,
+    name: str,
+    split: Splitter,
+    limit: int | None = None,
+    classes: list[int | str] | None = None,
+    labelled: int | float | None = None,
+    residency: Residency = "auto",
+    scale: float | Literal["unit"] | None = None,
+    standardise: bool = False,
+    binarise: Binarise = "none",
+) -> Data:
+    """Choose classes and rows, cut them into splits, hide labels, fit the preprocessing on the training split.
 
-    An official test set stays whole: its numbers can be compared.
+    An official test set stays whole under `limit`: its numbers can be compared. `labelled` hides labels of the
+    training split alone.
     """
+    preprocessing.check(scale, standardise, binarise)
     require(limit is None or limit >= 3, f"limit={limit} must leave a row each for train, val and test")
-    rows, test = (r if r is None else r._replace(ids=np.arange(len(r.x))) for r in (source.rows, source.test))
-    require(len(rows.x) >= 3, f"name={name}: {len(rows.x)} rows are too few for train, val and test")
+    parts = {part: getattr(source, part) for part in ("rows", "val", "test")}
+    parts = {part: r if r is None else r._replace(ids=np.arange(len(r.x))) for part, r in parts.items()}
+    names = source.classes
+    if classes is not None:
+        wanted = _numbers(classes, names)
+        parts = {part: r if r is None else _only(r, wanted) for part, r in parts.items()}
+        names = tuple(names[number] for number in wanted)
+    rows = parts["rows"]
+    least = 1 if parts["val"] is not None else 3
+    require(len(rows.x) >= least, f"name={name}: {len(rows.x)} rows are too few for train, val and test")
     if limit is not None and limit < len(rows.x):
         rows = draw(rows, limit, seed=0)[1]
-    splits = {part: Split(taken, source.scale) for part, taken in split(rows, test).items()}
-    return Data(name, splits, source.classes)
+    cut = _cut(split, source._replace(**{**parts, "rows": rows}))
+    if labelled is not None:
+        cut["train"] = _hide(cut["train"], labelled)
+    if source.fit is not None:
+        transform = source.fit(cut["train"].x)
+        cut = {part: r._replace(x=transform(r.x)) for part, r in cut.items()}
+    scale = source.scale if scale is None else scale
+    made = Preprocessing(*_fitted(cut["train"], scale, standardise, source.continuous), binarise)
+    data = Data(name, {part: split_of(r, made) for part, r in cut.items()}, names, source.attributes, residency)
+    if binarise != "none":
+        _probabilities(data, Preprocessing(made.scale, made.shift))
+    return data
 
 
 def dataset(load: Callable[..., Source]) -> Callable[..., Data]:
     """Make a loader a data set: it takes the keys of `assemble` beside its own, all by name, all checked."""
+    common = [p for name, p in inspect.signature(assemble).parameters.items() if name != "source"]
 
     @functools.wraps(load)
-    def build(*, name: str, split: Splitter, limit: int | None = None, **own: object) -> Data:
-        return assemble(load(**own), name=name, split=split, limit=limit)
+    def build(**keys: object) -> Data:
+        shared = {p.name: keys.pop(p.name) for p in common if p.name in keys}
+        return assemble(load(**keys), **shared)
 
     own = inspect.signature(load)
-    common = list(inspect.signature(assemble).parameters.values())[1:]
     keys = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own.parameters.values(), *common)]
     keys.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     build.__signature__ = inspect.Signature(keys)
     build.__annotations__ = {**get_type_hints(load), **get_type_hints(assemble)}
     return build
+
+
+def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
+    try:
+        return split(source)
+    except UsageError as error:  # its keys lie one level below those of a data set
+        message = str(error)
+        raise UsageError(message if message.startswith("split=") else f"split.{message}") from error
+
+
+def _numbers(classes: list[int | str], names: tuple[str, ...]) -> list[int]:
+    """The class numbers meant by names or numbers, in their old order."""
+    require(bool(names), f"classes={list(classes)}: the data has no labels to choose by; leave classes=null")
+    require(len(classes) > 0, "classes=[]: name at least one class, or leave classes=null")
+    found = set()
+    for wanted in classes:
+        known = str(wanted) in names or (isinstance(wanted, int) and 0 <= wanted < len(names))
+        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        require(known, f"classes={list(classes)}: there is no class {wanted}; there are {listed}")
+        found.add(names.index(str(wanted)) if str(wanted) in names else wanted)
+    return sorted(found)
+
+
+def _only(rows: Rows, wanted: list[int]) -> Rows:
+    """The rows of these classes, numbered anew."""
+    require(rows.y is not None, "classes: a part of the data has no labels to choose by; leave classes=null")
+    kept = rows.take(np.flatnonzero(np.isin(rows.y, wanted)))
+    return kept._replace(y=np.searchsorted(wanted, kept.y).astype(np.int64))
+
+
+def _hide(rows: Rows, labelled: int | float) -> Rows:
+    """Labels of all but some rows become -1; those that stay are drawn by label."""
+    require(rows.y is not None, f"labelled={labelled}: the data has no labels to hide; leave labelled=null")
+    known = np.flatnonzero(rows.y >= 0)
+    whole = isinstance(labelled, int)
+    fits = 1 <= labelled <= len(known) if whole else 0 < labelled <= 1
+    require(fits, f"labelled={labelled}: take a share in (0, 1], as 0.1, or a number from 1 to {len(known)}")
+    count = labelled if whole else max(1, round(labelled * len(known)))
+    if count == len(known):
+        return rows
+    marked = Rows(known, rows.y[known])
+    y = np.full_like(rows.y, -1)
+    kept = draw(marked, count, seed=0)[1].x
+    y[kept] = rows.y[kept]
+    return rows._replace(y=y)
+
+
+def _fitted(train: Rows, scale: float | Literal["unit"], standardise: bool, continuous: np.ndarray | None):
+    plain = split_of(train, Preprocessing())
+    batches = ((batch.x, batch.mask) for batch in plain.batches(4096))
+    return preprocessing.fit(batches, scale, standardise, continuous)
+
+
+def _probabilities(data: Data, grey: Preprocessing) -> None:
+    """Refuse to binarise values that are no probabilities."""
+    for part in data.splits:
+        sample = split_of(data.sample(part).rows, grey)
+        for batch in sample.batches(8192):
+            low, high = (float(end) for end in batch.x.aminmax())
+            inside = low >= 0 and high <= 1
+            words = f"the values are no probabilities but {low:.4g} to {high:.4g}; set dataset.scale=unit"
+            require(inside, f"binarise={data[part].preprocessing.binarise}: {words}")

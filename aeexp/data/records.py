@@ -1,115 +1,142 @@
-"""Rows as loaders yield them, and the resident splits that training reads."""
+"""Rows as loaders yield them: in memory, on disk, or in shards that are read one after another."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from aeexp.types import Batch
+from aeexp.errors import UsageError, require
+
+
+class Indexed(Protocol):
+    """An array that lies elsewhere: a memory map, picture files, an Arrow table. An index reads rows."""
+
+    shape: tuple[int, ...]  # (N, *shape)
+    dtype: np.dtype
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
+
+
+class Shards(Protocol):
+    """Files that are read from their beginning, such as tar shards."""
+
+    counts: Sequence[int]  # rows in each shard
+    shape: tuple[int, ...]  # of one row
+    dtype: np.dtype
+
+    def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
+        """The rows at these ascending places of a shard."""
+        ...
+
+
+class Stored:
+    """Some rows of an `Indexed` array; `path` is what a message calls it."""
+
+    def __init__(self, array: Indexed, path: str, index: np.ndarray | None = None):
+        self.array = array
+        self.path = path
+        self.index = np.arange(array.shape[0]) if index is None else index
+        self.shape = (len(self.index), *array.shape[1:])
+        self.dtype = np.dtype(array.dtype)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, index: np.ndarray) -> Stored:
+        return Stored(self.array, self.path, self.index[index])
+
+    def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
+        rows = self.index[index]
+        return finite(np.asarray(self.array[rows]), rows, self.path)
+
+    def read(self, rows: int = 4096) -> np.ndarray:
+        """All of it, in memory."""
+        whole = np.empty(self.shape, self.dtype)
+        for start in range(0, len(self), rows):
+            whole[start : start + rows] = self[slice(start, start + rows)]
+        return whole
+
+
+class Streamed:
+    """Some rows of `Shards`, numbered through all shards; read in order only."""
+
+    def __init__(self, shards: Shards, path: str, index: np.ndarray | None = None):
+        self.shards = shards
+        self.path = path
+        self.ends = np.cumsum(shards.counts)
+        self.index = np.arange(self.ends[-1]) if index is None else index
+        self.shape = (len(self.index), *shards.shape)
+        self.dtype = np.dtype(shards.dtype)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, index: np.ndarray) -> Streamed:
+        return Streamed(self.shards, self.path, self.index[index])
+
+    def shard(self) -> np.ndarray:
+        """(N,) in which shard each row lies."""
+        return np.searchsorted(self.ends, self.index, side="right")
+
+    def flow(self, places: np.ndarray) -> Iterator[np.ndarray]:
+        """The rows at `places`, in which rows of one shard stand together and ascend."""
+        shard = self.shard()[places]
+        for part in np.split(places, np.flatnonzero(np.diff(shard)) + 1) if len(places) else ():
+            number = np.searchsorted(self.ends, self.index[part[0]], side="right")
+            rows = self.index[part]
+            within = rows - (self.ends[number] - self.shards.counts[number])
+            read = -1
+            for read, x in enumerate(self.shards.read(int(number), within)):
+                yield finite(x[None], rows[read : read + 1], self.path)[0]
+            require(
+                read == len(rows) - 1, f"path={self.path}: shard {number} holds other rows than when it was counted"
+            )
+
+    def read(self) -> np.ndarray:
+        whole = np.empty(self.shape, self.dtype)
+        order = np.argsort(self.index)
+        for place, x in zip(order, self.flow(order), strict=True):
+            whole[place] = x
+        return whole
+
+
+Array = np.ndarray | Stored | Streamed
 
 
 class Rows(NamedTuple):
     """Examples as stored."""
 
-    x: np.ndarray  # (N, *shape) uint8 or float32
+    x: Array  # (N, *shape) uint8 or float32: features (D,), pictures (C, H, W) or padded sequences (T, F)
     y: np.ndarray | None = None  # (N,) int64, -1: unlabelled
-    s: np.ndarray | None = None  # (N,) or (N, F) attributes
+    s: np.ndarray | None = None  # (N,) or (N, F) attributes or factors
     ids: np.ndarray | None = None  # (N,) row numbers in the source; given by `assemble`
+    target: np.ndarray | Stored | None = None  # (N, ...) what a task may want in place of x, such as masks (H, W)
+    lengths: np.ndarray | None = None  # (N,) steps of each sequence; what follows them is padding
 
     def take(self, index: np.ndarray) -> Rows:
-        return Rows(*(None if field is None else field[index] for field in self))
+        lazy = (Stored, Streamed)
+        fields = (f if f is None else f.take(index) if isinstance(f, lazy) else f[index] for f in self)
+        return Rows(*fields)
 
 
 class Source(NamedTuple):
-    """What a loader found: all rows, the official test rows if there are any, and what stored values mean."""
+    """What a loader found: all rows, the official val and test rows if there are any, and what they mean."""
 
     rows: Rows
     test: Rows | None = None
     scale: float = 1.0  # value = stored * scale
     classes: tuple[str, ...] = ()
+    val: Rows | None = None
+    attributes: tuple[str, ...] = ()  # names of s, or of its columns
+    fit: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]] | None = None  # from training x: x -> features
+    continuous: np.ndarray | None = None  # (D,) which features `standardise` acts on; None: all
 
 
-class Split:
-    """The rows of one split, whole on one device as they are stored; a batch is an index."""
-
-    def __init__(self, rows: Rows, scale: float):
-        self.x = torch.from_numpy(np.ascontiguousarray(rows.x))
-        self.y = None if rows.y is None else torch.from_numpy(rows.y.astype(np.int64))
-        self.s = None if rows.s is None else torch.from_numpy(rows.s)
-        self.ids = rows.ids  # an official test set is numbered apart
-        self.scale = scale
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def to(self, device: torch.device) -> Split:
-        self.x, self.y, self.s = (None if t is None else t.to(device) for t in (self.x, self.y, self.s))
-        return self
-
-    def batch(self, index: Tensor | slice) -> Batch:
-        """The rows at `index`, as float32 in the data's units."""
-        x = self.x[index].to(torch.float32)
-        if self.scale != 1:
-            x = x * self.scale
-        y, s = (None if field is None else field[index] for field in (self.y, self.s))
-        return Batch(x, y, s)
-
-    def batches(self, size: int) -> Iterator[Batch]:
-        """All rows in their order, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.batch(slice(start, start + size))
-
-
-class Data:
-    """Train, val and test splits of one data set."""
-
-    def __init__(self, name: str, splits: dict[str, Split], classes: tuple[str, ...]):
-        self.name = name
-        self.splits = splits
-        self.classes = classes
-        self.fingerprint = _fingerprint(splits)  # same rows in the same splits: same fingerprint
-
-    def __getitem__(self, split: str) -> Split:
-        return self.splits[split]
-
-    @property
-    def shape(self) -> torch.Size:
-        return self["train"].x.shape[1:]
-
-    @property
-    def labelled(self) -> bool:
-        """Whether every split has at least one labelled row."""
-        return all(split.y is not None and bool((split.y >= 0).any()) for split in self.splits.values())
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Smallest and largest value over all splits, in the data's units."""
-        low = min(float(split.x.min()) * split.scale for split in self.splits.values())
-        high = max(float(split.x.max()) * split.scale for split in self.splits.values())
-        return low, high
-
-    @property
-    def step(self) -> float | None:
-        """Distance of neighbouring values where the data is stored as integers, else None."""
-        split = self["train"]
-        return None if split.x.is_floating_point() else split.scale
-
-    def to(self, device: torch.device) -> Data:
-        for split in self.splits.values():
-            split.to(device)
-        return self
-
-
-def _fingerprint(splits: dict[str, Split]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for name, split in splits.items():
-        digest.update(f"{name} {tuple(split.x.shape)} {split.x.dtype} {split.scale}".encode())
-        for field in (split.x, split.y, split.s):
-            if field is not None:
-                digest.update(np.ascontiguousarray(field.cpu().numpy()).data)
-    return digest.hexdigest()
+def finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
+    """The same array; refused where it holds NaN or infinity."""
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = rows[~np.isfinite(x.reshape(len(x), -1)).all(1)]
+        raise UsageError(f"path={path}: row {bad[0]} holds NaN or infinity")
+    return x

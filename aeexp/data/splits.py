@@ -2,61 +2,126 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Literal
+
 import numpy as np
 
-from aeexp.data.records import Rows
+from aeexp.data.records import Rows, Source
 from aeexp.errors import require
+
+log = logging.getLogger(__name__)
+
+Stratify = Literal["auto", "always", "never"]
 
 
 class Fractions:
     """Train, val and test as shares of the rows, by label where the classes are large enough.
 
-    An official test set is left out.
+    Official val and test sets are left out.
     """
 
-    def __init__(self, fractions: list[float], seed: int = 0):
+    def __init__(self, fractions: list[float], seed: int = 0, stratify: Stratify = "auto"):
         require(
             len(fractions) == 3 and min(fractions) > 0,
             f"fractions={list(fractions)} must be three positive shares for train, val and test, such as [8,1,1]",
         )
         self.fractions = list(fractions)
         self.seed = seed
+        self.stratify = stratify
 
-    def __call__(self, rows: Rows, test: Rows | None) -> dict[str, Rows]:
+    def __call__(self, source: Source) -> dict[str, Rows]:
+        rows = source.rows
         val, drawn = (max(1, round(len(rows.x) * share / sum(self.fractions))) for share in self.fractions[1:])
         require(len(rows.x) > val + drawn, f"fractions={self.fractions} leave no training row of {len(rows.x)}")
-        rest, test = draw(rows, drawn, self.seed)
-        train, val = draw(rest, val, self.seed)
+        rest, test = draw(rows, drawn, self.seed, self.stratify)
+        train, val = draw(rest, val, self.seed, self.stratify)
         return {"train": train, "val": val, "test": test}
 
 
 class Official:
-    """The test rows that come with the data set; `val` is a share of the training rows, by label."""
+    """The test rows that come with the data set; `val` is a share of the training rows where none comes with it."""
 
-    def __init__(self, val: float = 0.1, seed: int = 0):
+    def __init__(self, val: float = 0.1, seed: int = 0, stratify: Stratify = "auto"):
         require(0 < val < 1, f"val={val} is no share of the training rows: take a value between 0 and 1")
         self.val = val
         self.seed = seed
+        self.stratify = stratify
 
-    def __call__(self, rows: Rows, test: Rows | None) -> dict[str, Rows]:
+    def __call__(self, source: Source) -> dict[str, Rows]:
         require(
-            test is not None,
-            "official: this dataset comes without a test set; take dataset/split=fractions",
+            source.test is not None,
+            "split=official: this dataset comes without a test set; take dataset/split=fractions",
         )
-        val = max(1, round(len(rows.x) * self.val))
-        require(len(rows.x) > val, f"val={self.val} leaves no training row of {len(rows.x)}")
-        train, val = draw(rows, val, self.seed)
-        return {"train": train, "val": val, "test": test}
+        train, val = source.rows, source.val
+        if val is None:
+            size = max(1, round(len(train.x) * self.val))
+            require(len(train.x) > size, f"val={self.val} leaves no training row of {len(train.x)}")
+            train, val = draw(train, size, self.seed, self.stratify)
+        return {"train": train, "val": val, "test": source.test}
 
 
-def draw(rows: Rows, size: int, seed: int) -> tuple[Rows, Rows]:
-    """The rest and `size` drawn rows, both in their old order; stratified where every class allows it."""
+class KFold:
+    """Cross-validation: `folds` parts, by label where classes allow; part `fold` is the test split.
+
+    Every row is tested in one fold. `val` is a share of the other rows. Official val and test sets are left out.
+    """
+
+    def __init__(self, folds: int = 5, fold: int = 0, val: float = 0.1, seed: int = 0, stratify: Stratify = "auto"):
+        require(folds >= 2, f"folds={folds}: a cross-validation has at least 2")
+        require(0 <= fold < folds, f"fold={fold}: the folds are numbered 0 to {folds - 1}")
+        require(0 < val < 1, f"val={val} is no share of the training rows: take a value between 0 and 1")
+        self.folds = folds
+        self.fold = fold
+        self.val = val
+        self.seed = seed
+        self.stratify = stratify
+
+    def __call__(self, source: Source) -> dict[str, Rows]:
+        from sklearn.model_selection import KFold as Plain
+        from sklearn.model_selection import StratifiedKFold
+
+        rows, count = source.rows, len(source.rows.x)
+        require(self.folds <= count, f"folds={self.folds}: there are {count} rows only; take folds={min(5, count)}")
+        by_label = _by_label(rows, self.folds, self.stratify)
+        parts = (StratifiedKFold if by_label else Plain)(self.folds, shuffle=True, random_state=self.seed)
+        tests = [test for _, test in parts.split(np.zeros(count), rows.y if by_label else None)]
+        chosen = np.zeros(count, bool)
+        chosen[tests[self.fold]] = True
+        rest = rows.take(np.flatnonzero(~chosen))
+        size = max(1, round(len(rest.x) * self.val))
+        require(len(rest.x) > size, f"folds={self.folds} and val={self.val} leave no training row of {count}")
+        train, val = draw(rest, size, self.seed, self.stratify)
+        return {"train": train, "val": val, "test": rows.take(np.flatnonzero(chosen))}
+
+
+def draw(rows: Rows, size: int, seed: int, stratify: Stratify = "auto") -> tuple[Rows, Rows]:
+    """The rest and `size` drawn rows, both in their old order; by label where `stratify` says so."""
     from sklearn.model_selection import train_test_split
 
-    strata = None
-    if rows.y is not None:
-        _, counts = np.unique(rows.y, return_counts=True)
-        if counts.min() >= 2 and min(size, len(rows.y) - size) >= len(counts):
-            strata = rows.y
-    rest, drawn = train_test_split(np.arange(len(rows.x)), test_size=size, random_state=seed, stratify=strata)
+    count = len(rows.x)
+    classes = 0 if rows.y is None else len(np.unique(rows.y))
+    by_label = _by_label(rows, 2, stratify) and min(size, count - size) >= classes
+    require(
+        by_label or stratify != "always",
+        f"stratify=always: {min(size, count - size)} rows cannot hold one of each of the {classes} classes; "
+        "take stratify=auto",
+    )
+    labels = rows.y if by_label else None
+    rest, drawn = train_test_split(np.arange(count), test_size=size, random_state=seed, stratify=labels)
     return rows.take(np.sort(rest)), rows.take(np.sort(drawn))
+
+
+def _by_label(rows: Rows, members: int, stratify: Stratify) -> bool:
+    """Whether every class has as many members as it needs. Raises UsageError where stratify=always wants it."""
+    if stratify == "never" or (rows.y is None and stratify == "auto"):
+        return False
+    way = "take stratify=auto, which then draws without regard to labels, or leave the class out by dataset.classes"
+    require(rows.y is not None, "stratify=always: the data has no labels; take stratify=auto")
+    names, counts = np.unique(rows.y, return_counts=True)
+    if counts.min() >= members:
+        return True
+    small = f"class number {names[counts.argmin()]} has {counts.min()} of the {members} rows that stratification needs"
+    require(stratify != "always", f"stratify=always: {small}; {way}")
+    log.info("the split is drawn without regard to labels: %s", small)
+    return False

@@ -36,12 +36,12 @@ class Latent:
         return {f"latent/{name}": value for name, value in values.items()}
 
     def jacobian_norm(self, run: Run, split: str) -> float:
-        rows = run.data[split].batch(slice(0, self.jacobian_rows))
+        rows = min(self.jacobian_rows, len(run.rows(split)))
         penalty = Contractive(weight=1.0)
         chunk = max(1, int(2e7 / (math.prod(run.data.shape) * run.model.latent.dim)))  # 80 MB of Jacobians
         norms = [
-            penalty(run.forward(run.data[split].batch(slice(start, min(start + chunk, len(rows.x))))), run.model)
-            for start in range(0, len(rows.x), chunk)
+            penalty(run.forward(run.rows(split).batch(slice(start, min(start + chunk, rows)))), run.model)
+            for start in range(0, rows, chunk)
         ]
         return float(torch.cat(norms).detach().sqrt().mean())
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aeexp.evaluate import Run, Values
+from aeexp.types import summed
 
 
 class Reconstruction:
@@ -16,28 +17,31 @@ class Reconstruction:
 
     `mse` is summed over features and averaged over rows, `mse_per_feature` averaged over both. PSNR (dB, mean
     over rows) and SSIM (pictures of at least 7x7) take the data's range as peak. `bits_per_dim` stands where
-    the data is stored as integers; a density is turned into the probability of one step of the grid.
+    the data is stored as integers; a density is turned into the probability of one step of the grid. What
+    follows the end of a sequence counts nowhere.
     """
 
     def __call__(self, run: Run, split: str) -> Values:
         low, high = run.data.limits
         peak = high - low or 1.0
-        features = math.prod(run.data.shape)
         likelihood = run.model.likelihood
         totals: dict[str, float] = {}
         for out in run.passes(split):
-            target, picture = out.batch.target, likelihood.mean(out.output)
-            error = (picture - target).square().flatten(1).sum(1)
+            target, picture, mask = out.batch.target, likelihood.mean(out.output), out.batch.mask
+            error = summed((picture - target).square(), mask)
+            features = summed(torch.ones_like(target), mask)
             rows = {
+                "features": features,
                 "mse": error,
                 "psnr": 10 * torch.log10(peak**2 * features / error.clamp(min=1e-12)),
-                "nats": likelihood.distortion(out.output, target) + likelihood.constant(features),
+                "nats": likelihood.distortion(out.output, target, mask) + likelihood.constant(features),
             }
             if target.dim() == 4 and min(target.shape[2:]) >= 7:
                 rows["ssim"] = ssim(picture, target, peak)
             for name, values in rows.items():
                 totals[name] = totals.get(name, 0.0) + float(values.cpu().double().sum())
         values = {name: total / len(run.data[split]) for name, total in totals.items()}
+        features = values.pop("features")  # on average: sequences differ in length
         values["mse_per_feature"] = values["mse"] / features
         if run.data.step is not None:
             grid = -math.log2(run.data.step) if likelihood.density else 0.0

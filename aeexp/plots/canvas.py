@@ -25,6 +25,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 )  # fmt: skip
 GREY = "#999999"
 SIGNED = "RdBu_r"  # red above 0, blue below, white at 0
+STEPS = 160  # of a sequence that are drawn
 MARGIN = 0.12  # gap between two tiles, as a share of a tile's shorter side
 
 
@@ -43,7 +44,7 @@ def board(title: str, columns: float, rows: float, shape: Sequence[int], *, cell
 
     `cell` is a tile's width in inches, `beside` what labels and colour bars take.
     """
-    height, width = shape[-2:] if pictures(shape) else (3, 4)
+    height, width = _sides(shape)
     gap = _gap(height, width)
     aspect = (height + gap) / (width + gap)
     made = figure(title, columns * cell + beside, rows * cell * aspect + 1.1)
@@ -59,8 +60,10 @@ def tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left
     """Draw examples (R, C, *shape) on a board, the first tile's centre at (left, top).
 
     One image holds all pictures: hundreds of axes would take seconds. Returns it; None for flat examples, which
-    are lines over their features.
+    are lines over their features. Sequences of several features are pictures with time from left to right.
     """
+    if pictures(examples.shape[2:]) and examples.ndim == 4:
+        examples = examples[:, :, :STEPS].swapaxes(2, 3)[:, :, None, ::-1]  # feature 0 at the bottom
     if not pictures(examples.shape[2:]):
         _lines(axes, examples.reshape(*examples.shape[:2], -1), limits, left, top)
         return None
@@ -81,7 +84,14 @@ def tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left
 
 
 def pictures(shape: Sequence[int]) -> bool:
-    return len(shape) == 3
+    return len(shape) == 3 or (len(shape) == 2 and shape[1] > 1)
+
+
+def _sides(shape: Sequence[int]) -> tuple[int, int]:
+    """Height and width of a tile, in pixels; of a line chart, in proportion."""
+    if not pictures(shape):
+        return 3, 4
+    return (shape[1], min(shape[0], STEPS)) if len(shape) == 2 else tuple(shape[1:])
 
 
 def spread(labels: np.ndarray | None, count: int, rows: int) -> np.ndarray:

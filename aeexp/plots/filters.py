@@ -115,7 +115,7 @@ def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
         image = canvas.tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
         for column, number in enumerate(numbers[part]):
             axes.text(column, row * pitch - 0.48, number, ha="center", va="bottom", fontsize=7, color="0.3")
-    if filters.shape[1] == 3:
+    if filters.ndim == 4 and filters.shape[1] == 3:
         axes.set_xlabel(f"in each colour channel middle grey is 0, full is {scale[1]:.2g}, none is −{scale[1]:.2g}")
     else:
         made.colorbar(image, ax=axes, label="weight", shrink=0.8, pad=0.02)

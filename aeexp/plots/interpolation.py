@@ -25,18 +25,21 @@ class Interpolation:
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        split = run.data["test"]
+        split = run.rows("test")
         chosen = canvas.spread(run.labels("test"), 2 * self.pairs, len(split))
         pairs = len(chosen) // 2
         if pairs == 0:
             return {}
-        out = run.forward(split.batch(torch.from_numpy(chosen[: 2 * pairs]).to(run.device)))
+        out = run.forward(split.batch(torch.from_numpy(chosen[: 2 * pairs])))
         if out.context is not None:
             return {}  # between two side informations there is no line
         start, end = out.code.mean[0::2], out.code.mean[1::2]
         weights = torch.linspace(0, 1, self.steps, device=start.device)
         codes = torch.stack([torch.lerp(start, end, weight) for weight in weights], 1)  # (P, S, D)
         decoded = run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)).cpu().numpy()
+        if out.batch.mask is not None:  # as long as the longer of the two
+            longer = out.batch.mask.unflatten(0, (pairs, 2)).any(1)[:, None, :, None]
+            decoded = decoded * longer.cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
         return {"interpolation": self.draw(run, ends, decoded)}
 

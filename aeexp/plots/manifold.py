@@ -23,7 +23,7 @@ class Manifold:
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        first = run.forward(run.data["train"].batch(slice(0, 1)))
+        first = run.forward(run.rows("train").batch(slice(0, 1)))
         if run.model.latent.dim != 2 or first.context is not None:
             return {}
         low, high = np.percentile(run.codes("train"), (1, 99), axis=0)

@@ -48,21 +48,23 @@ class Reconstructions:
 
     @torch.no_grad()
     def rows(self, run: Run) -> Rows:
-        split = run.data["test"]
+        split = run.rows("test")
         chosen = canvas.spread(run.labels("test"), self.examples, len(split))
-        batch = run.learner.task(split.batch(torch.from_numpy(chosen).to(run.device)))
+        batch = run.learner.task(split.batch(torch.from_numpy(chosen)))
         noise = run.learner.objective.noise
         noisy = len(noise.noises) > 0
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             x = noise(batch.x) if noisy else batch.x
+            x = x if batch.mask is None else x * batch.mask.unsqueeze(-1)
             outputs = [_mean(model(batch, x), model) for model in (run.model, run.pca().model)]
         return Rows(_numpy(batch.target), _numpy(x) if noisy else None, *outputs)
 
 
 def _mean(out, model) -> np.ndarray:
     """The reconstruction from the mean code, which is the same at every call."""
-    return _numpy(model.decode(out.code.mean, out.context))
+    picture, mask = model.decode(out.code.mean, out.context), out.batch.mask
+    return _numpy(picture if mask is None else picture * mask.unsqueeze(-1))
 
 
 def _numpy(x: Tensor) -> np.ndarray:
@@ -83,7 +85,7 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     made, axes = canvas.board(
         title, count, places[-1], rows.target.shape[1:], cell=min(1.6, max(0.55, 8 / count)), beside=2.6
     )
-    colour = rows.target.shape[1] != 1
+    colour = rows.target.ndim == 4 and rows.target.shape[1] != 1
     scale = canvas.symmetric(np.concatenate([picture for name, picture, _ in shown if name == "its error"]))
     for place, (name, picture, errors) in zip(places[:-1], shown, strict=True):
         if name == "its error":
@@ -96,14 +98,16 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
     label = "error, RMS over channels" if colour else "error: output − input"
     made.colorbar(bar, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
-    axes.set_xlabel("number below a picture: squared error,\nsummed over its values", fontsize=9)
+    time = f"; time runs from left to right, at most {canvas.STEPS} steps" if rows.target.ndim == 3 else ""
+    axes.set_xlabel(f"number below a picture: squared error,\nsummed over its values{time}", fontsize=9)
     return made
 
 
 def _signed(rows: Rows, picture: np.ndarray) -> np.ndarray:
-    """(N, 1, H, W) difference; for pictures in colour its root mean square over channels, which has no sign."""
+    """Difference (N, ...); for pictures in colour its root mean square over channels (N, 1, H, W), without sign."""
     difference = picture - rows.target
-    return difference if difference.shape[1] == 1 else np.sqrt((difference**2).mean(1, keepdims=True))
+    grey = difference.ndim == 3 or difference.shape[1] == 1
+    return difference if grey else np.sqrt((difference**2).mean(1, keepdims=True))
 
 
 def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
@@ -120,6 +124,7 @@ def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
         (f"output{source}", dict(color=canvas.BLUE, linewidth=1.2)),
         (f"PCA, same width{source}", dict(color=canvas.ORANGE, linestyle="--", linewidth=1.2)),
     )
+    feature = "feature" if rows.target.ndim == 2 else "step"
     few = flat[0].shape[1] <= 32  # separate features read as steps, many as a curve
     features = np.arange(1, flat[0].shape[1] + 1)
     errors = rows.error(rows.output), rows.error(rows.pca)
@@ -132,7 +137,7 @@ def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=8, labelbottom=True)
         lowest = i + columns >= len(rows.target)
-        axes.set_xlabel("feature" if lowest else "", fontsize=9)
+        axes.set_xlabel(feature if lowest else "", fontsize=9)
         axes.set_ylabel("value" if i % columns == 0 else "", fontsize=9)
     for axes in panels[len(rows.target) :]:
         axes.set_visible(False)

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from aeexp.data.records import Data
+from aeexp.data.data import Data
 from aeexp.objectives import Learner, average
 from aeexp.pca import solve
 from aeexp.schedulers import constant
@@ -23,8 +23,7 @@ class ClosedForm:
         train = data["train"]
         progress = Progress(samples=len(train))
         track.start(1, progress)
-        rows = torch.cat([batch.x for batch in train.batches(8192)])
-        solve(learner.model, rows)
+        solve(learner.model, train)
         progress.step = progress.best_step = progress.best_epoch = 1
         for split in ("train", "val"):
             values = average(learner, data[split])

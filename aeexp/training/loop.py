@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import islice
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from aeexp.data.records import Data
+from aeexp.data.data import Data
 from aeexp.errors import UsageError, require
 from aeexp.objectives import Learner, average, means
+from aeexp.randomness import mix, reseed
 from aeexp.training.checkpoint import Progress, State, Store
-from aeexp.training.randomness import mix, permutation, reseed
 from aeexp.training.window import Diverged, Window
 from aeexp.types import Batch
 
@@ -86,17 +87,16 @@ class Joint:
         state = State(learner, optimizer, scheduler(optimizer, total), Progress())
         if store.resumed:
             state.load(store.resumed)
-        progress, order, window = state.progress, None, Window(state.progress)
+        progress, feed, window = state.progress, None, Window(state.progress)
         began = time.perf_counter() - progress.seconds
         track.start(total, progress)
         store.save(state, now=True)
         while progress.step < total and (self.patience is None or progress.waited < self.patience):
             epoch, place = divmod(progress.step, steps_per_epoch)
-            if order is None or place == 0:
-                order = permutation(len(train), seed, epoch, train.x.device)
+            if feed is None or place == 0:
+                feed = train.epoch(seed, epoch, self.batch_size, place * self.accumulate)
             learner.before_step(train, progress.step)
-            index = order[place * rows : (place + 1) * rows]
-            batches = [train.batch(part) for part in index.split(self.batch_size)]
+            batches = list(islice(feed, self.accumulate))
             names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
             require(
                 self.monitor in ("loss", *names),
@@ -106,7 +106,7 @@ class Joint:
             if not isinstance(state.scheduler, ReduceLROnPlateau):
                 state.scheduler.step()
             progress.step += 1
-            progress.samples += len(index)
+            progress.samples += sum(len(batch.x) for batch in batches)
             progress.seconds = time.perf_counter() - began
 
             validate = progress.step % validate_every == 0 or progress.step == total

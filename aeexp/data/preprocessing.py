@@ -1,0 +1,129 @@
+"""What becomes of stored values before a model sees them: declared, fitted on the training split, the same for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aeexp.errors import require
+
+Binarise = Literal["none", "fixed", "per_epoch"]
+
+
+class Preprocessing:
+    """value = stored * scale + shift, then perhaps binarised; `scale` and `shift` are numbers or one per feature."""
+
+    def __init__(self, scale: float | Tensor = 1.0, shift: float | Tensor = 0.0, binarise: Binarise = "none"):
+        self.scale = scale
+        self.shift = shift
+        self.binarise = binarise
+
+    def to(self, device: torch.device) -> Preprocessing:
+        parts = (part.to(device) if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
+        return Preprocessing(*parts, self.binarise)
+
+    def __call__(self, x: Tensor, ids: Tensor, epoch: int = 0, mask: Tensor | None = None) -> Tensor:
+        """Stored rows (B, *shape) with row numbers (B,) as float32; steps beyond the mask stay 0.
+
+        `epoch` matters to binarise=per_epoch alone.
+        """
+        x = x.to(torch.float32)
+        if isinstance(self.scale, Tensor) or self.scale != 1:
+            x = x * self.scale
+        if isinstance(self.shift, Tensor) or self.shift != 0:
+            x = x + self.shift
+        if self.binarise != "none":
+            draw = uniform(ids, math.prod(x.shape[1:]), epoch if self.binarise == "per_epoch" else 0)
+            x = (draw.view_as(x) < x).to(torch.float32)
+        return x if mask is None else x * mask.unsqueeze(-1)
+
+    @property
+    def step(self) -> float | None:
+        """Distance of neighbouring values of data stored as integers; None where features differ in it."""
+        if self.binarise != "none":
+            return 1.0
+        return None if isinstance(self.scale, Tensor) else abs(self.scale)
+
+    def words(self) -> bytes:
+        """All of it, for a fingerprint."""
+        parts = (part.tolist() if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
+        return repr((*parts, self.binarise)).encode()
+
+
+def uniform(ids: Tensor, features: int, key: int) -> Tensor:
+    """(B, features) numbers in [0, 1) that depend on row number, feature and key alone.
+
+    A counter-based generator (the finaliser of MurmurHash3, twice): a row has the same draws in every batch, on
+    every device, wherever it is stored. 24 bits, as many as float32 holds.
+    """
+    counter = ids[:, None] * features + torch.arange(features, device=ids.device)
+    mixed = _mixed(_mixed(counter) + key * 0x9E3779B97F4A7C15 % 2**63)
+    return (mixed >> 40 & 0xFFFFFF).to(torch.float32) / 2**24
+
+
+def _mixed(h: Tensor) -> Tensor:
+    """Every bit of (N,) int64 turns on every other; products wrap around."""
+    for factor in (-0xAE502812AA7333, -0x3B314601E57A13AD):
+        h = (h ^ (h >> 33 & 0x7FFFFFFF)) * factor
+    return h ^ (h >> 33 & 0x7FFFFFFF)
+
+
+def fit(
+    batches: Iterable[tuple[Tensor, Tensor | None]],
+    scale: float | Literal["unit"],
+    standardise: bool,
+    continuous: np.ndarray | None = None,
+) -> tuple[float | Tensor, float | Tensor]:
+    """Scale and shift from stored training rows and their masks, batch by batch.
+
+    A feature is one of (D,), a channel of (C, H, W), or one of F over the steps (T, F). Constant features are
+    only centred, as scikit-learn does.
+    """
+    if scale != "unit" and not standardise:
+        return scale, 0.0
+    factor = 1.0 if scale == "unit" else scale
+    low, high, count, total, squares, origin = math.inf, -math.inf, 0.0, 0.0, 0.0, None
+    for x, mask in batches:
+        rows = _features(x, mask).double() * factor
+        if rows.shape[0] == 0:
+            continue
+        low, high = rows.amin(0).minimum(torch.as_tensor(low)), rows.amax(0).maximum(torch.as_tensor(high))
+        origin = rows.mean(0) if origin is None else origin  # squares about a near point lose no digits
+        count += rows.shape[0]
+        total, squares = total + (rows - origin).sum(0), squares + (rows - origin).square().sum(0)
+        shape = x.shape
+    if scale == "unit":
+        width = torch.where(high > low, high - low, 1.0)
+        factor, shift = 1 / width, -low / width
+    else:
+        mean = total / count
+        spread = (squares / count - mean.square()).clamp(min=0).sqrt()
+        spread = torch.where(high > low, spread, 1.0)
+        factor, shift = factor / spread, -(origin + mean) / spread
+        if continuous is not None:
+            chosen = torch.from_numpy(continuous)
+            factor, shift = torch.where(chosen, factor, scale), torch.where(chosen, shift, 0.0)
+    kind = (-1, 1, 1) if len(shape) == 4 else (-1,)
+    return factor.float().view(kind), shift.float().view(kind)
+
+
+def _features(x: Tensor, mask: Tensor | None) -> Tensor:
+    """(M, F): every value of a feature in its column."""
+    if x.dim() == 4:
+        return x.movedim(1, -1).flatten(0, 2)
+    return x[mask] if mask is not None else x
+
+
+def check(scale: float | Literal["unit"] | None, standardise: bool, binarise: Binarise) -> None:
+    if isinstance(scale, int | float):
+        require(0 < scale < math.inf, f"scale={scale} must be a number above 0, or unit")
+    require(not (scale == "unit" and standardise), "scale=unit and standardise=true exclude each other: drop one")
+    require(
+        binarise == "none" or not standardise,
+        f"binarise={binarise} takes values as probabilities: set standardise=false",
+    )

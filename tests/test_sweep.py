@@ -1,0 +1,98 @@
+"""A multirun as a whole: cross-validation, repeated runs in one line, what is finished is not run again."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import t
+from test_cli import QUICK, aeexp
+
+from aeexp.sweep import interval, repeated
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Five runs of one command, and what the command said."""
+    where = tmp_path_factory.mktemp("folds")
+    words = ["-m", "dataset/split=kfold", "dataset.split.fold=range(5)", "hydra.sweep.dir=cv", "save_codes=true",
+             "trainer.epochs=1", "threads=1", "plot=none"]  # fmt: skip
+    return where / "cv", aeexp(*words, cwd=where), words
+
+
+def test_a_cross_validation_tests_every_row_once_in_disjoint_folds(folds):
+    root, done, _ = folds
+    assert done.returncode == 0, done.stderr
+    tested = [np.load(root / str(fold) / "codes.npz")["ids"] for fold in range(5)]
+    assert [len(ids) for ids in tested] == [360, 360, 359, 359, 359]
+    assert sorted(np.concatenate(tested)) == list(range(1797))
+    runs = [json.loads((root / str(fold) / "metrics.json").read_text()) for fold in range(5)]
+    assert len({run["data"]["fingerprint"] for run in runs}) == 5
+    for run in runs:
+        assert sum(run["data"]["rows"].values()) == 1797
+
+
+def test_five_folds_are_one_line_with_mean_and_interval(folds):
+    root, done, _ = folds
+    lines = [line for line in done.stdout.splitlines() if "5 runs, test mean" in line]
+    assert len(lines) == 1 and "dataset/split=kfold" in lines[0] and "fold=" not in lines[0]
+    runs = [json.loads((root / str(fold) / "metrics.json").read_text())["test"] for fold in range(5)]
+    for key in ("loss", "probe/linear"):
+        values = np.array([run[key] for run in runs])
+        half = t.ppf(0.975, 4) * values.std(ddof=1) / np.sqrt(5)
+        assert f"{key} {values.mean():.4g} ± {half:.2g}" in lines[0]
+
+
+def test_a_sweep_that_is_started_again_skips_what_is_finished_and_makes_up_for_what_is_not(folds):
+    root, _, words = folds
+    kept = {fold: (root / str(fold) / "metrics.json").read_text() for fold in range(5)}
+    (root / "3" / "metrics.json").unlink()
+    status = json.loads((root / "3" / "status.json").read_text())
+    (root / "3" / "status.json").write_text(json.dumps({**status, "status": "interrupted"}))
+    again = aeexp(*words, cwd=root.parent)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("is finished already") == 4 and "5 of 5 runs finished" in again.stdout
+    for fold, before in kept.items():
+        after = json.loads((root / str(fold) / "metrics.json").read_text())
+        assert after["test"] == json.loads(before)["test"]
+        assert json.loads((root / str(fold) / "status.json").read_text())["status"] == "finished"
+
+
+def test_a_finished_folder_is_not_overwritten_by_another_configuration(tmp_path):
+    assert aeexp(*QUICK, "hydra.run.dir=one", cwd=tmp_path).returncode == 0
+    before = {name: (tmp_path / "one" / name).read_bytes() for name in ("status.json", "metrics.json", "history.csv")}
+    done = aeexp(*QUICK, "hydra.run.dir=one", "latent.dim=3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"one holds a finished run of another configuration.*hydra.run.dir", done.stdout + done.stderr)
+    assert before == {name: (tmp_path / "one" / name).read_bytes() for name in before}
+
+
+def write(folder, overrides, **test):
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
+    (folder / "metrics.json").write_text(json.dumps({"test": test}))
+    return folder
+
+
+def test_groups_are_runs_that_differ_in_seed_or_fold_alone(tmp_path):
+    runs = [write(tmp_path / f"{dim}{seed}", [f"latent.dim={dim}", f"seed={seed}"], loss=float(seed + dim), x=1.0)
+            for dim in (2, 4) for seed in (0, 1)]  # fmt: skip
+    runs.append(write(tmp_path / "alone", ["latent.dim=8"], loss=1.0))
+    lines = repeated(runs)
+    assert (
+        len(lines) == 2 and lines[0].startswith("latent.dim=2: 2 runs") and lines[1].startswith("latent.dim=4: 2 runs")
+    )
+    assert "loss 2.5 ± 6.4" in lines[0] and "x " not in lines[0]  # t(0.975, 1 degree) = 12.7, times 0.7071 / sqrt 2
+
+
+def test_a_run_without_a_number_leaves_the_number_out(tmp_path):
+    values = {"probe/linear": 0.5}, {"probe/linear": None}
+    runs = [write(tmp_path / str(i), [f"seed={i}"], loss=1.0, **more) for i, more in enumerate(values)]
+    (line,) = repeated(runs)
+    assert "loss 1 ± 0" in line and "probe" not in line and line.startswith("defaults")
+
+
+def test_the_interval_is_students():
+    assert interval([1.0, 2.0, 3.0]) == f"2 ± {4.302652729911275 / np.sqrt(3):.2g}"
