@@ -1,126 +1,164 @@
-"""The user's own arrays."""
+"""The user's own arrays in one .npz file."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from aeexp.data import arrays
 from aeexp.data.assemble import dataset
 from aeexp.data.records import Rows, Source
 from aeexp.errors import UsageError, require
+
+DENSEST = 1032  # bytes that deflate can make of one
 
 
 @dataset
 def npz(
     path: str,
-    x: str = "x",
-    y: str | None = "y",
-    x_test: str | None = None,
-    y_test: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    s: str | None = None,
+    target: str | None = None,
+    offsets: str | None = None,
+    unpack: int | None = None,
+    parts: tuple[str, str, str] = ("train", "val", "test"),
+    sequences: bool = False,
     shape: list[int] | None = None,
-    scale: float | None = None,
 ) -> Source:
-    """Arrays of an .npz file by key: rows (N, D), pictures (N, H, W) or (N, C, H, W), optional labels (N,).
+    """Arrays of an .npz file by key: rows (N, D), pictures (N, H, W), (N, C, H, W) or (N, H, W, C), or sequences.
 
-    `shape` folds flat rows into pictures. `scale` multiplies stored values; by default 1/255 for uint8, else 1.
-    An array named `y` may be absent; any other key must be there. `x_test`, `y_test` name an official test set
-    (dataset/split=official).
+    Keys that are None are found as x and y, or x_train and y_train; y="none" leaves labels out. Official val and test
+    rows are found by the keys: "train" in a key is replaced by the words in `parts`, or "_test" is put behind it.
+    `offsets` names integers (n+1,) that cut steps (M, F) into n sequences; `sequences` says that (N, T, F) are
+    sequences of equal length. `unpack` unpacks that many bits along the last axis, as numpy.packbits packed them.
     """
-    require(path, "path is empty: give the file, as in dataset.path=data.npz")
-    require(scale is None or 0 < scale < math.inf, f"scale={scale} must be a number above 0")
-    arrays = _open(Path(path))
-    y = None if y == "y" and y not in arrays else y
-    wanted = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
-    for option, key in wanted.items():
-        require(
-            key is None or key in arrays,
-            f"{option}={key}: {path} has no such array; it has {', '.join(sorted(arrays))}",
-        )
-    rows = _rows(path, arrays, shape, x=x, y=y)
-    test = None
-    if x_test is not None:
-        test = _rows(path, arrays, shape, x_test=x_test, y_test=y_test)
-        here, there = (f"{r.x.shape[1:]} {r.x.dtype}" for r in (test, rows))
-        require(here == there, f"x_test={x_test}: rows of {path} are {here}, those of {x} {there}")
-    if scale is None:
-        scale = 1 / 255 if arrays[x].dtype == np.uint8 else 1.0
-    return _with_classes(rows, test, scale)
+    require(len(set(parts)) == 3 and all(parts), f"parts={list(parts)}: three words are needed, [train,val,test]")
+    require(
+        offsets is None or (shape is None and not sequences),
+        f"offsets={offsets} already says what a row is: drop {'shape' if shape is not None else 'sequences'}",
+    )
+    archive = Archive(path)
+    keys = _keys(archive, parts, {"x": x, "y": y, "s": s, "target": target, "offsets": offsets})
+    rows, names = {}, {}
+    for part, word in zip(("train", "val", "test"), parts, strict=True):
+        here = {option: _official(key, parts[0], word) for option, key in keys.items()}
+        if here["x"] not in archive:
+            continue
+        names[part] = {option: f"{option}={keys[option]}: {key} of {path}" for option, key in here.items()}
+        for option, key in here.items():
+            way = ": leave labels out by y=none" if option == "y" else ""
+            words = f"{path} has {here['x']}, but not {key} beside it{way}"
+            require(key in archive, f"{option}={keys[option]}: {words}")
+        read = {option: archive.read(key) for option, key in here.items()}
+        rows[part] = _rows(read, names[part], unpack, shape, sequences)
+    if rows["train"].lengths is not None:
+        steps = max(r.x.shape[1] for r in rows.values())
+        rows = {part: r._replace(x=arrays.lengthened(r.x, steps)) for part, r in rows.items()}
+    x_names, y_names = ({part: found.get(o, "") for part, found in names.items()} for o in ("x", "y"))
+    return arrays.source(rows, x_names, y_names, arrays.columns(keys.get("s", ""), rows["train"].s))
 
 
-def _open(path: Path) -> dict[str, np.ndarray]:
-    require(path.is_file(), f"path={path}: no such file (looked for {path.resolve()})")
-    try:
-        with open(path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
-            file = np.load(opened, allow_pickle=False)
-            require(isinstance(file, np.lib.npyio.NpzFile), f"path={path} is a single array: save it with numpy.savez")
-            return {key: np.asarray(file[key]) for key in file.files}  # what is no array comes as bytes
-    except UsageError:
-        raise
-    except ValueError as error:
-        raise UsageError(
-            f"path={path} holds Python objects or is damaged, and nothing is unpickled: {error}\n"
-            "Save plain numeric arrays with numpy.savez."
-        ) from error
-    except Exception as error:  # a damaged zip raises anything: BadZipFile, zlib.error, NotImplementedError ...
-        raise UsageError(f"path={path} is no readable .npz file: {error}") from error
+class Archive:
+    """The arrays of an .npz file by key. Each is read when it is asked for, and nothing is unpickled."""
+
+    def __init__(self, path: str):
+        require(path, "path is empty: give the file, as in dataset.path=data.npz")
+        self.path = Path(path)
+        require(self.path.is_file(), f"path={path}: no such file (looked for {self.path.resolve()})")
+        with self._opened() as file:
+            self.keys = sorted(file.files)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    def read(self, key: str) -> np.ndarray:
+        with self._opened() as file:
+            member = file.zip.getinfo(key if key in file.zip.namelist() else f"{key}.npy")
+            if member.filename.endswith(".npy"):
+                with file.zip.open(member) as opened:
+                    size = _declared(opened)
+                room = min(member.file_size, DENSEST * (member.compress_size + 1))
+                require(
+                    size <= room, f"path={self.path} is damaged: {key} says {size} bytes, and there are not as many"
+                )
+            return np.asarray(file[key])  # what is no array comes as bytes
+
+    @contextmanager
+    def _opened(self) -> Iterator[np.lib.npyio.NpzFile]:
+        try:
+            with open(self.path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
+                single = opened.read(6) == np.lib.format.MAGIC_PREFIX
+                require(not single, f"path={self.path} is a single array: take dataset=npy, or numpy.savez")
+                opened.seek(0)
+                yield np.load(opened, allow_pickle=False)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(
+                f"path={self.path} holds Python objects or is damaged, and nothing is unpickled: {arrays.line(error)}\n"
+                "Save plain numeric arrays with numpy.savez."
+            ) from error
+        except Exception as error:  # a damaged zip raises anything: BadZipFile, zlib.error, NotImplementedError ...
+            raise UsageError(f"path={self.path} is no readable .npz file: {arrays.line(error)}") from error
 
 
-def _rows(path: str, arrays: dict[str, np.ndarray], shape: list[int] | None, **keys: str | None) -> Rows:
-    """`keys` are two options with their arrays' keys: first the rows', then the labels' or None."""
-    (x_option, x_key), (y_option, y_key) = keys.items()
-    x = _numbers(path, f"{x_option}={x_key}", arrays[x_key], shape)
-    return Rows(x, None if y_key is None else _labels(path, f"{y_option}={y_key}", arrays[y_key], len(x)))
+def _declared(opened) -> int:
+    """Bytes that the header of an array asks for."""
+    first = np.lib.format.read_magic(opened) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(opened)
+    return math.prod(shape) * dtype.itemsize
 
 
-def _numbers(path: str, name: str, x: np.ndarray, shape: list[int] | None) -> np.ndarray:
-    numeric = x.dtype.kind in "buif"
-    require(numeric, f"{name}: the array in {path} has type {x.dtype}, but numbers are needed")
-    require(x.ndim >= 2 and x.size > 0, f"{name}: the array in {path} has shape {x.shape}, but (N, ...) is needed")
-    if shape is not None:
-        features = math.prod(x.shape[1:])
-        fits = math.prod(shape) == features and min(shape, default=0) >= 1
-        require(fits, f"shape={list(shape)} does not hold the {features} values of a row of {name}")
-        x = x.reshape(len(x), *shape)
-    if x.ndim == 3:
-        x = x[:, None]
-    fits = x.ndim in (2, 4)
-    require(fits, f"{name}: rows of {path} have shape {x.shape[1:]}; (D,), (H, W) or (C, H, W) is needed")
-    if x.dtype != np.uint8:
-        with np.errstate(over="ignore", invalid="ignore"):
-            x = x.astype(np.float32)  # what float32 cannot hold becomes infinity, and is refused
-        bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
-        require(not bad.any(), f"{name}: row {bad.argmax()} of {path} holds NaN or infinity ({bad.sum()} such rows)")
-    return x
+def _keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str | None]) -> dict[str, str]:
+    """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing."""
+    default = f"x_{parts[0]}"
+    x = wanted["x"] or ("x" if "x" in archive or default not in archive else default)
+    found = f"y_{parts[0]}" if x == default else "y"
+    y = None if wanted["y"] == "none" else wanted["y"] or (found if found in archive else None)
+    keys = {option: key for option, key in {**wanted, "x": x, "y": y}.items() if key is not None}
+    listed = ", ".join(archive.keys[:20]) + (", ..." if len(archive.keys) > 20 else "")
+    for option, key in keys.items():
+        require(key in archive, f"{option}={key}: {archive.path} has no such array; it has {listed}")
+    return keys
 
 
-def _labels(path: str, name: str, labels: np.ndarray, rows: int) -> np.ndarray:
-    require(labels.shape == (rows,), f"{name}: labels of shape {labels.shape} in {path} do not fit the {rows} rows")
-    known = labels.dtype.kind in "buifSU"
-    require(known, f"{name}: labels of type {labels.dtype} in {path}, but numbers or texts are needed")
-    bad = ~np.isfinite(labels) if labels.dtype.kind == "f" else np.zeros(rows, bool)
-    require(not bad.any(), f"{name}: row {bad.argmax()} of {path} has the label NaN or infinity: mark unlabelled by -1")
-    return labels
+def _official(key: str, train: str, part: str) -> str:
+    if part == train:
+        return key
+    return key.replace(train, part) if train in key else f"{key}_{part}"
 
 
-def _with_classes(rows: Rows, test: Rows | None, scale: float) -> Source:
-    """Number the labels 0, 1, ... in their sorted order; negative numbers stay -1, unlabelled."""
-    known = [r.y for r in (rows, test) if r is not None and r.y is not None]
-    if not known:
-        return Source(rows, test, scale)
-    kinds = {labels.dtype.kind if labels.dtype.kind in "SU" else "number" for labels in known}
-    require(len(kinds) == 1, "y_test: the test rows have labels of another kind, texts and numbers, than y")
-    names = np.unique(np.concatenate(known))
-    names = names[names >= 0] if names.dtype.kind in "if" else names
+def _rows(
+    read: dict[str, np.ndarray], names: dict[str, str], unpack: int | None, shape: list[int] | None, sequences: bool
+) -> Rows:  # fmt: skip
+    """One part; labels stay as they are written."""
+    x, lengths = read["x"], None
+    if unpack is not None:
+        x = _unpacked(x, names["x"], unpack)
+    if "offsets" in read:
+        x = x[:, None] if x.ndim == 1 else x
+        require(x.ndim == 2, f"{names['x']} has shape {x.shape}; with offsets, steps (M, F) are needed")
+        x = arrays.converted(arrays.features(x, names["x"]), names["x"])
+        x, lengths = arrays.padded(x, read["offsets"], names["offsets"])
+    else:
+        x = arrays.converted(arrays.features(x, names["x"], shape, sequences), names["x"])
+        lengths = np.full(len(x), x.shape[1]) if sequences else None
+    checks = {"y": arrays.labels, "s": arrays.attributes, "target": arrays.targets}
+    rest = {option: check(read[option], names[option], len(x)) for option, check in checks.items() if option in read}
+    if "target" in rest:
+        rest["target"] = arrays.converted(rest["target"], names["target"], np.int64)
+    return Rows(x, lengths=lengths, **rest)
 
-    def number(labels: np.ndarray | None) -> np.ndarray | None:
-        if labels is None:
-            return None
-        if len(names) == 0:
-            return np.full(len(labels), -1)
-        place = np.searchsorted(names, labels).clip(max=len(names) - 1)
-        return np.where(names[place] == labels, place, -1).astype(np.int64)
 
-    rows, test = (r if r is None else r._replace(y=number(r.y)) for r in (rows, test))
-    return Source(rows, test, scale, tuple(str(name) for name in names))
+def _unpacked(x: np.ndarray, name: str, bits: int) -> np.ndarray:
+    require(x.dtype == np.uint8 and x.ndim >= 2, f"unpack={bits}: {name} has type {x.dtype} and shape {x.shape}; "
+            "bytes (N, ...) with packed bits are needed")  # fmt: skip
+    room = 8 * x.shape[-1]
+    require(1 <= bits <= room, f"unpack={bits}: {name} has {room} bits in its last axis")
+    return np.unpackbits(x, axis=-1, count=bits)
