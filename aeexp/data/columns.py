@@ -1,0 +1,94 @@
+"""What the cells of a table mean: numbers, categories, labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from aeexp.data.table import Table, number, shown
+from aeexp.errors import UsageError, require
+
+
+class Column(NamedTuple):
+    """One column of all files together."""
+
+    name: str
+    values: np.ndarray  # (N,) float64 numbers, or places in `categories`; NaN: missing
+    categories: tuple[str, ...] | None = None  # None: numbers
+
+    @property
+    def missing(self) -> np.ndarray:
+        return np.isnan(self.values)
+
+
+def column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
+    """Numbers where every cell but the `empty` (N, C) ones is one and `as_text` is false, else categories."""
+    cells = table.column(name)
+    known = np.flatnonzero(~empty[:, table.header.index(name)])
+    values = np.full(len(cells), np.nan)
+    read = [number(cell) for cell in cells[known]]
+    if as_text or None in read:
+        names = _sorted(set(cells[known]))
+        places = {category: place for place, category in enumerate(names)}
+        values[known] = [places[cell] for cell in cells[known]]
+        return Column(name, values, names)
+    values[known] = read
+    limit = np.finfo(np.float32).max
+    bad = known[~(np.abs(values[known]) <= limit)]  # infinity, numbers that float32 takes for it, and "NAN"
+    if len(bad):
+        words = f"{table.where(bad[0])}: column {shown(name)} holds {shown(cells[bad[0]])}, no finite float32 number"
+        raise UsageError(f"{words}; mend it, or add it to missing_values")
+    return Column(name, values)
+
+
+def few(table: Table, column: Column, most: int) -> Column:
+    """The same column, refused where it has more than `most` categories."""
+    count = len(column.categories or ())
+    if count > most:
+        cells = table.column(column.name)
+        stray = next((row for row in np.flatnonzero(~column.missing) if number(cells[row]) is None), None)
+        words = f"max_categories={most}: column {shown(column.name)} has {count} different values"
+        if stray is not None:
+            words += f"; the first that is no number is {shown(cells[stray])} ({table.where(stray)})"
+        raise UsageError(
+            f"{words}.\nMend that cell or add it to missing_values, name the column in drop, or raise max_categories."
+        )
+    return column
+
+
+def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) class numbers, -1 where missing, and the classes' names in sorted order, numbers by their value."""
+    if column.categories is None:
+        numbers, y = np.unique(column.values[~column.missing], return_inverse=True)
+        names = tuple(_plain(value) for value in numbers.tolist())
+    else:
+        y, names = column.values[~column.missing], column.categories
+    words = f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes"
+    require(len(names) <= most, f"{words}.\nSet label=null and name the column in attributes, or raise max_categories.")
+    labels = np.full(len(column.values), -1)
+    labels[~column.missing] = y
+    return labels, names
+
+
+def attribute_values(columns: Sequence[Column]) -> np.ndarray | None:
+    """(N,) or (N, F) numbers and category codes: int64 where all are codes, else float32."""
+    if not columns:
+        return None
+    kind = np.float32 if any(column.categories is None for column in columns) else np.int64
+    s = np.stack([column.values for column in columns], 1).astype(kind)
+    return s[:, 0] if len(columns) == 1 else s
+
+
+def _sorted(texts: set[str]) -> tuple[str, ...]:
+    """By value where all are numbers, else by letter."""
+    numbers = {text: number(text) for text in texts}
+    if any(value is None or math.isnan(value) for value in numbers.values()):
+        return tuple(sorted(texts))
+    return tuple(sorted(texts, key=lambda text: (numbers[text], text)))
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
