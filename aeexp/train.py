@@ -13,7 +13,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -85,6 +85,11 @@ def _composition_message(error: Exception) -> str:
     """Hydra's word on a line that does not compose, in one or two lines and with the nearest name."""
     from aeexp.config import suggestion
 
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        quoted = value.replace("'", "\\'")
+        words = "Hydra cannot read this value; text with spaces, umlauts or brackets stands in quotes of its own"
+        return f"{error.override}: {words}:\n\"{key}='{quoted}'\""
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     if key := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(key[1])

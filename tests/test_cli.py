@@ -58,6 +58,7 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
         (["model=cnn"], "model=cnn: there is no such option; it has conv, linear, mlp"),
         (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
         (["noise=null"], "take the option none, as in noise=none"),
+        (["dataset.name=Käse neu"], "stands in quotes of its own:\n\"dataset.name='Käse neu'\""),
         (["model.hidden_dims=["], "no viable alternative"),
     ],
 )

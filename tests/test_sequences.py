@@ -115,7 +115,8 @@ def test_figures_of_sequences_have_time_from_left_to_right(features, build_learn
     shown = np.asarray(images[0].get_array())  # the first examples, features upwards, with gaps of NaN
     chosen = Interpolation(pairs=2, steps=3)
     assert shown.shape[0] == 2 * F + 1 and shown.shape[1] == T and chosen.pairs == 2
-    assert np.array_equal(shown[:F], rows.target[0].T[::-1])
+    first = rows.mask[0]
+    assert np.array_equal(shown[:F, first], rows.target[0].T[::-1][:, first]) and np.isnan(shown[:F, ~first]).all()
 
 
 def test_noise_block_covers_a_span_of_time(build_learner):

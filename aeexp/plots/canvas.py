@@ -87,6 +87,11 @@ def pictures(shape: Sequence[int]) -> bool:
     return len(shape) == 3 or (len(shape) == 2 and shape[1] > 1)
 
 
+def ended(examples: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Sequences (..., T, F) that stop where their mask (..., T) does: what follows has no colour."""
+    return examples if mask is None else np.where(mask[..., None], examples, np.nan)
+
+
 def _sides(shape: Sequence[int]) -> tuple[int, int]:
     """Height and width of a tile, in pixels; of a line chart, in proportion."""
     if not pictures(shape):
@@ -111,7 +116,8 @@ def heading(run: Run, what: str) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A number of that many digits, with a minus as long as matplotlib's."""
-    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
+    whole = 10**digits <= abs(value) < 1e6  # 1234, not 1.23e+03
+    return (f"{value:.0f}" if whole else f"{value:#.{digits}g}".rstrip(".")).replace("-", "−")
 
 
 def class_name(run: Run, label: int) -> str:

@@ -37,10 +37,10 @@ class Interpolation:
         weights = torch.linspace(0, 1, self.steps, device=start.device)
         codes = torch.stack([torch.lerp(start, end, weight) for weight in weights], 1)  # (P, S, D)
         decoded = run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)).cpu().numpy()
-        if out.batch.mask is not None:  # as long as the longer of the two
-            longer = out.batch.mask.unflatten(0, (pairs, 2)).any(1)[:, None, :, None]
-            decoded = decoded * longer.cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
+        if out.batch.mask is not None:  # what is decoded has as many steps as the longer of the two
+            mask = out.batch.mask.unflatten(0, (pairs, 2)).cpu().numpy()
+            ends, decoded = canvas.ended(ends, mask), canvas.ended(decoded, mask.any(1, keepdims=True))
         return {"interpolation": self.draw(run, ends, decoded)}
 
     def draw(self, run: Run, ends: np.ndarray, decoded: np.ndarray) -> Figure:

@@ -23,6 +23,7 @@ class Rows(NamedTuple):
     corrupted: np.ndarray | None  # None: the run has no noise
     output: np.ndarray
     pca: np.ndarray
+    mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
 
     def error(self, picture: np.ndarray) -> np.ndarray:
         """(N,) squared error, summed over features."""
@@ -58,7 +59,8 @@ class Reconstructions:
             x = noise(batch.x) if noisy else batch.x
             x = x if batch.mask is None else x * batch.mask.unsqueeze(-1)
             outputs = [_mean(model(batch, x), model) for model in (run.model, run.pca().model)]
-        return Rows(_numpy(batch.target), _numpy(x) if noisy else None, *outputs)
+        mask = None if batch.mask is None else batch.mask.cpu().numpy()
+        return Rows(_numpy(batch.target), _numpy(x) if noisy else None, *outputs, mask)
 
 
 def _mean(out, model) -> np.ndarray:
@@ -90,9 +92,9 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     for place, (name, picture, errors) in zip(places[:-1], shown, strict=True):
         if name == "its error":
             style = dict(limits=(0.0, scale[1]), cmap="Greys") if colour else dict(limits=scale, cmap=canvas.SIGNED)
-            bar = canvas.tiles(axes, picture[None], top=place, **style)
+            bar = canvas.tiles(axes, canvas.ended(picture, rows.mask)[None], top=place, **style)
         else:
-            canvas.tiles(axes, picture[None], limits, top=place)
+            canvas.tiles(axes, canvas.ended(picture, rows.mask)[None], limits, top=place)
         for column, error in enumerate(() if errors is None else errors):
             axes.text(column - 0.04, place + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
     axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
@@ -112,7 +114,8 @@ def _signed(rows: Rows, picture: np.ndarray) -> np.ndarray:
 
 def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     """Flat examples: one panel each, all lines over the features in it."""
-    flat = [None if part is None else part.reshape(len(part), -1) for part in rows]
+    parts = (rows.target, rows.corrupted, rows.output, rows.pca)
+    flat = [None if part is None else canvas.ended(part, rows.mask).reshape(len(part), -1) for part in parts]
     source = "" if rows.corrupted is None else " from corrupted"
     columns = min(5, len(rows.target))
     lines = math.ceil(len(rows.target) / columns)
