@@ -59,7 +59,7 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
         (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
         (["noise=null"], "take the option none, as in noise=none"),
         (["dataset.name=Käse neu"], "stands in quotes of its own:\n\"dataset.name='Käse neu'\""),
-        (["model.hidden_dims=["], "no viable alternative"),
+        (["model.hidden_dims=["], "Hydra cannot read this value"),
     ],
 )
 def test_a_bad_line_exits_with_2_and_no_traceback(words, message, tmp_path):

@@ -1,0 +1,76 @@
+"""A small file or folder for each data set that a user brings by path."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (40, 8, 8), dtype=np.uint8)
+LABELS = np.arange(40) % 2
+
+
+def write(option: str, folder: Path) -> list[str]:
+    """40 grey pictures of 8x8 pixels and two classes (a csv: 40 rows of 3 columns); the overrides that name them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [f"dataset={option}", *(f"dataset.{word}" for word in WRITERS[option](folder))]
+
+
+def npz(folder: Path) -> list[str]:
+    np.savez(folder / "rows.npz", x=PICTURES, y=LABELS)
+    return [f"path={folder / 'rows.npz'}"]
+
+
+def npy(folder: Path) -> list[str]:
+    np.save(folder / "x.npy", PICTURES)
+    np.save(folder / "y.npy", LABELS)
+    return [f"path={folder / 'x.npy'}", f"labels={folder / 'y.npy'}"]
+
+
+def csv(folder: Path) -> list[str]:
+    lines = [f"{RNG.normal():.3f},{'abc'[i % 3]},{RNG.normal():.3f},{LABELS[i]}" for i in range(40)]
+    (folder / "rows.csv").write_text("\n".join(["height,kind,width,group", *lines]))
+    return [f"path={folder / 'rows.csv'}", "label=group"]
+
+
+def idx(folder: Path) -> list[str]:
+    for name, array in (("train-images-idx3-ubyte", PICTURES), ("train-labels-idx1-ubyte", LABELS.astype(np.uint8))):
+        header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+        (folder / name).write_bytes(header + array.tobytes())
+    return [f"path={folder}"]
+
+
+def pictures(folder: Path) -> list[str]:
+    for i, (picture, label) in enumerate(zip(PICTURES, LABELS, strict=True)):
+        (folder / "ab"[label]).mkdir(exist_ok=True)
+        Image.fromarray(picture).save(folder / "ab"[label] / f"{i}.png")
+    return [f"path={folder}"]
+
+
+def parquet(folder: Path) -> list[str]:
+    import pyarrow
+    import pyarrow.parquet
+
+    flat = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(PICTURES.reshape(-1)), 64)
+    table = pyarrow.table({"image": flat, "label": pyarrow.array(LABELS)})
+    pyarrow.parquet.write_table(table, folder / "rows.parquet")
+    return [f"path={folder / 'rows.parquet'}"]
+
+
+def shards(folder: Path) -> list[str]:
+    import webdataset
+
+    for number, rows in enumerate(np.array_split(np.arange(40), 3)):
+        with webdataset.TarWriter(str(folder / f"{number}.tar")) as tar:
+            for row in rows:
+                Image.fromarray(PICTURES[row]).save(buffer := io.BytesIO(), "PNG")
+                tar.write({"__key__": f"{row:04d}", "png": buffer.getvalue(), "cls": str(LABELS[row]).encode()})
+    return [f"path={folder}"]
+
+
+WRITERS = {
+    "npz": npz, "npy": npy, "csv": csv, "idx": idx, "folder": pictures, "huggingface": parquet, "webdataset": shards,
+}  # fmt: skip
