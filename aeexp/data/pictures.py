@@ -69,7 +69,7 @@ class Pictures:
         try:
             with Image.open(file) as image:
                 ImageOps.exif_transpose(image, in_place=True)
-                made = _eight_bits(image, self.mode)
+                made = eight_bits(image, self.mode)
             if self.size is not None:
                 made = cut(made, *self.size)
         except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
@@ -91,7 +91,7 @@ def headers(files: Sequence[str], key: str) -> list[Header]:
     for file in files:
         try:
             with Image.open(file) as image:
-                size, sixteen, mode = _upright(image), _sixteen_bits(image), image.mode
+                size, sixteen, mode = _upright(image), sixteen_bits(image), image.mode
         except Exception as error:
             raise _damaged(file, key, error) from error
         require(
@@ -128,15 +128,15 @@ def _upright(image: Image) -> tuple[int, int]:
     return (width, height) if turn in (5, 6, 7, 8) else (height, width)
 
 
-def _sixteen_bits(image: Image) -> bool:
+def sixteen_bits(image: Image) -> bool:
     """Whether values are grey levels from 0 to 65535, which Pillow's mode I may be as well."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
 
 
-def _eight_bits(image: Image, mode: Mode) -> Image:
+def eight_bits(image: Image, mode: Mode) -> Image:
     from PIL import Image
 
-    if _sixteen_bits(image):
+    if sixteen_bits(image):
         levels = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))  # 65535 = 257 * 255; Pillow would clip
     elif image.mode in ("I", "F"):

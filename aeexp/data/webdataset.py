@@ -1,0 +1,92 @@
+"""Tar shards as the library `webdataset` writes them: read in order, never extracted, never from the network."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+import numpy as np
+
+from aeexp.data.assemble import dataset
+from aeexp.data.decoding import Mode, PictureDecoder
+from aeexp.data.labels import Labels, numbered
+from aeexp.data.records import Rows, Source, Streamed
+from aeexp.data.tars import Shard, Tars, library, scan
+from aeexp.errors import UsageError, require
+
+
+@dataset
+def webdataset(
+    path: str,
+    test: str | None = None,
+    x: str = "png;jpg;jpeg;webp;npy",
+    y: str = "cls",
+    size: list[int] | None = None,
+    mode: Mode = "auto",
+) -> Source:
+    """Samples of .tar shards: `path` is a folder of them, a pattern as train-*.tar or train-{000000..000019}.tar.
+
+    `x` names the extensions to look for, the first that a sample has is read: pictures, or .npy arrays (D,), (H, W)
+    or (C, H, W). `y` names that of the label, a number or a name in text; a sample without it is unlabelled. `test`
+    names the shards of the official test set.
+    """
+    wanted = [extension.strip().lower().lstrip(".") for extension in x.split(";")]
+    require(all(wanted), f"x={x}: name extensions, as in png;jpg;npy")
+    decoder = PictureDecoder(mode, size)
+    parts = {}
+    for option, place in (("path", path), ("test", test)):
+        if place is not None:
+            shards = [scan(file, wanted, y, option) for file in files(option, place)]
+            parts[option] = (Tars(shards, wanted, decoder, option), _labels(shards))
+    tars, labels = parts["path"]
+    test_tars, test_labels = parts.get("test", (None, None))
+    if test_tars is not None:
+        here, there = (f"{t.shape} {t.dtype}" for t in (test_tars, tars))
+        require(here == there, f"test={test}: rows are {here}, those of {path} {there}")
+    rows = Rows(Streamed(tars, path))
+    test_rows = None if test_tars is None else Rows(Streamed(test_tars, test))
+    classes: tuple[str, ...] = ()
+    if labels is not None:
+        classes, numbers, test_numbers = numbered(labels, test_labels)
+        rows = rows._replace(y=numbers)
+        test_rows = test_rows and test_rows._replace(y=test_numbers)
+    return Source(rows, test_rows, 1 / 255 if tars.dtype == np.uint8 else 1.0, classes)
+
+
+def files(option: str, path: str) -> list[Path]:
+    """The shards, each of them there: those of a folder sorted, a pattern's in the pattern's order."""
+    require(path, f"{option} is empty: give a folder of .tar files or a pattern, as in dataset.{option}=train-*.tar")
+    place = Path(path)
+    if place.is_dir():
+        found = sorted(place.glob("*.tar"))
+        require(bool(found), f"{option}={path}: the folder holds no .tar file")
+        return found
+    if place.exists():
+        return [place]
+    library()  # comes with braceexpand
+    from braceexpand import UnbalancedBracesError, braceexpand
+
+    try:
+        names = list(braceexpand(path, escape=False))
+    except UnbalancedBracesError as error:
+        raise UsageError(f"{option}={path}: {error}") from error
+    found = []
+    for name in names:
+        there = [name] if Path(name).exists() else sorted(glob.glob(name))
+        require(bool(there), f"{option}={path}: no such file or folder: {name} (looked for {Path(name).resolve()})")
+        found += [Path(file) for file in there]
+    return found
+
+
+def _labels(shards: list[Shard]) -> Labels | None:
+    """Whole numbers if all labels are, else texts; None where no sample has one."""
+    texts = list(dict.fromkeys(text for shard in shards for text in shard.labels if text is not None))
+    if not texts:
+        return None
+    place = {text: number for number, text in enumerate(texts)}
+    place[None] = -1
+    codes = np.array([place[text] for shard in shards for text in shard.labels], np.int64)
+    try:
+        return Labels(codes, np.array([int(text) for text in texts], np.int64))
+    except (ValueError, OverflowError):
+        return Labels(codes, np.array(texts))
