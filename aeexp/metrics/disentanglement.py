@@ -1,0 +1,77 @@
+"""Whether each unit of a code tells of one factor, and each factor of one unit."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+from aeexp.metrics.factors import Table, dci, factor_vae, mig, sap
+
+log = logging.getLogger(__name__)
+
+PER_VALUE = 10  # rows that each value of a factor needs on average: below that every score counts chance
+
+
+class Disentanglement:
+    """MIG, DCI, SAP and the FactorVAE score of the mean codes of one split, by its factors `s`.
+
+    All lie between 0 and 1, and 1 is reached where the code is the factors themselves. Codes without information
+    score 0, but for two that are accuracies and then stay at chance: `dci_informativeness` and, with F factors,
+    `factor_vae` at 1 / F. Codes that never vary have a `factor_vae` of 0.
+
+    Left out ({}) where the factors are no whole numbers, where none varies, or where rows are fewer than 10 for each
+    value of a factor. Rows are the same for every model of the same data. Time grows with units times factors:
+    2 to 3 s for 5,000 rows, 10 units and 5 factors.
+    """
+
+    def __init__(
+        self, rows: int = 5000, bins: int = 20, trees: int = 20, depth: int = 8, votes: int = 800, batch: int = 64,
+        seed: int = 0,
+    ):  # fmt: skip
+        for key, count, least in (("rows", rows, 4), ("bins", bins, 2), ("trees", trees, 1), ("depth", depth, 1),
+                                  ("votes", votes, 1), ("batch", batch, 2)):  # fmt: skip
+            require(count >= least, f"{key}={count} must be at least {least}")
+        self.rows = rows
+        self.bins = bins
+        self.trees = trees
+        self.depth = depth
+        self.votes = votes
+        self.batch = batch
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        table = self.table(run, split)
+        if table is None:
+            return {}
+        values = {
+            "mig": mig(table, self.bins),
+            **dci(table, self.trees, self.depth, self.seed),
+            "sap": sap(table),
+            "factor_vae": factor_vae(table, self.votes, self.batch, self.seed),
+        }
+        return {f"disentanglement/{name}": float(value) for name, value in values.items()}
+
+    def table(self, run: Run, split: str) -> Table | None:
+        """Codes and factors of the rows that are measured; None where there is nothing to measure by."""
+        s = run.rows(split).s
+        if s is None:
+            return None
+        s = s.cpu().numpy().reshape(len(s), -1)
+        if not (np.isfinite(s).all() and (s == np.round(s)).all()):
+            return None
+        chosen = np.random.default_rng(self.seed).permutation(len(s))[: self.rows]
+        factors = [np.unique(column, return_inverse=True)[1] for column in s[chosen].T]
+        factors = [factor for factor in factors if factor.any()]  # one value only: nothing to tell
+        if not factors:
+            return None
+        most = 1 + max(int(factor.max()) for factor in factors)
+        if len(chosen) < PER_VALUE * most:
+            log.info(
+                "disentanglement: left out, since %d rows of %s (%s) are too few for a factor of %d values",
+                len(chosen), run.data.name, split, most,
+            )  # fmt: skip
+            return None
+        return Table.of(run.codes(split)[chosen], np.stack(factors, 1))
