@@ -77,7 +77,7 @@ def make(cfg: DictConfig, key: str) -> Any:
 def placed(path: str, error: UsageError) -> UsageError:
     """The same error with the config path of the value, unless the message names it itself."""
     message = str(error)
-    if message.startswith(f"{path}="):
+    if message.startswith((f"{path}=", f"{path}.")):
         return error
     return UsageError(f"{path}.{message}" if re.match(r"[\w.]+=", message) else f"{path}: {message}")
 

@@ -28,6 +28,7 @@ from aeexp.training.checkpoint import Progress, Store
 
 log = logging.getLogger(__name__)
 
+LARGE = 100.0  # a value that networks do not start well from
 
 # The columns of the HParams table; where a run computes, what it measures and draws are none.
 HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
@@ -61,6 +62,9 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
     log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
+    if max(map(abs, data.limits)) > LARGE:
+        words = "values run from %.4g to %.4g: dataset.scale=unit or dataset.standardise=true would bring them near 1"
+        log.info(words, *data.limits)
     if not data.labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
 

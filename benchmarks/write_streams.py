@@ -2,7 +2,7 @@
 
 ROOT holds MNIST/raw. OUT gets npy/{x,y,x_test,y_test}.npy, wds/{train,test}-*.tar (20 and 4 shards of PNG) and
 parquet/{train,test}/*.parquet (8 and 2 files, as datasets.Image writes pictures), parquet-flat (lists of bytes).
-`copies` writes the training rows that many times, one after another.
+`copies` writes the training rows that many times, one after another, into as many times the files.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def main(root: str, out: str, copies: int = 1) -> None:
         encoded = [png(picture) for picture in x]
         order = np.tile(np.arange(len(x)), times)
         write_npy(Path(out) / "npy", part, x, y, order)
-        write_tars(Path(out) / "wds", part, encoded, y, np.array_split(order, 20 if part == "train" else 4))
-        files = np.array_split(order, 8 if part == "train" else 2)
+        write_tars(Path(out) / "wds", part, encoded, y, np.array_split(order, 20 * times if part == "train" else 4))
+        files = np.array_split(order, 8 * times if part == "train" else 2)
         for number, rows in enumerate(files):
             write_parquet(Path(out), part, number, x[rows], [encoded[row] for row in rows], y[rows])
         print(f"{part}: {len(order)} rows")

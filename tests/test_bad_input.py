@@ -82,11 +82,14 @@ def test_every_bad_file_is_told_in_two_lines_and_the_others_go_on(option, files,
     ("words", "message"),
     [
         (["dataset/split=kfold", "dataset.split.folds=2000"], r"^dataset\.split\.folds=2000: there are 1797 rows only"),
-        (["dataset.split.stratify=always", "dataset.limit=12"], r"^dataset\.split\.stratify=always: class number"),
+        (["dataset.split.stratify=always", "dataset.limit=12"], r"^dataset\.split\.stratify=always: class 0 has 1 of"),
         (["dataset.classes=[11]"], r"^dataset\.classes=\[11\]: there is no class 11; there are 0, 1, 2"),
         (["dataset.labelled=5000"], r"^dataset\.labelled=5000: take a share"),
         (["dataset.residency=disk"], r"^dataset\.residency=disk: the rows of digits can lie on device or host"),
-        (["dataset.standardise=true", "dataset.binarise=fixed"], r"^dataset\.binarise=fixed .*standardise=false"),
+        (
+            ["dataset.standardise=true", "dataset.binarise=fixed"],
+            r"^dataset\.binarise=fixed .*dataset\.standardise=false",
+        ),
     ],
 )
 def test_a_wish_that_the_rows_cannot_fulfil(words, message, tmp_path):

@@ -201,3 +201,31 @@ def test_what_a_loader_fits_sees_training_rows_only_and_acts_on_all():
     data = assemble(Source(Rows(x), fit=fit), name="p", split=EIGHT)
     assert len(seen) == 1 and np.array_equal(seen[0], x[data["train"].ids])
     np.testing.assert_array_equal(data["test"].x.numpy(), x[data["test"].ids] - seen[0].mean(0))
+
+
+def test_classes_that_leave_a_part_empty_are_refused():
+    rows, test = Rows(pictures(60), np.arange(60) % 3), Rows(pictures(20), np.arange(20) % 2)
+    source = Source(rows, test, classes=("a", "b", "c"))
+    with pytest.raises(UsageError, match=r"^classes=\['c'\]: the official test set has none of them"):
+        assemble(source, name="p", split=Official(), classes=["c"])
+    assert len(assemble(source, name="p", split=Official(), classes=["b"])["test"]) == 10
+
+
+def loader_with_a_test_set():
+    from aeexp.data.assemble import dataset
+
+    @dataset
+    def load(test: str | None = None) -> Source:
+        return Source(Rows(pictures(60)), Rows(pictures(20)))
+
+    return load
+
+
+def test_an_official_test_set_that_is_left_out_is_told_and_a_named_one_refused(caplog):
+    load = loader_with_a_test_set()
+    with caplog.at_level("INFO"):
+        load(name="p", split=EIGHT)
+    assert "official test set of 20 rows is left out: dataset/split=official" in caplog.text
+    with pytest.raises(UsageError, match=r"^test=rows: this split leaves official sets out; take dataset/split=offic"):
+        load(name="p", split=EIGHT, test="rows")
+    assert len(load(name="p", split=Official(), test="rows")["test"]) == 20

@@ -111,8 +111,8 @@ def test_fixed_is_the_same_in_every_epoch_and_per_epoch_is_not():
     ("keys", "message"),
     [
         (dict(scale=0.0), "^scale=0.0 must be"),
-        (dict(scale="unit", standardise=True), "^scale=unit and standardise=true exclude"),
-        (dict(standardise=True, binarise="fixed"), "^binarise=fixed .*set standardise=false"),
+        (dict(scale="unit", standardise=True), "^scale=unit: .* exclude each other: dataset.standardise=false"),
+        (dict(standardise=True, binarise="fixed"), "^binarise=fixed .*set dataset.standardise=false"),
         (dict(scale=1.0, binarise="fixed"), "^binarise=fixed: the values are no probabilities but 0 to 255"),
     ],
 )
@@ -125,3 +125,13 @@ def test_preprocessing_is_part_of_the_fingerprint():
     made = [binary(mode) for mode in ("none", "fixed", "per_epoch")]
     made += [binary("none", scale="unit"), binary("none", standardise=True)]
     assert len({data.fingerprint for data in made}) == 5
+
+
+@given(seed=st.integers(0, 200))
+def test_the_unit_range_holds_for_all_rows_to_the_last_bit(seed):
+    x = np.random.default_rng(seed).normal(0, 10.0 ** np.random.default_rng(seed).integers(-3, 4), (40, 3))
+    data = assemble(Source(Rows(x.astype(np.float32))), name="p", split=EIGHT, scale="unit", binarise="fixed")
+    plain = assemble(Source(Rows(x.astype(np.float32))), name="p", split=EIGHT, scale="unit")
+    low, high = plain.limits
+    assert low >= 0 and high <= 1  # rows beyond the training range too
+    assert data.limits == (0.0, 1.0)

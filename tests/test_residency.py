@@ -179,9 +179,9 @@ def test_the_fingerprint_knows_rows_beyond_memory_by_their_numbers_and_a_sample(
 def test_nan_beyond_memory_is_refused_when_it_is_read_with_path_and_row():
     x = np.ones((50, 2), np.float32)
     x[33, 1] = np.nan
-    with pytest.raises(UsageError, match=r"^path=x.npy: row 33 holds NaN"):
+    with pytest.raises(UsageError, match=r"^dataset.path=x.npy: row 33 holds NaN.*mend it"):
         list(data_of(Stored(x, "x.npy")))
-    with pytest.raises(UsageError, match=r"^path=s: row 33 holds NaN"):
+    with pytest.raises(UsageError, match=r"^dataset.path=s: row 33 holds NaN"):
         list(data_of(Streamed(Cut(x, [20, 30]), "s")))
 
 

@@ -189,6 +189,13 @@ def test_pictures_taller_than_wide_get_square_sprites(tmp_path):
     assert (tmp_path / "run/metrics.json").exists()
 
 
+@pytest.mark.parametrize("rows", [3, 5])
+def test_a_handful_of_rows_runs_to_the_end_with_all_metrics_and_figures(rows, tmp_path):
+    np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).random((rows, 4)), y=np.arange(rows) % 2)
+    run_in(tmp_path / "run", "dataset=npz", f"dataset.path={tmp_path / 'few.npz'}", "plot=default", "trainer.epochs=2")
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     path, words = tmp_path / "rows.npz", ["dataset=npz", f"dataset.path={tmp_path / 'rows.npz'}", "trainer.epochs=1"]
     for seed in (0, 1):

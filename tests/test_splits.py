@@ -146,7 +146,7 @@ def test_every_fold_has_each_class_in_its_share(folds, seed):
 
 
 def test_more_folds_than_rows_and_a_fold_that_is_none_are_refused():
-    with pytest.raises(UsageError, match=r"^folds=9: there are 5 rows only; take folds=5"):
+    with pytest.raises(UsageError, match=r"^folds=9: there are 5 rows only; take dataset.split.folds=5"):
         KFold(9)(Source(rows_of(5)))
     with pytest.raises(UsageError, match=r"^fold=5: the folds are numbered 0 to 4"):
         KFold(5, 5)
@@ -159,7 +159,9 @@ LONELY = rows_of(50)._replace(y=np.array([1] + [0] * 49))
 
 @pytest.mark.parametrize("splitter", [Fractions([8, 1, 1], stratify="always"), KFold(stratify="always")])
 def test_a_class_with_one_member_cannot_be_stratified_and_the_message_names_it(splitter):
-    with pytest.raises(UsageError, match=r"^stratify=always: class number 1 has 1 of .* stratify=auto"):
+    with pytest.raises(
+        UsageError, match=r"(?s)^stratify=always: class number 1 has 1 of .*dataset.split.stratify=auto"
+    ):
         splitter(Source(LONELY))
     with pytest.raises(UsageError, match=r"^stratify=always: the data has no labels"):
         splitter(Source(rows_of(50)))
@@ -169,3 +171,21 @@ def test_never_stratified_is_drawn_without_regard_to_labels():
     sizes = {np.bincount(draw(rows_of(60, 2), 20, seed, "never")[1].y, minlength=2)[0] for seed in range(20)}
     assert len(sizes) > 2
     assert len({np.bincount(draw(rows_of(60, 2), 20, seed)[1].y, minlength=2)[0] for seed in range(20)}) == 1
+
+
+def test_the_class_is_named_as_the_user_knows_it():
+    with pytest.raises(UsageError, match="class nine has 1 of"):
+        Fractions([8, 1, 1], stratify="always")(Source(LONELY, classes=("zero", "nine")))
+
+
+@pytest.mark.parametrize("unlabelled", [1, 20])
+def test_rows_without_a_label_do_not_end_the_stratification(unlabelled, caplog):
+    rows = rows_of(200, 2)
+    y = rows.y.copy()
+    y[:unlabelled] = -1
+    with caplog.at_level("INFO"):
+        test = Fractions([6, 2, 2])(Source(rows._replace(y=y)))["test"]
+    assert "without regard to labels" not in caplog.text
+    shares = np.array([(y == label).sum() for label in (-1, 0, 1)]) / 5
+    drawn = np.array([(test.y == label).sum() for label in (-1, 0, 1)])
+    assert (abs(drawn - shares)[1 if unlabelled == 1 else 0 :] < 2).all()

@@ -14,7 +14,7 @@ from aeexp.data import preprocessing
 from aeexp.data.data import Data, Residency, split_of
 from aeexp.data.preprocessing import Binarise, Preprocessing
 from aeexp.data.records import Rows, Source
-from aeexp.data.splits import draw
+from aeexp.data.splits import Official, draw
 from aeexp.errors import UsageError, require
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,14 @@ def assemble(
     if classes is not None:
         wanted = _numbers(classes, names)
         parts = {part: r if r is None else _only(r, wanted) for part, r in parts.items()}
+        for part, r in parts.items():
+            where = "the rows have" if part == "rows" else f"the official {part} set has"
+            words = f"classes={list(classes)}: {where} none of them; choose others, or dataset/split=fractions"
+            require(r is None or len(r.x) > 0, words)
         names = tuple(names[number] for number in wanted)
     rows = parts["rows"]
     least = 1 if parts["val"] is not None else 3
-    require(len(rows.x) >= least, f"name={name}: {len(rows.x)} rows are too few for train, val and test")
+    require(len(rows.x) >= least, f"name={name}: {len(rows.x)} rows are too few for train, val and test; take more")
     if limit is not None and limit < len(rows.x):
         rows = draw(rows, limit, seed=0)[1]
     cut = _cut(split, source._replace(**{**parts, "rows": rows}))
@@ -61,10 +65,10 @@ def assemble(
         transform = source.fit(cut["train"].x)
         cut = {part: r._replace(x=transform(r.x)) for part, r in cut.items()}
     scale = source.scale if scale is None else scale
-    made = Preprocessing(*_fitted(cut["train"], scale, standardise, source.continuous), binarise)
+    made = Preprocessing(*_fitted(cut["train"], scale, standardise, source.continuous), binarise, scale == "unit")
     data = Data(name, {part: split_of(r, made) for part, r in cut.items()}, names, source.attributes, residency)
     if binarise != "none":
-        _probabilities(data, Preprocessing(made.scale, made.shift))
+        _probabilities(data, Preprocessing(made.scale, made.shift, clip=made.clip))
     return data
 
 
@@ -75,7 +79,9 @@ def dataset(load: Callable[..., Source]) -> Callable[..., Data]:
     @functools.wraps(load)
     def build(**keys: object) -> Data:
         shared = {p.name: keys.pop(p.name) for p in common if p.name in keys}
-        return assemble(load(**keys), **shared)
+        source = load(**keys)
+        _told(source, shared["split"], keys)
+        return assemble(source, **shared)
 
     own = inspect.signature(load)
     keys = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own.parameters.values(), *common)]
@@ -83,6 +89,18 @@ def dataset(load: Callable[..., Source]) -> Callable[..., Data]:
     build.__signature__ = inspect.Signature(keys)
     build.__annotations__ = {**get_type_hints(load), **get_type_hints(assemble)}
     return build
+
+
+def _told(source: Source, split: Splitter, keys: dict[str, object]) -> None:
+    """A word on official sets that the split leaves out; an error where the user named one."""
+    if isinstance(split, Official):
+        return
+    for part in ("val", "test"):
+        named = keys.get(part) not in (None, "none")
+        words = f"{part}={keys.get(part)}: this split leaves official sets out; take dataset/split=official"
+        require(not named, f"{words}, or leave dataset.{part} out")
+    if source.test is not None:
+        log.info("the official test set of %d rows is left out: dataset/split=official takes it", len(source.test.x))
 
 
 def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
@@ -95,8 +113,8 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
 
 def _numbers(classes: list[int | str], names: tuple[str, ...]) -> list[int]:
     """The class numbers meant by names or numbers, in their old order."""
-    require(bool(names), f"classes={list(classes)}: the data has no labels to choose by; leave classes=null")
-    require(len(classes) > 0, "classes=[]: name at least one class, or leave classes=null")
+    require(bool(names), f"classes={list(classes)}: the data has no labels to choose by; leave dataset.classes=null")
+    require(len(classes) > 0, "classes=[]: name at least one class, or leave dataset.classes=null")
     found = set()
     for wanted in classes:
         known = str(wanted) in names or (isinstance(wanted, int) and 0 <= wanted < len(names))
@@ -108,14 +126,14 @@ def _numbers(classes: list[int | str], names: tuple[str, ...]) -> list[int]:
 
 def _only(rows: Rows, wanted: list[int]) -> Rows:
     """The rows of these classes, numbered anew."""
-    require(rows.y is not None, "classes: a part of the data has no labels to choose by; leave classes=null")
+    require(rows.y is not None, "classes: a part of the data has no labels to choose by; leave dataset.classes=null")
     kept = rows.take(np.flatnonzero(np.isin(rows.y, wanted)))
     return kept._replace(y=np.searchsorted(wanted, kept.y).astype(np.int64))
 
 
 def _hide(rows: Rows, labelled: int | float) -> Rows:
     """Labels of all but some rows become -1; those that stay are drawn by label."""
-    require(rows.y is not None, f"labelled={labelled}: the data has no labels to hide; leave labelled=null")
+    require(rows.y is not None, f"labelled={labelled}: the data has no labels to hide; leave dataset.labelled=null")
     known = np.flatnonzero(rows.y >= 0)
     whole = isinstance(labelled, int)
     fits = 1 <= labelled <= len(known) if whole else 0 < labelled <= 1

@@ -16,16 +16,26 @@ Binarise = Literal["none", "fixed", "per_epoch"]
 
 
 class Preprocessing:
-    """value = stored * scale + shift, then perhaps binarised; `scale` and `shift` are numbers or one per feature."""
+    """value = stored * scale + shift, then perhaps binarised; `scale` and `shift` are numbers or one per feature.
 
-    def __init__(self, scale: float | Tensor = 1.0, shift: float | Tensor = 0.0, binarise: Binarise = "none"):
+    `clip` keeps values in [0, 1]: rows beyond the range of the training split, and rounding at its ends.
+    """
+
+    def __init__(
+        self,
+        scale: float | Tensor = 1.0,
+        shift: float | Tensor = 0.0,
+        binarise: Binarise = "none",
+        clip: bool = False,
+    ):
         self.scale = scale
         self.shift = shift
         self.binarise = binarise
+        self.clip = clip
 
     def to(self, device: torch.device) -> Preprocessing:
         parts = (part.to(device) if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
-        return Preprocessing(*parts, self.binarise)
+        return Preprocessing(*parts, self.binarise, self.clip)
 
     def __call__(self, x: Tensor, ids: Tensor, epoch: int = 0, mask: Tensor | None = None) -> Tensor:
         """Stored rows (B, *shape) with row numbers (B,) as float32; steps beyond the mask stay 0.
@@ -37,6 +47,8 @@ class Preprocessing:
             x = x * self.scale
         if isinstance(self.shift, Tensor) or self.shift != 0:
             x = x + self.shift
+        if self.clip:
+            x = x.clamp(0, 1)
         if self.binarise != "none":
             draw = uniform(ids, math.prod(x.shape[1:]), epoch if self.binarise == "per_epoch" else 0)
             x = (draw.view_as(x) < x).to(torch.float32)
@@ -52,7 +64,7 @@ class Preprocessing:
     def words(self) -> bytes:
         """All of it, for a fingerprint."""
         parts = (part.tolist() if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
-        return repr((*parts, self.binarise)).encode()
+        return repr((*parts, self.binarise, self.clip)).encode()
 
 
 def uniform(ids: Tensor, features: int, key: int) -> Tensor:
@@ -122,8 +134,11 @@ def _features(x: Tensor, mask: Tensor | None) -> Tensor:
 def check(scale: float | Literal["unit"] | None, standardise: bool, binarise: Binarise) -> None:
     if isinstance(scale, int | float):
         require(0 < scale < math.inf, f"scale={scale} must be a number above 0, or unit")
-    require(not (scale == "unit" and standardise), "scale=unit and standardise=true exclude each other: drop one")
+    both = scale == "unit" and standardise
+    require(
+        not both, "scale=unit: a range of [0, 1] and a deviation of 1 exclude each other: dataset.standardise=false"
+    )
     require(
         binarise == "none" or not standardise,
-        f"binarise={binarise} takes values as probabilities: set standardise=false",
+        f"binarise={binarise} takes values as probabilities: set dataset.standardise=false",
     )

@@ -91,7 +91,8 @@ class Streamed:
             for read, x in enumerate(self.shards.read(int(number), within)):
                 yield finite(x[None], rows[read : read + 1], self.path)[0]
             require(
-                read == len(rows) - 1, f"path={self.path}: shard {number} holds other rows than when it was counted"
+                read == len(rows) - 1,
+                f"dataset.path={self.path}: shard {number} holds other rows than when it was counted",
             )
 
     def read(self) -> np.ndarray:
@@ -138,5 +139,5 @@ def finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
     """The same array; refused where it holds NaN or infinity."""
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = rows[~np.isfinite(x.reshape(len(x), -1)).all(1)]
-        raise UsageError(f"path={path}: row {bad[0]} holds NaN or infinity")
+        raise UsageError(f"dataset.path={path}: row {bad[0]} holds NaN or infinity: mend it, or leave it out")
     return x

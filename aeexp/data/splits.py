@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -34,8 +35,8 @@ class Fractions:
         rows = source.rows
         val, drawn = (max(1, round(len(rows.x) * share / sum(self.fractions))) for share in self.fractions[1:])
         require(len(rows.x) > val + drawn, f"fractions={self.fractions} leave no training row of {len(rows.x)}")
-        rest, test = draw(rows, drawn, self.seed, self.stratify)
-        train, val = draw(rest, val, self.seed, self.stratify)
+        rest, test = draw(rows, drawn, self.seed, self.stratify, source.classes)
+        train, val = draw(rest, val, self.seed, self.stratify, source.classes, quiet=True)
         return {"train": train, "val": val, "test": test}
 
 
@@ -57,7 +58,7 @@ class Official:
         if val is None:
             size = max(1, round(len(train.x) * self.val))
             require(len(train.x) > size, f"val={self.val} leaves no training row of {len(train.x)}")
-            train, val = draw(train, size, self.seed, self.stratify)
+            train, val = draw(train, size, self.seed, self.stratify, source.classes)
         return {"train": train, "val": val, "test": source.test}
 
 
@@ -82,46 +83,63 @@ class KFold:
         from sklearn.model_selection import StratifiedKFold
 
         rows, count = source.rows, len(source.rows.x)
-        require(self.folds <= count, f"folds={self.folds}: there are {count} rows only; take folds={min(5, count)}")
-        by_label = _by_label(rows, self.folds, self.stratify)
-        parts = (StratifiedKFold if by_label else Plain)(self.folds, shuffle=True, random_state=self.seed)
-        tests = [test for _, test in parts.split(np.zeros(count), rows.y if by_label else None)]
+        require(
+            self.folds <= count,
+            f"folds={self.folds}: there are {count} rows only; take dataset.split.folds={min(5, count)}",
+        )
+        strata = _strata(rows, self.folds, self.stratify, source.classes)
+        parts = (Plain if strata is None else StratifiedKFold)(self.folds, shuffle=True, random_state=self.seed)
+        tests = [test for _, test in parts.split(np.zeros(count), strata)]
         chosen = np.zeros(count, bool)
         chosen[tests[self.fold]] = True
         rest = rows.take(np.flatnonzero(~chosen))
         size = max(1, round(len(rest.x) * self.val))
         require(len(rest.x) > size, f"folds={self.folds} and val={self.val} leave no training row of {count}")
-        train, val = draw(rest, size, self.seed, self.stratify)
+        train, val = draw(rest, size, self.seed, self.stratify, source.classes, quiet=True)
         return {"train": train, "val": val, "test": rows.take(np.flatnonzero(chosen))}
 
 
-def draw(rows: Rows, size: int, seed: int, stratify: Stratify = "auto") -> tuple[Rows, Rows]:
+def draw(
+    rows: Rows, size: int, seed: int, stratify: Stratify = "auto", names: Sequence[str] = (), quiet: bool = False
+) -> tuple[Rows, Rows]:
     """The rest and `size` drawn rows, both in their old order; by label where `stratify` says so."""
     from sklearn.model_selection import train_test_split
 
     count = len(rows.x)
-    classes = 0 if rows.y is None else len(np.unique(rows.y))
-    by_label = _by_label(rows, 2, stratify) and min(size, count - size) >= classes
-    require(
-        by_label or stratify != "always",
-        f"stratify=always: {min(size, count - size)} rows cannot hold one of each of the {classes} classes; "
-        "take stratify=auto",
-    )
-    labels = rows.y if by_label else None
-    rest, drawn = train_test_split(np.arange(count), test_size=size, random_state=seed, stratify=labels)
+    strata = _strata(rows, 2, stratify, names, quiet)
+    classes = 0 if strata is None else len(np.unique(strata))
+    room = min(size, count - size)
+    if room < classes:
+        words = f"stratify=always: {room} rows cannot hold one of each of the {classes} classes"
+        require(stratify != "always", f"{words}; take dataset.split.stratify=auto")
+        strata = None
+    rest, drawn = train_test_split(np.arange(count), test_size=size, random_state=seed, stratify=strata)
     return rows.take(np.sort(rest)), rows.take(np.sort(drawn))
 
 
-def _by_label(rows: Rows, members: int, stratify: Stratify) -> bool:
-    """Whether every class has as many members as it needs. Raises UsageError where stratify=always wants it."""
+def _strata(
+    rows: Rows, members: int, stratify: Stratify, names: Sequence[str], quiet: bool = False
+) -> np.ndarray | None:
+    """(N,) labels to draw by, or None; unlabelled rows are a class of their own where there are enough of them.
+
+    Raises UsageError where stratify=always finds a class with fewer rows than `members`.
+    """
     if stratify == "never" or (rows.y is None and stratify == "auto"):
-        return False
-    way = "take stratify=auto, which then draws without regard to labels, or leave the class out by dataset.classes"
-    require(rows.y is not None, "stratify=always: the data has no labels; take stratify=auto")
-    names, counts = np.unique(rows.y, return_counts=True)
+        return None
+    require(rows.y is not None, "stratify=always: the data has no labels; take dataset.split.stratify=auto")
+    labels = rows.y.copy()
+    classes, counts = np.unique(labels[labels >= 0], return_counts=True)
+    if len(classes) == 0:
+        return None
+    if (labels < 0).sum() < members:
+        labels[labels < 0] = classes[counts.argmax()]
     if counts.min() >= members:
-        return True
-    small = f"class number {names[counts.argmin()]} has {counts.min()} of the {members} rows that stratification needs"
-    require(stratify != "always", f"stratify=always: {small}; {way}")
-    log.info("the split is drawn without regard to labels: %s", small)
-    return False
+        return labels
+    number = int(classes[counts.argmin()])
+    name = names[number] if number < len(names) else f"number {number}"
+    small = f"class {name} has {counts.min()} of the {members} rows that drawing by label needs"
+    way = "dataset.split.stratify=auto draws without regard to labels, dataset.classes leaves the class out"
+    require(stratify != "always", f"stratify=always: {small};\n{way}")
+    if not quiet:
+        log.info("rows are drawn without regard to labels: %s", small)
+    return None

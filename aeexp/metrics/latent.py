@@ -47,7 +47,9 @@ class Latent:
 
 
 def effective_rank(codes: np.ndarray) -> float:
-    """1 to D for codes (N, D); 0 where no unit varies."""
+    """1 to D for codes (N, D); 0 where no unit varies, or for a single row."""
+    if len(codes) < 2:
+        return 0.0
     values = np.linalg.eigvalsh(np.atleast_2d(np.cov(codes.T))).clip(min=0)
     if values.sum() == 0:
         return 0.0

@@ -35,6 +35,8 @@ class Scatter:
     def __call__(self, run: Run) -> dict[str, Figure]:
         codes, labels = run.codes("test"), run.labels("test")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
+        if len(codes) < 2:
+            return {}  # one code has no place among others
         codes = codes[chosen].astype(np.float64)
         labels = np.full(len(codes), -1) if labels is None else labels[chosen]
         title = canvas.heading(run, f"{len(codes)} test codes")
