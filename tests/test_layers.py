@@ -18,7 +18,8 @@ LAYERS = [
     ["evaluate", "training/*"],
     ["tracking", "metrics/*", "plots/*"],
 ]
-WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other; in plots/, the canvas only
+WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other
+SHARED = {"plots/canvas", "metrics/factors"}  # what the others of their folder may know
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}
 
@@ -58,7 +59,7 @@ def allowed(source: str, target: str) -> bool:
     if layer(source) == len(LAYERS) or layer(target) < layer(source):
         return True
     same_folder = drawer(source) == drawer(target)
-    return same_folder and (drawer(source) in WITHIN or target == "plots/canvas")
+    return same_folder and (drawer(source) in WITHIN or target in SHARED)
 
 
 def within(target: str, libraries: set[str]) -> bool:

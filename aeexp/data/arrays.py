@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
-from aeexp.data.records import Rows, Source
+from aeexp.data.labels import in_order
+from aeexp.data.records import Rows, Source, Stored, Streamed
 from aeexp.errors import UsageError, require
 
+log = logging.getLogger(__name__)
+
+SAMPLE = 256  # rows that are looked at where all would take too long
 BLOCK = 2**24  # values that are looked at together
 
 
@@ -46,10 +50,15 @@ def features(x: np.ndarray, name: str, shape: list[int] | None = None, sequences
     if sequences:
         require(x.ndim in (2, 3), f"sequences=true: {name} has rows {x.shape[1:]}; steps (T,) or (T, F) are needed")
         return x if x.ndim == 3 else x[:, :, None]
+    given = x
     if x.ndim == 3:
         x = x[:, None]
     require(x.ndim in (2, 4), f"{name} has rows {x.shape[1:]}; (D,), (H, W), (C, H, W) or (H, W, C) is needed")
-    return np.moveaxis(x, -1, 1) if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] not in (1, 3, 4) else x
+    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and given.ndim == 4:
+        if x.shape[1] not in (1, 3, 4):
+            return np.moveaxis(x, -1, 1)
+        log.info("%s: rows %s taken as (C, H, W)", name, x.shape[1:])
+    return x
 
 
 def type_of(dtype: np.dtype, integer: type | None = None) -> np.dtype:
@@ -102,44 +111,6 @@ def columns(name: str, s: np.ndarray | None) -> tuple[str, ...]:
     return (name,) if s.ndim == 1 else tuple(f"{name}[{i}]" for i in range(s.shape[1]))
 
 
-def labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
-    """(N,) numbers or texts as they are; `source` numbers them."""
-    hint = ": (N,) is needed, and masks are named by the key target" if y.ndim > 1 else ""
-    require(y.shape == (rows,), f"{name} has shape {y.shape}, which does not fit the {rows} rows{hint}")
-    kind = y.dtype.kind
-    require(kind in "buifSU", f"{name} has type {y.dtype}, but numbers or texts are needed as labels")
-    if kind == "f":
-        bad = ~np.isfinite(y)
-        require(not bad.any(), f"{name}: row {bad.argmax()} has the label NaN or infinity: mark unlabelled by -1")
-    elif kind == "u":
-        y = y.astype(np.int64) if y.max() < 2**63 else y.astype(np.float64)
-    elif kind == "S":
-        y = np.array([text.decode("utf-8", "backslashreplace") for text in y.tolist()])
-    elif kind == "U":
-        try:
-            y = np.array(y.tolist())
-            "".join(y).encode()
-        except (ValueError, SystemError) as error:  # numbers beyond Unicode, or halves of surrogate pairs
-            raise UsageError(f"{name} holds labels that are no text: it is damaged") from error
-    return y
-
-
-def numbered(parts: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Labels, by the name of their array, as 0, 1, ... in sorted order; negative ones become -1, unlabelled."""
-    mixed = len({y.dtype.kind == "U" for y in parts.values()}) > 1
-    require(not mixed, f"{list(parts)[-1]} has labels of another kind, texts and numbers, than the rest")
-    known = np.unique(np.concatenate(list(parts.values())))
-    known = known[known >= 0] if known.dtype.kind in "if" else known
-
-    def number(y: np.ndarray) -> np.ndarray:
-        if len(known) == 0:
-            return np.full(len(y), -1, np.int64)
-        place = np.searchsorted(known, y).clip(max=len(known) - 1)
-        return np.where(known[place] == y, place, -1).astype(np.int64)
-
-    return [number(y) for y in parts.values()], tuple(str(label) for label in known)
-
-
 def padded(x: np.ndarray, offsets: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps (M, F) of sequences one after another as (n, T, F) with zeros behind each, and lengths (n,)."""
     whole = offsets.dtype.kind in "ui" and offsets.ndim == 1 and len(offsets) >= 2
@@ -175,10 +146,28 @@ def unit(parts: list) -> float:
     return 1.0
 
 
+def seen_unit(parts: list[Stored | Streamed | None]) -> float:
+    """The same by some rows of each part: none is looked at behind the first that shows parts of 255."""
+    parts = [x for x in parts if x is not None]
+    if parts[0].dtype != np.uint8:
+        return 1.0
+    for x in parts:
+        some = x.take(np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)))
+        places = np.arange(len(some))
+        rows = some.flow(places) if isinstance(some, Streamed) else (some[places[i : i + 1]] for i in places)
+        if any(row.max() > 1 for row in rows):
+            return 1 / 255
+    log.info("bytes of 0 and 1 only in the rows that were looked at: dataset.scale=1")
+    return 1.0
+
+
 def source(
-    parts: dict[str, Rows], x_names: dict[str, str], y_names: dict[str, str], columns: tuple[str, ...]
+    parts: dict[str, Rows], x_names: dict[str, str], y_names: dict[str, str], columns: tuple[str, ...], instead: str
 ) -> Source:
-    """Rows of "train" and perhaps "val" and "test", their labels still as read; a name for each part's arrays."""
+    """Rows of "train" and perhaps "val" and "test", their labels still as read; a name for each part's arrays.
+
+    `instead` is what to do with labels that are measurements.
+    """
     train = parts["train"]
     for part, rows in parts.items():
         for field in ("x", "target", "s"):
@@ -190,7 +179,7 @@ def source(
     known = {part: rows for part, rows in parts.items() if rows.y is not None}
     classes: tuple[str, ...] = ()
     if known:
-        numbers, classes = numbered({y_names[part]: rows.y for part, rows in known.items()})
+        numbers, classes = in_order({y_names[part]: rows.y for part, rows in known.items()}, instead)
         parts = {**parts, **{part: known[part]._replace(y=y) for part, y in zip(known, numbers, strict=True)}}
     return Source(parts["train"], parts.get("test"), scale, classes, parts.get("val"), columns)
 

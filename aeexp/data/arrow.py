@@ -103,7 +103,7 @@ def _encoded(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
         return Labels(np.full(len(column), -1), np.empty(0, np.int64))
     text = types.is_string(column.type) or types.is_large_string(column.type)
     number = types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
-    require(text or number, f"{what} is {column.type}, but numbers or texts are needed; y=none: no labels")
+    require(text or number, f"{what} is {column.type}, but numbers or texts are needed; dataset.y=none: no labels")
     encoded = column.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from aeexp.data import arrays
 from aeexp.data.arrow import Mapped, Sequential, labels_of
 from aeexp.data.arrow_columns import Columns, kind
 from aeexp.data.assemble import dataset
@@ -55,10 +56,11 @@ def huggingface(
         require(here == there, f"{option}={named.path}: rows are {here}, those of {columns.path} {there}")
     classes: tuple[str, ...] = ()
     if rows_labels is not None:
-        classes, numbers, test_numbers = numbered(rows_labels, test_labels)
+        classes, numbers, test_numbers = numbered(rows_labels, test_labels, "leave them out (dataset.y=none), or take them as x")
         rows = rows._replace(y=numbers)
         test_rows = test_rows and test_rows._replace(y=test_numbers)
-    return Source(rows, test_rows, 1 / 255 if columns.dtype == np.uint8 else 1.0, classes)
+    scale = arrays.seen_unit([part and part.x for part in (rows, test_rows)])
+    return Source(rows, test_rows, scale, classes)
 
 
 def open_files(path: str, test: str | None, format: Format, streaming: bool) -> dict[str, Found]:
@@ -77,12 +79,12 @@ def _check(
     require(path is None or sql is None, f"path={path} and sql={sql}: give one of them")
     if sql is None:
         require(path, "path is empty: give a file or folder, as in dataset.path=data.parquet, or dataset.sql")
-        require(database is None, f"database={database} needs sql, a query, as in dataset.sql='SELECT * FROM rows'")
-        require(test_sql is None, f"test_sql={test_sql} belongs to sql; the test set of a path is dataset.test")
+        require(database is None, f"database={database} needs dataset.sql, a query, as in dataset.sql='SELECT * FROM rows'")
+        require(test_sql is None, f"test_sql={test_sql} belongs to dataset.sql; the test set of a path is dataset.test")
     else:
-        require(database, f"sql={sql} needs database, a SQLAlchemy URI, as in dataset.database=sqlite:///rows.db")
-        require(test is None, f"test={test} belongs to path; the test set of a query is dataset.test_sql")
-        require(not streaming, "streaming=true reads files; the rows of a query are memory-mapped: streaming=false")
+        require(database, f"sql={sql} needs dataset.database, a SQLAlchemy URI, as in dataset.database=sqlite:///rows.db")
+        require(test is None, f"test={test} belongs to dataset.path; the test set of a query is dataset.test_sql")
+        require(not streaming, "streaming=true reads files; the rows of a query are memory-mapped: dataset.streaming=false")
 
 
 def _parts(
@@ -114,7 +116,9 @@ def _label(y: str | None, part: Found, x: str | list[str] | None) -> str | None:
         return None
     if y is not None:
         listed = ", ".join(part.columns)
-        require(y in part.columns, f"y={y}: {part.path} has no such column; it has {listed}; y=none: no labels")
+        require(y in part.columns, f"y={y}: {part.path} has no such column; it has {listed}; dataset.y=none: no labels")
+        words = f"y={y}: the label is also a feature: take it out of dataset.x, or set dataset.y=none"
+        require(y not in ([x] if isinstance(x, str) else x or []), words)
         return y
     taken = [x] if isinstance(x, str) else x or []
     return next((name for name in ("label", "y") if name in part.columns and name not in taken), None)
@@ -127,5 +131,6 @@ def _only_array(part: Found, label: str | None) -> str:
     what = "several columns hold" if fitting else "no column holds"
     listed = ", ".join(f"{field.name} ({field.type})" for field in part.schema)
     raise UsageError(
-        f"x=null: {what} pictures or arrays in {part.path}. Choose one, or a list of numeric columns:\n{listed[:600]}"
+        f"x=null: {what} pictures or arrays in {part.path}. Choose one by dataset.x=NAME, or numeric columns by "
+        f"dataset.x=[NAME,NAME]:\n{listed[:600]}"
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from aeexp.data import arrays
 from aeexp.data.assemble import dataset
+from aeexp.data.labels import checked_labels
 from aeexp.data.records import Rows, Source
 from aeexp.errors import UsageError, require
 
@@ -32,19 +33,19 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
     train = Path(path)
     if train.is_dir():
         found = _there(train / "train-images-idx3-ubyte")
-        words = "has no train-images-idx3-ubyte or .gz: give the file of pictures, as in path=folder/file"
+        words = "has no train-images-idx3-ubyte or .gz: give the file of pictures, as in dataset.path=folder/file"
         require(found is not None, f"path={path} {words}")
         train = found
     files = {"train": (train, _chosen(labels, _labels_beside(train)))}
     drawn = _chosen(test, _replaced(train, "train", "t10k"))
     have = files["train"][1] is not None
     if drawn is None:
-        require(test_labels in (None, "none"), f"test_labels={test_labels}: there are no test rows; give test as well")
+        require(test_labels in (None, "none"), f"test_labels={test_labels}: there are no test rows; give dataset.test as well")
     else:
         files["test"] = (drawn, _chosen(test_labels, _labels_beside(drawn) if have else None))
         lack = files["test"][1] is None
-        require(have or lack, f"test_labels={test_labels}: {train} has no labels; give labels, or test_labels=none")
-        words = "needs labels as the training rows have them; give them, or labels=none, or test=none"
+        require(have or lack, f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none")
+        words = "needs labels as the training rows have them; give them, or dataset.labels=none, or dataset.test=none"
         require(not (have and lack), f"test_labels={test_labels or 'null'}: {drawn} {words}")
     options = {"train": ("path", "labels"), "test": ("test", "test_labels")}
     names = {
@@ -52,12 +53,13 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
         for part, pair in files.items()
     }
     parts = {part: _rows(*pair, *names[part]) for part, pair in files.items()}
-    return arrays.source(parts, *({part: pair[i] for part, pair in names.items()} for i in (0, 1)), ())
+    instead = "leave them out (dataset.labels=none); dataset=npz takes such numbers as attributes"
+    return arrays.source(parts, *({part: pair[i] for part, pair in names.items()} for i in (0, 1)), (), instead)
 
 
 def _rows(x_file: Path, y_file: Path | None, x_name: str, y_name: str) -> Rows:
     x = arrays.converted(arrays.features(_read(x_file, x_name), x_name), x_name)
-    return Rows(x, None if y_file is None else arrays.labels(_read(y_file, y_name), y_name, len(x)))
+    return Rows(x, None if y_file is None else checked_labels(_read(y_file, y_name), y_name, len(x)))
 
 
 def _chosen(given: str | None, found: Path | None) -> Path | None:

@@ -1,13 +1,15 @@
-"""Class numbers from labels that are kept as places in a list of the different ones."""
+"""Labels as read, as places in a list of the different ones, and as class numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.data import arrays
-from aeexp.errors import require
+from aeexp.errors import UsageError, require
+
+MOST_FRACTIONS = 10  # different labels that are no whole numbers; more are measurements
 
 
 class Labels(NamedTuple):
@@ -18,11 +20,11 @@ class Labels(NamedTuple):
     ordered: bool = False  # the values are class names in the order of their numbers
 
 
-def numbered(rows: Labels, test: Labels | None) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
+def numbered(rows: Labels, test: Labels | None, instead: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
     """Names of the classes and (N,) class numbers of the rows and of the official test set.
 
-    Values are numbered in sorted order (`arrays.numbered`). Class names that have an order keep it, and names that
-    the test part alone has follow them.
+    Values are numbered in sorted order (`in_order`). Class names that have an order keep it, and names that the test
+    part alone has follow them. `instead` is what to do with measurements, which are refused.
     """
     parts = {name: part for name, part in (("y", rows), ("y of the test rows", test)) if part is not None}
     known = {name: part.values for name, part in parts.items() if len(part.values)}
@@ -35,8 +37,68 @@ def numbered(rows: Labels, test: Labels | None) -> tuple[tuple[str, ...], np.nda
         place = {name: number for number, name in enumerate(names)}
         numbers, classes = [[place[name] for name in values.tolist()] for values in known.values()], tuple(names)
     else:
-        numbers, classes = arrays.numbered(known)
+        count = sum(int((part.codes >= 0).sum()) for part in parts.values())
+        numbers, classes = in_order(known, instead, count)
     of_values = dict(zip(known, numbers, strict=True))
     # code -1 reads the last entry
     ys = [np.array([*of_values.get(name, ()), -1], np.int64)[part.codes] for name, part in parts.items()]
     return classes, ys[0], ys[1] if test is not None else None
+
+
+def in_order(
+    parts: Mapping[str, np.ndarray], instead: str, rows: int | None = None
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Labels, by the name of their array, as 0, 1, ... in sorted order; negative ones become -1, unlabelled.
+
+    `rows` is the number of labels where the arrays hold the different ones only.
+    """
+    mixed = len({y.dtype.kind == "U" for y in parts.values()}) > 1
+    require(not mixed, f"{list(parts)[-1]} has labels of another kind, texts and numbers, than the rest")
+    whole = np.concatenate(list(parts.values()))
+    known = np.unique(whole)
+    if known.dtype.kind == "f":
+        labelled = known[known != -1]
+        distinct(next(iter(parts)), labelled, int((whole != -1).sum()) if rows is None else rows, instead)
+    known = known[known >= 0] if known.dtype.kind in "if" else known
+
+    def number(y: np.ndarray) -> np.ndarray:
+        if len(known) == 0:
+            return np.full(len(y), -1, np.int64)
+        place = np.searchsorted(known, y).clip(max=len(known) - 1)
+        return np.where(known[place] == y, place, -1).astype(np.int64)
+
+    return [number(y) for y in parts.values()], tuple(str(label) for label in known)
+
+
+def distinct(name: str, values: np.ndarray, rows: int, instead: str) -> None:
+    """Refuse different labels that are measurements: fractions, and more than a few or than half the rows."""
+    many = len(values) > min(MOST_FRACTIONS, rows / 2)
+    words = f"{name}: {len(values)} different labels in {rows} rows, such as"
+    if many and (values != np.floor(values)).any():
+        fraction = values[values != np.floor(values)][0]
+        raise UsageError(f"{words} {fraction:.6g}, are no classes; {instead}")
+
+
+def checked_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
+    """(N,) numbers or texts as they are, of (N,) or (N, 1); `in_order` numbers them."""
+    y = y[:, 0] if y.shape == (rows, 1) else y
+    hint = ": (N,) is needed, and masks are named by the key target" if y.ndim > 1 else ""
+    if y.ndim == 2 and len(y) == rows and y.dtype.kind in "buif":
+        hint = ": (N,) is needed; one-hot labels become classes by y.argmax(1)"
+    require(y.shape == (rows,), f"{name} has shape {y.shape}, which does not fit the {rows} rows{hint}")
+    kind = y.dtype.kind
+    require(kind in "buifSU", f"{name} has type {y.dtype}, but numbers or texts are needed as labels")
+    if kind == "f":
+        bad = ~np.isfinite(y)
+        require(not bad.any(), f"{name}: row {bad.argmax()} has the label NaN or infinity: mark unlabelled by -1")
+    elif kind == "u":
+        y = y.astype(np.int64) if y.max() < 2**63 else y.astype(np.float64)
+    elif kind == "S":
+        y = np.array([text.decode("utf-8", "backslashreplace") for text in y.tolist()])
+    elif kind == "U":
+        try:
+            y = np.array(y.tolist())
+            "".join(y).encode()
+        except (ValueError, SystemError) as error:  # numbers beyond Unicode, or halves of surrogate pairs
+            raise UsageError(f"{name} holds labels that are no text: it is damaged") from error
+    return y

@@ -8,6 +8,7 @@ import numpy as np
 
 from aeexp.data import arrays
 from aeexp.data.assemble import dataset
+from aeexp.data.labels import checked_labels
 from aeexp.data.records import Rows, Source, Stored
 from aeexp.errors import UsageError, require
 
@@ -32,18 +33,19 @@ def npy(
     beside = {"labels": test_labels, "target": test_target, "attributes": test_attributes}
     for option, file in beside.items():
         if test is None:
-            require(file is None, f"test_{option}={file}: there are no test rows; give test as well")
+            require(file is None, f"test_{option}={file}: there are no test rows; give dataset.test as well")
             continue
         needed, given = files[option] is not None, file is not None
-        require(needed or not given, f"test_{option}={file}: the training rows {path} have none; give {option} as well")
-        require(given or not needed, f"test_{option}=null: {files[option]} has no companion for the test rows {test}")
+        require(needed or not given, f"test_{option}={file}: the training rows {path} have none; give dataset.{option} as well")
+        require(given or not needed, f"test_{option}=null: {files[option]} has no companion for the test rows {test}; give dataset.test_{option}")
     parts = {"train": _rows(files)}
     if test is not None:
         parts["test"] = _rows({"test": test, **{f"test_{option}": file for option, file in beside.items()}})
     x_names = {"train": f"path={path}", "test": f"test={test}"}
     y_names = {"train": f"labels={labels}", "test": f"test_labels={test_labels}"}
     stem = "" if attributes is None else Path(attributes).stem
-    return arrays.source(parts, x_names, y_names, arrays.columns(stem, parts["train"].s))
+    instead = f"take them as attributes (dataset.attributes={labels} dataset.labels=null)"
+    return arrays.source(parts, x_names, y_names, arrays.columns(stem, parts["train"].s), instead)
 
 
 def _rows(files: dict[str, str | None]) -> Rows:
@@ -53,7 +55,7 @@ def _rows(files: dict[str, str | None]) -> Rows:
     count = len(stored)
     y, t, s = (
         None if found is None else check(*found, count)
-        for found, check in zip(rest, (arrays.labels, arrays.targets, arrays.attributes), strict=True)
+        for found, check in zip(rest, (checked_labels, arrays.targets, arrays.attributes), strict=True)
     )
     y = None if y is None else np.array(y)  # no longer the file
     return Rows(stored, y, s, target=None if t is None else _stored(t, rest[1][1], np.int64))

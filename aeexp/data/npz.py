@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ import numpy as np
 
 from aeexp.data import arrays
 from aeexp.data.assemble import dataset
+from aeexp.data.labels import checked_labels
 from aeexp.data.records import Rows, Source
 from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
 
 DENSEST = 1032  # bytes that deflate can make of one
 
@@ -40,7 +44,7 @@ def npz(
     require(len(set(parts)) == 3 and all(parts), f"parts={list(parts)}: three words are needed, [train,val,test]")
     require(
         offsets is None or (shape is None and not sequences),
-        f"offsets={offsets} already says what a row is: drop {'shape' if shape is not None else 'sequences'}",
+        f"offsets={offsets} already says what a row is: drop dataset.{'shape' if shape is not None else 'sequences'}",
     )
     archive = Archive(path)
     keys = _keys(archive, parts, {"x": x, "y": y, "s": s, "target": target, "offsets": offsets})
@@ -51,16 +55,18 @@ def npz(
             continue
         names[part] = {option: f"{option}={keys[option]}: {key} of {path}" for option, key in here.items()}
         for option, key in here.items():
-            way = ": leave labels out by y=none" if option == "y" else ""
+            way = ": leave labels out by dataset.y=none" if option == "y" else ""
             words = f"{path} has {here['x']}, but not {key} beside it{way}"
             require(key in archive, f"{option}={keys[option]}: {words}")
         read = {option: archive.read(key) for option, key in here.items()}
+        _hinted(archive, read, offsets, path)
         rows[part] = _rows(read, names[part], unpack, shape, sequences)
     if rows["train"].lengths is not None:
         steps = max(r.x.shape[1] for r in rows.values())
         rows = {part: r._replace(x=arrays.lengthened(r.x, steps)) for part, r in rows.items()}
     x_names, y_names = ({part: found.get(o, "") for part, found in names.items()} for o in ("x", "y"))
-    return arrays.source(rows, x_names, y_names, arrays.columns(keys.get("s", ""), rows["train"].s))
+    instead = f"take them as attributes (dataset.s={keys.get('y')} dataset.y=none)"
+    return arrays.source(rows, x_names, y_names, arrays.columns(keys.get("s", ""), rows["train"].s), instead)
 
 
 class Archive:
@@ -107,6 +113,20 @@ class Archive:
             raise UsageError(f"path={self.path} is no readable .npz file: {arrays.line(error)}") from error
 
 
+def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, path: str) -> None:
+    """A word on an array `offsets` that was not named and fits x; an error where the labels are those of sequences."""
+    if offsets is not None or "offsets" not in archive or read["x"].ndim == 0:
+        return
+    ends = archive.read("offsets")
+    steps = len(read["x"])
+    if ends.ndim != 1 or ends.dtype.kind not in "ui" or len(ends) < 2 or ends[-1] != steps:
+        return
+    hint = f"{path} has offsets that cut the {steps} rows into {len(ends) - 1} sequences"
+    labels = len(read["y"]) if "y" in read and read["y"].ndim else steps
+    require(labels == steps or labels != len(ends) - 1, f"offsets=null: {hint}, as many as labels: set dataset.offsets=offsets")
+    log.info("%s: dataset.offsets=offsets takes them", hint)
+
+
 def _declared(opened) -> int:
     """Bytes that the header of an array asks for."""
     first = np.lib.format.read_magic(opened) == (1, 0)
@@ -149,7 +169,7 @@ def _rows(
     else:
         x = arrays.converted(arrays.features(x, names["x"], shape, sequences), names["x"])
         lengths = np.full(len(x), x.shape[1]) if sequences else None
-    checks = {"y": arrays.labels, "s": arrays.attributes, "target": arrays.targets}
+    checks = {"y": checked_labels, "s": arrays.attributes, "target": arrays.targets}
     rest = {option: check(read[option], names[option], len(x)) for option, check in checks.items() if option in read}
     if "target" in rest:
         rest["target"] = arrays.converted(rest["target"], names["target"], np.int64)
