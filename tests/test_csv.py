@@ -64,13 +64,14 @@ def table(seed: int, n: int = 60):
         "n1": rng.normal(50, 9, n).round(3).astype(str).astype(object),
         "c1": rng.choice(["red", "green", "blue, dark", 'say "hi"', "two\nlines"], n).astype(object),
         "n2": rng.integers(-5, 5, n).astype(str).astype(object),
-        "c2": rng.choice(["7", "x"], n).astype(object),
+        "c2": rng.choice(["7", "x", "y"], n, p=[0.2, 0.4, 0.4]).astype(object),
     }
     for cells in columns.values():
         cells[rng.random(n) < 1 / 7] = ""
     columns["n1"][:2] = "1.5"
     columns["c1"][:5] = ["red", "green", "blue, dark", 'say "hi"', "two\nlines"]
     columns["c2"][:2] = ["7", "x"]
+    columns["c2"][2:4] = "y"
     return columns
 
 
@@ -167,7 +168,7 @@ def test_a_text_that_is_not_among_the_missing_values_is_a_category(file):
     ("cells", "classes", "y"),
     [
         ("10 9 -1 9", ("-1", "9", "10"), [2, 1, 0, 1]),
-        ("1 1.0 0.5 2", ("0.5", "1", "2"), [1, 1, 0, 2]),
+        ("1 1.0 0.5 1", ("0.5", "1"), [1, 1, 0, 1]),
         ("b a ? b", ("a", "b"), [1, 0, -1, 1]),
         ("10 9 x 9", ("10", "9", "x"), [0, 1, 2, 1]),
         ("? ? ? ?", (), [-1] * 4),
@@ -216,6 +217,16 @@ def test_drop_and_columns_of_one_value_are_logged(file, caplog):
         source = load(file("a,b\n1,x\n,x\n3,x\n"), missing="drop")
     assert "leaves out 1 of 3 rows" in caplog.text and "one value only: b" in caplog.text
     assert features(source).tolist() == [[1, 1], [3, 1]]
+
+
+def test_columns_of_few_texts_are_categories_and_told(file, caplog):
+    rows = "".join(f"{'1,5' if i % 2 else 2.5},{i % 21}x,{i}\n".replace("1,5", '"1,5"') for i in range(42))
+    with caplog.at_level(logging.INFO):
+        source = load(file("half,many,n\n" + rows))  # half the cells are no most of them, nor 21 of 42 texts
+    assert "columns taken as categories: half (2 values),many (21 values)" in caplog.text
+    assert source.continuous.tolist() == [False] * 23 + [True]
+    wanted = load(file("a,b\n1,2\nx,3\n4,5\n"), categorical=("a",))
+    assert features(wanted)[:, :3].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
 def test_a_cell_that_is_missing_in_a_dropped_column_or_the_label_drops_no_row(file):
@@ -288,14 +299,29 @@ MISTAKES = {
     "huge cell": ("a,b\n1,2\n3," + "x" * 140_000, {}, "the row at line 3 cannot be read"),
     "infinity": ("a,b\n1,2\n1,-inf\n", {}, "line 3: column 'b' holds '-inf', no finite"),
     "overflow": ("a,b\n1,2\n1e39,3\n", {}, "line 3: column 'a' holds '1e39'"),
-    "NAN": ("a,b\n1,2\nNAN,3\n", {}, "'NAN', no finite float32 number; mend it, or add it to missing_values"),
-    "stray": (MANY + "oops,3\n", {}, "max_categories=100: column 'a' has 151 different values; the first that is no"
-              " number is 'oops' (path="),
-    "stray line": (MANY + "oops,3\n", {}, "line 152"),
+    "NAN": ("a,b\n1,2\nNAN,3\n", {}, "'NAN', no finite float32 number; mend it, or add it to dataset.missing_values"),
+    "stray": (MANY + "oops,3\n", {}, "column 'a': 150 of 151 cells are numbers, 'oops' (line 152) is none.\nMend it"),
+    "stray's way out": (MANY + "oops,3\n", {"categorical": ("b",), "max_categories": 200},
+                        "or set dataset.categorical=[b,a]."),
+    "typo": ("a,b\n1,2\n1O,2\n3,4\n", {}, "column 'a': 2 of 3 cells are numbers, '1O' (line 3) is none"),
+    "comma among numbers": ("a;b\n1;2\n0,5;2\n3;4\n", {"delimiter": ";"}, "'0,5' (line 3) is none (decimal comma?)"),
+    "commas": ("a;b\n" + "".join(f"{i},5;2\n" for i in range(21)), {"delimiter": ";"},
+               "column 'a' has 21 different texts in 21 rows, such as '0,5' (line 2) (decimal comma?).\nMake them"
+               " numbers, or set dataset.drop=[a] or dataset.categorical=[a]."),
+    "shares": ("b,a b\n" + "".join(f"2,{i}%\n" for i in range(21)), {},
+               "set \"dataset.drop=['a b']\" or \"dataset.categorical=['a b']\"."),
+    "odd name": ('"a\rb",b\n,2\n', {}, "or \"dataset.drop=['a\\rb']\"."),
+    "text attribute": ("b,a\n" + "".join(f"2,{i}%\n" for i in range(21)), {"attributes": ("a",)},
+                       "numbers, or set dataset.categorical=[a]."),
+    "measured label": ("a,y\n" + "".join(f"1,{i / 8}\n" for i in range(-5, 6)), {"label": "y"},
+                       "label=y: 11 different labels in 11 rows, such as -0.625, are no classes; take them as"
+                       " attributes (dataset.attributes=[y] dataset.label=null)"),
+    "archive": (b"PK\3\4zip", {}, "is a .zip or .npz archive, no text: take dataset=npz"),
     "forced": (MANY, {"categorical": ("b",)}, "column 'b' has 150 different values.\n"),
-    "attribute": (MANY + "oops,3\n", {"attributes": ("a",)}, "column 'a' has 151 different values"),
+    "attribute": (MANY + "oops,3\n", {"attributes": ("a",)}, "column 'a': 150 of 151 cells are numbers"),
     "label": (MANY, {"label": "b"}, "label=b: 150 different values, above max_categories=100, are no classes"),
-    "label's way out": (MANY, {"label": "b"}, "name the column in attributes"),
+    "label's way out": (MANY, {"label": "b"}, "Set dataset.label=null dataset.attributes=[b], or"
+                        " dataset.max_categories=150."),
     "no label": (GOOD, {"label": "Y1"}, "label=Y1: data.csv has no column 'Y1'; "),
     "no attribute": ("income,b\n1,2\n", {"attributes": ("incme",)}, "attributes=[incme]: data.csv has no column"
                      " 'incme'; did you mean 'income'?"),
@@ -306,16 +332,17 @@ MISTAKES = {
     "label and attribute": (GOOD, {"label": "y", "attributes": ("y",)}, "attributes=[y]: column 'y' is named also"),
     "nothing left": ("a,b\n1,2\n", {"label": "a", "drop": ("b",)}, "no column is left as a feature"),
     "missing": (GOOD, {"label": "y"}, "missing=error: column 'b' has no value (path="),
-    "missing's line": (GOOD, {"label": "y", "drop": ("b",)}, "line 3; 1 in all).\nSet missing=most_frequent, mean"),
+    "missing's line": (GOOD, {"label": "y", "drop": ("b",)}, "line 3; 1 in all).\nSet"
+                       " dataset.missing=most_frequent, mean"),
     "missing attribute": (GOOD, {"label": "y", "attributes": ("c",), "missing": "mean"}, "attributes=[c]: column 'c'"
                           " has no value"),
-    "missing attribute, error": (GOOD, {"drop": ("y", "b"), "attributes": ("c",)}, "set missing=drop"),
+    "missing attribute, error": (GOOD, {"drop": ("y", "b"), "attributes": ("c",)}, "set dataset.missing=drop"),
     "dropped all": ("a,b\n1,\n2,\n", {"missing": "drop"}, "missing=drop leaves no row of path="),
     "dropped all, worst": ("a,b\n1,\n,\n", {"missing": "drop"}, "column 'b' lacks most"),
     "never a mean": ("a,b\n1,\n2,\n", {"missing": "mean"}, "missing=mean: column 'b' has no value in the training"),
     "never a category": ("a,b\n1,\n2,\n", {"missing": "most_frequent", "categorical": ("b",)},
                          "missing=most_frequent: column 'b' has no value in the training split"),
-    "other sign": ("a;b\n1;2\n", {}, "Set delimiter=';'"),
+    "other sign": ("a;b\n1;2\n", {}, "Set \"dataset.delimiter=';'\","),
     "long sign": (GOOD, {"delimiter": ";;"}, "delimiter=';;' must be one character"),
     "no sign": (GOOD, {"delimiter": ""}, "delimiter='' must be one character"),
     "quote as sign": (GOOD, {"delimiter": '"'}, "must be one character"),

@@ -221,6 +221,23 @@ def test_labels_are_numbered_in_sorted_order_and_null_is_unlabelled(tmp_path, la
     assert source.classes == classes and source.rows.y.tolist() == numbers
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("top", [1, 2])
+def test_bytes_mean_parts_of_255_unless_all_are_0_or_1(tmp_path, top, streaming):
+    x = (PICTURES % 2).astype(np.uint8)
+    path = parquet(tmp_path / "x.parquet", v=nested(x))
+    x[-1, 0, 0] = top
+    test = parquet(tmp_path / "t.parquet", v=nested(x))
+    source = load(path, test=str(test), streaming=streaming)
+    assert source.scale == (1 if top == 1 else 1 / 255)
+
+
+def test_a_label_is_no_feature_and_a_measurement_no_label(folder):
+    message = refused(folder, "y=label: the label is also a feature", x=["a", "label"], y="label")
+    assert "take it out of dataset.x, or set dataset.y=none" in message
+    assert "are no classes; leave them out (dataset.y=none)" in refused(folder, "y: 23 different labels", x="v", y="a")
+
+
 def test_labels_by_texts_and_none_at_all(folder):
     assert check(folder, X, x="v", y="text").classes == ("ä0", "ä1", "ä2")
     source = check(folder, X, x="v", y="none")
@@ -375,7 +392,7 @@ def refused(path, start="path=", **keys) -> str:
         source = load(path, **keys)
         source.rows.x.read()
     message = str(error.value)
-    assert message.startswith(start) and len(message.splitlines()) <= 2, message
+    assert message.removeprefix("dataset.").startswith(start) and len(message.splitlines()) <= 2, message
     return message
 
 

@@ -131,8 +131,13 @@ def test_missing_files_and_companions_are_refused(folder, tmp_path):
 def test_counts_shapes_and_types_that_do_not_fit_are_refused(folder):
     (folder / NAMES[1]).write_bytes(packed(LABELS[:19]))  # stands before the .gz
     assert "(19,)" in refused(folder, NAMES[1]) and "20 rows" in refused(folder, NAMES[1])
-    (folder / NAMES[1]).write_bytes(packed(LABELS[:20, None]))
+    (folder / NAMES[1]).write_bytes(packed(LABELS[:20, None].repeat(2, 1)))
     assert refused(folder, NAMES[1]).startswith("labels=")
+    (folder / NAMES[1]).write_bytes(packed((np.arange(20) / 8).astype(">f4")))
+    message = refused(folder, NAMES[1])
+    assert message.startswith("labels=") and "are no classes; leave them out (dataset.labels=none)" in message
+    (folder / NAMES[1]).write_bytes(packed(LABELS[:20, None]))
+    assert np.array_equal(load(folder).rows.y, load(folder, labels=str(folder / f"{NAMES[1]}.gz")).rows.y)
     (folder / NAMES[1]).unlink()
     (folder / NAMES[2]).write_bytes(packed(PICTURES[20:, :3]))
     assert refused(folder, NAMES[2]).startswith("test=")

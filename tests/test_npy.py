@@ -69,6 +69,16 @@ def test_rows_of_any_type_layout_and_order_are_read_as_written(save, kind, shape
         assert np.array_equal(found, wanted) and found.dtype == rows.dtype
 
 
+def test_labels_in_a_column_are_labels_and_measurements_are_none(save):
+    path = save("x", X)
+    assert load(path, labels=save("y", Y[:, None])).rows.y.tolist() == Y.tolist()
+    assert "y.argmax(1)" in refused(path, labels=save("y", np.eye(4)[Y]), named="y.npy")
+    fractions = save("y", np.arange(40) / 7)
+    message = refused(path, labels=fractions, named="y.npy")
+    assert message.startswith("labels=") and f"\"dataset.attributes='{fractions}'\" dataset.labels=null" in message
+    assert load(path, attributes=fractions).rows.s.shape == (40,)
+
+
 def test_no_row_is_read_before_it_is_asked_for(save):
     path = save("large", np.ones((50_000, 64)))  # 25.6 MB of float64
     tracemalloc.start()

@@ -236,9 +236,9 @@ def test_sequences_of_equal_length_are_neither_features_nor_pictures(file):
     folded = npz.__wrapped__(str(file(x=x.reshape(8, 15))), sequences=True, shape=[5, 3])
     assert np.array_equal(folded.rows.x, x)
     assert "sequences=true" in refused(file(x=x[..., None]), sequences=True)
-    with pytest.raises(UsageError, match="^offsets=o .*drop sequences"):
+    with pytest.raises(UsageError, match=r"^offsets=o .*drop dataset\.sequences"):
         read(file(x=x, o=Y), offsets="o", sequences=True)
-    with pytest.raises(UsageError, match="^offsets=o .*drop shape"):
+    with pytest.raises(UsageError, match=r"^offsets=o .*drop dataset\.shape"):
         read(file(x=x, o=Y), offsets="o", shape=[3])
 
 
@@ -366,10 +366,55 @@ def test_objects_are_never_unpickled_and_those_that_are_not_asked_for_do_not_mat
 @given(n=st.integers(0, 60), extra=st.booleans())
 def test_labels_that_do_not_match_the_rows_are_refused(file, n, extra):
     labels = np.zeros((n, 1) if extra else n, int)
-    if labels.shape == (40,):
+    if n == 40:
         return
     message = refused(file(x=X, l=labels), y="l")
     assert message.startswith("y=l: ") and str(labels.shape) in message and "40 rows" in message
+
+
+def test_labels_in_a_column_are_labels_and_one_hot_ones_are_told_the_way(file):
+    source = npz.__wrapped__(str(file(x=X, y=Y[:, None])))
+    assert source.rows.y.tolist() == Y.tolist()
+    assert "become classes by y.argmax(1)" in refused(file(x=X, y=np.eye(4)[Y]))
+
+
+@given(st.lists(st.integers(0, 30), min_size=40, max_size=40), st.sampled_from([1.0, 0.5]))
+def test_fractions_are_classes_only_if_they_are_few(file, numbers, step):
+    labels = np.array(numbers) * step
+    path = file(x=X, y=labels)
+    if (labels % 1 == 0).all() or len(set(numbers)) <= 10:
+        assert len(npz.__wrapped__(str(path)).classes) == len(set(numbers))
+    else:
+        message = refused(path)
+        assert message.startswith("y=y: ") and "(dataset.s=y dataset.y=none)" in message
+        assert npz.__wrapped__(str(path), s="y", y="none").rows.s.tolist() == labels.tolist()
+
+
+def test_more_fractions_than_half_the_labels_are_measurements(file):
+    for labels, numbers in (([0.5, 1, 0.5, 1], [0, 1, 0, 1]), ([0.5, 0.5, -1, -1], [0, 0, -1, -1])):
+        source = npz.__wrapped__(str(file(x=X[:4], y=np.array(labels))))
+        assert source.rows.y.tolist() == numbers
+    assert "3 different labels in 4 rows" in refused(file(x=X[:4], y=np.array([0.5, 1, 2, 1])))
+
+
+def test_offsets_that_nobody_named_are_told(file, caplog):
+    steps = {"x": np.ones((5, 2)), "offsets": np.array([0, 2, 5])}
+    assert "dataset.offsets=offsets" in refused(file(**steps, y=np.array([1, 0])))
+    with caplog.at_level("INFO"):
+        assert len(npz.__wrapped__(str(file(**steps))).rows.x) == 5
+    assert "cut the 5 rows into 2 sequences: dataset.offsets=offsets takes them" in caplog.text
+    caplog.clear()
+    npz.__wrapped__(str(file(x=np.ones((5, 2)), offsets=np.array([0, 2, 4]))))
+    npz.__wrapped__(str(file(**steps)), offsets="offsets")
+    assert not caplog.text
+
+
+def test_an_axis_of_channels_that_may_be_either_is_told(file, caplog):
+    for shape, told in (((4, 8, 3), True), ((8, 8, 3), False), ((3, 8, 8), False), ((8, 3), False)):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            npz.__wrapped__(str(file(x=np.ones((5, *shape)))))
+        assert (f"rows {shape} taken as (C, H, W)" in caplog.text) == told == bool(caplog.text)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,20 @@ def test_shards_without_labels_have_none_and_other_extensions_can_be_labels(tmp_
     source = load(write(tmp_path, samples))
     assert source.rows.y is None and source.classes == ()
     assert load(tmp_path, y="kind.txt").classes == ("k",)
+    assert "there are json, kind.txt, png; dataset.y=none" in refused(tmp_path, "y=cls", y="cls")
+
+
+def test_none_ignores_labels_and_measurements_are_none(tmp_path, shards):
+    assert load(shards, y="none").rows.y is None
+    write(tmp_path, pictures([str(i / 7).encode() for i in range(N)]))
+    assert "are no classes; leave them out (dataset.y=none)" in refused(tmp_path, "y: 17 different labels")
+
+
+@pytest.mark.parametrize("top", [1, 2, 255])
+def test_bytes_mean_parts_of_255_unless_all_are_0_or_1(tmp_path, top):
+    x = (X % 2).astype(np.uint8)
+    x[-1, 0, 0] = top
+    assert load(write(tmp_path, [{"npy": npy(row)} for row in x])).scale == (1 if top == 1 else 1 / 255)
 
 
 def test_train_and_test_shards_share_class_numbers(tmp_path):
@@ -191,7 +205,7 @@ def refused(path, start="path=", **keys) -> str:
     with pytest.raises(UsageError) as error:
         load(path, **keys).rows.x.read()
     message = str(error.value)
-    assert message.startswith(start) and len(message.splitlines()) <= 2, message
+    assert message.removeprefix("dataset.").startswith(start) and len(message.splitlines()) <= 2, message
     return message
 
 

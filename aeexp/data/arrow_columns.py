@@ -33,7 +33,7 @@ class Columns:
         self.kind = kinds[0]
         require(
             decoder.size is None or self.kind == "picture",
-            f"size={decoder.size} is for pictures, but x={','.join(names)} holds numbers: leave size=null",
+            f"size={decoder.size} is for pictures, but x={','.join(names)} holds numbers: leave dataset.size=null",
         )
         if self.kind == "picture":
             file = _files(first.column(names[0]))[0]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.data.table import Table, number, shown
+from aeexp.data.labels import distinct
+from aeexp.data.table import Table, number, option, shown
 from aeexp.errors import UsageError, require
+
+MOST_TEXTS = 20  # more that differ in most rows are no categories
 
 
 class Column(NamedTuple):
@@ -40,7 +44,7 @@ def column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
     bad = known[~(np.abs(values[known]) <= limit)]  # infinity, numbers that float32 takes for it, and "NAN"
     if len(bad):
         words = f"{table.where(bad[0])}: column {shown(name)} holds {shown(cells[bad[0]])}, no finite float32 number"
-        raise UsageError(f"{words}; mend it, or add it to missing_values")
+        raise UsageError(f"{words}; mend it, or add it to dataset.missing_values")
     return Column(name, values)
 
 
@@ -53,10 +57,37 @@ def few(table: Table, column: Column, most: int) -> Column:
         words = f"max_categories={most}: column {shown(column.name)} has {count} different values"
         if stray is not None:
             words += f"; the first that is no number is {shown(cells[stray])} ({table.where(stray)})"
-        raise UsageError(
-            f"{words}.\nMend that cell or add it to missing_values, name the column in drop, or raise max_categories."
-        )
+        ways = f"{option('drop', [column.name])}, or dataset.max_categories={count}"
+        raise UsageError(f"{words}.\nMend that cell or add it to dataset.missing_values, or set {ways}.")
     return column
+
+
+def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequence[str] | None) -> None:
+    """Refuse texts that look like mistakes: among numbers, or different in most rows; `drop` is None where it cannot.
+
+    A column that was named in `categorical` is what the user says.
+    """
+    if column.categories is None or column.name in categorical:
+        return
+    known = np.flatnonzero(~column.missing)
+    codes = column.values[known].astype(np.int64)
+    numbers = np.array([number(text) is not None for text in column.categories], bool)[codes]
+    if len(known) == 0 or numbers.all():
+        return
+    row = known[numbers.argmin()]
+    cell = table.column(column.name)[row]
+    stray = f"{shown(cell)} (line {table.line[row]})"
+    comma = " (decimal comma?)" if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
+    words = f"{table.files[table.file[row]]}: column {shown(column.name)}"
+    text = option("categorical", [*categorical, column.name])
+    if 2 * numbers.sum() > len(known):
+        words += f": {numbers.sum()} of {len(known)} cells are numbers, {stray} is none{comma}"
+        raise UsageError(f"{words}.\nMend it or add it to dataset.missing_values, or set {text}.")
+    count = len(column.categories)
+    if count > MOST_TEXTS and 2 * count > len(column.values):
+        ways = text if drop is None else f"{option('drop', [*drop, column.name])} or {text}"
+        words += f" has {count} different texts in {len(column.values)} rows, such as {stray}{comma}"
+        raise UsageError(f"{words}.\nMake them numbers, or set {ways}.")
 
 
 def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -64,10 +95,13 @@ def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
     if column.categories is None:
         numbers, y = np.unique(column.values[~column.missing], return_inverse=True)
         names = tuple(_plain(value) for value in numbers.tolist())
+        ways = f"take them as attributes ({option('attributes', [column.name])} dataset.label=null)"
+        distinct(f"label={column.name}", numbers, len(y), ways)
     else:
         y, names = column.values[~column.missing], column.categories
     words = f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes"
-    require(len(names) <= most, f"{words}.\nSet label=null and name the column in attributes, or raise max_categories.")
+    ways = f"dataset.label=null {option('attributes', [column.name])}, or dataset.max_categories={len(names)}"
+    require(len(names) <= most, f"{words}.\nSet {ways}.")
     labels = np.full(len(column.values), -1)
     labels[~column.missing] = y
     return labels, names

@@ -12,10 +12,10 @@ import numpy as np
 
 from aeexp.data import table
 from aeexp.data.assemble import dataset
-from aeexp.data.columns import Column, attribute_values, column, few, numbered
+from aeexp.data.columns import Column, attribute_values, column, few, numbered, sure
 from aeexp.data.features import Features
 from aeexp.data.records import Rows, Source
-from aeexp.data.table import Table, listed, shown
+from aeexp.data.table import Table, listed, option, shown
 from aeexp.errors import UsageError, require
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def csv(
         for name in (*roles.features, *roles.attributes, *([label] if label is not None else []))
     }
     for name in (*roles.features, *roles.attributes):
+        sure(rows, columns[name], categorical, drop if name in roles.features else None)
         few(rows, columns[name], max_categories)
     features = Features([columns[name] for name in roles.features], missing)
     y, names = (None, ()) if label is None else numbered(columns[label], max_categories)
@@ -98,7 +99,7 @@ def _roles(
             require(name not in seen, f"{_said(key, names)}: column {shown(name)} is named {where}; name it once")
             seen[name] = key
     features = tuple(name for name in rows.header if name not in seen)
-    words = "no column is left as a feature: all are named in label, attributes or drop"
+    words = "no column is left as a feature: all are named in dataset.label, dataset.attributes or dataset.drop"
     require(features, f"{rows.files[0]}: {words}; take one out of there")
     return Roles(label, tuple(attributes), features)
 
@@ -116,7 +117,10 @@ def _complete(rows: Table, empty: np.ndarray, roles: Roles, missing: Missing) ->
         for number, file in enumerate(rows.files):
             worst = list(places)[int(lacking[rows.file == number].sum(0).argmax())]
             words = f"missing=drop leaves no row of {file}; column {shown(worst)} lacks most"
-            require((rows.file[kept] == number).any(), f"{words}: name it in drop, or set missing=most_frequent")
+            require(
+                (rows.file[kept] == number).any(),
+                f"{words}: set {option('drop', [worst])} or dataset.missing=most_frequent",
+            )
         if len(kept) < len(lacking):
             log.info("missing=drop leaves out %d of %d rows", len(lacking) - len(kept), len(lacking))
         return rows.take(kept), empty[kept]
@@ -126,17 +130,21 @@ def _complete(rows: Table, empty: np.ndarray, roles: Roles, missing: Missing) ->
             continue
         if name in roles.attributes:
             words = f"attributes=[{listed(roles.attributes)}]: column {shown(name)} has no value ({rows.where(gaps[0])}"
-            raise UsageError(f"{words}; {len(gaps)} in all); attributes are not filled: set missing=drop")
+            raise UsageError(f"{words}; {len(gaps)} in all); attributes are not filled: set dataset.missing=drop")
         words = f"missing=error: column {shown(name)} has no value ({rows.where(gaps[0])}; {len(gaps)} in all)"
         raise UsageError(
-            f"{words}.\nSet missing=most_frequent, mean or median to fill it, missing=drop to leave such rows out, "
-            "or name the column in drop."
+            f"{words}.\nSet dataset.missing=most_frequent, mean or median to fill it, dataset.missing=drop to leave "
+            f"such rows out, or {option('drop', [name])}."
         )
     return rows, empty
 
 
 def _tell(columns: dict[str, Column], roles: Roles) -> None:
-    """What cannot be seen from outside: columns of one value, the codes of attributes."""
+    """What cannot be seen from outside: which columns are categories, columns of one value, codes of attributes."""
+    texts = {name: columns[name].categories for name in (*roles.features, *roles.attributes)}
+    counts = [f"{name} ({len(found)} values)" for name, found in texts.items() if found is not None]
+    if counts:
+        log.info("columns taken as categories: %s", listed(counts))
     same = [
         name
         for name in roles.features

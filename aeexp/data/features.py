@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aeexp.data.columns import Column
-from aeexp.data.table import shown
+from aeexp.data.table import option, shown
 from aeexp.errors import require
 
 FITTED = ("mean", "median", "most_frequent")
@@ -47,7 +47,9 @@ class Features:
         if self.missing in FITTED:
             for i in filled:
                 words = f"missing={self.missing}: column {shown(self.names[i])} has no value in the training split"
-                require(not np.isnan(train[:, i]).all(), f"{words} to fill gaps with; name it in drop")
+                require(
+                    not np.isnan(train[:, i]).all(), f"{words} to fill gaps with; set {option('drop', [self.names[i]])}"
+                )
         number = SimpleImputer(strategy=self.missing) if self.missing in FITTED else "passthrough"
         onehot = OneHotEncoder(
             categories=[self.vocabulary[i] for i in self.codes], sparse_output=False, dtype=np.float32

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from aeexp.data import arrays
 from aeexp.data.arrow import Mapped, Sequential, labels_of
 from aeexp.data.arrow_columns import Columns, kind
@@ -56,7 +54,9 @@ def huggingface(
         require(here == there, f"{option}={named.path}: rows are {here}, those of {columns.path} {there}")
     classes: tuple[str, ...] = ()
     if rows_labels is not None:
-        classes, numbers, test_numbers = numbered(rows_labels, test_labels, "leave them out (dataset.y=none), or take them as x")
+        classes, numbers, test_numbers = numbered(
+            rows_labels, test_labels, "leave them out (dataset.y=none), or take them as x"
+        )
         rows = rows._replace(y=numbers)
         test_rows = test_rows and test_rows._replace(y=test_numbers)
     scale = arrays.seen_unit([part and part.x for part in (rows, test_rows)])
@@ -79,12 +79,18 @@ def _check(
     require(path is None or sql is None, f"path={path} and sql={sql}: give one of them")
     if sql is None:
         require(path, "path is empty: give a file or folder, as in dataset.path=data.parquet, or dataset.sql")
-        require(database is None, f"database={database} needs dataset.sql, a query, as in dataset.sql='SELECT * FROM rows'")
+        require(
+            database is None, f"database={database} needs dataset.sql, a query, as in dataset.sql='SELECT * FROM rows'"
+        )
         require(test_sql is None, f"test_sql={test_sql} belongs to dataset.sql; the test set of a path is dataset.test")
     else:
-        require(database, f"sql={sql} needs dataset.database, a SQLAlchemy URI, as in dataset.database=sqlite:///rows.db")
+        require(
+            database, f"sql={sql} needs dataset.database, a SQLAlchemy URI, as in dataset.database=sqlite:///rows.db"
+        )
         require(test is None, f"test={test} belongs to dataset.path; the test set of a query is dataset.test_sql")
-        require(not streaming, "streaming=true reads files; the rows of a query are memory-mapped: dataset.streaming=false")
+        require(
+            not streaming, "streaming=true reads files; the rows of a query are memory-mapped: dataset.streaming=false"
+        )
 
 
 def _parts(

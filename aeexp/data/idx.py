@@ -40,11 +40,17 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
     drawn = _chosen(test, _replaced(train, "train", "t10k"))
     have = files["train"][1] is not None
     if drawn is None:
-        require(test_labels in (None, "none"), f"test_labels={test_labels}: there are no test rows; give dataset.test as well")
+        require(
+            test_labels in (None, "none"),
+            f"test_labels={test_labels}: there are no test rows; give dataset.test as well",
+        )
     else:
         files["test"] = (drawn, _chosen(test_labels, _labels_beside(drawn) if have else None))
         lack = files["test"][1] is None
-        require(have or lack, f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none")
+        require(
+            have or lack,
+            f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none",
+        )
         words = "needs labels as the training rows have them; give them, or dataset.labels=none, or dataset.test=none"
         require(not (have and lack), f"test_labels={test_labels or 'null'}: {drawn} {words}")
     options = {"train": ("path", "labels"), "test": ("test", "test_labels")}

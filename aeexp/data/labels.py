@@ -82,7 +82,7 @@ def distinct(name: str, values: np.ndarray, rows: int, instead: str) -> None:
 def checked_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
     """(N,) numbers or texts as they are, of (N,) or (N, 1); `in_order` numbers them."""
     y = y[:, 0] if y.shape == (rows, 1) else y
-    hint = ": (N,) is needed, and masks are named by the key target" if y.ndim > 1 else ""
+    hint = ": (N,) is needed, and masks are named by dataset.target" if y.ndim > 1 else ""
     if y.ndim == 2 and len(y) == rows and y.dtype.kind in "buif":
         hint = ": (N,) is needed; one-hot labels become classes by y.argmax(1)"
     require(y.shape == (rows,), f"{name} has shape {y.shape}, which does not fit the {rows} rows{hint}")

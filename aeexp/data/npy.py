@@ -36,15 +36,21 @@ def npy(
             require(file is None, f"test_{option}={file}: there are no test rows; give dataset.test as well")
             continue
         needed, given = files[option] is not None, file is not None
-        require(needed or not given, f"test_{option}={file}: the training rows {path} have none; give dataset.{option} as well")
-        require(given or not needed, f"test_{option}=null: {files[option]} has no companion for the test rows {test}; give dataset.test_{option}")
+        require(
+            needed or not given,
+            f"test_{option}={file}: the training rows {path} have none; give dataset.{option} as well",
+        )
+        require(
+            given or not needed,
+            f"test_{option}=null: {files[option]} has no companion for the test rows {test}; dataset.test_{option}",
+        )
     parts = {"train": _rows(files)}
     if test is not None:
         parts["test"] = _rows({"test": test, **{f"test_{option}": file for option, file in beside.items()}})
     x_names = {"train": f"path={path}", "test": f"test={test}"}
     y_names = {"train": f"labels={labels}", "test": f"test_labels={test_labels}"}
     stem = "" if attributes is None else Path(attributes).stem
-    instead = f"take them as attributes (dataset.attributes={labels} dataset.labels=null)"
+    instead = f"take them as attributes (\"dataset.attributes='{labels}'\" dataset.labels=null)"  # a path has spaces
     return arrays.source(parts, x_names, y_names, arrays.columns(stem, parts["train"].s), instead)
 
 

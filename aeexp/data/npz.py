@@ -117,13 +117,17 @@ def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, 
     """A word on an array `offsets` that was not named and fits x; an error where the labels are those of sequences."""
     if offsets is not None or "offsets" not in archive or read["x"].ndim == 0:
         return
-    ends = archive.read("offsets")
+    try:
+        ends = archive.read("offsets")
+    except UsageError:  # damaged or objects, but nobody asked for it
+        return
     steps = len(read["x"])
     if ends.ndim != 1 or ends.dtype.kind not in "ui" or len(ends) < 2 or ends[-1] != steps:
         return
     hint = f"{path} has offsets that cut the {steps} rows into {len(ends) - 1} sequences"
     labels = len(read["y"]) if "y" in read and read["y"].ndim else steps
-    require(labels == steps or labels != len(ends) - 1, f"offsets=null: {hint}, as many as labels: set dataset.offsets=offsets")
+    own = labels != steps and labels == len(ends) - 1
+    require(not own, f"offsets=null: {hint}, as many as there are labels: set dataset.offsets=offsets")
     log.info("%s: dataset.offsets=offsets takes them", hint)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,11 +60,22 @@ def listed(names: Sequence[str]) -> str:
     return ",".join(plain) + (",..." if len(names) > 20 else "")
 
 
+def option(key: str, names: Sequence[str]) -> str:
+    """As one pastes a list into the command: in quotes for the shell and for Hydra where a name needs them."""
+    plain = all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) for name in names)
+    words = {"null", "true", "false", "nan", "inf"}  # Hydra would read a value
+    if plain and not words & {name.lower() for name in names}:
+        return f"dataset.{key}=[{','.join(names)}]"
+    quoted = (name.replace("\\", "\\\\").replace("'", r"\'") for name in names)
+    inner = ",".join(f"'{name}'" if name.isprintable() else shown(name) for name in quoted)  # one line always
+    return f'"dataset.{key}=[{inner}]"'
+
+
 def separator(delimiter: str) -> str:
     r"""The character meant; `\t`, which no shell makes a tab, is one."""
     delimiter = "\t" if delimiter == r"\t" else delimiter
     single = len(delimiter) == 1 and (delimiter == "\t" or delimiter.isprintable()) and delimiter != '"'
-    require(single, rf"delimiter={delimiter!r} must be one character, as in delimiter=';' or, for a tab, '\t'")
+    require(single, rf"delimiter={delimiter!r} must be one character, as in \"dataset.delimiter=';'\"; '\t' is a tab")
     return delimiter
 
 
@@ -120,12 +132,13 @@ def _text(key: str, path: str) -> str:
     name = f"{key}={path}"
     file = Path(path)
     try:
-        require(not file.is_dir(), f"{name} is a folder: give the file")
+        require(not file.is_dir(), f"{name} is a folder: give the file, as in dataset.{key}=data.csv")
         raw = file.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{name}: no such file (looked for {file.resolve()})") from error
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from error
+    require(raw[:2] != b"PK", f"{name} is a .zip or .npz archive, no text: take dataset=npz, or unpack the table")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,7 +157,7 @@ def _header(name: str, line: int, cells: list[str], delimiter: str) -> list[str]
     require(not numbers, f"{name}: line {line} holds numbers only; put a header line with the columns' names above it")
     other = [sign for sign in ",;\t|" if sign != delimiter and sign in cells[0]]
     words = f"{name}: the header is the one name {shown(cells[0])}; are columns set apart by another sign?"
-    hint = f"\nSet delimiter={shown(other[0])}, or rename the column." if other else ""
+    hint = f'\nSet "dataset.delimiter={shown(other[0])}", or rename the column.' if other else ""
     require(len(cells) > 1 or not other, words + hint)
     seen: dict[str, int] = {}
     for place, cell in enumerate(cells, 1):

@@ -26,6 +26,7 @@ class Shard(NamedTuple):
     state: tuple[int, int]  # size and time, to see that the file was changed
     places: np.ndarray  # (N, 3) int64: offset and size of x in bytes, place of its extension among the wanted ones
     labels: list[str | None]
+    extensions: tuple[str, ...]  # of all its files, sorted
 
 
 class Tars:
@@ -45,7 +46,7 @@ class Tars:
 
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
         """Nothing between the places is read."""
-        file, state, where, _ = self.shards[shard]
+        file, state, where, *_ = self.shards[shard]
         try:
             with open(file, "rb") as stream:
                 changed = _state(stream) != state
@@ -64,7 +65,10 @@ class Tars:
         array = extension.split(".")[-1] == "npy"
         try:
             if array:
-                require(self.decoder.size is None, f"size={self.decoder.size} is for pictures, not for .npy")
+                require(
+                    self.decoder.size is None,
+                    f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null",
+                )
                 x = from_npy(content)
             else:
                 if self.shape is None:
@@ -97,7 +101,7 @@ def library() -> ModuleType:
     return webdataset.tariterators
 
 
-def scan(file: Path, wanted: list[str], y: str, option: str) -> Shard:
+def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
     """Places and labels of a shard; reads headers and labels alone. Refuses a shard whose end is missing.
 
     `webdataset` groups the files to samples, and does not open them: it would take a name with a colon for a command
@@ -105,18 +109,21 @@ def scan(file: Path, wanted: list[str], y: str, option: str) -> Shard:
     """
     places: list[tuple[int, int, int]] = []
     labels: list[str | None] = []
+    seen: set[str] = set()
     key = lacking = None
     try:
         with open(file, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             state = _state(stream)
             for sample in library().group_by_keys(_headers(tar, file, y)):
                 key = sample["__key__"]
+                there = [name for name in sample if not name.startswith(_META)]
+                seen.update(there)
                 extension = next((place for place, name in enumerate(wanted) if name in sample), None)
                 if extension is not None:
                     places.append((*sample[wanted[extension]][:2], extension))
                 elif lacking is None:
-                    there = ", ".join(name for name in sample if not name.startswith(_META))
-                    lacking = f"x={';'.join(wanted)}: sample {key} of {file} has none of them; it has {there}"
+                    words = f"sample {key} of {file} has none of them; it has {', '.join(there)}"
+                    lacking = f"x={';'.join(wanted)}: {words}: name one as in dataset.x={there[0]}"
                 labels.append(_text(sample[y][2], key, file) if y in sample else None)
     except UsageError:
         raise
@@ -124,13 +131,13 @@ def scan(file: Path, wanted: list[str], y: str, option: str) -> Shard:
         raise _damaged(file, key, error, option) from error
     require(lacking is None, lacking or "")  # not before the end was seen: a truncated shard is called so
     require(bool(labels), f"{option}={file}: the shard holds no sample")
-    return Shard(file, state, np.array(places, np.int64), labels)
+    return Shard(file, state, np.array(places, np.int64), labels, tuple(sorted(seen)))
 
 
-def _headers(tar: tarfile.TarFile, file: Path, y: str) -> Iterator[dict]:
+def _headers(tar: tarfile.TarFile, file: Path, y: str | None) -> Iterator[dict]:
     """Names as `webdataset` groups them; as content offset, size and the bytes of a label, of nothing else."""
     end = 0
-    url, ending = str(file), f".{y}"
+    url, ending = str(file), () if y is None else f".{y}"
     for member in tar:
         end = member.offset_data
         if member.isreg():

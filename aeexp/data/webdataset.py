@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import glob
+import logging
 from pathlib import Path
 
 import numpy as np
 
+from aeexp.data import arrays
 from aeexp.data.assemble import dataset
 from aeexp.data.decoding import Mode, PictureDecoder
-from aeexp.data.labels import Labels, numbered
+from aeexp.data.labels import Labels, distinct, numbered
 from aeexp.data.records import Rows, Source, Streamed
+from aeexp.data.table import number
 from aeexp.data.tars import Shard, Tars, library, scan
 from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
 
 
 @dataset
@@ -20,24 +25,28 @@ def webdataset(
     path: str,
     test: str | None = None,
     x: str = "png;jpg;jpeg;webp;npy",
-    y: str = "cls",
+    y: str | None = None,
     size: list[int] | None = None,
     mode: Mode = "auto",
 ) -> Source:
     """Samples of .tar shards: `path` is a folder of them, a pattern as train-*.tar or train-{000000..000019}.tar.
 
     `x` names the extensions to look for, the first that a sample has is read: pictures, or .npy arrays (D,), (H, W)
-    or (C, H, W). `y` names that of the label, a number or a name in text; a sample without it is unlabelled. `test`
-    names the shards of the official test set.
+    or (C, H, W). `y` names that of the label, a number or a name in text; a sample without it is unlabelled. None: cls
+    if any sample has it; "none": no labels. `test` names the shards of the official test set.
     """
     wanted = [extension.strip().lower().lstrip(".") for extension in x.split(";")]
-    require(all(wanted), f"x={x}: name extensions, as in png;jpg;npy")
+    require(all(wanted), f"x={x}: name extensions, as in \"dataset.x='png;npy'\"")
+    ending = None if y == "none" else "cls" if y is None else y.strip().lower().lstrip(".")
+    require(ending != "", f"y={y}: name an extension, as in dataset.y=cls, or dataset.y=none for no labels")
     decoder = PictureDecoder(mode, size)
-    parts = {}
+    parts, extensions = {}, set()
     for option, place in (("path", path), ("test", test)):
         if place is not None:
-            shards = [scan(file, wanted, y, option) for file in files(option, place)]
+            shards = [scan(file, wanted, ending, option) for file in files(option, place)]
             parts[option] = (Tars(shards, wanted, decoder, option), _labels(shards))
+            extensions.update(name for shard in shards for name in shard.extensions)
+    _there(y, extensions, path)
     tars, labels = parts["path"]
     test_tars, test_labels = parts.get("test", (None, None))
     if test_tars is not None:
@@ -47,10 +56,22 @@ def webdataset(
     test_rows = None if test_tars is None else Rows(Streamed(test_tars, test))
     classes: tuple[str, ...] = ()
     if labels is not None:
-        classes, numbers, test_numbers = numbered(labels, test_labels)
+        classes, numbers, test_numbers = numbered(labels, test_labels, "leave them out (dataset.y=none)")
         rows = rows._replace(y=numbers)
         test_rows = test_rows and test_rows._replace(y=test_numbers)
-    return Source(rows, test_rows, 1 / 255 if tars.dtype == np.uint8 else 1.0, classes)
+    scale = arrays.seen_unit([part and part.x for part in (rows, test_rows)])
+    return Source(rows, test_rows, scale, classes)
+
+
+def _there(y: str | None, extensions: set[str], path: str) -> None:
+    """Refuse a label that was named and is nowhere; a word where none was named and there is something else."""
+    listed = ", ".join(sorted(extensions)[:20])
+    if y is None:
+        if "cls" not in extensions and len(extensions) > 1:
+            log.info("no sample has .cls: no labels; dataset.y names another extension of %s", listed)
+    elif y != "none":
+        found = y.strip().lower().lstrip(".") in extensions
+        require(found, f"y={y}: no sample of {path} has it; there are {listed}; dataset.y=none: no labels")
 
 
 def files(option: str, path: str) -> list[Path]:
@@ -79,7 +100,7 @@ def files(option: str, path: str) -> list[Path]:
 
 
 def _labels(shards: list[Shard]) -> Labels | None:
-    """Whole numbers if all labels are, else texts; None where no sample has one."""
+    """Whole numbers if all labels are, else texts; None where no sample has one. Measurements are refused."""
     texts = list(dict.fromkeys(text for shard in shards for text in shard.labels if text is not None))
     if not texts:
         return None
@@ -89,4 +110,7 @@ def _labels(shards: list[Shard]) -> Labels | None:
     try:
         return Labels(codes, np.array([int(text) for text in texts], np.int64))
     except (ValueError, OverflowError):
+        values = [number(text) for text in texts]
+        if None not in values:
+            distinct("y", np.array(values), int((codes >= 0).sum()), "leave them out (dataset.y=none)")
         return Labels(codes, np.array(texts))
