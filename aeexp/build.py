@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,23 +13,28 @@ from aeexp.model import Autoencoder
 from aeexp.noises import Chain
 from aeexp.objectives import Learner
 from aeexp.training.checkpoint import load as load_checkpoint
+from aeexp.types import Facts
 
 MODEL = ("latent", "likelihood", "condition", "model")  # the nodes that an Autoencoder is built from
 
 
-def autoencoder(cfg: DictConfig, shape: Sequence[int]) -> Autoencoder:
-    """The untrained model for rows of this shape, on the CPU; seed the weights before."""
+def autoencoder(cfg: DictConfig, facts: Facts) -> Autoencoder:
+    """The untrained model for such data, on the CPU; seed the weights before."""
     latent, likelihood, condition, networks = (make(cfg, key) for key in MODEL)
+    condition.sized(facts)
+    if hasattr(latent, "prior"):
+        latent.prior.sized(latent.dim, facts.shape)
+    output = likelihood.output(facts.shape)
     try:
-        encoder, decoder = networks(tuple(shape), latent.params, latent.dim, condition.size)
+        encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output)
     except UsageError as error:
         raise placed("model", error) from error
     return Autoencoder(encoder, latent, decoder, likelihood, condition)
 
 
-def learner(cfg: DictConfig, shape: Sequence[int]) -> Learner:
+def learner(cfg: DictConfig, facts: Facts) -> Learner:
     """The untrained model with its task and objective."""
-    model = autoencoder(cfg, shape)
+    model = autoencoder(cfg, facts)
     regularizers = make(cfg, "regularizer")
     for penalty in regularizers.values():
         penalty.check(model)
@@ -57,7 +61,7 @@ def load(folder: str | Path) -> Autoencoder:
     cfg = OmegaConf.create({key: saved["config"][key] for key in MODEL})
     for key in MODEL:
         check_node(key, saved["config"][key])
-    model = autoencoder(cfg, saved["shape"])
+    model = autoencoder(cfg, Facts(**saved["facts"]))
     weights = {key: value for key, value in saved["learner"].items() if key.startswith("model.")}
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
     return model.eval().requires_grad_(False)

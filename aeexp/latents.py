@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from aeexp.distributions import Normal
 from aeexp.errors import require
 from aeexp.types import Code
 
@@ -60,3 +61,26 @@ class TopK(nn.Module):
         rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
         z = torch.where(rank < self.k, h, torch.zeros_like(h))
         return Code(z=z, mean=z)
+
+
+class Gaussian(nn.Module):
+    """A sample of N(mean, diag(variance)), both from the encoder (Kingma and Welling 2014).
+
+    In training and in evaluation z is drawn; `mean` is what probes see and what reconstructions start from.
+    """
+
+    range = (-math.inf, math.inf)
+
+    def __init__(self, dim: int, prior: nn.Module):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        self.dim = dim
+        self.params = 2 * dim
+        self.prior = prior
+
+    def forward(self, h: Tensor) -> Code:
+        mean, log_var = h.chunk(2, -1)
+        # Beyond these a float32 variance or its inverse is no number; the gradient stays 1.
+        log_var = log_var + (log_var.clamp(-20, 20) - log_var).detach()
+        posterior = Normal(mean, log_var)
+        return Code(z=posterior.sample(), mean=mean, posterior=posterior)

@@ -30,6 +30,9 @@ class Gaussian(nn.Module):
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return summed((output - target).square(), mask) / (2 * self.variance)
 
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
     def constant(self, features: int | Tensor) -> float | Tensor:
         return 0.5 * features * math.log(2 * math.pi * float(self.variance))
 
@@ -47,6 +50,9 @@ class Laplace(nn.Module):
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return summed((output - target).abs(), mask)
+
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
 
     def constant(self, features: int | Tensor) -> float | Tensor:
         return features * math.log(2)
@@ -68,6 +74,9 @@ class Bernoulli(nn.Module):
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return summed(F.binary_cross_entropy_with_logits(output, target, reduction="none"), mask)
+
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
 
     def constant(self, features: int | Tensor) -> float | Tensor:
         return 0.0 * features

@@ -51,9 +51,15 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(x, context).mean, context)
 
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
-        """(n, *shape) from one Gaussian fitted to the training codes (`fit_codes`)."""
+        """(n, *shape) from the prior where the latent has one, else from the Gaussian of the training codes."""
+        return self.decode(self.sample_codes(n), context)
+
+    def sample_codes(self, n: int) -> Tensor:
+        """(n, D) as `sample` draws them."""
+        if hasattr(self.latent, "prior"):
+            return self.latent.prior.sample(n, self)
         noise = torch.randn(n, len(self.code_mean), device=self.code_mean.device)
-        return self.decode(self.code_mean + noise @ self.code_scale.T, context)
+        return self.code_mean + noise @ self.code_scale.T
 
     @torch.no_grad()
     def fit_codes(self, codes: Tensor) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from aeexp.bounds import bound, log_weights
+from aeexp.errors import require
 from aeexp.model import Autoencoder
 from aeexp.types import Batch, Pass
 
@@ -36,6 +39,49 @@ class Additive(nn.Module):
         """The input under noise; what follows the end of a sequence stays 0."""
         x = self.noise(batch.x)
         return x if batch.mask is None else x * batch.mask.unsqueeze(-1)
+
+
+class ImportanceWeighted(nn.Module):
+    """The negative bound of IWAE with `samples` codes a row, in nats without the likelihood's constant; 1 is the ELBO.
+
+    The log-ratio of prior and posterior is that of the sample, never the closed form, which would take K out of it.
+    `gradient`: standard (Burda et al. 2016), or doubly_reparameterized (Tucker et al. 2019), whose signal-to-noise
+    ratio does not fall with K. Further regularizers act on the first of the codes.
+    """
+
+    def __init__(
+        self,
+        noise: nn.Module,
+        regularizers: Mapping[str, nn.Module],
+        *,
+        samples: int = 5,
+        gradient: Literal["standard", "doubly_reparameterized"] = "standard",
+    ):
+        super().__init__()
+        require(samples >= 1, f"samples={samples} must be at least 1")
+        require("kl" not in regularizers, "samples: the bound contains the KL: leave kl out of the regularizers")
+        self.corruption = Additive(noise, regularizers)
+        self.samples = samples
+        self.gradient = gradient
+
+    @property
+    def noise(self) -> nn.Module:
+        return self.corruption.noise
+
+    def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
+        x = self.corruption.corrupted(batch) if self.training else batch.x
+        double = self.gradient == "doubly_reparameterized" and torch.is_grad_enabled()
+        weights, z, out = log_weights(model, batch, x, self.samples, detach_posterior=double)
+        value = bound(weights)
+        if double:
+            share = weights.detach().softmax(0)
+            z.register_hook(lambda gradient: share.unsqueeze(-1) * gradient)  # the encoder's share becomes its square
+            surrogate = (share * weights).sum(0)
+            value = surrogate + (value - surrogate).detach()
+        terms = {"bound": -value, **out.code.losses}
+        for name, penalty in self.corruption.regularizers.items():
+            terms[name] = penalty.weight * penalty(out, model)
+        return terms, out
 
 
 class Learner(nn.Module):

@@ -56,7 +56,7 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     device = machine(cfg)
     data = make(cfg, "dataset").place(device)
     torch.manual_seed(cfg.seed)
-    learner = build.learner(cfg, data.shape)
+    learner = build.learner(cfg, data.facts)
     learner.model.likelihood.check(*data.limits)
     learner.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
@@ -68,7 +68,8 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     if not data.labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
 
-    header = {"run_id": identity, "config": config, "shape": list(data.shape), "fingerprint": data.fingerprint}
+    facts = data.facts._asdict()
+    header = {"run_id": identity, "config": config, "facts": facts, "fingerprint": data.fingerprint}
     store = Store(folder / "checkpoints", header)
     if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
         store.resume(Path(cfg.resume or folder) / "checkpoints")

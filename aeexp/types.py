@@ -22,6 +22,15 @@ def summed(values: Tensor, mask: Tensor | None = None) -> Tensor:
     return (values if mask is None else values * mask.unsqueeze(-1)).flatten(1).sum(1)
 
 
+class Facts(NamedTuple):
+    """What a model must know of its data before it is built."""
+
+    shape: tuple[int, ...]  # of one row
+    classes: int = 0
+    codes: int = 0  # values of an attribute that is a number from 0 on, (B,)
+    columns: int = 0  # of attributes that are quantities, (B, F)
+
+
 class Code(NamedTuple):
     """What a latent makes of the encoder's output."""
 
@@ -59,6 +68,8 @@ class Likelihood(Protocol):
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B,) -log p without its constant; steps of a sequence beyond the mask (B, T) do not count."""
         ...
+
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]: ...  # of what the decoder must give for a row
 
     def constant(self, features: int | Tensor) -> float | Tensor: ...  # nats that no parameter moves
 

@@ -16,6 +16,7 @@ from aeexp import build
 from aeexp.config import MULTIPLE, PARTS, check, make
 from aeexp.errors import UsageError
 from aeexp.training.window import Diverged
+from aeexp.types import Facts
 
 SHARED = {"hydra", "common"}  # no options of a group
 FILES = sorted(p for p in CONF.rglob("*.yaml") if not SHARED & set(p.parts) and p.parent != CONF)
@@ -26,8 +27,8 @@ VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
 def test_the_walk_saw_every_group_and_option():
     seen = {group for group, _ in OPTIONS}
     assert seen >= {*PARTS, *MULTIPLE, "variant", "dataset/split"}
-    assert len(OPTIONS) >= 60
-    assert len(VARIANTS) >= 11
+    assert len(OPTIONS) >= 110
+    assert len(VARIANTS) >= 20
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -39,10 +40,12 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
         overrides.append("latent=sigmoid")
     if option == "closed_form":
         overrides.append("model=linear")
+    if group == "latent/prior" or option in ("kl", "total_correlation"):
+        overrides.insert(0, "latent=gaussian")
     cfg = composed(*overrides)
     check(cfg)
     torch.manual_seed(0)
-    learner = build.learner(cfg, (1, 8, 8))
+    learner = build.learner(cfg, Facts((1, 8, 8), 10, 2))
     for key in ("trainer", "metric", "plot"):
         make(cfg, key)
     optimizer = make(cfg, "optimizer")(learner.parameters())
@@ -102,6 +105,9 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["device=tpu"], r"^device='tpu' should be one of auto"),
         (["threads=0"], r"^threads=0 must be at least 1"),
         (["+regularizer.l1.weight=3"], r"^regularizer\.l1 is set, but l1 is not among your regularizer options"),
+        (["regularizer=kl"], r"kl needs a stochastic code.*latent=gaussian"),
+        (["condition=attribute"], r"condition=attribute needs data with attributes"),
+        (["variant=iwae", "regularizer=[kl]"], r"leave kl out of the regularizers"),
         (["regularizer=kl_sparsity"], r"kl_sparsity needs units in \(0, 1\).*latent=sigmoid"),
         (["trainer=closed_form"], r"trainer=closed_form solves model=linear"),
         (["dataset/split=official"], r"^dataset\.split=official: this dataset comes without a test set"),
@@ -147,6 +153,6 @@ def test_every_pair_of_noise_and_regularizer_composes_on_both_networks():
             for regularizer in ("none", "l1", "decoder_l2", "[l1,contractive]"):
                 cfg = composed(f"noise={noise}", f"regularizer={regularizer}", f"model={model}")
                 check(cfg)
-                build.learner(cfg, (1, 8, 8))
+                build.learner(cfg, Facts((1, 8, 8), 10, 2))
                 count += 1
     assert count == 48

@@ -14,6 +14,7 @@ from aeexp.data.records import Rows, Stored, Streamed
 from aeexp.data.split import Split
 from aeexp.data.stream import Stream
 from aeexp.errors import require
+from aeexp.types import Facts
 
 Residency = Literal["auto", "device", "host", "disk", "stream"]
 SAMPLE = 10_000  # rows of a split that lies beyond memory, where all of them are wanted at once
@@ -45,6 +46,14 @@ class Data:
     @property
     def shape(self) -> torch.Size:
         return self["train"].shape
+
+    @property
+    def facts(self) -> Facts:
+        s = [split.s for split in self.splits.values()]
+        whole = s[0] is not None and s[0].dim() == 1 and not s[0].is_floating_point() and min(map(torch.min, s)) >= 0
+        columns = 0 if s[0] is None or whole else 1 if s[0].dim() == 1 else s[0].shape[1]
+        codes = int(max(map(torch.max, s))) + 1 if whole else 0
+        return Facts(tuple(self.shape), len(self.classes), codes, columns)
 
     @property
     def device(self) -> torch.device:

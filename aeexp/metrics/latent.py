@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 
 from aeexp.evaluate import Run, Values
 from aeexp.regularizers import Contractive
+
+log = logging.getLogger(__name__)
 
 
 class Latent:
@@ -18,6 +21,9 @@ class Latent:
     - `l0`: non-zero units per row. `mean_activation`: over rows and units.
     - `dead_units`: units whose standard deviation is below 1e-6 of the largest.
     - `jacobian_norm`: mean Frobenius norm of the encoder's Jacobian over the first `jacobian_rows` rows.
+    - `active_units`: units whose mean code varies by more than 0.01 (variance, Burda et al. 2016), `kl` in nats per
+      example and its largest and smallest unit, where the code is stochastic. Where units fell back to the prior
+      (KL below 0.01 nats) a warning names them.
     """
 
     def __init__(self, jacobian_rows: int = 256):
@@ -33,7 +39,23 @@ class Latent:
             "dead_units": float((spread <= 1e-6 * spread.max()).sum()),
             "jacobian_norm": self.jacobian_norm(run, split),
         }
+        if hasattr(run.model.latent, "prior"):
+            values |= self.rate(run, split, spread)
         return {f"latent/{name}": value for name, value in values.items()}
+
+    @torch.no_grad()
+    def rate(self, run: Run, split: str, spread: np.ndarray) -> Values:
+        batches = (run.forward(batch) for batch in run.rows(split).batches(1024))
+        sums = [run.model.latent.prior.kl(out.code.posterior, out.code.z, run.model).sum(0) for out in batches]
+        units = (torch.stack(sums).sum(0) / len(run.rows(split))).double().cpu().numpy()
+        values = {"active_units": float((spread**2 > 0.01).sum()), "kl": float(units.sum())}
+        if len(units) == 1 < len(spread):
+            return values  # this prior's KL does not fall into units
+        collapsed = np.flatnonzero(units < 0.01) + 1
+        if len(collapsed) and split == "test":
+            named = ", ".join(map(str, collapsed[:20])) + (", ..." if len(collapsed) > 20 else "")
+            log.warning("posterior collapse: %d of %d units carry nothing: %s", len(collapsed), len(units), named)
+        return {**values, "kl_largest_unit": float(units.max()), "kl_smallest_unit": float(units.min())}
 
     def jacobian_norm(self, run: Run, split: str) -> float:
         rows = min(self.jacobian_rows, len(run.rows(split)))

@@ -94,6 +94,7 @@ def conv(
     params: int,
     dim: int,
     context: int,
+    output: Sequence[int] | None = None,
     *,
     channels: list[int],
     kernel: int = 4,
@@ -132,7 +133,8 @@ def conv(
             f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}",
         )
     encoder = Encoder(sizes, [shape[0] + context, *channels], params, kernel, stride, activation)
-    decoder = Decoder(sizes, [shape[0], *channels], dim + context, kernel, stride, upsample, activation)
+    planes = shape[0] if output is None else output[0]
+    decoder = Decoder(sizes, [planes, *channels], dim + context, kernel, stride, upsample, activation)
     glorot(encoder, decoder)
     return encoder, decoder
 

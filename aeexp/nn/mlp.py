@@ -61,6 +61,7 @@ def mlp(
     params: int,
     dim: int,
     context: int,
+    output: Sequence[int] | None = None,
     *,
     hidden_dims: list[int],
     activation: Activation = "relu",
@@ -68,22 +69,25 @@ def mlp(
 ) -> tuple[Encoder, Decoder]:
     """Encoder to `params` numbers and decoder from `dim` for rows of this shape; no hidden layer: both linear.
 
+    The decoder gives rows of shape `output`, the encoder's where it is None.
+
     `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
     """
     require(all(w >= 1 for w in hidden_dims), f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
+    output = tuple(shape if output is None else output)
     features = math.prod(shape)
     encoder = Encoder(features + context, hidden_dims, params, activation)
     if tied:
         require(
-            params == dim and context == 0,
-            "tied=true needs a latent that takes as many numbers as it gives, and no condition: "
-            "set model.tied=false, or latent=deterministic and condition=none",
+            params == dim and context == 0 and output == tuple(shape),
+            "tied=true needs a latent that takes as many numbers as it gives, no condition, and a likelihood of one "
+            "number a value: set model.tied=false, or latent=deterministic and condition=none",
         )
         layers: list[nn.Module] = [Transposed(layer) for layer in reversed(encoder.layers)]
     else:
-        widths = [dim + context, *reversed(hidden_dims), features]
+        widths = [dim + context, *reversed(hidden_dims), math.prod(output)]
         layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
-    decoder = Decoder(layers, shape, activation)
+    decoder = Decoder(layers, output, activation)
     glorot(encoder, decoder)
     return encoder, decoder
 

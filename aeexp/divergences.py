@@ -1,0 +1,146 @@
+"""Penalties that hold codes against a prior: they make an autoencoder a generative model. Weights are buffers."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.types import Pass
+
+
+def need_posterior(name: str, model: nn.Module) -> None:
+    require(
+        hasattr(model.latent, "prior"),
+        f"{name} needs a stochastic code, which this latent does not give: take latent=gaussian, or drop {name}",
+    )
+
+
+class KL(nn.Module):
+    """KL from the posterior to the latent's prior, nats per example; weight 1 (beta) makes the loss the negative ELBO.
+
+    `warmup` scales the weight from 0 to 1 over `warmup_steps`, once (linear, Bowman et al. 2016) or again and again
+    with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit
+    costs on average over the batch (Kingma et al. 2016). `capacity` replaces KL by |KL - C|, where C rises to
+    `capacity` nats over `warmup_steps` (Burgess et al. 2018). In evaluation weight and capacity are those of the end,
+    so that losses of different steps can be compared.
+    """
+
+    target: Tensor
+    progress: Tensor
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        warmup: Literal["none", "linear", "cyclic"] = "none",
+        warmup_steps: int = 1000,
+        free_bits: float = 0.0,
+        capacity: float | None = None,
+    ):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        require(warmup_steps >= 1, f"warmup_steps={warmup_steps} must be at least 1")
+        require(free_bits >= 0, f"free_bits={free_bits} must not be negative")
+        require(capacity is None or capacity >= 0, f"capacity={capacity} must not be negative")
+        self.warmup = warmup
+        self.warmup_steps = warmup_steps
+        self.capacity = capacity
+        self.register_buffer("target", torch.tensor(float(weight)))
+        self.register_buffer("free_bits", torch.tensor(float(free_bits)))
+        self.register_buffer("progress", torch.tensor(1.0))
+
+    @property
+    def weight(self) -> Tensor:
+        return self.target * self.progress if self.training and self.warmup != "none" else self.target
+
+    def before_step(self, model: nn.Module, split, step: int) -> None:
+        share = step / self.warmup_steps
+        self.progress.fill_(min(1.0, 2 * (share % 1)) if self.warmup == "cyclic" else min(1.0, share))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        units = model.latent.prior.kl(out.code.posterior, out.code.z, model)
+        if self.capacity is not None:
+            allowed = self.capacity * (self.progress if self.training else 1.0)
+            return (units.sum(1) - allowed).abs()
+        # At 0 free bits the rows are kept; else a unit below its minimum has no gradient.
+        floored = torch.maximum(units.mean(0), self.free_bits)
+        return torch.where(self.free_bits > 0, floored.sum().expand(len(units)), units.sum(1))
+
+    def check(self, model: nn.Module) -> None:
+        need_posterior("kl", model)
+
+
+class MMD(nn.Module):
+    """Squared maximum mean discrepancy of a batch of codes from as many draws of N(0, I), () (WAE, Tolstikhin 2018).
+
+    Unbiased: the mean over pairs of different rows. `imq` is a sum of inverse multiquadratics at seven scales about
+    2 D, as in the paper's code; `rbf` a Gaussian of variance D. Acts on any code; a latent without a prior is held
+    against N(0, I).
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float = 10.0, kernel: Literal["imq", "rbf"] = "imq"):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        self.kernel = kernel
+        self.register_buffer("weight", torch.tensor(float(weight)))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        z = out.code.z
+        prior = getattr(model.latent, "prior", None)
+        drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model)
+        return mmd(z, drawn, self.kernel)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any code."""
+
+
+def mmd(a: Tensor, b: Tensor, kernel: Literal["imq", "rbf"] = "imq") -> Tensor:
+    """Unbiased squared MMD of samples (N, D) and (M, D), (); may be a little below 0 (Gretton et al. 2012, eq. 3)."""
+    n, m = len(a), len(b)
+    if min(n, m) < 2:
+        return a.sum() * 0.0
+    within = sum((_kernel(x, x, kernel).sum() - _kernel(x, x, kernel).diagonal().sum()) / (k * (k - 1))
+                 for x, k in ((a, n), (b, m)))  # fmt: skip
+    return within - 2 * _kernel(a, b, kernel).mean()
+
+
+def _kernel(a: Tensor, b: Tensor, kernel: str) -> Tensor:
+    distance = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1)
+    width = 2.0 * a.shape[1]
+    if kernel == "rbf":
+        return torch.exp(-distance / width)
+    return sum(width * scale / (width * scale + distance) for scale in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+
+
+class TotalCorrelation(nn.Module):
+    """How far the units of the aggregate posterior are from independent, nats, (B,) (Chen et al. 2018, beta-TC-VAE).
+
+    Estimated from the batch, whose posteriors stand for those of the data set: minibatch-weighted sampling without
+    its constant (D - 1) log N, which moves the value and no gradient. Biased upwards where posteriors are narrow. A
+    weight of beta - 1 beside `kl` gives the loss of the paper with alpha = gamma = 1.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float = 5.0):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        self.register_buffer("weight", torch.tensor(float(weight)))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        return total_correlation(out.code.posterior, out.code.z)
+
+    def check(self, model: nn.Module) -> None:
+        need_posterior("total_correlation", model)
+
+
+def total_correlation(posterior, z: Tensor) -> Tensor:
+    """(B,) log q(z) - sum log q(z_j) with q(z) the mean of the batch's posteriors (Chen et al. 2018, appendix C.1)."""
+    each = posterior.log_prob_units(z.unsqueeze(1))  # (B, B, D): sample i under the posterior of row j
+    count = math.log(len(z))
+    return (each.sum(-1).logsumexp(1) - count) - (each.logsumexp(1) - count).sum(-1)

@@ -1,0 +1,64 @@
+"""New examples, decoded from drawn codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+from aeexp.samplers import SAMPLERS
+
+
+class Samples:
+    """`count` decoded codes for each way of drawing them: the prior where there is one, and densities of the codes.
+
+    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density. Under
+    condition=label one row a class is drawn instead, from the prior or the Gaussian.
+    """
+
+    def __init__(self, *, count: int = 16, seed: int = 0):
+        require(1 <= count <= 40, f"count={count}: take 1 to 40, so that they stay readable")
+        self.count = count
+        self.seed = seed
+
+    @torch.no_grad()
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        conditional = run.model.condition.size > 0
+        if conditional and run.model.condition.size != len(run.data.classes):
+            return {}  # an attribute has no list of values to draw for
+        names = ["prior", "gaussian"] if conditional else list(SAMPLERS)
+        drawn = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
+        drawn = {name: codes for name, codes in drawn.items() if codes is not None}
+        if conditional:
+            return {"samples": self.by_class(run, *next(iter(drawn.items())))}
+        shown = np.stack([self.decoded(run, codes) for codes in drawn.values()])
+        title = canvas.heading(run, "decoded codes that were drawn, none is a reconstruction")
+        made = self.board(run, title, shown, [WORDS[name] for name in drawn])
+        return {"samples": made}
+
+    def by_class(self, run: Run, name: str, codes: np.ndarray) -> Figure:
+        """The same codes under every label: a column is one handwriting."""
+        eye = torch.eye(run.model.condition.size, device=run.device)
+        shown = np.stack([self.decoded(run, codes, row.expand(len(codes), -1)) for row in eye])
+        title = canvas.heading(run, f"codes drawn from {WORDS[name]}, a column is one code under every label")
+        return self.board(run, title, shown, [canvas.class_name(run, label) for label in range(len(eye))])
+
+    def decoded(self, run: Run, codes: np.ndarray, context=None) -> np.ndarray:
+        return run.model.decode(torch.from_numpy(codes).to(run.device), context).cpu().numpy()
+
+    def board(self, run: Run, title: str, shown: np.ndarray, names: list[str]) -> Figure:
+        made, axes = canvas.board(title, self.count, len(shown), run.data.shape, cell=max(0.45, 9 / self.count))
+        canvas.tiles(axes, shown, run.data.limits)
+        axes.set_yticks(range(len(names)), names, fontsize=9)
+        return made
+
+
+WORDS = {
+    "prior": "the prior",
+    "gaussian": "one Gaussian",
+    "mixture": "a mixture\nof Gaussians",
+    "kernel": "a kernel\ndensity",
+}

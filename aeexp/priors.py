@@ -1,0 +1,99 @@
+"""p(z): what a stochastic code is held against, and what new codes are drawn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.distributions import Normal, standard_log_prob
+from aeexp.errors import require
+
+
+class Standard(nn.Module):
+    """N(0, I)."""
+
+    dim: int
+
+    def sized(self, dim: int, shape: Sequence[int]) -> None:
+        """Called once, when the widths of code and rows are known."""
+        self.dim = dim
+
+    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+        """(..., B) nats for codes (..., B, D)."""
+        return standard_log_prob(z)
+
+    def kl(self, posterior: Normal, z: Tensor, model: nn.Module) -> Tensor:
+        """(B, D) nats, in closed form where the posterior has one; else (B, 1) from the sample z."""
+        if isinstance(posterior, Normal):
+            return posterior.kl_to_standard()
+        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
+
+    def sample(self, n: int, model: nn.Module) -> Tensor:
+        return torch.randn(n, self.dim, device=next(model.parameters()).device)
+
+
+class Mixture(nn.Module):
+    """A mixture of `components` Gaussians whose weights, means and variances are learned with the model."""
+
+    def __init__(self, components: int = 10):
+        super().__init__()
+        require(components >= 1, f"components={components} must be at least 1")
+        self.components = components
+
+    def sized(self, dim: int, shape: Sequence[int]) -> None:
+        # Components that start alike stay alike: their means are drawn.
+        self.mean = nn.Parameter(torch.randn(self.components, dim))
+        self.log_var = nn.Parameter(torch.zeros(self.components, dim))
+        self.logits = nn.Parameter(torch.zeros(self.components))
+
+    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+        each = Normal(self.mean, self.log_var).log_prob(z.unsqueeze(-2))  # (..., B, components)
+        return (each + self.logits.log_softmax(0)).logsumexp(-1)
+
+    def kl(self, posterior: Normal, z: Tensor, model: nn.Module) -> Tensor:
+        """(B, 1) nats, estimated from the sample z."""
+        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
+
+    def sample(self, n: int, model: nn.Module) -> Tensor:
+        chosen = torch.multinomial(self.logits.softmax(0), n, replacement=True)
+        return Normal(self.mean[chosen], self.log_var[chosen]).sample()
+
+
+class Vamp(nn.Module):
+    """The mean of the posteriors of `pseudo_inputs` learned rows (Tomczak and Welling 2018).
+
+    The rows start as training rows. They are encoded anew at each call.
+    """
+
+    def __init__(self, pseudo_inputs: int = 500):
+        super().__init__()
+        require(pseudo_inputs >= 1, f"pseudo_inputs={pseudo_inputs} must be at least 1")
+        self.count = pseudo_inputs
+
+    def sized(self, dim: int, shape: Sequence[int]) -> None:
+        self.rows = nn.Parameter(torch.zeros(self.count, *shape))
+
+    def before_step(self, model: nn.Module, split, step: int) -> None:
+        if step == 0:
+            chosen = split.sample(self.count)
+            rows = torch.cat([batch.x for batch in chosen.batches(1024)])
+            self.rows.copy_(rows[torch.arange(self.count, device=rows.device) % len(rows)])
+
+    def posterior(self, model: nn.Module) -> Normal:
+        return model.encode(self.rows).posterior
+
+    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+        each = self.posterior(model).log_prob(z.unsqueeze(-2))
+        return each.logsumexp(-1) - math.log(self.count)
+
+    def kl(self, posterior: Normal, z: Tensor, model: nn.Module) -> Tensor:
+        """(B, 1) nats, estimated from the sample z."""
+        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
+
+    def sample(self, n: int, model: nn.Module) -> Tensor:
+        posterior = self.posterior(model)
+        chosen = torch.randint(self.count, (n,), device=posterior.mean.device)
+        return Normal(posterior.mean[chosen], posterior.log_var[chosen]).sample()

@@ -1,0 +1,64 @@
+"""Ways of drawing new codes after training, for every model, stochastic or not: (n, D) float32."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+
+from aeexp.evaluate import Run
+
+ROWS = 10_000  # training codes that a density is fitted to
+COMPONENTS = 10  # of the mixture, as in Ghosh et al. 2020
+
+
+def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
+    """From the latent's prior; None where it has none."""
+    if not hasattr(run.model.latent, "prior"):
+        return None
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        return run.model.latent.prior.sample(n, run.model).cpu().numpy()
+
+
+def gaussian(run: Run, n: int, seed: int) -> np.ndarray:
+    """From one Gaussian with mean and covariance of the training codes."""
+    codes = _codes(run)
+    covariance = np.atleast_2d(np.cov(codes.T)) if len(codes) > 1 else np.zeros((codes.shape[1],) * 2)
+    drawn = np.random.default_rng(seed).multivariate_normal(codes.mean(0), covariance, n, method="eigh")
+    return drawn.astype(np.float32)
+
+
+def mixture(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a mixture of ten Gaussians with full covariances (Ghosh et al. 2020, section 4)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    codes = _codes(run)
+    components = max(1, min(COMPONENTS, len(codes) // (2 * codes.shape[1])))
+
+    def fit():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred rounds of EM are the protocol
+            return GaussianMixture(components, random_state=seed, reg_covar=1e-6).fit(codes)
+
+    made = run.once(("mixture", seed), fit)
+    return made.sample(n)[0].astype(np.float32)
+
+
+def kernel(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a kernel density of the training codes: a drawn code plus noise of Scott's width, along their covariance."""
+    codes = _codes(run)
+    generator = np.random.default_rng(seed)
+    width = len(codes) ** (-1 / (codes.shape[1] + 4))
+    covariance = np.atleast_2d(np.cov(codes.T)) if len(codes) > 1 else np.zeros((codes.shape[1],) * 2)
+    noise = generator.multivariate_normal(np.zeros(codes.shape[1]), covariance * width**2, n, method="eigh")
+    return (codes[generator.integers(len(codes), size=n)] + noise).astype(np.float32)
+
+
+def _codes(run: Run) -> np.ndarray:
+    return run.codes("train")[:ROWS].astype(np.float64)
+
+
+SAMPLERS = {"prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel}

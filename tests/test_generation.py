@@ -1,0 +1,195 @@
+"""Drawing and judging new rows: samplers, conditions, importance-sampled likelihood, collapse."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from aeexp.conditions import Attribute, Label, Unconditional
+from aeexp.data.data import Data
+from aeexp.data.preprocessing import Preprocessing
+from aeexp.data.records import Rows
+from aeexp.data.split import Split
+from aeexp.errors import UsageError
+from aeexp.evaluate import Run
+from aeexp.latents import Gaussian
+from aeexp.likelihoods import Bernoulli
+from aeexp.likelihoods import Gaussian as GaussianLikelihood
+from aeexp.metrics.generation import Generation
+from aeexp.metrics.latent import Latent
+from aeexp.model import Autoencoder
+from aeexp.nn.mlp import mlp
+from aeexp.noises import Chain
+from aeexp.objectives import Additive, Learner
+from aeexp.plots.samples import Samples
+from aeexp.priors import Standard
+from aeexp.samplers import SAMPLERS
+from aeexp.tasks import Reconstruct
+from aeexp.types import Batch, Facts
+
+
+def variational(shape, dim=2, likelihood=None, condition=None, facts=None) -> Learner:
+    torch.manual_seed(0)
+    condition = condition or Unconditional()
+    condition.sized(facts or Facts(tuple(shape)))
+    prior = Standard()
+    prior.sized(dim, shape)
+    latent = Gaussian(dim, prior)
+    encoder, decoder = mlp(shape, latent.params, dim, condition.size, hidden_dims=[])
+    model = Autoencoder(encoder, latent, decoder, likelihood or GaussianLikelihood(), condition)
+    return Learner(Reconstruct(), model, Additive(Chain({}), {}))
+
+
+def toy(rows=400, shape=(6,), seed=0, **fields) -> Data:
+    x = np.random.default_rng(seed).random((rows, *shape), np.float32)
+    split = Split(Rows(x, **fields))
+    return Data("toy", {name: split for name in ("train", "val", "test")}, ("a", "b", "c") if "y" in fields else ())
+
+
+# ---------------------------------------------------------------- samplers
+
+
+def coded(codes: np.ndarray, build_learner) -> Run:
+    """A run whose codes are these."""
+    split = Split(Rows(codes.astype(np.float32)))
+    learner = build_learner((codes.shape[1],), codes.shape[1])
+    with torch.no_grad():
+        for layer in (learner.model.encoder.layers[0], learner.model.decoder.layers[0]):
+            layer.weight.copy_(torch.eye(codes.shape[1]))
+            layer.bias.zero_()
+    return Run(learner, Data("codes", {name: split for name in ("train", "val", "test")}, ()))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "kernel"])
+def test_a_density_fitted_to_codes_has_their_mean_and_covariance(name, build_learner):
+    generator = np.random.default_rng(0)
+    codes = generator.normal(size=(4000, 2)) @ np.array([[1.0, 0.6], [0.0, 0.5]]) + [3, -1]
+    drawn = SAMPLERS[name](coded(codes, build_learner), 20_000, 1)
+    error = 5 * codes.std(0) * math.sqrt(1 / 4000 + 1 / 20_000)
+    assert (abs(drawn.mean(0) - codes.mean(0)) < error).all()
+    # a kernel density is wider by the square of its width, 4000^(-1/3) = 0.063; sampling leaves some per cent
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T) * (1.063 if name == "kernel" else 1), rtol=0.1)
+    assert np.array_equal(drawn, SAMPLERS[name](coded(codes, build_learner), 20_000, 1))
+    assert not np.array_equal(drawn, SAMPLERS[name](coded(codes, build_learner), 20_000, 2))
+
+
+@pytest.mark.parametrize("name", ["mixture", "kernel"])
+def test_two_clusters_stay_two_where_one_gaussian_fills_the_gap(name, build_learner):
+    side = np.repeat([-5.0, 5.0], 500)[:, None]
+    codes = np.hstack([side, np.zeros((1000, 1))]) + np.random.default_rng(0).normal(0, 0.3, (1000, 2))
+    run = coded(codes, build_learner)
+    between = {n: (abs(SAMPLERS[n](run, 2000, 0)[:, 0]) < 2).mean() for n in (name, "gaussian")}
+    assert between["gaussian"] > 0.2 and between[name] < (0.01 if name == "mixture" else 0.1)
+
+
+def test_a_latent_without_prior_has_none_to_draw_from(build_learner):
+    assert SAMPLERS["prior"](coded(np.random.default_rng(0).normal(size=(50, 3)), build_learner), 5, 0) is None
+    drawn = SAMPLERS["prior"](Run(variational((6,), dim=3), toy()), 5000, 0)
+    assert abs(drawn.mean()) < 5 / math.sqrt(15_000) and abs(drawn.std() - 1) < 5 / math.sqrt(2 * 15_000)
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def test_a_label_is_one_hot_and_an_unknown_one_is_nothing():
+    condition = Label()
+    condition.sized(Facts((6,), classes=3))
+    context = condition(Batch(torch.zeros(4, 6), y=torch.tensor([0, 2, -1, 1])))
+    assert context.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0]]
+
+
+def test_attributes_are_one_hot_codes_or_the_quantities_themselves():
+    coded, measured = Attribute(), Attribute()
+    coded.sized(Facts((6,), codes=2))
+    measured.sized(Facts((6,), columns=2))
+    assert coded(Batch(torch.zeros(2, 6), s=torch.tensor([1, 0]))).tolist() == [[0, 1], [1, 0]]
+    s = torch.tensor([[0.5, 2.0], [1.0, -1.0]], dtype=torch.float64)
+    assert measured(Batch(torch.zeros(2, 6), s=s)).tolist() == s.tolist()
+
+
+def test_data_says_what_a_condition_needs():
+    assert toy(y=np.arange(400) % 3).facts == Facts((6,), 3, 0, 0)
+    assert toy(s=np.arange(400) % 4).facts == Facts((6,), 0, 4, 0)
+    assert toy(s=np.random.default_rng(0).normal(size=(400, 2))).facts == Facts((6,), 0, 0, 2)
+
+
+@pytest.mark.parametrize("condition", [Label(), Attribute()])
+def test_data_without_labels_or_attributes_cannot_be_conditioned_on(condition):
+    with pytest.raises(UsageError, match="take condition=none"):
+        condition.sized(Facts((6,)))
+
+
+def test_the_condition_changes_the_output_and_an_unconditional_model_has_none():
+    data = toy(y=np.arange(400) % 3)
+    model = variational((6,), condition=Label(), facts=data.facts).model
+    z, eye = torch.zeros(1, 2), torch.eye(3)
+    outputs = [model.decode(z, eye[i : i + 1]) for i in range(3)]
+    assert not torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[1], outputs[2])
+    assert variational((6,)).model.condition(Batch(torch.zeros(1, 6))) is None
+
+
+# ---------------------------------------------------------------- likelihood
+
+
+def test_the_metric_is_the_closed_form_of_probabilistic_pca_within_its_error():
+    learner = variational((6,), likelihood=GaussianLikelihood(0.4))
+    layer = learner.model.decoder.layers[0]
+    data = toy(300)
+    with torch.no_grad():
+        for q in (learner.model.encoder.layers[0],):
+            q.weight.mul_(0.3)
+            q.bias.zero_()
+        cov = layer.weight @ layer.weight.T + 0.4 * torch.eye(6)
+        exact = -torch.distributions.MultivariateNormal(layer.bias, cov).log_prob(data["test"].x)
+    found = Generation(samples=5000, rows=300)(Run(learner, data), "test")
+    # the estimate is biased upwards by half the relative variance of the weights: a hundredth of a nat here
+    assert found["generation/nll"] == pytest.approx(float(exact.mean()), abs=0.02)
+    spread = float(exact.std()) / math.sqrt(300)
+    assert found["generation/nll_se"] == pytest.approx(spread, rel=0.05)
+    assert found["generation/nll_k"] == 5000
+
+
+def test_the_name_of_a_likelihood_says_how_the_data_was_binarised():
+    grey = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
+    for binarise, name in (("none", "cross_entropy_bound"), ("fixed", "nll_fixed"), ("per_epoch", "nll_per_epoch")):
+        split = Split(Rows(grey), Preprocessing(1 / 255, 0.0, binarise))
+        run = Run(variational((6,), likelihood=Bernoulli()), Data("p", dict.fromkeys(("train", "val", "test"), split)))
+        found = Generation(samples=3, rows=20)(run, "test")
+        assert f"generation/{name}" in found and all(key.startswith(f"generation/{name}") for key in found)
+        assert (f"generation/{name}_bits_per_dim" in found) == (binarise != "none")
+
+
+def test_a_deterministic_code_has_no_likelihood(build_learner):
+    assert Generation()(Run(build_learner((6,)), toy()), "test") == {}
+
+
+def test_collapsed_units_are_counted_and_named(caplog):
+    learner = variational((6,), dim=3)
+    layer = learner.model.encoder.layers[0]
+    with torch.no_grad():  # units 1 and 3 are the prior, unit 2 is not
+        layer.weight.zero_()
+        layer.bias.zero_()
+        layer.weight[1] = 2.0
+    found = Latent()(Run(learner, toy()), "test")
+    assert found["latent/active_units"] == 1
+    assert (
+        found["latent/kl"] == pytest.approx(found["latent/kl_largest_unit"]) and found["latent/kl_smallest_unit"] == 0
+    )
+    assert "posterior collapse: 2 of 3 units carry nothing: 1, 3" in caplog.text
+
+
+# ---------------------------------------------------------------- figures
+
+
+def test_samples_have_a_row_for_each_sampler_or_for_each_class():
+    data = toy(shape=(1, 4, 4), y=np.arange(400) % 3)
+    plain = Samples(count=5)(Run(variational((1, 4, 4)), data))["samples"]
+    assert [text.get_text().split("\n")[0] for text in plain.axes[0].get_yticklabels()] == [
+        "the prior", "one Gaussian", "a mixture", "a kernel",
+    ]  # fmt: skip
+    conditional = variational((1, 4, 4), condition=Label(), facts=data.facts)
+    figure = Samples(count=5)(Run(conditional, data))["samples"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b", "c"]
