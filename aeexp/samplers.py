@@ -36,6 +36,8 @@ def mixture(run: Run, n: int, seed: int) -> np.ndarray:
     from sklearn.mixture import GaussianMixture
 
     codes = _codes(run)
+    if len(codes) < 2:
+        return gaussian(run, n, seed)
     components = max(1, min(COMPONENTS, len(codes) // (2 * codes.shape[1])))
 
     def fit():

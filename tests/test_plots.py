@@ -33,6 +33,7 @@ from aeexp.plots.filters import Filters, painted, strongest
 from aeexp.plots.interpolation import Interpolation
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.reconstructions import Reconstructions
+from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
 from aeexp.tasks import Reconstruct
 
@@ -302,7 +303,10 @@ def save(figure) -> np.ndarray:
     return pixels
 
 
-ALL = (Reconstructions(examples=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(), Curves())
+ALL = (
+    Reconstructions(examples=5), Samples(count=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(),
+    Curves(),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ["digits", "flat", "colour"])
@@ -312,7 +316,8 @@ def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
     run = run_of(data, parts, {"masking": Masking(0.3)}, HISTORY)
     figures = {name: figure for plot in ALL for name, figure in plot(run).items()}
     assert set(figures) == {
-        "reconstructions", "scatter", "interpolation", "manifold", "filters_encoder", "filters_decoder", "curves"
+        "reconstructions", "samples", "scatter", "interpolation", "manifold", "filters_encoder", "filters_decoder",
+        "curves",
     }  # fmt: skip
     for figure in figures.values():
         assert figure.get_suptitle().startswith(f"{data.name}: ")
@@ -366,7 +371,7 @@ def test_every_yaml_builds_its_plot():
     with initialize_config_dir(str(folder), version_base="1.3"):
         every = compose(overrides=["+plot=default"]).plot
         names = {path.stem for path in (folder / "plot").glob("*.yaml")} - {"default", "none"}
-        assert set(every) == names and len(names) == 6
+        assert set(every) == names and len(names) == 7
         assert {type(plot) for plot in instantiate(every).values()} == {type(plot) for plot in ALL}
         assert "plot" not in (none := compose(overrides=["+plot=none"])) or not none.plot
         for name in names:

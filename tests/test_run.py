@@ -35,7 +35,7 @@ def metrics(folder):
 
 def test_the_folder_is_complete(folder):
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    names = ("reconstructions", "scatter", "interpolation", "filters_encoder", "filters_decoder", "curves")
+    names = ("reconstructions", "samples", "scatter", "interpolation", "filters_encoder", "filters_decoder", "curves")
     figures = {f"figures/{name}.png" for name in names}
     wanted = {"status.json", "history.csv", "metrics.json", "codes.npz", "checkpoints/best.pt", "checkpoints/last.pt"}
     assert wanted | figures <= found
