@@ -30,6 +30,8 @@ class KL(nn.Module):
     """
 
     target: Tensor
+    free_bits: Tensor
+    capacity: Tensor | None
     progress: Tensor
 
     def __init__(
@@ -47,7 +49,7 @@ class KL(nn.Module):
         require(capacity is None or capacity >= 0, f"capacity={capacity} must not be negative")
         self.warmup = warmup
         self.warmup_steps = warmup_steps
-        self.capacity = capacity
+        self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
         self.register_buffer("target", torch.tensor(float(weight)))
         self.register_buffer("free_bits", torch.tensor(float(free_bits)))
         self.register_buffer("progress", torch.tensor(1.0))

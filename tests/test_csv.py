@@ -106,7 +106,7 @@ def test_features_are_those_of_scikit_learns_own_pipeline_on_the_raw_cells(file,
         if missing == "most_frequent":
             x = SimpleImputer(missing_values=None, strategy=missing).fit(x[train]).transform(x)
         else:  # a category of its own, the last
-            x[x == None] = "~"  # noqa: E711
+            x[np.equal(x, None)] = "~"
             words += ["~"] if "" in cells else []
         blocks.append(OneHotEncoder(categories=[words], sparse_output=False).fit(x[train]).transform(x))
     # the same operations in float64, rounded once

@@ -241,7 +241,10 @@ def test_mmd_of_equal_laws_is_about_zero_and_of_others_above(kernel):
 
 def test_mmd_by_hand():
     a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]])
-    k = lambda d: math.exp(-(d**2) / 2)  # noqa: E731
+
+    def k(distance: float) -> float:
+        return math.exp(-(distance**2) / 2)
+
     expected = k(1) + k(2) - 2 * (k(0) + k(2) + k(1) + k(1)) / 4
     assert float(mmd(a, b, "rbf")) == pytest.approx(expected, rel=1e-5)
 

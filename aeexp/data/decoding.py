@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from aeexp.data.pictures import cut, eight_bits, sixteen_bits
+from aeexp.data.pictures import prepared, sixteen_bits
 from aeexp.errors import require
 
 Mode = Literal["auto", "grey", "color"]
@@ -42,16 +42,13 @@ class PictureDecoder:
 
     def _open(self, file: bytes | str):
         """The upright picture in 8 bits, and whether it was grey in the file."""
-        from PIL import Image, ImageOps
+        from PIL import Image
 
         try:
             with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
                 grey = image.mode in _GREY or sixteen_bits(image)
-                ImageOps.exif_transpose(image, in_place=True)
                 wanted = self.mode if self.mode != "auto" else "grey" if grey else "color"
-                picture = eight_bits(image, wanted)
-            if self.size is not None:
-                picture = cut(picture, *self.size)
+                picture = prepared(image, wanted, self.size)
         except Exception as error:  # a damaged picture raises anything: OSError, SyntaxError, struct.error ...
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"no readable picture: {reason}") from error
@@ -62,7 +59,7 @@ def from_npy(file: bytes) -> np.ndarray:
     """A row from the bytes of an .npy file; ValueError with the reason if it is none. Nothing is unpickled."""
     try:
         x = np.load(io.BytesIO(file), allow_pickle=False)
-    except Exception as error:
+    except Exception as error:  # a damaged header raises anything: ValueError, SyntaxError, OverflowError ...
         raise ValueError(f"no readable .npy array: {error}") from error
     _check(isinstance(x, np.ndarray), "an archive of arrays, but one array is needed")
     _check(x.dtype.kind in "buif", f"an array of type {x.dtype}, but numbers are needed")

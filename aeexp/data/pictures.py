@@ -63,15 +63,12 @@ class Pictures:
 
     def _read(self, row: int) -> np.ndarray:
         """(C, H, W)"""
-        from PIL import Image, ImageOps
+        from PIL import Image
 
         file = self.files[row]
         try:
             with Image.open(file) as image:
-                ImageOps.exif_transpose(image, in_place=True)
-                made = eight_bits(image, self.mode)
-            if self.size is not None:
-                made = cut(made, *self.size)
+                made = prepared(image, self.mode, self.size)
         except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
             raise _damaged(file, self.key, error) from error
         (height, width), (wanted_height, wanted_width) = made.size[::-1], self.shape[2:]
@@ -83,6 +80,15 @@ class Pictures:
         return x[None] if self.mode == "grey" else x.transpose(2, 0, 1)
 
 
+def prepared(image, mode: str, size: Sequence[int] | None):
+    """An opened picture upright, in 8 bits, grey or colour, cut to `size` (H, W) if one is given."""
+    from PIL import ImageOps
+
+    ImageOps.exif_transpose(image, in_place=True)
+    made = eight_bits(image, mode)
+    return made if size is None else cut(made, *size)
+
+
 def headers(files: Sequence[str], key: str) -> list[Header]:
     """Of every file; reads no pixels. What is no picture, or has no range, is refused here."""
     from PIL import Image
@@ -92,7 +98,7 @@ def headers(files: Sequence[str], key: str) -> list[Header]:
         try:
             with Image.open(file) as image:
                 size, sixteen, mode = _upright(image), sixteen_bits(image), image.mode
-        except Exception as error:
+        except Exception as error:  # as above
             raise _damaged(file, key, error) from error
         require(
             sixteen or mode not in ("I", "F"),
