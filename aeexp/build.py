@@ -36,8 +36,13 @@ def learner(cfg: DictConfig, facts: Facts) -> Learner:
     """The untrained model with its task and objective."""
     model = autoencoder(cfg, facts)
     regularizers = make(cfg, "regularizer")
-    for penalty in regularizers.values():
+    for name, penalty in regularizers.items():
         penalty.check(model)
+        if hasattr(penalty, "sized"):
+            try:
+                penalty.sized(model, facts)
+            except UsageError as error:
+                raise placed(f"regularizer.{name}", error) from error
     return Learner(make(cfg, "task"), model, make(cfg, "objective")(Chain(make(cfg, "noise")), regularizers))
 
 

@@ -6,10 +6,12 @@ import math
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aeexp.critics import Critic, taught
 from aeexp.errors import require
-from aeexp.types import Pass
+from aeexp.types import Facts, Pass
 
 
 def need_posterior(name: str, model: nn.Module) -> None:
@@ -120,25 +122,46 @@ def _kernel(a: Tensor, b: Tensor, kernel: str) -> Tensor:
 
 
 class TotalCorrelation(nn.Module):
-    """How far the units of the aggregate posterior are from independent, nats, (B,) (Chen et al. 2018, beta-TC-VAE).
+    """How far the units of the aggregate posterior are from independent, nats, (B,).
 
-    Estimated from the batch, whose posteriors stand for those of the data set: minibatch-weighted sampling without
-    its constant (D - 1) log N, which moves the value and no gradient. Biased upwards where posteriors are narrow. A
-    weight of beta - 1 beside `kl` gives the loss of the paper with alpha = gamma = 1.
+    - `minibatch`: the batch's posteriors stand for those of the data set: minibatch-weighted sampling without its
+      constant (D - 1) log N, which moves the value and no gradient. Biased upwards where posteriors are narrow. A
+      weight of beta - 1 beside `kl` gives the loss of beta-TC-VAE (Chen et al. 2018) with alpha = gamma = 1.
+    - `critic`: the log-odds of a critic that tells codes from codes whose units were shuffled over the rows of the
+      batch, trained in the same backward pass (FactorVAE, Kim and Mnih 2018, equation 3 and algorithm 2); `weight`
+      is the paper's gamma. Acts on any code. Critic and model share the optimizer.
     """
 
     weight: Tensor
 
-    def __init__(self, weight: float = 5.0):
+    def __init__(self, weight: float, hidden_dims: list[int], estimate: Literal["minibatch", "critic"] = "minibatch"):
         super().__init__()
         require(weight >= 0, f"weight={weight} must not be negative")
+        self.estimate = estimate
+        self.hidden_dims = list(hidden_dims)
         self.register_buffer("weight", torch.tensor(float(weight)))
 
+    def sized(self, model: nn.Module, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+        if self.estimate == "critic":
+            self.critic = Critic(model.latent.dim, self.hidden_dims, 1)
+
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        return total_correlation(out.code.posterior, out.code.z)
+        z = out.code.z
+        if self.estimate == "minibatch":
+            return total_correlation(out.code.posterior, z)
+        apart = shuffled(z.detach())
+        lesson = F.softplus(-self.critic(z.detach())) + F.softplus(self.critic(apart))
+        return taught(self.critic(z, frozen=True).squeeze(1), lesson.squeeze(1), self.weight)
 
     def check(self, model: nn.Module) -> None:
-        need_posterior("total_correlation", model)
+        if self.estimate == "minibatch":
+            need_posterior("total_correlation", model)
+
+
+def shuffled(z: Tensor) -> Tensor:
+    """Codes (B, D) each of whose units has its own order of the rows: a draw of the product of the marginals."""
+    return z.gather(0, torch.rand_like(z).argsort(dim=0))
 
 
 def total_correlation(posterior, z: Tensor) -> Tensor:

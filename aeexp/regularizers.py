@@ -157,3 +157,47 @@ class DecoderL2(nn.Module):
 
     def check(self, model: nn.Module) -> None:
         """Acts on any decoder."""
+
+
+class CodeL2(nn.Module):
+    """Half the squared norm of the code, (B,): the KL where nothing is drawn (RAE, Ghosh et al. 2020, equation 8)."""
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", _weight(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        return 0.5 * out.code.z.square().sum(1)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any code."""
+
+
+class GradientPenalty(nn.Module):
+    """How fast the decoded picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
+
+    The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
+    squared norm of the gradient of |D(z)|^2. `hutchinson` is the squared Frobenius norm of the decoder's Jacobian,
+    from `probes` random directions in the space of pictures.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float, estimate: Literal["squares", "hutchinson"] = "squares", probes: int = 1):
+        super().__init__()
+        require(probes >= 1, f"probes={probes} must be at least 1")
+        self.estimate = estimate
+        self.probes = probes
+        self.register_buffer("weight", _weight(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        picture, pull = vjp(lambda z: model.decode(z, out.context), out.code.z)
+        if self.estimate == "squares":
+            return pull(2 * picture)[0].square().sum(1)
+        directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)
+        return vmap(lambda v: pull(v)[0])(directions).square().sum(2).mean(0)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any differentiable decoder."""

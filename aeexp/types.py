@@ -81,8 +81,9 @@ class Likelihood(Protocol):
 class Regularizer(Protocol):
     """A penalty on a forward pass, (B,) or (). The objective multiplies by `weight`, a 0-d buffer.
 
-    Two methods are optional, and called by the training loop without gradient:
-    ``before_step(model, split, step)`` with the training split, and ``observe(out: Pass)`` after the step.
+    Three methods are optional: ``sized(model, facts: Facts)``, called once when model and data are known, and two that
+    the training loop calls without gradient: ``before_step(model, split, step)`` with the training split, and
+    ``observe(out: Pass)`` after the step.
     """
 
     weight: Tensor

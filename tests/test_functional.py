@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.func import functional_call, stack_module_state
 
+from aeexp.adversaries import Adversary
+from aeexp.divergences import KL, MMD, TotalCorrelation
 from aeexp.latents import Deterministic, Sigmoid, TopK
+from aeexp.latents import Gaussian as GaussianLatent
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
-from aeexp.noises import Block, Gaussian, Masking, SaltPepper
-from aeexp.objectives import means
-from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity
-from aeexp.types import Batch
+from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
+from aeexp.objectives import ImportanceWeighted, means
+from aeexp.priors import Mixture, Standard, Vamp
+from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
+from aeexp.types import Batch, Facts
 
 NETWORKS = {
     "mlp": (mlp, {"hidden_dims": [5], "activation": "tanh"}),
@@ -109,6 +114,68 @@ def test_in_training_every_model_of_a_stack_draws_its_own_noise_at_its_own_level
         torch.testing.assert_close(value[0], squared, **CLOSE)
     gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
     assert any(not torch.equal(g[1], g[2]) for g in gradients)
+
+
+def gaussian(prior) -> GaussianLatent:
+    prior.sized(4, SHAPE)
+    return GaussianLatent(4, prior)
+
+
+def critical(penalty, latent):
+    """A regularizer that needs to know the model's width."""
+    if hasattr(penalty, "sized"):
+        penalty.sized(SimpleNamespace(latent=latent), Facts(SHAPE, 2))
+    return penalty
+
+
+STOCHASTIC = {
+    "kl": (lambda i: gaussian(Standard()), lambda w: {"kl": KL(w, free_bits=0.01)}),
+    "mixture": (lambda i: gaussian(Mixture(3)), lambda w: {"kl": KL(w)}),
+    "vamp": (lambda i: gaussian(Vamp(3)), lambda w: {"kl": KL(w)}),
+    "total_correlation": (lambda i: gaussian(Standard()), lambda w: {"tc": TotalCorrelation(w, [])}),
+    "factor_vae": (lambda i: gaussian(Standard()), lambda w: {"tc": TotalCorrelation(w, [5], "critic")}),
+    "mmd": (lambda i: Deterministic(4), lambda w: {"mmd": MMD(w)}),
+    "aae": (lambda i: Deterministic(4), lambda w: {"adversary": Adversary(w, [5])}),
+    "fair": (lambda i: Deterministic(4), lambda w: {"adversary": Adversary(w, [5], "label")}),
+    "rae_gp": (lambda i: Deterministic(4), lambda w: {"gp": GradientPenalty(w), "l2": CodeL2(w)}),
+    "hutchinson": (lambda i: Deterministic(4), lambda w: {"gp": GradientPenalty(w, "hutchinson")}),
+    "iwae": (lambda i: gaussian(Standard()), lambda w: {}),
+}
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_what_draws_is_drawn_alike_in_a_stack_and_alone(name, build_learner):
+    """Under randomness="same" a stack draws once for all: what each of its models draws alone from that seed."""
+    latent, penalties = STOCHASTIC[name]
+    learners = []
+    for i in range(3):
+        torch.manual_seed(i)
+        code = latent(i)
+        regularizers = {key: critical(part, code) for key, part in penalties(0.1 * (1 + i)).items()}
+        learner = build_learner(SHAPE, latent=code, seed=i, regularizers=regularizers, hidden_dims=[5])
+        if name in ("iwae", "dreg"):
+            gradient = {"iwae": "standard", "dreg": "doubly_reparameterized"}[name]
+            learner.objective = ImportanceWeighted(Chain({}), {}, samples=3, gradient=gradient)
+        learners.append(learner.train())
+    batch = Batch(torch.rand(7, *SHAPE), torch.arange(7) % 2)
+    skeleton, parameters, buffers = stacked(learners)
+
+    def terms(parameters, buffers):
+        return means(functional_call(skeleton, (parameters, buffers), (batch,))[0])
+
+    torch.manual_seed(5)
+    together = torch.vmap(terms, randomness="same")(parameters, buffers)
+    ours = torch.autograd.grad(together.sum(), list(parameters.values()), allow_unused=True)
+    alone, theirs = [], []
+    for learner in learners:
+        torch.manual_seed(5)
+        alone.append(means(learner(batch)[0]))
+        theirs.append(torch.autograd.grad(alone[-1].sum(), list(learner.parameters()), allow_unused=True))
+    torch.testing.assert_close(together, torch.stack(alone), **CLOSE)
+    for gradient, each in zip(ours, zip(*theirs, strict=True), strict=True):
+        assert (gradient is None) == (each[0] is None)
+        if gradient is not None:
+            torch.testing.assert_close(gradient, torch.stack(each), **CLOSE)
 
 
 def test_a_stack_takes_the_step_that_each_of_its_models_would_take(build_learner):

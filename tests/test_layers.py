@@ -12,7 +12,7 @@ LAYERS = [
     ["errors", "files", "randomness"],
     ["types"],
     ["schedulers"],
-    ["distributions"],
+    ["distributions", "critics"],
     [
         "nn/*",
         "latents",
@@ -22,6 +22,7 @@ LAYERS = [
         "conditions",
         "regularizers",
         "divergences",
+        "adversaries",
         "priors",
         "data/*",
     ],

@@ -103,7 +103,7 @@ def test_a_capacity_is_approached_from_both_sides(vae):
 
 
 def test_a_code_without_posterior_is_refused(build_learner):
-    for penalty, name in ((KL(), "kl"), (TotalCorrelation(), "total_correlation")):
+    for penalty, name in ((KL(), "kl"), (TotalCorrelation(5.0, []), "total_correlation")):
         with pytest.raises(UsageError, match=f"^{name} needs a stochastic code.*latent=gaussian"):
             penalty.check(build_learner((6,)).model)
 
