@@ -59,7 +59,12 @@ class Autoencoder(nn.Module):
         if hasattr(self.latent, "prior"):
             return self.latent.prior.sample(n, self)
         noise = torch.randn(n, len(self.code_mean), device=self.code_mean.device)
-        return self.code_mean + noise @ self.code_scale.T
+        return self.valid_codes(self.code_mean + noise @ self.code_scale.T)
+
+    def valid_codes(self, z: Tensor) -> Tensor:
+        """(..., D) made-up codes brought to the nearest ones that the latent can give."""
+        project = getattr(self.latent, "project", None)
+        return z if project is None else project(z)
 
     @torch.no_grad()
     def fit_codes(self, codes: Tensor) -> None:

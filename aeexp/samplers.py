@@ -24,10 +24,12 @@ def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
 
 def gaussian(run: Run, n: int, seed: int) -> np.ndarray:
     """From one Gaussian with mean and covariance of the training codes."""
-    codes = _codes(run)
+    return _valid(run, _gaussian(_codes(run), n, seed))
+
+
+def _gaussian(codes: np.ndarray, n: int, seed: int) -> np.ndarray:
     covariance = np.atleast_2d(np.cov(codes.T)) if len(codes) > 1 else np.zeros((codes.shape[1],) * 2)
-    drawn = np.random.default_rng(seed).multivariate_normal(codes.mean(0), covariance, n, method="eigh")
-    return drawn.astype(np.float32)
+    return np.random.default_rng(seed).multivariate_normal(codes.mean(0), covariance, n, method="eigh")
 
 
 def mixture(run: Run, n: int, seed: int) -> np.ndarray:
@@ -46,7 +48,7 @@ def mixture(run: Run, n: int, seed: int) -> np.ndarray:
             return GaussianMixture(components, random_state=seed, reg_covar=1e-6).fit(codes)
 
     made = run.once(("mixture", seed), fit)
-    return made.sample(n)[0].astype(np.float32)
+    return _valid(run, made.sample(n)[0])
 
 
 def kernel(run: Run, n: int, seed: int) -> np.ndarray:
@@ -56,11 +58,17 @@ def kernel(run: Run, n: int, seed: int) -> np.ndarray:
     width = len(codes) ** (-1 / (codes.shape[1] + 4))
     covariance = np.atleast_2d(np.cov(codes.T)) if len(codes) > 1 else np.zeros((codes.shape[1],) * 2)
     noise = generator.multivariate_normal(np.zeros(codes.shape[1]), covariance * width**2, n, method="eigh")
-    return (codes[generator.integers(len(codes), size=n)] + noise).astype(np.float32)
+    return _valid(run, codes[generator.integers(len(codes), size=n)] + noise)
 
 
 def _codes(run: Run) -> np.ndarray:
     return run.codes("train")[:ROWS].astype(np.float64)
+
+
+@torch.no_grad()
+def _valid(run: Run, codes: np.ndarray) -> np.ndarray:
+    """What a density of vectors draws is brought to the nearest codes of the latent."""
+    return run.model.valid_codes(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
 
 
 SAMPLERS = {"prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel}

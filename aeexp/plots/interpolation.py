@@ -14,7 +14,8 @@ from aeexp.plots import canvas
 class Interpolation:
     """Straight lines of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
 
-    The first and last column are the examples themselves.
+    The first and last column are the examples themselves. Where a latent has other codes than all vectors, the line is
+    brought to the nearest ones: on the sphere it becomes an arc.
     """
 
     def __init__(self, *, pairs: int = 6, steps: int = 9):
@@ -36,6 +37,7 @@ class Interpolation:
         start, end = out.code.mean[0::2], out.code.mean[1::2]
         weights = torch.linspace(0, 1, self.steps, device=start.device)
         codes = torch.stack([torch.lerp(start, end, weight) for weight in weights], 1)  # (P, S, D)
+        codes = run.model.valid_codes(codes)
         decoded = run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)).cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
         if out.batch.mask is not None:  # what is decoded has as many steps as the longer of the two
@@ -56,5 +58,6 @@ class Interpolation:
         names = [f"{weight:.3g}" for weight in np.linspace(0, 1, self.steps)]
         places = [0, *(apart + np.arange(self.steps)), last]
         axes.set_xticks(places, ["input A", *names, "input B"], fontsize=9)
-        axes.set_xlabel("decoded from (1 − t) code(A) + t code(B), for t as given")
+        nearest = "the code nearest to " if hasattr(run.model.latent, "project") else ""
+        axes.set_xlabel(f"decoded from {nearest}(1 − t) code(A) + t code(B), for t as given")
         return made

@@ -14,7 +14,7 @@ from aeexp.plots import canvas
 class Manifold:
     """A grid of `side` x `side` decoded codes over the 1st to 99th percentile of the training codes.
 
-    Only for a code of two units and a decoder without side information.
+    Only for a code of two units that fill the plane and a decoder without side information.
     """
 
     def __init__(self, *, side: int = 15):
@@ -24,7 +24,7 @@ class Manifold:
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         first = run.forward(run.rows("train").batch(slice(0, 1)))
-        if run.model.latent.dim != 2 or first.context is not None:
+        if run.model.latent.dim != 2 or hasattr(run.model.latent, "project") or first.context is not None:
             return {}
         low, high = np.percentile(run.codes("train"), (1, 99), axis=0)
         across, up = (np.linspace(low[unit], high[unit], self.side) for unit in range(2))
