@@ -21,9 +21,10 @@ class Latent:
     - `l0`: non-zero units per row. `mean_activation`: over rows and units.
     - `dead_units`: units whose standard deviation is below 1e-6 of the largest.
     - `jacobian_norm`: mean Frobenius norm of the encoder's Jacobian over the first `jacobian_rows` rows.
-    - `active_units`: units whose mean code varies by more than 0.01 (variance, Burda et al. 2016), `kl` in nats per
-      example and its largest and smallest unit, where the code is stochastic. Where units fell back to the prior
-      (KL below 0.01 nats) a warning names them.
+    - `active_units`: units whose mean code varies by more than 0.01 (variance, Burda et al. 2016; in a bounded space
+      0.01 of the uniform law's variance), `kl` in nats per example and its largest and smallest unit, where the code
+      is stochastic; a categorical code has groups in place of units. Where some fell back to the prior (KL below
+      0.01 nats) a warning names them.
     """
 
     def __init__(self, jacobian_rows: int = 256):
@@ -46,15 +47,22 @@ class Latent:
     @torch.no_grad()
     def rate(self, run: Run, split: str, spread: np.ndarray) -> Values:
         batches = (run.forward(batch) for batch in run.rows(split).batches(1024))
-        sums = [run.model.latent.prior.kl(out.code.posterior, out.code.z, run.model).sum(0) for out in batches]
+        prior = run.model.latent.prior
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            # A drawn code: where the prior's KL has no closed form, the ratio at the mean code is far too large.
+            posteriors = (out.code.posterior for out in batches)
+            sums = [prior.kl(posterior, posterior.sample(), run.model).sum(0) for posterior in posteriors]
         units = (torch.stack(sums).sum(0) / len(run.rows(split))).double().cpu().numpy()
-        values = {"active_units": float((spread**2 > 0.01).sum()), "kl": float(units.sum())}
+        active = 0.01 * getattr(run.model.latent, "unit_variance", 1.0)
+        values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
         if len(units) == 1 < len(spread):
             return values  # this prior's KL does not fall into units
         collapsed = np.flatnonzero(units < 0.01) + 1
         if len(collapsed) and split == "test":
             named = ", ".join(map(str, collapsed[:20])) + (", ..." if len(collapsed) > 20 else "")
-            log.warning("posterior collapse: %d of %d units carry nothing: %s", len(collapsed), len(units), named)
+            kind = "units" if len(units) == len(spread) else "groups"
+            log.warning("posterior collapse: %d of %d %s carry nothing: %s", len(collapsed), len(units), kind, named)
         return {**values, "kl_largest_unit": float(units.max()), "kl_smallest_unit": float(units.min())}
 
     def jacobian_norm(self, run: Run, split: str) -> float:
