@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Posterior(Protocol):
+    """q(z|x) of B rows: what bounds and priors ask of it."""
+
+    def sample(self, samples: int | None = None) -> Tensor: ...  # (B, D), or (K, B, D)
+
+    def log_prob(self, z: Tensor) -> Tensor: ...  # (..., B) nats for codes (..., B, D), broadcast against the rows
+
+    def detached(self) -> Posterior: ...  # without gradient to its parameters
+
+    def pick(self, index: Tensor) -> Posterior: ...  # those of these rows
 
 
 class Normal(NamedTuple):
@@ -35,6 +47,10 @@ class Normal(NamedTuple):
 
     def detached(self) -> Normal:
         return Normal(self.mean.detach(), self.log_var.detach())
+
+    def pick(self, index: Tensor) -> Normal:
+        """Those of these rows."""
+        return Normal(self.mean[index], self.log_var[index])
 
 
 def standard_log_prob(z: Tensor) -> Tensor:

@@ -25,10 +25,10 @@ class KL(nn.Module):
     """KL from the posterior to the latent's prior, nats per example; weight 1 (beta) makes the loss the negative ELBO.
 
     `warmup` scales the weight from 0 to 1 over `warmup_steps`, once (linear, Bowman et al. 2016) or again and again
-    with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit
-    costs on average over the batch (Kingma et al. 2016). `capacity` replaces KL by |KL - C|, where C rises to
-    `capacity` nats over `warmup_steps` (Burgess et al. 2018). In evaluation weight and capacity are those of the end,
-    so that losses of different steps can be compared.
+    with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit (of
+    a categorical code each group, of a spherical one the whole) costs on average over the batch (Kingma et al. 2016).
+    `capacity` replaces KL by |KL - C|, where C rises to `capacity` nats over `warmup_steps` (Burgess et al. 2018). In
+    evaluation weight and capacity are those of the end, so that losses of different steps can be compared.
     """
 
     target: Tensor
@@ -155,8 +155,14 @@ class TotalCorrelation(nn.Module):
         return taught(self.critic(z, frozen=True).squeeze(1), lesson.squeeze(1), self.weight)
 
     def check(self, model: nn.Module) -> None:
-        if self.estimate == "minibatch":
-            need_posterior("total_correlation", model)
+        if self.estimate == "critic":
+            return
+        need_posterior("total_correlation", model)
+        require(
+            getattr(model.latent, "space", "real") == "real",
+            "total_correlation needs the density of each unit by itself, which this latent does not give: "
+            "take regularizer.total_correlation.estimate=critic, or latent=gaussian",
+        )
 
 
 def shuffled(z: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from aeexp.distributions import Normal
 from aeexp.errors import require
-from aeexp.types import Code
+from aeexp.types import Code, need_space
 
 
 class Deterministic(nn.Module):
@@ -74,6 +74,7 @@ class Gaussian(nn.Module):
     def __init__(self, dim: int, prior: nn.Module):
         super().__init__()
         require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        need_space(self, prior)
         self.dim = dim
         self.params = 2 * dim
         self.prior = prior

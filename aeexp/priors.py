@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from aeexp.distributions import Normal, standard_log_prob
+from aeexp.distributions import Normal, Posterior, standard_log_prob
 from aeexp.errors import require
 
 
@@ -25,7 +25,7 @@ class Standard(nn.Module):
         """(..., B) nats for codes (..., B, D)."""
         return standard_log_prob(z)
 
-    def kl(self, posterior: Normal, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
         """(B, D) nats, in closed form where the posterior has one; else (B, 1) from the sample z."""
         if isinstance(posterior, Normal):
             return posterior.kl_to_standard()
@@ -33,6 +33,26 @@ class Standard(nn.Module):
 
     def sample(self, n: int, model: nn.Module) -> Tensor:
         return torch.randn(n, self.dim, device=next(model.parameters()).device)
+
+
+class Uniform(nn.Module):
+    """The uniform law over the latent's space, which the latent knows: sphere, or groups of one-hot units."""
+
+    spaces = ("sphere", "onehot")
+
+    def sized(self, dim: int, shape: Sequence[int]) -> None:
+        """The latent has all that is needed."""
+
+    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+        """(..., B) nats for codes (..., B, D)."""
+        return model.latent.uniform_log_prob(z)
+
+    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
+        """(B, G) nats in closed form, group by group; a sphere is one group."""
+        return posterior.kl_to_uniform()
+
+    def sample(self, n: int, model: nn.Module) -> Tensor:
+        return model.latent.uniform(n, next(model.parameters()))
 
 
 class Mixture(nn.Module):
@@ -53,7 +73,7 @@ class Mixture(nn.Module):
         each = Normal(self.mean, self.log_var).log_prob(z.unsqueeze(-2))  # (..., B, components)
         return (each + self.logits.log_softmax(0)).logsumexp(-1)
 
-    def kl(self, posterior: Normal, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
         """(B, 1) nats, estimated from the sample z."""
         return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
 
@@ -63,10 +83,12 @@ class Mixture(nn.Module):
 
 
 class Vamp(nn.Module):
-    """The mean of the posteriors of `pseudo_inputs` learned rows (Tomczak and Welling 2018).
+    """The mean of the posteriors of `pseudo_inputs` learned rows (Tomczak and Welling 2018), for any posterior.
 
     The rows start as training rows. They are encoded anew at each call.
     """
+
+    spaces = ("real", "sphere", "onehot")
 
     def __init__(self, pseudo_inputs: int = 500):
         super().__init__()
@@ -82,18 +104,17 @@ class Vamp(nn.Module):
             rows = torch.cat([batch.x for batch in chosen.batches(1024)])
             self.rows.copy_(rows[torch.arange(self.count, device=rows.device) % len(rows)])
 
-    def posterior(self, model: nn.Module) -> Normal:
+    def posterior(self, model: nn.Module) -> Posterior:
         return model.encode(self.rows).posterior
 
     def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
         each = self.posterior(model).log_prob(z.unsqueeze(-2))
         return each.logsumexp(-1) - math.log(self.count)
 
-    def kl(self, posterior: Normal, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
         """(B, 1) nats, estimated from the sample z."""
         return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
 
     def sample(self, n: int, model: nn.Module) -> Tensor:
-        posterior = self.posterior(model)
-        chosen = torch.randint(self.count, (n,), device=posterior.mean.device)
-        return Normal(posterior.mean[chosen], posterior.log_var[chosen]).sample()
+        chosen = torch.randint(self.count, (n,), device=self.rows.device)
+        return self.posterior(model).pick(chosen).sample()

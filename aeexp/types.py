@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from aeexp.errors import require
+
 
 class Batch(NamedTuple):
     """One mini-batch, or a whole split. An absent field is None; an unlabelled row has y == -1."""
@@ -51,13 +53,33 @@ class Pass(NamedTuple):
 
 
 class Latent(Protocol):
-    """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`."""
+    """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`.
+
+    A stochastic one also has `prior` and, where its codes do not fill R^dim, `space`. Where not every vector is a code
+    it has ``project(z)``: the nearest code. A bounded space has a uniform law: ``uniform(n, like)``, which draws
+    (n, dim), ``uniform_log_prob(z)`` and `unit_variance`, that of each unit.
+    """
 
     dim: int
     params: int
     range: tuple[float, float]
 
     def __call__(self, h: Tensor) -> Code: ...
+
+
+def need_space(latent: Any, prior: Any) -> None:
+    """Raise UsageError unless the prior is a law over the space that the latent's codes live in."""
+    space, spaces = getattr(latent, "space", "real"), getattr(prior, "spaces", ("real",))
+    where, other = {
+        "real": ("all real vectors", "standard"),
+        "sphere": ("the unit sphere", "uniform"),
+        "onehot": ("groups of one-hot units", "uniform"),
+    }[space]
+    require(
+        space in spaces,
+        f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
+        f"take latent/prior={other} or latent/prior=vamp",
+    )
 
 
 class Likelihood(Protocol):

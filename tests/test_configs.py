@@ -41,7 +41,7 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
     if option == "closed_form":
         overrides.append("model=linear")
     if group == "latent/prior" or option in ("kl", "total_correlation"):
-        overrides.insert(0, "latent=gaussian")
+        overrides.insert(0, "latent=hyperspherical" if option == "uniform" else "latent=gaussian")
     cfg = composed(*overrides)
     check(cfg)
     torch.manual_seed(0)

@@ -13,11 +13,12 @@ from aeexp.adversaries import Adversary
 from aeexp.divergences import KL, MMD, TotalCorrelation
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.latents import Gaussian as GaussianLatent
+from aeexp.latents_bounded import Categorical, Hyperspherical
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
 from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
 from aeexp.objectives import ImportanceWeighted, means
-from aeexp.priors import Mixture, Standard, Vamp
+from aeexp.priors import Mixture, Standard, Uniform, Vamp
 from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
 from aeexp.types import Batch, Facts
 
@@ -176,6 +177,40 @@ def test_what_draws_is_drawn_alike_in_a_stack_and_alone(name, build_learner):
         assert (gradient is None) == (each[0] is None)
         if gradient is not None:
             torch.testing.assert_close(gradient, torch.stack(each), **CLOSE)
+
+
+DRAWN = {
+    "gaussian": lambda temperature: GaussianLatent(4, Standard()),
+    "hyperspherical": lambda temperature: Hyperspherical(4, Uniform()),
+    "categorical": lambda temperature: Categorical(4, Uniform(), 2, temperature, temperature),
+}
+
+
+# Gamma, which a draw on the sphere is made of, has no batching rule for its gradient: torch goes through the stack
+# model by model there, with the same result, and says so. randomness="same" is not to be had for it.
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("latent", DRAWN)
+def test_in_training_every_model_of_a_stack_draws_its_own_codes(latent, build_learner):
+    learners = [
+        build_learner(SHAPE, latent=DRAWN[latent](temperature), seed=seed, regularizers={"kl": KL()}, hidden_dims=[5])
+        for seed, temperature in ((0, 0.1), (0, 5.0), (1, 0.1))
+    ]
+    batch = Batch(torch.rand(40, *SHAPE))
+    skeleton, parameters, buffers = stacked(learners)
+
+    def run(parameters, buffers):
+        terms, out = functional_call(skeleton, (parameters, buffers), (batch,))
+        return means(terms), out.code.z, out.output
+
+    loss, z, output = torch.vmap(run, randomness="different")(parameters, buffers)
+    assert not torch.equal(z[0], z[1])  # equal weights, other draws
+    if latent == "categorical":
+        assert z[0].max(-1).values.mean() > 0.95 > 0.75 > z[1].max(-1).values.mean()  # each at its own temperature
+    for learner, code, decoded, value in zip(learners, z, output, loss, strict=True):
+        torch.testing.assert_close(decoded, learner.model.decoder(code), **CLOSE)
+        torch.testing.assert_close(value[1], means(learner(batch)[0])[1], **CLOSE)  # the KL's closed form
+    gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
+    assert all(g.isfinite().all() and g.flatten(1).any(1).all() for g in gradients)
 
 
 def test_a_stack_takes_the_step_that_each_of_its_models_would_take(build_learner):

@@ -12,10 +12,11 @@ LAYERS = [
     ["errors", "files", "randomness"],
     ["types"],
     ["schedulers"],
-    ["distributions", "critics"],
+    ["distributions", "distributions_bounded", "critics"],
     [
         "nn/*",
         "latents",
+        "latents_bounded",
         "likelihoods",
         "noises",
         "tasks",
