@@ -45,6 +45,10 @@ class Adversary(nn.Module):
         require(outputs >= (2 if self.against != "prior" and self.coded else 1), words)
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 
+    @property
+    def holds_against_prior(self) -> bool:
+        return self.against == "prior"
+
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
         if self.against == "prior":
             return self._against_prior(out.code.z, model)

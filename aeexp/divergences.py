@@ -86,6 +86,7 @@ class MMD(nn.Module):
     """
 
     weight: Tensor
+    holds_against_prior = True
 
     def __init__(self, weight: float = 10.0, kernel: Literal["imq", "rbf"] = "imq"):
         super().__init__()

@@ -14,12 +14,16 @@ COMPONENTS = 10  # of the mixture, as in Ghosh et al. 2020
 
 
 def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
-    """From the latent's prior; None where it has none."""
-    if not hasattr(run.model.latent, "prior"):
+    """From the latent's prior, or from N(0, I) where a penalty held the codes against it; None without either."""
+    latent = run.model.latent
+    held = any(getattr(part, "holds_against_prior", False) for part in run.learner.objective.modules())
+    if not (hasattr(latent, "prior") or held):
         return None
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        return run.model.latent.prior.sample(n, run.model).cpu().numpy()
+        if hasattr(latent, "prior"):
+            return latent.prior.sample(n, run.model).cpu().numpy()
+        return torch.randn(n, latent.dim).numpy()
 
 
 def gaussian(run: Run, n: int, seed: int) -> np.ndarray:

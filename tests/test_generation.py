@@ -13,6 +13,7 @@ from aeexp.data.data import Data
 from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
+from aeexp.divergences import MMD
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
 from aeexp.latents import Gaussian
@@ -87,6 +88,9 @@ def test_two_clusters_stay_two_where_one_gaussian_fills_the_gap(name, build_lear
 
 def test_a_latent_without_prior_has_none_to_draw_from(build_learner):
     assert SAMPLERS["prior"](coded(np.random.default_rng(0).normal(size=(50, 3)), build_learner), 5, 0) is None
+    held = coded(np.random.default_rng(0).normal(size=(50, 3)), build_learner)
+    held.learner.objective.regularizers["mmd"] = MMD()
+    assert abs(SAMPLERS["prior"](held, 5000, 0).mean()) < 5 / math.sqrt(15_000)
     drawn = SAMPLERS["prior"](Run(variational((6,), dim=3), toy()), 5000, 0)
     assert abs(drawn.mean()) < 5 / math.sqrt(15_000) and abs(drawn.std() - 1) < 5 / math.sqrt(2 * 15_000)
 
