@@ -68,6 +68,24 @@ class Run:
         """(N,) squared error of each reconstruction of `rows`, summed over features."""
         return self._each("errors", split, self.squared)
 
+    @torch.no_grad()
+    def rate(self, split: str) -> np.ndarray | None:
+        """Mean KL from the prior over `rows` in nats: (D,) by unit, (1,) where it does not fall into units.
+
+        None where the latent has no prior. Where the KL has no closed form it is that of one drawn code a row: at the
+        mean code the ratio is far too large.
+        """
+        if not hasattr(self.model.latent, "prior"):
+            return None
+
+        def kl(out: Pass) -> np.ndarray:
+            posterior = out.code.posterior
+            return self.model.latent.prior.kl(posterior, posterior.sample(), self.model).cpu().numpy()
+
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return self._each("kl", split, kl).mean(0, dtype=np.float64)
+
     def squared(self, out: Pass) -> np.ndarray:
         difference = self.model.likelihood.mean(out.output) - out.batch.target
         return summed(difference.square(), out.batch.mask).cpu().numpy()

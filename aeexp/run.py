@@ -7,9 +7,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,13 +26,22 @@ from aeexp.summary import table
 from aeexp.tracking import Tracker
 from aeexp.training.checkpoint import Progress, Store
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 log = logging.getLogger(__name__)
+
+Plot = Callable[[Run], dict[str, "Figure"]]
 
 LARGE = 100.0  # a value that networks do not start well from
 
 # The columns of the HParams table; where a run computes, what it measures and draws are none.
 HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
                    "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
+
+
+class Undrawn(RuntimeError):
+    """The run is trained and measured, but a figure of it could not be drawn."""
 
 
 def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any], alone: bool) -> float:
@@ -87,6 +96,10 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
         store.save_best()
         if cfg.save_codes:
             save_codes(folder, result)
+        # Numbers first: a figure that fails must not take them along.
+        metrics["timing"] = timing(progress, time.perf_counter() - began)
+        files.write_json(folder / "metrics.json", metrics)
+        draw(make(cfg, "plot"), result, track, progress.best_step)
         metrics["timing"] = timing(progress, time.perf_counter() - began)
         files.write_json(folder / "metrics.json", metrics)
         finished = True
@@ -99,8 +112,8 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
 
 
 def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -> dict[str, Any]:
-    """The content of metrics.json but for the timing; numbers and figures go to the tracker as well."""
-    metrics, plots = make(cfg, "metric"), make(cfg, "plot")
+    """The content of metrics.json but for the timing; the numbers go to the tracker as well."""
+    metrics = make(cfg, "metric")
     values: dict[str, Any] = {
         "monitor": f"val/{cfg.trainer.get('monitor', 'loss')}",
         "best": progress.best,
@@ -118,12 +131,24 @@ def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -
     track.write_history(rows)
     values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
     values["data"] = described(result)
-    for plot in plots.values():
-        for name, figure in plot(result).items():
-            track.figure(name, figure, progress.best_step)
-    if plots:
-        track.projector(*projection(result), progress.best_step)
     return values
+
+
+def draw(plots: Mapping[str, Plot], result: Run, track: Tracker, step: int) -> None:
+    """Every figure that can be drawn; raises `Undrawn` at the end if there is one that cannot."""
+    failed = []
+    for option, plot in plots.items():
+        try:
+            for name, figure in plot(result).items():
+                track.figure(name, figure, step)
+        except Exception as error:  # told here with its traceback, and again below
+            log.exception("plot=%s failed", option)
+            failed.append(f"plot={option} failed: {type(error).__name__}: {error}")
+    if plots:
+        track.projector(*projection(result), step)
+    if failed:
+        way = f"metrics.json is written; the same command with hydra.run.dir={track.folder} draws again"
+        raise Undrawn(f"{'; '.join(failed)}\n{way}")
 
 
 def described(result: Run) -> dict[str, Any]:
@@ -135,7 +160,7 @@ def described(result: Run) -> dict[str, Any]:
         node["sample"] = sampled
     if data["train"].y is not None:
         node["labelled"] = {name: int((split.y >= 0).sum()) for name, split in data.splits.items()}
-    node |= {"shape": list(data.shape), "residency": data.residency}
+    node |= {"shape": list(data.shape), "limits": list(data.limits), "residency": data.residency}
     return {"name": data.name, "fingerprint": data.fingerprint, "rows": rows, **node}
 
 

@@ -41,13 +41,23 @@ class Summary(Callback):
             raise SystemExit(max(state["exit_code"] for state in others.values()) or 1)
 
 
+class Gallery(Callback):
+    """samples.png in the sweep's folder: what the runs' models draw, side by side. `plot=none` leaves a run out.
+
+    A callback of its own: should it ever fail, Hydra says so and the summary and its exit code stay.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from aeexp.gallery import gallery
+
+        gallery(Path(config.hydra.sweep.dir))
+
+
 def repeated(folders: Sequence[Path]) -> list[str]:
     """One line for each group of at least two runs whose overrides differ in seed or fold alone."""
     groups = defaultdict(list)
     for folder in folders:
-        words = [str(word) for word in OmegaConf.load(folder / ".hydra" / "overrides.yaml")]
-        name = " ".join(word for word in words if word.split("=")[0] not in REPEATS)
-        groups[name].append(json.loads((folder / "metrics.json").read_text())["test"])
+        groups[" ".join(overrides(folder))].append(json.loads((folder / "metrics.json").read_text())["test"])
     lines = []
     for name, rows in groups.items():
         if len(rows) < 2:
@@ -56,6 +66,12 @@ def repeated(folders: Sequence[Path]) -> list[str]:
         parts = (f"{key} {interval([row[key] for row in rows])}" for key in keys)
         lines.append(f"{name or 'defaults'}: {len(rows)} runs, test mean ± 95 % interval: {', '.join(parts)}")
     return lines
+
+
+def overrides(folder: Path) -> list[str]:
+    """A job's overrides but for those that only repeat it."""
+    words = [str(word) for word in OmegaConf.load(folder / ".hydra" / "overrides.yaml")]
+    return [word for word in words if word.split("=")[0] not in REPEATS]
 
 
 def interval(values: Sequence[float]) -> str:

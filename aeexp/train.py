@@ -36,7 +36,7 @@ def conf_dir() -> str:
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong is told in the job's own log and status.json."""
-    from aeexp.run import run
+    from aeexp.run import Undrawn, run
     from aeexp.status import Status
     from aeexp.training.window import Diverged
 
@@ -51,7 +51,7 @@ def task(cfg: DictConfig) -> float:
         status.end("interrupted")
         raise
     except Exception as error:
-        told = isinstance(error, UsageError | Diverged)
+        told = isinstance(error, UsageError | Diverged | Undrawn)
         message = str(error) if told else f"{type(error).__name__}: {error}"
         log.error("%s", message, exc_info=not told or full_error())
         code = 2 if isinstance(error, UsageError) else 1

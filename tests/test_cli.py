@@ -87,6 +87,16 @@ def test_a_failed_run_says_so_in_its_folder(tmp_path):
     assert not (tmp_path / "run/metrics.json").exists()
 
 
+def test_a_run_whose_figure_fails_has_its_numbers_and_says_which_figure(tmp_path):
+    words = ["plot=traversals", "plot.traversals.example=5000", "hydra.run.dir=run"]
+    done = aeexp("threads=1", "metric=none", "trainer.epochs=1", *words, cwd=tmp_path)
+    assert done.returncode == 1
+    status = json.loads((tmp_path / "run/status.json").read_text())
+    assert status["status"] == "failed" and status["message"].startswith("plot=traversals failed: ")
+    assert status["message"].count("\n") == 1 and "example=5000: there are 180 test rows only" in done.stdout
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["test"]["loss"] > 0
+
+
 def test_a_failed_job_does_not_hide_the_others(tmp_path):
     done = aeexp("-m", *QUICK, "latent.dim=0,2,-1,3", "hydra.sweep.dir=sweep with space", cwd=tmp_path)
     states = [json.loads((tmp_path / f"sweep with space/{i}/status.json").read_text())["status"] for i in range(4)]

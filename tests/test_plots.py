@@ -13,14 +13,16 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from torch import nn
 
-from aeexp.conditions import Unconditional
+from aeexp.conditions import Attribute, Label, Unconditional
 from aeexp.data.assemble import assemble
 from aeexp.data.data import Data
+from aeexp.data.painted import colored_digits
 from aeexp.data.records import Rows, Source
 from aeexp.data.splits import Fractions
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
 from aeexp.latents import Deterministic
+from aeexp.latents import Gaussian as Stochastic
 from aeexp.likelihoods import Gaussian
 from aeexp.model import Autoencoder
 from aeexp.nn.conv import conv
@@ -31,10 +33,13 @@ from aeexp.plots import canvas
 from aeexp.plots.curves import Curves
 from aeexp.plots.filters import Filters, painted, strongest
 from aeexp.plots.interpolation import Interpolation
+from aeexp.plots.label_swap import LabelSwap
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
+from aeexp.plots.traversals import Traversals
+from aeexp.priors import Standard
 from aeexp.tasks import Reconstruct
 
 HISTORY = [
@@ -59,9 +64,19 @@ def convolutional(data: Data, upsample: str, dim: int = 4):
     return dim, *conv(data.shape, dim, dim, 0, channels=[5, 6], upsample=upsample)
 
 
-def rows_of(shape: tuple[int, ...], labels=None, classes=(), n: int = 60) -> Data:
+def rows_of(shape: tuple[int, ...], labels=None, classes=(), n: int = 60, s=None) -> Data:
     x = np.random.default_rng(0).uniform(-1, 2, (n, *shape)).astype(np.float32)
-    return assemble(Source(Rows(x, labels), classes=classes), name="made", split=Fractions([4, 1, 1]))
+    return assemble(Source(Rows(x, labels, s), classes=classes), name="made", split=Fractions([4, 1, 1]))
+
+
+def stochastic(data: Data, dim: int = 5, condition=None) -> Run:
+    """An untrained VAE, conditional if asked for."""
+    condition, prior = condition or Unconditional(), Standard()
+    condition.sized(data.facts)
+    prior.sized(dim, tuple(data.shape))
+    encoder, decoder = mlp(data.shape, 2 * dim, dim, condition.size, hidden_dims=[16])
+    model = Autoencoder(encoder, Stochastic(dim, prior), decoder, Gaussian(), condition)
+    return Run(Learner(Reconstruct(), model, Additive(Chain({}), {})), data)
 
 
 def tile(image, row: int, column: int, side: int = 8) -> np.ndarray:
@@ -187,6 +202,111 @@ def test_interpolation_runs_from_one_input_to_another(digit_data):
             np.testing.assert_allclose(tile(middle, pair, column), shown[0], atol=1e-5)
 
 
+def test_a_traversal_moves_one_unit_and_no_other(digit_data):
+    run = run_of(digit_data)
+    axes = Traversals(units=3, steps=5, example=7)(run)["traversals"].axes[0]
+    chosen = int(np.flatnonzero(run.labels("test") == 7)[0])
+    x = digit_data["test"].batch(torch.tensor([chosen])).x
+    code = run.model.encode(x).mean.detach()
+    order = np.argsort(-run.codes("test").std(0))[:3]
+    example, *rows = axes.images
+    np.testing.assert_array_equal(tile(example, 0, 0), x[0, 0])
+    np.testing.assert_allclose(tile(example, 0, 1), run.model.decode(code).detach()[0, 0], atol=1e-5)
+    assert len(rows) == 3
+    for row, unit, label in zip(rows, order, axes.get_yticklabels(), strict=True):
+        low, high = np.percentile(run.codes("train")[:, unit], (1, 99))
+        assert label.get_text().startswith(f"unit {unit + 1}: sd {run.codes('test')[:, unit].std():.2g}"[:12])
+        for column, value in enumerate(np.linspace(low, high, 5)):
+            moved = code.clone()
+            moved[0, unit] = float(value)
+            np.testing.assert_allclose(tile(row, 0, column), run.model.decode(moved).detach()[0, 0], atol=1e-5)
+    for mark, unit in zip(axes.lines, order, strict=True):
+        low, high = np.percentile(run.codes("train")[:, unit], (1, 99))
+        place = np.clip((float(code[0, unit]) - low) / (high - low) * 4, -0.4, 4.4)
+        assert mark.get_xdata()[0] == pytest.approx(place, abs=1e-4)
+
+
+def test_traversals_of_a_vae_are_ordered_by_kl_and_span_the_prior(digit_data):
+    run = stochastic(digit_data)
+    last = run.model.encoder.layers[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    last.bias.data[1], last.bias.data[3] = 1.0, 2.0  # KL mean^2 / 2 from N(0, 1), the other units have none
+    figure = Traversals(steps=5)(run)["traversals"]
+    axes = figure.axes[0]
+    names = ["unit 4: 2.00 nats", "unit 2: 0.50 nats", "unit 1: 0.00 nats", "unit 3: 0.00 nats"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    assert "the 4 of 5 units with the largest KL; 3 fell back to the prior" in figure.get_suptitle()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["−2", "−1", "0", "1", "2"]
+    with torch.no_grad():
+        picture = run.model.decode(torch.tensor([[0.0, 1, 0, -2, 0]]))
+    np.testing.assert_allclose(tile(axes.images[1], 0, 0), picture[0, 0], atol=1e-5)
+    assert [line.get_xdata()[0] for line in axes.lines] == [4, 3, 2, 2], "the example's own values"
+
+
+def test_traversals_stay_among_the_codes_that_a_latent_can_give(digit_data):
+    run = run_of(digit_data)
+    run.model.latent.project = lambda z: nn.functional.one_hot(z.argmax(1), 4).float()
+    axes = Traversals(steps=3)(run)["traversals"].axes[0]
+    with torch.no_grad():
+        corners = run.model.decode(torch.eye(4))[:, 0].numpy()
+    for image in axes.images[1:]:
+        for column in range(3):
+            assert np.abs(tile(image, 0, column) - corners).max((1, 2)).min() < 1e-5
+
+
+def test_a_traversal_keeps_the_side_information_of_the_example(digit_data):
+    run = stochastic(digit_data, 2, Label())
+    axes = Traversals(steps=3, example=4)(run)["traversals"].axes[0]
+    chosen = int(np.flatnonzero(run.labels("test") == 4)[0])
+    out = run.forward(digit_data["test"].batch(torch.tensor([chosen])))
+    unit = int(axes.get_yticklabels()[0].get_text()[5]) - 1
+    code = out.code.mean.clone()
+    code[0, unit] = 2.0
+    with torch.no_grad():
+        picture = run.model.decode(code, torch.eye(10)[4:5])
+    np.testing.assert_allclose(tile(axes.images[1], 0, 2), picture[0, 0], atol=1e-5)
+
+
+def test_an_example_that_is_not_there_is_named(digit_data):
+    with pytest.raises(UsageError, match=r"^example=180: there are 180 test rows only"):
+        Traversals(example=180)(run_of(digit_data))
+
+
+def test_a_label_swap_shows_one_code_under_every_label_and_frames_its_own(digit_data):
+    run = stochastic(digit_data, condition=Label())
+    axes = LabelSwap()(run)["label_swap"].axes[0]
+    inputs, swapped = axes.images
+    chosen = canvas.spread(run.labels("test"), 10, len(digit_data["test"]))
+    out = run.forward(digit_data["test"].batch(torch.from_numpy(chosen)))
+    with torch.no_grad():
+        own = run.model.reconstruct(out.batch.x, out.context)
+        third = run.model.decode(out.code.mean, torch.eye(10)[3].expand(10, -1))
+    for row in range(10):
+        np.testing.assert_array_equal(tile(inputs, row, 0), out.batch.x[row, 0])
+        np.testing.assert_allclose(tile(swapped, row, row), own[row, 0], atol=1e-5)
+        np.testing.assert_allclose(tile(swapped, row, 3), third[row, 0], atol=1e-5)
+    first = swapped.get_extent()[0]
+    assert [round(frame.get_x() - axes.patches[0].get_x()) for frame in axes.patches] == list(range(10))
+    assert axes.patches[0].get_x() == pytest.approx(first, abs=0.1)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["input", *map(str, range(10))]
+
+
+def test_a_label_swap_of_many_labels_shows_examples_of_those_that_it_shows(digit_data):
+    axes = LabelSwap(labels=4, examples=6)(stochastic(digit_data, condition=Label()))["label_swap"].axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3", "0", "1"]
+
+
+def test_attributes_with_a_number_are_swapped_and_quantities_and_unconditional_models_are_not(digit_data):
+    colors = colored_digits(size=8, name="colors", split=Fractions([8, 1, 1]))
+    axes = LabelSwap(examples=4)(stochastic(colors, condition=Attribute()))["label_swap"].axes[0]
+    assert axes.get_ylabel() == "own color"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "0", "1"]
+    amounts = rows_of((1, 5, 5), s=np.random.default_rng(0).random((60, 2)).astype(np.float32))
+    assert LabelSwap()(stochastic(amounts, condition=Attribute())) == {}
+    assert LabelSwap()(stochastic(digit_data)) == {} == LabelSwap()(run_of(digit_data))
+
+
 def test_the_manifold_spans_the_percentiles_of_a_code_of_two_units(digit_data):
     assert Manifold()(run_of(digit_data, perceptron(digit_data, 3))) == {}
     run = run_of(digit_data, perceptron(digit_data, 2))
@@ -305,7 +425,7 @@ def save(figure) -> np.ndarray:
 
 ALL = (
     Reconstructions(examples=5), Samples(count=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(),
-    Curves(),
+    Curves(), Traversals(units=3), LabelSwap(),
 )  # fmt: skip
 
 
@@ -317,7 +437,7 @@ def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
     figures = {name: figure for plot in ALL for name, figure in plot(run).items()}
     assert set(figures) == {
         "reconstructions", "samples", "scatter", "interpolation", "manifold", "filters_encoder", "filters_decoder",
-        "curves",
+        "curves", "traversals",
     }  # fmt: skip
     for figure in figures.values():
         assert figure.get_suptitle().startswith(f"{data.name}: ")
@@ -325,11 +445,19 @@ def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
         assert figure.canvas.buffer_rgba() is not None  # what TensorBoard reads
 
 
+def test_figures_of_a_conditional_model_are_whole(digit_data):
+    named = rows_of((3, 6, 9), np.arange(60) % 3, ("a long class name", "b", "c"))
+    for data in (digit_data, named, rows_of((5,), np.arange(60) % 2, ("a", "b"))):
+        for plot in (Traversals(), LabelSwap(), Samples(count=5)):
+            for figure in plot(stochastic(data, condition=Label())).values():
+                save(figure)
+
+
 @pytest.mark.parametrize("shape", [(4,), (1, 5, 5)])
 def test_three_rows_are_enough(shape):
     data = rows_of(shape, n=3)
     run = run_of(data, perceptron(data, 2), {"masking": Masking(0.3)})
-    for plot in (Reconstructions(), Scatter()):
+    for plot in (Reconstructions(), Scatter(), Traversals()):
         for figure in plot(run).values():
             save(figure)
     assert Interpolation()(run) == {}  # one test row makes no pair
@@ -355,7 +483,8 @@ def test_few_filters_and_long_series_fit(digit_data):
     [
         lambda: Reconstructions(examples=0), lambda: Scatter(rows=1), lambda: Scatter(perplexity=0),
         lambda: Interpolation(pairs=0), lambda: Interpolation(steps=1), lambda: Manifold(side=1),
-        lambda: Filters(most=0),
+        lambda: Filters(most=0), lambda: Traversals(units=0), lambda: Traversals(steps=1),
+        lambda: LabelSwap(examples=0), lambda: LabelSwap(labels=1),
     ],
 )  # fmt: skip
 def test_a_bad_option_is_named(build):
@@ -371,7 +500,7 @@ def test_every_yaml_builds_its_plot():
     with initialize_config_dir(str(folder), version_base="1.3"):
         every = compose(overrides=["+plot=default"]).plot
         names = {path.stem for path in (folder / "plot").glob("*.yaml")} - {"default", "none"}
-        assert set(every) == names and len(names) == 7
+        assert set(every) == names and len(names) == 9
         assert {type(plot) for plot in instantiate(every).values()} == {type(plot) for plot in ALL}
         assert "plot" not in (none := compose(overrides=["+plot=none"])) or not none.plot
         for name in names:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 import aeexp
 from aeexp.config import check
 from aeexp.errors import UsageError
-from aeexp.run import run_id
+from aeexp.run import Undrawn, run_id
 
 BUDGET = ["trainer.epochs=3", "noise=masking", "regularizer=l1"]
 
@@ -35,7 +35,8 @@ def metrics(folder):
 
 def test_the_folder_is_complete(folder):
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    names = ("reconstructions", "samples", "scatter", "interpolation", "filters_encoder", "filters_decoder", "curves")
+    names = ("reconstructions", "samples", "scatter", "interpolation", "traversals", "filters_encoder",
+             "filters_decoder", "curves")  # fmt: skip
     figures = {f"figures/{name}.png" for name in names}
     wanted = {"status.json", "history.csv", "metrics.json", "codes.npz", "checkpoints/best.pt", "checkpoints/last.pt"}
     assert wanted | figures <= found
@@ -60,6 +61,7 @@ def test_metrics_have_the_contract_s_keys_and_a_baseline_with_the_same(metrics):
     assert metrics["baseline"]["pca"].keys() == metrics["test"].keys() - {"loss/l1"}
     assert set(metrics["baseline"]["raw"]) == {"probe/linear", "probe/knn"}
     assert metrics["data"]["rows"] == {"train": 1437, "val": 180, "test": 180}
+    assert metrics["data"]["limits"] == [0.0, 1.0]
     assert metrics["timing"]["total_seconds"] >= metrics["timing"]["fit_seconds"] > 0
 
 
@@ -153,6 +155,34 @@ def test_a_run_s_identity_is_its_whole_configuration():
     assert same == identity("latent.dim=3", "resume=elsewhere")
     others = [identity("latent.dim=3", extra) for extra in ("seed=1", "noise=masking", "dataset.split.seed=1")]
     assert len({same, *others}) == 4
+
+
+def test_a_figure_that_fails_takes_no_number_along_and_is_all_that_is_made_up_for(tmp_path, monkeypatch, caplog):
+    from aeexp.plots.samples import Samples
+    from aeexp.training.loop import Joint
+
+    def broken(self, run):
+        raise ZeroDivisionError("no such luck")
+
+    words = ["trainer.epochs=1", "plot=[samples,curves,filters]"]
+    drawn = Samples.__call__
+    monkeypatch.setattr(Samples, "__call__", broken)
+    with pytest.raises(Undrawn, match=r"^plot=samples failed: ZeroDivisionError: no such luck\n.*draws again$"):
+        run_in(tmp_path, *words)
+    assert "Traceback" in caplog.text
+    numbers = json.loads((tmp_path / "metrics.json").read_text())
+    assert (tmp_path / "figures/filters_encoder.png").is_file(), "the other figures are drawn"
+    assert json.loads((tmp_path / "status.json").read_text())["status"] != "finished"
+    weights = aeexp.load(tmp_path).state_dict()
+
+    monkeypatch.setattr(Samples, "__call__", drawn)
+    monkeypatch.setattr(Joint, "step", broken)  # nothing is trained again
+    run_in(tmp_path, *words)
+    again = json.loads((tmp_path / "metrics.json").read_text())
+    assert {**again, "timing": None} == {**numbers, "timing": None}
+    assert all(torch.equal(value, weights[key]) for key, value in aeexp.load(tmp_path).state_dict().items())
+    assert (tmp_path / "figures/samples.png").is_file()
+    assert json.loads((tmp_path / "status.json").read_text())["status"] == "finished"
 
 
 def test_unlabelled_data_leaves_probes_out_and_draws_all_the_same(tmp_path, caplog):

@@ -40,20 +40,11 @@ class Latent:
             "dead_units": float((spread <= 1e-6 * spread.max()).sum()),
             "jacobian_norm": self.jacobian_norm(run, split),
         }
-        if hasattr(run.model.latent, "prior"):
-            values |= self.rate(run, split, spread)
+        if (units := run.rate(split)) is not None:
+            values |= self.rate(units, run, split, spread)
         return {f"latent/{name}": value for name, value in values.items()}
 
-    @torch.no_grad()
-    def rate(self, run: Run, split: str, spread: np.ndarray) -> Values:
-        batches = (run.forward(batch) for batch in run.rows(split).batches(1024))
-        prior = run.model.latent.prior
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            # A drawn code: where the prior's KL has no closed form, the ratio at the mean code is far too large.
-            posteriors = (out.code.posterior for out in batches)
-            sums = [prior.kl(posterior, posterior.sample(), run.model).sum(0) for posterior in posteriors]
-        units = (torch.stack(sums).sum(0) / len(run.rows(split))).double().cpu().numpy()
+    def rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
         active = 0.01 * getattr(run.model.latent, "unit_variance", 1.0)
         values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
         if len(units) == 1 < len(spread):

@@ -44,16 +44,25 @@ def board(title: str, columns: float, rows: float, shape: Sequence[int], *, cell
 
     `cell` is a tile's width in inches, `beside` what labels and colour bars take.
     """
-    height, width = _sides(shape)
-    gap = _gap(height, width)
-    aspect = (height + gap) / (width + gap)
-    made = figure(title, columns * cell + beside, rows * cell * aspect + 1.1)
+    made = figure(title, columns * cell + beside, rows * cell * proportion(shape) + 1.1)
     axes = made.add_subplot()
-    axes.set_aspect(aspect)
+    lay(axes, columns, rows, shape)
+    return made, axes
+
+
+def lay(axes: Axes, columns: float, rows: float, shape: Sequence[int]) -> None:
+    """Make axes a board for so many tiles."""
+    axes.set_aspect(proportion(shape))
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[], autoscale_on=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return made, axes
+
+
+def proportion(shape: Sequence[int]) -> float:
+    """Height over width of a tile with its gap."""
+    height, width = _sides(shape)
+    gap = _gap(height, width)
+    return (height + gap) / (width + gap)
 
 
 def tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left=0.0, top=0.0, cmap="gray"):

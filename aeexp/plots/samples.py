@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from aeexp.conditions import Label
 from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.plots import canvas
@@ -27,7 +28,7 @@ class Samples:
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         conditional = run.model.condition.size > 0
-        if conditional and run.model.condition.size != len(run.data.classes):
+        if conditional and not isinstance(run.model.condition, Label):
             return {}  # an attribute has no list of values to draw for
         names = ["prior", "gaussian"] if conditional else list(SAMPLERS)
         drawn = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}

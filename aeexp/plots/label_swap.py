@@ -1,0 +1,91 @@
+"""The same code under other side information."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from aeexp.conditions import Attribute, Label
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+
+class LabelSwap:
+    """Test examples, one a class, encoded under their own label and decoded under every label: a row is one style.
+
+    Under condition=attribute the same by the values of an attribute that is a number; quantities have no list of
+    values, and an unconditional model nothing to swap. At most `examples` rows and `labels` columns.
+    """
+
+    def __init__(self, *, examples: int = 10, labels: int = 20):
+        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
+        require(2 <= labels <= 40, f"labels={labels}: take 2 to 40, so that they stay readable")
+        self.examples = examples
+        self.labels = labels
+
+    @torch.no_grad()
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        split = run.rows("test")
+        own = kinds(run)
+        if own is None:
+            return {}
+        size = min(run.model.condition.size, self.labels)
+        own = np.where(own < size, own, -1)
+        chosen = canvas.spread(own, self.examples, len(split))
+        chosen = chosen[own[chosen] >= 0]
+        if len(chosen) == 0:
+            return {}
+        out = run.forward(split.batch(torch.from_numpy(chosen)))
+        swapped = np.stack([self.under(run, out.code.mean, value) for value in range(size)], 1)  # (N, labels, *shape)
+        inputs = out.batch.x.cpu().numpy()[:, None]
+        if out.batch.mask is not None:
+            mask = out.batch.mask.cpu().numpy()[:, None]
+            inputs, swapped = canvas.ended(inputs, mask), canvas.ended(swapped, mask)
+        return {"label_swap": self.draw(run, inputs, swapped, own[chosen])}
+
+    def under(self, run: Run, codes: Tensor, value: int) -> np.ndarray:
+        """Codes decoded as if all rows had this label."""
+        context = torch.zeros(len(codes), run.model.condition.size, device=codes.device)
+        context[:, value] = 1
+        return run.model.decode(codes, context).cpu().numpy()
+
+    def draw(self, run: Run, inputs: np.ndarray, swapped: np.ndarray, own: np.ndarray) -> Figure:
+        apart, columns = 1.3, swapped.shape[1]
+        word = what(run)
+        title = f"test examples, each encoded under its own {word}\nand decoded under every {word}"
+        width = columns + apart
+        made, axes = canvas.board(
+            canvas.heading(run, title), width, len(own), run.data.shape, cell=max(0.5, 7 / width), beside=1.2
+        )
+        canvas.tiles(axes, inputs, run.data.limits)
+        canvas.tiles(axes, swapped, run.data.limits, left=apart)
+        for row, label in enumerate(own):
+            frame = dict(fill=False, edgecolor=canvas.VERMILION, linewidth=2, clip_on=False)
+            axes.add_patch(Rectangle((apart + label - 0.5, row - 0.5), 1, 1, **frame))
+        names = [canvas.class_name(run, value) if word == "label" else str(value) for value in range(columns)]
+        turned = dict(rotation=40, ha="right") if max(map(len, names)) > 5 else {}
+        axes.set_xticks([0, *(apart + np.arange(columns))], ["input", *names], fontsize=9, **turned)
+        axes.set_yticks(range(len(own)), [names[label] for label in own], fontsize=9)
+        axes.set(xlabel=f"decoded under this {word}; framed: its own, the reconstruction", ylabel=f"own {word}")
+        return made
+
+
+def kinds(run: Run) -> np.ndarray | None:
+    """(N,) the label of each test row, or its attribute, whichever is side information; None where neither is."""
+    condition = run.model.condition
+    if isinstance(condition, Label):
+        return run.labels("test")
+    if isinstance(condition, Attribute) and condition.coded:
+        return run.rows("test").s.long().cpu().numpy()
+    return None
+
+
+def what(run: Run) -> str:
+    """What is swapped, in a word."""
+    if isinstance(run.model.condition, Label):
+        return "label"
+    return run.data.attributes[0] if run.data.attributes else "attribute"
