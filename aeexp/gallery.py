@@ -20,6 +20,7 @@ from aeexp.sweep import overrides
 log = logging.getLogger(__name__)
 
 MOST = 12  # panels that still can be read from the last row of a lecture hall
+ASIDE = ("threads", "device", "dataset.root", "save_codes", "plot", "metric")  # no word on what was trained
 DPI = 200  # a tile of 28 pixels has 2.7 dots for each
 SEED = 0  # of the codes, the same in every panel
 
@@ -46,7 +47,7 @@ def compared(root: Path) -> Figure | None:
     if not panels:
         return None
     names = {described(folder)["name"] for folder, _ in panels}
-    common = " ".join(word for word in shown[0][0] if word in shared)
+    common = " ".join(word for word in shown[0][0] if word in shared and not word.startswith(ASIDE))
     title = f"{', '.join(sorted(names))}: new examples, decoded from drawn codes"
     return side_by_side(f"{title}\n{common}".rstrip(), [made for _, made in panels])
 

@@ -49,14 +49,15 @@ def grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
 
 
 def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
-    """One board a panel, up to four in a row; what is said of all of them alike is said once."""
+    """One board a panel; what is said of all of them alike is said once."""
     columns = _columns(len(panels))
-    width = min(4.6, WIDTH / columns)
     lines = math.ceil(len(panels) / columns)
+    width = min(4.6 if lines == 1 else 3.2, WIDTH / columns)
+    size = 14 if width > 3 else 11
     shared = len({panel.words for panel in panels}) == 1
     whole = f"{title}\n{panels[0].words}" if shared else title
     whole = "\n".join(textwrap.fill(line, int(width * columns / 0.11)) for line in whole.split("\n"))
-    titles = [textwrap.fill(panel.title, int(width / 0.12), break_on_hyphens=False) for panel in panels]
+    titles = [textwrap.fill(panel.title, int(width / (0.0085 * size)), break_on_hyphens=False) for panel in panels]
     depth = max(_height(panel) for panel in panels) * (width - 0.2)
     beyond = 0.3 * (max(text.count("\n") for text in titles) + 1) + (0 if shared else 0.5)
     made = canvas.figure("", width * columns, lines * (depth + beyond) + 0.4 + 0.25 * whole.count("\n"))
@@ -66,7 +67,7 @@ def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
         rows, across = panel.pictures.shape[:2]
         canvas.lay(axes, across, rows, panel.pictures.shape[2:])
         canvas.tiles(axes, panel.pictures, panel.limits)
-        axes.set_title(text, fontsize=14)
+        axes.set_title(text, fontsize=size)
         if not shared:
             axes.set_xlabel(textwrap.fill(panel.words, int(width / 0.075)), fontsize=9)
     for axes in boards[len(panels) :]:
@@ -75,8 +76,8 @@ def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
 
 
 def _columns(panels: int) -> int:
-    """Panels in a row: as few rows as a slide allows, without a row that is nearly empty."""
-    return panels if panels <= 4 else 3 if panels in (5, 6, 9) else 4
+    """Panels in a row: up to four stand in one, more in two, as a slide is wider than high."""
+    return panels if panels <= 4 else math.ceil(panels / 2)
 
 
 def _height(panel: Panel) -> float:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from aeexp.conditions import Label
 from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.plots import canvas
@@ -19,7 +20,7 @@ COLLAPSED = 0.01  # nats: below, a unit fell back to the prior
 IDLE = 1e-6  # of the largest standard deviation: below, a unit never varies
 FEW = 2  # units without a message that are shown all the same: nothing moves in their rows
 SPAN = 2.0  # standard deviations of the prior to each side
-PITCH, TOP = 1.24, 1.45  # of the rows, with room for a mark below each; of the first below the example
+PITCH, TOP = 1.24, 1.35  # of the rows, with room for a mark below each; of the first below the example
 
 
 class Traversals:
@@ -75,7 +76,8 @@ class Traversals:
             f"{run.data.name}: {what}", columns, rows, run.data.shape, cell=max(0.55, 6.5 / self.steps), beside=1.7
         )
         canvas.tiles(axes, beside, run.data.limits)
-        under = "" if run.model.condition.size == 0 else "; its side information stays"
+        kept = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
+        under = "" if run.model.condition.size == 0 else f"; its {kept}"
         axes.text(1.6, 0, f"← the example and its output{under}", ha="left", va="center", fontsize=9)
         places = TOP + PITCH * np.arange(len(shown))
         for place, row, line, at in zip(places, shown, values, own, strict=True):
