@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from aeexp.conditions import Label
 from aeexp.errors import require
 from aeexp.evaluate import Run
+from aeexp.model import Autoencoder
 from aeexp.plots import canvas
 from aeexp.priors import Standard
 
@@ -49,7 +50,7 @@ class Traversals:
         order = ranked(run)
         units = order.units[: self.units]
         values = self.values(run, units)
-        z = moved(run.model.latent, out.code.mean, units, values)
+        z = moved(run.model, out.code.mean, units, values)
         context = None if out.context is None else out.context.expand(z.shape[1], -1)
         shown = np.stack([run.model.decode(row, context).cpu().numpy() for row in z])
         beside = np.stack([out.batch.x.cpu().numpy(), run.model.likelihood.mean(out.output).cpu().numpy()], 1)
@@ -138,18 +139,12 @@ def standard(run: Run) -> bool:
     return isinstance(getattr(run.model.latent, "prior", None), Standard)
 
 
-def moved(latent: nn.Module, code: Tensor, units: np.ndarray, values: np.ndarray) -> Tensor:
+def moved(model: Autoencoder, code: Tensor, units: np.ndarray, values: np.ndarray) -> Tensor:
     """(U, S, D): the code (1, D) with one unit set to each value, as the nearest code that the latent can give."""
     z = code.repeat(*values.shape, 1)
     for row, unit in enumerate(units):
         z[row, :, unit] = torch.from_numpy(values[row]).to(z)
-    return valid(latent, z.flatten(0, 1)).view_as(z)
-
-
-def valid(latent: nn.Module, z: Tensor) -> Tensor:
-    """The nearest codes that the latent can give, where it knows them (a sphere, a codebook)."""
-    project = getattr(latent, "project", None)
-    return z if project is None else project(z)
+    return model.valid_codes(z.flatten(0, 1)).view_as(z)
 
 
 def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
