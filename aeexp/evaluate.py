@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -108,7 +110,10 @@ class Run:
         return self._kept[key]
 
     def pca(self) -> Run:
-        """PCA of the training split with the same latent width, under the same likelihood where that is a density."""
+        """PCA of the training split with the same latent width, under the same likelihood where its output is a mean.
+
+        A variance that was estimated is PCA's own, from its training error.
+        """
         return self.once("pca", self._pca)
 
     def raw(self) -> Run:
@@ -116,13 +121,39 @@ class Run:
         return self.once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
 
     def _pca(self) -> Run:
-        model = pca(self.data["train"], self.model.latent.dim)
-        if self.model.likelihood.density:
-            model.likelihood = self.model.likelihood
-        return self._baseline(model)
+        run = self._baseline(pca(self.data["train"], self.model.latent.dim))
+        if self.model.likelihood.identity_link:
+            run.model.likelihood = copy.deepcopy(self.model.likelihood)
+            if hasattr(run.model.likelihood, "fit"):
+                run.model.likelihood.fit(run.passes("train"))
+        return run
 
     def _baseline(self, model: Autoencoder) -> Run:
         return Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.data)
+
+
+def likelihood_name(run: Run, name: str, otherwise: str) -> str:
+    """`name` with a suffix for binarised data: nats, nats_fixed, nats_per_epoch.
+
+    `otherwise` where the model gives probabilities to values that the data does not have: a cross-entropy, no
+    likelihood (Bernoulli on grey pixels).
+    """
+    likelihood, step, binarise = run.model.likelihood, run.data.step, run.data["train"].preprocessing.binarise
+    if not likelihood.density and not (step and math.isclose(step * (likelihood.levels - 1), 1, rel_tol=1e-6)):
+        return otherwise
+    return name if binarise == "none" else f"{name}_{binarise}"
+
+
+def grid_bits(run: Run) -> float | None:
+    """What a value of data stored as integers costs beside its -log2 p: a density times a step is a probability.
+
+    None for other data, and for a density that ends where the data does (continuous Bernoulli): half of the last step
+    lies beyond, and a steep density times a step is above 1.
+    """
+    likelihood, step = run.model.likelihood, run.data.step
+    if step is None or (likelihood.density and not likelihood.identity_link):
+        return None
+    return -math.log2(step) if likelihood.density else 0.0
 
 
 Metric = Callable[[Run, str], Values]
@@ -140,9 +171,9 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
 def baselines(run: Run, metrics: Mapping[str, Metric]) -> dict[str, Values]:
     """The same metrics on the test split for PCA of equal width, and probes on the raw input."""
     values = measure(run.pca(), metrics, "test")
-    if not run.model.likelihood.density:
-        # PCA's output is no probability: its nats would be those of another likelihood.
-        values = {key: value for key, value in values.items() if not key.startswith(("loss", "reconstruction/nats"))}
-        values.pop("reconstruction/bits_per_dim", None)
+    if not run.model.likelihood.identity_link:
+        # PCA's output is a mean: its nats would be those of another likelihood.
+        other = ("loss", "reconstruction/nats", "reconstruction/bits_per_dim")
+        values = {key: value for key, value in values.items() if not key.startswith(other)}
     raw = {"probe": metrics["probe"]} if "probe" in metrics else {}
     return {"pca": values, "raw": {k: v for m in raw.values() for k, v in m(run.raw(), "test").items()}}

@@ -66,7 +66,7 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     data = make(cfg, "dataset").place(device)
     torch.manual_seed(cfg.seed)
     learner = build.learner(cfg, data.facts)
-    learner.model.likelihood.check(*data.limits)
+    learner.model.likelihood.check(*data.limits, data.step)
     learner.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"

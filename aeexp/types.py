@@ -85,7 +85,8 @@ def need_space(latent: Any, prior: Any) -> None:
 class Likelihood(Protocol):
     """p(target | output); every method sums over features and keeps the rows."""
 
-    density: bool  # True: a density over real values; False: a probability of binary values
+    density: bool  # True: a density over real values; False: a probability of `levels` values from 0 to 1
+    identity_link: bool  # True: the output is the mean itself, so that PCA can share this likelihood
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B,) -log p without its constant; steps of a sequence beyond the mask (B, T) do not count."""
@@ -97,7 +98,9 @@ class Likelihood(Protocol):
 
     def mean(self, output: Tensor) -> Tensor: ...  # the picture
 
-    def check(self, low: float, high: float) -> None: ...  # raises UsageError on values it cannot explain
+    def check(self, low: float, high: float, step: float | None = None) -> None:
+        """Raises UsageError on values it cannot explain; `step` is that of data stored as integers."""
+        ...
 
 
 class Regularizer(Protocol):

@@ -28,6 +28,14 @@ from aeexp.tasks import Reconstruct
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_session(tmp_path_factory):
+    """Nothing is written into the home directory, and nothing is read from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AEEXP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def one_thread_and_a_seed():
     torch.set_num_threads(1)

@@ -101,6 +101,11 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["variant=deep", "model=conv"], r"^model\.hidden_dims=.*model as chosen has no such key; it has channels"),
         (["+foo=1"], r"^foo=1 is no key of aeexp"),
         (["+sed=1"], r"^sed=1 is no key of aeexp: did you mean seed\?"),
+        (
+            ["likelihood=categorical"],
+            r"^likelihood\.levels=256, but the data has 17 values.*take likelihood\.levels=17",
+        ),
+        (["likelihood.estimate=best"], r"^likelihood\.estimate='best' should be one of fixed, learned, optimal"),
         (["seed=null"], r"^seed=None should be a whole number"),
         (["device=tpu"], r"^device='tpu' should be one of auto"),
         (["threads=0"], r"^threads=0 must be at least 1"),

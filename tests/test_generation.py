@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aeexp.categorical import Categorical
 from aeexp.conditions import Attribute, Label, Unconditional
 from aeexp.data.data import Data
 from aeexp.data.preprocessing import Preprocessing
@@ -32,14 +33,14 @@ from aeexp.tasks import Reconstruct
 from aeexp.types import Batch, Facts
 
 
-def variational(shape, dim=2, likelihood=None, condition=None, facts=None) -> Learner:
+def variational(shape, dim=2, likelihood=None, condition=None, facts=None, output=None) -> Learner:
     torch.manual_seed(0)
     condition = condition or Unconditional()
     condition.sized(facts or Facts(tuple(shape)))
     prior = Standard()
     prior.sized(dim, shape)
     latent = Gaussian(dim, prior)
-    encoder, decoder = mlp(shape, latent.params, dim, condition.size, hidden_dims=[])
+    encoder, decoder = mlp(shape, latent.params, dim, condition.size, output, hidden_dims=[])
     model = Autoencoder(encoder, latent, decoder, likelihood or GaussianLikelihood(), condition)
     return Learner(Reconstruct(), model, Additive(Chain({}), {}))
 
@@ -156,13 +157,46 @@ def test_the_metric_is_the_closed_form_of_probabilistic_pca_within_its_error():
     assert found["generation/nll_k"] == 5000
 
 
+@pytest.mark.parametrize("likelihood", [GaussianLikelihood(0.4), GaussianLikelihood(0.4, "learned")])
+def test_the_elbo_is_its_closed_form_for_a_linear_decoder_and_lies_below_log_p(likelihood):
+    learner, data = variational((6,), likelihood=likelihood), toy(300)
+    x, layer = data["test"].x, learner.model.decoder.layers[0]
+    with torch.no_grad():
+        q = learner.model.encode(x).posterior
+        spread = (q.log_var.exp() @ layer.weight.square().T).sum(1)  # E |W (z - mean)|^2
+        square = (x - layer(q.mean)).square().sum(1) + spread
+        exact = -square / 0.8 - 3 * math.log(2 * math.pi * 0.4) - q.kl_to_standard().sum(1)
+    found = Generation(samples=1000, rows=300)(Run(learner, data), "test")
+    # the mean of 300,000 draws whose deviation is below 5 nats: 5 standard errors are 0.05
+    assert found["generation/elbo"] == pytest.approx(float(exact.mean()), abs=0.05)
+    assert found["generation/elbo"] < -found["generation/nll"]
+    one = Generation(samples=1, rows=300)(Run(learner, data), "test")
+    assert one["generation/elbo"] == pytest.approx(-one["generation/nll"], rel=1e-6)  # K = 1 is the ELBO
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_a_categorical_likelihood_is_one_of_its_data_and_codes_are_decoded_in_smaller_chunks(levels):
+    rows = np.random.default_rng(0).integers(0, levels, (30, 6), dtype=np.uint8)
+    split = Split(Rows(rows), Preprocessing(1 / (levels - 1)))
+    learner = variational((6,), likelihood=Categorical(levels), output=(6 * levels,))
+    data = Data("p", dict.fromkeys(("train", "val", "test"), split))
+    seen = []
+    learner.model.decoder.register_forward_hook(lambda module, given, output: seen.append(output.numel()))
+    found = Generation(samples=10, rows=30, chunk=600)(Run(learner, data), "test")
+    assert max(seen) <= max(600 * 6, 10 * 6 * levels) and len(seen) > 1 - (levels == 2)
+    bits = found["generation/nll"] / (6 * math.log(2))
+    assert found["generation/nll_bits_per_dim"] == pytest.approx(bits)  # a probability: no step of a grid
+
+
 def test_the_name_of_a_likelihood_says_how_the_data_was_binarised():
     grey = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
     for binarise, name in (("none", "cross_entropy_bound"), ("fixed", "nll_fixed"), ("per_epoch", "nll_per_epoch")):
         split = Split(Rows(grey), Preprocessing(1 / 255, 0.0, binarise))
         run = Run(variational((6,), likelihood=Bernoulli()), Data("p", dict.fromkeys(("train", "val", "test"), split)))
         found = Generation(samples=3, rows=20)(run, "test")
-        assert f"generation/{name}" in found and all(key.startswith(f"generation/{name}") for key in found)
+        elbo = name.replace("nll", "elbo").replace("bound", "elbo")
+        assert f"generation/{name}" in found and found.pop(f"generation/{elbo}") < 0
+        assert all(key.startswith(f"generation/{name}") for key in found)
         assert (f"generation/{name}_bits_per_dim" in found) == (binarise != "none")
 
 

@@ -18,6 +18,7 @@ LAYERS = [
         "latents",
         "latents_bounded",
         "likelihoods",
+        "categorical",
         "noises",
         "tasks",
         "conditions",
@@ -31,7 +32,7 @@ LAYERS = [
     ["bounds"],
     ["objectives", "pca"],
     ["evaluate", "training/*"],
-    ["samplers"],
+    ["samplers", "feature_net"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other

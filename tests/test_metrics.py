@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 from torch import nn
 
+from aeexp.categorical import Categorical
 from aeexp.data.data import Data
+from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
 from aeexp.evaluate import Run, baselines, measure
 from aeexp.latents import Sigmoid, TopK
-from aeexp.likelihoods import Bernoulli, Gaussian
+from aeexp.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
 from aeexp.metrics.latent import Latent, effective_rank
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction, ssim
@@ -122,15 +124,79 @@ def test_small_pictures_and_vectors_have_no_ssim():
         assert "reconstruction/bits_per_dim" not in values  # real values lie on no grid
 
 
-def test_a_fair_coin_costs_one_bit_a_pixel(digit_data):
+def relabelled(data, **changes) -> Data:
+    """The same rows under another preprocessing."""
+    split = {name: Split(part.rows, Preprocessing(1 / 16, **changes)) for name, part in data.splits.items()}
+    return Data("digits", split)
+
+
+@pytest.mark.parametrize(
+    ("binarise", "likelihood", "names"),
+    [
+        ("none", Bernoulli(), {"cross_entropy"}),
+        ("fixed", Bernoulli(), {"nats_fixed", "bits_per_dim_fixed"}),
+        ("per_epoch", Bernoulli(), {"nats_per_epoch", "bits_per_dim_per_epoch"}),
+        ("none", Gaussian(), {"nats", "bits_per_dim"}),
+        ("fixed", Gaussian(), {"nats_fixed", "bits_per_dim_fixed"}),
+        ("none", ContinuousBernoulli(), {"nats"}),  # half a step beyond 0 and 1
+        ("per_epoch", ContinuousBernoulli(), {"nats_per_epoch"}),
+    ],
+)
+def test_the_name_of_a_likelihood_says_what_it_is_of(binarise, likelihood, names, digit_data):
     model = constant(digit_data)
+    model.likelihood = likelihood
+    values = Reconstruction()(as_run(model, relabelled(digit_data, binarise=binarise)), "test")
+    others = {"mse", "mse_per_feature", "psnr", "ssim"}
+    assert {key.removeprefix("reconstruction/") for key in values} == names | others
+
+
+def test_bits_and_bytes_that_are_no_grid_are_no_likelihood_of_a_model_of_bits(as_data):
+    for rows, name in ((np.zeros((9, 4), np.uint8), "nats"), (np.zeros((9, 4), np.float32), "cross_entropy")):
+        data = as_data(rows)
+        model = constant(data)
+        model.likelihood = Bernoulli()
+        assert f"reconstruction/{name}" in Reconstruction()(as_run(model, data), "test")
+
+
+def test_an_even_guess_costs_the_logarithm_of_the_levels_whatever_the_likelihood(digit_data):
+    model = constant(digit_data)
+    model.decoder = nn.Sequential()
+    for likelihood, output in ((Categorical(17), (17, 8, 8)), (ContinuousBernoulli(), (1, 8, 8))):
+        model.likelihood = likelihood
+        model.decoder.forward = lambda z, context=None, output=output: torch.zeros(len(z), *output)
+        values = Reconstruction()(as_run(model, digit_data), "test")
+        # one of 17 levels; the uniform density over [0, 1] is 1 everywhere
+        nats = 0 if likelihood.density else 64 * math.log(17)
+        assert values["reconstruction/nats"] == pytest.approx(nats, rel=1e-6, abs=1e-5)
+        if not likelihood.density:
+            assert values["reconstruction/bits_per_dim"] == pytest.approx(math.log2(17), rel=1e-6)
+        x = values_of(digit_data, "test")
+        mse = ((x - 0.5) ** 2).reshape(len(x), -1).sum(1).mean()
+        assert values["reconstruction/mse"] == pytest.approx(mse, rel=1e-5)
+
+
+@pytest.mark.parametrize("estimate", ["learned", "optimal"])
+def test_pca_gets_its_own_variance_where_the_model_s_is_estimated(estimate, build_learner, digit_data):
+    run = Run(build_learner((1, 8, 8), 6, likelihood=Gaussian(2.0, estimate)), digit_data)
+    metrics = {"reconstruction": Reconstruction()}
+    before = {key: value.clone() for key, value in run.model.likelihood.state_dict().items()}
+    rows, fitted = baselines(run, metrics)["pca"], run.pca()
+    variance = measure(fitted, metrics, "train")["reconstruction/mse_per_feature"]
+    error = rows["reconstruction/mse"]
+    expected = error / (2 * variance) + 32 * math.log(2 * math.pi * variance)
+    assert rows["reconstruction/nats"] == pytest.approx(expected, rel=1e-5)
+    assert all(torch.equal(before[key], value) for key, value in run.model.likelihood.state_dict().items())
+
+
+def test_a_fair_coin_costs_one_bit_a_pixel(digit_data):
+    model, data = constant(digit_data), relabelled(digit_data, binarise="fixed")
     nn.init.zeros_(model.decoder.layers[0].bias)  # logit 0
     model.likelihood = Bernoulli()
-    values = Reconstruction()(as_run(model, digit_data), "test")
-    assert values["reconstruction/bits_per_dim"] == pytest.approx(1, rel=1e-6)
-    assert values["reconstruction/nats"] == pytest.approx(64 * math.log(2), rel=1e-6)
+    values = Reconstruction()(as_run(model, data), "test")
+    assert values["reconstruction/bits_per_dim_fixed"] == pytest.approx(1, rel=1e-6)
+    assert values["reconstruction/nats_fixed"] == pytest.approx(64 * math.log(2), rel=1e-6)
     # and the picture is its mean, 1/2
-    x = values_of(digit_data, "test")
+    x = values_of(data, "test")
     assert values["reconstruction/mse"] == pytest.approx(((x - 0.5) ** 2).reshape(len(x), -1).sum(1).mean(), rel=1e-5)
 
 

@@ -13,7 +13,7 @@ from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
 from aeexp.evaluate import Run, measure
-from aeexp.likelihoods import Bernoulli, Gaussian, Laplace
+from aeexp.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.noises import Gaussian as GaussianNoise
 from aeexp.noises import Masking, SaltPepper
@@ -45,7 +45,11 @@ def test_a_batch_has_the_mask_of_its_rows_and_nothing_beyond_it():
     assert not shifted.x[~shifted.mask].any() and (shifted.x[shifted.mask] >= 1).all()
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(), Laplace(), Bernoulli()])
+MASKED = [Gaussian(), Gaussian(0.3, "learned"), Gaussian(0.3, "optimal").eval(), Laplace(), Bernoulli(),
+          ContinuousBernoulli()]  # fmt: skip
+
+
+@pytest.mark.parametrize("likelihood", MASKED)
 def test_a_masked_distortion_is_that_of_the_steps_before_the_end(likelihood):
     output, target = torch.randn(len(LENGTHS), T, F), torch.from_numpy(STEPS)
     masked = likelihood.distortion(output, target, torch.from_numpy(MASK))

@@ -1,4 +1,4 @@
-"""How well the model explains new rows: an estimate of -log p(x)."""
+"""How well the model explains new rows: estimates of log p(x)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from aeexp.bounds import bound, log_weights
-from aeexp.evaluate import Run, Values
+from aeexp.evaluate import Run, Values, grid_bits, likelihood_name
 
 
 class Generation:
@@ -16,8 +16,9 @@ class Generation:
 
     `samples` codes a row (K), the first `rows` rows of the split; an upper bound that falls with K. The name says how
     the data was binarised: `nll` of a density, `nll_fixed`, `nll_per_epoch`; Bernoulli on grey values is no likelihood
-    and is called `cross_entropy_bound`. `_se` is the standard error over rows, `_k` is K. Left out where the latent
-    has no prior.
+    and is called `cross_entropy_bound`. `_se` is the standard error over rows, `_k` is K. `elbo`, named likewise,
+    is the lower bound of log p(x) that one code gives, in nats per example: the mean over the same draws, with the KL
+    at weight 1 whatever was trained. Left out where the latent has no prior.
     """
 
     def __init__(self, samples: int = 100, rows: int = 1000, chunk: int = 20_000):
@@ -29,31 +30,27 @@ class Generation:
     def __call__(self, run: Run, split: str) -> Values:
         if not hasattr(run.model.latent, "prior"):
             return {}
-        name = self.name(run)
-        values = np.concatenate([part.cpu().double().numpy() for part in self.estimates(run, split)])
+        name = likelihood_name(run, "nll", otherwise="cross_entropy_bound")
+        parts = [part.cpu().double().numpy() for part in self.estimates(run, split)]
+        values, elbo = np.concatenate(parts, axis=1)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         made = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
-        if run.data.step is not None and name.startswith("nll"):
+        made[likelihood_name(run, "elbo", otherwise="cross_entropy_elbo")] = elbo.mean()
+        if (grid := grid_bits(run)) is not None and name.startswith("nll"):
             features = math.prod(run.data.shape)
-            grid = -math.log2(run.data.step) if run.model.likelihood.density else 0.0
             made[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
         return {f"generation/{key}": float(value) for key, value in made.items()}
 
-    def name(self, run: Run) -> str:
-        binarise = run.data["train"].preprocessing.binarise
-        if run.model.likelihood.density:
-            return "nll"
-        grey = binarise == "none" and run.data.step != 1
-        return "cross_entropy_bound" if grey else "nll" if binarise == "none" else f"nll_{binarise}"
-
     def estimates(self, run: Run, split: str):
-        """(B,) nats, batch by batch; the same draws at every call."""
+        """(2, B) -log p(x) and ELBO in nats, batch by batch; the same draws at every call."""
         rows = run.rows(split)
-        count, size = min(self.rows, len(rows)), max(1, self.chunk // self.samples)
+        wide = math.prod(run.model.likelihood.output(tuple(rows.shape))) // math.prod(rows.shape)  # numbers a value
+        count, size = min(self.rows, len(rows)), max(1, self.chunk // (self.samples * wide))
         with torch.random.fork_rng():
             torch.manual_seed(0)
             for start in range(0, count, size):
                 batch = run.learner.task(rows.batch(slice(start, min(start + size, count))))
                 weights, _, _ = log_weights(run.model, batch, batch.x, self.samples)
                 features = batch.target[0].numel() if batch.mask is None else batch.mask.sum(1) * batch.target.shape[2]
-                yield -bound(weights) + run.model.likelihood.constant(features)
+                constant = run.model.likelihood.constant(features)
+                yield torch.stack([constant - bound(weights), weights.mean(0) - constant])

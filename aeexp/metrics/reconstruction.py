@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.evaluate import Run, Values
+from aeexp.evaluate import Run, Values, grid_bits, likelihood_name
 from aeexp.types import summed
 
 
@@ -16,15 +16,19 @@ class Reconstruction:
     """Squared error, PSNR and SSIM of the mean reconstruction, and -log p(target | output) in nats per example.
 
     `mse` is summed over features and averaged over rows, `mse_per_feature` averaged over both. PSNR (dB, mean
-    over rows) and SSIM (pictures of at least 7x7) take the data's range as peak. `bits_per_dim` stands where
-    the data is stored as integers; a density is turned into the probability of one step of the grid. What
-    follows the end of a sequence counts nowhere.
+    over rows) and SSIM (pictures of at least 7x7) take the data's range as peak. The name says what the likelihood is
+    of: `nats`; of binarised data `nats_fixed`, `nats_per_epoch`; Bernoulli on grey values is no likelihood, and is
+    called `cross_entropy`. `bits_per_dim` (with the same suffix) stands beside nats where the data is stored as
+    integers; a density is turned into the probability of one step of the grid (`grid_bits`). What follows the end of a
+    sequence counts nowhere.
     """
 
+    @torch.no_grad()
     def __call__(self, run: Run, split: str) -> Values:
         low, high = run.data.limits
         peak = high - low or 1.0
         likelihood = run.model.likelihood
+        nats = likelihood_name(run, "nats", otherwise="cross_entropy")
         totals: dict[str, float] = {}
         for out in run.passes(split):
             target, picture, mask = out.batch.target, likelihood.mean(out.output), out.batch.mask
@@ -34,7 +38,7 @@ class Reconstruction:
                 "features": features,
                 "mse": error,
                 "psnr": 10 * torch.log10(peak**2 * features / error.clamp(min=1e-12)),
-                "nats": likelihood.distortion(out.output, target, mask) + likelihood.constant(features),
+                nats: likelihood.distortion(out.output, target, mask) + likelihood.constant(features),
             }
             if target.dim() == 4 and min(target.shape[2:]) >= 7:
                 rows["ssim"] = ssim(picture, target, peak)
@@ -43,9 +47,8 @@ class Reconstruction:
         values = {name: total / len(run.data[split]) for name, total in totals.items()}
         features = values.pop("features")  # on average: sequences differ in length
         values["mse_per_feature"] = values["mse"] / features
-        if run.data.step is not None:
-            grid = -math.log2(run.data.step) if likelihood.density else 0.0
-            values["bits_per_dim"] = values["nats"] / (features * math.log(2)) + grid
+        if (grid := grid_bits(run)) is not None and nats.startswith("nats"):
+            values[nats.replace("nats", "bits_per_dim")] = values[nats] / (features * math.log(2)) + grid
         return {f"reconstruction/{name}": value for name, value in values.items()}
 
 

@@ -44,6 +44,7 @@ class Decoder(nn.Module):
 
     def __init__(self, sizes, channels, inputs: int, kernel: int, stride: int, upsample: Upsample, name: Activation):
         super().__init__()
+        self.planes = channels[0]
         self.start = (channels[-1], *sizes[-1])
         self.stem = nn.Linear(inputs, channels[-1] * sizes[-1][0] * sizes[-1][1])
         ups = reversed(list(zip(channels[1:], channels, sizes[1:], sizes, strict=False)))

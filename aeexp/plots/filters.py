@@ -63,9 +63,9 @@ def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Found | None:
 
 def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Found | None:
     """Words and (units, *shape) or (maps, C, h, w): what is added to the output when one unit grows by 1."""
-    if isinstance(decoder, mlp.Decoder):
+    if isinstance(decoder, mlp.Decoder) and decoder.shape == tuple(shape):  # else: several numbers a value
         return "what each unit paints by the decoder's last layer", decoder.layers[-1].weight.T.unflatten(1, shape)
-    if isinstance(decoder, conv.Decoder):
+    if isinstance(decoder, conv.Decoder) and decoder.planes == shape[0]:
         return "what one place of each last feature map paints", painted(decoder.steps[-1], _size(decoder))
     return None
 

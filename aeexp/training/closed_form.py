@@ -24,6 +24,8 @@ class ClosedForm:
         progress = Progress(samples=len(train))
         track.start(1, progress)
         solve(learner.model, train)
+        if hasattr(learner.model.likelihood, "fit"):
+            learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
         progress.step = progress.best_step = progress.best_epoch = 1
         for split in ("train", "val"):
             values = average(learner, data[split])

@@ -1,0 +1,64 @@
+"""p(target | output) of pixels that are stored as integers: a probability for each grey level."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.types import summed
+
+
+class Categorical(nn.Module):
+    """Each value is one of `levels` grey levels from 0 to 1; the output is a logit for each of them.
+
+    The distortion is a probability's -log, no density's, and makes no assumption about its shape (van den Oord et
+    al. 2016, section 2.2). The decoder gives `levels` numbers a value: channel axis (C * levels, H, W), (D * levels,),
+    or (T, F * levels) for sequences. At 256 levels a fully connected decoder becomes huge: take model=conv.
+    """
+
+    density = False
+    identity_link = False
+    grid: Tensor
+
+    def __init__(self, levels: int = 256):
+        super().__init__()
+        require(levels >= 2, f"levels={levels} must be at least 2")
+        self.levels = levels
+        self.register_buffer("grid", torch.linspace(0, 1, levels), persistent=False)
+
+    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        logits = self._logits(output)
+        level = (target * (self.levels - 1)).round().long()
+        chosen = logits.gather(-1, level.unsqueeze(-1)).squeeze(-1)
+        return summed(logits.logsumexp(-1) - chosen, mask)
+
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) == 2:
+            return (shape[0], shape[1] * self.levels)
+        return (shape[0] * self.levels, *shape[1:])
+
+    def constant(self, features: int | Tensor) -> float | Tensor:
+        return 0.0 * features
+
+    def mean(self, output: Tensor) -> Tensor:
+        """The expected value."""
+        return self._logits(output).softmax(-1) @ self.grid.to(output.dtype)
+
+    def check(self, low: float, high: float, step: float | None = None) -> None:
+        held = None if step is None or step <= 0 else round(1 / step) + 1
+        require(
+            held is not None and low >= 0 and high <= 1 and abs(step * (held - 1) - 1) < 1e-6,
+            f"likelihood=categorical needs integers scaled to [0, 1], but the data has {low:.4g} to {high:.4g} "
+            f"{'and no grid' if step is None else f'in steps of {step:.4g}'}: take likelihood=gaussian, or another "
+            "dataset.scale",
+        )
+        require(
+            held == self.levels,
+            f"likelihood.levels={self.levels}, but the data has {held} values a pixel: take likelihood.levels={held}",
+        )
+
+    def _logits(self, output: Tensor) -> Tensor:
+        """(B, *shape, levels)."""
+        axis = 2 if output.dim() == 3 else 1
+        return output.unflatten(axis, (-1, self.levels)).movedim(axis + 1, -1)
