@@ -64,6 +64,9 @@ class KL(nn.Module):
         share = step / self.warmup_steps
         self.progress.fill_(min(1.0, 2 * (share % 1)) if self.warmup == "cyclic" else min(1.0, share))
 
+    def readings(self) -> dict[str, Tensor]:
+        return {} if self.warmup == "none" else {"kl_weight": self.weight}
+
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
         units = model.latent.prior.kl(out.code.posterior, out.code.z, model)
         if self.capacity is not None:

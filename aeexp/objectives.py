@@ -99,6 +99,7 @@ class Learner(nn.Module):
         self.objective = objective
         self._observers = [part for part in self.modules() if hasattr(part, "observe") and part is not self]
         self._surveyors = [part for part in self.modules() if hasattr(part, "before_step") and part is not self]
+        self._readers = [part for part in self.modules() if hasattr(part, "readings") and part is not self]
 
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
         return self.objective(self.model, self.task(batch))
@@ -119,6 +120,12 @@ class Learner(nn.Module):
         for part in self._surveyors:
             part.before_step(self.model, split, step)
         self.train(was_training)
+
+    @torch.no_grad()
+    def readings(self) -> dict[str, float]:
+        """What parts want logged beside the terms and is none of them: one transfer from the device."""
+        found = {name: value for part in self._readers for name, value in part.readings().items()}
+        return dict(zip(found, torch.stack([v.float() for v in found.values()]).tolist(), strict=True)) if found else {}
 
 
 def means(terms: Terms) -> Tensor:

@@ -38,7 +38,7 @@ class Code(NamedTuple):
 
     z: Tensor  # (B, D) what the decoder gets
     mean: Tensor  # (B, D) what probes and plots see: deterministic
-    posterior: Any = None  # q(z|x), if the latent is stochastic
+    posterior: Any = None  # q(z|x), if the latent is stochastic; quantised.Nearest is the one-hot one of vq
     losses: dict[str, Tensor] = {}  # terms that nothing can replace (VQ commitment), each (B,) or ()
 
 
@@ -106,9 +106,9 @@ class Likelihood(Protocol):
 class Regularizer(Protocol):
     """A penalty on a forward pass, (B,) or (). The objective multiplies by `weight`, a 0-d buffer.
 
-    Three methods are optional: ``sized(model, facts: Facts)``, called once when model and data are known, and two that
-    the training loop calls without gradient: ``before_step(model, split, step)`` with the training split, and
-    ``observe(out: Pass)`` after the step.
+    Optional: ``sized(model, facts: Facts)``, called once when model and data are known; and, of any part, called by the
+    training loop without gradient, ``before_step(model, split, step)`` with the training split, ``observe(out: Pass)``
+    after the step, and ``readings()``, named 0-d tensors, where a line is logged.
     """
 
     weight: Tensor

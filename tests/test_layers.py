@@ -17,6 +17,7 @@ LAYERS = [
         "nn/*",
         "latents",
         "latents_bounded",
+        "quantised",
         "likelihoods",
         "categorical",
         "noises",

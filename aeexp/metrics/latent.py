@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from aeexp.evaluate import Run, Values
+from aeexp.quantised import perplexity
 from aeexp.regularizers import Contractive
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Latent:
       0.01 of the uniform law's variance), `kl` in nats per example and its largest and smallest unit, where the code
       is stochastic; a categorical code has groups in place of units. Where some fell back to the prior (KL below
       0.01 nats) a warning names them.
+    - `perplexity` (exp of the entropy of the usage) and `codes_used` of a codebook, where the latent has one.
     """
 
     def __init__(self, jacobian_rows: int = 256):
@@ -42,6 +44,10 @@ class Latent:
         }
         if (units := run.rate(split)) is not None:
             values |= self.rate(units, run, split, spread)
+        if hasattr(run.model.latent, "counts"):
+            batches = (run.forward(batch) for batch in run.rows(split).batches(1024))
+            counts = sum(run.model.latent.counts(out.code.posterior) for out in batches)
+            values |= {"perplexity": float(perplexity(counts)), "codes_used": float((counts > 0).sum())}
         return {f"latent/{name}": value for name, value in values.items()}
 
     def rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:

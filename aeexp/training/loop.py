@@ -111,9 +111,10 @@ class Joint:
 
             validate = progress.step % validate_every == 0 or progress.step == total
             if validate or progress.step % self.log_every_steps == 0:
-                track.train(progress.step, window.read(), optimizer.param_groups[0]["lr"])
+                readings = learner.readings()
+                track.train(progress.step, {**window.read(), **readings}, optimizer.param_groups[0]["lr"])
                 if validate:
-                    self.validate(state, data, window, store, track, steps_per_epoch)
+                    self.validate(state, data, {**window.restart(), **readings}, store, track, steps_per_epoch)
                 store.save(state)
             if stop():
                 window.read()
@@ -152,15 +153,18 @@ class Joint:
             learner.observe(out)
         return first[0]
 
-    def validate(self, state: State, data: Data, window: Window, store: Store, track, steps_per_epoch: int) -> None:
-        """Measure, write the history's two rows, keep the state if it is the best so far."""
+    def validate(self, state: State, data: Data, trained: dict, store: Store, track, steps_per_epoch: int) -> None:
+        """Measure, write the history's two rows, keep the state if it is the best so far.
+
+        `trained` has the means of the training terms since the last validation, and the readings.
+        """
         progress = state.progress
         values = average(state.learner, data["val"])
         if not math.isfinite(values["loss"]):
             raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
         epoch = progress.step / steps_per_epoch
         lr = state.optimizer.param_groups[0]["lr"]
-        for split, terms in (("train", window.restart()), ("val", values)):
+        for split, terms in (("train", trained), ("val", values)):
             progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
         if isinstance(state.scheduler, ReduceLROnPlateau):
             state.scheduler.step(values[self.monitor])

@@ -1,0 +1,152 @@
+"""A code of vectors out of a learned book."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.types import Code, Pass
+
+SMOOTHING = 1e-5  # of the counts, as in the authors' code
+
+
+class Nearest(NamedTuple):
+    """The one-hot posterior of a quantised code, and what it stands for."""
+
+    before: Tensor  # (B, N, width) vectors of the encoder
+    index: Tensor  # (B, N) int64: the entry of the codebook nearest to each
+
+
+class VQ(nn.Module):
+    """dim / width vectors, each replaced by the nearest of `codes` learned ones (van den Oord et al. 2017).
+
+    The code's gradient goes to the encoder as if nothing had been replaced (section 3.2); so does that of a penalty
+    on the mean code. `commitment` draws the encoder to its codes (equation 3). `codebook` says how these move:
+    `gradient` by the second term of equation 3, `ema` to the running mean of the vectors that they stand for
+    (appendix A.1, with the decay `decay`). They start as encoder outputs of training rows. One that is unused for
+    `restart_after` steps becomes a random encoder output of the batch (as in Dhariwal et al. 2020); null: never.
+    """
+
+    range = (-math.inf, math.inf)
+    vectors: Tensor
+    sums: Tensor | None
+    usage: Tensor
+    unused: Tensor
+    commitment: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        codes: int = 64,
+        width: int = 8,
+        codebook: Literal["gradient", "ema"] = "ema",
+        decay: float = 0.99,
+        commitment: float = 0.25,
+        restart_after: int | None = 100,
+    ):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        require(codes >= 1, f"codes={codes}: a codebook needs at least 1 vector")
+        require(
+            width >= 1 and dim % width == 0,
+            f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / max(width, 1))}",
+        )
+        require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
+        require(commitment >= 0, f"commitment={commitment} must not be negative")
+        require(restart_after is None or restart_after >= 1, f"restart_after={restart_after} must be at least 1")
+        self.dim = self.params = dim
+        self.codes = codes
+        self.width = width
+        self.decay = decay
+        self.restart_after = restart_after
+        self.moves = codebook == "ema"
+        self.register_buffer("commitment", torch.tensor(float(commitment)))
+        if self.moves:
+            self.register_buffer("vectors", torch.randn(codes, width))
+        else:
+            self.vectors = nn.Parameter(torch.randn(codes, width))
+        self.register_buffer("sums", torch.zeros(codes, width) if self.moves else None)
+        self.register_buffer("usage", torch.zeros(codes))  # vectors assigned, each step counting `decay` of the next
+        self.register_buffer("unused", torch.zeros(codes, dtype=torch.int64))  # steps since the last use
+
+    def forward(self, h: Tensor) -> Code:
+        before = h.unflatten(-1, (-1, self.width))
+        index = self.nearest(before)
+        chosen = self.vectors[index]
+        losses = {"commitment": self.commitment * _squared(before, chosen.detach())}
+        if not self.moves:
+            losses["codebook"] = _squared(before.detach(), chosen)
+        # The value of the chosen vectors, to the last bit, with the gradient of those before.
+        z = (chosen.detach() + (before - before.detach())).flatten(-2)
+        return Code(z=z, mean=z, posterior=Nearest(before, index), losses=losses)
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """(...) int64 entries of the codebook for vectors (..., width)."""
+        book = self.vectors.detach()
+        return (book.square().sum(-1) - 2 * vectors.detach() @ book.T).argmin(-1)
+
+    def project(self, z: Tensor) -> Tensor:
+        """(..., D) the valid code nearest to a made-up one (..., D)."""
+        return self.vectors[self.nearest(z.unflatten(-1, (-1, self.width)))].flatten(-2)
+
+    def before_step(self, model: nn.Module, split, step: int) -> None:
+        if step == 0:
+            rows = split.sample(self.codes)
+            codes = (model.encode(batch.x, model.condition(batch)) for batch in rows.batches(1024))
+            before = torch.cat([code.posterior.before for code in codes])  # (R, N, width)
+            # one vector of each row, the places in turn
+            number = torch.arange(self.codes, device=before.device)
+            self.vectors.copy_(before[number % len(before), number % before.shape[1]])
+
+    def observe(self, out: Pass) -> None:
+        before, index = out.code.posterior
+        before = before.flatten(0, 1)
+        assigned = self.one_hot(index).flatten(0, 1)  # (B N, codes)
+        counts = assigned.sum(0)
+        self.usage.mul_(self.decay).add_(counts)
+        self.unused.copy_(torch.where(counts > 0, 0, self.unused + 1))
+        if self.moves:
+            self.sums.mul_(self.decay).add_(assigned.T @ before)
+            total = self.usage.sum()
+            smoothed = (self.usage + SMOOTHING) * total / (total + self.codes * SMOOTHING)
+            # An entry that was never used has no mean: it stays.
+            self.vectors.copy_(torch.where(self.usage[:, None] > 0, self.sums / smoothed[:, None], self.vectors))
+        if self.restart_after is not None:
+            self.restart(before)
+
+    def restart(self, before: Tensor) -> None:
+        """Dead entries start anew, without a past, as one of `before` (M, width)."""
+        dead = self.unused >= self.restart_after
+        drawn = before[torch.randint(len(before), (self.codes,), device=before.device)]
+        self.vectors.copy_(torch.where(dead[:, None], drawn, self.vectors))
+        self.usage.masked_fill_(dead, 0)
+        self.unused.masked_fill_(dead, 0)
+        if self.moves:
+            self.sums.masked_fill_(dead[:, None], 0)
+
+    def one_hot(self, index: Tensor) -> Tensor:
+        """(..., codes) float."""
+        return (index.unsqueeze(-1) == torch.arange(self.codes, device=index.device)).to(self.vectors.dtype)
+
+    def counts(self, posterior: Nearest) -> Tensor:
+        """(codes,) how many vectors each entry stands for; the latent metric adds them up over a split."""
+        return self.one_hot(posterior.index).sum((0, 1))
+
+    def readings(self) -> dict[str, Tensor]:
+        """Perplexity of the running usage, and how many entries were used within the last 1 / (1 - decay) steps."""
+        recent = (self.usage > 0) & (self.unused < 1 / (1 - self.decay))  # one that just started anew is not yet used
+        return {"perplexity": perplexity(self.usage), "codes_used": recent.sum()}
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """() exp of the entropy of the shares: K where K entries are used alike, 1 where one does everything."""
+    shares = counts / counts.sum().clamp(min=1e-12)
+    return torch.special.entr(shares).sum().exp()
+
+
+def _squared(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().sum((-2, -1))
