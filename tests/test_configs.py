@@ -98,6 +98,8 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["model.hidden_dims=3"], r"^model\.hidden_dims=3 should be a list of whole numbers"),
         (["model=conv", "model.kernel=3"], r"^model\.kernel=3 is not divisible by stride=2.*take kernel="),
         (["model=conv", "model.channels=[8,8,8,8,8]"], r"^model\.channels=.*to nothing: take fewer"),
+        (["latent=vq", "latent.width=5"], r"^latent\.width=5 must divide latent\.dim=16: take latent\.dim=20"),
+        (["model=conv", "model.spatial=true", "latent.dim=10"], r"^model\.spatial=true .*latent\.dim=12$"),
         (["variant=deep", "model=conv"], r"^model\.hidden_dims=.*model as chosen has no such key; it has channels"),
         (["+foo=1"], r"^foo=1 is no key of aeexp"),
         (["+sed=1"], r"^sed=1 is no key of aeexp: did you mean seed\?"),

@@ -16,9 +16,11 @@ from aeexp.latents import Gaussian as GaussianLatent
 from aeexp.latents_bounded import Categorical, Hyperspherical
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
+from aeexp.nn.resnet import resnet
 from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
 from aeexp.objectives import ImportanceWeighted, means
 from aeexp.priors import Mixture, Standard, Uniform, Vamp
+from aeexp.quantised import VQ
 from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
 from aeexp.types import Batch, Facts
 
@@ -29,11 +31,15 @@ NETWORKS = {
         u: (conv, {"channels": [2, 3], "activation": "tanh", "upsample": u})
         for u in ("transposed", "nearest", "bilinear", "subpixel")
     },
+    # 2x2 places for the 4 units
+    "spatial": (conv, {"channels": [3], "kernel": 6, "stride": 3, "activation": "tanh", "spatial": True}),
+    "resnet": (resnet, {"channels": [2, 4], "blocks": 1, "norm": "group", "activation": "tanh"}),
 }
 LATENTS = {
     "deterministic": lambda i: Deterministic(4),
     "sigmoid": lambda i: Sigmoid(4),
     "topk": lambda i: TopK(4, 1 + i),  # another k for each model of the stack
+    "vq": lambda i: VQ(4, codes=3, width=2, codebook="gradient", commitment=0.1 * (1 + i)),
 }
 PENALTIES = {
     "l1": lambda weight, i: L1(weight),
@@ -66,7 +72,10 @@ def test_a_stack_of_models_is_the_models_one_by_one(network, latent, penalty, bu
         ).eval()
         for i in range(3)
     ]  # fmt: skip
-    batch = Batch(torch.rand(7, *SHAPE))
+    dtype = torch.float32
+    if network == "resnet":  # GroupNorm divides by the scale of few numbers: second derivatives of some hundreds
+        dtype, learners = torch.float64, [learner.double() for learner in learners]
+    batch = Batch(torch.rand(7, *SHAPE, dtype=dtype))
     skeleton, parameters, buffers = stacked(learners)
 
     def terms(parameters, buffers):
@@ -74,7 +83,8 @@ def test_a_stack_of_models_is_the_models_one_by_one(network, latent, penalty, bu
 
     together = torch.vmap(terms)(parameters, buffers)
     alone = torch.stack([means(learner(batch)[0]) for learner in learners])
-    assert together.shape == (3, 2) and len(alone.unique()) == 6  # no two models or terms agree by chance
+    terms = 4 if latent == "vq" else 2
+    assert together.shape == (3, terms) and len(alone.unique()) == 3 * terms  # no two models or terms agree by chance
     torch.testing.assert_close(together, alone, **CLOSE)
 
     ours = torch.autograd.grad(together.sum(), list(parameters.values()))

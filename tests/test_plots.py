@@ -27,6 +27,7 @@ from aeexp.likelihoods import Gaussian
 from aeexp.model import Autoencoder
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
+from aeexp.nn.resnet import resnet
 from aeexp.noises import Chain, Masking
 from aeexp.objectives import Additive, Learner
 from aeexp.plots import canvas
@@ -375,6 +376,17 @@ def test_filters_of_flat_data_are_a_heat_map_and_of_an_unknown_architecture_noth
     np.testing.assert_array_equal(image.get_array(), run.model.decoder.layers[-1].weight.T.detach())
     run.model.encoder, run.model.decoder = nn.Identity(), nn.Identity()
     assert Filters()(run) == {}
+
+
+def test_filters_of_a_residual_network_are_kernels_and_of_several_numbers_a_value_those_of_the_encoder(digit_data):
+    encoder, decoder = resnet(digit_data.shape, 4, 4, 0, channels=[3, 5])
+    figures = Filters()(run_of(digit_data, (4, encoder, decoder)))
+    image = figures["filters_encoder"].axes[0].images[0]
+    np.testing.assert_array_equal(tile(image, 0, 2, side=4), encoder.convolutions[0].weight[2, 0].detach())
+    assert set(figures) == {"filters_encoder", "filters_decoder"}
+    for network, options in ((mlp, {"hidden_dims": [16]}), (conv, {"channels": [3]})):
+        encoder, decoder = network(digit_data.shape, 4, 4, 0, (2, 8, 8), **options)
+        assert set(Filters()(run_of(digit_data, (4, encoder, decoder)))) == {"filters_encoder"}
 
 
 def test_curves_mark_the_lowest_validation_loss(digit_data):

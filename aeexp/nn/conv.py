@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -12,51 +12,57 @@ from torch import Tensor, nn
 
 from aeexp.errors import require
 from aeexp.nn.activations import Activation, activation
+from aeexp.nn.heads import heads
 from aeexp.nn.initial import glorot
 
 Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
+Stage = Callable[[int], nn.Module]  # what follows a convolution to so many channels, and precedes a step up from them
 
 
 class Encoder(nn.Module):
-    """Strided convolutions, then one linear layer to (B, outputs). The context comes as constant planes."""
+    """Strided convolutions, each with a stage behind it, then the head to (B, params). The context: constant planes."""
 
-    def __init__(self, sizes, channels, outputs: int, kernel: int, stride: int, name: Activation):
+    def __init__(self, channels, head: nn.Module, kernel: int, stride: int, name: Activation, stage: Stage):
         super().__init__()
         self.convolutions = nn.ModuleList(
             nn.Conv2d(a, b, kernel, stride, _padding(kernel, stride))
             for a, b in zip(channels, channels[1:], strict=False)
         )
+        self.stages = nn.ModuleList(stage(c) for c in channels[1:])
         self.activation = activation(name)
-        height, width = sizes[-1]
-        self.head = nn.Linear(channels[-1] * height * width, outputs)
+        self.head = head
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if context is not None:
             planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
-        for convolution in self.convolutions:
-            x = self.activation(convolution(x))
+        for convolution, stage in zip(self.convolutions, self.stages, strict=True):
+            x = self.activation(stage(convolution(x)))
         return self.head(x.flatten(1))
 
 
 class Decoder(nn.Module):
-    """One linear layer to the smallest map, then one upsampling step for each of the encoder's convolutions."""
+    """The stem to the smallest map, then a stage and an upsampling step for each of the encoder's convolutions."""
 
-    def __init__(self, sizes, channels, inputs: int, kernel: int, stride: int, upsample: Upsample, name: Activation):
+    def __init__(
+        self, sizes, channels, stem: nn.Module, kernel: int, stride: int, upsample: Upsample, name: Activation,
+        stage: Stage,
+    ):  # fmt: skip
         super().__init__()
         self.planes = channels[0]
         self.start = (channels[-1], *sizes[-1])
-        self.stem = nn.Linear(inputs, channels[-1] * sizes[-1][0] * sizes[-1][1])
+        self.stem = stem
         ups = reversed(list(zip(channels[1:], channels, sizes[1:], sizes, strict=False)))
         self.steps = nn.ModuleList(_step(a, b, small, large, kernel, stride, upsample) for a, b, small, large in ups)
+        self.stages = nn.ModuleList(stage(c) for c in reversed(channels[1:]))
         self.activation = activation(name)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         if context is not None:
             z = torch.cat([z, context], 1)
         h = self.stem(z).unflatten(1, self.start)
-        for step in self.steps:
-            h = step(self.activation(h))
+        for step, stage in zip(self.steps, self.stages, strict=True):
+            h = step(self.activation(stage(h)))
         return h
 
 
@@ -102,14 +108,49 @@ def conv(
     stride: int = 2,
     upsample: Upsample = "transposed",
     activation: Activation = "relu",
+    spatial: bool = False,
 ) -> tuple[Encoder, Decoder]:
     """Encoder to `params` numbers and decoder from `dim`; each entry of `channels` shrinks the picture by `stride`.
 
+    `spatial` makes the code a map: `params` and `dim` are dealt out to the places of the smallest one (`heads.Places`).
     The kernel must be divisible by the stride, else a transposed convolution paints a checkerboard.
     """
+    return staged(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
+                  upsample=upsample, activation=activation, spatial=spatial, name="conv",
+                  stage=lambda _: nn.Identity())  # fmt: skip
+
+
+def staged(
+    shape: Sequence[int],
+    params: int,
+    dim: int,
+    context: int,
+    output: Sequence[int] | None,
+    *,
+    channels: list[int],
+    kernel: int,
+    stride: int,
+    upsample: Upsample,
+    activation: Activation,
+    spatial: bool,
+    name: str,
+    stage: Stage,
+) -> tuple[Encoder, Decoder]:
+    """`conv` with a stage of its own at each size; `name` is the architecture's, for messages."""
+    sizes = _sizes(shape, channels, kernel, stride, name)
+    head, stem = heads((channels[-1], *sizes[-1]), params, dim, context, spatial)
+    encoder = Encoder([shape[0] + context, *channels], head, kernel, stride, activation, stage)
+    planes = shape[0] if output is None else output[0]
+    decoder = Decoder(sizes, [planes, *channels], stem, kernel, stride, upsample, activation, stage)
+    glorot(encoder, decoder)
+    return encoder, decoder
+
+
+def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, name: str) -> list[tuple[int, int]]:
+    """Height and width of the picture and of the map after each convolution."""
     require(
         len(shape) == 3,
-        f"model=conv needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
+        f"model={name} needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
         "take model=mlp",
     )
     require(stride >= 1 and kernel >= stride, f"kernel={kernel} must be at least stride={stride}")
@@ -133,11 +174,7 @@ def conv(
             f"kernel={kernel} with stride={stride} leaves {left} at the edge of a map of "
             f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}",
         )
-    encoder = Encoder(sizes, [shape[0] + context, *channels], params, kernel, stride, activation)
-    planes = shape[0] if output is None else output[0]
-    decoder = Decoder(sizes, [planes, *channels], dim + context, kernel, stride, upsample, activation)
-    glorot(encoder, decoder)
-    return encoder, decoder
+    return sizes
 
 
 def _padding(kernel: int, stride: int) -> int:

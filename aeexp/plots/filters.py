@@ -20,8 +20,9 @@ from aeexp.plots import canvas
 class Filters:
     """Weights of the encoder's first and the decoder's last layer, the `most` largest by norm.
 
-    Fully connected: one filter a unit, in the shape of the input. Convolutional: kernels, and what one unit of
-    each last feature map paints. Other architectures have no such picture.
+    Fully connected: one filter a unit, in the shape of the input. Convolutional, residual too: kernels, and what one
+    unit of each last feature map paints. Other architectures have no such picture, nor has a decoder that gives
+    several numbers for a value of the row.
     """
 
     def __init__(self, *, most: int = 64):
@@ -89,8 +90,7 @@ def painted(step: nn.Module, size: tuple[int, int]) -> Tensor:
 
 def _size(decoder: conv.Decoder) -> tuple[int, int]:
     """Height and width of the maps that the last step takes: one pass of zeros says it."""
-    z = decoder.stem.weight.new_zeros(1, decoder.stem.in_features)
-    h = decoder.stem(z).unflatten(1, decoder.start)
+    h = next(decoder.parameters()).new_zeros(1, *decoder.start)
     for step in decoder.steps[:-1]:
         h = step(h)
     return tuple(h.shape[2:])
