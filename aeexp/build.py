@@ -36,6 +36,12 @@ def learner(cfg: DictConfig, facts: Facts) -> Learner:
     """The untrained model with its task and objective."""
     model = autoencoder(cfg, facts)
     regularizers = make(cfg, "regularizer")
+    objective = make(cfg, "objective")(Chain(make(cfg, "noise")), regularizers)
+    try:
+        if hasattr(objective, "check"):
+            objective.check(model)
+    except UsageError as error:
+        raise placed("objective", error) from error
     for name, penalty in regularizers.items():
         penalty.check(model)
         if hasattr(penalty, "sized"):
@@ -43,7 +49,7 @@ def learner(cfg: DictConfig, facts: Facts) -> Learner:
                 penalty.sized(model, facts)
             except UsageError as error:
                 raise placed(f"regularizer.{name}", error) from error
-    return Learner(make(cfg, "task"), model, make(cfg, "objective")(Chain(make(cfg, "noise")), regularizers))
+    return Learner(make(cfg, "task"), model, objective)
 
 
 def device(name: str) -> torch.device:

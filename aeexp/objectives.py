@@ -68,14 +68,19 @@ class ImportanceWeighted(nn.Module):
     def noise(self) -> nn.Module:
         return self.corruption.noise
 
+    def check(self, model: Autoencoder) -> None:
+        """Raise UsageError where this bound cannot be had of the model."""
+        words = "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
+        require(hasattr(model.latent, "prior"), words)
+        require(
+            self.gradient == "standard" or getattr(model.latent, "reparameterized", True),
+            f"gradient={self.gradient} needs codes drawn from a density, which this latent relaxes: "
+            "take objective.gradient=standard, or latent=gaussian or hyperspherical",
+        )
+
     def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
         x = self.corruption.corrupted(batch) if self.training else batch.x
         double = self.gradient == "doubly_reparameterized" and torch.is_grad_enabled()
-        require(
-            not double or getattr(model.latent, "reparameterized", True),
-            "objective.gradient=doubly_reparameterized needs codes drawn from a density, which this latent relaxes: "
-            "take objective.gradient=standard, or latent=gaussian or hyperspherical",
-        )
         weights, z, out = log_weights(model, batch, x, self.samples, detach_posterior=double)
         value = bound(weights)
         if double:

@@ -334,8 +334,8 @@ def test_the_doubly_reparameterised_gradient_wants_a_density(coded):
     batch = Batch(torch.randn(20, 6), target=torch.randn(20, 6))
     objective = ImportanceWeighted(Chain({}), {}, samples=3, gradient="doubly_reparameterized")
     objective(coded("sphere").model, batch)[0]["bound"].mean().backward()
-    with pytest.raises(UsageError, match="^objective.gradient=doubly_reparameterized .*gradient=standard"):
-        objective(coded("onehot").model, batch)
+    with pytest.raises(UsageError, match="^gradient=doubly_reparameterized .*objective.gradient=standard"):
+        objective.check(coded("onehot").model)
 
 
 @kinds

@@ -115,6 +115,15 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["regularizer=kl"], r"kl needs a stochastic code.*latent=gaussian"),
         (["condition=attribute"], r"condition=attribute needs data with attributes"),
         (["variant=iwae", "regularizer=[kl]"], r"leave kl out of the regularizers"),
+        (["variant=iwae", "latent=vq"], r"^objective: samples are drawn codes.*take latent=gaussian"),
+        (
+            ["variant=iwae", "latent=categorical", "objective.gradient=doubly_reparameterized"],
+            r"^objective\.gradient=doubly_reparameterized needs codes drawn from a density",
+        ),
+        (
+            ["variant=aae", "regularizer.adversary.against=attribute"],
+            r"^regularizer\.adversary\.against=attribute: the",
+        ),
         (["regularizer=kl_sparsity"], r"kl_sparsity needs units in \(0, 1\).*latent=sigmoid"),
         (["trainer=closed_form"], r"trainer=closed_form solves model=linear"),
         (["dataset/split=official"], r"^dataset\.split=official: this dataset comes without a test set"),
