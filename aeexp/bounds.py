@@ -20,11 +20,12 @@ def log_weights(
     reparameterised gradient wants it.
     """
     context = model.condition(batch)
-    code = model.encode(x, context)
+    code = model.encode(x, context, batch.mask)
     z = code.posterior.sample(samples)
-    output = model.decoder(z.flatten(0, 1), None if context is None else context.repeat(samples, 1))
     target = batch.target.repeat(samples, *[1] * (batch.target.dim() - 1))
     mask = None if batch.mask is None else batch.mask.repeat(samples, 1)
+    contexts = None if context is None else context.repeat(samples, 1)
+    output = model.explain(z.flatten(0, 1), contexts, batch._replace(target=target, mask=mask))
     log_likelihood = -model.likelihood.distortion(output, target, mask).unflatten(0, (samples, -1))
     posterior = code.posterior.detached() if detach_posterior else code.posterior
     log_ratio = model.latent.prior.log_prob(z, model) - posterior.log_prob(z)

@@ -47,10 +47,10 @@ class Run:
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Pass:
-        """One pass without noise from the mean code, the target set by the task: the same at every call."""
+        """One pass without noise, decoded from the mean code alone; the target set by the task. Always the same."""
         batch, model = self.learner.task(batch), self.model
         context = model.condition(batch)
-        code = model.encode(batch.x, context)
+        code = model.encode(batch.x, context, batch.mask)
         code = code._replace(z=code.mean)
         return Pass(batch, batch.x, context, code, model.decoder(code.z, context))
 

@@ -28,27 +28,44 @@ class Autoencoder(nn.Module):
         self.latent = latent
         self.decoder = decoder
         self.likelihood = likelihood
+        if self.autoregressive:
+            decoder.feedback = likelihood.mean
         self.condition = condition
         self.register_buffer("code_mean", torch.zeros(latent.dim))
         self.register_buffer("code_scale", torch.eye(latent.dim))
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Code:
-        return self.latent(self.encoder(x, context))
+    @property
+    def autoregressive(self) -> bool:
+        """Whether the decoder predicts each step from those before it."""
+        return hasattr(self.decoder, "forced")
+
+    def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
+        """`mask` (B, T) says which steps of a padded sequence are real."""
+        return self.latent(self.encoder(x, context, mask))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, *shape) the likelihood's mean: pixels in the units of the data."""
         return self.likelihood.mean(self.decoder(z, context))
 
+    def explain(self, z: Tensor, context: Tensor | None, batch: Batch) -> Tensor:
+        """Parameters of p(target | z) for the likelihood; an autoregressive decoder is given the true past.
+
+        Other decoders give the same as from the code alone.
+        """
+        if self.autoregressive:
+            return self.decoder.forced(z, context, batch.target)
+        return self.decoder(z, context)
+
     def forward(self, batch: Batch, x: Tensor | None = None) -> Pass:
         """`x` is the corrupted input, if there is one; the decoder gets the code z."""
         x = batch.x if x is None else x
         context = self.condition(batch)
-        code = self.encode(x, context)
-        return Pass(batch, x, context, code, self.decoder(code.z, context))
+        code = self.encode(x, context, batch.mask)
+        return Pass(batch, x, context, code, self.explain(code.z, context, batch))
 
-    def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """From the mean code: the same picture at every call."""
-        return self.decode(self.encode(x, context).mean, context)
+        return self.decode(self.encode(x, context, mask).mean, context)
 
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
         """(n, *shape) from the prior where the latent has one, else from the Gaussian of the training codes."""

@@ -46,7 +46,7 @@ class _Fold(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         return x.reshape(-1, *self.shape)
 
 

@@ -85,7 +85,7 @@ class Mixture(nn.Module):
 class Vamp(nn.Module):
     """The mean of the posteriors of `pseudo_inputs` learned rows (Tomczak and Welling 2018), for any posterior.
 
-    The rows start as training rows. They are encoded anew at each call.
+    The rows start as training rows; sequences keep the length they start with. They are encoded anew at each call.
     """
 
     spaces = ("real", "sphere", "onehot")
@@ -97,15 +97,22 @@ class Vamp(nn.Module):
 
     def sized(self, dim: int, shape: Sequence[int]) -> None:
         self.rows = nn.Parameter(torch.zeros(self.count, *shape))
+        sequences = len(shape) == 2
+        self.register_buffer("mask", torch.ones(self.count, shape[0], dtype=torch.bool) if sequences else None)
 
     def before_step(self, model: nn.Module, split, step: int) -> None:
         if step == 0:
             chosen = split.sample(self.count)
-            rows = torch.cat([batch.x for batch in chosen.batches(1024)])
-            self.rows.copy_(rows[torch.arange(self.count, device=rows.device) % len(rows)])
+            batches = list(chosen.batches(1024))
+            rows = torch.cat([batch.x for batch in batches])
+            places = torch.arange(self.count, device=rows.device) % len(rows)
+            self.rows.copy_(rows[places])
+            if batches[0].mask is not None:
+                self.mask.copy_(torch.cat([batch.mask for batch in batches])[places])
 
     def posterior(self, model: nn.Module) -> Posterior:
-        return model.encode(self.rows).posterior
+        rows = self.rows if self.mask is None else self.rows * self.mask.unsqueeze(-1)
+        return model.encode(rows, mask=self.mask).posterior
 
     def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
         each = self.posterior(model).log_prob(z.unsqueeze(-2))

@@ -88,7 +88,7 @@ class KLSparsity(nn.Module):
 
     def before_step(self, model: nn.Module, split, step: int) -> None:
         if self.estimate == "dataset" and step % self.refresh_steps == 0:
-            codes = (model.encode(batch.x, model.condition(batch)).mean for batch in split.batches(1024))
+            codes = (model.encode(batch.x, model.condition(batch), batch.mask).mean for batch in split.batches(1024))
             self.mean.copy_(sum(code.sum(0) for code in codes) / len(split))
 
     def check(self, model: nn.Module) -> None:
@@ -128,7 +128,7 @@ class Contractive(nn.Module):
         self.register_buffer("weight", _weight(weight))
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        code, pull = vjp(lambda x: model.encode(x, out.context).mean, out.x)
+        code, pull = vjp(lambda x: model.encode(x, out.context, out.batch.mask).mean, out.x)
         if self.estimate == "exact":
             eye = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
             rows = vmap(lambda unit: pull(unit.expand_as(code))[0])(eye)

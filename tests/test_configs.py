@@ -45,7 +45,8 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
     cfg = composed(*overrides)
     check(cfg)
     torch.manual_seed(0)
-    learner = build.learner(cfg, Facts((1, 8, 8), 10, 2))
+    shape = (8, 8) if option in ("gru", "recurrent_vae") else (1, 8, 8)
+    learner = build.learner(cfg, Facts(shape, 10, 2))
     for key in ("trainer", "metric", "plot"):
         make(cfg, key)
     optimizer = make(cfg, "optimizer")(learner.parameters())
@@ -112,6 +113,7 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["device=tpu"], r"^device='tpu' should be one of auto"),
         (["threads=0"], r"^threads=0 must be at least 1"),
         (["+regularizer.l1.weight=3"], r"^regularizer\.l1 is set, but l1 is not among your regularizer options"),
+        (["model=gru"], r"^model=gru needs sequences.*\(1, 8, 8\).*take dataset=sine_waves"),
         (["regularizer=kl"], r"kl needs a stochastic code.*latent=gaussian"),
         (["condition=attribute"], r"condition=attribute needs data with attributes"),
         (["variant=iwae", "regularizer=[kl]"], r"leave kl out of the regularizers"),

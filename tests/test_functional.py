@@ -24,6 +24,7 @@ from aeexp.quantised import VQ
 from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
 from aeexp.types import Batch, Facts
 
+# without gru: nn.GRU has no vmap rule
 NETWORKS = {
     "mlp": (mlp, {"hidden_dims": [5], "activation": "tanh"}),
     "tied": (mlp, {"hidden_dims": [5], "activation": "tanh", "tied": True}),

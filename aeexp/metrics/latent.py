@@ -62,6 +62,7 @@ class Latent:
             log.warning("posterior collapse: %d of %d %s carry nothing: %s", len(collapsed), len(units), kind, named)
         return {**values, "kl_largest_unit": float(units.max()), "kl_smallest_unit": float(units.min())}
 
+    @torch.no_grad()  # nothing is derived from the Jacobian itself
     def jacobian_norm(self, run: Run, split: str) -> float:
         rows = min(self.jacobian_rows, len(run.rows(split)))
         penalty = Contractive(weight=1.0)
@@ -70,7 +71,7 @@ class Latent:
             penalty(run.forward(run.rows(split).batch(slice(start, min(start + chunk, rows)))), run.model)
             for start in range(0, rows, chunk)
         ]
-        return float(torch.cat(norms).detach().sqrt().mean())
+        return float(torch.cat(norms).sqrt().mean())
 
 
 def effective_rank(codes: np.ndarray) -> float:

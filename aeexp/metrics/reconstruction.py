@@ -20,7 +20,8 @@ class Reconstruction:
     of: `nats`; of binarised data `nats_fixed`, `nats_per_epoch`; Bernoulli on grey values is no likelihood, and is
     called `cross_entropy`. `bits_per_dim` (with the same suffix) stands beside nats where the data is stored as
     integers; a density is turned into the probability of one step of the grid (`grid_bits`). What follows the end of a
-    sequence counts nowhere.
+    sequence counts nowhere, and `nats_per_step` is all nats over all real steps. Pictures come from the code alone;
+    for the nats an autoregressive decoder sees the true past.
     """
 
     @torch.no_grad()
@@ -34,11 +35,12 @@ class Reconstruction:
             target, picture, mask = out.batch.target, likelihood.mean(out.output), out.batch.mask
             error = summed((picture - target).square(), mask)
             features = summed(torch.ones_like(target), mask)
+            output = run.model.explain(out.code.z, out.context, out.batch) if run.model.autoregressive else out.output
             rows = {
                 "features": features,
                 "mse": error,
                 "psnr": 10 * torch.log10(peak**2 * features / error.clamp(min=1e-12)),
-                nats: likelihood.distortion(out.output, target, mask) + likelihood.constant(features),
+                nats: likelihood.distortion(output, target, mask) + likelihood.constant(features),
             }
             if target.dim() == 4 and min(target.shape[2:]) >= 7:
                 rows["ssim"] = ssim(picture, target, peak)
@@ -47,6 +49,8 @@ class Reconstruction:
         values = {name: total / len(run.data[split]) for name, total in totals.items()}
         features = values.pop("features")  # on average: sequences differ in length
         values["mse_per_feature"] = values["mse"] / features
+        if len(run.data.shape) == 2:
+            values[f"{nats}_per_step"] = values[nats] * run.data.shape[1] / features
         if (grid := grid_bits(run)) is not None and nats.startswith("nats"):
             values[nats.replace("nats", "bits_per_dim")] = values[nats] / (features * math.log(2)) + grid
         return {f"reconstruction/{name}": value for name, value in values.items()}

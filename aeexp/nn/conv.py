@@ -32,7 +32,7 @@ class Encoder(nn.Module):
         self.activation = activation(name)
         self.head = head
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         if context is not None:
             planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
