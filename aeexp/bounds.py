@@ -12,25 +12,34 @@ from aeexp.types import Batch, Pass
 
 
 def log_weights(
-    model: Autoencoder, batch: Batch, x: Tensor, samples: int, *, detach_posterior: bool = False
+    model: Autoencoder, batch: Batch, x: Tensor, samples: int, *, doubly: bool = False
 ) -> tuple[Tensor, Tensor, Pass]:
     """log p(x|z) + log p(z) - log q(z|x) for `samples` codes a row, (K, B) in nats; the codes (K, B, D); one pass.
 
-    The likelihood is without its constant. `detach_posterior` leaves the parameters of q out of log q, as the doubly
-    reparameterised gradient wants it.
+    The likelihood is without its constant. `doubly` prepares the doubly reparameterised gradient (Tucker et al. 2019,
+    equation 8): no gradient to q's parameters through log q, and what reaches them through a code is scaled by its
+    normalised weight. The weights are found by a first pass without gradient: a hook on the codes would save it, and
+    keep a stack of models from being trained at once.
     """
     context = model.condition(batch)
     code = model.encode(x, context, batch.mask)
-    z = code.posterior.sample(samples)
+    posterior = code.posterior.detached() if doubly else code.posterior
     target = batch.target.repeat(samples, *[1] * (batch.target.dim() - 1))
     mask = None if batch.mask is None else batch.mask.repeat(samples, 1)
     contexts = None if context is None else context.repeat(samples, 1)
-    output = model.explain(z.flatten(0, 1), contexts, batch._replace(target=target, mask=mask))
-    log_likelihood = -model.likelihood.distortion(output, target, mask).unflatten(0, (samples, -1))
-    posterior = code.posterior.detached() if detach_posterior else code.posterior
-    log_ratio = model.latent.prior.log_prob(z, model) - posterior.log_prob(z)
-    first = Pass(batch, x, context, code._replace(z=z[0]), output[: len(x)])
-    return log_likelihood + log_ratio, z, first
+
+    def weigh(z: Tensor) -> tuple[Tensor, Tensor]:
+        output = model.explain(z.flatten(0, 1), contexts, batch._replace(target=target, mask=mask))
+        log_likelihood = -model.likelihood.distortion(output, target, mask).unflatten(0, (samples, -1))
+        return log_likelihood + model.latent.prior.log_prob(z, model) - posterior.log_prob(z), output
+
+    z = drawn = code.posterior.sample(samples)
+    if doubly:
+        with torch.no_grad():
+            share = weigh(drawn)[0].softmax(0).unsqueeze(-1)
+        z = drawn.detach() + share * (drawn - drawn.detach())
+    weights, output = weigh(z)
+    return weights, drawn, Pass(batch, x, context, code._replace(z=drawn[0]), output[: len(x)])
 
 
 def bound(log_weights: Tensor) -> Tensor:

@@ -81,12 +81,10 @@ class ImportanceWeighted(nn.Module):
     def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
         x = self.corruption.corrupted(batch) if self.training else batch.x
         double = self.gradient == "doubly_reparameterized" and torch.is_grad_enabled()
-        weights, z, out = log_weights(model, batch, x, self.samples, detach_posterior=double)
+        weights, _, out = log_weights(model, batch, x, self.samples, doubly=double)
         value = bound(weights)
         if double:
-            share = weights.detach().softmax(0)
-            z.register_hook(lambda gradient: share.unsqueeze(-1) * gradient)  # the encoder's share becomes its square
-            surrogate = (share * weights).sum(0)
+            surrogate = (weights.detach().softmax(0) * weights).sum(0)
             value = surrogate + (value - surrogate).detach()
         terms = {"bound": -value, **out.code.losses}
         for name, penalty in self.corruption.regularizers.items():

@@ -152,6 +152,7 @@ STOCHASTIC = {
     "rae_gp": (lambda i: Deterministic(4), lambda w: {"gp": GradientPenalty(w), "l2": CodeL2(w)}),
     "hutchinson": (lambda i: Deterministic(4), lambda w: {"gp": GradientPenalty(w, "hutchinson")}),
     "iwae": (lambda i: gaussian(Standard()), lambda w: {}),
+    "dreg": (lambda i: gaussian(Standard()), lambda w: {}),
 }
 
 
