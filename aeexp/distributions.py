@@ -56,3 +56,9 @@ class Normal(NamedTuple):
 def standard_log_prob(z: Tensor) -> Tensor:
     """(..., B) log density of N(0, I) in nats."""
     return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def bernoulli_kl(p: Tensor, q: Tensor) -> Tensor:
+    """KL(Bernoulli(p) || Bernoulli(q)) in nats; q is kept 1e-6 away from 0 and 1, where the value is infinite."""
+    q = q.clamp(1e-6, 1 - 1e-6)
+    return p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))

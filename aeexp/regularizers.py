@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 
+from aeexp.distributions import bernoulli_kl
 from aeexp.errors import require
 from aeexp.types import Pass
 
@@ -102,12 +103,6 @@ class KLSparsity(nn.Module):
         # The first batches count fully: the average must not start from a made-up value.
         keep = torch.clamp(self.seen / (self.seen + 1), max=self.decay)
         return keep * self.mean + (1 - keep) * batch
-
-
-def bernoulli_kl(p: Tensor, q: Tensor) -> Tensor:
-    """KL(Bernoulli(p) || Bernoulli(q)) in nats; q is kept 1e-6 away from 0 and 1, where the value is infinite."""
-    q = q.clamp(1e-6, 1 - 1e-6)
-    return p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))
 
 
 class Contractive(nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import time
@@ -17,9 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from aeexp import build, files
 from aeexp.config import check, make
+from aeexp.data.data import Data
 from aeexp.errors import require
 from aeexp.evaluate import Run, baselines, measure
+from aeexp.identity import hyperparameters, run_id
 from aeexp.machine import interruptible, machine
+from aeexp.objectives import Learner
 from aeexp.projector import projection
 from aeexp.status import Status
 from aeexp.summary import table
@@ -34,10 +35,6 @@ log = logging.getLogger(__name__)
 Plot = Callable[[Run], dict[str, "Figure"]]
 
 LARGE = 100.0  # a value that networks do not start well from
-
-# The columns of the HParams table; where a run computes, what it measures and draws are none.
-HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
-                   "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
 
 
 class Undrawn(RuntimeError):
@@ -63,20 +60,7 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
         return status.finished["best"]
     status.update(run_id=identity)
     device = machine(cfg)
-    data = make(cfg, "dataset").place(device)
-    torch.manual_seed(cfg.seed)
-    learner = build.learner(cfg, data.facts)
-    learner.model.likelihood.check(*data.limits, data.step)
-    learner.to(device)
-    rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-    where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
-    log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
-    if max(map(abs, data.limits)) > LARGE:
-        words = "values run from %.4g to %.4g: dataset.scale=unit or dataset.standardise=true would bring them near 1"
-        log.info(words, *data.limits)
-    if not data.labelled:
-        log.info("%s has splits without labels: probes and colours are left out", data.name)
-
+    data, learner = loaded(cfg, device)
     facts = data.facts._asdict()
     header = {"run_id": identity, "config": config, "facts": facts, "fingerprint": data.fingerprint}
     store = Store(folder / "checkpoints", header)
@@ -109,6 +93,24 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     status.end("finished")
     log.info(table(metrics, learner.model.latent.dim, folder))
     return progress.best
+
+
+def loaded(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
+    """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
+    data = make(cfg, "dataset").place(device)
+    torch.manual_seed(cfg.seed)
+    learner = build.learner(cfg, data.facts)
+    learner.model.likelihood.check(*data.limits, data.step)
+    learner.to(device)
+    rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
+    log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
+    if max(map(abs, data.limits)) > LARGE:
+        words = "values run from %.4g to %.4g: dataset.scale=unit or dataset.standardise=true would bring them near 1"
+        log.info(words, *data.limits)
+    if not data.labelled:
+        log.info("%s has splits without labels: probes and colours are left out", data.name)
+    return data, learner
 
 
 def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -> dict[str, Any]:
@@ -162,29 +164,6 @@ def described(result: Run) -> dict[str, Any]:
         node["labelled"] = {name: int((split.y >= 0).sum()) for name, split in data.splits.items()}
     node |= {"shape": list(data.shape), "limits": list(data.limits), "residency": data.residency}
     return {"name": data.name, "fingerprint": data.fingerprint, "rows": rows, **node}
-
-
-def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Chosen options and every value below them, flat, for one row of the HParams table."""
-    flat: dict[str, Any] = {group: choices[group] for group in HYPERPARAMETERS if group in choices}
-    for group in ("noise", "regularizer"):  # of several options, which Hydra's choices do not name
-        flat[group] = ", ".join(config.get(group, {})) or "none"
-
-    def walk(tree: Mapping[str, Any], prefix: str) -> None:
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                walk(value, f"{prefix}{key}.")
-            elif not key.startswith("_"):
-                flat[prefix + key] = value
-
-    walk({key: value for key, value in config.items() if key in HYPERPARAMETERS}, "")
-    return flat
-
-
-def run_id(config: Mapping[str, Any]) -> str:
-    """A hash of the whole configuration but for where it goes on from."""
-    named = {key: value for key, value in config.items() if key != "resume"}
-    return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def save_codes(folder: Path, result: Run) -> None:

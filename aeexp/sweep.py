@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,25 +16,30 @@ from typing import Any
 import numpy as np
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
 
 log = logging.getLogger(__name__)
 
 REPEATS = ("seed", "dataset.split.fold", "dataset.split.seed")  # these repeat a run and do not change it
-HEADLINES = ("loss", "reconstruction/mse", "probe/linear", "probe/knn")
+HEADLINES = (  # columns of the table, in the order in which they were measured
+    r"loss|reconstruction/mse|probe/(linear|knn)|generation/(nll|cross_entropy_bound)(_fixed|_per_epoch)?(_per_step)?"
+    r"|disentanglement/(mig|dci_disentanglement|sap|factor_vae)"
+)
 
 
 class Summary(Callback):
     """Counts the finished jobs of a sweep, names each other one with its last word, and sets the exit code.
 
-    Runs that differ in seed or fold alone are summed up in one line: mean over runs and its 95 % interval.
+    A table compares the runs; those that differ in seed or fold alone are one row of it.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         root = Path(config.hydra.sweep.dir)
         states = {path.parent: json.loads(path.read_text()) for path in sorted(root.rglob("status.json"))}
         others = {folder: state for folder, state in states.items() if state["status"] != "finished"}
-        for line in repeated([folder for folder in states if folder not in others]):
-            log.info(line)
+        if text := table([folder for folder in states if folder not in others]):
+            log.info("\n%s", text)
         log.info("%d of %d runs finished: %s", len(states) - len(others), len(states), root)
         for folder, state in others.items():
             log.error("%s %s: %s", folder, state["status"], state["message"])
@@ -53,19 +60,30 @@ class Gallery(Callback):
         gallery(Path(config.hydra.sweep.dir))
 
 
-def repeated(folders: Sequence[Path]) -> list[str]:
-    """One line for each group of at least two runs whose overrides differ in seed or fold alone."""
+def table(folders: Sequence[Path]) -> str:
+    """One row for each group of runs whose overrides differ in seed or fold alone: means on the test split.
+
+    Of several runs with Student's 95 % interval; a number that one of them lacks is a dash.
+    """
     groups = defaultdict(list)
     for folder in folders:
-        groups[" ".join(overrides(folder))].append(json.loads((folder / "metrics.json").read_text())["test"])
-    lines = []
+        groups[tuple(overrides(folder))].append(json.loads((folder / "metrics.json").read_text())["test"])
+    if not groups:
+        return ""
+    shared = set.intersection(*map(set, groups))
+    keys = [key for key in dict.fromkeys(key for rows in groups.values() for row in rows for key in row)
+            if re.fullmatch(HEADLINES, key)]  # fmt: skip
+    words = "test split, mean over runs and its 95 % interval" if max(map(len, groups.values())) > 1 else "test split"
+    common = " ".join(word for word in next(iter(groups)) if word in shared)
+    grid = Table("", "runs", *keys)
     for name, rows in groups.items():
-        if len(rows) < 2:
-            continue
-        keys = [key for key in HEADLINES if all(row.get(key) is not None for row in rows)]
-        parts = (f"{key} {interval([row[key] for row in rows])}" for key in keys)
-        lines.append(f"{name or 'defaults'}: {len(rows)} runs, test mean ± 95 % interval: {', '.join(parts)}")
-    return lines
+        values = ([row.get(key) for row in rows] for key in keys)
+        cells = ("-" if any(v is None for v in column) else interval(column) for column in values)
+        own = " ".join(word for word in name if word not in shared)
+        grid.add_row(own or "all", str(len(rows)), *cells)
+    text = io.StringIO()
+    Console(file=text, width=60 + 20 * len(keys), highlight=False).print(grid)
+    return f"{words}{': ' if common else ''}{common}\n{text.getvalue()}"
 
 
 def overrides(folder: Path) -> list[str]:
@@ -75,8 +93,10 @@ def overrides(folder: Path) -> list[str]:
 
 
 def interval(values: Sequence[float]) -> str:
-    """Mean and half the width of Student's interval for it, over independent runs."""
+    """Mean and half the width of Student's interval for it, over independent runs; of one run the value."""
     from scipy.stats import t
 
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
     half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
     return f"{np.mean(values):.4g} ± {half:.2g}"

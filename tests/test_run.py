@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 import aeexp
 from aeexp.config import check
 from aeexp.errors import UsageError
-from aeexp.run import Undrawn, run_id
+from aeexp.identity import run_id
+from aeexp.run import Undrawn
 
 BUDGET = ["trainer.epochs=3", "noise=masking", "regularizer=l1"]
 

@@ -1,4 +1,4 @@
-"""A multirun as a whole: cross-validation, repeated runs in one line, what is finished is not run again."""
+"""A multirun as a whole: cross-validation, repeated runs in one row, what is finished is not run again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import t
 from test_cli import QUICK, aeexp
 
-from aeexp.sweep import interval, repeated
+from aeexp.sweep import interval, table
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,15 @@ def test_a_cross_validation_tests_every_row_once_in_disjoint_folds(folds):
         assert sum(run["data"]["rows"].values()) == 1797
 
 
-def test_five_folds_are_one_line_with_mean_and_interval(folds):
+def test_five_folds_are_one_row_with_mean_and_interval(folds):
     root, done, _ = folds
-    lines = [line for line in done.stdout.splitlines() if "5 runs, test mean" in line]
-    assert len(lines) == 1 and "dataset/split=kfold" in lines[0] and "fold=" not in lines[0]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("│ all")]
+    assert len(lines) == 1 and "│ 5 " in lines[0]
     runs = [json.loads((root / str(fold) / "metrics.json").read_text())["test"] for fold in range(5)]
     for key in ("loss", "probe/linear"):
         values = np.array([run[key] for run in runs])
         half = t.ppf(0.975, 4) * values.std(ddof=1) / np.sqrt(5)
-        assert f"{key} {values.mean():.4g} ± {half:.2g}" in lines[0]
+        assert f" {values.mean():.4g} ± {half:.2g} " in lines[0]
 
 
 def test_a_sweep_that_is_started_again_skips_what_is_finished_and_makes_up_for_what_is_not(folds):
@@ -76,23 +76,38 @@ def write(folder, overrides, **test):
     return folder
 
 
-def test_groups_are_runs_that_differ_in_seed_or_fold_alone(tmp_path):
-    runs = [write(tmp_path / f"{dim}{seed}", [f"latent.dim={dim}", f"seed={seed}"], loss=float(seed + dim), x=1.0)
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table, its head first."""
+    return [
+        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in text.splitlines() if line[:1] in ("│", "┃")
+    ]
+
+
+def test_a_row_is_the_runs_that_differ_in_seed_or_fold_alone(tmp_path):
+    runs = [write(tmp_path / f"{dim}{seed}", ["a=1", f"latent.dim={dim}", f"seed={seed}"], loss=float(seed + dim), x=1)
             for dim in (2, 4) for seed in (0, 1)]  # fmt: skip
-    runs.append(write(tmp_path / "alone", ["latent.dim=8"], loss=1.0))
-    lines = repeated(runs)
-    assert (
-        len(lines) == 2 and lines[0].startswith("latent.dim=2: 2 runs") and lines[1].startswith("latent.dim=4: 2 runs")
-    )
-    assert "loss 2.5 ± 6.4" in lines[0] and "x " not in lines[0]  # t(0.975, 1 degree) = 12.7, times 0.7071 / sqrt 2
+    runs.append(write(tmp_path / "alone", ["a=1", "latent.dim=8"], loss=1.25))
+    text = table(runs)
+    assert "a=1" in text.splitlines()[0]  # what all share is said once
+    assert rows(text) == [
+        ["", "runs", "loss"],
+        ["latent.dim=2", "2", "2.5 ± 6.4"],  # t(0.975, 1 degree) = 12.7, times 0.7071 / sqrt 2
+        ["latent.dim=4", "2", "4.5 ± 6.4"],
+        ["latent.dim=8", "1", "1.25"],
+    ]
 
 
-def test_a_run_without_a_number_leaves_the_number_out(tmp_path):
+def test_a_number_that_a_run_lacks_is_a_dash_and_details_are_no_columns(tmp_path):
     values = {"probe/linear": 0.5}, {"probe/linear": None}
-    runs = [write(tmp_path / str(i), [f"seed={i}"], loss=1.0, **more) for i, more in enumerate(values)]
-    (line,) = repeated(runs)
-    assert "loss 1 ± 0" in line and "probe" not in line and line.startswith("defaults")
+    more = {"generation/nll_fixed": 90.0, "generation/nll_fixed_se": 1.0, "generation/nll_fixed_k": 5, "latent/kl": 3.0}
+    runs = [write(tmp_path / str(i), [f"seed={i}"], loss=1.0, **v, **more) for i, v in enumerate(values)]
+    assert rows(table(runs)) == [
+        ["", "runs", "loss", "probe/linear", "generation/nll_fixed"],
+        ["all", "2", "1 ± 0", "-", "90 ± 0"],
+    ]
+    assert table([]) == ""
 
 
 def test_the_interval_is_students():
     assert interval([1.0, 2.0, 3.0]) == f"2 ± {4.302652729911275 / np.sqrt(3):.2g}"
+    assert interval([2.5]) == "2.5"
