@@ -55,7 +55,7 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
         ),
         (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
         (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
-        (["model=cnn"], "model=cnn: there is no such option; it has conv, linear, mlp"),
+        (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),
         (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
         (["noise=null"], "take the option none, as in noise=none"),
         (["dataset.name=Käse neu"], "stands in quotes of its own:\n\"dataset.name='Käse neu'\""),

@@ -27,8 +27,8 @@ VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
 def test_the_walk_saw_every_group_and_option():
     seen = {group for group, _ in OPTIONS}
     assert seen >= {*PARTS, *MULTIPLE, "variant", "dataset/split"}
-    assert len(OPTIONS) >= 110
-    assert len(VARIANTS) >= 20
+    assert len(OPTIONS) >= 135
+    assert len(VARIANTS) >= 26
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -40,7 +40,7 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
         overrides.append("latent=sigmoid")
     if option == "closed_form":
         overrides.append("model=linear")
-    if group == "latent/prior" or option in ("kl", "total_correlation"):
+    if group == "latent/prior" or option in ("kl", "total_correlation", "iwae"):
         overrides.insert(0, "latent=hyperspherical" if option == "uniform" else "latent=gaussian")
     cfg = composed(*overrides)
     check(cfg)

@@ -179,7 +179,7 @@ def test_readings_and_metric_count_what_is_used(build_learner, as_data):
     learner = build_learner((4,), latent=latent)
     latent.vectors.copy_(apart(8, 2))
     identity = torch.nn.Module()
-    identity.forward = lambda x, context=None: x
+    identity.forward = lambda x, context=None, mask=None: x
     learner.model.encoder = learner.model.decoder = identity
     used = latent.vectors[torch.tensor([[0, 1], [1, 0], [2, 3], [3, 2]])].flatten(1)
     for _ in range(3):
