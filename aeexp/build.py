@@ -23,7 +23,7 @@ def autoencoder(cfg: DictConfig, facts: Facts) -> Autoencoder:
     latent, likelihood, condition, networks = (make(cfg, key) for key in MODEL)
     condition.sized(facts)
     if hasattr(latent, "prior"):
-        latent.prior.sized(latent.dim, facts.shape)
+        latent.prior.sized(latent.dim, facts.shape, condition.size)
     output = likelihood.output(facts.shape)
     try:
         encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output)

@@ -17,8 +17,8 @@ class Standard(nn.Module):
 
     dim: int
 
-    def sized(self, dim: int, shape: Sequence[int]) -> None:
-        """Called once, when the widths of code and rows are known."""
+    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
+        """Called once, when the widths of code, rows and side information are known."""
         self.dim = dim
 
     def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
@@ -40,7 +40,7 @@ class Uniform(nn.Module):
 
     spaces = ("sphere", "onehot")
 
-    def sized(self, dim: int, shape: Sequence[int]) -> None:
+    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         """The latent has all that is needed."""
 
     def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
@@ -63,7 +63,7 @@ class Mixture(nn.Module):
         require(components >= 1, f"components={components} must be at least 1")
         self.components = components
 
-    def sized(self, dim: int, shape: Sequence[int]) -> None:
+    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         # Components that start alike stay alike: their means are drawn.
         self.mean = nn.Parameter(torch.randn(self.components, dim))
         self.log_var = nn.Parameter(torch.zeros(self.components, dim))
@@ -85,7 +85,8 @@ class Mixture(nn.Module):
 class Vamp(nn.Module):
     """The mean of the posteriors of `pseudo_inputs` learned rows (Tomczak and Welling 2018), for any posterior.
 
-    The rows start as training rows; sequences keep the length they start with. They are encoded anew at each call.
+    The rows start as training rows, and keep the side information and the length that they start with. They are encoded
+    anew at each call.
     """
 
     spaces = ("real", "sphere", "onehot")
@@ -95,10 +96,11 @@ class Vamp(nn.Module):
         require(pseudo_inputs >= 1, f"pseudo_inputs={pseudo_inputs} must be at least 1")
         self.count = pseudo_inputs
 
-    def sized(self, dim: int, shape: Sequence[int]) -> None:
+    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         self.rows = nn.Parameter(torch.zeros(self.count, *shape))
         sequences = len(shape) == 2
         self.register_buffer("mask", torch.ones(self.count, shape[0], dtype=torch.bool) if sequences else None)
+        self.register_buffer("context", torch.zeros(self.count, context) if context else None)
 
     def before_step(self, model: nn.Module, split, step: int) -> None:
         if step == 0:
@@ -109,10 +111,12 @@ class Vamp(nn.Module):
             self.rows.copy_(rows[places])
             if batches[0].mask is not None:
                 self.mask.copy_(torch.cat([batch.mask for batch in batches])[places])
+            if self.context is not None:
+                self.context.copy_(torch.cat([model.condition(batch) for batch in batches])[places])
 
     def posterior(self, model: nn.Module) -> Posterior:
         rows = self.rows if self.mask is None else self.rows * self.mask.unsqueeze(-1)
-        return model.encode(rows, mask=self.mask).posterior
+        return model.encode(rows, self.context, self.mask).posterior
 
     def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
         each = self.posterior(model).log_prob(z.unsqueeze(-2))

@@ -14,7 +14,10 @@ from composing import CONF, composed, run_in
 
 from aeexp import build
 from aeexp.config import MULTIPLE, PARTS, check, make
+from aeexp.data.records import Rows
+from aeexp.data.split import Split
 from aeexp.errors import UsageError
+from aeexp.objectives import average
 from aeexp.training.window import Diverged
 from aeexp.types import Facts
 
@@ -174,3 +177,32 @@ def test_every_pair_of_noise_and_regularizer_composes_on_both_networks():
                 build.learner(cfg, Facts((1, 8, 8), 10, 2))
                 count += 1
     assert count == 48
+
+
+PRIORS = {"gaussian": ("standard", "mixture", "vamp"), "hyperspherical": ("uniform", "vamp"),
+          "categorical": ("uniform", "vamp")}  # fmt: skip
+
+
+@pytest.mark.parametrize(("latent", "prior"), [(latent, prior) for latent, all_ in PRIORS.items() for prior in all_])
+@pytest.mark.parametrize("condition", ["none", "label", "attribute"])
+def test_every_stochastic_code_learns_under_every_condition_and_objective(latent, prior, condition):
+    """A gradient step on both objectives, and finite terms in evaluation."""
+    for model in ("mlp", "conv"):
+        for objective, regularizer in (("additive", "[kl,mmd,adversary]"), ("iwae", "[mmd]")):
+            cfg = composed(f"latent={latent}", f"latent/prior={prior}", f"condition={condition}", f"model={model}",
+                           f"objective={objective}", f"regularizer={regularizer}", "likelihood=bernoulli",
+                           "latent.dim=8")  # fmt: skip
+            check(cfg)
+            torch.manual_seed(0)
+            learner = build.learner(cfg, Facts((1, 8, 8), 3, 2))
+            rows = Rows(
+                np.random.default_rng(0).random((40, 1, 8, 8), np.float32), np.arange(40) % 3, np.arange(40) % 2
+            )
+            split = Split(rows)
+            learner.before_step(split, 0)
+            terms, out = learner.train()(split.batch(slice(0, 16)))
+            sum(term.mean() for term in terms.values()).backward()
+            assert all(torch.isfinite(p.grad).all() for p in learner.parameters() if p.grad is not None)
+            assert learner.model.sample_codes(3).shape == (3, 8)
+            values = average(learner, split)
+            assert all(map(math.isfinite, values.values()))
