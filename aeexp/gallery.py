@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from aeexp import build, files
 from aeexp.errors import UsageError
 from aeexp.plots.side_by_side import Panel, grid, side_by_side
-from aeexp.sweep import overrides
+from aeexp.sweep import jobs, overrides
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,8 @@ def compared(root: Path) -> Figure | None:
 
 def finished(root: Path) -> list[Path]:
     """Folders of finished runs that were asked for figures, in the order of the jobs."""
-    states = {path.parent: json.loads(path.read_text()) for path in root.rglob("status.json")}
-    folders = [folder for folder, state in states.items() if state["status"] == "finished"]
-    folders = [folder for folder in folders if OmegaConf.load(folder / ".hydra" / "config.yaml").get("plot")]
-    return sorted(folders, key=lambda folder: (int(folder.name) if folder.name.isdigit() else 0, str(folder)))
+    done = [folder for folder in jobs(root) if json.loads((folder / "status.json").read_text())["status"] == "finished"]
+    return [folder for folder in done if OmegaConf.load(folder / ".hydra" / "config.yaml").get("plot")]
 
 
 def distinct(folders: Sequence[Path]) -> dict[tuple[str, ...], Path]:

@@ -36,7 +36,7 @@ class Summary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         root = Path(config.hydra.sweep.dir)
-        states = {path.parent: json.loads(path.read_text()) for path in sorted(root.rglob("status.json"))}
+        states = {folder: json.loads((folder / "status.json").read_text()) for folder in jobs(root)}
         others = {folder: state for folder, state in states.items() if state["status"] != "finished"}
         if text := table([folder for folder in states if folder not in others]):
             log.info("\n%s", text)
@@ -84,6 +84,12 @@ def table(folders: Sequence[Path]) -> str:
     text = io.StringIO()
     Console(file=text, width=60 + 20 * len(keys), highlight=False).print(grid)
     return f"{words}{': ' if common else ''}{common}\n{text.getvalue()}"
+
+
+def jobs(root: Path) -> list[Path]:
+    """Run folders below `root`, in the order of the jobs."""
+    folders = (path.parent for path in root.rglob("status.json"))
+    return sorted(folders, key=lambda folder: (int(folder.name) if folder.name.isdigit() else 0, str(folder)))
 
 
 def overrides(folder: Path) -> list[str]:
