@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from aeexp.critics import Critic, taught
 from aeexp.errors import require
+from aeexp.needs import need_unbounded
 from aeexp.types import Facts, Pass
 
 
 class Adversary(nn.Module):
-    """What a critic reads off the codes that it should not, (B,) nats.
+    """What a critic reads off the codes that it should not, (B,); 0 or log 2 where it reads nothing.
 
     - `prior`: the critic tells codes from draws of the prior, and the encoder minimises -log D(z): log 2 where it
       cannot (adversarial autoencoder, Makhzani et al. 2016). A latent without a prior is held against N(0, I).
-    - `attribute`, `label`: the critic predicts the attribute or label, and the encoder minimises minus its
-      cross-entropy, or minus its squared error where the attribute is a quantity (gradient reversal, Ganin et al.
-      2016; fair codes, Edwards and Storkey 2016). Rows without a label count 0.
+    - `attribute`, `label`: the critic predicts the attribute or label, and the encoder minimises the KL from the
+      batch's shares of the values to the critic's answer, or, where the attribute is a quantity, the squared distance
+      of the answer from the batch's mean: 0 where every row gets the same answer. Unlike the reversed gradient of
+      fair codes (Edwards and Storkey 2016) it does not fade where the critic wins. Rows without a label count 0.
 
     Encoder and critic share the optimizer.
     """
@@ -50,24 +52,37 @@ class Adversary(nn.Module):
         return self.against == "prior"
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        z = out.code.z
+        lesson = self.lesson(out, model)
+        scores = self.critic(z, frozen=True)
         if self.against == "prior":
-            return self._against_prior(out.code.z, model)
-        lesson = self._error(self.critic(out.code.z.detach()), out)
-        return taught(-self._error(self.critic(out.code.z, frozen=True), out), lesson, self.weight)
-
-    def _against_prior(self, z: Tensor, model: nn.Module) -> Tensor:
-        prior = getattr(model.latent, "prior", None)
-        drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model).detach()
-        true, false = self.critic(drawn), self.critic(z.detach())
-        lesson = (F.softplus(-true) + F.softplus(false)).squeeze(1)
-        return taught(F.softplus(-self.critic(z, frozen=True)).squeeze(1), lesson, self.weight)
-
-    def _error(self, scores: Tensor, out: Pass) -> Tensor:
-        """(B,) nats, or squared error of quantities."""
+            return taught(F.softplus(-scores).squeeze(1), lesson, self.weight)
+        target, known = self._read(out)
         if not self.coded:
-            return (scores - out.batch.s.view(len(scores), -1)).square().sum(1)
-        known = out.batch.y if self.against == "label" else out.batch.s
-        return F.cross_entropy(scores, known.long().clamp(min=0), reduction="none") * (known >= 0)
+            return taught((scores - target.mean(0)).square().sum(1), lesson, self.weight)
+        shares = (F.one_hot(target, scores.shape[1]) * known.unsqueeze(1)).sum(0) / known.sum().clamp(min=1)
+        view = (torch.special.xlogy(shares, shares) - shares * scores.log_softmax(1)).sum(1) * known
+        return taught(view, lesson, self.weight)
+
+    def lesson(self, out: Pass, model: nn.Module) -> Tensor:
+        """(B,) the critic's error: no gradient reaches the codes."""
+        z = out.code.z.detach()
+        if self.against == "prior":
+            prior = getattr(model.latent, "prior", None)
+            drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model).detach()
+            return (F.softplus(-self.critic(drawn)) + F.softplus(self.critic(z))).squeeze(1)
+        target, known = self._read(out)
+        if not self.coded:
+            return (self.critic(z) - target).square().sum(1)
+        return F.cross_entropy(self.critic(z), target, reduction="none") * known
+
+    def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
+        """What the critic is to predict, and which rows have it."""
+        if not self.coded:
+            return out.batch.s.view(len(out.code.z), -1), torch.ones_like(out.code.z[:, 0])
+        values = (out.batch.y if self.against == "label" else out.batch.s).long()
+        return values.clamp(min=0), (values >= 0).to(out.code.z)
 
     def check(self, model: nn.Module) -> None:
-        """Acts on any code."""
+        if self.against == "prior":
+            need_unbounded("adversary", model)

@@ -11,14 +11,8 @@ from torch import Tensor, nn
 
 from aeexp.critics import Critic, taught
 from aeexp.errors import require
+from aeexp.needs import need_posterior, need_unbounded
 from aeexp.types import Facts, Pass
-
-
-def need_posterior(name: str, model: nn.Module) -> None:
-    require(
-        hasattr(model.latent, "prior"),
-        f"{name} needs a stochastic code, which this latent does not give: take latent=gaussian, or drop {name}",
-    )
 
 
 class KL(nn.Module):
@@ -27,8 +21,9 @@ class KL(nn.Module):
     `warmup` scales the weight from 0 to 1 over `warmup_steps`, once (linear, Bowman et al. 2016) or again and again
     with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit (of
     a categorical code each group, of a spherical one the whole) costs on average over the batch (Kingma et al. 2016).
-    `capacity` replaces KL by |KL - C|, where C rises to `capacity` nats over `warmup_steps` (Burgess et al. 2018). In
-    evaluation weight and capacity are those of the end, so that losses of different steps can be compared.
+    Where the KL does not fall into units (priors mixture and vamp) it is the least of the whole code. `capacity`
+    replaces KL by |KL - C| of the batch's mean, where C rises to `capacity` nats over `warmup_steps` (Burgess et al.
+    2018). In evaluation weight and capacity are those of the end, so that losses of different steps can be compared.
     """
 
     target: Tensor
@@ -49,6 +44,8 @@ class KL(nn.Module):
         require(warmup_steps >= 1, f"warmup_steps={warmup_steps} must be at least 1")
         require(free_bits >= 0, f"free_bits={free_bits} must not be negative")
         require(capacity is None or capacity >= 0, f"capacity={capacity} must not be negative")
+        words = f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"
+        require(capacity is None or free_bits == 0, words)
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
@@ -71,7 +68,7 @@ class KL(nn.Module):
         units = model.latent.prior.kl(out.code.posterior, out.code.z, model)
         if self.capacity is not None:
             allowed = self.capacity * (self.progress if self.training else 1.0)
-            return (units.sum(1) - allowed).abs()
+            return (units.sum(1).mean() - allowed).abs()
         # At 0 free bits the rows are kept; else a unit below its minimum has no gradient.
         floored = torch.maximum(units.mean(0), self.free_bits)
         return torch.where(self.free_bits > 0, floored.sum().expand(len(units)), units.sum(1))
@@ -104,7 +101,7 @@ class MMD(nn.Module):
         return mmd(z, drawn, self.kernel)
 
     def check(self, model: nn.Module) -> None:
-        """Acts on any code."""
+        need_unbounded("mmd", model)
 
 
 def mmd(a: Tensor, b: Tensor, kernel: Literal["imq", "rbf"] = "imq") -> Tensor:
@@ -129,7 +126,8 @@ class TotalCorrelation(nn.Module):
     """How far the units of the aggregate posterior are from independent, nats, (B,).
 
     - `minibatch`: the batch's posteriors stand for those of the data set: minibatch-weighted sampling without its
-      constant (D - 1) log N, which moves the value and no gradient. Biased upwards where posteriors are narrow. A
+      constant (D - 1) log N, which moves the value and no gradient. Biased upwards where posteriors are narrow, the
+      more the fewer rows: it is taken in groups of about `rows`, those of a batch of training, in evaluation too. A
       weight of beta - 1 beside `kl` gives the loss of beta-TC-VAE (Chen et al. 2018) with alpha = gamma = 1.
     - `critic`: the log-odds of a critic that tells codes from codes whose units were shuffled over the rows of the
       batch, trained in the same backward pass (FactorVAE, Kim and Mnih 2018, equation 3 and algorithm 2); `weight`
@@ -138,10 +136,18 @@ class TotalCorrelation(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, weight: float, hidden_dims: list[int], estimate: Literal["minibatch", "critic"] = "minibatch"):
+    def __init__(
+        self,
+        weight: float,
+        hidden_dims: list[int],
+        estimate: Literal["minibatch", "critic"] = "minibatch",
+        rows: int = 128,
+    ):
         super().__init__()
         require(weight >= 0, f"weight={weight} must not be negative")
+        require(rows >= 2, f"rows={rows} must be at least 2")
         self.estimate = estimate
+        self.rows = rows
         self.hidden_dims = list(hidden_dims)
         self.register_buffer("weight", torch.tensor(float(weight)))
 
@@ -153,7 +159,8 @@ class TotalCorrelation(nn.Module):
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
         z = out.code.z
         if self.estimate == "minibatch":
-            return total_correlation(out.code.posterior, z)
+            groups = torch.arange(len(z), device=z.device).tensor_split(max(1, round(len(z) / self.rows)))
+            return torch.cat([total_correlation(out.code.posterior.pick(group), z[group]) for group in groups])
         apart = shuffled(z.detach())
         lesson = F.softplus(-self.critic(z.detach())) + F.softplus(self.critic(apart))
         return taught(self.critic(z, frozen=True).squeeze(1), lesson.squeeze(1), self.weight)

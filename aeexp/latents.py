@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from aeexp.distributions import Normal
 from aeexp.errors import require
-from aeexp.types import Code, need_space
+from aeexp.needs import need_space
+from aeexp.types import Code
 
 
 class Deterministic(nn.Module):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from aeexp.distributions_bounded import Categorical as OneHots
 from aeexp.distributions_bounded import PowerSpherical, one_hot, sphere_area, unit
 from aeexp.errors import require
-from aeexp.types import Code, need_space
+from aeexp.needs import need_space
+from aeexp.types import Code
 
 
 class Hyperspherical(nn.Module):

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from aeexp.errors import require
 from aeexp.types import Batch, Code, Latent, Likelihood, Pass
 
 
@@ -41,11 +42,18 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
         """`mask` (B, T) says which steps of a padded sequence are real."""
+        self._need(context)
         return self.latent(self.encoder(x, context, mask))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, *shape) the likelihood's mean: pixels in the units of the data."""
+        self._need(context)
         return self.likelihood.mean(self.decoder(z, context))
+
+    def _need(self, context: Tensor | None) -> None:
+        size = self.condition.size
+        words = f"this model was trained with side information: give context (B, {size}), one-hot for labels"
+        require(size == 0 or context is not None, words)
 
     def explain(self, z: Tensor, context: Tensor | None, batch: Batch) -> Tensor:
         """Parameters of p(target | z) for the likelihood; an autoregressive decoder is given the true past.

@@ -73,6 +73,11 @@ class ImportanceWeighted(nn.Module):
         words = "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
         require(hasattr(model.latent, "prior"), words)
         require(
+            self.samples == 1 or getattr(model.likelihood, "estimate", "fixed") != "optimal",
+            f"samples={self.samples}: the mean squared error over all codes is not the best variance of this bound: "
+            "take likelihood.estimate=learned",
+        )
+        require(
             self.gradient == "standard" or getattr(model.latent, "reparameterized", True),
             f"gradient={self.gradient} needs codes drawn from a density, which this latent relaxes: "
             "take objective.gradient=standard, or latent=gaussian or hyperspherical",

@@ -96,7 +96,7 @@ class VQ(nn.Module):
     def before_step(self, model: nn.Module, split, step: int) -> None:
         if step == 0:
             rows = split.sample(self.codes)
-            codes = (model.encode(batch.x, model.condition(batch)) for batch in rows.batches(1024))
+            codes = (model.encode(batch.x, model.condition(batch), batch.mask) for batch in rows.batches(1024))
             before = torch.cat([code.posterior.before for code in codes])  # (R, N, width)
             # one vector of each row, the places in turn
             number = torch.arange(self.codes, device=before.device)
@@ -113,8 +113,8 @@ class VQ(nn.Module):
             self.sums.mul_(self.decay).add_(assigned.T @ before)
             total = self.usage.sum()
             smoothed = (self.usage + SMOOTHING) * total / (total + self.codes * SMOOTHING)
-            # An entry that was never used has no mean: it stays.
-            self.vectors.copy_(torch.where(self.usage[:, None] > 0, self.sums / smoothed[:, None], self.vectors))
+            # An entry without use stays: the smoothing would draw it to 0 as its usage fades.
+            self.vectors.copy_(torch.where(counts[:, None] > 0, self.sums / smoothed[:, None], self.vectors))
         if self.restart_after is not None:
             self.restart(before)
 

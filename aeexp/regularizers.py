@@ -175,7 +175,7 @@ class GradientPenalty(nn.Module):
 
     The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
     squared norm of the gradient of |D(z)|^2. `hutchinson` is the squared Frobenius norm of the decoder's Jacobian,
-    from `probes` random directions in the space of pictures.
+    from `probes` random directions in the space of pictures. What follows the end of a sequence counts 0.
     """
 
     weight: Tensor
@@ -188,7 +188,8 @@ class GradientPenalty(nn.Module):
         self.register_buffer("weight", _weight(weight))
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        picture, pull = vjp(lambda z: model.decode(z, out.context), out.code.z)
+        mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
+        picture, pull = vjp(lambda z: model.decode(z, out.context) * mask, out.code.z)
         if self.estimate == "squares":
             return pull(2 * picture)[0].square().sum(1)
         directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)

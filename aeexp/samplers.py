@@ -74,7 +74,10 @@ def kernel(run: Run, n: int, seed: int) -> np.ndarray:
 
 
 def _codes(run: Run) -> np.ndarray:
-    return run.codes("train")[:ROWS].astype(np.float64)
+    codes = run.codes("train")
+    if len(codes) > ROWS:  # drawn: the first of a sorted source are of its first classes
+        codes = codes[np.sort(np.random.default_rng(0).permutation(len(codes))[:ROWS])]
+    return codes.astype(np.float64)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +18,6 @@ _ROWS = {
     "probe/linear": "linear probe accuracy",
     "probe/knn": "kNN probe accuracy",
 }
-_LIKELIHOODS = {
-    "generation/nll": "-log p, nats per example",
-    "generation/nll_fixed": "-log p, binarised once, nats per example",
-    "generation/nll_per_epoch": "-log p, binarised each epoch, nats per example",
-    "generation/cross_entropy_bound": "cross-entropy bound (no -log p), nats",
-}
 
 
 def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
@@ -33,11 +28,11 @@ def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
     for key, words in _ROWS.items():
         if key in metrics["test"]:
             grid.add_row(words, *(f"{v[key]:.4g}" if v.get(key) is not None else "-" for v in columns.values()))
-    for key, words in _LIKELIHOODS.items():
-        if key in metrics["test"]:
-            count = f"{metrics['test'][f'{key}_k']:.0f} codes"
-            row = (f"{v[key]:.4g}" if v.get(key) is not None else "-" for v in columns.values())
-            grid.add_row(f"{words} ({count})", *row)
+    for key in (key.removesuffix("_k") for key in metrics["test"] if re.fullmatch(r"generation/\w+_k", key)):
+        name, count = key.split("/")[1], f"{metrics['test'][f'{key}_k']:.0f} codes"
+        words = f"-log p: {name}" if name.startswith("nll") else f"no -log p: {name}"
+        row = (f"{v[key]:.4g}" if v.get(key) is not None else "-" for v in columns.values())
+        grid.add_row(f"{words} ({count}), nats", *row)
     timing = metrics["timing"]
     text = io.StringIO()
     console = Console(file=text, width=100, highlight=False)

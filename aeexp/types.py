@@ -6,8 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from aeexp.errors import require
-
 
 class Batch(NamedTuple):
     """One mini-batch, or a whole split. An absent field is None; an unlabelled row has y == -1."""
@@ -65,21 +63,6 @@ class Latent(Protocol):
     range: tuple[float, float]
 
     def __call__(self, h: Tensor) -> Code: ...
-
-
-def need_space(latent: Any, prior: Any) -> None:
-    """Raise UsageError unless the prior is a law over the space that the latent's codes live in."""
-    space, spaces = getattr(latent, "space", "real"), getattr(prior, "spaces", ("real",))
-    where, other = {
-        "real": ("all real vectors", "standard"),
-        "sphere": ("the unit sphere", "uniform"),
-        "onehot": ("groups of one-hot units", "uniform"),
-    }[space]
-    require(
-        space in spaces,
-        f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
-        f"take latent/prior={other} or latent/prior=vamp",
-    )
 
 
 class Likelihood(Protocol):

@@ -120,6 +120,11 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["regularizer=kl"], r"kl needs a stochastic code.*latent=gaussian"),
         (["condition=attribute"], r"condition=attribute needs data with attributes"),
         (["variant=iwae", "regularizer=[kl]"], r"leave kl out of the regularizers"),
+        (
+            ["variant=iwae", "likelihood=gaussian_optimal"],
+            r"^objective\.samples=5: .*take likelihood\.estimate",
+        ),
+        (["variant=wae", "latent=vq"], r"mmd holds codes against N\(0, I\).*take latent=deterministic"),
         (["variant=iwae", "latent=vq"], r"^objective: samples are drawn codes.*take latent=gaussian"),
         (
             ["variant=iwae", "latent=categorical", "objective.gradient=doubly_reparameterized"],

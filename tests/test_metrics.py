@@ -137,9 +137,9 @@ def relabelled(data, **changes) -> Data:
         ("fixed", Bernoulli(), {"nats_fixed", "bits_per_dim_fixed"}),
         ("per_epoch", Bernoulli(), {"nats_per_epoch", "bits_per_dim_per_epoch"}),
         ("none", Gaussian(), {"nats", "bits_per_dim"}),
-        ("fixed", Gaussian(), {"nats_fixed", "bits_per_dim_fixed"}),
+        ("fixed", Gaussian(), {"nats_density_fixed"}),
         ("none", ContinuousBernoulli(), {"nats"}),  # half a step beyond 0 and 1
-        ("per_epoch", ContinuousBernoulli(), {"nats_per_epoch"}),
+        ("per_epoch", ContinuousBernoulli(), {"nats_density_per_epoch"}),
     ],
 )
 def test_the_name_of_a_likelihood_says_what_it_is_of(binarise, likelihood, names, digit_data):

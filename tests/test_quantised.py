@@ -276,3 +276,16 @@ def test_the_book_starts_as_encoder_outputs_of_training_rows_and_once(kind, buil
 def test_a_codebook_that_makes_no_sense_is_refused(keys, message):
     with pytest.raises(UsageError, match=message):
         VQ(**{"dim": 16, **keys})
+
+
+def test_an_entry_without_use_stays_where_it_is():
+    """Its running mean is a ratio of two numbers that fade alike; what keeps the ratio from 0 / 0 must not move it."""
+    latent = VQ(2, codes=3, width=2, restart_after=None, decay=0.5)
+    latent.vectors.copy_(torch.tensor([[0.0, 0.0], [5.0, 5.0], [9.0, 9.0]]))
+    far = latent(torch.tensor([[5.0, 5.0]]))
+    near = latent(torch.tensor([[0.0, 0.0]]))
+    passes = [Pass(Batch(code.mean), code.mean, None, code, code.mean) for code in (far, near)]
+    latent.observe(passes[0])
+    for _ in range(200):
+        latent.observe(passes[1])
+    torch.testing.assert_close(latent.vectors[1], torch.tensor([5.0, 5.0]), atol=1e-3, rtol=0)

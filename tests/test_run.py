@@ -244,10 +244,10 @@ def test_the_summary_tells_minus_log_p_and_its_codes_where_it_was_measured(tmp_p
     caplog.set_level("INFO")
     words = ["variant=vae", "metric=generation", "metric.generation.samples=7", "metric.frechet.rows=20"]
     run_in(tmp_path / "grey", *words, "trainer.epochs=1")
-    assert "cross-entropy bound (no -log p), nats (7 codes)" in caplog.text
+    assert "no -log p: cross_entropy_bound (7 codes), nats" in caplog.text
     caplog.clear()
     run_in(tmp_path / "bits", *words, "trainer.epochs=1", "dataset.binarise=fixed")
-    assert "binarised once, nats per example (7 codes)" in caplog.text
+    assert "-log p: nll_fixed (7 codes), nats" in caplog.text
     test = json.loads((tmp_path / "bits" / "metrics.json").read_text())["test"]
     assert test["generation/elbo_fixed"] <= -test["generation/nll_fixed"]
     assert any(key.startswith("generation/frechet_prior_n20_v1-") for key in test)

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aeexp.adversaries import Adversary
 from aeexp.bounds import bound, log_weights
 from aeexp.distributions import Normal, standard_log_prob
 from aeexp.divergences import KL, MMD, TotalCorrelation, mmd, total_correlation
 from aeexp.errors import UsageError
-from aeexp.latents import Gaussian
+from aeexp.latents import Gaussian, Sigmoid
 from aeexp.likelihoods import Gaussian as GaussianLikelihood
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, ImportanceWeighted, average
@@ -99,7 +100,9 @@ def test_a_capacity_is_approached_from_both_sides(vae):
     learner = vae(regularizers={"kl": KL(1.0, capacity=7.0)}).eval()
     _, out = learner(Batch(torch.randn(20, 6)))
     value = learner.objective.regularizers["kl"](out, learner.model)
-    torch.testing.assert_close(value, (out.code.posterior.kl_to_standard().sum(1) - 7).abs())
+    torch.testing.assert_close(value, (out.code.posterior.kl_to_standard().sum(1).mean() - 7).abs())
+    with pytest.raises(UsageError, match="^capacity=7.0 holds the whole KL, and free_bits=1.0"):
+        KL(1.0, capacity=7.0, free_bits=1.0)
 
 
 def test_a_code_without_posterior_is_refused(build_learner):
@@ -261,6 +264,24 @@ def test_total_correlation_is_zero_for_independent_units_and_has_its_closed_form
         value = total_correlation(q, q.sample())
         # five standard errors of the mean, and as much again for the kernel density's own bias at this n
         assert abs(float(value.mean()) - expected) < 10 * float(value.std()) / math.sqrt(n)
+
+
+def test_the_total_correlation_of_a_split_is_that_of_batches_of_training(vae):
+    """Its bias is that of few rows: of 256 rows in groups of 64 as of four batches, and not of 256 at once."""
+    learner = vae(regularizers={"tc": TotalCorrelation(1.0, [], rows=64)}).eval()
+    _, out = learner(Batch(torch.randn(256, 6)))
+    value = learner.objective.regularizers["tc"](out, learner.model)
+    q, z = out.code.posterior, out.code.z
+    parts = [torch.arange(start, start + 64) for start in range(0, 256, 64)]
+    torch.testing.assert_close(value, torch.cat([total_correlation(q.pick(part), z[part]) for part in parts]))
+    assert not torch.allclose(value, total_correlation(q, z), atol=0.01)
+
+
+def test_codes_that_cannot_lie_as_the_normal_law_does_are_not_held_against_it(build_learner):
+    for penalty in (MMD(), Adversary(1.0, [])):
+        penalty.check(build_learner((6,)).model)
+        with pytest.raises(UsageError, match=r"holds codes against N\(0, I\).*take latent=deterministic"):
+            penalty.check(build_learner((6,), latent=Sigmoid(3)).model)
 
 
 def test_mmd_takes_any_code_and_gradients_reach_it(build_learner):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from aeexp.bounds import bound, log_weights
+from aeexp.data.split import Split
 from aeexp.evaluate import Run, Values, grid_bits, likelihood_name
 
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
@@ -16,12 +17,13 @@ VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, 
 class Generation:
     """-log p(x) in nats per example by importance sampling with the encoder as proposal (Burda et al. 2016).
 
-    `samples` codes a row (K), the first `rows` rows of the split; an upper bound that falls with K. The name says how
-    the data was binarised: `nll` of a density, `nll_fixed`, `nll_per_epoch`; Bernoulli on grey values is no likelihood
-    and is called `cross_entropy_bound`. `_se` is the standard error over rows, `_k` is K, `_per_step` all nats over all
-    real steps of sequences. `elbo`, named likewise, is the lower bound of log p(x) that one code gives, in nats per
-    example: the mean over the same draws, with the KL at weight 1 whatever was trained. Left out where the latent has
-    no prior.
+    `samples` codes a row (K), `rows` drawn rows of the split; an upper bound that falls with K. The name says how the
+    data was binarised (`nll`, `nll_fixed`, `nll_per_epoch`) and what the model was told (`nll_given_label` is
+    -log p(x|y)). Bernoulli on grey values is no likelihood and is called `cross_entropy_bound`; a density of bits is no
+    probability and is called `nll_density_fixed`. `_se` is the standard error over rows, `_k` is K, `_per_step` all
+    nats over all real steps of sequences. `elbo`, named likewise, is the lower bound of log p(x) that one code gives,
+    in nats per example: the mean over the same draws, with the KL at weight 1 whatever was trained. Left out where
+    the latent has no prior.
     """
 
     def __init__(self, samples: int = 100, rows: int = 1000, chunk: int = 20_000):
@@ -33,29 +35,35 @@ class Generation:
     def __call__(self, run: Run, split: str) -> Values:
         if not hasattr(run.model.latent, "prior"):
             return {}
-        name = likelihood_name(run, "nll", otherwise="cross_entropy_bound")
+        condition = run.model.condition
+        given = f"_given_{type(condition).__name__.lower()}" if condition.size else ""
+        name = likelihood_name(run, f"nll{given}", otherwise=f"cross_entropy_bound{given}")
         parts = [part.cpu().double().numpy() for part in self.estimates(run, split)]
         values, elbo = np.concatenate(parts, axis=1)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         made = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
-        made[likelihood_name(run, "elbo", otherwise="cross_entropy_elbo")] = elbo.mean()
-        features = self.features(run, split, len(values))
+        made[likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")] = elbo.mean()
+        features = self.features(run, split)
         if len(run.data.shape) == 2:
             made[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
         if (grid := grid_bits(run)) is not None and name.startswith("nll"):
             made[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
         return {f"generation/{key}": float(value) for key, value in made.items()}
 
-    def features(self, run: Run, split: str, rows: int) -> float:
+    def features(self, run: Run, split: str) -> float:
         """Of a row, on average: sequences differ in length."""
-        mask = run.rows(split).batch(slice(0, rows)).mask
-        return math.prod(run.data.shape) if mask is None else float(mask.sum() * run.data.shape[1] / rows)
+        rows = self.drawn(run, split)
+        mask = rows.batch(slice(0, len(rows))).mask
+        return math.prod(run.data.shape) if mask is None else float(mask.sum() * run.data.shape[1] / len(rows))
+
+    def drawn(self, run: Run, split: str) -> Split:
+        return run.once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
 
     def estimates(self, run: Run, split: str):
         """(2, B) -log p(x) and ELBO in nats, batch by batch; the same draws at every call."""
-        rows = run.rows(split)
+        rows = self.drawn(run, split)
         codes = min(self.chunk, VALUES // math.prod(run.model.likelihood.output(tuple(rows.shape))))
-        count, size = min(self.rows, len(rows)), max(1, codes // self.samples)
+        count, size = len(rows), max(1, codes // self.samples)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             for start in range(0, count, size):

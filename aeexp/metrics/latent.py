@@ -14,6 +14,7 @@ from aeexp.regularizers import Contractive
 
 log = logging.getLogger(__name__)
 
+LISTED = 64  # units that get a number each
 DIRECTIONS = 64  # in which the Jacobian is taken at most
 NUMBERS = 2e7  # of Jacobians in memory at a time, 80 MB
 
@@ -28,8 +29,9 @@ class Latent:
       more than 64 units from 64 random directions, good to a hundredth or so.
     - `active_units`: units whose mean code varies by more than 0.01 (variance, Burda et al. 2016; in a bounded space
       0.01 of the uniform law's variance), `kl` in nats per example and its largest and smallest unit, where the code
-      is stochastic; a categorical code has groups in place of units. Where some fell back to the prior (KL below
-      0.01 nats) a warning names them.
+      is stochastic, and `kl_unit_1`, ... of up to 64 units; a categorical code has groups in place of units. Where some
+      fell back to the prior (KL below 0.01 nats; no activity where the KL does not fall into units) a warning names
+      them.
     - `perplexity` (exp of the entropy of the usage) and `codes_used` of a codebook, where the latent has one.
     """
 
@@ -57,13 +59,16 @@ class Latent:
     def rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
         active = 0.01 * getattr(run.model.latent, "unit_variance", 1.0)
         values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
-        if len(units) == 1 < len(spread):
-            return values  # this prior's KL does not fall into units
-        collapsed = np.flatnonzero(units < 0.01) + 1
+        whole = len(units) == 1 < len(spread)  # this prior's KL does not fall into units
+        collapsed = np.flatnonzero(spread**2 <= active if whole else units < 0.01) + 1
         if len(collapsed) and split == "test":
             named = ", ".join(map(str, collapsed[:20])) + (", ..." if len(collapsed) > 20 else "")
-            kind = "units" if len(units) == len(spread) else "groups"
-            log.warning("posterior collapse: %d of %d %s carry nothing: %s", len(collapsed), len(units), kind, named)
+            kind, count = ("units", len(spread)) if whole or len(units) == len(spread) else ("groups", len(units))
+            log.warning("posterior collapse: %d of %d %s carry nothing: %s", len(collapsed), count, kind, named)
+        if whole:
+            return values
+        if len(units) <= LISTED:
+            values |= {f"kl_unit_{number}": float(kl) for number, kl in enumerate(units, 1)}
         return {**values, "kl_largest_unit": float(units.max()), "kl_smallest_unit": float(units.min())}
 
     @torch.no_grad()  # nothing is derived from the Jacobian itself

@@ -1,0 +1,41 @@
+"""What parts need of each other, in the words that a user gets where it is not there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from aeexp.errors import require
+
+
+def need_space(latent: Any, prior: Any) -> None:
+    """Raise UsageError unless the prior is a law over the space that the latent's codes live in."""
+    space, spaces = getattr(latent, "space", "real"), getattr(prior, "spaces", ("real",))
+    where, other = {
+        "real": ("all real vectors", "standard"),
+        "sphere": ("the unit sphere", "uniform"),
+        "onehot": ("groups of one-hot units", "uniform"),
+    }[space]
+    require(
+        space in spaces,
+        f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
+        f"take latent/prior={other} or latent/prior=vamp",
+    )
+
+
+def need_posterior(name: str, model: Any) -> None:
+    require(
+        hasattr(model.latent, "prior"),
+        f"{name} needs a stochastic code, which this latent does not give: take latent=gaussian, or drop {name}",
+    )
+
+
+def need_unbounded(name: str, model: Any) -> None:
+    """Codes can be held against N(0, I) only where they may lie anywhere."""
+    latent = model.latent
+    free = latent.range == (-math.inf, math.inf) and not hasattr(latent, "project")
+    require(
+        free or hasattr(latent, "prior"),
+        f"{name} holds codes against N(0, I), where those of this latent cannot lie: take latent=deterministic or "
+        "latent=gaussian",
+    )
