@@ -75,14 +75,14 @@ def table(folders: Sequence[Path]) -> str:
             if re.fullmatch(HEADLINES, key)]  # fmt: skip
     words = "test split, mean over runs and its 95 % interval" if max(map(len, groups.values())) > 1 else "test split"
     common = " ".join(word for word in next(iter(groups)) if word in shared)
-    grid = Table("", "runs", *keys)
+    grid = Table("", "runs", *(key.replace("/", "/\n") for key in keys))
     for name, rows in groups.items():
         values = ([row.get(key) for row in rows] for key in keys)
         cells = ("-" if any(v is None for v in column) else interval(column) for column in values)
         own = " ".join(word for word in name if word not in shared)
         grid.add_row(own or "all", str(len(rows)), *cells)
     text = io.StringIO()
-    Console(file=text, width=60 + 20 * len(keys), highlight=False).print(grid)
+    Console(file=text, width=1000, highlight=False).print(grid)  # as wide as its words need, and no wider
     return f"{words}{': ' if common else ''}{common}\n{text.getvalue()}"
 
 

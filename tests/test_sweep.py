@@ -102,7 +102,8 @@ def test_a_number_that_a_run_lacks_is_a_dash_and_details_are_no_columns(tmp_path
     more = {"generation/nll_fixed": 90.0, "generation/nll_fixed_se": 1.0, "generation/nll_fixed_k": 5, "latent/kl": 3.0}
     runs = [write(tmp_path / str(i), [f"seed={i}"], loss=1.0, **v, **more) for i, v in enumerate(values)]
     assert rows(table(runs)) == [
-        ["", "runs", "loss", "probe/linear", "generation/nll_fixed"],
+        ["", "", "", "probe/", "generation/"],
+        ["", "runs", "loss", "linear", "nll_fixed"],
         ["all", "2", "1 ± 0", "-", "90 ± 0"],
     ]
     assert table([]) == ""
