@@ -36,8 +36,9 @@ def learner(cfg: DictConfig, facts: Facts) -> Learner:
     """The untrained model with its task and objective."""
     model = autoencoder(cfg, facts)
     regularizers = make(cfg, "regularizer")
-    objective = make(cfg, "objective")(Chain(make(cfg, "noise")), regularizers)
+    noise, objective = Chain(make(cfg, "noise")), make(cfg, "objective")
     try:
+        objective = objective(noise, regularizers)
         if hasattr(objective, "check"):
             objective.check(model)
     except UsageError as error:

@@ -17,7 +17,7 @@ from aeexp import build, files
 from aeexp.config import check, make
 from aeexp.data.data import Data
 from aeexp.errors import require
-from aeexp.evaluate import Run, baselines, measure
+from aeexp.evaluate import Metric, Run, baselines, measure
 from aeexp.identity import hyperparameters, run_id
 from aeexp.machine import interruptible, machine
 from aeexp.objectives import Learner
@@ -69,12 +69,12 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     track = Tracker(folder, hyperparameters(config, choices), bar=alone, on_step=lambda step: status.update(step=step))
     finished = False
     try:
-        optimizer, scheduler = make(cfg, "optimizer"), make(cfg, "scheduler")
+        optimizer, scheduler, measures, plots = (make(cfg, k) for k in ("optimizer", "scheduler", "metric", "plot"))
         with interruptible() as stop:
             progress = make(cfg, "trainer").fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
         track.close_bar()
         result = Run(learner, data, progress.history)
-        metrics = evaluate(cfg, result, track, progress)
+        metrics = evaluate(cfg, measures, result, track, progress)
         learner.model.fit_codes(torch.from_numpy(result.codes("train")).to(device))
         store.best["learner"] = learner.state_dict()
         store.save_best()
@@ -83,7 +83,7 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
         # Numbers first: a figure that fails must not take them along.
         metrics["timing"] = timing(progress, time.perf_counter() - began)
         files.write_json(folder / "metrics.json", metrics)
-        draw(make(cfg, "plot"), result, track, progress.best_step)
+        draw(plots, result, track, progress.best_step)
         metrics["timing"] = timing(progress, time.perf_counter() - began)
         files.write_json(folder / "metrics.json", metrics)
         finished = True
@@ -113,9 +113,10 @@ def loaded(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     return data, learner
 
 
-def evaluate(cfg: DictConfig, result: Run, track: Tracker, progress: Progress) -> dict[str, Any]:
+def evaluate(
+    cfg: DictConfig, metrics: Mapping[str, Metric], result: Run, track: Tracker, progress: Progress
+) -> dict[str, Any]:
     """The content of metrics.json but for the timing; the numbers go to the tracker as well."""
-    metrics = make(cfg, "metric")
     values: dict[str, Any] = {
         "monitor": f"val/{cfg.trainer.get('monitor', 'loss')}",
         "best": progress.best,

@@ -112,9 +112,6 @@ def _unknown_key(key: str) -> str:
 
     given = next((word for word in sys.argv[1:] if word.startswith(f"{key}=")), key)
     group, _, rest = key.partition(".")
-    if group in MULTIPLE and rest:
-        option = rest.split(".")[0]
-        return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
     others = [word for word in sys.argv[1:] if "=" in word and not word.startswith(("-", "+", key))]
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
@@ -122,6 +119,12 @@ def _unknown_key(key: str) -> str:
             tree = compose("config", overrides=others)
         except (HydraException, OmegaConfBaseException):
             tree = compose("config")
+    option = rest.split(".")[0]
+    if group in MULTIPLE and rest and option not in tree[group]:
+        return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
+    if "/" in key:
+        group, _, inner = key.rpartition("/")
+        return f"{given}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
     parent, _, name = key.rpartition(".")
     beside = OmegaConf.select(tree, parent) if parent else tree
     known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []

@@ -53,6 +53,14 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
             ["noise.masking.p=0.5"],
             "noise.masking.p=0.5: masking is not among your noise options; add it",
         ),
+        (
+            ["variant=vae", "regularizer.kl.wieght=2"],
+            "regularizer.kl.wieght=2: regularizer.kl as chosen has no such key: did you mean weight?",
+        ),
+        (
+            ["latent/prior=mixture"],
+            "latent as chosen has no prior: choose another option of latent, or leave latent/prior out",
+        ),
         (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
         (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
         (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),

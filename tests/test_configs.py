@@ -112,6 +112,8 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
             r"^likelihood\.levels=256, but the data has 17 values.*take likelihood\.levels=17",
         ),
         (["likelihood.estimate=best"], r"^likelihood\.estimate='best' should be one of fixed, learned, optimal"),
+        (["plot=[traversals]", "plot.traversals.units=0"], r"^plot\.traversals\.units=0: take 1 to 40"),
+        (["variant=iwae", "objective.samples=0"], r"^objective\.samples=0 must be at least 1"),
         (["seed=null"], r"^seed=None should be a whole number"),
         (["device=tpu"], r"^device='tpu' should be one of auto"),
         (["threads=0"], r"^threads=0 must be at least 1"),
