@@ -37,7 +37,7 @@ LAYERS = [
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other
-SHARED = {"plots/canvas", "metrics/factors"}  # what the others of their folder may know
+SHARED = {"plots/canvas", "metrics/factors", "metrics/forest"}  # what the others of their folder may know
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aeexp.metrics.forest import binned, forest, importances, intervals, predict
+
 
 class Table(NamedTuple):
     """Rows in random order; the first half fits, the second half tests."""
@@ -61,22 +63,20 @@ def dci(table: Table, trees: int, depth: int, seed: int) -> dict[str, float]:
     Forests are one of the paper's two choices, and unlike L1 regression ask neither for the units' scale nor for a
     factor that is linear in them. Every cut chooses among all units: were only some offered, as is usual, units
     without information would be cut at too, and importance would leak to them. Cuts by entropy halve an ordered
-    factor, so that `depth` suffices for many values. As published, importances sum to 1 for each factor, even for one
-    that no unit tells of: see the informativeness before the other two.
+    factor, so that `depth` suffices for many values. Trees are those of forest.py, which see ranks in 128 bins at
+    most. As published, importances sum to 1 for each factor, even for one that no unit tells of: see the
+    informativeness before the other two.
     """
-    from sklearn.ensemble import RandomForestClassifier
-
     codes, factors, width = table
     half = len(codes) // 2
     if not codes.shape[1]:
         codes = np.zeros((len(codes), 1))  # forests want a unit
+    bins = binned(codes)
     importance, right = [], []
     for factor in factors.T:
-        forest = RandomForestClassifier(trees, criterion="entropy", max_depth=depth, max_features=None,
-                                        random_state=seed)  # fmt: skip
-        forest.fit(codes[:half], factor[:half])
-        importance.append(forest.feature_importances_)
-        right.append(forest.score(codes[half:], factor[half:]))
+        grown = forest(bins[:half], factor[:half], trees, depth, seed)
+        importance.append(importances(grown))
+        right.append(np.mean(predict(grown, bins[half:]) == factor[half:]))
     matrix = np.stack(importance, 1)  # (L, F); a unit left out as constant would be a row of zeros
     units, whole = matrix.sum(1), max(matrix.sum(), 1e-300)
     return {
@@ -107,12 +107,11 @@ def sap(table: Table) -> float:
 
 def thresholds(unit: np.ndarray, factor: np.ndarray) -> float:
     """0 (chance or worse) to 1: held-out accuracy of reading `factor` from where `unit` lies."""
-    from sklearn.tree import DecisionTreeClassifier
-
     half = len(unit) // 2
     values = int(factor.max()) + 1
-    tree = DecisionTreeClassifier(max_leaf_nodes=values, class_weight="balanced", random_state=0)
-    right = tree.fit(unit[:half, None], factor[:half]).predict(unit[half:, None]) == factor[half:]
+    bins = binned(unit[:, None], most=len(unit))[:, 0]  # a threshold may lie between any two rows
+    last, told = intervals(bins[:half], factor[:half], values)
+    right = told[np.searchsorted(last, bins[half:])] == factor[half:]
     counts = np.bincount(factor[half:], minlength=values)
     there = counts > 0
     if there.sum() < 2:
