@@ -17,6 +17,7 @@ _ROWS = {
     "reconstruction/mse": "test error (squared, per example)",
     "probe/linear": "linear probe accuracy",
     "probe/knn": "kNN probe accuracy",
+    "latent/kl": "KL from the prior, nats per example",
 }
 
 

@@ -24,7 +24,7 @@ class Disentanglement:
 
     Left out ({}) where the factors are no whole numbers, where none varies, or where rows are fewer than 10 for each
     value of a factor. Rows are the same for every model of the same data. Time grows with units times factors:
-    2 to 3 s for 5,000 rows, 10 units and 5 factors.
+    some 2 s for 5,000 rows, 10 units and 5 factors.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Disentanglement:
         """Codes and factors of the rows that are measured; None where there is nothing to measure by."""
         s = run.rows(split).s
         if s is None:
+            log.info("disentanglement: left out, since %s has no factors", run.data.name)
             return None
         s = s.cpu().numpy().reshape(len(s), -1)
         if not (np.isfinite(s).all() and (s == np.round(s)).all()):

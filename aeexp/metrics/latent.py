@@ -61,6 +61,8 @@ class Latent:
         values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
         whole = len(units) == 1 < len(spread)  # this prior's KL does not fall into units
         collapsed = np.flatnonzero(spread**2 <= active if whole else units < 0.01) + 1
+        if whole and units[0] < 0.01 * len(spread):
+            collapsed = np.arange(1, len(spread) + 1)  # a direction always varies, however little it says
         if len(collapsed) and split == "test":
             named = ", ".join(map(str, collapsed[:20])) + (", ..." if len(collapsed) > 20 else "")
             kind, count = ("units", len(spread)) if whole or len(units) == len(spread) else ("groups", len(units))

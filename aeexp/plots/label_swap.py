@@ -59,7 +59,7 @@ class LabelSwap:
         title = f"test examples, each encoded under its own {word}\nand decoded under every {word}"
         width = columns + apart
         made, axes = canvas.board(
-            canvas.heading(run, title), width, len(own), run.data.shape, cell=max(0.5, 7 / width), beside=1.2
+            canvas.heading(run, title), width, len(own), run.data.shape, cell=max(0.5, min(1.5, 7 / width)), beside=1.2
         )
         canvas.tiles(axes, inputs, run.data.limits)
         canvas.tiles(axes, swapped, run.data.limits, left=apart)

@@ -30,7 +30,7 @@ class Traversals:
     The units are those with the largest KL on the test split where it falls into units, else those whose mean code
     varies most; at most `units` of them, and of those that carry nothing two at most. The range is -2 to 2 under the
     prior N(0, I), else the 1st to 99th percentile of the mean training codes. `example` counts test examples with
-    one of each class first. Side information stays that of the example.
+    one of each class first. Side information stays that of the example. Not drawn for one-hot groups.
     """
 
     def __init__(self, *, units: int = 10, steps: int = 9, example: int = 0):
@@ -43,6 +43,8 @@ class Traversals:
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
+        if getattr(run.model.latent, "space", "real") == "onehot":
+            return {}  # a unit of a one-hot group does not move by itself
         split = run.rows("test")
         require(self.example < len(split), f"example={self.example}: there are {len(split)} test rows only")
         chosen = canvas.spread(run.labels("test"), self.example + 1, len(split))[-1:]
@@ -115,6 +117,8 @@ class Order(NamedTuple):
         return f"sd {canvas.number(float(self.measure[unit]), 2)}"
 
     def words(self, dim: int) -> str:
+        if self.silent == dim:
+            return f"no unit carries anything: {len(self.units)} of {dim} are shown"
         by = "KL" if self.nats else "standard deviation"
         many = f"all {dim} units" if len(self.units) == dim else f"the {len(self.units)} of {dim} units"
         which = f"{many} by {by} on the test split" if len(self.units) == dim else f"{many} with the largest {by}"
