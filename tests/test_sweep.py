@@ -99,7 +99,13 @@ def test_a_row_is_the_runs_that_differ_in_seed_or_fold_alone(tmp_path):
 
 def test_a_number_that_a_run_lacks_is_a_dash_and_details_are_no_columns(tmp_path):
     values = {"probe/linear": 0.5}, {"probe/linear": None}
-    more = {"generation/nll_fixed": 90.0, "generation/nll_fixed_se": 1.0, "generation/nll_fixed_k": 5, "latent/kl": 3.0}
+    more = {
+        "generation/nll_fixed": 90.0,
+        "generation/nll_fixed_se": 1.0,
+        "generation/nll_fixed_k": 5,
+        "latent/kl": 3.0,
+        "generation/nll_given_label_se": 1.0,
+    }
     runs = [write(tmp_path / str(i), [f"seed={i}"], loss=1.0, **v, **more) for i, v in enumerate(values)]
     assert rows(table(runs)) == [
         ["", "", "", "probe/", "generation/"],
