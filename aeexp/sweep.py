@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 REPEATS = ("seed", "dataset.split.fold", "dataset.split.seed")  # these repeat a run and do not change it
 HEADLINES = (  # columns of the table, in the order in which they were measured
-    r"loss|reconstruction/mse|probe/(linear|knn)|generation/(nll|cross_entropy_bound)(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?(_per_step)?"
+    r"loss|reconstruction/mse|probe/(linear|knn)"
+    r"|generation/(nll|cross_entropy_bound)(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?(_per_step)?"
     r"|disentanglement/(mig|dci_disentanglement|sap|factor_vae)"
 )
 
