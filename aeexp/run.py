@@ -81,11 +81,9 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
         if cfg.save_codes:
             save_codes(folder, result)
         # Numbers first: a figure that fails must not take them along.
-        metrics["timing"] = timing(progress, time.perf_counter() - began)
-        files.write_json(folder / "metrics.json", metrics)
+        write_metrics(folder, metrics, progress, began)
         draw(plots, result, track, progress.best_step)
-        metrics["timing"] = timing(progress, time.perf_counter() - began)
-        files.write_json(folder / "metrics.json", metrics)
+        write_metrics(folder, metrics, progress, began)
         finished = True
     finally:
         track.close(finished)
@@ -175,9 +173,11 @@ def save_codes(folder: Path, result: Run) -> None:
     files.write(folder / "codes.npz", lambda file: np.savez_compressed(file, **arrays))
 
 
-def timing(progress: Progress, total: float) -> dict[str, float]:
-    rate = progress.samples / max(progress.seconds, 1e-9)
-    return {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
+def write_metrics(folder: Path, metrics: dict[str, Any], progress: Progress, began: float) -> None:
+    """metrics.json, with the seconds since `began`."""
+    rate, total = progress.samples / max(progress.seconds, 1e-9), time.perf_counter() - began
+    metrics["timing"] = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
+    files.write_json(folder / "metrics.json", metrics)
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float | None]:
