@@ -173,11 +173,20 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
 
 
 def baselines(run: Run, metrics: Mapping[str, Metric]) -> dict[str, Values]:
-    """The same metrics on the test split for PCA of equal width, and probes on the raw input."""
+    """The same metrics on the test split for PCA of equal width, those of codes on the raw input, and each one's own.
+
+    A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
+    what else its numbers are held against, such as an isolation forest.
+    """
     values = measure(run.pca(), metrics, "test")
     if not run.model.likelihood.identity_link:
         # PCA's output is a mean: its nats would be those of another likelihood.
         other = ("loss", "reconstruction/nats", "reconstruction/bits_per_dim")
         values = {key: value for key, value in values.items() if not key.startswith(other)}
-    raw = {"probe": metrics["probe"]} if "probe" in metrics else {}
-    return {"pca": values, "raw": {k: v for m in raw.values() for k, v in m(run.raw(), "test").items()}}
+    found: dict[str, Values] = {"pca": values, "raw": {}}
+    for metric in metrics.values():
+        if getattr(metric, "of_codes", False):
+            found["raw"] |= metric(run.raw(), "test")
+        for name, row in metric.baselines(run, "test").items() if hasattr(metric, "baselines") else ():
+            found[name] = found.get(name, {}) | row
+    return found

@@ -19,18 +19,24 @@ Terms = dict[str, Tensor]
 class Additive(nn.Module):
     """Distortion of the reconstruction of the corrupted input, plus weighted penalties.
 
-    Noise acts in training mode only; everything else is the same in evaluation.
+    Noise acts in training mode only; everything else is the same in evaluation. `reconstruction_weight` 0 leaves the
+    penalties alone: with regularizer=classifier a supervised network.
     """
 
-    def __init__(self, noise: nn.Module, regularizers: Mapping[str, nn.Module]):
+    reconstruction_weight: Tensor
+
+    def __init__(self, noise: nn.Module, regularizers: Mapping[str, nn.Module], *, reconstruction_weight: float = 1.0):
         super().__init__()
+        words = f"reconstruction_weight={reconstruction_weight} must not be negative"
+        require(reconstruction_weight >= 0, words)
+        self.register_buffer("reconstruction_weight", torch.tensor(float(reconstruction_weight)))
         self.noise = noise
         self.regularizers = nn.ModuleDict(regularizers)
 
     def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
         out = model(batch, self.corrupted(batch) if self.training else batch.x)
         reconstruction = model.likelihood.distortion(out.output, batch.target, batch.mask)
-        terms = {"reconstruction": reconstruction, **out.code.losses}
+        terms = {"reconstruction": self.reconstruction_weight * reconstruction, **out.code.losses}
         for name, penalty in self.regularizers.items():
             terms[name] = penalty.weight * penalty(out, model)
         return terms, out

@@ -15,6 +15,8 @@ class Batch(NamedTuple):
     s: Tensor | None = None  # (B,) or (B, F) attributes or ground-truth factors
     target: Tensor | None = None  # (B, *shape) what the output is compared with; set by the task
     mask: Tensor | None = None  # (B, T) which steps of a padded sequence are real
+    ids: Tensor | None = None  # (B,) row numbers in the source: what a row draws for itself follows from them
+    hole: Tensor | None = None  # (B, *shape) bool: what the task took away from x
 
 
 def summed(values: Tensor, mask: Tensor | None = None) -> Tensor:

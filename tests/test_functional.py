@@ -10,6 +10,7 @@ import torch
 from torch.func import functional_call, stack_module_state
 
 from aeexp.adversaries import Adversary
+from aeexp.classifiers import Classifier
 from aeexp.divergences import KL, MMD, TotalCorrelation
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.latents import Gaussian as GaussianLatent
@@ -149,6 +150,7 @@ STOCHASTIC = {
     "mmd": (lambda i: Deterministic(4), lambda w: {"mmd": MMD(w)}),
     "aae": (lambda i: Deterministic(4), lambda w: {"adversary": Adversary(w, [5])}),
     "fair": (lambda i: Deterministic(4), lambda w: {"adversary": Adversary(w, [5], "label")}),
+    "classifier": (lambda i: Deterministic(4), lambda w: {"classifier": Classifier(w, [5])}),
     "rae_gp": (lambda i: Deterministic(4), lambda w: {"gp": GradientPenalty(w), "l2": CodeL2(w)}),
     "hutchinson": (lambda i: Deterministic(4), lambda w: {"gp": GradientPenalty(w, "hutchinson")}),
     "iwae": (lambda i: gaussian(Standard()), lambda w: {}),

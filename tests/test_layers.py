@@ -26,6 +26,7 @@ LAYERS = [
         "regularizers",
         "divergences",
         "adversaries",
+        "classifiers",
         "priors",
         "data/*",
     ],

@@ -61,7 +61,7 @@ class Split:
         fields = (self.x, self.y, self.s, self.target, self._mask(index), self._numbers)
         taken = (f if i == 4 else _take(f, index) for i, f in enumerate(fields))
         x, y, s, target, mask, ids = (f if f is None else f.to(self.device) for f in taken)
-        return Batch(self.preprocessing(x, ids, epoch, mask), y, s, target, mask)
+        return Batch(self.preprocessing(x, ids, epoch, mask), y, s, target, mask, ids)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in their order, `size` at a time."""

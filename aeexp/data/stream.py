@@ -108,4 +108,4 @@ class Stream:
         places = torch.from_numpy(places)
         y, s = (f if f is None else f[places].to(self.device) for f in (self.y, self.s))
         ids = torch.from_numpy(self.ids)[places].to(self.device)
-        return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s)
+        return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s, ids=ids)

@@ -20,6 +20,8 @@ class Probe:
     of the same data, so that codes, PCA codes and raw input are compared fairly.
     """
 
+    of_codes = True
+
     def __init__(self, rows: int = 5000, neighbours: int = 5, seed: int = 0):
         self.rows = rows
         self.neighbours = neighbours
