@@ -116,7 +116,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """The content of metrics.json but for the timing; the numbers go to the tracker as well."""
     values: dict[str, Any] = {
-        "monitor": f"val/{cfg.trainer.get('monitor', 'loss')}",
+        "monitor": f"val/{(cfg.trainer.get('finetune') or cfg.trainer).get('monitor', 'loss')}",
         "best": progress.best,
         "best_step": progress.best_step,
         "best_epoch": progress.best_epoch,

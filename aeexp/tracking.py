@@ -58,12 +58,12 @@ class Tracker:
         if self.bar is not None:
             self.bar.total, self.bar.n = total, progress.step
 
-    def train(self, step: int, values: Mapping[str, float], lr: float) -> None:
-        """Means over the last steps."""
+    def train(self, step: int, values: Mapping[str, float], lr: float, split: str = "train") -> None:
+        """Means over the last steps; `split` is the head of the tags, layer_1/train in the first stage of several."""
         if not values:
             return
         for name, value in {**values, "lr": lr}.items():
-            self.writer.add_scalar(f"train/{name}", value, step)
+            self.writer.add_scalar(f"{split}/{name}", value, step)
         if self.bar is not None:
             self.bar.update(step - self.bar.n)
             self.bar.set_postfix(loss=f"{values['loss']:.4g}")
@@ -72,17 +72,18 @@ class Tracker:
         """The history's last two rows: training and validation."""
         train, val = progress.history[-2:]
         for name in val.keys() - {"step", "epoch", "split", "lr"}:
-            self.writer.add_scalar(f"val/{name}", val[name], val["step"])
+            self.writer.add_scalar(f"{val['split']}/{name}", val[name], val["step"])
         self.write_history(progress.history)
         best = "  best" if progress.best_step == progress.step else ""
+        stage = val["split"].removesuffix("val").replace("/", "  ")  # of several
         line = (
-            f"step {val['step']}/{self.total}  epoch {val['epoch']:.4g}  "
+            f"{stage}step {val['step']}/{self.total}  epoch {val['epoch']:.4g}  "
             f"train {train['loss']:.4f}  val {val['loss']:.4f}{best}"
         )
         if self.bar is None:
             log.info(line)
         else:
-            self.bar.set_description(f"epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
+            self.bar.set_description(f"{stage}epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
         self.on_step(progress.step)
 
     def close_bar(self) -> None:

@@ -73,7 +73,7 @@ class Quiet:
     def start(self, total: int, progress) -> None:
         self.total = total
 
-    def train(self, step: int, values: dict[str, float], lr: float) -> None:
+    def train(self, step: int, values: dict[str, float], lr: float, split: str = "train") -> None:
         self.lines.append((step, dict(values), lr))
         self._word()
 

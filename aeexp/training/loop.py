@@ -78,7 +78,7 @@ class Joint:
         train = data["train"]
         rows = self.batch_size * self.accumulate
         steps_per_epoch = math.ceil(len(train) / rows)
-        total = self.steps or self.epochs * steps_per_epoch
+        total = self.total(len(train))
         validate_every = self.validate_every_steps or self.validate_every_epochs * steps_per_epoch
         try:
             optimizer = optimizer(learner.parameters())
@@ -123,6 +123,10 @@ class Joint:
         store.save(state, now=True)
         learner.load_state_dict(store.best["learner"])
         return progress
+
+    def total(self, rows: int) -> int:
+        """Optimizer steps on so many training rows, if patience does not end them."""
+        return self.steps or self.epochs * math.ceil(rows / (self.batch_size * self.accumulate))
 
     def step(self, learner: Learner, optimizer, batches: list[Batch], noise_seed: int) -> tuple[list[str], Tensor]:
         """One optimizer step; returns names and means (T,) of the terms, before the step."""
