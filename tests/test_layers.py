@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up; what is not named is a command, or a part of one, and lies above all of them.
 LAYERS = [
     ["errors", "files", "randomness"],
-    ["types", "needs"],
+    ["types", "needs", "hashing"],
     ["schedulers"],
     ["distributions", "distributions_bounded", "critics"],
     [
