@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.errors import require
+from aeexp.holes import block
 
 
 class Chain(nn.Module):
@@ -86,14 +87,4 @@ class Block(nn.Module):
         self.register_buffer("size", torch.tensor(float(size)))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() < 4:
-            return x * ~self._span(x, x.shape[1]).view(*x.shape[:2], *[1] * (x.dim() - 2))
-        inside = self._span(x, x.shape[-2])[:, None, :, None] & self._span(x, x.shape[-1])[:, None, None, :]
-        return x * ~inside
-
-    def _span(self, x: Tensor, length: int) -> Tensor:
-        """(B, length) bool: a run of round(size length) places that starts anywhere it fits."""
-        width = torch.round(self.size * length)
-        start = torch.floor(torch.rand(x.shape[0], 1, device=x.device) * (length - width + 1))
-        place = torch.arange(length, device=x.device)
-        return (place >= start) & (place < start + width)
+        return x * ~block(torch.rand(x.shape[0], 2, device=x.device), x, self.size)

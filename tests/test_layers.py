@@ -12,7 +12,7 @@ LAYERS = [
     ["errors", "files", "randomness"],
     ["types", "needs", "hashing"],
     ["schedulers"],
-    ["distributions", "distributions_bounded", "critics"],
+    ["distributions", "distributions_bounded", "critics", "holes"],
     [
         "nn/*",
         "latents",
@@ -34,7 +34,7 @@ LAYERS = [
     ["bounds"],
     ["objectives", "pca"],
     ["evaluate", "training/*"],
-    ["samplers", "feature_net"],
+    ["samplers", "feature_net", "fills", "outliers"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aeexp.errors import require
+from aeexp.randomness import uniform
 
 Binarise = Literal["none", "fixed", "per_epoch"]
 
@@ -65,24 +66,6 @@ class Preprocessing:
         """All of it, for a fingerprint."""
         parts = (part.tolist() if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
         return repr((*parts, self.binarise, self.clip)).encode()
-
-
-def uniform(ids: Tensor, features: int, key: int) -> Tensor:
-    """(B, features) numbers in [0, 1) that depend on row number, feature and key alone.
-
-    A counter-based generator (the finaliser of MurmurHash3, twice): a row has the same draws in every batch, on
-    every device, wherever it is stored. 24 bits, as many as float32 holds.
-    """
-    counter = ids[:, None] * features + torch.arange(features, device=ids.device)
-    mixed = _mixed(_mixed(counter) + key * 0x9E3779B97F4A7C15 % 2**63)
-    return (mixed >> 40 & 0xFFFFFF).to(torch.float32) / 2**24
-
-
-def _mixed(h: Tensor) -> Tensor:
-    """Every bit of (N,) int64 turns on every other; products wrap around."""
-    for factor in (-0xAE502812AA7333, -0x3B314601E57A13AD):
-        h = (h ^ (h >> 33 & 0x7FFFFFFF)) * factor
-    return h ^ (h >> 33 & 0x7FFFFFFF)
 
 
 def fit(

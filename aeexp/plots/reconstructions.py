@@ -20,7 +20,7 @@ class Rows(NamedTuple):
     """The examples shown, each (N, *shape)."""
 
     target: np.ndarray
-    corrupted: np.ndarray | None  # None: the run has no noise
+    corrupted: np.ndarray | None  # None: the run has no noise, and its task makes no hole
     output: np.ndarray
     pca: np.ndarray
     mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
 class Reconstructions:
     """Test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
 
-    Where the run has noise, model and PCA both get the corrupted input; `seed` draws that noise.
+    Where the run has noise, or its task makes a hole, model and PCA both get the corrupted input; `seed` draws that noise.
     """
 
     def __init__(self, *, examples: int = 10, seed: int = 0):
@@ -60,7 +60,7 @@ class Reconstructions:
             x = x if batch.mask is None else x * batch.mask.unsqueeze(-1)
             outputs = [_mean(model(batch, x), model) for model in (run.model, run.pca().model)]
         mask = None if batch.mask is None else batch.mask.cpu().numpy()
-        return Rows(_numpy(batch.target), _numpy(x) if noisy else None, *outputs, mask)
+        return Rows(_numpy(batch.target), _numpy(x) if noisy or batch.hole is not None else None, *outputs, mask)
 
 
 def _mean(out, model) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""How well what was taken away is put back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aeexp import fills
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+from aeexp.types import Batch
+
+
+class Inpainting:
+    """Squared error inside the hole: summed (mean over rows), per feature of the holes; PSNR (dB, mean over rows).
+
+    Measured on at most `rows` rows of the split, the same for model, PCA and the two fills without a model: the mean of
+    each feature over the training rows, and the features of the nearest of `train_rows` training rows, by what is
+    visible. PSNR takes the data's range as peak. Left out where the task makes no hole.
+    """
+
+    def __init__(self, rows: int = 1000, train_rows: int = 5000, seed: int = 0):
+        require(rows >= 1, f"rows={rows} must be at least 1")
+        require(train_rows >= 1, f"train_rows={train_rows} must be at least 1")
+        self.rows = rows
+        self.train_rows = train_rows
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        batch = fills.holed(run, split, self.rows, self.seed)
+        return {} if batch is None else errors(fills.by_model(run, batch), batch, run.data.limits)
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        batch = fills.holed(run, split, self.rows, self.seed)
+        if batch is None:
+            return {}
+        filled = {
+            "mean_fill": fills.by_mean(run, batch),
+            "nearest_neighbour": fills.by_neighbour(run, batch, self.train_rows, self.seed),
+        }
+        return {name: errors(picture, batch, run.data.limits) for name, picture in filled.items()}
+
+
+def errors(filled: Tensor, batch: Batch, limits: tuple[float, float]) -> Values:
+    """Of rows (B, *shape) that are right outside the hole; rows without a hole count nowhere."""
+    features = batch.hole.flatten(1).sum(1).cpu().double()
+    squared = (filled - batch.target).square() * batch.hole
+    error = squared.flatten(1).sum(1).cpu().double()[features > 0]
+    features = features[features > 0]
+    if len(features) == 0:
+        return {}
+    peak = limits[1] - limits[0] or 1.0
+    psnr = 10 * torch.log10(peak**2 * features / error.clamp(min=1e-12))
+    return {
+        "inpainting/mse": float(error.mean()),
+        "inpainting/mse_per_feature": float(error.sum() / features.sum()),
+        "inpainting/psnr": float(psnr.mean()),
+    }
