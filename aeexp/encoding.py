@@ -1,0 +1,85 @@
+"""A finished run at work: its model, its data again, and codes of whole splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from aeexp import files
+from aeexp.build import device, load
+from aeexp.config import check_node, make
+from aeexp.data.data import Data
+from aeexp.data.split import Split
+from aeexp.data.stream import Stream
+from aeexp.errors import require
+from aeexp.evaluate import ROWS
+from aeexp.model import Autoencoder
+from aeexp.training.checkpoint import load as load_checkpoint
+
+
+class Finished:
+    """The run in a folder: what its best checkpoint says, and its model on the device."""
+
+    def __init__(self, folder: str | Path, on: str = "auto"):
+        self.folder = Path(folder)
+        words = f"{folder} is no run folder (it has no checkpoints/best.pt): give the folder that aeexp wrote"
+        require((self.folder / "checkpoints" / "best.pt").is_file(), words)
+        self.saved = load_checkpoint(self.folder / "checkpoints" / "best.pt")
+        self.device = device(on)
+        self.model: Autoencoder = load(self.folder).to(self.device)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.saved["config"]
+
+    def data(self) -> Data:
+        """The run's own data, with the preprocessing and the splits that it was trained with."""
+        node = self.config["dataset"]
+        check_node("dataset", node)
+        data = make(OmegaConf.create({"dataset": node}), "dataset")
+        words = f"{self.folder}: the data has changed since the run (fingerprint {self.saved.get('fingerprint')}, now "
+        way = f"{data.fingerprint}): name the rows to encode, as in aeexp-encode RUN data.npz"
+        require(data.fingerprint == self.saved.get("fingerprint"), words + way)
+        return data.place(self.device)
+
+
+@torch.no_grad()
+def encoded(model: Autoencoder, split: Split | Stream) -> dict[str, np.ndarray]:
+    """Mean codes x (N, D) float32 of a split, row numbers ids, and y and s where there are any; row by row alike.
+
+    The rows are as the encoder was trained on, before a task takes anything away.
+    """
+    found: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
+    for batch in split.batches(ROWS):
+        code = model.encode(batch.x, model.condition(batch), batch.mask)
+        for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
+            if field is not None:
+                found[name].append(field.cpu().numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items() if parts}
+
+
+def by_split(model: Autoencoder, data: Data) -> dict[str, np.ndarray]:
+    """Codes of all splits under the keys of official splits in an .npz: x_train, y_train, s_train, ids_train, ...
+
+    Labels that `dataset.labelled` hides stay -1: who trains on these codes has no more of them than the run had.
+    A split without labels beside one that has them is all -1. `classes` are the names of the numbers in y.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for name in data.splits:
+        found = encoded(model, data[name])
+        if data["train"].y is not None:
+            found.setdefault("y", np.full(len(found["x"]), -1, np.int64))
+        arrays |= {f"{key}_{name}": value for key, value in found.items()}
+    if data.classes:
+        arrays["classes"] = np.array(data.classes)
+    return arrays
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An .npz of plain arrays, whole or not there."""
+    files.write(path, lambda file: np.savez_compressed(file, **arrays))
