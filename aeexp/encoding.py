@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +63,24 @@ def encoded(model: Autoencoder, split: Split | Stream) -> dict[str, np.ndarray]:
     return {name: np.concatenate(parts) for name, parts in found.items() if parts}
 
 
-def by_split(model: Autoencoder, data: Data) -> dict[str, np.ndarray]:
-    """Codes of all splits under the keys of official splits in an .npz: x_train, y_train, s_train, ids_train, ...
+def by_split(
+    model: Autoencoder, splits: Mapping[str, Split | Stream], classes: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Codes of splits under the keys of official splits in an .npz: x_train, y_train, s_train, ids_train, ...
 
-    Labels that `dataset.labelled` hides stay -1: who trains on these codes has no more of them than the run had.
-    A split without labels beside one that has them is all -1. `classes` are the names of the numbers in y.
+    A single split named "" has plain keys. Labels that `dataset.labelled` hides stay -1: who trains on these codes has
+    no more of them than the run had. A split without labels beside one that has them is all -1. `classes` are the
+    names of the numbers in y.
     """
     arrays: dict[str, np.ndarray] = {}
-    for name in data.splits:
-        found = encoded(model, data[name])
-        if data["train"].y is not None:
+    labelled = any(split.y is not None for split in splits.values())
+    for name, split in splits.items():
+        found = encoded(model, split)
+        if labelled:
             found.setdefault("y", np.full(len(found["x"]), -1, np.int64))
-        arrays |= {f"{key}_{name}": value for key, value in found.items()}
-    if data.classes:
-        arrays["classes"] = np.array(data.classes)
+        arrays |= {f"{key}_{name}" if name else key: value for key, value in found.items()}
+    if labelled and len(classes):
+        arrays["classes"] = np.array(classes)
     return arrays
 
 

@@ -62,7 +62,8 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     device = machine(cfg)
     data, learner = loaded(cfg, device)
     facts = data.facts._asdict()
-    header = {"run_id": identity, "config": config, "facts": facts, "fingerprint": data.fingerprint}
+    header = {"run_id": identity, "config": config, "facts": facts, "fingerprint": data.fingerprint,
+              "data": data.account}  # fmt: skip
     store = Store(folder / "checkpoints", header)
     if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
         store.resume(Path(cfg.resume or folder) / "checkpoints")

@@ -66,7 +66,8 @@ def assemble(
         cut = {part: r._replace(x=transform(r.x)) for part, r in cut.items()}
     scale = source.scale if scale is None else scale
     made = Preprocessing(*_fitted(cut["train"], scale, standardise, source.continuous), binarise, scale == "unit")
-    data = Data(name, {part: split_of(r, made) for part, r in cut.items()}, names, source.attributes, residency)
+    splits = {part: split_of(r, made) for part, r in cut.items()}
+    data = Data(name, splits, names, source.attributes, residency, source.scale)
     if binarise != "none":
         _probabilities(data, Preprocessing(made.scale, made.shift, clip=made.clip))
     return data

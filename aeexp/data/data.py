@@ -29,13 +29,14 @@ class Data:
 
     def __init__(
         self, name: str, splits: dict[str, Split | Stream], classes: tuple[str, ...] = (),
-        attributes: tuple[str, ...] = (), residency: Residency = "auto",
+        attributes: tuple[str, ...] = (), residency: Residency = "auto", unit: float = 1.0,
     ):  # fmt: skip
         self.name = name
         self.splits = splits
         self.classes = classes
         self.attributes = attributes
         self.residency = residency
+        self.unit = unit  # value of a stored step as the format says, before any preprocessing
         self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
         self._samples: dict[str, Split] = {}
         self._limits: tuple[float, float] | None = None
@@ -70,6 +71,19 @@ class Data:
         preprocessing = self["train"].preprocessing
         integers = np.dtype(self["train"].rows.x.dtype).kind != "f"
         return preprocessing.step if integers or preprocessing.binarise != "none" else None
+
+    @property
+    def account(self) -> dict[str, object]:
+        """What new rows must go through to be as these are: tensors and plain values, for a checkpoint."""
+        train = self["train"]
+        return {
+            "preprocessing": train.preprocessing.state(),
+            "dtype": np.dtype(train.rows.x.dtype).name,
+            "unit": float(self.unit),
+            "limits": list(self.limits),
+            "classes": list(self.classes),
+            "attributes": list(self.attributes),
+        }
 
     def sample(self, split: str) -> Split:
         """The split itself where it is in memory, else a drawn part of it that is."""

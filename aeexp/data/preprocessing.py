@@ -62,6 +62,12 @@ class Preprocessing:
             return 1.0
         return None if isinstance(self.scale, Tensor) else abs(self.scale)
 
+    def state(self) -> dict[str, float | Tensor | bool | str]:
+        """What the constructor takes, tensors on the CPU."""
+        parts = {"scale": self.scale, "shift": self.shift}
+        plain = {name: part.cpu() if isinstance(part, Tensor) else float(part) for name, part in parts.items()}
+        return {**plain, "binarise": self.binarise, "clip": self.clip}
+
     def words(self) -> bytes:
         """All of it, for a fingerprint."""
         parts = (part.tolist() if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
