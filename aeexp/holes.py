@@ -1,5 +1,6 @@
-"""Which features of a row a hole takes: uniform draws in, bool (B, *shape) out. All channels, or features of a step, go.
+"""Which features of a row a hole takes: uniform draws in, bool (B, *shape) out.
 
+All channels of a pixel go, and all features of a step.
 `size` is a 0-d tensor; `mask` (B, T) says which steps of padded sequences are real: others are in no hole.
 """
 

@@ -29,6 +29,7 @@ def assemble(
     split: Splitter,
     limit: int | None = None,
     classes: list[int | str] | None = None,
+    normal_classes: list[int | str] | None = None,
     labelled: int | float | None = None,
     residency: Residency = "auto",
     scale: float | Literal["unit"] | None = None,
@@ -38,7 +39,9 @@ def assemble(
     """Choose classes and rows, cut them into splits, hide labels, fit the preprocessing on the training split.
 
     An official test set stays whole under `limit`: its numbers can be compared. `labelled` hides labels of the
-    training split alone.
+    training split alone. With `normal_classes` train and val hold rows of these alone; a row without a label is
+    in neither, since it may be of any class. Rows are counted (`limit`) and cut before, so that the test split is the
+    same as without it.
     """
     preprocessing.check(scale, standardise, binarise)
     require(limit is None or limit >= 3, f"limit={limit} must leave a row each for train, val and test")
@@ -46,7 +49,7 @@ def assemble(
     parts = {part: r if r is None else r._replace(ids=np.arange(len(r.x))) for part, r in parts.items()}
     names = source.classes
     if classes is not None:
-        wanted = _numbers(classes, names)
+        wanted = _numbers("classes", classes, names)
         parts = {part: r if r is None else _only(r, wanted) for part, r in parts.items()}
         for part, r in parts.items():
             where = "the rows have" if part == "rows" else f"the official {part} set has"
@@ -59,6 +62,10 @@ def assemble(
     if limit is not None and limit < len(rows.x):
         rows = draw(rows, limit, seed=0)[1]
     cut = _cut(split, source._replace(**{**parts, "rows": rows}))
+    normal = None
+    if normal_classes is not None:
+        normal = tuple(_numbers("normal_classes", normal_classes, names))
+        cut |= {part: _normal(cut[part], part, normal, normal_classes, names) for part in ("train", "val")}
     if labelled is not None:
         cut["train"] = _hide(cut["train"], labelled)
     if source.fit is not None:
@@ -67,7 +74,7 @@ def assemble(
     scale = source.scale if scale is None else scale
     made = Preprocessing(*_fitted(cut["train"], scale, standardise, source.continuous), binarise, scale == "unit")
     splits = {part: split_of(r, made) for part, r in cut.items()}
-    data = Data(name, splits, names, source.attributes, residency, source.scale)
+    data = Data(name, splits, names, source.attributes, residency, source.scale, normal)
     if binarise != "none":
         _probabilities(data, Preprocessing(made.scale, made.shift, clip=made.clip))
     return data
@@ -112,17 +119,28 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
         raise UsageError(message if message.startswith("split=") else f"split.{message}") from error
 
 
-def _numbers(classes: list[int | str], names: tuple[str, ...]) -> list[int]:
+def _numbers(key: str, classes: list[int | str], names: tuple[str, ...]) -> list[int]:
     """The class numbers meant by names or numbers, in their old order."""
-    require(bool(names), f"classes={list(classes)}: the data has no labels to choose by; leave dataset.classes=null")
-    require(len(classes) > 0, "classes=[]: name at least one class, or leave dataset.classes=null")
+    given, way = f"{key}={list(classes)}", f"leave dataset.{key}=null"
+    require(bool(names), f"{given}: the data has no labels to choose by; {way}")
+    require(len(classes) > 0, f"{key}=[]: name at least one class, or {way}")
     found = set()
     for wanted in classes:
         known = str(wanted) in names or (isinstance(wanted, int) and 0 <= wanted < len(names))
         listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        require(known, f"classes={list(classes)}: there is no class {wanted}; there are {listed}")
+        require(known, f"{given}: there is no class {wanted}; there are {listed}")
         found.add(names.index(str(wanted)) if str(wanted) in names else wanted)
     return sorted(found)
+
+
+def _normal(rows: Rows, part: str, normal: tuple[int, ...], given: list[int | str], names: tuple[str, ...]) -> Rows:
+    """The rows of a split that are known to be normal."""
+    words = f"normal_classes={list(given)}"
+    require(len(normal) < len(names), f"{words}: all classes are normal, and none is an anomaly; leave one out")
+    require(rows.y is not None, f"{words}: a part of the data has no labels; leave dataset.normal_classes=null")
+    kept = np.flatnonzero(np.isin(rows.y, normal))
+    require(len(kept) > 0, f"{words}: the {part} split has no row of them; choose others, or more rows")
+    return rows.take(kept)
 
 
 def _only(rows: Rows, wanted: list[int]) -> Rows:

@@ -30,6 +30,7 @@ class Data:
     def __init__(
         self, name: str, splits: dict[str, Split | Stream], classes: tuple[str, ...] = (),
         attributes: tuple[str, ...] = (), residency: Residency = "auto", unit: float = 1.0,
+        normal: tuple[int, ...] | None = None,
     ):  # fmt: skip
         self.name = name
         self.splits = splits
@@ -37,6 +38,7 @@ class Data:
         self.attributes = attributes
         self.residency = residency
         self.unit = unit  # value of a stored step as the format says, before any preprocessing
+        self.normal = normal  # classes that train and val hold: others are anomalies of the test split; None: all
         self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
         self._samples: dict[str, Split] = {}
         self._limits: tuple[float, float] | None = None

@@ -26,7 +26,7 @@ HOLE = canvas.ORANGE
 
 
 class Inpainting:
-    """Test examples, spread over the classes: whole, with a hole, and the hole filled by the model and by each baseline.
+    """Test examples, spread over the classes: whole, with a hole, and filled by the model and by each baseline.
 
     Vectors and sequences of one feature are lines, one panel each; sequences of several features are left out.
     `train_rows` and `seed` are those of metric=inpainting: where the nearest neighbour is looked for.

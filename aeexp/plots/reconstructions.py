@@ -33,7 +33,8 @@ class Rows(NamedTuple):
 class Reconstructions:
     """Test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
 
-    Where the run has noise, or its task makes a hole, model and PCA both get the corrupted input; `seed` draws that noise.
+    Where the run has noise, or its task makes a hole, model and PCA both get the corrupted input; `seed` draws the
+    noise.
     """
 
     def __init__(self, *, examples: int = 10, seed: int = 0):

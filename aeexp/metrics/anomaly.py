@@ -1,0 +1,59 @@
+"""Whether what was not trained on is reconstructed worse."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from aeexp import outliers
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+
+log = logging.getLogger(__name__)
+
+
+class Anomaly:
+    """AUROC and average precision of a row's score for "it is of a class that training did not see".
+
+    The score is the squared error of the reconstruction, and (`auroc_elbo`) -ELBO where the code is stochastic. 0.5 is
+    the AUROC of chance, below it anomalies look more normal than normal rows; `share`, that of anomalies, is the
+    average precision of chance. Baselines are an isolation forest and the distance to the nearest row, learned from
+    `rows` training rows, and PCA's own error. Of the test split under dataset.normal_classes alone, and left out where
+    the model is told the label.
+    """
+
+    def __init__(self, rows: int = 5000, seed: int = 0):
+        require(rows >= 2, f"rows={rows} must be at least 2")
+        self.rows = rows
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        truth = outliers.abnormal(run) if split == "test" else None
+        if truth is None:
+            return {}
+        if outliers.told(run):
+            log.info("anomaly: left out, since condition=label tells the model which rows are abnormal")
+            return {}
+        found = [ranked(truth, score, suffix) for suffix, score in outliers.by_model(run).items()]
+        return {key: value for values in found for key, value in values.items()} | {
+            "anomaly/share": float(truth.mean())
+        }
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        truth = outliers.abnormal(run) if split == "test" else None
+        if truth is None:
+            return {}
+        return {name: ranked(truth, s) for name, s in outliers.without_model(run, self.rows, self.seed).items()}
+
+
+def ranked(truth: np.ndarray, score: np.ndarray, suffix: str = "") -> Values:
+    """AUROC and average precision of scores (N,) for a bool (N,); no number where a score is none."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    if not np.isfinite(score).all():
+        return {f"anomaly/auroc{suffix}": float("nan"), f"anomaly/average_precision{suffix}": float("nan")}
+    return {
+        f"anomaly/auroc{suffix}": float(roc_auc_score(truth, score)),
+        f"anomaly/average_precision{suffix}": float(average_precision_score(truth, score)),
+    }

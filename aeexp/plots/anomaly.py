@@ -1,0 +1,121 @@
+"""What gives away a row of a class that training did not see, and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aeexp import outliers
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+BINS = 10, 40  # at least and at most: few rows of a kind would be spikes
+GROUP = 2.8  # tiles from one kind of rows to the next
+STYLES = {  # of the ROC curves
+    "model": dict(color=canvas.BLUE, linewidth=2.0),
+    "model, −ELBO": dict(color=canvas.SKY, linewidth=1.6),
+    "PCA, same width": dict(color=canvas.VERMILION, linestyle="--", linewidth=1.4),
+    "isolation forest": dict(color=canvas.GREEN, linestyle="-.", linewidth=1.4),
+    "nearest neighbour": dict(color=canvas.PURPLE, linestyle=":", linewidth=1.8),
+}
+
+
+class Anomaly:
+    """Histogram of the test errors of normal and abnormal rows; ROC curves; the rows that stand out, and those missed.
+
+    `rows` and `seed` are those of metric=anomaly. Drawn under dataset.normal_classes alone, and not where the model is
+    told the label.
+    """
+
+    def __init__(self, *, examples: int = 10, rows: int = 5000, seed: int = 0):
+        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
+        require(rows >= 2, f"rows={rows} must be at least 2")
+        self.examples = examples
+        self.rows = rows
+        self.seed = seed
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        truth = outliers.abnormal(run)
+        if truth is None or outliers.told(run):
+            return {}
+        scores = self.scores(run)
+        if not all(np.isfinite(score).all() for score in scores.values()):
+            return {}
+        names = [canvas.class_name(run, i) for i in range(len(run.data.classes)) if i not in run.data.normal]
+        shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        title = canvas.heading(run, f"test rows of class {shown}, which training did not see")
+        made = canvas.figure(title, 9.6, 4.0)
+        left, right = made.subplots(1, 2, width_ratios=[1.25, 1])
+        _histogram(left, scores["model"], truth)
+        _roc(right, scores, truth)
+        return {"anomaly": made, "anomaly_rows": self.extremes(run, scores["model"], truth)}
+
+    def scores(self, run: Run) -> dict[str, np.ndarray]:
+        own, free = outliers.by_model(run), outliers.without_model(run, self.rows, self.seed)
+        found = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
+        found["PCA, same width"] = outliers.by_model(run.pca())[""]
+        return found | {name.replace("_", " "): score for name, score in free.items()}
+
+    @torch.no_grad()
+    def extremes(self, run: Run, score: np.ndarray, truth: np.ndarray) -> Figure:
+        """Normal and abnormal rows with the largest error, and abnormal rows with the least, each above its output."""
+        order = np.argsort(-score, kind="stable")
+        normal, abnormal = order[~truth[order]], order[truth[order]]
+        groups = {
+            "abnormal,\nlargest error": abnormal[: self.examples],
+            "abnormal,\nleast error": abnormal[::-1][: self.examples],
+            "normal,\nlargest error": normal[: self.examples],
+        }
+        columns = max(map(len, groups.values()))
+        title = canvas.heading(run, "rows by reconstruction error")
+        cell = min(1.6, max(0.55, 8 / columns))
+        made, axes = canvas.board(title, columns, GROUP * len(groups) - 0.3, run.data.shape, cell=cell, beside=1.8)
+        split, known, ticks = run.rows("test"), outliers.known(run), {}
+        for place, (name, chosen) in enumerate(groups.items()):
+            out = run.forward(split.batch(torch.from_numpy(known[chosen])))
+            mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()
+            top = GROUP * place
+            for at, rows in ((top, out.batch.target), (top + 1.0, run.model.likelihood.mean(out.output))):
+                canvas.tiles(axes, canvas.ended(rows.float().cpu().numpy(), mask)[None], run.data.limits, top=at)
+            ticks |= {top: name, top + 1.0: "output"}
+            labels = run.labels("test")[known[chosen]]
+            for column, (row, label) in enumerate(zip(chosen, labels, strict=True)):
+                words = f"{canvas.number(score[row])}\n{canvas.class_name(run, int(label))[:12]}"
+                axes.text(column - 0.04, top + 1.78, words, ha="center", va="center", fontsize=8)
+        axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
+        axes.set_xlabel("below a row: squared error, summed over its values, and its class", fontsize=9)
+        return made
+
+
+def _histogram(axes: Axes, score: np.ndarray, truth: np.ndarray) -> None:
+    # Few rows with a huge error would press all others into one bin.
+    end = float(np.quantile(score, 0.995)) or 1.0
+    count = np.clip(2 * int(np.sqrt(min(truth.sum(), (~truth).sum()))), *BINS)
+    bins = np.linspace(0.0, end, count + 1)
+    kinds = ((~truth, "normal", canvas.BLUE, "stepfilled", 0.45), (truth, "abnormal", canvas.VERMILION, "step", 1.0))
+    for kind, name, colour, how, alpha in kinds:
+        values, count = score[kind].clip(max=end), int(kind.sum())
+        weights = np.full(count, 100 / count)
+        label = f"{name} ({count} rows)"
+        axes.hist(values, bins, weights=weights, histtype=how, color=colour, alpha=alpha, linewidth=1.8, label=label)
+    axes.set_xlabel(f"squared error of a row (at most {canvas.number(end)}; larger ones in the last bin)")
+    axes.set_ylabel("share of the rows of a kind, %")
+    axes.set(xlim=(0, end), ylim=(0, 1.22 * axes.get_ylim()[1]))  # room for the legend
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _roc(axes: Axes, scores: dict[str, np.ndarray], truth: np.ndarray) -> None:
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1.0, label="chance: 0.5")
+    for name, score in scores.items():
+        false, true, _ = roc_curve(truth, score)
+        axes.plot(false, true, label=f"{name}: {roc_auc_score(truth, score):.3f}", **STYLES[name])
+    axes.set(xlabel="normal rows taken for abnormal (share)", ylabel="abnormal rows found (share)")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.legend(title="area under the curve", loc="lower right", fontsize=8, title_fontsize=8, framealpha=0.9)
+    axes.spines[["top", "right"]].set_visible(False)
