@@ -27,9 +27,10 @@ def log_weights(
     target = batch.target.repeat(samples, *[1] * (batch.target.dim() - 1))
     mask = None if batch.mask is None else batch.mask.repeat(samples, 1)
     contexts = None if context is None else context.repeat(samples, 1)
+    skips = tuple(maps.repeat(samples, 1, 1, 1) for maps in code.skips)
 
     def weigh(z: Tensor) -> tuple[Tensor, Tensor]:
-        output = model.explain(z.flatten(0, 1), contexts, batch._replace(target=target, mask=mask))
+        output = model.explain(z.flatten(0, 1), contexts, batch._replace(target=target, mask=mask), skips)
         log_likelihood = -model.likelihood.distortion(output, target, mask).unflatten(0, (samples, -1))
         return log_likelihood + model.latent.prior.log_prob(z, model) - posterior.log_prob(z), output
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from aeexp.config import check_node, make, placed
 from aeexp.errors import UsageError, require
@@ -15,21 +16,38 @@ from aeexp.objectives import Learner
 from aeexp.training.checkpoint import load as load_checkpoint
 from aeexp.types import Facts
 
-MODEL = ("latent", "likelihood", "condition", "model")  # the nodes that an Autoencoder is built from
+MODEL = ("task", "latent", "likelihood", "condition", "model")  # the nodes that an Autoencoder is built from
 
 
 def autoencoder(cfg: DictConfig, facts: Facts) -> Autoencoder:
     """The untrained model for such data, on the CPU; seed the weights before."""
-    latent, likelihood, condition, networks = (make(cfg, key) for key in MODEL)
+    task, latent, likelihood, condition, networks = (task_for(cfg, facts), *(make(cfg, key) for key in MODEL[1:]))
     condition.sized(facts)
     if hasattr(latent, "prior"):
         latent.prior.sized(latent.dim, facts.shape, condition.size)
-    output = likelihood.output(facts.shape)
+    segments = hasattr(task, "predicted")
+    if segments:
+        task.check(likelihood)
+    output = likelihood.output(task.shape if segments else facts.shape)
     try:
         encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output)
     except UsageError as error:
         raise placed("model", error) from error
-    return Autoencoder(encoder, latent, decoder, likelihood, condition)
+    model = Autoencoder(encoder, latent, decoder, likelihood, condition)
+    if segments:
+        model.shown = "mode"
+    return model
+
+
+def task_for(cfg: DictConfig, facts: Facts) -> nn.Module:
+    """The task, which knows its data; raises UsageError where it cannot be had of them."""
+    task = make(cfg, "task")
+    if hasattr(task, "sized"):
+        try:
+            task.sized(facts)
+        except UsageError as error:
+            raise placed("task", error) from error
+    return task
 
 
 def learner(cfg: DictConfig, facts: Facts) -> Learner:
@@ -50,7 +68,7 @@ def learner(cfg: DictConfig, facts: Facts) -> Learner:
                 penalty.sized(model, facts)
             except UsageError as error:
                 raise placed(f"regularizer.{name}", error) from error
-    return Learner(make(cfg, "task"), model, objective)
+    return Learner(task_for(cfg, facts), model, objective)
 
 
 def device(name: str) -> torch.device:

@@ -14,7 +14,8 @@ class Categorical(nn.Module):
 
     The distortion is a probability's -log, no density's, and makes no assumption about its shape (van den Oord et
     al. 2016, section 2.2). The decoder gives `levels` numbers a value: channel axis (C * levels, H, W), (D * levels,),
-    or (T, F * levels) for sequences. At 256 levels a fully connected decoder becomes huge: take model=conv.
+    or (T, F * levels) for sequences. A target below 0 is unknown and counts 0.
+    At 256 levels a fully connected decoder becomes huge: take model=conv.
     """
 
     density = False
@@ -29,9 +30,10 @@ class Categorical(nn.Module):
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         logits = self._logits(output)
-        level = (target * (self.levels - 1)).round().long()
+        known = target >= 0
+        level = (target * (self.levels - 1)).round().long().clamp(min=0)
         chosen = logits.gather(-1, level.unsqueeze(-1)).squeeze(-1)
-        return summed(logits.logsumexp(-1) - chosen, mask)
+        return summed((logits.logsumexp(-1) - chosen) * known, mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) == 2:
@@ -44,6 +46,10 @@ class Categorical(nn.Module):
     def mean(self, output: Tensor) -> Tensor:
         """The expected value."""
         return self._logits(output).softmax(-1) @ self.grid.to(output.dtype)
+
+    def mode(self, output: Tensor) -> Tensor:
+        """The most probable value."""
+        return self._logits(output).argmax(-1) / (self.levels - 1)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
         held = None if step is None or step <= 0 else round(1 / step) + 1

@@ -15,14 +15,13 @@ from aeexp.data.data import Data
 from aeexp.data.split import Split
 from aeexp.model import Autoencoder
 from aeexp.noises import Chain
-from aeexp.objectives import Additive, Learner, average
+from aeexp.objectives import Additive, Learner, at_once, average
 from aeexp.pca import identity, pca
 from aeexp.types import Batch, Pass, summed
 
 log = logging.getLogger(__name__)
 
 Values = dict[str, float]
-ROWS = 1024  # rows in one forward pass without gradient
 
 
 class Run:
@@ -42,6 +41,11 @@ class Run:
         return self.learner.model
 
     @property
+    def segments(self) -> bool:
+        """Whether the target is a mask (task=segment): what the decoder gives is no picture of the data then."""
+        return hasattr(self.learner.task, "predicted")
+
+    @property
     def device(self) -> torch.device:
         return self.data.device
 
@@ -52,11 +56,11 @@ class Run:
         context = model.condition(batch)
         code = model.encode(batch.x, context, batch.mask)
         code = code._replace(z=code.mean)
-        return Pass(batch, batch.x, context, code, model.decoder(code.z, context))
+        return Pass(batch, batch.x, context, code, model.parameters_of(code.z, context, code.skips))
 
     def passes(self, split: str) -> Iterator[Pass]:
         """Passes over a whole split, in the order of its rows."""
-        return (self.forward(batch) for batch in self.data[split].batches(ROWS))
+        return (self.forward(batch) for batch in self.data[split].batches(at_once(self.data.shape)))
 
     def rows(self, split: str) -> Split:
         """What codes, errors and labels speak of: the split, or a sample of one that lies beyond memory."""
@@ -67,7 +71,7 @@ class Run:
         return self._each("codes", split, lambda out: out.code.mean.cpu().numpy())
 
     def errors(self, split: str) -> np.ndarray:
-        """(N,) squared error of each reconstruction of `rows`, summed over features."""
+        """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
         return self._each("errors", split, self.squared)
 
     @torch.no_grad()
@@ -89,6 +93,11 @@ class Run:
             return self._each("kl", split, kl).mean(0, dtype=np.float64)
 
     def squared(self, out: Pass) -> np.ndarray:
+        if self.segments:
+            task = self.learner.task
+            truth = task.truth(out.batch.target)
+            wrong = (task.predicted(self.model.likelihood, out.output) != truth) & (truth >= 0)
+            return wrong.flatten(1).sum(1).float().cpu().numpy()
         difference = self.model.likelihood.mean(out.output) - out.batch.target
         return summed(difference.square(), out.batch.mask).cpu().numpy()
 
@@ -98,8 +107,10 @@ class Run:
         return None if y is None else y.cpu().numpy()
 
     def _each(self, what: str, split: str, value: Callable[[Pass], np.ndarray]) -> np.ndarray:
+        rows = at_once(self.data.shape)
+
         def compute() -> np.ndarray:
-            return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(ROWS)])
+            return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(rows)])
 
         return self.once((what, split), compute)
 
@@ -164,11 +175,12 @@ Metric = Callable[[Run, str], Values]
 
 
 def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
-    """Loss, its terms and every metric on one split."""
+    """Loss, its terms and every metric on one split; those `of_pictures` where the decoder gives some."""
     terms = average(run.learner, run.data[split])
     values = {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
     for metric in metrics.values():
-        values |= metric(run, split)
+        if not (run.segments and getattr(metric, "of_pictures", False)):
+            values |= metric(run, split)
     return values
 
 
@@ -178,15 +190,19 @@ def baselines(run: Run, metrics: Mapping[str, Metric]) -> dict[str, Values]:
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
     what else its numbers are held against, such as an isolation forest.
     """
-    values = measure(run.pca(), metrics, "test")
+    codes = {name: metric for name, metric in metrics.items() if getattr(metric, "of_codes", False)}
+    if run.segments:  # PCA's output is a picture, and no mask
+        values = {key: value for metric in codes.values() for key, value in metric(run.pca(), "test").items()}
+    else:
+        values = measure(run.pca(), metrics, "test")
     if not run.model.likelihood.identity_link:
         # PCA's output is a mean: its nats would be those of another likelihood.
         other = ("loss", "reconstruction/nats", "reconstruction/bits_per_dim")
         values = {key: value for key, value in values.items() if not key.startswith(other)}
     found: dict[str, Values] = {"pca": values, "raw": {}}
+    for metric in codes.values():
+        found["raw"] |= metric(run.raw(), "test")
     for metric in metrics.values():
-        if getattr(metric, "of_codes", False):
-            found["raw"] |= metric(run.raw(), "test")
         for name, row in metric.baselines(run, "test").items() if hasattr(metric, "baselines") else ():
             found[name] = found.get(name, {}) | row
     return found

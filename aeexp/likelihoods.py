@@ -128,7 +128,8 @@ class Laplace(nn.Module):
 class Bernoulli(nn.Module):
     """Independent coin flips; the output is their logits.
 
-    On grey pixels in [0, 1] the distortion is a cross-entropy and no likelihood.
+    On grey pixels in [0, 1] the distortion is a cross-entropy and no likelihood. A target below 0 is unknown and counts
+    0.
     """
 
     density = False
@@ -136,7 +137,8 @@ class Bernoulli(nn.Module):
     levels = 2
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        return summed(F.binary_cross_entropy_with_logits(output, target, reduction="none"), mask)
+        values = F.binary_cross_entropy_with_logits(output, target.clamp(min=0), reduction="none")
+        return summed(values * (target >= 0), mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
@@ -146,6 +148,10 @@ class Bernoulli(nn.Module):
 
     def mean(self, output: Tensor) -> Tensor:
         return torch.sigmoid(output)
+
+    def mode(self, output: Tensor) -> Tensor:
+        """The more probable value."""
+        return (output > 0).to(output.dtype)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
         _unit("bernoulli", low, high)

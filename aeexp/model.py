@@ -32,6 +32,7 @@ class Autoencoder(nn.Module):
         if self.autoregressive:
             decoder.feedback = likelihood.mean
         self.condition = condition
+        self.shown = "mean"  # what `decode` shows of the likelihood; of classes, which have no mean, the "mode"
         self.register_buffer("code_mean", torch.zeros(latent.dim))
         self.register_buffer("code_scale", torch.eye(latent.dim))
 
@@ -43,37 +44,50 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
         """`mask` (B, T) says which steps of a padded sequence are real."""
         self._need(context)
-        return self.latent(self.encoder(x, context, mask))
+        h = self.encoder(x, context, mask)
+        if isinstance(h, tuple):
+            return self.latent(h[0])._replace(skips=h[1])
+        return self.latent(h)
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, *shape) the likelihood's mean: pixels in the units of the data."""
+    def decode(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, *shape) the likelihood's mean: pixels in the units of the data; of masks the class c of C as c / (C - 1).
+
+        A code alone has no `skips`: where the decoder takes some (unet) they are 0 then.
+        """
         self._need(context)
-        return self.likelihood.mean(self.decoder(z, context))
+        return getattr(self.likelihood, self.shown)(self.parameters_of(z, context, skips))
+
+    def parameters_of(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """Parameters of the likelihood given the code alone, and the maps that went round it."""
+        return self.decoder(z, context, skips) if skips else self.decoder(z, context)
 
     def _need(self, context: Tensor | None) -> None:
         size = self.condition.size
         words = f"this model was trained with side information: give context (B, {size}), one-hot for labels"
         require(size == 0 or context is not None, words)
 
-    def explain(self, z: Tensor, context: Tensor | None, batch: Batch) -> Tensor:
+    def explain(
+        self, z: Tensor, context: Tensor | None, batch: Batch, skips: tuple[Tensor, ...] = ()
+    ) -> Tensor:  # fmt: skip
         """Parameters of p(target | z) for the likelihood; an autoregressive decoder is given the true past.
 
         Other decoders give the same as from the code alone.
         """
         if self.autoregressive:
             return self.decoder.forced(z, context, batch.target)
-        return self.decoder(z, context)
+        return self.parameters_of(z, context, skips)
 
     def forward(self, batch: Batch, x: Tensor | None = None) -> Pass:
         """`x` is the corrupted input, if there is one; the decoder gets the code z."""
         x = batch.x if x is None else x
         context = self.condition(batch)
         code = self.encode(x, context, batch.mask)
-        return Pass(batch, x, context, code, self.explain(code.z, context, batch))
+        return Pass(batch, x, context, code, self.explain(code.z, context, batch, code.skips))
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """From the mean code: the same picture at every call."""
-        return self.decode(self.encode(x, context, mask).mean, context)
+        code = self.encode(x, context, mask)
+        return self.decode(code.mean, context, code.skips)
 
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
         """(n, *shape) from the prior where the latent has one, else from the Gaussian of the training codes."""

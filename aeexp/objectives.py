@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from aeexp.model import Autoencoder
 from aeexp.types import Batch, Pass
 
 Terms = dict[str, Tensor]
+VALUES = 2**22  # of rows that are evaluated at a time
 
 
 class Additive(nn.Module):
@@ -147,8 +149,13 @@ def means(terms: Terms) -> Tensor:
     return torch.stack([term.mean() for term in terms.values()])
 
 
+def at_once(shape: Sequence[int]) -> int:
+    """Rows in one forward pass without gradient: of large pictures fewer, whose maps take far more than they do."""
+    return max(1, min(1024, VALUES // math.prod(shape)))
+
+
 @torch.no_grad()
-def average(learner: Learner, split, rows: int = 1024) -> dict[str, float]:
+def average(learner: Learner, split, rows: int | None = None) -> dict[str, float]:
     """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
 
     Terms that draw (Hutchinson's directions) draw the same at every call, and leave the generators as they were.
@@ -158,7 +165,7 @@ def average(learner: Learner, split, rows: int = 1024) -> dict[str, float]:
     sums, names = [], []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in split.batches(rows):
+        for batch in split.batches(rows or at_once(split.shape)):
             terms, _ = learner(batch)
             names = list(terms)
             sums.append(means(terms) * len(batch.x))

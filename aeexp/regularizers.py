@@ -189,7 +189,11 @@ class GradientPenalty(nn.Module):
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
         mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
-        picture, pull = vjp(lambda z: model.decode(z, out.context) * mask, out.code.z)
+
+        def decoded(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
+            return model.likelihood.mean(model.parameters_of(z, out.context, out.code.skips)) * mask
+
+        picture, pull = vjp(decoded, out.code.z)
         if self.estimate == "squares":
             return pull(2 * picture)[0].square().sum(1)
         directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)

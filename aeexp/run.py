@@ -99,7 +99,8 @@ def loaded(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     data = make(cfg, "dataset").place(device)
     torch.manual_seed(cfg.seed)
     learner = build.learner(cfg, data.facts)
-    learner.model.likelihood.check(*data.limits, data.step)
+    if not hasattr(learner.task, "predicted"):  # masks are checked where the model is built
+        learner.model.likelihood.check(*data.limits, data.step)
     learner.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
@@ -139,6 +140,10 @@ def evaluate(
 def draw(plots: Mapping[str, Plot], result: Run, track: Tracker, step: int) -> None:
     """Every figure that can be drawn; raises `Undrawn` at the end if there is one that cannot."""
     failed = []
+    left = [name for name, plot in plots.items() if result.segments and getattr(plot, "of_pictures", False)]
+    if left:
+        log.info("plot=[%s] left out: the target is a mask, and what a code decodes to is no picture", ",".join(left))
+        plots = {name: plot for name, plot in plots.items() if name not in left}
     for option, plot in plots.items():
         try:
             for name, figure in plot(result).items():

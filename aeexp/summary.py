@@ -17,6 +17,8 @@ _ROWS = {
     "reconstruction/mse": "test error (squared, per example)",
     "probe/linear": "linear probe accuracy",
     "probe/knn": "kNN probe accuracy",
+    "segmentation/mean_iou": "mean IoU over classes",
+    "segmentation/pixel_accuracy": "pixel accuracy",
     "latent/kl": "KL from the prior, nats per example",
 }
 

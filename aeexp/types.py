@@ -31,6 +31,8 @@ class Facts(NamedTuple):
     classes: int = 0
     codes: int = 0  # values of an attribute that is a number from 0 on, (B,)
     columns: int = 0  # of attributes that are quantities, (B, F)
+    target: tuple[int, ...] = ()  # of the target that a row comes with, such as a mask (H, W)
+    values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
 
 
 class Code(NamedTuple):
@@ -40,6 +42,7 @@ class Code(NamedTuple):
     mean: Tensor  # (B, D) what probes and plots see: deterministic
     posterior: Any = None  # q(z|x), if the latent is stochastic; quantised.Nearest is the one-hot one of vq
     losses: dict[str, Tensor] = {}  # terms that nothing can replace (VQ commitment), each (B,) or ()
+    skips: tuple[Tensor, ...] = ()  # (B, C, H, W) maps that go round the code from encoder to decoder (unet)
 
 
 class Pass(NamedTuple):

@@ -43,13 +43,20 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
         overrides.append("latent=sigmoid")
     if option == "closed_form":
         overrides.append("model=linear")
+    if option == "segment":
+        overrides.append("likelihood=bernoulli")
     if group == "latent/prior" or option in ("kl", "total_correlation", "iwae"):
         overrides.insert(0, "latent=hyperspherical" if option == "uniform" else "latent=gaussian")
     cfg = composed(*overrides)
     check(cfg)
     torch.manual_seed(0)
     shape = (8, 8) if option in ("gru", "recurrent_vae") else (1, 8, 8)
-    learner = build.learner(cfg, Facts(shape, 10, 2))
+    facts = Facts(shape, 10, 2)
+    if option in ("segment", "segmentation"):
+        facts = facts._replace(target=shape[1:], values=(0, 1))
+    if option == "camvid":
+        facts = Facts((3, 96, 128), target=(96, 128), values=tuple(range(12)))
+    learner = build.learner(cfg, facts)
     for key in ("trainer", "metric", "plot"):
         make(cfg, key)
     optimizer = make(cfg, "optimizer")(learner.parameters())
@@ -146,6 +153,18 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["dataset=mnist", "dataset.root=/no/where"], r"(?s)train-images-idx3-ubyte.*dataset\.download=true"),
         (["optimizer._target_=os.system"], r"^optimizer\._target_=os\.system: only aeexp and torch"),
         (["optimizer._target_=torch.optim.Adma"], r"^optimizer\._target_=torch\.optim\.Adma does not exist"),
+        (["task=segment"], r"^task=segment needs masks: take dataset=textured_digits"),
+        (
+            ["variant=segmentation", "likelihood=gaussian"],
+            r"^task=segment: .* 2 classes: take.*=bernoulli$",
+        ),
+        (["variant=segmentation", "likelihood=categorical"], r"^task=segment: the masks have 2 classes: take"),
+        (["variant=segmentation", "task.names=[a,b,c]"], r"^task=segment: the masks have 3 classes: .*levels=3$"),
+        (["variant=segmentation", "task.names=[a,a]"], r"^task\.names=\['a', 'a'\]: name two classes or more"),
+        (["variant=segmentation", "task.ignore=1"], r"^task\.ignore=1: the masks hold the values 0: two classes"),
+        (["variant=segmentation", "trainer=closed_form", "model=linear"], r"^trainer=closed_form .*not of masks"),
+        (["model=unet", "model.channels=[8]"], r"^model\.channels=\[8\] needs two positive"),
+        (["model=unet", "model.channels=[4,4,4,4,4]"], r"^model\.channels=.*8x8 to nothing: take fewer"),
         (["resume=/no/where"], r"/no/where/checkpoints/last\.pt: there is no such checkpoint"),
     ],
 )

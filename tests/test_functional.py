@@ -18,6 +18,7 @@ from aeexp.latents_bounded import Categorical, Hyperspherical
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
 from aeexp.nn.resnet import resnet
+from aeexp.nn.unet import unet
 from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
 from aeexp.objectives import ImportanceWeighted, means
 from aeexp.priors import Mixture, Standard, Uniform, Vamp
@@ -36,6 +37,7 @@ NETWORKS = {
     # 2x2 places for the 4 units
     "spatial": (conv, {"channels": [3], "kernel": 6, "stride": 3, "activation": "tanh", "spatial": True}),
     "resnet": (resnet, {"channels": [2, 4], "blocks": 1, "norm": "group", "activation": "tanh"}),
+    "unet": (unet, {"channels": [2, 3], "norm": "none", "activation": "tanh"}),
 }
 LATENTS = {
     "deterministic": lambda i: Deterministic(4),

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows, Stored, Streamed
@@ -17,6 +18,7 @@ from aeexp.errors import require
 from aeexp.types import Facts
 
 Residency = Literal["auto", "device", "host", "disk", "stream"]
+LISTED = 1000  # values of targets
 SAMPLE = 10_000  # rows of a split that lies beyond memory, where all of them are wanted at once
 
 
@@ -56,7 +58,19 @@ class Data:
         whole = s[0] is not None and s[0].dim() == 1 and not s[0].is_floating_point() and min(map(torch.min, s)) >= 0
         columns = 0 if s[0] is None or whole else 1 if s[0].dim() == 1 else s[0].shape[1]
         codes = int(max(map(torch.max, s))) + 1 if whole else 0
-        return Facts(tuple(self.shape), len(self.classes), codes, columns)
+        return Facts(tuple(self.shape), len(self.classes), codes, columns, *self._targets())
+
+    def _targets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shape of a row's own target and the values that all of them (those of samples) take; () where there are none.
+
+        Values are listed where they are whole numbers, and no more than `LISTED`.
+        """
+        found = [self.sample(name).target for name in self.splits] if self["train"].rows.target is not None else [None]
+        if any(target is None for target in found):
+            return (), ()
+        values = torch.cat([_values(target) for target in found]).unique()
+        listed = len(values) <= LISTED and bool((values == values.round()).all())
+        return tuple(found[0].shape[1:]), tuple(map(int, values.tolist())) if listed else ()
 
     @property
     def device(self) -> torch.device:
@@ -134,6 +148,13 @@ class Data:
     def _bytes(self) -> int:
         fields = (f for split in self.splits.values() for f in (split.rows.x, split.rows.target) if f is not None)
         return sum(math.prod(field.shape) * np.dtype(field.dtype).itemsize for field in fields)
+
+
+def _values(target: Tensor) -> Tensor:
+    """All different values, float64 on the CPU; of bytes, as masks are, without sorting millions of them."""
+    if target.dtype == torch.uint8:
+        return torch.bincount(target.flatten().cpu()).nonzero().flatten().double()
+    return target.cpu().double().unique()
 
 
 def _fitting(size: int, device: torch.device, allowed: tuple[Residency, ...]) -> Residency:

@@ -29,6 +29,8 @@ class Frechet:
     with it.
     """
 
+    of_pictures = True
+
     def __init__(self, rows: int = 1000, seed: int = 0):
         require(rows >= 2, f"rows={rows} must be at least 2: one row has no covariance")
         self.rows = rows

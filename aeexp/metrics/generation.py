@@ -26,6 +26,8 @@ class Generation:
     the latent has no prior.
     """
 
+    of_pictures = True
+
     def __init__(self, samples: int = 100, rows: int = 1000, chunk: int = 20_000):
         self.samples = samples
         self.rows = rows

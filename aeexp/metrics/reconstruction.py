@@ -21,11 +21,14 @@ class Reconstruction:
     called `cross_entropy`. `bits_per_dim` (with the same suffix) stands beside nats where the data is stored as
     integers; a density is turned into the probability of one step of the grid (`grid_bits`). What follows the end of a
     sequence counts nowhere, and `nats_per_step` is all nats over all real steps. Pictures come from the code alone;
-    for the nats an autoregressive decoder sees the true past.
+    for the nats an autoregressive decoder sees the true past. Of masks (task=segment) there are nats alone: a class has
+    no squared error.
     """
 
     @torch.no_grad()
     def __call__(self, run: Run, split: str) -> Values:
+        if run.segments:
+            return self.of_masks(run, split)
         low, high = run.data.limits
         peak = high - low or 1.0
         likelihood = run.model.likelihood
@@ -54,6 +57,12 @@ class Reconstruction:
         if (grid := grid_bits(run)) is not None and nats.startswith("nats"):
             values[nats.replace("nats", "bits_per_dim")] = values[nats] / (features * math.log(2)) + grid
         return {f"reconstruction/{name}": value for name, value in values.items()}
+
+    def of_masks(self, run: Run, split: str) -> Values:
+        """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""
+        rows = (run.model.likelihood.distortion(out.output, out.batch.target) for out in run.passes(split))
+        total = sum(float(values.cpu().double().sum()) for values in rows)
+        return {"reconstruction/nats": total / len(run.data[split])}
 
 
 def ssim(a: Tensor, b: Tensor, peak: float, window: int = 7) -> Tensor:

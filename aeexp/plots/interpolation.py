@@ -18,6 +18,8 @@ class Interpolation:
     brought to the nearest ones: on the sphere it becomes an arc.
     """
 
+    of_pictures = True
+
     def __init__(self, *, pairs: int = 6, steps: int = 9):
         require(1 <= pairs <= 20, f"pairs={pairs}: take 1 to 20 pairs, so that they stay readable")
         require(2 <= steps <= 20, f"steps={steps}: take 2 to 20 steps, so that they stay readable")

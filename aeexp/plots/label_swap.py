@@ -21,6 +21,8 @@ class LabelSwap:
     values, and an unconditional model nothing to swap. At most `examples` rows and `labels` columns.
     """
 
+    of_pictures = True
+
     def __init__(self, *, examples: int = 10, labels: int = 20):
         require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
         require(2 <= labels <= 40, f"labels={labels}: take 2 to 40, so that they stay readable")

@@ -17,6 +17,8 @@ class Manifold:
     Only for a code of two units that fill the plane and a decoder without side information.
     """
 
+    of_pictures = True
+
     def __init__(self, *, side: int = 15):
         require(2 <= side <= 40, f"side={side}: take 2 to 40 codes a side, so that they stay readable")
         self.side = side

@@ -37,6 +37,8 @@ class Reconstructions:
     noise.
     """
 
+    of_pictures = True
+
     def __init__(self, *, examples: int = 10, seed: int = 0):
         require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
         self.examples = examples
@@ -66,7 +68,7 @@ class Reconstructions:
 
 def _mean(out, model) -> np.ndarray:
     """The reconstruction from the mean code, which is the same at every call."""
-    picture, mask = model.decode(out.code.mean, out.context), out.batch.mask
+    picture, mask = model.decode(out.code.mean, out.context, out.code.skips), out.batch.mask
     return _numpy(picture if mask is None else picture * mask.unsqueeze(-1))
 
 

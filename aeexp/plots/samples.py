@@ -20,6 +20,8 @@ class Samples:
     condition=label one row a class is drawn instead, from the prior or the Gaussian.
     """
 
+    of_pictures = True
+
     def __init__(self, *, count: int = 16, seed: int = 0):
         require(1 <= count <= 40, f"count={count}: take 1 to 40, so that they stay readable")
         self.count = count

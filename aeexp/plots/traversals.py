@@ -33,6 +33,8 @@ class Traversals:
     one of each class first. Side information stays that of the example. Not drawn for one-hot groups.
     """
 
+    of_pictures = True
+
     def __init__(self, *, units: int = 10, steps: int = 9, example: int = 0):
         require(1 <= units <= 40, f"units={units}: take 1 to 40, so that they stay readable")
         require(2 <= steps <= 20, f"steps={steps}: take 2 to 20 steps, so that they stay readable")

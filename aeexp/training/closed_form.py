@@ -7,6 +7,7 @@ import time
 import torch
 
 from aeexp.data.data import Data
+from aeexp.errors import require
 from aeexp.objectives import Learner, average
 from aeexp.pca import solve
 from aeexp.schedulers import constant
@@ -23,6 +24,10 @@ class ClosedForm:
         train = data["train"]
         progress = Progress(samples=len(train))
         track.start(1, progress)
+        require(
+            not hasattr(learner.task, "predicted"),
+            "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint",
+        )
         solve(learner.model, train)
         if hasattr(learner.model.likelihood, "fit"):
             learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
