@@ -59,6 +59,8 @@ def learner(cfg: DictConfig, facts: Facts) -> Learner:
         objective = objective(noise, regularizers)
         if hasattr(objective, "check"):
             objective.check(model)
+        if hasattr(objective, "sized"):
+            objective.sized(model, facts)
     except UsageError as error:
         raise placed("objective", error) from error
     for name, penalty in regularizers.items():

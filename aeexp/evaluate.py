@@ -51,9 +51,14 @@ class Run:
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Pass:
-        """One pass without noise, decoded from the mean code alone; the target set by the task. Always the same."""
+        """One pass without noise, decoded from the mean code alone; the target set by the task. Always the same.
+
+        Under condition=label encoder and decoder get the row's own label, so that codes may hold it, unless the
+        objective has ``inferred(batch)``: the label that it finds itself.
+        """
         batch, model = self.learner.task(batch), self.model
-        context = model.condition(batch)
+        inferred = getattr(self.learner.objective, "inferred", None)
+        context = model.condition(batch if inferred is None else inferred(batch))
         code = model.encode(batch.x, context, batch.mask)
         code = code._replace(z=code.mean)
         return Pass(batch, batch.x, context, code, model.parameters_of(code.z, context, code.skips))

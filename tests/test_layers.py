@@ -32,7 +32,7 @@ LAYERS = [
     ],
     ["model"],
     ["bounds"],
-    ["objectives", "pca"],
+    ["objectives", "pca", "semi_supervised"],
     ["evaluate", "training/*"],
     ["samplers", "feature_net", "fills", "outliers"],
     ["tracking", "metrics/*", "plots/*"],

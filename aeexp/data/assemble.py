@@ -31,6 +31,7 @@ def assemble(
     classes: list[int | str] | None = None,
     normal_classes: list[int | str] | None = None,
     labelled: int | float | None = None,
+    unlabelled: Literal["keep", "drop"] = "keep",
     residency: Residency = "auto",
     scale: float | Literal["unit"] | None = None,
     standardise: bool = False,
@@ -39,9 +40,9 @@ def assemble(
     """Choose classes and rows, cut them into splits, hide labels, fit the preprocessing on the training split.
 
     An official test set stays whole under `limit`: its numbers can be compared. `labelled` hides labels of the
-    training split alone. With `normal_classes` train and val hold rows of these alone; a row without a label is
-    in neither, since it may be of any class. Rows are counted (`limit`) and cut before, so that the test split is the
-    same as without it.
+    training split alone, and `unlabelled` drops the rows of that split that have none. With `normal_classes` train and
+    val hold rows of these alone; a row without a label is in neither, since it may be of any class. Rows are counted
+    (`limit`) and cut before, so that the test split is the same as without it.
     """
     preprocessing.check(scale, standardise, binarise)
     require(limit is None or limit >= 3, f"limit={limit} must leave a row each for train, val and test")
@@ -68,6 +69,8 @@ def assemble(
         cut |= {part: _normal(cut[part], part, normal, normal_classes, names) for part in ("train", "val")}
     if labelled is not None:
         cut["train"] = _hide(cut["train"], labelled)
+    if unlabelled == "drop":
+        cut["train"] = _labelled(cut["train"])
     if source.fit is not None:
         transform = source.fit(cut["train"].x)
         cut = {part: r._replace(x=transform(r.x)) for part, r in cut.items()}
@@ -165,6 +168,12 @@ def _hide(rows: Rows, labelled: int | float) -> Rows:
     kept = draw(marked, count, seed=0)[1].x
     y[kept] = rows.y[kept]
     return rows._replace(y=y)
+
+
+def _labelled(rows: Rows) -> Rows:
+    known = np.flatnonzero(rows.y >= 0) if rows.y is not None else ()
+    require(len(known) > 0, "unlabelled=drop leaves no training row, since none has a label; take unlabelled=keep")
+    return rows.take(known)
 
 
 def _fitted(train: Rows, scale: float | Literal["unit"], standardise: bool, continuous: np.ndarray | None):

@@ -20,6 +20,7 @@ from aeexp.errors import UsageError, require
 from aeexp.objectives import Learner, average, means
 from aeexp.randomness import mix, reseed
 from aeexp.training.checkpoint import Progress, State, Store
+from aeexp.training.labelled import Labelled
 from aeexp.training.window import Diverged, Window
 from aeexp.types import Batch
 
@@ -29,7 +30,8 @@ class Joint:
 
     `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
     same weights; the state with the lowest validation `monitor` (the loss, or one of its terms) is kept.
-    `accumulate` batches make one step. `patience` counts validations without an improvement above `min_delta`.
+    `accumulate` batches make one step, and `labelled_batch_size` rows with a label join each batch, beyond the epoch's
+    own rows. `patience` counts validations without an improvement above `min_delta`.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Joint:
         steps: int | None = None,
         batch_size: int = 128,
         accumulate: int = 1,
+        labelled_batch_size: int | None = None,
         clip_norm: float | None = None,
         validate_every_epochs: int = 1,
         validate_every_steps: int | None = None,
@@ -48,6 +51,7 @@ class Joint:
         log_every_steps: int = 50,
     ):
         counts = dict(epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate, patience=patience)
+        counts["labelled_batch_size"] = labelled_batch_size
         every = dict(epochs=validate_every_epochs, steps=validate_every_steps)
         counts |= {f"validate_every_{unit}": value for unit, value in every.items()}
         for name, value in {**counts, "log_every_steps": log_every_steps}.items():
@@ -58,6 +62,7 @@ class Joint:
         self.steps = steps
         self.batch_size = batch_size
         self.accumulate = accumulate
+        self.labelled_batch_size = labelled_batch_size
         self.clip_norm = clip_norm
         self.validate_every_epochs = validate_every_epochs
         self.validate_every_steps = validate_every_steps
@@ -80,14 +85,9 @@ class Joint:
         steps_per_epoch = math.ceil(len(train) / rows)
         total = self.total(len(train))
         validate_every = self.validate_every_steps or self.validate_every_epochs * steps_per_epoch
-        try:
-            optimizer = optimizer(learner.parameters())
-        except ValueError as error:  # torch checks rates and momenta itself
-            raise UsageError(f"optimizer: {error}; change that value") from error
-        state = State(learner, optimizer, scheduler(optimizer, total), Progress())
-        if store.resumed:
-            state.load(store.resumed)
-        progress, feed, window = state.progress, None, Window(state.progress)
+        state = begun(learner, optimizer, scheduler, store, total)
+        labelled = self.labelled_batch_size and Labelled(train, self.labelled_batch_size, seed)
+        optimizer, progress, feed, window = state.optimizer, state.progress, None, Window(state.progress)
         began = time.perf_counter() - progress.seconds
         track.start(total, progress)
         store.save(state, now=True)
@@ -97,6 +97,9 @@ class Joint:
                 feed = train.epoch(seed, epoch, self.batch_size, place * self.accumulate)
             learner.before_step(train, progress.step)
             batches = list(islice(feed, self.accumulate))
+            if labelled:
+                first = progress.step * self.accumulate
+                batches = [labelled.join(batch, first + i, epoch) for i, batch in enumerate(batches)]
             names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
             require(
                 self.monitor in ("loss", *names),
@@ -180,3 +183,15 @@ class Joint:
             progress.best_step, progress.best_epoch = progress.step, math.ceil(epoch)
             store.keep_best(state)
         track.evaluation(progress)
+
+
+def begun(learner: Learner, optimizer, scheduler, store: Store, total: int) -> State:
+    """The state that training starts from: fresh, or that of the run to go on from."""
+    try:
+        optimizer = optimizer(learner.parameters())
+    except ValueError as error:  # torch checks rates and momenta itself
+        raise UsageError(f"optimizer: {error}; change that value") from error
+    state = State(learner, optimizer, scheduler(optimizer, total), Progress())
+    if store.resumed:
+        state.load(store.resumed)
+    return state
