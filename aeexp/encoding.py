@@ -17,8 +17,8 @@ from aeexp.data.data import Data
 from aeexp.data.split import Split
 from aeexp.data.stream import Stream
 from aeexp.errors import require
-from aeexp.evaluate import ROWS
 from aeexp.model import Autoencoder
+from aeexp.objectives import at_once
 from aeexp.training.checkpoint import load as load_checkpoint
 
 
@@ -55,7 +55,7 @@ def encoded(model: Autoencoder, split: Split | Stream) -> dict[str, np.ndarray]:
     The rows are as the encoder was trained on, before a task takes anything away.
     """
     found: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
-    for batch in split.batches(ROWS):
+    for batch in split.batches(at_once(split.shape)):
         code = model.encode(batch.x, model.condition(batch), batch.mask)
         for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
             if field is not None:

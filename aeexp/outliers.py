@@ -9,7 +9,8 @@ import torch
 
 from aeexp.bounds import log_weights
 from aeexp.conditions import Label
-from aeexp.evaluate import ROWS, Run
+from aeexp.evaluate import Run
+from aeexp.objectives import at_once
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def _negative_elbo(run: Run) -> np.ndarray:
     model, found = run.model, []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in run.rows("test").batches(max(1, ROWS // SAMPLES)):
+        for batch in run.rows("test").batches(max(1, at_once(run.data.shape) // SAMPLES)):
             batch = run.learner.task(batch)
             weights, _, _ = log_weights(model, batch, batch.x, SAMPLES)
             found.append(-weights.mean(0).cpu().numpy())
@@ -84,4 +85,4 @@ def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def _flat(split) -> np.ndarray:
-    return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in split.batches(ROWS)])
+    return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in split.batches(at_once(split.shape))])

@@ -126,7 +126,9 @@ class Layerwise:
         """Train encoder layer `i` and its mirror; no other parameter moves."""
         model = shallow(learner.model, i)
         task = learner.task if i == 0 else Reconstruct()
-        objective = Additive(Chain({self.corruption: NOISES[self.corruption](layer.noise)}), self._penalty(model, layer))
+        objective = Additive(
+            Chain({self.corruption: NOISES[self.corruption](layer.noise)}), self._penalty(model, layer)
+        )
         for penalty in objective.regularizers.values():
             penalty.check(model)
         device = data["train"].device
