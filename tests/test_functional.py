@@ -24,6 +24,7 @@ from aeexp.objectives import ImportanceWeighted, means
 from aeexp.priors import Mixture, Standard, Uniform, Vamp
 from aeexp.quantised import VQ
 from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
+from aeexp.tasks import Inpaint
 from aeexp.types import Batch, Facts
 
 # without gru: nn.GRU has no vmap rule
@@ -129,6 +130,31 @@ def test_in_training_every_model_of_a_stack_draws_its_own_noise_at_its_own_level
         torch.testing.assert_close(value[0], squared, **CLOSE)
     gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
     assert any(not torch.equal(g[1], g[2]) for g in gradients)
+
+
+@pytest.mark.parametrize("shape", ["block", "half", "random"])
+def test_a_stack_of_inpainting_models_has_a_hole_of_its_own_in_training_and_the_rows_in_evaluation(
+    shape, build_learner
+):
+    learners = [build_learner(SHAPE, seed=i) for i in range(3)]
+    for i, learner in enumerate(learners):
+        learner.task = Inpaint(shape, None if shape == "half" else 0.3 + 0.2 * i, fill=-i)
+    batch = Batch(torch.rand(40, *SHAPE) + 1, ids=torch.arange(40))
+
+    def run(parameters, buffers):
+        terms, out = functional_call(skeleton, (parameters, buffers), (batch,))
+        return means(terms), out.x, out.batch.hole
+
+    for training in (True, False):
+        skeleton, parameters, buffers = stacked([learner.train(training) for learner in learners])
+        loss, seen, hole = torch.vmap(run, randomness="different")(parameters, buffers)
+        for i, learner in enumerate(learners):
+            assert torch.equal(seen[i], torch.where(hole[i], -torch.tensor(float(i)), batch.x))
+            exact = learner.model(batch, seen[i])
+            squared = (exact.output - batch.x).square().flatten(1).sum(1).mean()
+            torch.testing.assert_close(loss[i][0], squared, **CLOSE)
+            assert training or torch.equal(hole[i], learner.task(batch).hole)
+        assert not torch.equal(hole[0], hole[1]) or (shape == "half" and not training)
 
 
 def gaussian(prior) -> GaussianLatent:
