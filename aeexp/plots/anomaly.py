@@ -117,5 +117,6 @@ def _roc(axes: Axes, scores: dict[str, np.ndarray], truth: np.ndarray) -> None:
         axes.plot(false, true, label=f"{name}: {roc_auc_score(truth, score):.3f}", **STYLES[name])
     axes.set(xlabel="normal rows taken for abnormal (share)", ylabel="abnormal rows found (share)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.legend(title="area under the curve", loc="lower right", fontsize=8, title_fontsize=8, framealpha=0.9)
+    corner = "lower right" if roc_auc_score(truth, scores["model"]) >= 0.5 else "upper left"
+    axes.legend(title="area under the curve", loc=corner, fontsize=8, title_fontsize=8, framealpha=0.9)
     axes.spines[["top", "right"]].set_visible(False)
