@@ -31,6 +31,11 @@ def unpack(packed: np.ndarray, dim: int) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=dim).astype(bool)
 
 
+def are_bits(codes: np.ndarray) -> bool:
+    """Whether codes (N, D) are 0 and 1 throughout."""
+    return bool(((codes == 0) | (codes == 1)).all())
+
+
 def distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
     """(Q, N) uint16 Hamming distances between packed bits (Q, W) and (N, W), 8 bytes at a time."""
     words = f"codes of {query.shape[-1]} and {database.shape[-1]} bytes: the queries are of other codes"

@@ -17,6 +17,7 @@ LAYERS = [
         "nn/*",
         "latents",
         "latents_bounded",
+        "latents_thresholded",
         "quantised",
         "likelihoods",
         "categorical",

@@ -1,0 +1,94 @@
+"""Queries beside the training rows whose codes lie nearest."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from aeexp import hashing
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+APART, PITCH = 1.25, 1.36  # of the first neighbour from its query; of the rows, with room for the words below each
+
+
+class Neighbours:
+    """Test examples, one of each class first, and the training rows nearest to them by their codes.
+
+    Hamming distance where codes are bits, else Euclidean distance of the mean codes; the first row of the source is the
+    first of equally near ones. A neighbour of another class than its query has a cross and a frame.
+    """
+
+    def __init__(self, *, queries: int = 10, neighbours: int = 8):
+        require(1 <= queries <= 20, f"queries={queries}: take 1 to 20, so that they stay readable")
+        require(1 <= neighbours <= 12, f"neighbours={neighbours}: take 1 to 12, so that they stay readable")
+        self.queries = queries
+        self.neighbours = neighbours
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        chosen = canvas.spread(run.labels("test"), self.queries, len(run.rows("test")))
+        rows, far, name = nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
+        queries, found = _pictures(run, "test", chosen), _pictures(run, "train", rows.ravel())
+        made, axes = canvas.board(
+            canvas.heading(run, f"test examples and their nearest training rows, by {name} distance of codes"),
+            APART + rows.shape[1], PITCH * len(rows), run.data.shape, cell=0.85, beside=0.6,
+        )  # fmt: skip
+        ours, theirs = run.labels("test"), run.labels("train")
+        wrong = _others(ours, theirs, chosen, rows)
+        shown = found.reshape(*rows.shape, *run.data.shape)
+        for i, place in enumerate(PITCH * np.arange(len(rows))):
+            canvas.tiles(axes, queries[i][None, None], run.data.limits, top=place)
+            canvas.tiles(axes, shown[i][None], run.data.limits, left=APART, top=place)
+            _word(axes, 0, place, _named(run, ours, chosen[i]))
+            for j, row in enumerate(rows[i]):
+                label = _named(run, theirs, row)
+                distance = str(far[i, j]) if name == "Hamming" else canvas.number(float(far[i, j]), 2)
+                _word(axes, APART + j, place, f"{distance}{': ' if label else ''}{label}", wrong[i, j])
+        axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["query", "nearest training rows, the nearest first"])
+        cross = "\n× and frame: of another class than the query" if wrong.any() else ""
+        what = "" if theirs is None else ": class"
+        axes.set_xlabel(f"below a neighbour: {name} distance of the codes{what}{cross}", fontsize=9)
+        return {"neighbours": made}
+
+
+def nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Row numbers (Q, K) of codes (N, D), their distances (Q, K) and the distance's name."""
+    count = min(count, len(database))
+    if hashing.are_bits(database) and hashing.are_bits(query):
+        far, name = hashing.distances(hashing.pack(query), hashing.pack(database)), "Hamming"
+    else:
+        far = np.stack([np.linalg.norm(database - row, axis=1) for row in query])
+        name = "Euclidean"
+    rows = far.argsort(1, kind="stable")[:, :count]
+    return rows, np.take_along_axis(far, rows, 1), name
+
+
+def _pictures(run: Run, split: str, rows: np.ndarray) -> np.ndarray:
+    """(N, *shape) of some rows of `run.rows`."""
+    batch = run.rows(split).batch(torch.from_numpy(rows))
+    return canvas.ended(batch.x.cpu().numpy(), None if batch.mask is None else batch.mask.cpu().numpy())
+
+
+def _others(ours: np.ndarray | None, theirs: np.ndarray | None, chosen: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(Q, K) whether a neighbour is known to be of another class than its query."""
+    if ours is None or theirs is None:
+        return np.zeros(rows.shape, bool)
+    return (theirs[rows] != ours[chosen, None]) & (theirs[rows] >= 0) & (ours[chosen, None] >= 0)
+
+
+def _named(run: Run, labels: np.ndarray | None, row: int) -> str:
+    return "" if labels is None or labels[row] < 0 else canvas.class_name(run, int(labels[row]))
+
+
+def _word(axes, column: float, place: float, word: str, wrong: bool = False) -> None:
+    """Below a tile; `wrong` marks it by sign, weight, colour and frame."""
+    style = dict(color=canvas.VERMILION, fontweight="bold") if wrong else {}
+    axes.text(
+        column - 0.04, place + 0.61, f"{word} ×" if wrong else word, ha="center", va="center", fontsize=8, **style
+    )
+    if wrong:
+        half = 0.5
+        x, y = np.array([-1, 1, 1, -1, -1]) * half + column, np.array([-1, -1, 1, 1, -1]) * half + place
+        axes.plot(x - 0.04, y, color=canvas.VERMILION, linewidth=1.5, clip_on=False)
