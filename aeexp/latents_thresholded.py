@@ -62,6 +62,11 @@ class Binary(nn.Module):
         """(..., D) the nearest bits."""
         return (z > 0.5).to(z)
 
+    def between(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+        """(..., D) on the way from bits a to bits b: the first of those that differ are b's, that share of them."""
+        differ = a != b
+        return torch.where(differ.cumsum(-1) <= share * differ.sum(-1, keepdim=True), b, a)
+
 
 class BatchTopK(nn.Module):
     """Keeps the k B largest units of a batch of B rows: k a row on average (Bussmann et al. 2024, BatchTopK).

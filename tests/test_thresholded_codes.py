@@ -38,6 +38,18 @@ def test_in_evaluation_codes_are_bits_that_know_no_noise_and_nothing_else_is_a_c
     assert torch.equal(latent.project(made_up), distances.argmin(0).float())
 
 
+@given(st.integers(1, 9), st.integers(0, 99))
+def test_between_two_codes_one_differing_bit_changes_after_the_other(dim, seed):
+    a, b = torch.randint(2, (2, 5, dim), generator=torch.Generator().manual_seed(seed)).float()
+    latent = Binary(dim=dim)
+    shares = torch.linspace(0, 1, 2 * dim + 1)
+    line = torch.stack([latent.between(a, b, share) for share in shares])
+    assert torch.equal(line[0], a) and torch.equal(line[-1], b)
+    assert ((line == a) | (line == b)).all()
+    moved, differ = (line != a).sum(-1), (a != b).sum(-1)
+    assert torch.equal(moved, (shares[:, None] * differ).floor().long())
+
+
 def test_the_noise_of_training_has_the_scheduled_size_before_the_sigmoid():
     latent = Binary(dim=50, noise=3.0, start=1.0, warmup_steps=4)
     h = torch.zeros(2000, 50)
@@ -128,14 +140,21 @@ def test_a_stack_is_its_models_one_by_one_each_with_its_own_scalar(make, build_l
     learners = [build_learner((5,), latent=make(i), seed=i).train() for i in range(3)]
     batch = Batch(torch.rand(7, 5))
     parameters, buffers = stack_module_state(learners)
+
+    def code(parameters, buffers):
+        return functional_call(learners[0], (parameters, buffers), (batch,))[1].code.z
+
     torch.manual_seed(5)
-    together = torch.vmap(
-        lambda p, b: functional_call(learners[0], (p, b), (batch,))[1].code.z, randomness="same"
-    )(parameters, buffers)  # fmt: skip
+    together = torch.vmap(code, randomness="same")(parameters, buffers)
     assert len(together.flatten(1).unique(dim=0)) == 3
-    for learner, z in zip(learners, together, strict=True):
+    name = "model.encoder.layers.0.weight"
+    (ours,) = torch.autograd.grad(together.square().sum(), [parameters[name]])
+    for learner, z, gradient in zip(learners, together, ours, strict=True):
         torch.manual_seed(5)
-        torch.testing.assert_close(z, learner(batch)[1].code.z)
+        alone = learner(batch)[1].code.z
+        torch.testing.assert_close(z, alone)
+        (theirs,) = torch.autograd.grad(alone.square().sum(), [learner.get_parameter(name)])
+        torch.testing.assert_close(gradient, theirs)
 
 
 @pytest.mark.parametrize("make", [lambda: Binary(dim=4, warmup_steps=20), lambda: BatchTopK(4, 2)])

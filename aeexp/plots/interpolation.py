@@ -15,7 +15,8 @@ class Interpolation:
     """Straight lines of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
 
     The first and last column are the examples themselves. Where a latent has other codes than all vectors, the line is
-    brought to the nearest ones: on the sphere it becomes an arc.
+    brought to the nearest ones: on the sphere it becomes an arc. Bits change sides one after the other
+    (`latent.between`).
     """
 
     of_pictures = True
@@ -38,7 +39,8 @@ class Interpolation:
             return {}  # between two side informations there is no line
         start, end = out.code.mean[0::2], out.code.mean[1::2]
         weights = torch.linspace(0, 1, self.steps, device=start.device)
-        codes = torch.stack([torch.lerp(start, end, weight) for weight in weights], 1)  # (P, S, D)
+        step = getattr(run.model.latent, "between", torch.lerp)
+        codes = torch.stack([step(start, end, weight) for weight in weights], 1)  # (P, S, D)
         codes = run.model.valid_codes(codes)
         decoded = run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)).cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
@@ -61,5 +63,7 @@ class Interpolation:
         places = [0, *(apart + np.arange(self.steps)), last]
         axes.set_xticks(places, ["input A", *names, "input B"], fontsize=9)
         nearest = "the code nearest to " if hasattr(run.model.latent, "project") else ""
-        axes.set_xlabel(f"decoded from {nearest}(1 − t) code(A) + t code(B), for t as given")
+        line = f"{nearest}(1 − t) code(A) + t code(B), for t as given"
+        bits = "code(A) with the share t of the bits that differ taken from code(B)"
+        axes.set_xlabel(f"decoded from {bits if hasattr(run.model.latent, 'between') else line}")
         return made
