@@ -59,8 +59,9 @@ class Latent(Protocol):
     """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`.
 
     A stochastic one also has `prior` and, where its codes do not fill R^dim, `space`. Where not every vector is a code
-    it has ``project(z)``: the nearest code. A bounded space has a uniform law: ``uniform(n, like)``, which draws
-    (n, dim), ``uniform_log_prob(z)`` and `unit_variance`, that of each unit.
+    it has ``project(z)``: the nearest code, and may have ``between(a, b, share)``: codes on the way between two. A
+    bounded space has a uniform law: ``uniform(n, like)``, which draws (n, dim), ``uniform_log_prob(z)`` and
+    `unit_variance`, that of each unit.
     """
 
     dim: int
