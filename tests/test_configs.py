@@ -29,7 +29,7 @@ VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
 
 def test_the_walk_saw_every_group_and_option():
     seen = {group for group, _ in OPTIONS}
-    assert seen >= {*PARTS, *MULTIPLE, "variant", "dataset/split"}
+    assert seen >= {*PARTS, *MULTIPLE, "variant", "experiment", "dataset/split"}
     assert len(OPTIONS) >= 130
     assert len(VARIANTS) >= 26
 
@@ -87,6 +87,8 @@ def test_a_key_that_no_constructor_takes_is_refused(group, option):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
     budget = [] if variant == "pca" else ["trainer.steps=2", "trainer.validate_every_steps=1"]
+    if composed(f"variant={variant}").trainer.get("finetune"):
+        budget = ["trainer.pretrain_epochs=1", *(word.replace("trainer.", "trainer.finetune.") for word in budget)]
     best = run_in(tmp_path, f"variant={variant}", *budget)
     assert math.isfinite(best)
     rows = (tmp_path / "history.csv").read_text().splitlines()

@@ -98,6 +98,7 @@ class Layerwise:
         """As `Joint.fit`; steps are counted through all stages."""
         check(learner.model)
         layers = self.layers(len(learner.model.encoder.layers))
+        self._fits(learner.model, layers)
         place, past, progress = 0, Past(), Progress()
         if store.resumed:
             learner.load_state_dict(store.resumed["learner"])
@@ -126,13 +127,9 @@ class Layerwise:
         """Train encoder layer `i` and its mirror; no other parameter moves."""
         model = shallow(learner.model, i)
         task = learner.task if i == 0 else Reconstruct()
-        objective = Additive(
-            Chain({self.corruption: NOISES[self.corruption](layer.noise)}), self._penalty(model, layer)
-        )
-        for penalty in objective.regularizers.values():
-            penalty.check(model)
-        device = data["train"].device
-        stage = Learner(task, model, objective).to(device)
+        noise = Chain({self.corruption: NOISES[self.corruption](layer.noise)})
+        objective = Additive(noise, self._penalty(model, layer))
+        stage = Learner(task, model, objective).to(data["train"].device)
         splits = {name: data[name] for name in ("train", "val")}
         if i > 0:
             width, code = learner.model.encoder.layers[i].in_features, codes_below(learner.eval(), i)
@@ -157,8 +154,8 @@ class Layerwise:
             values = list(value) if isinstance(value, list | tuple) else [value] * count
             require(
                 len(values) == count,
-                f"trainer.{key}={value} has {len(values)} values, but the encoder has {count} layers (model.hidden_dims "
-                f"and the code): give {count}, or one number for all",
+                f"trainer.{key}={value} has {len(values)} values, but the encoder has {count} layers "
+                f"(model.hidden_dims and the code): give {count}, or one number for all",
             )
             columns.append(values)
         return [Layer(*row) for row in zip(*columns, strict=True)]
@@ -172,6 +169,18 @@ class Layerwise:
             "contractive": lambda: Contractive(layer.weight, "hutchinson"),  # exact: one backward pass a unit
         }
         return {self.regularizer: make[self.regularizer]()}
+
+    def _fits(self, model: Autoencoder, layers: list[Layer]) -> None:
+        """Raise UsageError where a layer's units are none that its penalty can act on."""
+        for i, layer in enumerate(layers):
+            one = shallow(model, i)
+            try:
+                for penalty in self._penalty(one, layer).values() if layer.epochs else ():
+                    penalty.check(one)
+            except UsageError as error:
+                words = f"trainer.regularizer={self.regularizer}: layer {i + 1} gives no units in (0, 1)"
+                way = "take model.activation=sigmoid latent=sigmoid, or trainer.regularizer=l1"
+                raise UsageError(f"{words}: {way}") from error
 
     def _words(self, model: Autoencoder, layer: Layer) -> str:
         penalty = "" if self.regularizer == "none" else f", {self.regularizer} {layer.weight:g}"
