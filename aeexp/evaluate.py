@@ -27,13 +27,16 @@ Values = dict[str, float]
 class Run:
     """A trained learner with its data, in evaluation mode; codes are computed once.
 
-    `history` holds the rows of history.csv, for learning curves.
+    `history` holds the rows of history.csv, for learning curves; `untrained` is the model before training.
     """
 
-    def __init__(self, learner: Learner, data: Data, history: Sequence[dict] = ()):
+    def __init__(
+        self, learner: Learner, data: Data, history: Sequence[dict] = (), untrained: Autoencoder | None = None
+    ):
         self.learner = learner.eval()
         self.data = data
         self.history = list(history)
+        self.untrained = untrained
         self._kept: dict[Hashable, Any] = {}
 
     @property
@@ -135,6 +138,12 @@ class Run:
     def raw(self) -> Run:
         """The input as its own code."""
         return self.once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
+
+    def random(self) -> Run | None:
+        """The network before training; None where that is not known, or where the encoder gets side information."""
+        if self.untrained is None or self.untrained.condition.size > 0:
+            return None
+        return self.once("random", lambda: self._baseline(self.untrained))
 
     def _pca(self) -> Run:
         run = self._baseline(pca(self.data["train"], self.model.latent.dim))

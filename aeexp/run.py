@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -61,6 +62,7 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     status.update(run_id=identity)
     device = machine(cfg)
     data, learner = loaded(cfg, device)
+    untrained = copy.deepcopy(learner.model)
     facts = data.facts._asdict()
     header = {"run_id": identity, "config": config, "facts": facts, "fingerprint": data.fingerprint,
               "data": data.account}  # fmt: skip
@@ -74,7 +76,7 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
         with interruptible() as stop:
             progress = make(cfg, "trainer").fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
         track.close_bar()
-        result = Run(learner, data, progress.history)
+        result = Run(learner, data, progress.history, untrained)
         metrics = evaluate(cfg, measures, result, track, progress)
         learner.model.fit_codes(torch.from_numpy(result.codes("train")).to(device))
         store.best["learner"] = learner.state_dict()

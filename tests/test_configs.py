@@ -45,6 +45,10 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
         overrides.append("model=linear")
     if option == "segment":
         overrides.append("likelihood=bernoulli")
+    if group == "objective/bound":
+        overrides.insert(0, "objective=semi_supervised")
+    if group == "objective/bound" or option == "semi_supervised":
+        overrides.insert(0, "condition=label")
     if group == "latent/prior" or option in ("kl", "total_correlation", "iwae"):
         overrides.insert(0, "latent=hyperspherical" if option == "uniform" else "latent=gaussian")
     cfg = composed(*overrides)

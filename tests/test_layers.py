@@ -35,7 +35,7 @@ LAYERS = [
     ["bounds"],
     ["objectives", "pca", "semi_supervised"],
     ["evaluate", "training/*"],
-    ["samplers", "feature_net", "fills", "outliers"],
+    ["samplers", "feature_net", "fills", "outliers", "probes"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other

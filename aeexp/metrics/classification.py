@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 
 from aeexp.evaluate import Run, Values
+from aeexp.probes import answers
 
 
 class Classification:
@@ -14,17 +14,10 @@ class Classification:
     Measured on the labelled rows of `Run.rows`; left out where no part of the learner has `label_scores(out)`.
     """
 
-    @torch.no_grad()
     def __call__(self, run: Run, split: str) -> Values:
-        parts = [part for part in run.learner.modules() if hasattr(part, "label_scores")]
-        if not parts or not run.data.labelled:
+        found = answers(run, split)
+        if found is None:
             return {}
-        hits = nats = rows = 0.0
-        for batch in run.rows(split).batches(1024):
-            out = run.forward(batch)
-            known = out.batch.y >= 0
-            scores, y = parts[0].label_scores(out)[known], out.batch.y[known]
-            hits += float((scores.argmax(1) == y).sum())
-            nats += float(F.cross_entropy(scores, y, reduction="sum"))
-            rows += len(y)
-        return {"classification/accuracy": hits / rows, "classification/nats": nats / rows}
+        scores, y = found
+        accuracy = float((scores.argmax(1) == y).double().mean())
+        return {"classification/accuracy": accuracy, "classification/nats": float(F.cross_entropy(scores, y))}

@@ -3,60 +3,72 @@
 from __future__ import annotations
 
 import logging
-import warnings
 
 import numpy as np
 
+from aeexp.errors import require
 from aeexp.evaluate import Run, Values
+from aeexp.probes import Kind, accuracies, fitted, labelled
 
 log = logging.getLogger(__name__)
 
 
 class Probe:
-    """Accuracy of a linear probe and of k nearest neighbours, fitted on `rows` labelled training codes.
+    """Accuracy of simple `classifiers`, fitted on `rows` labelled training codes, and on the few of each of `budgets`.
 
-    The linear probe is logistic regression (L2, C = 1) on codes standardised by the fitted rows; neighbours are
-    those of the codes as they are, which on pixels is the stronger baseline. Rows are the same for every model
-    of the same data, so that codes, PCA codes and raw input are compared fairly.
+    The linear probe is logistic regression (L2, C = 1) and the support vector machines have C = 1, on codes
+    standardised by the fitted rows; neighbours are those of the codes as they are, which on pixels is the stronger
+    baseline. Rows are the same for every model of the same data, so that codes, PCA codes, raw input and the codes of
+    the same network before training (`random`) are compared fairly. ``probe/linear_n100`` is the mean over `draws`
+    draws of 100 labels.
+
+    Under condition=label an encoder is told the label: codes of such a model hold it whatever it has learnt, unless
+    its objective infers labels (semi_supervised), and there is no `random` row.
     """
 
     of_codes = True
 
-    def __init__(self, rows: int = 5000, neighbours: int = 5, seed: int = 0):
+    def __init__(
+        self,
+        rows: int = 5000,
+        neighbours: int = 5,
+        seed: int = 0,
+        classifiers: list[Kind] | None = None,
+        budgets: list[int] | None = None,
+        draws: int = 5,
+    ):
+        self.classifiers = ["linear", "knn"] if classifiers is None else list(classifiers)
+        self.budgets = sorted(set(budgets or []))
+        require(bool(self.classifiers), "classifiers=[]: name one, as in [linear], or leave the metric out")
+        require(all(b >= 1 for b in self.budgets), f"budgets={self.budgets}: a probe needs at least 1 label")
+        for name, value in (("rows", rows), ("neighbours", neighbours), ("draws", draws)):
+            require(value >= 1, f"{name}={value} must be at least 1")
         self.rows = rows
         self.neighbours = neighbours
         self.seed = seed
+        self.draws = draws
 
     def __call__(self, run: Run, split: str) -> Values:
         if not run.data.labelled:
             return {}
-        probes = run.once(("probe", self.rows, self.neighbours, self.seed), lambda: self.fit(run))
+        probes = run.once(("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run))
         codes, labels = labelled(run, split)
-        return {f"probe/{name}": float(probe.score(codes, labels)) for name, probe in probes.items()}
+        values = {f"probe/{name}": float(probe.score(codes, labels)) for name, probe in probes.items()}
+        for name in probes if self.budgets else ():
+            few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours)
+            values |= {f"probe/{name}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
+        return values
 
     def fit(self, run: Run) -> dict:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.neighbors import KNeighborsClassifier
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
         codes, labels = labelled(run, "train")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         codes, labels = codes[chosen], labels[chosen]
         if len(np.unique(labels)) < 2:
             log.info("probe: left out, since the training rows of %s have one class only", run.data.name)
             return {}
-        probes = {
-            "linear": make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
-            "knn": KNeighborsClassifier(min(self.neighbours, len(codes))),
-        }
-        with warnings.catch_warnings():
-            # 200 iterations of L-BFGS are the protocol; a probe that is still improving is a probe all the same.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return {name: probe.fit(codes, labels) for name, probe in probes.items()}
+        return {name: fitted(name, codes, labels, self.neighbours) for name in self.classifiers}
 
-
-def labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
-    labels = run.labels(split)
-    return run.codes(split)[labels >= 0], labels[labels >= 0]
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """The same on the codes of the network before training, where the encoder gets no side information."""
+        untrained = run.random()
+        return {} if untrained is None else {"random": self(untrained, split)}

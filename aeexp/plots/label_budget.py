@@ -1,0 +1,92 @@
+"""How many labels it takes: the accuracy of a probe over the number of labels that it was fitted on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+from aeexp.probes import Kind, accuracies, answers, labelled
+
+STYLES = {
+    "codes": dict(color=canvas.BLUE, marker="o"),
+    "PCA, same width": dict(color=canvas.ORANGE, marker="s", linestyle="--"),
+    "raw input": dict(color=canvas.GREEN, marker="^", linestyle=":"),
+    "untrained encoder": dict(color=canvas.GREY, marker="D", linestyle="-."),
+}
+
+
+class LabelBudget:
+    """Test accuracy of one probe on codes, PCA codes, raw input and the codes before training, over label budgets.
+
+    The last budget is all labelled training rows, at most `rows`. Bars are 95 % intervals of the mean over `draws`
+    draws of the labelled rows, the same rows for every line. A model that predicts labels itself is a line across.
+    """
+
+    def __init__(
+        self, *, classifier: Kind = "linear", budgets: list[int], draws: int = 5, rows: int = 5000, seed: int = 0
+    ):
+        require(all(b >= 1 for b in budgets), f"budgets={list(budgets)}: a probe needs at least 1 label")
+        require(draws >= 2, f"draws={draws}: an interval needs at least 2")
+        require(rows >= 1, f"rows={rows} must be at least 1")
+        self.classifier = classifier
+        self.budgets = sorted(set(budgets))
+        self.draws = draws
+        self.rows = rows
+        self.seed = seed
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        if not run.data.labelled:
+            return {}
+        known = len(labelled(run, "train")[1])
+        most = min(self.rows, known)
+        budgets = [*(b for b in self.budgets if b < most), most]
+        made = canvas.figure(canvas.heading(run, "accuracy by number of labels"), 6.4, 4.4)
+        axes = made.add_subplot()
+        models = {"codes": run, "PCA, same width": run.pca(), "raw input": run.raw(), "untrained encoder": run.random()}
+        for place, (name, model) in enumerate((n, m) for n, m in models.items() if m is not None):
+            found = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
+            _line(axes, name, found, 1.03 ** (place - 1.5))
+        if (found := answers(run, "test")) is not None:
+            own = float((found[0].argmax(1) == found[1]).double().mean())
+            words = f"the model's own classifier, trained on {known:,} labels: {100 * own:.1f} %"
+            axes.axhline(own, color=canvas.VERMILION, linewidth=1.4, label=words)
+        _dress(axes, budgets, self.classifier)
+        made.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+        return {"label_budget": made}
+
+
+def interval(values: list[float]) -> float:
+    """Half the width of the 95 % interval of the mean (Student's t); 0 of a single value."""
+    from scipy.stats import t
+
+    count = len(values)
+    return float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count)) if count > 1 else 0.0
+
+
+def _line(axes: Axes, name: str, found: dict[int, list[float]], aside: float) -> None:
+    """Points stand a little aside of each other, so that every bar is seen."""
+    means = [float(np.mean(values)) for values in found.values()]
+    bars = [interval(values) for values in found.values()]
+    places = [budget * aside for budget in found]
+    axes.errorbar(places, means, yerr=bars, label=name, capsize=3, linewidth=1.5, markersize=5, **STYLES[name])
+
+
+def _dress(axes: Axes, budgets: list[int], classifier: Kind) -> None:
+    names = {"linear": "linear probe", "knn": "nearest neighbours", "svm_linear": "linear SVM", "svm_rbf": "RBF SVM"}
+    ticks = [*(b for b in budgets if 1.6 * b < budgets[-1]), budgets[-1]]  # closer ones would overlap
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([f"{budget:,}" for budget in ticks])
+    axes.set_xlabel("labelled training rows (logarithmic); bars: 95 % interval over draws of them")
+    axes.set_ylabel(f"test accuracy, {names[classifier]}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
