@@ -11,20 +11,24 @@ from torch.func import functional_call, stack_module_state
 
 from aeexp.adversaries import Adversary
 from aeexp.classifiers import Classifier
+from aeexp.conditions import Label
 from aeexp.divergences import KL, MMD, TotalCorrelation
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.latents import Gaussian as GaussianLatent
 from aeexp.latents_bounded import Categorical, Hyperspherical
+from aeexp.likelihoods import Gaussian as GaussianLikelihood
+from aeexp.model import Autoencoder
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
 from aeexp.nn.resnet import resnet
 from aeexp.nn.unet import unet
 from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
-from aeexp.objectives import ImportanceWeighted, means
+from aeexp.objectives import Additive, ImportanceWeighted, Learner, means
 from aeexp.priors import Mixture, Standard, Uniform, Vamp
 from aeexp.quantised import VQ
 from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
-from aeexp.tasks import Inpaint
+from aeexp.semi_supervised import SemiSupervised
+from aeexp.tasks import Inpaint, Reconstruct
 from aeexp.types import Batch, Facts
 
 # without gru: nn.GRU has no vmap rule
@@ -219,6 +223,41 @@ def test_what_draws_is_drawn_alike_in_a_stack_and_alone(name, build_learner):
         assert (gradient is None) == (each[0] is None)
         if gradient is not None:
             torch.testing.assert_close(gradient, torch.stack(each), **CLOSE)
+
+
+def semi_supervised(seed: int, bound) -> Learner:
+    """M2 with another weight of the labels in each model."""
+    torch.manual_seed(seed)
+    latent, condition, facts = gaussian(Standard()), Label(), Facts(SHAPE, 3)
+    condition.sized(facts)
+    encoder, decoder = mlp(SHAPE, latent.params, latent.dim, 3, hidden_dims=[5])
+    model = Autoencoder(encoder, latent, decoder, GaussianLikelihood(), condition)
+    regularizers = {"kl": KL()} if bound is Additive else {}
+    objective = SemiSupervised(Chain({}), regularizers, bound=bound, hidden_dims=[4], alpha=0.1 * (1 + seed))
+    objective.sized(model, facts)
+    return Learner(Reconstruct(), model, objective).train()
+
+
+@pytest.mark.parametrize("bound", [Additive, ImportanceWeighted])
+def test_labels_are_tried_alike_in_a_stack_and_alone_even_on_rows_of_its_own(bound):
+    """No shape hangs on which rows are labelled: each model may have another batch."""
+    learners = [semi_supervised(seed, bound) for seed in range(3)]
+    skeleton, parameters, buffers = stacked(learners)
+    x, y = torch.rand(3, 7, *SHAPE), torch.arange(21).view(3, 7) % 4 - 1
+
+    def terms(parameters, buffers, x, y):
+        return means(functional_call(skeleton, (parameters, buffers), (Batch(x, y),))[0])
+
+    torch.manual_seed(5)
+    together = torch.vmap(terms, randomness="same")(parameters, buffers, x, y)
+    ours = torch.autograd.grad(together.sum(), list(parameters.values()))
+    for i, learner in enumerate(learners):
+        torch.manual_seed(5)
+        alone = means(learner(Batch(x[i], y[i]))[0])
+        torch.testing.assert_close(together[i], alone, **CLOSE)
+        theirs = torch.autograd.grad(alone.sum(), list(learner.parameters()))
+        for gradient, each in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(gradient[i], each, **CLOSE)
 
 
 DRAWN = {
