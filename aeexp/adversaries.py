@@ -22,7 +22,8 @@ class Adversary(nn.Module):
     - `attribute`, `label`: the critic predicts the attribute or label, and the encoder minimises the KL from the
       batch's shares of the values to the critic's answer, or, where the attribute is a quantity, the squared distance
       of the answer from the batch's mean: 0 where every row gets the same answer. Unlike the reversed gradient of
-      fair codes (Edwards and Storkey 2016) it does not fade where the critic wins. Rows without a label count 0.
+      fair codes (Edwards and Storkey 2016) it does not fade where the critic wins. Rows without a label count 0. The
+      critic reads mean codes: what the noise of a drawn code hides, a probe of the mean reads all the same.
 
     Encoder and critic share the optimizer.
     """
@@ -52,7 +53,7 @@ class Adversary(nn.Module):
         return self.against == "prior"
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        z = out.code.z
+        z = self._code(out)
         lesson = self.lesson(out, model)
         scores = self.critic(z, frozen=True)
         if self.against == "prior":
@@ -66,7 +67,7 @@ class Adversary(nn.Module):
 
     def lesson(self, out: Pass, model: nn.Module) -> Tensor:
         """(B,) the critic's error: no gradient reaches the codes."""
-        z = out.code.z.detach()
+        z = self._code(out).detach()
         if self.against == "prior":
             prior = getattr(model.latent, "prior", None)
             drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model).detach()
@@ -75,6 +76,9 @@ class Adversary(nn.Module):
         if not self.coded:
             return (self.critic(z) - target).square().sum(1)
         return F.cross_entropy(self.critic(z), target, reduction="none") * known
+
+    def _code(self, out: Pass) -> Tensor:
+        return out.code.z if self.against == "prior" else out.code.mean
 
     def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
         """What the critic is to predict, and which rows have it."""

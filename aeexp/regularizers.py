@@ -201,3 +201,38 @@ class GradientPenalty(nn.Module):
 
     def check(self, model: nn.Module) -> None:
         """Acts on any differentiable decoder."""
+
+
+class Orthogonality(nn.Module):
+    """|W^T W - I|^2 of the decoder's layer that reads the code, (): each unit a direction of its own, of length 1.
+
+    Soft orthogonality (Brock et al. 2017, Bansal et al. 2018). W (H, D) are the columns of the code without those of
+    the context. A linear autoencoder whose term is 0 decodes by an orthonormal basis, as PCA does: of the same
+    subspace, turned at will. Where the code is a map, W is that of a place.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", _weight(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        columns = reading(model)
+        gram = columns.T @ columns
+        return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
+
+    def check(self, model: nn.Module) -> None:
+        rows, columns = reading(model).shape
+        require(
+            rows >= columns,
+            f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
+            f"take latent.dim={rows} or fewer, or a wider model",
+        )
+
+
+def reading(model: nn.Module) -> Tensor:
+    """(H, D) weights by which the first layer of the decoder reads the code; the context's columns come last."""
+    weights = (getattr(part, "weight", None) for part in model.decoder.modules())
+    weight = next(found for found in weights if isinstance(found, Tensor) and found.dim() == 2)
+    return weight[:, : weight.shape[1] - model.condition.size]

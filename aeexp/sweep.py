@@ -61,6 +61,22 @@ class Gallery(Callback):
         gallery(Path(config.hydra.sweep.dir))
 
 
+class Curves(Callback):
+    """sweep.png, numbers over the swept value, and tradeoff.png, one number over another, in the sweep's folder.
+
+    Drawn from metrics.json alone, and so for runs with `plot=none` as well.
+    """
+
+    def __init__(self, metrics: Sequence[str] = (), tradeoff: Sequence[str] = ()):
+        self.metrics = list(metrics)
+        self.tradeoff = list(tradeoff)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from aeexp.sweep_figures import sweep_figures
+
+        sweep_figures(Path(config.hydra.sweep.dir), self.metrics, self.tradeoff)
+
+
 def table(folders: Sequence[Path]) -> str:
     """One row for each group of runs whose overrides differ in seed or fold alone: means on the test split.
 

@@ -1,0 +1,221 @@
+"""Numbers over the value that a sweep changed, and one number over another."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import logging
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from aeexp import files
+from aeexp.gallery import ASIDE
+from aeexp.plots import canvas
+from aeexp.swept import Estimate, Point, Sweep, sweep
+
+log = logging.getLogger(__name__)
+
+MOST = 6  # panels
+COLORS = (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.SKY, canvas.VERMILION)
+MARKS = "os^Dv<>P"
+BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
+# Of these all that were measured, in this order; of any other metric its first number.
+PANELS = (
+    "loss", "reconstruction/mse", "fairness/accuracy_forest", "fairness/leakage_balanced_linear",
+    "fairness/leakage_balanced_forest", "fairness/parity_gap_forest", "classification/accuracy", "probe/linear",
+)  # fmt: skip
+TRADEOFF = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")
+DETAILS = re.compile(r"loss/.*|latent/.*|reconstruction/.*|probe/.*|fairness/.*|.*_(se|k)")
+
+
+def sweep_figures(root: Path, metrics: Sequence[str] = (), tradeoff: Sequence[str] = ()) -> None:
+    """Write sweep.png and tradeoff.png for the finished runs below `root`, where there is something to draw."""
+    found = sweep(root)
+    if len(found.points) < 2:
+        return
+    if found.name is not None:
+        save(curves(found, panels(found.keys(), metrics)), root / "sweep.png", f"numbers over {found.name}")
+    keys = found.keys()
+    pair = tuple(tradeoff) or TRADEOFF
+    if tradeoff and (len(pair) != 2 or missing(pair, keys)):
+        log.warning("hydra.callbacks.curves.tradeoff=[%s] wants two keys that were measured", ",".join(tradeoff))
+    elif not missing(pair, keys):
+        save(scatter(found, *pair), root / "tradeoff.png", f"{pair[1]} over {pair[0]}")
+
+
+def save(figure: Figure | None, path: Path, what: str) -> None:
+    if figure is None:
+        return
+    figure.savefig(buffer := io.BytesIO(), format="png", dpi=150)
+    files.write(path, lambda file: file.write(buffer.getvalue()))
+    log.info("%s: %s", what, path)
+
+
+def panels(keys: Sequence[str], asked: Sequence[str] = ()) -> list[str]:
+    """Which of the measured `keys` are drawn: those asked for, else a few of each metric; six at most."""
+    for key in missing(asked, keys):
+        near = difflib.get_close_matches(key, keys, n=1)
+        way = f"did you mean {near[0]}?" if near else "no run measured it"
+        log.warning("hydra.callbacks.curves.metrics: %s is left out of sweep.png; %s", key, way)
+    if asked:
+        return [key for key in asked if key in keys][:MOST]
+    first = {key.split("/")[0]: key for key in reversed(keys) if not DETAILS.fullmatch(key)}
+    chosen = [key for key in PANELS if key in keys]
+    return [*chosen, *(key for key in keys if key in first.values() and key not in chosen)][:MOST]
+
+
+def missing(asked: Iterable[str], keys: Sequence[str]) -> list[str]:
+    return [key for key in asked if key not in keys]
+
+
+def curves(found: Sweep, keys: Sequence[str]) -> Figure | None:
+    """A panel a number: mean and Student's 95 % interval on the test split over the swept value, a line for the rest.
+
+    Dashed: PCA of the same width; dotted: the raw input.
+    """
+    if not keys or len(found.lines) > len(COLORS):
+        if keys:
+            log.info("no sweep.png: %d lines are more than can be told apart", len(found.lines))
+        return None
+    columns = min(3, len(keys))
+    rows = math.ceil(len(keys) / columns)
+    made = canvas.figure(heading(found, f"numbers over {found.name}"), max(6.0, 3.8 * columns), 2.8 * rows + 1.3)
+    boards = made.subplots(rows, columns, squeeze=False).ravel()
+    for axes, key in zip(boards, keys, strict=False):
+        panel(axes, found, key)
+    for axes in boards[len(keys) :]:
+        axes.set_visible(False)
+    legend(made, boards)
+    return made
+
+
+def heading(found: Sweep, what: str) -> str:
+    nodes = [node for point in found.points for node in point.metrics]
+    names = sorted({node.get("data", {}).get("name", "data") for node in nodes})
+    runs = max(len(point.metrics) for point in found.points)
+    words = f"; mean of {runs} runs and its 95 % interval" if runs > 1 else ""
+    common = " ".join(word for word in found.common if not word.startswith((*ASIDE, "dataset.path", "dataset.test")))
+    return f"{', '.join(names)}: {what}, test split{words}\n{common}".rstrip()
+
+
+def panel(axes: Axes, found: Sweep, key: str) -> None:
+    values: list[float] = []
+    for i, line in enumerate(found.lines):
+        points = [point for point in found.points if point.line == line]
+        style = dict(color=COLORS[i], marker=MARKS[i], markersize=5, linewidth=1.6)
+        values += drawn(axes, points, [p.estimate(key) for p in points], label=line or "this model", **style)
+        if key == "loss":
+            style |= dict(linestyle="-.", linewidth=1.0, markerfacecolor="white")
+            word = "the same on the validation split" if i == 0 else None
+            values += drawn(axes, points, [p.estimate(key, "val") for p in points], label=word, **style)
+    for name, (label, _, dashes) in BASELINES.items():
+        rows = [
+            [(p, p.estimate(key, "baseline", name)) for p in found.points if p.line == line] for line in found.lines
+        ]
+        same = alike(rows)
+        for i, row in enumerate(rows[:1] if same else rows):
+            style = dict(color=canvas.BLACK if same else COLORS[i], linestyle=dashes, linewidth=1.2)
+            known = [(p.at, e.mean) for p, e in row if e is not None]
+            if known:
+                axes.plot(*zip(*known, strict=True), label=label if i == 0 else None, **style)
+                values += [mean for _, mean in known]
+    across(axes, [point.at for point in found.points if point.at is not None])
+    if values and min(values) > 0 and max(values) > 20 * min(values):
+        axes.set_yscale("log")
+    axes.set(title=key, xlabel=found.name)
+    tidy(axes)
+
+
+def drawn(axes: Axes, points: Sequence[Point], estimates: Sequence[Estimate | None], **style) -> list[float]:
+    """A line with its intervals, and the values on it."""
+    known = [(p.at, e.mean, e.half) for p, e in zip(points, estimates, strict=True) if e is not None]
+    if known:
+        x, y, half = zip(*known, strict=True)
+        axes.errorbar(x, y, half, capsize=3, **style)
+    return [mean for _, mean, _ in known]
+
+
+def alike(rows: Sequence[Sequence[tuple[Point, Estimate | None]]]) -> bool:
+    """Whether a baseline is the same for all lines at every swept value, but for 1 %."""
+    means: dict[float | None, list[float]] = {}
+    for row in rows:
+        for point, e in row:
+            if e is not None:
+                means.setdefault(point.at, []).append(e.mean)
+    return all(max(m) - min(m) <= 0.01 * max(map(abs, m)) for m in means.values())
+
+
+def across(axes: Axes, values: Sequence[float]) -> None:
+    """Logarithmic where positive values spread over more than a decade; a 0 beside them has a place left of them."""
+    ticks = sorted(set(values))
+    positive = [value for value in ticks if value > 0]
+    if ticks[0] >= 0 and len(positive) >= 2 and positive[-1] > 10 * positive[0]:
+        if ticks[0] > 0:
+            axes.set_xscale("log")
+        else:
+            axes.set_xscale("symlog", linthresh=positive[0], linscale=0.8)
+            axes.axvspan(0.25 * positive[0], 0.6 * positive[0], color="0.93", linewidth=0)  # the axis is broken here
+    if len(ticks) <= 8:
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def scatter(found: Sweep, across: str, up: str) -> Figure | None:
+    """Two numbers of the test split, a point for each group of runs, named; PCA and raw input as markers."""
+    made = canvas.figure(heading(found, f"{up} over {across}"), 7.2, 5.2)
+    axes, shown = made.add_subplot(), 0
+    for i, line in enumerate(found.lines):
+        color, mark = COLORS[i % len(COLORS)], MARKS[i % len(MARKS)]
+        points = [(p, p.estimate(across), p.estimate(up)) for p in found.points if p.line == line]
+        known = [(p, x, y) for p, x, y in points if x is not None and y is not None]
+        if not known:
+            continue
+        x, y, wide, high = zip(*((x.mean, y.mean, x.half, y.half) for _, x, y in known), strict=True)
+        style = dict(color=color, marker=mark, linewidth=1.2, elinewidth=0.8, capsize=2)
+        axes.errorbar(x, y, high, wide, label=line or (found.name or "runs"), **style)
+        for point, a, b in zip((p for p, *_ in known), x, y, strict=True):
+            if point.at is not None:
+                place = dict(textcoords="offset points", xytext=(6, 5), fontsize=9, color=color)
+                axes.annotate(f"{point.at:g}", (a, b), **place)
+        shown += len(known)
+    for name, (label, mark, _) in BASELINES.items():
+        references(axes, found, (across, up), name, label, mark)
+    if shown < 2:
+        return None
+    axes.set(xlabel=across, ylabel=up)
+    axes.margins(0.1)
+    tidy(axes)
+    legend(made, [axes])
+    return made
+
+
+def references(axes: Axes, found: Sweep, keys: tuple[str, str], name: str, label: str, mark: str) -> None:
+    """The places of a baseline: one, or as many as the sweep changed it."""
+    pairs = [[p.estimate(key, "baseline", name) for key in keys] for p in found.points]
+    spots = sorted({(round(x.mean, 3), round(y.mean, 3)) for x, y in pairs if x is not None and y is not None})
+    if spots:
+        fill = canvas.BLACK if name == "raw" else "white"
+        style = dict(linestyle="none", marker=mark, color=canvas.BLACK, markerfacecolor=fill, markersize=8)
+        axes.plot(*zip(*spots, strict=True), label=label, **style)
+
+
+def tidy(axes: Axes) -> None:
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend(made: Figure, boards: Iterable[Axes]) -> None:
+    """Each word once, below all panels."""
+    words = {}
+    for axes in boards:
+        for handle, word in zip(*axes.get_legend_handles_labels(), strict=True):
+            words.setdefault(word, handle)
+    columns = 3 if max(map(len, words), default=0) < 45 else 2
+    made.legend(words.values(), words.keys(), loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
