@@ -26,7 +26,7 @@ from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
 from aeexp.objectives import Additive, ImportanceWeighted, Learner, means
 from aeexp.priors import Mixture, Standard, Uniform, Vamp
 from aeexp.quantised import VQ
-from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity
+from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity, Orthogonality
 from aeexp.semi_supervised import SemiSupervised
 from aeexp.tasks import Inpaint, Reconstruct
 from aeexp.types import Batch, Facts
@@ -55,6 +55,7 @@ PENALTIES = {
     "kl_sparsity": lambda weight, i: KLSparsity(weight, 0.1 * (1 + i), 4),
     "contractive": lambda weight, i: Contractive(weight),
     "decoder_l2": lambda weight, i: DecoderL2(weight),
+    "orthogonality": lambda weight, i: Orthogonality(weight),
 }
 SHAPE = (1, 5, 6)
 # float32: a vectorised product may add its terms in another order. Some hundred terms of size 1: 300 * 2^-24.
@@ -169,7 +170,7 @@ def gaussian(prior) -> GaussianLatent:
 def critical(penalty, latent):
     """A regularizer that needs to know the model's width."""
     if hasattr(penalty, "sized"):
-        penalty.sized(SimpleNamespace(latent=latent), Facts(SHAPE, 2))
+        penalty.sized(SimpleNamespace(latent=latent), Facts(SHAPE, 2, 2))
     return penalty
 
 
@@ -180,6 +181,7 @@ STOCHASTIC = {
     "total_correlation": (lambda i: gaussian(Standard()), lambda w: {"tc": TotalCorrelation(w, [])}),
     "factor_vae": (lambda i: gaussian(Standard()), lambda w: {"tc": TotalCorrelation(w, [5], "critic")}),
     "mmd": (lambda i: Deterministic(4), lambda w: {"mmd": MMD(w)}),
+    "fair_mmd": (lambda i: gaussian(Standard()), lambda w: {"mmd": MMD(w, against="attribute")}),
     "aae": (lambda i: Deterministic(4), lambda w: {"adversary": Adversary(w, [5])}),
     "fair": (lambda i: Deterministic(4), lambda w: {"adversary": Adversary(w, [5], "label")}),
     "classifier": (lambda i: Deterministic(4), lambda w: {"classifier": Classifier(w, [5])}),
@@ -204,7 +206,7 @@ def test_what_draws_is_drawn_alike_in_a_stack_and_alone(name, build_learner):
             gradient = {"iwae": "standard", "dreg": "doubly_reparameterized"}[name]
             learner.objective = ImportanceWeighted(Chain({}), {}, samples=3, gradient=gradient)
         learners.append(learner.train())
-    batch = Batch(torch.rand(7, *SHAPE), torch.arange(7) % 2)
+    batch = Batch(torch.rand(7, *SHAPE), torch.arange(7) % 2, torch.arange(7) % 2)
     skeleton, parameters, buffers = stacked(learners)
 
     def terms(parameters, buffers):

@@ -18,7 +18,7 @@ from aeexp.errors import UsageError
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
-from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity
+from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity, Orthogonality
 from aeexp.types import Batch, Code, Pass
 
 # In double, sums of at most a few hundred terms of one sign carry a relative error below 300 * 2^-53 = 3e-14.
@@ -268,3 +268,57 @@ def test_the_dataset_estimate_is_renewed_at_every_refresh_steps_th_step(build_le
         seen.append(penalty.mean.clone())
     renewed = [step for step in range(1, 7) if not torch.equal(seen[step], seen[step - 1])]
     assert renewed == [3, 6]
+
+
+# ---------------------------------------------------------------- orthogonality
+
+
+def test_orthogonality_is_the_distance_of_the_decoders_gram_matrix_from_the_identity(build_learner):
+    model = build_learner((7,), 3).double().model
+    weight = model.decoder.layers[0].weight
+    value = Orthogonality(1.0)(passed(model, torch.randn(4, 7, dtype=torch.float64)), model)
+    closed = (weight.T @ weight - torch.eye(3)).square().sum()
+    torch.testing.assert_close(value, closed, **DOUBLE)
+    (gradient,) = torch.autograd.grad(value, weight)
+    torch.testing.assert_close(gradient, 4 * weight @ (weight.T @ weight - torch.eye(3)).detach(), **DOUBLE)
+    with torch.no_grad():
+        weight.copy_(torch.linalg.qr(torch.randn(7, 3, dtype=torch.float64)).Q)
+    assert float(Orthogonality(1.0)(passed(model, torch.randn(4, 7, dtype=torch.float64)), model).detach()) < 1e-25
+    with torch.no_grad():
+        weight.mul_(2)  # orthogonal, of length 2: (4 - 1)^2 for each of 3 units
+    assert float(Orthogonality(1.0)(passed(model, torch.randn(4, 7, dtype=torch.float64)), model)) == pytest.approx(27)
+
+
+def test_a_linear_autoencoder_under_orthogonality_decodes_by_a_basis_of_pcas_subspace(build_learner):
+    """The error of PCA, and columns that are a rotation of its components."""
+    torch.manual_seed(0)
+    x = torch.randn(400, 6, dtype=torch.float64) * torch.tensor([3.0, 2.0, 0.5, 0.3, 0.2, 0.1])
+    x = x - x.mean(0)
+    learner = build_learner((6,), 2, regularizers={"o": Orthogonality(1.0)}).double()
+    optimizer = torch.optim.LBFGS(
+        learner.parameters(), max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
+    )
+
+    def closure():
+        optimizer.zero_grad()
+        loss = sum(term.mean() for term in learner(Batch(x))[0].values())
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    columns = learner.model.decoder.layers[0].weight.detach()
+    torch.testing.assert_close(columns.T @ columns, torch.eye(2, dtype=torch.float64), rtol=0, atol=1e-4)
+    components = torch.linalg.svd(x, full_matrices=False).Vh[:2].T
+    turned = torch.linalg.svdvals(components.T @ columns)  # cosines of the angles between the two planes
+    torch.testing.assert_close(turned, torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-4)
+
+
+def test_the_contexts_columns_do_not_count_and_too_many_units_are_refused(build_learner):
+    model = build_learner((7,), 3).model
+    model.condition.size = 2  # as if two of the three columns read a context
+    columns = model.decoder.layers[0].weight[:, :1]
+    closed = (columns.T @ columns - 1).square().sum()
+    torch.testing.assert_close(Orthogonality(1.0)(with_mean([0.0]), model), closed)
+    with pytest.raises(UsageError, match=r"9 units cannot have 9 orthogonal directions in a layer of 7.*latent.dim=7"):
+        wide = build_learner((7,), 9).model
+        Orthogonality(1.0).check(wide)
