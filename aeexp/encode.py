@@ -20,6 +20,8 @@ def parser() -> argparse.ArgumentParser:
         "keys", metavar="KEY=VALUE", nargs="*", help="how DATA is read: keys of its loader, as in y=label"
     )
     made.add_argument("--output", metavar="FILE", type=Path, help="file to write; default RUN/encoded.npz")
+    made.add_argument("--export", choices=("onnx", "torch"), help="write encoder and decoder, as .onnx or .pt2, "
+                      "into --output (a folder; default RUN/export)")  # fmt: skip
     made.add_argument("--force", action="store_true", help="write over a file that is there")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     return made
@@ -46,9 +48,11 @@ def default(arguments: argparse.Namespace) -> Path:
 
 
 def work(arguments: argparse.Namespace) -> None:
+    if arguments.export is not None:
+        return exported(arguments)
     output = arguments.output or default(arguments)
     require(output.suffix == ".npz", f"--output {output}: codes are written as .npz: give such a name")
-    words = f"--output {output} is there already: give another file, or --force to write over it"
+    words = f"{output} is there already: give another file by --output, or --force to write over it"
     require(arguments.force or not output.exists(), words)
     from aeexp.encoding import Finished, by_split, save
     from aeexp.unseen import splits
@@ -63,6 +67,18 @@ def work(arguments: argparse.Namespace) -> None:
     shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items() if name[:2] in ("x", "x_"))
     official = "" if "x" in arrays else " dataset/split=official"
     print(f"{output}: {shapes}\nTrain on them: aeexp dataset=npz dataset.path={output}{official}")
+
+
+def exported(arguments: argparse.Namespace) -> None:
+    words = f"{arguments.data}: --export writes the model, which needs no rows: leave DATA out"
+    require(arguments.data is None, words)
+    from aeexp.encoding import Finished
+    from aeexp.export import export
+
+    run = Finished(arguments.run, "cpu")
+    folder = arguments.output or Path(arguments.run) / "export"
+    for path in export(run, folder, arguments.export, arguments.force):
+        print(path)
 
 
 if __name__ == "__main__":

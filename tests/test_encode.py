@@ -16,6 +16,7 @@ from aeexp.encode import main
 from aeexp.encoding import Finished, by_split
 
 QUICK = ("trainer.steps=3", "metric=none", "latent.dim=4")
+GRU = ("model=gru", "model.hidden=4")
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,13 @@ def test_sequences_keep_their_lengths(tmp_path, capsys):
     x, offsets = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32), np.arange(0, 101, 5)
     offsets[3] += 2
     np.savez(tmp_path / "x.npz", x=x, offsets=offsets)
-    words = ["dataset=npz", f"dataset.path={tmp_path / 'x.npz'}", "dataset.offsets=offsets", "model=gru"]
+    words = [
+        "dataset=npz",
+        f"dataset.path={tmp_path / 'x.npz'}",
+        "dataset.offsets=offsets",
+        "model=gru",
+        "model.hidden=4",
+    ]
     run = tmp_path / "run"
     run_in(run, *QUICK, *words)
     own, new = encoded(run), encoded(run, tmp_path / "x.npz")

@@ -55,11 +55,12 @@ class State:
 class Store:
     """`last.pt` and `best.pt` of one run. Between writes the best state is kept in memory.
 
-    `header` (run id, config, data shape) goes into every file, so that a file explains itself.
+    `header` (run id, config, data shape) goes into every file, so that a file explains itself. Without a folder
+    nothing is written.
     """
 
-    def __init__(self, folder: Path, header: Saved, every_seconds: float = 10.0):
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | None, header: Saved, every_seconds: float = 10.0):
+        self.folder = None if folder is None else Path(folder)
         self.header = header
         self.every_seconds = every_seconds
         self.best: Saved | None = None
@@ -71,7 +72,7 @@ class Store:
 
     def save(self, state: State, *, now: bool = False) -> None:
         """Write both files, at most every `every_seconds` unless `now`: a kill costs no more than that."""
-        if not now and time.monotonic() - self._written < self.every_seconds:
+        if self.folder is None or not now and time.monotonic() - self._written < self.every_seconds:
             return
         content = state.dump()
         if not all(bool(tensor.isfinite().all()) for tensor in content["learner"].values()):
@@ -82,7 +83,7 @@ class Store:
         self._written = time.monotonic()
 
     def save_best(self) -> None:
-        if self.best is not None:
+        if self.best is not None and self.folder is not None:
             self._write("best", self.best)
 
     def resume(self, folder: Path) -> None:
