@@ -286,7 +286,8 @@ def test_orthogonality_is_the_distance_of_the_decoders_gram_matrix_from_the_iden
     assert float(Orthogonality(1.0)(passed(model, torch.randn(4, 7, dtype=torch.float64)), model).detach()) < 1e-25
     with torch.no_grad():
         weight.mul_(2)  # orthogonal, of length 2: (4 - 1)^2 for each of 3 units
-    assert float(Orthogonality(1.0)(passed(model, torch.randn(4, 7, dtype=torch.float64)), model)) == pytest.approx(27)
+    doubled = Orthogonality(1.0)(passed(model, torch.randn(4, 7, dtype=torch.float64)), model)
+    assert float(doubled.detach()) == pytest.approx(27)
 
 
 def test_a_linear_autoencoder_under_orthogonality_decodes_by_a_basis_of_pcas_subspace(build_learner):
