@@ -35,3 +35,9 @@ def taught(view: Tensor, lesson: Tensor, weight: Tensor) -> Tensor:
     alone, so that a loss that the critic wins is no better loss of the model.
     """
     return view + (lesson - lesson.detach()) / weight.clamp(min=1e-12)
+
+
+def standardised(z: Tensor) -> Tensor:
+    """Codes (N, D) with mean 0 and variance 1 over the rows; a unit that does not vary is 0."""
+    centred = z - z.mean(0)
+    return centred / centred.square().mean(0).clamp(min=1e-12).sqrt()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.critics import Critic, taught
+from aeexp.critics import Critic, standardised, taught
 from aeexp.errors import require
 from aeexp.needs import need_posterior, need_unbounded
 from aeexp.types import Facts, Pass
@@ -134,12 +134,6 @@ def mmd(a: Tensor, b: Tensor, kernel: Literal["imq", "rbf"] = "imq") -> Tensor:
     within = sum((_kernel(x, x, kernel).sum() - _kernel(x, x, kernel).diagonal().sum()) / (k * (k - 1))
                  for x, k in ((a, n), (b, m)))  # fmt: skip
     return within - 2 * _kernel(a, b, kernel).mean()
-
-
-def standardised(z: Tensor) -> Tensor:
-    """Codes (N, D) with mean 0 and variance 1 over the rows; a unit that does not vary is 0."""
-    centred = z - z.mean(0)
-    return centred / centred.square().mean(0).clamp(min=1e-12).sqrt()
 
 
 def group_mmd(z: Tensor, groups: Tensor, kernel: Literal["imq", "rbf"] = "imq") -> Tensor:

@@ -7,6 +7,7 @@ import io
 import logging
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from aeexp.swept import Estimate, Point, Sweep, sweep
 log = logging.getLogger(__name__)
 
 MOST = 6  # panels
+LONGEST = 120  # letters of the overrides that all runs share, in a title
 COLORS = (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.SKY, canvas.VERMILION)
 MARKS = "os^Dv<>P"
+NAME = dict(facecolor="white", edgecolor="none", alpha=0.8, pad=0.5)  # of a point, that a line may cross
 BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
 # Of these all that were measured, in this order; of any other metric its first number.
 PANELS = (
@@ -101,6 +104,7 @@ def heading(found: Sweep, what: str) -> str:
     runs = max(len(point.metrics) for point in found.points)
     words = f"; mean of {runs} runs and its 95 % interval" if runs > 1 else ""
     common = " ".join(word for word in found.common if not word.startswith((*ASIDE, "dataset.path", "dataset.test")))
+    common = textwrap.shorten(common, LONGEST, placeholder=" ...")
     return f"{', '.join(names)}: {what}, test split{words}\n{common}".rstrip()
 
 
@@ -114,7 +118,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
             style |= dict(linestyle="-.", linewidth=1.0, markerfacecolor="white")
             word = "the same on the validation split" if i == 0 else None
             values += drawn(axes, points, [p.estimate(key, "val") for p in points], label=word, **style)
-    for name, (label, _, dashes) in BASELINES.items():
+    for name, (label, _, dashes) in BASELINES.items() if comparable(found, key) else ():
         rows = [
             [(p, p.estimate(key, "baseline", name)) for p in found.points if p.line == line] for line in found.lines
         ]
@@ -130,6 +134,11 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
         axes.set_yscale("log")
     axes.set(title=key, xlabel=found.name)
     tidy(axes)
+
+
+def comparable(found: Sweep, key: str) -> bool:
+    """Whether a baseline's number is of the same thing: PCA's loss has no penalties."""
+    return key != "loss" or all(k == "loss/reconstruction" for k in found.keys() if k.startswith("loss/"))
 
 
 def drawn(axes: Axes, points: Sequence[Point], estimates: Sequence[Estimate | None], **style) -> list[float]:
@@ -182,7 +191,7 @@ def scatter(found: Sweep, across: str, up: str) -> Figure | None:
         axes.errorbar(x, y, high, wide, label=line or (found.name or "runs"), **style)
         for point, a, b in zip((p for p, *_ in known), x, y, strict=True):
             if point.at is not None:
-                place = dict(textcoords="offset points", xytext=(6, 5), fontsize=9, color=color)
+                place = dict(textcoords="offset points", xytext=(6, 5), fontsize=9, color=color, bbox=NAME)
                 axes.annotate(f"{point.at:g}", (a, b), **place)
         shown += len(known)
     for name, (label, mark, _) in BASELINES.items():
