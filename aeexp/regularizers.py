@@ -123,7 +123,9 @@ class Contractive(nn.Module):
         self.register_buffer("weight", _weight(weight))
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        code, pull = vjp(lambda x: model.encode(x, out.context, out.batch.mask).mean, out.x)
+        # a grey picture may have strides that pass for channels-last ones, for which GroupNorm has no vmap rule
+        x = out.x.clone(memory_format=torch.contiguous_format)
+        code, pull = vjp(lambda x: model.encode(x, out.context, out.batch.mask).mean, x)
         if self.estimate == "exact":
             eye = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
             rows = vmap(lambda unit: pull(unit.expand_as(code))[0])(eye)

@@ -97,18 +97,18 @@ class Segment(nn.Module):
         self.shape = (1, *wanted)
 
     def forward(self, batch: Batch) -> Batch:
-        target = (batch.target.to(batch.x.dtype) - self.first) / (self.step * (self.classes - 1))
+        mask = batch.target.to(batch.x.dtype)
+        target = (mask - self.first) / (self.step * (self.classes - 1))
         if self.ignore is not None:
-            target = torch.where(batch.target == self.ignore, -1.0, target)
+            target = torch.where(mask == self.ignore, -1.0, target)
         return batch._replace(target=target.reshape(-1, *self.shape))
 
     def check(self, likelihood: Likelihood) -> None:
         """Raises UsageError where the likelihood does not speak of as many classes."""
-        way = (
-            "likelihood=bernoulli" if self.classes == 2 else f"likelihood=categorical likelihood.levels={self.classes}"
-        )
+        way = "categorical" if self.classes > 2 else "bernoulli"
+        way += f" likelihood.levels={self.classes}" if self.classes > 2 else ""
         right = hasattr(likelihood, "mode") and likelihood.levels == self.classes
-        require(right, f"task=segment: the masks have {self.classes} classes: take {way}")
+        require(right, f"task=segment: the masks have {self.classes} classes: take likelihood={way}")
 
     def truth(self, target: Tensor) -> Tensor:
         """(B, H, W) int64 classes of a target as this task gives it; -1 where there is none."""

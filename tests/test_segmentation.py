@@ -25,10 +25,12 @@ from aeexp.evaluate import Run
 from aeexp.latents import Gaussian as GaussianLatent
 from aeexp.likelihoods import Bernoulli
 from aeexp.metrics.segmentation import Segmentation, confusion, scores
+from aeexp.nn.resnet import resnet
 from aeexp.nn.unet import unet
 from aeexp.noises import Masking
 from aeexp.plots.segmentation import CLASSES, palette
 from aeexp.priors import Standard
+from aeexp.regularizers import Contractive
 from aeexp.tasks import Segment
 from aeexp.types import Batch, Facts
 
@@ -82,7 +84,7 @@ def test_the_truth_scores_1_and_a_constant_its_share():
 
 def test_the_confusion_is_that_of_the_split_and_not_a_mean_over_batches():
     generator = np.random.default_rng(0)
-    truth, found = generator.integers(-1, 3, (2, 40))
+    truth, found = generator.integers(-1, 3, 40), generator.integers(3, size=40)
     parts = sum(confusion(truth[at], found[at], 3) for at in (slice(0, 7), slice(7, 40)))
     np.testing.assert_array_equal(parts, confusion(truth, found, 3))
 
@@ -104,7 +106,7 @@ def test_classes_of_masks_come_back_as_they_were(values, options, classes, names
     assert task.classes == classes and task.names == names
     assert target.shape == (2, *SHAPE) and target.dtype == torch.float32
     truth = task.truth(target)
-    ignored = mask == options.get("ignore", -1)
+    ignored = mask.long() == options.get("ignore", -1)
     assert torch.equal(target[:, 0] == -1, ignored) and torch.equal(truth == -1, ignored)
     back = truth * (values[1] - values[0]) if len(values) == 2 else truth
     assert torch.equal(back[~ignored], mask[~ignored].long())
@@ -194,6 +196,16 @@ def test_a_code_alone_is_decoded_with_empty_maps_beside_it(build_learner):
     assert model.sample(2).shape == (2, *SHAPE)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("network", [unet, resnet])
+def test_a_jacobian_is_had_of_grey_pictures_whose_strides_pass_for_channels_last(network, build_learner):
+    model = build_learner(SHAPE, network=network, channels=[8, 16], norm="group").model.eval()
+    x = torch.rand(4, *SHAPE)
+    odd = torch.empty_strided(x.shape, (30, 1, 6, 1)).copy_(x)
+    norms = [Contractive(1.0)(model(Batch(rows, target=rows)), model) for rows in (x, odd)]
+    torch.testing.assert_close(*norms)
+
+
 def test_importance_weights_give_every_row_its_own_maps(build_learner):
     prior = Standard()
     prior.sized(3, SHAPE)
@@ -252,7 +264,8 @@ def test_baselines_are_the_most_frequent_class_and_single_pixels(build_learner, 
 def test_a_variational_unet_learns_masks_and_what_speaks_of_pictures_is_left_out(tmp_path):
     words = ["variant=segmentation", "dataset.size=8", "dataset.limit=300", "model.channels=[8,16]", "latent=gaussian",
              "regularizer=[kl]", "noise=gaussian", "trainer.epochs=6", "trainer.batch_size=16", "optimizer.lr=3e-3",
-             "metric=[default,generation,frechet]", "plot=[default]"]  # fmt: skip
+             "metric=[reconstruction,probe,latent,generation,segmentation]",
+             "plot=[reconstructions,samples,traversals,segmentation]"]  # fmt: skip
     run_in(tmp_path, *words)
     made = json.loads((tmp_path / "metrics.json").read_text())
     test, rows = made["test"], made["baseline"]
@@ -278,7 +291,7 @@ def test_masks_of_several_classes_with_void_by_every_network(model, tmp_path):
     words = ["task=segment", "task.ignore=7", "task.names=[dark,middle,bright]", "likelihood=categorical",
              "likelihood.levels=3", f"model={model}", "dataset=npz", f"dataset.path={tmp_path / 'masks.npz'}",
              "dataset.target=m", "trainer.epochs=20", "trainer.batch_size=16", "optimizer.lr=1e-2",
-             "metric=default", "plot=[segmentation]"]  # fmt: skip
+             "metric=segmentation", "plot=segmentation"]  # fmt: skip
     run_in(tmp_path / model, *words)
     made = json.loads((tmp_path / model / "metrics.json").read_text())
     assert made["test"]["segmentation/mean_iou"] > made["baseline"]["most_frequent"]["segmentation/mean_iou"]

@@ -102,4 +102,4 @@ def _words(truth: np.ndarray, found: np.ndarray) -> str:
         return "no pixel has a class"
     truth, found = truth[known], found[known]
     ious = [((truth == c) & (found == c)).sum() / ((truth == c) | (found == c)).sum() for c in np.unique(truth)]
-    return f"mean IoU {np.mean(ious):.2f}\n{(truth == found).mean():.0%} of pixels right"
+    return f"mean IoU {np.mean(ious):.2f}\n{(truth == found).mean():.1%} of pixels right"
