@@ -357,7 +357,7 @@ def test_what_has_no_layers_to_stack_is_refused_in_one_line():
         (["model=conv"], r"^trainer=layerwise .*take model=mlp, or trainer=joint$"),
         (["latent=gaussian"], r"^trainer=layerwise needs a code that is not drawn: take latent=deterministic"),
         (["condition=label"], r"^trainer=layerwise .*condition=none"),
-        (["trainer.noise=[0.1,0.2]"], r"^trainer\.noise=\[0\.1, 0\.2\] has 2 values.* 3 layers.*give 3, or one"),
+        (["trainer.noise=[0.1,0.2]"], r"^trainer\.noise=\[0\.1, 0\.2\]: .* 3 layers.*, not 2: give 3 values, or one"),
         (["trainer.noise=[0.1,1.5,0]"], r"^trainer\.noise=\[0\.1, 1\.5, 0\]: p=1\.5 is no probability"),
         (["trainer.pretrain_epochs=-1"], r"^trainer\.pretrain_epochs=-1 must not be negative"),
         (["trainer.pretrain_epochs=many"], r"^trainer\.pretrain_epochs='many' should be a whole number or a list"),

@@ -154,8 +154,8 @@ class Layerwise:
             values = list(value) if isinstance(value, list | tuple) else [value] * count
             require(
                 len(values) == count,
-                f"trainer.{key}={value} has {len(values)} values, but the encoder has {count} layers "
-                f"(model.hidden_dims and the code): give {count}, or one number for all",
+                f"trainer.{key}={value}: the encoder has {count} layers (model.hidden_dims and the code), not "
+                f"{len(values)}: give {count} values, or one number for all",
             )
             columns.append(values)
         return [Layer(*row) for row in zip(*columns, strict=True)]
