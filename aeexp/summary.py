@@ -17,6 +17,14 @@ _ROWS = {
     "reconstruction/mse": "test error (squared, per example)",
     "probe/linear": "linear probe accuracy",
     "probe/knn": "kNN probe accuracy",
+    "classification/accuracy": "accuracy of the model's own labels",
+    "fairness/accuracy_forest": "label, by a forest",
+    "fairness/leakage_balanced_forest": "attribute, by a forest (balanced)",
+    "retrieval/map": "mean average precision",
+    "retrieval/precision_radius_2": "precision within radius 2",
+    "inpainting/mse": "squared error in the hole",
+    "anomaly/auroc": "AUROC of anomalies",
+    "anomaly/average_precision": "average precision of anomalies",
     "segmentation/mean_iou": "mean IoU over classes",
     "segmentation/pixel_accuracy": "pixel accuracy",
     "latent/kl": "KL from the prior, nats per example",
@@ -27,6 +35,9 @@ def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
     """What the console shows at the end; a number that was not measured is a dash."""
     columns = {"this run": metrics["test"], f"PCA, width {width}": metrics["baseline"].get("pca", {})}
     columns["raw input"] = metrics["baseline"].get("raw", {})
+    for name, row in metrics["baseline"].items():
+        if name not in ("pca", "raw") and not _ROWS.keys().isdisjoint(row):
+            columns[name.replace("_", " ")] = row
     grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
     for key, words in _ROWS.items():
         if key in metrics["test"]:

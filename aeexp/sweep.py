@@ -25,7 +25,9 @@ REPEATS = ("seed", "dataset.split.fold", "dataset.split.seed")  # these repeat a
 HEADLINES = (  # columns of the table, in the order in which they were measured
     r"loss|reconstruction/mse|probe/(linear|knn)"
     r"|generation/(nll|cross_entropy_bound)(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?(_per_step)?"
-    r"|disentanglement/(mig|dci_disentanglement|sap|factor_vae)"
+    r"|disentanglement/(mig|dci_disentanglement|sap|factor_vae)|classification/accuracy"
+    r"|fairness/(accuracy|leakage_balanced|parity_gap)_forest|retrieval/(map|precision_radius_2)"
+    r"|inpainting/mse|anomaly/(auroc|average_precision)|segmentation/(mean_iou|pixel_accuracy)"
 )
 
 
