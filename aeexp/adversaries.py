@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.critics import Critic, standardised, taught
+from aeexp.critics import Critic, taught
 from aeexp.errors import require
 from aeexp.needs import need_unbounded
 from aeexp.types import Facts, Pass
@@ -78,8 +78,7 @@ class Adversary(nn.Module):
         return F.cross_entropy(self.critic(z), target, reduction="none") * known
 
     def _code(self, out: Pass) -> Tensor:
-        # A critic does not see what lies in a small scale, and a probe does.
-        return out.code.z if self.against == "prior" else standardised(out.code.mean)
+        return out.code.z if self.against == "prior" else out.code.mean
 
     def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
         """What the critic is to predict, and which rows have it."""
