@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -67,19 +69,31 @@ def _halves(run: Finished) -> list[tuple[nn.Module, dict[str, Tensor]]]:
     return [(Encoder(run).eval(), {"x": x, **context, **mask}), (Decoder(run).eval(), {"z": z, **context})]
 
 
+def _missing() -> dict[Callable, Callable]:
+    """Operations that torch.onnx has no words for: a stable sort is ONNX's TopK of all, whose ties keep their order."""
+    from onnxscript import opset18 as op
+
+    def sort(values, stable=None, dim: int = -1, descending: bool = False):
+        count = op.Gather(op.Shape(values), op.Constant(value_ints=[dim]))
+        return op.TopK(values, count, axis=dim, largest=int(descending))
+
+    return {torch.ops.aten.sort.stable: sort}
+
+
 def _write(path: Path, module: nn.Module, inputs: dict[str, Tensor], kind: Format) -> None:
     rows = torch.export.Dim("rows", min=1)
     dynamic = {name: {0: rows} for name in inputs}
+    with torch.no_grad(), warnings.catch_warnings():
+        # nn.GRU keeps a list of its own weights, and renews it at every call
+        warnings.filterwarnings("ignore", "The tensor attributes .* were assigned during export")
+        program = torch.export.export(module, (), inputs, dynamic_shapes=dynamic)
+    if kind == "torch":
+        files.write(path, lambda file: torch.export.save(program, file))
+        return
     try:
-        with torch.no_grad():
-            program = torch.export.export(module, (), inputs, dynamic_shapes=dynamic)
-        if kind == "torch":
-            files.write(path, lambda file: torch.export.save(program, file))
-            return
-        made = torch.onnx.export(program, dynamo=True, verbose=False)
-        content = made.model_proto.SerializeToString()  # weights inside: one file
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        words = f"{path.stem} cannot be exported as {kind}: {type(error).__name__}: {reason}"
-        raise UsageError(words) from error
+        made = torch.onnx.export(program, dynamo=True, verbose=False, custom_translation_table=_missing())
+    except torch.onnx.OnnxExporterError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise UsageError(f"{path.stem}: ONNX has no words for this model: {reason}\nTake --export torch") from error
+    content = made.model_proto.SerializeToString()  # weights inside: one file
     files.write(path, lambda file: file.write(content))
