@@ -27,7 +27,8 @@ from aeexp.data.data import Data
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
 from aeexp.errors import UsageError, require
-from aeexp.evaluate import ROWS, Run
+from aeexp.evaluate import Run
+from aeexp.objectives import at_once
 from aeexp.train import conf_dir
 from aeexp.training.checkpoint import Progress, Store
 
@@ -170,7 +171,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         dtype = torch.float32 if device.type == "mps" else rows.dtype
         trained = copy.deepcopy(self.model_).to(device, dtype)
         with torch.random.fork_rng():  # a latent may draw codes beside the mean
-            parts = [function(trained, part.to(device, dtype)).flatten(1).cpu().numpy() for part in rows.split(ROWS)]
+            some = rows.split(at_once(rows.shape[1:]))
+            parts = [function(trained, part.to(device, dtype)).flatten(1).cpu().numpy() for part in some]
         return np.concatenate(parts).astype(values.dtype, copy=False)
 
 
@@ -180,7 +182,7 @@ class _Silent:
     def start(self, total: int, progress: Progress) -> None:
         """The loop begins."""
 
-    def train(self, step: int, values: dict[str, float], lr: float) -> None:
+    def train(self, step: int, values: dict[str, float], lr: float, split: str = "train") -> None:
         """Means over the last steps."""
 
     def evaluation(self, progress: Progress) -> None:

@@ -132,11 +132,12 @@ def test_an_encoder_under_an_adversary_forgets_the_colour_of_digits(tmp_path):
     for name, words in (("plain", []), ("fair", [*fair, "optimizer.betas=[0.5,0.999]"])):
         words = ["dataset=colored_digits", "condition=attribute", "metric=none", "save_codes=true", *words]
         run_in(tmp_path / name, *words)
-        saved = np.load(tmp_path / name / "codes.npz")
+        with np.load(tmp_path / name / "codes.npz") as saved:
+            codes = saved["codes"]
         colour = colored_digits(name="c", split=Fractions([8, 1, 1]))["test"].s.numpy()
         half = len(colour) // 2
-        probe = LogisticRegression(max_iter=1000).fit(saved["codes"][:half], colour[:half])
-        accuracy[name] = probe.score(saved["codes"][half:], colour[half:])
+        probe = LogisticRegression(max_iter=1000).fit(codes[:half], colour[:half])
+        accuracy[name] = probe.score(codes[half:], colour[half:])
     # 90 rows: a standard error of 0.05 about the 0.5 of a guess, and what is left of the colour
     assert accuracy["plain"] > 0.95 and accuracy["fair"] < 0.75
 

@@ -93,10 +93,10 @@ def test_load_gives_the_trained_model_back(folder, metrics, digit_data):
         assert torch.equal(model.decode(codes), model.reconstruct(test.x))
     assert float(error) == pytest.approx(metrics["test"]["reconstruction/mse"], rel=1e-5)
     assert not model.training
-    saved = np.load(folder / "codes.npz")
-    np.testing.assert_allclose(saved["codes"], codes.numpy(), atol=1e-5)
-    assert (saved["labels"] == test.y.numpy()).all()
-    assert (saved["ids"] == digit_data["test"].ids).all()
+    with np.load(folder / "codes.npz") as saved:
+        np.testing.assert_allclose(saved["codes"], codes.numpy(), atol=1e-5)
+        assert (saved["labels"] == test.y.numpy()).all()
+        assert (saved["ids"] == digit_data["test"].ids).all()
 
 
 def test_samples_follow_the_codes_of_the_training_split(folder, digit_data):
