@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from aeexp.errors import require
 
 
@@ -39,3 +42,9 @@ def need_unbounded(name: str, model: Any) -> None:
         f"{name} holds codes against N(0, I), where those of this latent cannot lie: take latent=deterministic or "
         "latent=gaussian",
     )
+
+
+def weight_of(value: float) -> Tensor:
+    """() a penalty's weight, for its buffer. Raises UsageError on one below 0."""
+    require(value >= 0, f"weight={value} must not be negative")
+    return torch.tensor(float(value))

@@ -18,10 +18,11 @@ from aeexp.adversaries import Adversary
 from aeexp.critics import Critic
 from aeexp.data.painted import colored_digits
 from aeexp.data.splits import Fractions
+from aeexp.decoder_penalties import GradientPenalty
 from aeexp.divergences import TotalCorrelation, shuffled
 from aeexp.errors import UsageError
 from aeexp.latents import Deterministic
-from aeexp.regularizers import CodeL2, GradientPenalty
+from aeexp.regularizers import CodeL2
 from aeexp.types import Batch, Code, Facts, Pass
 
 MODEL = SimpleNamespace(latent=Deterministic(2))

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from scipy.special import gammaln, psi, roots_jacobi
 
 from aeexp.bounds import bound, log_weights
+from aeexp.discrepancies import MMD
 from aeexp.distributions_bounded import Categorical as OneHots
 from aeexp.distributions_bounded import PowerSpherical, digamma_gap, log_gamma_ratio, sphere_area, unit
-from aeexp.divergences import KL, MMD, TotalCorrelation
+from aeexp.divergences import KL, TotalCorrelation
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
 from aeexp.latents import Gaussian

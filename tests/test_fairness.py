@@ -15,12 +15,13 @@ from test_adversaries import MODEL, seen
 from test_metrics import as_run
 
 from aeexp.adversaries import Adversary
+from aeexp.critics import standardised
 from aeexp.data.csv import csv
 from aeexp.data.data import Data
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
 from aeexp.data.splits import Fractions
-from aeexp.divergences import MMD, group_mmd, mmd, standardised
+from aeexp.discrepancies import MMD, group_mmd, mmd
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run, baselines
 from aeexp.metrics.fairness import Fairness, gap

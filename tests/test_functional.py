@@ -12,7 +12,9 @@ from torch.func import functional_call, stack_module_state
 from aeexp.adversaries import Adversary
 from aeexp.classifiers import Classifier
 from aeexp.conditions import Label
-from aeexp.divergences import KL, MMD, TotalCorrelation
+from aeexp.decoder_penalties import DecoderL2, GradientPenalty, Orthogonality
+from aeexp.discrepancies import MMD
+from aeexp.divergences import KL, TotalCorrelation
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.latents import Gaussian as GaussianLatent
 from aeexp.latents_bounded import Categorical, Hyperspherical
@@ -26,7 +28,7 @@ from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
 from aeexp.objectives import Additive, ImportanceWeighted, Learner, means
 from aeexp.priors import Mixture, Standard, Uniform, Vamp
 from aeexp.quantised import VQ
-from aeexp.regularizers import L1, CodeL2, Contractive, DecoderL2, GradientPenalty, KLSparsity, Orthogonality
+from aeexp.regularizers import L1, CodeL2, Contractive, KLSparsity
 from aeexp.semi_supervised import SemiSupervised
 from aeexp.tasks import Inpaint, Reconstruct
 from aeexp.types import Batch, Facts

@@ -14,7 +14,7 @@ from aeexp.data.data import Data
 from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
-from aeexp.divergences import MMD
+from aeexp.discrepancies import MMD
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
 from aeexp.latents import Gaussian

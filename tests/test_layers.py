@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up; what is not named is a command, or a part of one, and lies above all of them.
 LAYERS = [
     ["errors", "files", "randomness"],
-    ["types", "needs", "hashing"],
+    ["types", "needs", "hashing", "itq"],
     ["schedulers"],
     ["distributions", "distributions_bounded", "critics", "holes"],
     [
@@ -25,7 +25,9 @@ LAYERS = [
         "tasks",
         "conditions",
         "regularizers",
+        "decoder_penalties",
         "divergences",
+        "discrepancies",
         "adversaries",
         "classifiers",
         "priors",
@@ -35,7 +37,7 @@ LAYERS = [
     ["bounds"],
     ["objectives", "pca", "semi_supervised"],
     ["evaluate", "training/*"],
-    ["samplers", "feature_net", "fills", "outliers", "probes"],
+    ["samplers", "feature_net", "fills", "outliers", "probes", "units"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from aeexp import files, schedulers
+from aeexp.decoder_penalties import DecoderL2
 from aeexp.errors import UsageError
 from aeexp.latents import Sigmoid
 from aeexp.noises import Gaussian, Masking
 from aeexp.objectives import average, means
 from aeexp.randomness import mix, permutation, reseed
-from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity
+from aeexp.regularizers import L1, Contractive, KLSparsity
 from aeexp.training.checkpoint import Store, load
 from aeexp.training.loop import Joint
 from aeexp.training.window import Diverged

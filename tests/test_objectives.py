@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from aeexp.decoder_penalties import DecoderL2
 from aeexp.latents import Sigmoid
 from aeexp.noises import Masking
 from aeexp.objectives import average, means
-from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity
+from aeexp.regularizers import L1, Contractive, KLSparsity
 from aeexp.types import Batch, Code
 
 

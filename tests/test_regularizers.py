@@ -13,12 +13,13 @@ from torch import nn
 
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
+from aeexp.decoder_penalties import DecoderL2, Orthogonality
 from aeexp.distributions import bernoulli_kl
 from aeexp.errors import UsageError
 from aeexp.latents import Deterministic, Sigmoid, TopK
 from aeexp.nn.conv import conv
 from aeexp.nn.mlp import mlp
-from aeexp.regularizers import L1, Contractive, DecoderL2, KLSparsity, Orthogonality
+from aeexp.regularizers import L1, Contractive, KLSparsity
 from aeexp.types import Batch, Code, Pass
 
 # In double, sums of at most a few hundred terms of one sign carry a relative error below 300 * 2^-53 = 3e-14.

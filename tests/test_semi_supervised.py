@@ -21,6 +21,7 @@ from aeexp.config import check
 from aeexp.data.data import Data
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
+from aeexp.decoder_penalties import DecoderL2
 from aeexp.divergences import KL
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
@@ -33,7 +34,7 @@ from aeexp.nn.mlp import mlp
 from aeexp.noises import Chain, Masking
 from aeexp.objectives import Additive, ImportanceWeighted, Learner, means
 from aeexp.priors import Standard
-from aeexp.regularizers import L1, DecoderL2
+from aeexp.regularizers import L1
 from aeexp.semi_supervised import SemiSupervised, every_class
 from aeexp.tasks import Reconstruct
 from aeexp.types import Batch, Facts

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from aeexp.adversaries import Adversary
 from aeexp.bounds import bound, log_weights
+from aeexp.discrepancies import MMD, mmd
 from aeexp.distributions import Normal, standard_log_prob
-from aeexp.divergences import KL, MMD, TotalCorrelation, mmd, total_correlation
+from aeexp.divergences import KL, TotalCorrelation, total_correlation
 from aeexp.errors import UsageError
 from aeexp.latents import Gaussian, Sigmoid
 from aeexp.likelihoods import Gaussian as GaussianLikelihood

@@ -9,7 +9,8 @@ import torch
 
 from aeexp.bounds import bound, log_weights
 from aeexp.data.split import Split
-from aeexp.evaluate import Run, Values, grid_bits, likelihood_name
+from aeexp.evaluate import Run, Values
+from aeexp.units import grid_bits, likelihood_name
 
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.evaluate import Run, Values, grid_bits, likelihood_name
+from aeexp.evaluate import Run, Values
 from aeexp.types import summed
+from aeexp.units import grid_bits, likelihood_name
 
 
 class Reconstruction:

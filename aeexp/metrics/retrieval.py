@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aeexp import hashing
+from aeexp import hashing, itq
 from aeexp.errors import require
 from aeexp.evaluate import Run, Values
 
@@ -45,7 +45,7 @@ class Retrieval:
         if not run.data.labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
-        bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
+        bits = itq.itq(train, run.model.latent.dim, self.iterations, self.seed)
         rows = {"itq": self.values(run, split, bits(codes), bits(train))}
         wanted, y = self.chosen(run, split)
         database, labels = run.labels("train") >= 0, run.labels("train")
