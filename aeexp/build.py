@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -90,10 +92,25 @@ def load(folder: str | Path) -> Autoencoder:
     """
     saved = load_checkpoint(Path(folder) / "checkpoints" / "best.pt")
     # Only what the model needs: a plot that has changed since must not keep it from loading.
-    cfg = OmegaConf.create({key: saved["config"][key] for key in MODEL})
-    for key in MODEL:
-        check_node(key, saved["config"][key])
-    model = autoencoder(cfg, Facts(**saved["facts"]))
+    model = autoencoder(_checked(saved, MODEL), Facts(**saved["facts"]))
     weights = {key: value for key, value in saved["learner"].items() if key.startswith("model.")}
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
     return model.eval().requires_grad_(False)
+
+
+def load_learner(folder: str | Path) -> Learner:
+    """As `load`, with task and objective: what may find labels itself (M2)."""
+    saved = load_checkpoint(Path(folder) / "checkpoints" / "best.pt")
+    made = learner(_checked(saved, (*MODEL, "objective"), ("noise", "regularizer")), Facts(**saved["facts"]))
+    made.load_state_dict(saved["learner"])
+    return made.eval().requires_grad_(False)
+
+
+def _checked(saved: dict[str, Any], parts: Sequence[str], several: Sequence[str] = ()) -> DictConfig:
+    """The nodes of a stored configuration that are about to be built."""
+    for key in parts:
+        check_node(key, saved["config"][key])
+    for group in several:
+        for option, node in saved["config"][group].items():
+            check_node(f"{group}.{option}", node)
+    return OmegaConf.create({key: saved["config"][key] for key in (*parts, *several)})

@@ -43,4 +43,5 @@ class Classifier(nn.Module):
         return self.head(out.code.mean)
 
     def check(self, model: nn.Module) -> None:
-        """Acts on any code."""
+        told = hasattr(model.condition, "reads_label")
+        require(not told, "classifier would read the label off a code that was told it: take condition=none")

@@ -25,6 +25,7 @@ class Label(nn.Module):
     """The label, one-hot (B, classes); zeros where a row is unlabelled."""
 
     size = 0
+    reads_label = True
 
     def sized(self, facts: Facts) -> None:
         require(facts.classes >= 2, "condition=label needs labelled data with at least 2 classes: take condition=none")

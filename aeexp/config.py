@@ -17,7 +17,7 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 
 from aeexp.errors import UsageError, require
 
-ALLOWED = ("aeexp.", "torch.")  # what a configuration may instantiate
+ALLOWED = ("aeexp.", "torch.optim.", "torch.nn.")  # what a configuration may instantiate
 MULTIPLE = ("noise", "regularizer", "metric", "plot")  # groups whose options nest under their own key
 PARTS = (
     "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
@@ -95,7 +95,8 @@ def check_node(path: str, node: dict[str, Any]) -> None:
     """Hold one node, and those inside it, against the constructor that it names. Raises UsageError."""
     target = node.get("_target_")
     require(target is not None, f"{path} names no class to build (_target_): choose an option, as in {path}=...")
-    require(str(target).startswith(ALLOWED), f"{path}._target_={target}: only aeexp and torch may be instantiated")
+    words = f"{path}._target_={target}: only aeexp and torch.optim may be instantiated"
+    require(str(target).startswith(ALLOWED), words)
     try:
         function = get_object(target)
     except (ImportError, ValueError) as error:
@@ -107,13 +108,24 @@ def check_node(path: str, node: dict[str, Any]) -> None:
         keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
     for key, value in node.items():
         if key.startswith("_"):
+            require(key in ("_target_", "_partial_"), f"{path}.{key}={value!r}: there is no such key: leave it out")
             continue
+        require(not _builds(value), f"{path}.{key}: a list that builds something (_target_): leave it out")
         require(key in keys, f"{path}.{key}={value!r}: {path.split('.')[0]} as chosen has no such key"
                 f"{suggestion(key, keys)}")  # fmt: skip
         if isinstance(value, dict) and "_target_" in value:
             check_node(f"{path}.{key}", value)
         elif key in hints:
             _check_type(f"{path}.{key}", value, hints[key])
+
+
+def _builds(value: Any) -> bool:
+    """Whether a node hides in a list, or in a plain dict, where nobody would check it."""
+    if isinstance(value, list):
+        return any((isinstance(item, dict) and "_target_" in item) or _builds(item) for item in value)
+    if isinstance(value, dict) and "_target_" not in value:
+        return _builds(list(value.values()))
+    return False
 
 
 def _check_type(path: str, value: Any, hint: Any) -> None:

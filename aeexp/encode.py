@@ -10,6 +10,9 @@ from pathlib import Path
 
 from aeexp.errors import UsageError, require
 
+# Which modes read what; all others say so.
+TAKEN = {"k": ("neighbours",), "radius": ("neighbours",), "index": ("neighbours",), "tolerance": ("duplicates",)}
+
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("aeexp-encode", description="Codes of a run's own data, of new rows, and the model.")
@@ -31,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("--k", type=int, help="neighbours of each query; default 10, or all within --radius")
     add("--radius", type=float, help="neighbours within this distance: bits (latent=binary), else Euclidean")
     add("--index", metavar="FILE", type=Path, help="look for neighbours in codes that this command wrote")
-    add("--tolerance", type=float, default=0.0, help="duplicates: how much a value may differ; default 0")
+    add("--tolerance", type=float, help="duplicates: how much a value may differ; default 0")
     return made
 
 
@@ -52,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def work(arguments: argparse.Namespace) -> None:
     if arguments.data is not None and "=" in arguments.data and not Path(arguments.data).exists():
         arguments.keys, arguments.data = [arguments.data, *arguments.keys], None
+    mode = "export" if arguments.export else "duplicates" if arguments.duplicates else "neighbours"
+    mode = mode if arguments.export or arguments.duplicates or arguments.neighbours is not None else "codes"
+    for name, modes in TAKEN.items():
+        given = getattr(arguments, name) is not None
+        require(not given or mode in modes, f"--{name}: only {' and '.join(modes)} take it: leave it out")
     if arguments.export is not None:
         exported(arguments)
     elif arguments.neighbours is not None or arguments.duplicates:
@@ -74,9 +82,9 @@ def encoded(arguments: argparse.Namespace) -> None:
     run = Finished(arguments.run, arguments.device)
     if arguments.data is None:
         data = run.data()
-        arrays = by_split(run.model, data.splits, data.classes)
+        arrays = by_split(run.learner, data.splits, data.classes)
     else:
-        arrays = by_split(run.model, *splits(run, arguments.data, arguments.keys))
+        arrays = by_split(run.learner, *splits(run, arguments.data, arguments.keys))
     dim = bits(run)
     arrays = arrays if dim is None else packed(arrays, dim)
     save(output, arrays)
@@ -107,11 +115,13 @@ def searched(arguments: argparse.Namespace) -> None:
     run = Finished(arguments.run, arguments.device)
     if arguments.duplicates:
         require(arguments.index is None, "--duplicates compares pixels, which --index does not hold: give DATA")
-        text = table(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance))
+        text = table(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance or 0.0))
     else:
         k = 10 if arguments.k is None and arguments.radius is None else arguments.k
         where = arguments.data, arguments.index
         text = table(*neighbour_rows(run, *where, arguments.neighbours, arguments.keys, k, arguments.radius))
+    if text.count("\n") == 1:
+        print("none found", file=sys.stderr)
     if arguments.output is None:
         print(text, end="")
     else:

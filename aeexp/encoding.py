@@ -11,14 +11,14 @@ import torch
 from omegaconf import OmegaConf
 
 from aeexp import files
-from aeexp.build import device, load
+from aeexp.build import device, load_learner
 from aeexp.config import check_node, make
 from aeexp.data.data import Data
 from aeexp.data.split import Split
 from aeexp.data.stream import Stream
 from aeexp.errors import require
 from aeexp.model import Autoencoder
-from aeexp.objectives import at_once
+from aeexp.objectives import Learner, at_once
 from aeexp.training.checkpoint import load as load_checkpoint
 
 
@@ -31,7 +31,8 @@ class Finished:
         require((self.folder / "checkpoints" / "best.pt").is_file(), words)
         self.saved = load_checkpoint(self.folder / "checkpoints" / "best.pt")
         self.device = device(on)
-        self.model: Autoencoder = load(self.folder).to(self.device)
+        self.learner: Learner = load_learner(self.folder).to(self.device)
+        self.model: Autoencoder = self.learner.model
 
     @property
     def config(self) -> dict[str, Any]:
@@ -49,14 +50,14 @@ class Finished:
 
 
 @torch.no_grad()
-def encoded(model: Autoencoder, split: Split | Stream) -> dict[str, np.ndarray]:
+def encoded(learner: Learner, split: Split | Stream) -> dict[str, np.ndarray]:
     """Mean codes x (N, D) float32 of a split, row numbers ids, and y and s where there are any; row by row alike.
 
     The rows are as the encoder was trained on, before a task takes anything away.
     """
     found: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
     for batch in split.batches(at_once(split.shape)):
-        code = model.encode(batch.x, model.condition(batch), batch.mask)
+        code = learner.model.encode(batch.x, learner.context(batch), batch.mask)
         for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
             if field is not None:
                 found[name].append(field.cpu().numpy())
@@ -64,7 +65,7 @@ def encoded(model: Autoencoder, split: Split | Stream) -> dict[str, np.ndarray]:
 
 
 def by_split(
-    model: Autoencoder, splits: Mapping[str, Split | Stream], classes: Sequence[str] = ()
+    learner: Learner, splits: Mapping[str, Split | Stream], classes: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
     """Codes of splits under the keys of official splits in an .npz: x_train, y_train, s_train, ids_train, ...
 
@@ -75,7 +76,7 @@ def by_split(
     arrays: dict[str, np.ndarray] = {}
     labelled = any(split.y is not None for split in splits.values())
     for name, split in splits.items():
-        found = encoded(model, split)
+        found = encoded(learner, split)
         if labelled:
             found.setdefault("y", np.full(len(found["x"]), -1, np.int64))
         arrays |= {f"{key}_{name}" if name else key: value for key, value in found.items()}

@@ -59,8 +59,7 @@ class Run:
         objective has ``inferred(batch)``: the label that it finds itself.
         """
         batch, model = self.learner.task(batch), self.model
-        inferred = getattr(self.learner.objective, "inferred", None)
-        context = model.condition(batch if inferred is None else inferred(batch))
+        context = self.learner.context(batch)
         code = model.encode(batch.x, context, batch.mask)
         code = code._replace(z=code.mean)
         return Pass(batch, batch.x, context, code, model.parameters_of(code.z, context, code.skips))

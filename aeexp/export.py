@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aeexp import files
 from aeexp.encoding import Finished
 from aeexp.errors import UsageError, require
+from aeexp.nn import unet
 
 Format = Literal["onnx", "torch"]
 NEEDED = ("onnx", "onnxscript")
@@ -54,6 +55,8 @@ def export(run: Finished, folder: Path, kind: Format, force: bool = False) -> li
     for path in paths:
         words = f"{path} is there already: give another folder by --output, or --force to write over it"
         require(force or not path.exists(), words)
+    words = "the maps of model=unet go round the code: its halves are not the model. Use aeexp.load(RUN) in Python"
+    require(not isinstance(run.model.decoder, unet.Decoder), words)
     for path, (module, inputs) in zip(paths, _halves(run), strict=True):
         _write(path, module, inputs, kind)
     return paths

@@ -21,13 +21,18 @@ def holed(run: Run, split: str, rows: int, seed: int = 0) -> Batch | None:
 @torch.no_grad()
 def by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
     """The decoded mean code of what is visible, inside the hole."""
-    model, context = run.model, run.model.condition(batch)
+    model, context = run.model, run.learner.context(batch)
     parts = []
     with torch.random.fork_rng():  # encoding draws codes: others' draws stay as they were
         for start in range(0, len(batch.x), rows):
             x, mask, side = (f if f is None else f[start : start + rows] for f in (batch.x, batch.mask, context))
             parts.append(model.reconstruct(x, side, mask))
     return torch.where(batch.hole, torch.cat(parts), batch.target)
+
+
+def by_pca(run: Run, batch: Batch) -> Tensor:
+    """PCA of the same width, which is given the mean fill: a hole of zeros would be reproduced as such."""
+    return by_model(run.pca(), batch._replace(x=by_mean(run, batch)))
 
 
 def by_mean(run: Run, batch: Batch) -> Tensor:

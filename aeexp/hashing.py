@@ -162,6 +162,11 @@ def verified(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0
     found = []
     for group in groups:
         pixels = x[group].reshape(len(group), -1)
+        if tolerance == 0:
+            _, kind, counts = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+            order = np.split(np.argsort(kind.ravel(), kind="stable"), np.cumsum(counts)[:-1])
+            found += sorted((group[same] for same in order if len(same) > 1), key=lambda rows: rows[0])
+            continue
         means = pixels.mean(1, dtype=np.float64)
         slack = tolerance + 1e-9 * (1 + np.abs(means).max(initial=0))  # a mean is rounded
         left = np.ones(len(group), bool)

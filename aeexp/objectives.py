@@ -31,6 +31,8 @@ class Additive(nn.Module):
         super().__init__()
         words = f"reconstruction_weight={reconstruction_weight} must not be negative"
         require(reconstruction_weight >= 0, words)
+        words = f"reconstruction_weight={reconstruction_weight} leaves nothing to learn: name a regularizer"
+        require(reconstruction_weight > 0 or len(regularizers) > 0, f"{words}, as in regularizer=[classifier]")
         self.register_buffer("reconstruction_weight", torch.tensor(float(reconstruction_weight)))
         self.noise = noise
         self.regularizers = nn.ModuleDict(regularizers)
@@ -120,6 +122,11 @@ class Learner(nn.Module):
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
         return self.objective(self.model, self.task(batch))
 
+    def context(self, batch: Batch) -> Tensor | None:
+        """(B, C) side information after training: where the objective finds labels itself, by those, never the true."""
+        inferred = getattr(self.objective, "inferred", None)
+        return self.model.condition(batch if inferred is None else inferred(batch))
+
     @torch.no_grad()
     def observe(self, out: Pass) -> None:
         """After a step: parts that keep averages beside the gradient take this pass in."""
@@ -165,7 +172,7 @@ def average(learner: Learner, split, rows: int | None = None) -> dict[str, float
     sums, names = [], []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in split.batches(rows or at_once(split.shape)):
+        for batch in split.batches(rows or max(1, at_once(split.shape) // getattr(learner.objective, "copies", 1))):
             terms, _ = learner(batch)
             names = list(terms)
             sums.append(means(terms) * len(batch.x))

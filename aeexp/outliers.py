@@ -78,11 +78,13 @@ def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
     from sklearn.ensemble import IsolationForest
     from sklearn.neighbors import NearestNeighbors
 
-    train, test = _flat(run.rows("train").sample(rows, seed)), _flat(run.rows("test"))[known(run)]
+    train, test = _flat(run, run.rows("train").sample(rows, seed)), _flat(run, run.rows("test"))[known(run)]
     forest = IsolationForest(n_estimators=100, random_state=seed).fit(train)
     neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
     return {"isolation_forest": -forest.score_samples(test), "nearest_neighbour": neighbours.kneighbors(test)[0][:, 0]}
 
 
-def _flat(split) -> np.ndarray:
-    return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in split.batches(at_once(split.shape))])
+def _flat(run: Run, split) -> np.ndarray:
+    """(N, F) rows as the model sees them, with the holes of task=inpaint."""
+    batches = (run.learner.task(batch) for batch in split.batches(at_once(split.shape)))
+    return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in batches])

@@ -18,9 +18,10 @@ Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
 
 
 def labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (N, D) and labels (N,) of the rows that have one."""
+    """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
     labels = run.labels(split)
-    return run.codes(split)[labels >= 0], labels[labels >= 0]
+    chosen = labels >= 0 if run.data.normal is None else np.isin(labels, run.data.normal)
+    return run.codes(split)[chosen], labels[chosen]
 
 
 @torch.no_grad()
@@ -33,9 +34,10 @@ def answers(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     if not parts or not run.data.labelled:
         return None
     outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
-    each = [(parts[0].label_scores(out)[out.batch.y >= 0], out.batch.y[out.batch.y >= 0]) for out in outs]
-    scores, y = zip(*each, strict=True)
-    return torch.cat(scores), torch.cat(y)
+    scores, y = zip(*((parts[0].label_scores(out), out.batch.y) for out in outs), strict=True)
+    scores, y = torch.cat(scores), torch.cat(y)
+    known = y >= 0 if run.data.normal is None else torch.isin(y, torch.tensor(run.data.normal, device=y.device))
+    return scores[known], y[known]
 
 
 def fitted(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5) -> Any:

@@ -129,11 +129,11 @@ def neighbour_rows(
     if index is not None:
         arrays = opened(run, index)
     elif path is not None:
-        arrays = by_split(run.model, splits(run, path, keys)[0])
+        arrays = by_split(run.learner, splits(run, path, keys)[0])
     else:
-        arrays = by_split(run.model, {"train": run.data()["train"]})
+        arrays = by_split(run.learner, {"train": run.data()["train"]})
     codes, names, ids = pooled(arrays)
-    asked, _, numbers = pooled(by_split(run.model, splits(run, queries, keys)[0]))
+    asked, _, numbers = pooled(by_split(run.learner, splits(run, queries, keys)[0]))
     found = neighbours(codes, asked, bits(run) is not None, k, radius)
     rows = (
         (number, rank, names[row], ids[row], f"{distance:.6g}")
@@ -150,7 +150,7 @@ def duplicate_rows(run: Finished, path: str | None, keys: Sequence[str], toleran
     found = run.data().splits if path is None else splits(run, path, keys)[0]
     # Shards have an order of their own, in which they cannot be asked for single rows.
     found = {name: split.read() if isinstance(split, Stream) else split for name, split in found.items()}
-    codes, names, ids = pooled(by_split(run.model, found))
+    codes, names, ids = pooled(by_split(run.learner, found))
     groups = duplicates(found, codes, tolerance)
     rows = ((number, names[row], ids[row]) for number, group in enumerate(groups, 1) for row in group)
     return ("group", "split", "row"), rows

@@ -58,6 +58,11 @@ class SemiSupervised(nn.Module):
         self.register_buffer("alpha", torch.tensor(float(alpha)))
 
     @property
+    def copies(self) -> int:
+        """Rows that one row becomes."""
+        return len(self.log_prior) * getattr(self.bound, "samples", 1)
+
+    @property
     def noise(self) -> nn.Module:
         return self.bound.noise
 

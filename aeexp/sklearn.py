@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,13 @@ from aeexp.objectives import at_once
 from aeexp.train import conf_dir
 from aeexp.training.checkpoint import Progress, Store
 
+_RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
+ELSEWHERE = {  # words of the command line that belong to an argument, or to a run folder
+    "dataset": "the rows are those given to fit; scale them before, as in a Pipeline",
+    "seed": "set random_state",
+    "device": "set device",
+    **dict.fromkeys(("threads", "deterministic", "resume", "save_codes", "metric", "plot", "hydra"), _RUN),
+}
 _COMPOSING = threading.Lock()  # Hydra keeps one global object
 
 
@@ -84,7 +92,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             learner = build.learner(cfg, data.facts).to(data.device)
-            words = "this variant wants side information, which transform does not get: set condition=none"
+            words = "this variant wants side information, which transform does not get: take another variant"
             require(learner.model.condition.size == 0, words)
             learner.model.likelihood.check(*data.limits, data.step)
             parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), _Silent())
@@ -133,11 +141,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return tags
 
     def _config(self, seed: int) -> DictConfig:
-        values = {"latent.dim": self.latent_dim, "trainer.epochs": self.epochs, "trainer.batch_size": self.batch_size}
-        words = [f"variant={self.variant}", *(f"{key}={value}" for key, value in values.items() if value is not None)]
-        data = [word for word in self.overrides if word.lstrip("+~").startswith("dataset")]
-        require(not data, f"{' '.join(data)}: the rows are those given to fit; scale them before, as in a Pipeline")
-        cfg = copy.deepcopy(_composed(tuple(words), tuple(self.overrides)))
+        for word in self.overrides:
+            head = re.split(r"[./=]", word.lstrip("+~"))[0]
+            require(head not in ELSEWHERE, f"{word}: {ELSEWHERE.get(head)}")
+        cfg = copy.deepcopy(_composed((f"variant={self.variant}",), tuple(self.overrides)))
+        trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
+        values = {"latent.dim": self.latent_dim, f"{trainer}.epochs": self.epochs}
+        for key, value in {**values, f"{trainer}.batch_size": self.batch_size}.items():
+            if value is not None:
+                group, _, last = key.rpartition(".")
+                name = "latent_dim" if last == "dim" else last
+                there = OmegaConf.select(cfg, group) or {}
+                require(last in there, f"{name}={value}: variant={self.variant} has none: leave it out")
+                OmegaConf.update(cfg, key, value)
         cfg.seed = seed
         check(cfg)
         return cfg
@@ -210,6 +226,8 @@ def _labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
         return None, ()
     check_consistent_length(X, y)
     y = np.asarray(y)
+    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
+        y = y.astype(np.int64)
     if y.ndim != 1 or y.dtype.kind not in "biuUSO" or (y.dtype == object and not all(isinstance(v, str) for v in y)):
         return None, ()
     known = np.ones(len(y), bool) if y.dtype.kind in "bUSO" else y != -1

@@ -13,13 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_BASELINES = {"random": "untrained network", "itq": "ITQ", "pixelwise": "by single pixels"}
 _ROWS = {
     "reconstruction/mse": "test error (squared, per example)",
     "probe/linear": "linear probe accuracy",
     "probe/knn": "kNN probe accuracy",
     "classification/accuracy": "accuracy of the model's own labels",
-    "fairness/accuracy_forest": "label, by a forest",
-    "fairness/leakage_balanced_forest": "attribute, by a forest (balanced)",
+    "fairness/accuracy_forest": "accuracy of the label, by a forest",
+    "fairness/leakage_balanced_forest": "balanced accuracy of the attribute, by a forest",
     "retrieval/map": "mean average precision",
     "retrieval/precision_radius_2": "precision within radius 2",
     "inpainting/mse": "squared error in the hole",
@@ -37,7 +38,8 @@ def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
     columns["raw input"] = metrics["baseline"].get("raw", {})
     for name, row in metrics["baseline"].items():
         if name not in ("pca", "raw") and not _ROWS.keys().isdisjoint(row):
-            columns[name.replace("_", " ")] = row
+            columns[_BASELINES.get(name, name.replace("_", " "))] = row
+    columns = {name: row for name, row in columns.items() if not _ROWS.keys().isdisjoint(row) or name == "this run"}
     grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
     for key, words in _ROWS.items():
         if key in metrics["test"]:

@@ -68,6 +68,8 @@ def sweep(root: Path) -> Sweep:
     for words, metrics in groups.items():
         own = [word for word in words if word not in shared]
         at = next((float(pair(word)[1]) for word in own if pair(word)[0] == name), None)
+        if name == "dataset.labelled":  # 0.1 and 1.0 are shares, 10 is a number: what they come to
+            at = float(metrics[0]["data"]["labelled"]["train"])
         points.append(Point(" ".join(word for word in own if pair(word)[0] != name), at, metrics))
     order = {line: i for i, line in enumerate(dict.fromkeys(point.line for point in points))}
     points.sort(key=lambda point: (order[point.line], point.at or 0.0))

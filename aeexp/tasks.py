@@ -86,9 +86,12 @@ class Segment(nn.Module):
         two = len(values) == 2 and len(self.names or values) == 2
         self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)
         self.classes = 2 if two else len(self.names or range(values[-1] + 1))
-        given = f"names={list(self.names)}" if self.names else f"ignore={self.ignore}"
+        given = f"names={list(self.names)}" if self.names and len(values) > 1 else f"ignore={self.ignore}"
         held = f"{given}: the masks hold the values {_listed(values)}"
-        require(self.classes > 1 and (two or values[0] >= 0), f"{held}: two classes or more are needed, from 0 on")
+        require(
+            len(values) > 1 and self.classes > 1 and (two or values[0] >= 0),
+            f"{held}: two classes or more are needed, from 0 on",
+        )
         require(
             two or values[-1] < self.classes,
             f"{held}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore",

@@ -75,6 +75,8 @@ class Tracker:
             self.writer.add_scalar(f"{val['split']}/{name}", val[name], val["step"])
         self.write_history(progress.history)
         best = "  best" if progress.best_step == progress.step else ""
+        if best and progress.best != val["loss"]:
+            best += f" {progress.best:.4f}"  # of what is monitored
         stage = val["split"].removesuffix("val").replace("/", "  ")  # of several
         line = (
             f"{stage}step {val['step']}/{self.total}  epoch {val['epoch']:.4g}  "

@@ -70,7 +70,7 @@ def test_a_split_without_labels_is_unlabelled_beside_one_that_has_them(folder):
     run = Finished(folder, "cpu")
     data = run.data()
     data["val"].y = None
-    found = by_split(run.model, data.splits, data.classes)
+    found = by_split(run.learner, data.splits, data.classes)
     assert (found["y_val"] == -1).all() and found["y_val"].dtype == np.int64
 
 

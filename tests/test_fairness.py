@@ -211,7 +211,7 @@ def test_data_without_groups_are_refused():
 
 @pytest.mark.parametrize(
     "words", [[], ["regularizer=[kl,adversary]", "regularizer.adversary.against=attribute"],
-              ["regularizer=[kl,fair_mmd,classifier]", "regularizer.mmd.weight=3"]]
+              ["regularizer=[kl,fair_mmd,classifier]", "regularizer.fair_mmd.weight=3"]]
 )  # fmt: skip
 def test_the_variant_takes_either_penalty_and_a_classifier(words, tmp_path):
     budget = ["trainer.steps=2", "trainer.validate_every_steps=1", "metric=fairness", "metric.fairness.trees=5"]

@@ -120,14 +120,14 @@ def test_hydra_is_left_as_it_was():
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"variant": "cvae"}, "condition=none"),
+        ({"variant": "cvae"}, "take another variant"),
         ({"variant": "nix"}, "variant=nix"),
         ({"overrides": ("dataset=mnist",)}, "the rows are those given to fit"),
         ({"overrides": ("optimizer.lr=fast",)}, "optimizer.lr='fast' should be a number"),
         ({"shape": (1, 5, 5)}, "has 25 values, but X has 64"),
         ({"latent_dim": 0}, "dim=0"),
         ({"validation_fraction": 1.0}, "validation_fraction=1.0"),
-        ({"variant": "pca", "epochs": 3}, "trainer.epochs"),
+        ({"variant": "pca", "epochs": 3}, "epochs=3: variant=pca has none"),
     ],
 )
 def test_mistakes_are_told(keys, words):

@@ -65,8 +65,8 @@ class Anomaly:
         order = np.argsort(-score, kind="stable")
         normal, abnormal = order[~truth[order]], order[truth[order]]
         groups = {
-            "abnormal,\nlargest error": abnormal[: self.examples],
-            "abnormal,\nleast error": abnormal[::-1][: self.examples],
+            "abnormal,\nlargest error": abnormal[: min(self.examples, (len(abnormal) + 1) // 2)],
+            "abnormal,\nleast error": abnormal[::-1][: min(self.examples, max(1, len(abnormal) // 2))],
             "normal,\nlargest error": normal[: self.examples],
         }
         columns = max(map(len, groups.values()))
@@ -101,8 +101,8 @@ def _histogram(axes: Axes, score: np.ndarray, truth: np.ndarray) -> None:
         weights = np.full(count, 100 / count)
         label = f"{name} ({count} rows)"
         axes.hist(values, bins, weights=weights, histtype=how, color=colour, alpha=alpha, linewidth=1.8, label=label)
-    axes.set_xlabel(f"squared error of a row (at most {canvas.number(end)}; larger ones in the last bin)")
-    axes.set_ylabel("share of the rows of a kind, %")
+    axes.set_xlabel(f"squared error of a row; the last bin holds all above {canvas.number(end)}")
+    axes.set_ylabel("share of normal, of abnormal rows, %")
     axes.set(xlim=(0, end), ylim=(0, 1.22 * axes.get_ylim()[1]))  # room for the legend
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

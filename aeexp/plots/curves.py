@@ -42,7 +42,8 @@ class Curves:
         best = min(rows["val"], key=lambda row: row["loss"])
         columns = min(3, len(names))
         lines = math.ceil(len(names) / columns)
-        made = canvas.figure(canvas.heading(run, "learning curves"), max(6.0, 3.6 * columns), 2.6 * lines + 1.1)
+        what = "learning curves" if len(run.history) == len(rows["val"]) * 2 else "learning curves of fine-tuning"
+        made = canvas.figure(canvas.heading(run, what), max(6.0, 3.6 * columns), 2.6 * lines + 1.1)
         panels = made.subplots(lines, columns, squeeze=False, sharex=True).ravel()
         where = f"lowest validation loss: {best['loss']:.4g} at step {best['step']} (epoch {best['epoch']:.3g})"
         for axes, name in zip(panels, names, strict=False):

@@ -50,7 +50,7 @@ class Inpainting:
             return {}
         filled = {
             "model": fills.by_model(run, batch),
-            "PCA, same width": fills.by_model(run.pca(), batch),
+            "PCA, same width": fills.by_pca(run, batch),
             "mean fill": fills.by_mean(run, batch),
             "nearest neighbour": fills.by_neighbour(run, batch, self.train_rows, self.seed),
         }
@@ -75,7 +75,8 @@ def _tiles(title: str, batch: Batch, filled: dict[str, Tensor], limits: tuple[fl
         for column, error in enumerate(_errors(picture, whole)):
             axes.text(column - 0.04, top + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
     axes.set_yticks(places, ["whole", "with hole", *filled], fontsize=9)
-    axes.set_xlabel("number below a picture: squared error in the hole (framed), summed over its values", fontsize=9)
+    words = "number below a picture: squared error in the hole (framed), summed over its values"
+    axes.set_xlabel(f"{words};\noutside the hole all show the input itself; PCA was given the mean fill", fontsize=9)
     return made
 
 

@@ -48,8 +48,9 @@ class Neighbours:
                 _word(axes, APART + j, place, f"{distance}{': ' if label else ''}{label}", wrong[i, j])
         axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["query", "nearest training rows, the nearest first"])
         cross = "\n× and frame: of another class than the query" if wrong.any() else ""
-        what = "" if theirs is None else ": class"
-        axes.set_xlabel(f"below a neighbour: {name} distance of the codes{what}{cross}", fontsize=9)
+        what = "" if theirs is None else " and class"
+        own = "" if theirs is None else "below a query its class; "
+        axes.set_xlabel(f"{own}below a neighbour {name} distance of the codes{what}{cross}", fontsize=9)
         return {"neighbours": made}
 
 
