@@ -12,7 +12,7 @@ from aeexp.errors import require
 
 CELLS = 1 << 22  # distances that are worked on at a time
 SLOTS = 16  # of the table for each code: so few probes of a ball hit a slot in use by chance
-SCAN = 20  # rows that a linear scan compares in the time of one probe of the table
+SCAN = 30  # rows that a linear scan compares in the time of one probe of the table
 ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, section 6.4)
 
 
