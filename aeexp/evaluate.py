@@ -12,6 +12,7 @@ import torch
 
 from aeexp.data.data import Data
 from aeexp.data.split import Split
+from aeexp.data.stream import Stream
 from aeexp.model import Autoencoder
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, Learner, at_once, average
@@ -26,7 +27,8 @@ Values = dict[str, float]
 class Run:
     """A trained learner with its data, in evaluation mode; codes are computed once.
 
-    `history` holds the rows of history.csv, for learning curves; `untrained` is the model before training.
+    `history` holds the rows of history.csv, for learning curves; `untrained` is the model before training. `trained`
+    is the part `train` of metrics.json once it is measured.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Run:
         self.data = data
         self.history = list(history)
         self.untrained = untrained
+        self.trained: dict[str, float | None] = {}
         self._kept: dict[Hashable, Any] = {}
 
     @property
@@ -65,8 +68,12 @@ class Run:
         return Pass(batch, batch.x, context, code, model.parameters_of(code.z, context, code.skips))
 
     def passes(self, split: str) -> Iterator[Pass]:
-        """Passes over a whole split, in the order of its rows."""
-        return (self.forward(batch) for batch in self.data[split].batches(at_once(self.data.shape)))
+        """Passes over all rows that are `measured`, in their order."""
+        return (self.forward(batch) for batch in self.measured(split).batches(at_once(self.data.shape)))
+
+    def measured(self, split: str) -> Split | Stream:
+        """What loss and errors are means over: all of a split, but of training rows beyond memory a sample."""
+        return self.rows(split) if split == "train" else self.data[split]
 
     def rows(self, split: str) -> Split:
         """What codes, errors and labels speak of: the split, or a sample of one that lies beyond memory."""
@@ -159,10 +166,15 @@ Metric = Callable[[Run, str], Values]
 
 
 def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
-    """Loss, its terms and every metric on one split; those `of_pictures` where the decoder gives some."""
-    terms = average(run.learner, run.data[split])
+    """Loss, its terms and every metric on one split; those `of_pictures` where the decoder gives some.
+
+    Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
+    """
+    terms = average(run.learner, run.measured(split))
     values = {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
     for metric in metrics.values():
+        if split == "train" and not getattr(metric, "of_train", False):
+            continue
         if not (run.segments and getattr(metric, "of_pictures", False)):
             values |= metric(run, split)
     return values
@@ -181,7 +193,8 @@ def baselines(run: Run, metrics: Mapping[str, Metric]) -> dict[str, Values]:
         values = measure(run.pca(), metrics, "test")
     if not run.model.likelihood.identity_link:
         # PCA's output is a mean: its nats would be those of another likelihood.
-        other = ("loss", "reconstruction/nats", "reconstruction/bits_per_dim")
+        other = ("loss", *(f"{head}{name}" for head in ("reconstruction/", "generalisation/gap_")
+                           for name in ("nats", "bits_per_dim")))  # fmt: skip
         values = {key: value for key, value in values.items() if not key.startswith(other)}
     found: dict[str, Values] = {"pca": values, "raw": {}}
     for metric in codes.values():

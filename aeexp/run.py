@@ -134,6 +134,8 @@ def evaluate(
         row = {"step": progress.best_step, "epoch": float(progress.best_epoch), "split": split}
         rows.append({**row, **named})
     track.write_history(rows)
+    # no row of the history: there `train` means the steps of training, with their noise
+    values["train"] = result.trained = finite(measure(result, metrics, "train"))
     values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
     values["data"] = described(result)
     return values

@@ -41,7 +41,8 @@ LAYERS = [
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other
-SHARED = {"plots/canvas", "metrics/factors", "metrics/forest"}  # what the others of their folder may know
+# what the others of their folder may know
+SHARED = {"plots/canvas", "metrics/factors", "metrics/forest", "metrics/reconstruction"}
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}
 

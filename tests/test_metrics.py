@@ -204,7 +204,7 @@ def test_values_do_not_depend_on_how_rows_fall_into_passes(digit_data, monkeypat
     run = as_run(constant(digit_data), digit_data)
     whole = Reconstruction()(run, "test")
     monkeypatch.setattr("aeexp.evaluate.at_once", lambda shape: 7)
-    assert Reconstruction()(run, "test") == pytest.approx(whole, rel=1e-6)
+    assert Reconstruction()(as_run(run.model, digit_data), "test") == pytest.approx(whole, rel=1e-6)
 
 
 # ---------------------------------------------------------------- probe

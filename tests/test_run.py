@@ -67,7 +67,7 @@ def test_metrics_have_the_contract_s_keys_and_a_baseline_with_the_same(metrics):
 
 
 def test_the_loss_is_the_sum_of_its_terms(metrics):
-    for split in ("val", "test"):
+    for split in ("val", "test", "train"):
         parts = [value for key, value in metrics[split].items() if key.startswith("loss/")]
         assert metrics[split]["loss"] == pytest.approx(sum(parts), rel=1e-6)
         # likelihood=gaussian at variance 0.5: the reconstruction term is the squared error
@@ -82,6 +82,17 @@ def test_history_has_one_row_an_evaluation(folder, metrics):
     assert float(rows[-1]["reconstruction/mse"]) == pytest.approx(metrics["test"]["reconstruction/mse"])
     best = min(float(row["loss"]) for row in rows if row["split"] == "val")
     assert best == pytest.approx(metrics["best"])
+
+
+def test_the_training_rows_are_measured_at_the_best_state_as_the_others_are(folder, metrics, digit_data):
+    x = digit_data["train"].batch(slice(0, None)).x
+    with torch.no_grad():
+        error = float((aeexp.load(folder).reconstruct(x) - x).square().flatten(1).sum(1).mean())
+    assert metrics["train"]["reconstruction/mse"] == pytest.approx(error, rel=1e-5)
+    heads = {key.split("/")[0] for key in metrics["train"]}
+    assert heads == {"loss", "reconstruction"}, "no probe is scored on the rows that it learnt from"
+    gap = metrics["test"]["reconstruction/mse"] - error
+    assert metrics["test"]["generalisation/gap_mse"] == pytest.approx(gap, abs=2e-5 * error)
 
 
 def test_load_gives_the_trained_model_back(folder, metrics, digit_data):

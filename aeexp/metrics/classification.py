@@ -14,6 +14,8 @@ class Classification:
     Measured on the labelled rows of `Run.rows`; left out where no part of the learner has `label_scores(out)`.
     """
 
+    of_train = True
+
     def __call__(self, run: Run, split: str) -> Values:
         found = answers(run, split)
         if found is None:

@@ -26,8 +26,14 @@ class Reconstruction:
     no squared error.
     """
 
-    @torch.no_grad()
+    of_train = True
+
     def __call__(self, run: Run, split: str) -> Values:
+        """Computed once for a run and a split."""
+        return dict(run.once(("reconstruction", split), lambda: self.values(run, split)))
+
+    @torch.no_grad()
+    def values(self, run: Run, split: str) -> Values:
         if run.segments:
             return self.of_masks(run, split)
         low, high = run.data.limits
@@ -50,7 +56,7 @@ class Reconstruction:
                 rows["ssim"] = ssim(picture, target, peak)
             for name, values in rows.items():
                 totals[name] = totals.get(name, 0.0) + float(values.cpu().double().sum())
-        values = {name: total / len(run.data[split]) for name, total in totals.items()}
+        values = {name: total / len(run.measured(split)) for name, total in totals.items()}
         features = values.pop("features")  # on average: sequences differ in length
         values["mse_per_feature"] = values["mse"] / features
         if len(run.data.shape) == 2:
@@ -63,7 +69,7 @@ class Reconstruction:
         """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""
         rows = (run.model.likelihood.distortion(out.output, out.batch.target) for out in run.passes(split))
         total = sum(float(values.cpu().double().sum()) for values in rows)
-        return {"reconstruction/nats": total / len(run.data[split])}
+        return {"reconstruction/nats": total / len(run.measured(split))}
 
 
 def ssim(a: Tensor, b: Tensor, peak: float, window: int = 7) -> Tensor:

@@ -24,6 +24,8 @@ class Segmentation:
     drawn training pixels.
     """
 
+    of_train = True
+
     def __init__(self, pixels: int = 20_000, seed: int = 0):
         require(pixels >= 2, f"pixels={pixels} must be at least 2")
         self.pixels = pixels

@@ -1,0 +1,28 @@
+"""How much worse rows are reconstructed that training did not see."""
+
+from __future__ import annotations
+
+import math
+
+from aeexp.evaluate import Run, Values
+from aeexp.metrics.reconstruction import Reconstruction
+
+
+class Generalisation:
+    """`gap_<number>`: each number of `reconstruction` on this split minus that on the training rows, in its unit.
+
+    Both at the best state, in evaluation mode and without noise: the curve of the training loss has noise, dropout and
+    states of the past in it. Above 0 the model does worse on new rows; of psnr and ssim, where more is better, below 0.
+    `ratio_mse` is the quotient of the squared errors: 1 without a gap. Left out where the test split holds anomalies,
+    which training never meets.
+    """
+
+    def __call__(self, run: Run, split: str) -> Values:
+        if run.data.normal is not None:
+            return {}
+        numbers = Reconstruction()
+        seen, new = ({k.split("/")[1]: v for k, v in numbers(run, part).items()} for part in ("train", split))
+        values = {f"generalisation/gap_{name}": value - seen[name] for name, value in new.items()}
+        if "mse" in new:
+            values["generalisation/ratio_mse"] = new["mse"] / seen["mse"] if seen["mse"] else math.nan
+        return values
