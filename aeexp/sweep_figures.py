@@ -28,12 +28,15 @@ COLORS = (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.SKY, c
 MARKS = "os^Dv<>P"
 NAME = dict(facecolor="white", edgecolor="none", alpha=0.8, pad=0.5)  # of a point, that a line may cross
 BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
+SPLITS = {"val": ("the same on the validation split", "-."), "train": ("on the training split", (0, (1, 1.5)))}
+ERRORS = ("loss", "reconstruction/mse")  # drawn on all splits: where test leaves train, capacity turns into overfitting
 # Of these all that were measured, in this order; of any other metric its first number.
 PANELS = (
     "loss", "reconstruction/mse", "fairness/accuracy_forest", "fairness/leakage_balanced_linear",
     "fairness/leakage_balanced_forest", "fairness/parity_gap_forest", "classification/accuracy", "probe/linear",
 )  # fmt: skip
 TRADEOFF = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")
+WIDTHS = {"hidden_dims": "units of all layers", "channels": "channels of all layers"}
 DETAILS = re.compile(r"loss/.*|latent/.*|reconstruction/.*|probe/.*|fairness/.*|.*_(se|k)")
 
 
@@ -114,10 +117,10 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
         points = [point for point in found.points if point.line == line]
         style = dict(color=COLORS[i], marker=MARKS[i], markersize=5, linewidth=1.6)
         values += drawn(axes, points, [p.estimate(key) for p in points], label=line or "this model", **style)
-        if key == "loss":
-            style |= dict(linestyle="-.", linewidth=1.0, markerfacecolor="white")
-            word = "the same on the validation split" if i == 0 else None
-            values += drawn(axes, points, [p.estimate(key, "val") for p in points], label=word, **style)
+        for part, (words, dashes) in SPLITS.items() if key in ERRORS else ():
+            style |= dict(linestyle=dashes, linewidth=1.0, markersize=3.5, markerfacecolor="white")
+            word = words if i == 0 else None
+            values += drawn(axes, points, [p.estimate(key, part) for p in points], label=word, **style)
     for name, (label, _, dashes) in BASELINES.items() if comparable(found, key) else ():
         rows = [
             [(p, p.estimate(key, "baseline", name)) for p in found.points if p.line == line] for line in found.lines
@@ -132,8 +135,23 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
     across(axes, [point.at for point in found.points if point.at is not None])
     if values and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
-    axes.set(title=key, xlabel=found.name)
+    axes.set(title=key, xlabel=called(found))
+    if key in ERRORS and len(found.lines) == 1:
+        chosen(axes, found.points, key)
     tidy(axes)
+
+
+def called(found: Sweep) -> str | None:
+    """The swept value's name, with what a list of layers was made of."""
+    listed = found.name is not None and found.name.rpartition(".")[2] in WIDTHS
+    return f"{found.name} ({WIDTHS[found.name.rpartition('.')[2]]})" if listed else found.name
+
+
+def chosen(axes: Axes, points: Sequence[Point], key: str) -> None:
+    """A line where validation is lowest, if that is no end of the sweep: beyond it capacity only fits the training."""
+    known = [(e.mean, p.at) for p in points if (e := p.estimate(key, "val")) is not None]
+    if len(known) > 2 and min(known)[1] not in (known[0][1], known[-1][1]):
+        axes.axvline(min(known)[1], color=canvas.GREY, linewidth=0.8, zorder=0, label="lowest on the validation split")
 
 
 def comparable(found: Sweep, key: str) -> bool:

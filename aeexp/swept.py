@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,35 +53,45 @@ class Sweep(NamedTuple):
 
 
 def sweep(root: Path) -> Sweep:
-    """The finished runs below `root`.
-
-    The swept number is the override that took most values of those that are numbers in all runs; all else that was
-    swept tells lines apart.
-    """
+    """The finished runs below `root`, grouped by the overrides that do not only repeat them."""
     groups: dict[tuple[str, ...], list[dict]] = defaultdict(list)
     for folder in jobs(root):
         if json.loads((folder / "status.json").read_text())["status"] == "finished":
             groups[tuple(overrides(folder))].append(json.loads((folder / "metrics.json").read_text()))
     shared = set.intersection(*map(set, groups)) if groups else set()
-    name = swept_number([dict(pair(word) for word in words if word not in shared) for words in groups])
+    rows = [(dict(pair(word) for word in words if word not in shared), metrics) for words, metrics in groups.items()]
+    return gathered(rows, [word for word in next(iter(groups), ()) if word in shared])
+
+
+def gathered(groups: Sequence[tuple[Mapping[str, str], Sequence[dict]]], common: Sequence[str] = ()) -> Sweep:
+    """Points of groups of runs: what differs, as key -> text, and the content of each metrics.json.
+
+    The swept number is the key that took most values of those that are numbers in all groups; all else that differs
+    tells lines apart.
+    """
+    name = swept_number([own for own, _ in groups])
     points = []
-    for words, metrics in groups.items():
-        own = [word for word in words if word not in shared]
-        at = next((float(pair(word)[1]) for word in own if pair(word)[0] == name), None)
+    for own, metrics in groups:
+        at = None if name is None else number(own[name], name)
         if name == "dataset.labelled":  # 0.1 and 1.0 are shares, 10 is a number: what they come to
             at = float(metrics[0]["data"]["labelled"]["train"])
-        points.append(Point(" ".join(word for word in own if pair(word)[0] != name), at, metrics))
+        line = " ".join(f"{key}={value}" for key, value in own.items() if key != name)
+        points.append(Point(line, at, list(metrics)))
     order = {line: i for i, line in enumerate(dict.fromkeys(point.line for point in points))}
     points.sort(key=lambda point: (order[point.line], point.at or 0.0))
-    return Sweep(name, points, [word for word in next(iter(groups), ()) if word in shared])
+    return Sweep(name, points, list(common))
 
 
-def swept_number(rows: Sequence[dict[str, str]]) -> str | None:
-    """The key with most different values, all of them numbers; the first of equals; None where there is none."""
+def swept_number(rows: Sequence[Mapping[str, str]]) -> str | None:
+    """The key with most different values, all of them numbers; the first of equals; None where there is none.
+
+    Two lists of layers with the same sum are two values and one number: such a key is none.
+    """
     counts = {}
     for key in dict.fromkeys(key for row in rows for key in row):
-        values = [number(row[key]) if key in row else None for row in rows]
-        if None not in values and len(set(values)) >= 2:
+        values = [number(row[key], key) if key in row else None for row in rows]
+        listed = {row[key] for row in rows if key in row and row[key].startswith("[")}
+        if None not in values and len(set(values)) >= max(2, len(listed)):
             counts[key] = len(set(values))
     return max(counts, key=counts.__getitem__) if counts else None
 
@@ -91,8 +101,14 @@ def pair(word: str) -> tuple[str, str]:
     return key, value
 
 
-def number(text: str) -> float | None:
-    """A finite number as Hydra writes it, not as Python reads it: `1_000` and ` 1` are none."""
+def number(text: str, key: str = "") -> float | None:
+    """A finite number as Hydra writes it, not as Python reads it: `1_000` and ` 1` are none.
+
+    `[8]` is 8, and a model's layers `[64,32]` are 96 units or channels; any other list is none.
+    """
+    if text.startswith("[") and text.endswith("]"):
+        parts = [number(part.strip()) for part in text[1:-1].split(",")]
+        return sum(parts) if None not in parts and (len(parts) == 1 or key.startswith("model.")) else None
     try:
         value = float(text)
     except ValueError:

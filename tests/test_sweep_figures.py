@@ -148,7 +148,7 @@ def test_a_tradeoff_of_what_no_run_measured_is_told(tmp_path, caplog):
 
 def test_numbers_are_what_hydra_takes_for_numbers():
     assert [number(text) for text in ("1e-3", "-2", "+3.5", "1_000", "nan", "true", "[1]", " 1")] == [
-        1e-3, -2.0, 3.5, None, None, None, None, None,
+        1e-3, -2.0, 3.5, None, None, None, 1.0, None,
     ]  # fmt: skip
     assert estimate([]) is None and estimate([2.0]) == (2.0, 0.0, 1)
 
