@@ -1,69 +1,26 @@
-"""Finished runs side by side: groups that differ in more than seed and fold, and what may be said of them."""
+"""Finished runs side by side: what they measured by groups, and what may be said of it."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
+from aeexp.criteria import headlines
+from aeexp.errors import UsageError, require
+from aeexp.grouping import Group, common, grouped
+from aeexp.pairing import Paired, paired
+from aeexp.protocol import described, unlike, unshared
+from aeexp.ranking import Best, disagreement, ranked
 from aeexp.records import Failure, Record, read
-from aeexp.statistics import Estimate, estimate
+from aeexp.statistics import Estimate
 
-__all__ = ["Best", "Estimate", "Failure", "Group", "Paired", "Record", "Report", "collect"]
-
-NONE = "-"  # of a column that a group has no value in
-
-# These repeat a run and do not change it.
-REPEATS = ("seed", "dataset.split.fold", "dataset.split.seed")
-# Where a run computes, where its rows lie, what it measures and draws: none of it changes a result.
-ASIDE = ("device", "threads", "deterministic", "resume", "save_codes", "metric", "plot", "dataset.root",
-         "dataset.download", "dataset.residency")  # fmt: skip
+__all__ = ["Best", "Estimate", "Failure", "Group", "Paired", "Record", "Report", "Unmixed", "collect"]
 
 
-class Group(NamedTuple):
-    """Finished runs that differ in seed and fold alone, the newest of those that do not even differ in these."""
-
-    columns: dict[str, str]  # what tells groups apart: override -> value as typed, "-" where a group has none
-    records: list[Record]
-
-    @property
-    def name(self) -> str:
-        words = [f"{key}={value}" for key, value in self.columns.items() if value != NONE]
-        return " ".join(words) or "all runs"
-
-    def estimate(self, key: str, *part: str) -> Estimate | None:
-        """Of a number on the test split, or in another `part` of metrics.json; None where no run has it."""
-        values = [record.value(key, *part) for record in self.records]
-        return estimate([value for value in values if value is not None and math.isfinite(value)])
-
-
-class Best(NamedTuple):
-    """The group with the best mean by one criterion. `ties` were not told apart from it."""
-
-    key: str
-    better: Literal["lower", "higher"]
-    group: Group
-    estimate: Estimate
-    ties: list[Group]
-    tested: bool  # False: too few runs for a test; then `ties` is empty and the mean alone speaks
-    beyond: list[str]  # baselines that are better still, as words: "raw input 0.967"
-
-
-class Paired(NamedTuple):
-    """A group against the baseline by one criterion, over the seeds and folds that both have."""
-
-    key: str
-    group: Group
-    against: str  # the baseline in words
-    test: str | None  # its name; None: there is none, for the `reason`
-    pairs: int
-    difference: float | None  # mean of group minus baseline
-    half: float | None  # of its 95 % interval
-    p: float | None
-    adjusted: float | None  # p by Holm over the comparisons of this criterion
-    reason: str | None
+class Unmixed(UsageError):
+    """Runs of unlike protocols, of which nobody said to mix them."""
 
 
 class Report(NamedTuple):
@@ -92,106 +49,49 @@ def collect(
     """
     places = [Path(root) for root in roots]
     records, failures = read(places)
-    columns, groups = grouped(records)
+    differ = unlike(records)
+    require_one(differ, mix)
+    columns, groups = grouped(records, also=[path for one in differ for path in one.paths])
+    elsewhere = unshared(groups)
+    require_one(elsewhere, mix)
     keys = list(dict.fromkeys(key for record in records for key in record.metrics["test"]))
-    return Report(places, groups, columns, common(records), keys, list(criteria), [], [], [], failures, {}, [])
+    for key in criteria if records else ():
+        near = difflib.get_close_matches(key, keys, n=1)
+        words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines(keys))}"
+        require(key in keys, f"metrics={key}: no run measured it; {words}")
+    chosen = list(criteria) or headlines(keys)
+    best, notes = ranked(groups, chosen)
+    pairs = paired(groups, chosen, baseline) if baseline and groups else []
+    mixed = [f"Mixed on request, though they differ in their protocol: {one.words}." for one in (*differ, *elsewhere)]
+    return Report(
+        places, groups, columns, common(records), keys, chosen, best, disagreement(best), pairs, failures,
+        described(records), [*mixed, *intervals(groups), *repeated(records, groups), *notes],
+    )  # fmt: skip
 
 
-def grouped(records: Sequence[Record], also: Collection[str] = ()) -> tuple[list[str], list[Group]]:
-    """Names of the columns, and the groups in the order of their first runs.
-
-    Runs are told apart by the whole configuration but REPEATS and ASIDE, of which the paths in `also` count too.
-    """
-    sets: dict[tuple, list[Record]] = defaultdict(list)
-    for record in records:
-        sets[identity(record, also)].append(record)
-    members = list(sets.values())
-    columns = told_apart(members, also)
-    return list(columns), [
-        Group({name: values[i] for name, values in columns.items()}, newest(runs)) for i, runs in enumerate(members)
-    ]
+def require_one(differ: Sequence, mix: bool) -> None:
+    if differ and not mix:
+        more = f" (and {len(differ) - 1} more)" if len(differ) > 1 else ""
+        way = "give folders of one protocol, or --mix to compare all the same"
+        raise Unmixed(f"unlike protocols: {differ[0].words}{more}\ntheir numbers do not compare; {way}")
 
 
-def identity(record: Record, also: Collection[str] = ()) -> tuple:
-    items = ((key, repr(value)) for key, value in record.config.items() if counts(key) or key in also)
-    return tuple(sorted(items))
+def intervals(groups: Sequence[Group]) -> list[str]:
+    """What the intervals are over."""
+    if max((len(group.records) for group in groups), default=0) < 2:
+        return ["One run a group: no interval, and no test can tell them apart."] if len(groups) > 1 else []
+    records = [record for group in groups for record in group.records]
+    folds = {record.config.get("dataset.split.fold") for record in records} - {None}
+    splits = {record.config.get("dataset.split.seed") for record in records}
+    kind = "Mean and half of Student's 95 % interval"
+    if len(folds) > 1:
+        return [f"{kind} over folds: their training rows overlap, so that it is too narrow; paired tests correct it."]
+    if len(splits) > 1:
+        return [f"{kind} over splits: their training rows overlap, so that it is too narrow; paired tests correct it."]
+    return [f"{kind} over training seeds on one split of the data: of another split it says nothing."]
 
 
-def counts(key: str) -> bool:
-    """Whether a path of the configuration, or an override, may change a result."""
-    return key not in REPEATS and not any(key == name or key.startswith(f"{name}.") for name in ASIDE)
-
-
-def newest(runs: Sequence[Record]) -> list[Record]:
-    """One run for each seed and fold: the same training twice is no second sample."""
-    kept: dict[tuple, Record] = {}
-    for record in runs:
-        place = repeat(record)
-        if place not in kept or str(record.status.get("ended")) > str(kept[place].status.get("ended")):
-            kept[place] = record
-    return list(kept.values())
-
-
-def repeat(record: Record) -> tuple:
-    """Seed, fold and seed of the split: what pairs a run with those of other groups."""
-    return tuple(record.config.get(key) for key in REPEATS)
-
-
-def told_apart(members: Sequence[Sequence[Record]], also: Collection[str] = ()) -> dict[str, list[str]]:
-    """Column -> a word for each group: of what was typed, what differs; else of the configuration what is needed."""
-    first = [runs[0] for runs in members]
-    typed = dict.fromkeys(key for record in first for key in record.overrides if counts(key) or key in also)
-    columns = {key: [word(record, key) for record in first] for key in typed}
-    columns = {key: words for key, words in columns.items() if len(set(map(plain, words))) > 1}
-    paths = dict.fromkeys(key for record in first for key in record.config if counts(key) or key in also)
-    rest = {key: [word(record, key) for record in first] for key in paths if key not in columns}
-    rest = {key: words for key, words in rest.items() if len(set(words)) > 1}
-    while rest:
-        split = {key: different({**columns, key: words}) for key, words in rest.items()}
-        most = max(split, key=lambda key: (split[key], not key.rpartition(".")[2].startswith("_")))
-        if split[most] == different(columns):
-            break
-        columns[most] = rest.pop(most)
-    return columns
-
-
-def different(columns: Mapping[str, Sequence[str]]) -> int:
-    """How many groups the columns tell apart; 1 without columns."""
-    return len(set(zip(*(map(plain, words) for words in columns.values()), strict=True))) or 1
-
-
-def word(record: Record, key: str) -> str:
-    """What was typed for `key`, else what the configuration says, "-" where it has no such key."""
-    if key in record.overrides:
-        return record.overrides[key]
-    if record.config.get(key, {}) != {}:
-        return text(record.config[key])
-    if key in record.choices:
-        return record.choices[key]
-    options = [path.split(".")[1] for path in record.config if path.startswith(f"{key}.")]
-    if key in ("noise", "regularizer"):  # several options, which Hydra's choices do not name
-        return f"[{','.join(dict.fromkeys(options)) or 'none'}]"
-    return NONE
-
-
-def text(value: Any) -> str:
-    """As a user would type it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(text, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def plain(word: str) -> float | str:
-    """What a word means: 1e-3 is 0.001."""
-    try:
-        return float(word)
-    except ValueError:
-        return word.replace(" ", "")
-
-
-def common(records: Iterable[Record]) -> list[str]:
-    """Overrides that all runs share, as typed."""
-    words = [[f"{key}={value}" for key, value in record.overrides.items() if counts(key)] for record in records]
-    return [word for word in words[0] if all(word in own for own in words)] if words else []
+def repeated(records: Sequence[Record], groups: Sequence[Group]) -> list[str]:
+    left = len(records) - sum(len(group.records) for group in groups)
+    words = "repeat another one's configuration and seed: the newest of each counts, for they are no second sample"
+    return [f"{left} of {len(records)} runs {words}."] if left else []

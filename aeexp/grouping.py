@@ -1,0 +1,137 @@
+"""Which runs are one: groups that differ in more than seed and fold, and the words that tell them apart."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aeexp.records import Record
+from aeexp.statistics import Estimate, estimate
+
+NONE = "-"  # of a column that a group has no value in
+
+# These repeat a run and do not change it.
+REPEATS = ("seed", "dataset.split.fold", "dataset.split.seed")
+# Where a run computes, where its rows lie, what it measures and draws: none of it changes a result.
+# Other rows under the same path are seen by their fingerprint.
+ASIDE = ("device", "threads", "deterministic", "resume", "save_codes", "metric", "plot", "dataset.root", "dataset.path",
+         "dataset.test", "dataset.database", "dataset.download", "dataset.residency")  # fmt: skip
+
+
+class Group(NamedTuple):
+    """Finished runs that differ in seed and fold alone, the newest of those that do not even differ in these."""
+
+    columns: dict[str, str]  # what tells groups apart: override -> value as typed, "-" where a group has none
+    records: list[Record]
+
+    @property
+    def name(self) -> str:
+        words = [f"{key}={value}" for key, value in self.columns.items() if value != NONE]
+        return " ".join(words) or "all runs"
+
+    def estimate(self, key: str, *part: str) -> Estimate | None:
+        """Of a number on the test split, or in another `part` of metrics.json; None where no run has it."""
+        values = [record.value(key, *part) for record in self.records]
+        return estimate([value for value in values if value is not None and math.isfinite(value)])
+
+
+def grouped(records: Sequence[Record], also: Collection[str] = ()) -> tuple[list[str], list[Group]]:
+    """Names of the columns, and the groups in the order of their first runs.
+
+    Runs are told apart by the whole configuration but REPEATS and ASIDE, of which the paths in `also` count too.
+    """
+    sets: dict[tuple, list[Record]] = defaultdict(list)
+    for record in records:
+        sets[identity(record, also)].append(record)
+    members = list(sets.values())
+    columns = told_apart(members, also)
+    return list(columns), [
+        Group({name: values[i] for name, values in columns.items()}, newest(runs)) for i, runs in enumerate(members)
+    ]
+
+
+def identity(record: Record, also: Collection[str] = ()) -> tuple:
+    items = ((key, repr(value)) for key, value in record.config.items() if counts(key) or key in also)
+    return tuple(sorted(items))
+
+
+def counts(key: str) -> bool:
+    """Whether a path of the configuration, or an override, may change a result."""
+    return key not in REPEATS and not any(key == name or key.startswith(f"{name}.") for name in ASIDE)
+
+
+def newest(runs: Sequence[Record]) -> list[Record]:
+    """One run for each seed and fold: the same training twice is no second sample."""
+    kept: dict[tuple, Record] = {}
+    for record in runs:
+        place = repeat(record)
+        if place not in kept or str(record.status.get("ended")) > str(kept[place].status.get("ended")):
+            kept[place] = record
+    return list(kept.values())
+
+
+def repeat(record: Record) -> tuple:
+    """Seed, fold and seed of the split: what pairs a run with those of other groups."""
+    return tuple(record.config.get(key) for key in REPEATS)
+
+
+def told_apart(members: Sequence[Sequence[Record]], also: Collection[str] = ()) -> dict[str, list[str]]:
+    """Column -> a word for each group: of what was typed, what differs; else of the configuration what is needed."""
+    first = [runs[0] for runs in members]
+    typed = dict.fromkeys(key for record in first for key in record.overrides if counts(key) or key in also)
+    columns = {key: [word(record, key) for record in first] for key in typed}
+    columns = {key: words for key, words in columns.items() if len(set(map(plain, words))) > 1}
+    paths = dict.fromkeys(key for record in first for key in record.config if counts(key) or key in also)
+    rest = {key: [word(record, key) for record in first] for key in paths if key not in columns}
+    rest = {key: words for key, words in rest.items() if len(set(words)) > 1}
+    while rest and different(columns) < len(first):
+        split = {key: different({**columns, key: words}) for key, words in rest.items()}
+        most = max(split, key=lambda key: (split[key], not key.rpartition(".")[2].startswith("_")))
+        if split[most] == different(columns):
+            break
+        columns[most] = rest.pop(most)
+    return columns
+
+
+def different(columns: Mapping[str, Sequence[str]]) -> int:
+    """How many groups the columns tell apart; 1 without columns."""
+    return len(set(zip(*(map(plain, words) for words in columns.values()), strict=True))) or 1
+
+
+def word(record: Record, key: str) -> str:
+    """What was typed for `key`, else what the configuration says, "-" where it has no such key."""
+    if key in record.overrides:
+        return record.overrides[key]
+    if record.config.get(key, {}) != {}:
+        return text(record.config[key])
+    if key in record.choices:
+        return record.choices[key]
+    options = [path.split(".")[1] for path in record.config if path.startswith(f"{key}.")]
+    if key in ("noise", "regularizer"):  # several options, which Hydra's choices do not name
+        return f"[{','.join(dict.fromkeys(options)) or 'none'}]"
+    return NONE
+
+
+def text(value: Any) -> str:
+    """As a user would type it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(text, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def plain(word: str) -> float | str:
+    """What a word means: 1e-3 is 0.001."""
+    try:
+        return float(word)
+    except ValueError:
+        return word.replace(" ", "")
+
+
+def common(records: Iterable[Record]) -> list[str]:
+    """Overrides that all runs share, as typed."""
+    words = [[f"{key}={value}" for key, value in record.overrides.items() if counts(key)] for record in records]
+    return [word for word in words[0] if all(word in own for own in words)] if words else []

@@ -1,0 +1,105 @@
+"""Groups of runs against a baseline, seed by seed and fold by fold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from aeexp.criteria import incomparable
+from aeexp.errors import require
+from aeexp.grouping import NONE, Group, plain, repeat, word
+from aeexp.records import Record, pair
+from aeexp.statistics import Test, holm, paired_test
+
+BASELINES = {"pca": "PCA of the same width", "raw": "raw input", "random": "the network before training"}
+
+
+class Paired(NamedTuple):
+    """A group against the baseline by one criterion, over the seeds and folds that both have."""
+
+    key: str
+    group: Group
+    against: str  # the baseline in words
+    test: str | None  # its name; None: there is none, for the `reason`
+    pairs: int
+    difference: float | None  # mean of group minus baseline
+    half: float | None  # of its 95 % interval
+    p: float | None
+    adjusted: float | None  # p by Holm over the comparisons of this criterion
+    reason: str | None
+
+
+def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> list[Paired]:
+    """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
+    rows = {name for group in groups for record in group.records for name in record.metrics["baseline"]}
+    if baseline in rows:
+        against = [(group, label(baseline), None) for group in groups]
+    else:
+        against = [(group, partner.name, partner) for group, partner in partners(groups, baseline, sorted(rows))]
+    found = []
+    for key in criteria:
+        tests = [(group, words, tested(group, partner, key, baseline)) for group, words, partner in against]
+        made = [(group, words, one) for group, words, one in tests if one is not None]
+        adjusted = iter(holm([one.p for _, _, one in made if one.p is not None]))
+        for group, words, one in made:
+            p = None if one.p is None else next(adjusted)
+            found.append(Paired(key, group, words, one.name, one.pairs, one.difference, one.half, one.p, p, one.reason))
+    return found
+
+
+def tested(group: Group, partner: Group | None, key: str, baseline: str) -> Test | None:
+    """None where the two have no such number, or not of the same thing."""
+    own = group.records + ([] if partner is None else partner.records)
+    if incomparable(key, own) or (partner is None and key == "loss"):
+        return None
+    if partner is None:
+        made = differences([(r, r.value(key), r.value(key, "baseline", baseline)) for r in group.records])
+    else:
+        made = compared(group, partner, key)
+    return made if made.pairs else None
+
+
+def partners(groups: Sequence[Group], baseline: str, rows: Sequence[str]) -> list[tuple[Group, Group]]:
+    """Each group with the one that `baseline` selects; of several the one that is like it in all other columns."""
+    words = dict(pair(part) for part in re.split(r"[ ,]+(?=[\w./@]+=)", baseline.strip()))
+    chosen = [g for g in groups if all(plain(word(g.records[0], k)) == plain(v) for k, v in words.items())]
+    columns = "; ".join(f"{key}={'|'.join(dict.fromkeys(g.columns[key] for g in groups))}" for key in groups[0].columns)
+    way = f"give {', '.join(rows)}, or words of these columns: {columns}" if columns else f"give {', '.join(rows)}"
+    require(bool(words) and bool(chosen), f"baseline={baseline}: no group has this; {way}")
+    found = []
+    for group in groups:
+        alike = [other for other in chosen if other is not group and _alike(group, other, words)]
+        alone = chosen if len(chosen) == 1 and chosen[0] is not group else []
+        if len(alike) == 1 or alone:
+            found += [(group, (alike or alone)[0])] if group not in chosen else []
+    require(bool(found), f"baseline={baseline} selects {len(chosen)} groups, none like another in all else; {way}")
+    return found
+
+
+def _alike(group: Group, other: Group, words: dict[str, str]) -> bool:
+    pairs = ((group.columns[key], other.columns[key]) for key in group.columns if key not in words)
+    return all(plain(a) == plain(b) or NONE in (a, b) for a, b in pairs)
+
+
+def compared(group: Group, other: Group, key: str) -> Test:
+    """Over the seeds and folds of both."""
+    others = {repeat(record): record.value(key) for record in other.records}
+    return differences([(record, record.value(key), others.get(repeat(record))) for record in group.records])
+
+
+def differences(rows: Sequence[tuple[Record, float | None, float | None]]) -> Test:
+    """The test for (run, its number, that of its partner); folds and splits share training rows, seeds do not."""
+    known = [(record, a - b) for record, a, b in rows if a is not None and b is not None]
+    parts = {repeat(record)[1:] for record, _ in known}
+    return paired_test([value for _, value in known], share(record for record, _ in known) if len(parts) > 1 else 0.0)
+
+
+def share(records: Iterable[Record]) -> float:
+    """Test rows over training rows, the mean over runs."""
+    rows = [record.metrics["data"]["rows"] for record in records]
+    return sum(row["test"] / row["train"] for row in rows) / len(rows)
+
+
+def label(name: str) -> str:
+    return BASELINES.get(name, name.replace("_", " "))
