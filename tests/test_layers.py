@@ -35,14 +35,15 @@ LAYERS = [
     ],
     ["model"],
     ["bounds"],
-    ["objectives", "pca", "semi_supervised"],
+    ["objectives", "pca", "kernel_pca", "semi_supervised"],
     ["evaluate", "training/*"],
     ["samplers", "feature_net", "fills", "outliers", "probes", "units"],
+    ["robustness"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other
 # what the others of their folder may know
-SHARED = {"plots/canvas", "metrics/factors", "metrics/forest", "metrics/reconstruction"}
+SHARED = {"plots/canvas", "metrics/factors", "metrics/forest", "metrics/reconstruction", "metrics/probe"}
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}
 

@@ -1,0 +1,84 @@
+"""Whether groups that k-means finds among the codes are the classes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+from aeexp.probes import labelled
+
+
+class Clustering:
+    """Normalised mutual information, adjusted Rand index and accuracy of k-means clusters against the labels.
+
+    Labels are read in scoring alone. Centres are those of at most `rows` training codes as they are, and rows of the
+    split belong to the nearest one (`fitted` train), so that a cluster is held against new rows as a probe is; `fitted`
+    split clusters the very rows that are scored, as studies of deep clustering do (Xie et al. 2016). There are as many
+    clusters as classes unless `clusters` says otherwise. NMI is over the arithmetic mean of the entropies; the adjusted
+    Rand index is 0 by chance (Hubert and Arabie 1985); `accuracy` is that of the best one-to-one naming of clusters.
+    """
+
+    of_codes = True
+
+    def __init__(
+        self,
+        rows: int = 5000,
+        clusters: int | None = None,
+        starts: int = 10,
+        fitted: Literal["train", "split"] = "train",
+        seed: int = 0,
+    ):
+        for name, value, least in (("rows", rows, 1), ("clusters", clusters, 2), ("starts", starts, 1)):
+            require(value is None or value >= least, f"{name}={value} must be at least {least}")
+        self.rows = rows
+        self.clusters = clusters
+        self.starts = starts
+        self.fitted = fitted
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        if not run.data.labelled:
+            return {}
+        codes, labels = labelled(run, split)
+        where = split if self.fitted == "split" else "train"
+        groups = run.once(("k-means", where, *map(str, vars(self).values())), lambda: self.centres(run, where, labels))
+        return {f"clustering/{name}": value for name, value in scores(labels, groups.predict(codes)).items()}
+
+    def centres(self, run: Run, split: str, labels: np.ndarray) -> Any:
+        """k-means of codes, labelled or not."""
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
+
+        codes = run.codes(split)
+        codes = codes[np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]]
+        wanted = self.clusters or len(run.data.normal or run.data.classes) or len(np.unique(labels))
+        groups = KMeans(min(wanted, len(codes)), n_init=self.starts, random_state=self.seed)
+        with warnings.catch_warnings(), threadpool_limits(1):
+            # Equal codes leave clusters empty: their scores say so.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return groups.fit(codes)
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """The same on the codes of the network before training, where the encoder gets no side information."""
+        untrained = run.random()
+        return {} if untrained is None else {"random": self(untrained, split)}
+
+
+def scores(labels: np.ndarray, groups: np.ndarray) -> Values:
+    """`nmi`, `ari` and `accuracy` of clusters (N,) against labels (N,); names of neither matter."""
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    counts = contingency_matrix(labels, groups)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    return {
+        "nmi": float(normalized_mutual_info_score(labels, groups)),
+        "ari": float(adjusted_rand_score(labels, groups)),
+        "accuracy": float(counts[rows, columns].sum() / len(labels)),
+    }

@@ -1,0 +1,66 @@
+"""Kernel PCA of the same width as a baseline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+from aeexp.kernel_pca import Kernel, kernel_pca
+from aeexp.metrics.probe import Probe
+from aeexp.metrics.reconstruction import Reconstruction
+from aeexp.noises import Chain
+from aeexp.objectives import Additive, Learner
+
+log = logging.getLogger(__name__)
+
+NUMBERS = ("mse", "mse_per_feature", "psnr", "ssim")  # of an output that is a mean and no density
+
+
+class KernelPCA:
+    """Adds the row `kernel_pca` to `baseline`: squared error, PSNR, SSIM, linear and kNN probe; measures nothing else.
+
+    Fitted on at most `rows` drawn training rows; of `gammas`, one for each way, and `alphas` those with the least
+    error on as many validation rows at most (`aeexp.kernel_pca`). With kernel=linear it is PCA. Left out for sequences that
+    end, and where the target is a mask or has a hole.
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel: Kernel = "rbf",
+        gammas: Sequence[float],
+        alphas: Sequence[float],
+        rows: int = 2000,
+        seed: int = 0,
+    ):
+        for name, values in (("gammas", gammas), ("alphas", alphas)):
+            require(len(values) > 0 and min(values) > 0, f"{name}={list(values)}: name one or more above 0")
+        require(2 <= rows <= 10_000, f"rows={rows}: take 2 to 10000; memory grows with the square, time with the cube")
+        self.kernel = kernel
+        self.gammas = list(gammas)
+        self.alphas = list(alphas)
+        self.rows = rows
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        return {}
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        whole = next(run.data[split].batches(2))
+        target = run.learner.task(whole).target
+        if run.segments or whole.mask is not None or run.learner.task(whole).hole is not None or target is None:
+            return {}
+        made = run.once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))
+        errors = Reconstruction()(made, split)
+        kept = {key: value for key, value in errors.items() if key.split("/")[1] in NUMBERS}
+        return {"kernel_pca": kept | Probe()(made, split)}
+
+    def fit(self, run: Run) -> Run:
+        train, val = (run.rows(part).sample(self.rows, self.seed) for part in ("train", "val"))
+        grid = dict(kernel=self.kernel, gammas=self.gammas, alphas=self.alphas)
+        found = kernel_pca(train, val, run.model.latent.dim, **grid)
+        words = "kernel_pca: gamma=%g, %g on codes, and alpha=%g are best on %d validation rows; fitted on %d rows"
+        log.info(words, found.gamma, found.back, found.alpha, len(val), len(train))
+        return Run(Learner(run.learner.task, found.model, Additive(Chain({}), {})), run.data)

@@ -1,0 +1,37 @@
+"""How error and probe accuracy change as the input is corrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+from aeexp.robustness import Kind, check, curve
+
+
+class Robustness:
+    """`mse_<level>` and `linear_<level>`: squared error against the clean target, and accuracy of a linear probe.
+
+    The probe is fitted on clean training codes, at most `rows` of them; a level is the standard deviation of gaussian
+    noise in units of the data, the probability of masking and salt_pepper, the share of every side of block. The level
+    0 is the clean row. Draws are the same for all levels and models. Row `raw` of `baseline` is the corrupted input
+    itself: an error below it means that the model takes noise away.
+    """
+
+    of_pictures = True
+
+    def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
+        check(noise, levels)
+        require(rows >= 2, f"rows={rows} must be at least 2")
+        self.noise = noise
+        self.levels = sorted(set(levels))
+        self.rows = rows
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        found = curve(run, split, self.noise, self.levels, self.rows, self.seed)
+        named = {name: zip(self.levels, values, strict=True) for name, values in found.items()}
+        return {f"robustness/{name}_{level:g}": value for name, pairs in named.items() for level, value in pairs}
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        return {} if run.segments else {"raw": self(run.raw(), split)}

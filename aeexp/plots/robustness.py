@@ -1,0 +1,75 @@
+"""Error and probe accuracy over the level of noise at the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+from aeexp.robustness import Kind, check, curve, trained
+
+STYLES = {
+    "model": dict(color=canvas.BLUE, marker="o"),
+    "PCA, same width": dict(color=canvas.ORANGE, marker="s", linestyle="--"),
+    "corrupted input": dict(color=canvas.GREEN, marker="^", linestyle=":"),
+}
+LEVELS = {
+    "gaussian": "standard deviation of Gaussian noise",
+    "masking": "share of features set to 0",
+    "salt_pepper": "share of features set to an end of the range",
+    "block": "side of the block set to 0, as a share",
+}
+PANELS = {"mse": "squared error against the clean target", "linear": "accuracy of a linear probe on clean codes"}
+
+
+class Robustness:
+    """Test error and test accuracy of the model, PCA of the same width and the corrupted input, over levels of noise.
+
+    Probes are fitted on clean training codes. The level of this noise in training, where there was some, is marked.
+    """
+
+    of_pictures = True
+
+    def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
+        check(noise, levels)
+        require(len(set(levels)) >= 2, f"levels={list(levels)}: a curve needs at least 2")
+        require(rows >= 2, f"rows={rows} must be at least 2")
+        self.noise = noise
+        self.levels = sorted(set(levels))
+        self.rows = rows
+        self.seed = seed
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        models = {"model": run, "PCA, same width": run.pca(), "corrupted input": run.raw()}
+        settings = (self.noise, self.levels, self.rows, self.seed)
+        curves = {name: curve(model, "test", *settings) for name, model in models.items()}
+        shown = [panel for panel in PANELS if all(panel in found for found in curves.values())]
+        made = canvas.figure(canvas.heading(run, "robustness to noise, test split"), 4.6 * len(shown) + 0.6, 4.3)
+        boards = made.subplots(1, len(shown), squeeze=False)[0]
+        for axes, panel in zip(boards, shown, strict=True):
+            for name, found in curves.items():
+                axes.plot(self.levels, found[panel], label=name, linewidth=1.6, markersize=5, **STYLES[name])
+            self.dress(axes, panel, trained(run, self.noise))
+        made.legend(
+            *boards[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        )
+        return {"robustness": made}
+
+    def dress(self, axes: Axes, panel: str, level: float | None) -> None:
+        if level is not None:
+            axes.axvline(level, color=canvas.VERMILION, linestyle="-.", linewidth=1.2, label=f"in training: {level:g}")
+        axes.set_title(PANELS[panel], fontsize=10)
+        axes.set(
+            xlabel=LEVELS[self.noise], ylabel="sum over features, mean over rows" if panel == "mse" else "accuracy"
+        )
+        if panel == "mse":
+            axes.set_ylim(bottom=0)
+        else:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
