@@ -28,7 +28,7 @@ class Run:
     """A trained learner with its data, in evaluation mode; codes are computed once.
 
     `history` holds the rows of history.csv, for learning curves; `untrained` is the model before training. `trained`
-    is the part `train` of metrics.json once it is measured.
+    is the part `train` of metrics.json once it is measured, and `best_step` the step of the state it was measured in.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Run:
         self.history = list(history)
         self.untrained = untrained
         self.trained: dict[str, float | None] = {}
+        self.best_step: int | None = None
         self._kept: dict[Hashable, Any] = {}
 
     @property

@@ -30,7 +30,7 @@ class Fitted(NamedTuple):
 def kernel_pca(
     train: Split, val: Split, dim: int, *, kernel: Kernel, gammas: Sequence[float], alphas: Sequence[float]
 ) -> Fitted:
-    """Kernel PCA (Schoelkopf et al. 1998) of all rows of `train`, with the two gammas and the alpha that are best on `val`.
+    """Kernel PCA (Schoelkopf et al. 1998) of all rows of `train`; the two gammas and the alpha are those best on `val`.
 
     The way back is kernel ridge regression of the rows on their codes (Bakir, Weston and Schoelkopf 2004). A gamma
     multiplies 1 / (features x variance): of the rows one way, of the codes the other. Time grows with the cube of the

@@ -136,6 +136,7 @@ def evaluate(
     track.write_history(rows)
     # no row of the history: there `train` means the steps of training, with their noise
     values["train"] = result.trained = finite(measure(result, metrics, "train"))
+    result.best_step = progress.best_step
     values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
     values["data"] = described(result)
     return values

@@ -402,6 +402,14 @@ def test_curves_mark_the_lowest_validation_loss(digit_data):
     assert "2 at step 30 (epoch 1.5)" in figure.legends[0].get_texts()[2].get_text()
 
 
+def test_curves_show_the_training_rows_of_the_state_that_is_kept(digit_data):
+    run = run_of(digit_data, history=HISTORY)
+    run.trained, run.best_step = {"loss": 7.5}, HISTORY[-1]["step"]
+    axes = Curves()(run)["curves"].axes[0]
+    [mark] = [line for line in axes.lines if line.get_label().startswith("training rows")]
+    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([HISTORY[-1]["step"]], [7.5])
+
+
 def test_curves_of_one_term_have_one_panel_and_of_a_closed_form_none(digit_data):
     short = [{key: value for key, value in row.items() if key != "l1"} for row in HISTORY]
     assert len(Curves()(run_of(digit_data, history=short))["curves"].axes) == 1

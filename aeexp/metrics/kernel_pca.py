@@ -22,8 +22,8 @@ class KernelPCA:
     """Adds the row `kernel_pca` to `baseline`: squared error, PSNR, SSIM, linear and kNN probe; measures nothing else.
 
     Fitted on at most `rows` drawn training rows; of `gammas`, one for each way, and `alphas` those with the least
-    error on as many validation rows at most (`aeexp.kernel_pca`). With kernel=linear it is PCA. Left out for sequences that
-    end, and where the target is a mask or has a hole.
+    error on as many validation rows at most (`aeexp.kernel_pca`). With kernel=linear it is PCA. Left out for
+    sequences that end, and where the target is a mask or has a hole.
     """
 
     def __init__(

@@ -17,11 +17,14 @@ STYLES = {
     "train": ("training: mean of the steps since the last validation", dict(color=canvas.ORANGE, linestyle="--")),
     "val": ("validation", dict(color=canvas.BLUE)),
 }
+SEEN = dict(linestyle="none", marker="D", color=canvas.ORANGE, markeredgecolor=canvas.BLACK, markersize=6)
 
 
 class Curves:
     """One panel for the loss and one for each term, if there are several; a line marks the lowest validation loss.
 
+    A diamond is the training rows in the state that is kept, measured as validation rows are, where that is known: the
+    curve of training has noise and states of the past in it, and may lie above.
     Stages before the last one, such as layers in pre-training, are a figure of their own with a panel for each loss.
     Nothing to draw where nothing was iterated: a closed-form solution.
     """
@@ -48,6 +51,9 @@ class Curves:
         where = f"lowest validation loss: {best['loss']:.4g} at step {best['step']} (epoch {best['epoch']:.3g})"
         for axes, name in zip(panels, names, strict=False):
             _panel(axes, name, rows, best, where)
+            seen = run.trained.get(name if name == "loss" else f"loss/{name}")
+            if seen is not None and run.best_step is not None:
+                axes.plot(run.best_step, seen, label="training rows, measured as validation rows are", **SEEN)
         _legend(made, panels, len(names))
         return {"curves": made}
 

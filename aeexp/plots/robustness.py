@@ -24,7 +24,7 @@ LEVELS = {
     "salt_pepper": "share of features set to an end of the range",
     "block": "side of the block set to 0, as a share",
 }
-PANELS = {"mse": "squared error against the clean target", "linear": "accuracy of a linear probe on clean codes"}
+PANELS = {"mse": "squared error against the clean target", "linear": "linear probe that was fitted on clean codes"}
 
 
 class Robustness:
