@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from aeexp.evaluate import Run
+from aeexp.priors import Standard
 
 ROWS = 10_000  # training codes that a density is fitted to
 COMPONENTS = 10  # of the mixture, as in Ghosh et al. 2020
@@ -17,14 +18,24 @@ WIDE = 64  # units up to which each of its covariances is full
 def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
     """From the latent's prior, or from N(0, I) where a penalty held the codes against it; None without either."""
     latent = run.model.latent
-    held = any(getattr(part, "holds_against_prior", False) for part in run.learner.objective.modules())
-    if not (hasattr(latent, "prior") or held):
+    if not (hasattr(latent, "prior") or held(run)):
         return None
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         if hasattr(latent, "prior"):
             return latent.prior.sample(n, run.model).cpu().numpy()
         return torch.randn(n, latent.dim).numpy()
+
+
+def held(run: Run) -> bool:
+    """Whether a penalty held all codes together against N(0, I)."""
+    return any(getattr(part, "holds_against_prior", False) for part in run.learner.objective.modules())
+
+
+def normal(run: Run) -> bool:
+    """Whether codes should be distributed as N(0, I): by their own prior, or where they have none by a penalty."""
+    prior = getattr(run.model.latent, "prior", None)
+    return held(run) if prior is None else isinstance(prior, Standard)
 
 
 def gaussian(run: Run, n: int, seed: int) -> np.ndarray:

@@ -37,13 +37,16 @@ LAYERS = [
     ["bounds"],
     ["objectives", "pca", "kernel_pca", "semi_supervised"],
     ["evaluate", "training/*"],
-    ["samplers", "feature_net", "fills", "outliers", "probes", "units"],
+    ["samplers", "feature_net", "fills", "outliers", "probes", "units", "maps", "paths"],
     ["robustness"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other
 # what the others of their folder may know
-SHARED = {"plots/canvas", "metrics/factors", "metrics/forest", "metrics/reconstruction", "metrics/probe"}
+SHARED = {
+    "plots/canvas", "plots/ranking", "plots/dots",
+    "metrics/factors", "metrics/forest", "metrics/reconstruction", "metrics/probe",
+}  # fmt: skip
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
 from PIL import Image
 from torch import nn
 
@@ -19,10 +18,13 @@ from aeexp.data.data import Data
 from aeexp.data.painted import colored_digits
 from aeexp.data.records import Rows, Source
 from aeexp.data.splits import Fractions
+from aeexp.discrepancies import MMD
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
-from aeexp.latents import Deterministic
+from aeexp.latents import Deterministic, TopK
 from aeexp.latents import Gaussian as Stochastic
+from aeexp.latents_bounded import Categorical
+from aeexp.latents_thresholded import Binary
 from aeexp.likelihoods import Gaussian
 from aeexp.model import Autoencoder
 from aeexp.nn.conv import conv
@@ -31,6 +33,7 @@ from aeexp.nn.resnet import resnet
 from aeexp.noises import Chain, Masking
 from aeexp.objectives import Additive, Learner
 from aeexp.plots import canvas
+from aeexp.plots.activations import Activations
 from aeexp.plots.curves import Curves
 from aeexp.plots.filters import Filters, painted, strongest
 from aeexp.plots.interpolation import Interpolation
@@ -41,7 +44,8 @@ from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
 from aeexp.plots.segmentation import Segmentation
 from aeexp.plots.traversals import Traversals
-from aeexp.priors import Standard
+from aeexp.priors import Standard, Uniform
+from aeexp.quantised import VQ
 from aeexp.tasks import Reconstruct
 
 HISTORY = [
@@ -51,11 +55,24 @@ HISTORY = [
 ]
 
 
-def run_of(data: Data, parts=None, noises=None, history=()) -> Run:
+def run_of(data: Data, parts=None, noises=None, history=(), latent=None, regularizers=None) -> Run:
     """An untrained model: what figures show does not depend on how good it is."""
+    if latent is not None:
+        parts = latent.dim, *mlp(data.shape, latent.params, latent.dim, 0, hidden_dims=[16])
     dim, encoder, decoder = parts or perceptron(data, 4)
-    model = Autoencoder(encoder, Deterministic(dim), decoder, Gaussian(), Unconditional())
-    return Run(Learner(Reconstruct(), model, Additive(Chain(noises or {}), {})), data, history)
+    model = Autoencoder(encoder, latent or Deterministic(dim), decoder, Gaussian(), Unconditional())
+    return Run(Learner(Reconstruct(), model, Additive(Chain(noises or {}), regularizers or {})), data, history)
+
+
+def first_code(run: Run) -> torch.Tensor:
+    """(1, D) of the first example that figures show."""
+    chosen = canvas.spread(run.labels("test"), 1, len(run.data["test"]))
+    return run.forward(run.data["test"].batch(torch.from_numpy(chosen))).code.mean
+
+
+def decoded(run: Run, code: torch.Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return run.model.decode(code)[0, 0].numpy()
 
 
 def perceptron(data: Data, dim: int, **options):
@@ -139,14 +156,12 @@ def test_flat_examples_are_overlaid_lines():
 
 def test_a_code_of_two_units_is_shown_as_it_is(digit_data):
     run = run_of(digit_data, perceptron(digit_data, 2))
-    plain, tsne = Scatter()(run)["scatter"].axes
+    (plain,) = Scatter()(run)["scatter"].axes
     points = np.concatenate([np.asarray(part.get_offsets()) for part in plain.collections])
     order = np.argsort(run.labels("test"), kind="stable")
     np.testing.assert_allclose(np.sort(points, 0), np.sort(run.codes("test")[order], 0), rtol=1e-6)
     for label, part in enumerate(plain.collections):
         assert len(part.get_offsets()) == (run.labels("test") == label).sum() and part.get_label() == str(label)
-        assert to_hex(part.get_facecolor()[0]) == to_hex(tsne.collections[label].get_facecolor()[0])
-        assert len(part.get_offsets()) == len(tsne.collections[label].get_offsets())
 
 
 def test_scatter_shows_principal_components_of_at_most_so_many_rows(digit_data):
@@ -186,22 +201,45 @@ def test_a_collapsed_code_still_gives_a_figure(digit_data):
     save(Scatter()(run)["scatter"])
 
 
-def test_interpolation_runs_from_one_input_to_another(digit_data):
+@pytest.mark.parametrize("path", ["line", "slerp", "both"])
+def test_interpolation_runs_from_one_input_to_another(digit_data, path):
     run = run_of(digit_data)
-    axes = Interpolation(pairs=4, steps=5)(run)["interpolation"].axes[0]
-    left, middle, right = axes.images
+    axes = Interpolation(pairs=4, steps=5, path=path)(run)["interpolation"].axes[0]
     chosen = canvas.spread(run.labels("test"), 8, len(digit_data["test"]))
     x = digit_data["test"].batch(torch.from_numpy(chosen)).x
     labels = run.labels("test")[chosen]
     assert (labels[0::2] != labels[1::2]).all()
+    names = ["line", "slerp"] if path == "both" else [path]
+    assert [label.get_text() for label in axes.get_yticklabels()] == 4 * [*names, "pixel mix"]
     with torch.no_grad():
+        codes = run.model.encode(x).mean
         ends = run.model.reconstruct(x)
-        centre = run.model.decode(run.model.encode(x).mean.unflatten(0, (4, 2)).mean(1))
+        angles = torch.nn.functional.cosine_similarity(codes[0::2], codes[1::2]).acos()
+        half = codes.unflatten(0, (4, 2)).mean(1)
+        # at t = 1/2 both shares of the arc are sin(w / 2) / sin(w) = 1 / (2 cos(w / 2))
+        centres = {"line": run.model.decode(half), "slerp": run.model.decode(half / torch.cos(angles / 2)[:, None])}
     for pair in range(4):
-        np.testing.assert_array_equal(tile(left, pair, 0), x[2 * pair, 0])
-        np.testing.assert_array_equal(tile(right, pair, 0), x[2 * pair + 1, 0])
-        for column, shown in ((0, ends[2 * pair]), (2, centre[pair]), (4, ends[2 * pair + 1])):
-            np.testing.assert_allclose(tile(middle, pair, column), shown[0], atol=1e-5)
+        middle, left, right = axes.images[3 * pair : 3 * pair + 3]
+        np.testing.assert_array_equal(tile(left, 0, 0), x[2 * pair, 0])
+        np.testing.assert_array_equal(tile(right, 0, 0), x[2 * pair + 1, 0])
+        for row, name in enumerate(names):
+            for column, shown in ((0, ends[2 * pair]), (2, centres[name][pair]), (4, ends[2 * pair + 1])):
+                np.testing.assert_allclose(tile(middle, row, column), shown[0], atol=1e-5)
+        mixed = x[2 * pair] / 4 + 3 * x[2 * pair + 1] / 4
+        np.testing.assert_allclose(tile(middle, len(names), 3), mixed[0], atol=1e-6)
+
+
+def test_interpolation_takes_the_arc_too_where_the_prior_gives_codes_their_length(digit_data):
+    def rows(run):
+        axes = Interpolation(pairs=1)(run)["interpolation"].axes[0]
+        return [label.get_text() for label in axes.get_yticklabels()]
+
+    assert rows(stochastic(digit_data)) == ["line", "slerp", "pixel mix"]
+    assert rows(run_of(digit_data)) == ["line", "pixel mix"]
+    run = run_of(digit_data, regularizers={"mmd": MMD(1.0)})
+    assert rows(run) == ["line", "slerp", "pixel mix"], "held against N(0, I) by a penalty"
+    run = run_of(digit_data, latent=Binary(dim=4))
+    assert rows(run) == ["bit by bit", "pixel mix"]
 
 
 def test_a_traversal_moves_one_unit_and_no_other(digit_data):
@@ -217,7 +255,8 @@ def test_a_traversal_moves_one_unit_and_no_other(digit_data):
     assert len(rows) == 3
     for row, unit, label in zip(rows, order, axes.get_yticklabels(), strict=True):
         low, high = np.percentile(run.codes("train")[:, unit], (1, 99))
-        assert label.get_text().startswith(f"unit {unit + 1}: sd {run.codes('test')[:, unit].std():.2g}"[:12])
+        assert label.get_text().startswith(f"unit {unit + 1}\nsd {run.codes('test')[:, unit].std():.2g}"[:12])
+        assert {canvas.number(low, 2), canvas.number(high, 2)} <= {text.get_text() for text in axes.texts}
         for column, value in enumerate(np.linspace(low, high, 5)):
             moved = code.clone()
             moved[0, unit] = float(value)
@@ -228,7 +267,7 @@ def test_a_traversal_moves_one_unit_and_no_other(digit_data):
         assert mark.get_xdata()[0] == pytest.approx(place, abs=1e-4)
 
 
-def test_traversals_of_a_vae_are_ordered_by_kl_and_span_the_prior(digit_data):
+def test_traversals_of_a_vae_are_ordered_by_kl_and_a_unit_that_fell_back_does_not_move(digit_data):
     run = stochastic(digit_data)
     last = run.model.encoder.layers[-1]
     nn.init.zeros_(last.weight)
@@ -236,14 +275,91 @@ def test_traversals_of_a_vae_are_ordered_by_kl_and_span_the_prior(digit_data):
     last.bias.data[1], last.bias.data[3] = 1.0, 2.0  # KL mean^2 / 2 from N(0, 1), the other units have none
     figure = Traversals(steps=5)(run)["traversals"]
     axes = figure.axes[0]
-    names = ["unit 4: 2.00 nats", "unit 2: 0.50 nats", "unit 1: 0.00 nats", "unit 3: 0.00 nats"]
+    names = ["unit 4\n2.00 nats", "unit 2\n0.50 nats", "unit 1\n0.00 nats", "unit 3\n0.00 nats"]
     assert [label.get_text() for label in axes.get_yticklabels()] == names
     assert "the 4 of 5 units with the largest KL; 3 fell back to the prior" in figure.get_suptitle()
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["−2", "−1", "0", "1", "2"]
     with torch.no_grad():
-        picture = run.model.decode(torch.tensor([[0.0, 1, 0, -2, 0]]))
-    np.testing.assert_allclose(tile(axes.images[1], 0, 0), picture[0, 0], atol=1e-5)
-    assert [line.get_xdata()[0] for line in axes.lines] == [4, 3, 2, 2], "the example's own values"
+        picture = run.model.decode(torch.tensor([[0.0, 1, 0, 2, 0]]))
+    for column in range(5):  # every row has this code: all percentiles are the one value there is
+        np.testing.assert_allclose(tile(axes.images[1], 0, column), picture[0, 0], atol=1e-5)
+
+
+def test_a_traversal_of_bits_sets_each_to_0_and_to_1(digit_data):
+    run = run_of(digit_data, latent=Binary(dim=4))
+    axes = Traversals(units=2)(run)["traversals"].axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "change"]
+    code = first_code(run)
+    order = np.argsort(-run.codes("test").std(0), kind="stable")[:2]
+    for image, change, mark, bit in zip(axes.images[1:3], axes.images[3:], axes.lines, order, strict=True):
+        np.testing.assert_allclose(tile(change, 0, 0), tile(image, 0, 1) - tile(image, 0, 0), atol=1e-5)
+        for value in (0, 1):
+            code_moved = code.clone()
+            code_moved[0, bit] = value
+            np.testing.assert_allclose(tile(image, 0, value), decoded(run, code_moved), atol=1e-5)
+        assert mark.get_xdata()[0] == code[0, bit]
+
+
+def test_a_traversal_of_a_categorical_code_sets_each_group_to_each_value(digit_data):
+    run = run_of(digit_data, latent=Categorical(6, Uniform(), classes=3))
+    axes = Traversals()(run)["traversals"].axes[0]
+    assert sorted(label.get_text()[:7] for label in axes.get_yticklabels()) == ["group 1", "group 2"]
+    code = run.model.valid_codes(first_code(run))
+    for image, label, mark in zip(axes.images[1:], axes.get_yticklabels(), axes.lines, strict=True):
+        start = 3 * (int(label.get_text()[6]) - 1)
+        for value in range(3):
+            code_moved = code.clone()
+            code_moved[0, start : start + 3] = torch.eye(3)[value]
+            np.testing.assert_allclose(tile(image, 0, value), decoded(run, code_moved), atol=1e-5)
+        assert mark.get_xdata()[0] == code[0, start : start + 3].argmax()
+
+
+def test_a_traversal_of_a_quantised_code_sets_each_place_to_the_vectors_used_most(digit_data):
+    run = run_of(digit_data, latent=VQ(4, codes=7, width=2))
+    axes = Traversals(steps=3)(run)["traversals"].axes[0]
+    used = np.unique(run.codes("train").reshape(-1, 2), axis=0, return_counts=True)
+    most = used[0][np.argsort(-used[1])][:3]
+    shown = [int(label.get_text()) - 1 for label in axes.get_xticklabels()]
+    counts = sorted(used[1])[-3:]
+    assert len(shown) == 3 and len(set(shown)) == 3
+    for entry, vector, count in zip(shown, most, counts[::-1], strict=True):
+        found = (run.codes("train").reshape(-1, 2) == run.model.latent.vectors[entry].numpy()).all(1).sum()
+        assert found == count and len(vector) == 2
+    assert len(axes.images) == 3, "the example, and two places"
+
+
+@pytest.mark.parametrize("latent", [None, TopK(24, 5), Binary(dim=24)], ids=["dense", "sparse", "bits"])
+def test_activations_are_counted_unit_by_unit_and_averaged_class_by_class(digit_data, latent):
+    run = run_of(digit_data, latent=latent)
+    figures = Activations(units=12)(run)
+    codes, labels = run.codes("test").astype(float), run.labels("test")
+    order = np.argsort(-codes.std(0), kind="stable")[:12]
+    axes = figures["activations"].axes[0]
+    names = [text.get_text() for text in axes.texts]
+    assert [int(name.split(":")[0]) - 1 for name in names] == order[: len(names)].tolist()
+    shapes = [path.vertices for path in axes.collections[0].get_paths()]
+    heights = np.array([shape[:, 1].max() - shape[:, 1] for shape in shapes]).max(1)
+    assert heights.max() == pytest.approx(0.66), "the highest bar of all is as high as its cell"
+    if isinstance(latent, TopK):
+        assert [name.split("active ")[1] for name in names] == [f"{(codes[:, u] != 0).mean():.0%}" for u in order]
+    boards = figures["activations_by_class"].axes
+    means = np.array([codes[labels == label][:, order].mean(0) for label in range(10)])
+    shown = next(axes for axes in boards if axes.get_ylabel() == "mean of class").images[0].get_array()
+    np.testing.assert_allclose(shown, means, atol=1e-6)
+    rows = np.asarray(boards[0].images[0].get_array())
+    np.testing.assert_allclose(rows, codes[np.argsort(labels, kind="stable")][:, order], atol=1e-6)
+    for figure in figures.values():
+        save(figure)
+
+
+def test_dead_units_are_counted_and_told(digit_data):
+    run = run_of(digit_data)
+    run.model.encoder.layers[-1].weight.data[1:] = 0
+    for figure in Activations()(run).values():
+        said = " ".join(figure.get_suptitle().split())  # it breaks where the figure ends
+        assert "the 3 of 4 units with the largest standard deviation; 3 never vary" in said
+    unlabelled = rows_of((4,))
+    for figure in Activations()(run_of(unlabelled, perceptron(unlabelled, 1))).values():
+        save(figure)
 
 
 def test_traversals_stay_among_the_codes_that_a_latent_can_give(digit_data):
@@ -264,7 +380,7 @@ def test_a_traversal_keeps_the_side_information_of_the_example(digit_data):
     out = run.forward(digit_data["test"].batch(torch.tensor([chosen])))
     unit = int(axes.get_yticklabels()[0].get_text()[5]) - 1
     code = out.code.mean.clone()
-    code[0, unit] = 2.0
+    code[0, unit] = float(np.percentile(run.codes("train")[:, unit], 99))
     with torch.no_grad():
         picture = run.model.decode(code, torch.eye(10)[4:5])
     np.testing.assert_allclose(tile(axes.images[1], 0, 2), picture[0, 0], atol=1e-5)
@@ -446,7 +562,7 @@ def save(figure) -> np.ndarray:
 
 ALL = (
     Reconstructions(examples=5), Samples(count=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(),
-    Curves(), Traversals(units=3), LabelSwap(),
+    Curves(), Traversals(units=3), LabelSwap(), Activations(),
 )  # fmt: skip
 
 
@@ -458,7 +574,7 @@ def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
     figures = {name: figure for plot in ALL for name, figure in plot(run).items()}
     assert set(figures) == {
         "reconstructions", "samples", "scatter", "interpolation", "manifold", "filters_encoder", "filters_decoder",
-        "curves", "traversals",
+        "curves", "traversals", "activations", "activations_by_class",
     }  # fmt: skip
     for figure in figures.values():
         assert figure.get_suptitle().startswith(f"{data.name}: ")
@@ -506,6 +622,7 @@ def test_few_filters_and_long_series_fit(digit_data):
         lambda: Interpolation(pairs=0), lambda: Interpolation(steps=1), lambda: Manifold(side=1),
         lambda: Filters(most=0), lambda: Traversals(units=0), lambda: Traversals(steps=1),
         lambda: LabelSwap(examples=0), lambda: LabelSwap(labels=1),
+        lambda: Scatter(rows=5001), lambda: Activations(units=0),
     ],
 )  # fmt: skip
 def test_a_bad_option_is_named(build):

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from aeexp.errors import require
 from aeexp.evaluate import Run
+from aeexp.paths import slerp
 from aeexp.plots import canvas
+from aeexp.samplers import normal
+
+APART = 1.25  # tiles between an input and what is decoded
+GROUP = 0.35  # tiles between two pairs
 
 
 class Interpolation:
-    """Straight lines of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
+    """Paths of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
 
-    The first and last column are the examples themselves. Where a latent has other codes than all vectors, the line is
-    brought to the nearest ones: on the sphere it becomes an arc. Bits change sides one after the other
-    (`latent.between`).
+    `path` is the straight line, slerp (the arc about 0, White 2016), or both, a row each; auto takes both where a
+    code's length is given by its law, which is where the prior is N(0, I) or codes lie on a sphere, else the line. The
+    last row of each pair mixes the two inputs pixel by pixel: a code that knows no more than that gains nothing.
+    Where a latent has other codes than all vectors, a path is brought to the nearest ones: on the sphere the line
+    becomes an arc of uneven steps. Bits know neither: they change sides one after the other (`latent.between`).
     """
 
     of_pictures = True
 
-    def __init__(self, *, pairs: int = 6, steps: int = 9):
+    def __init__(self, *, pairs: int = 4, steps: int = 9, path: Literal["auto", "line", "slerp", "both"] = "auto"):
         require(1 <= pairs <= 20, f"pairs={pairs}: take 1 to 20 pairs, so that they stay readable")
         require(2 <= steps <= 20, f"steps={steps}: take 2 to 20 steps, so that they stay readable")
         self.pairs = pairs
         self.steps = steps
+        self.path = path
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
@@ -37,33 +49,57 @@ class Interpolation:
         out = run.forward(split.batch(torch.from_numpy(chosen[: 2 * pairs])))
         if out.context is not None:
             return {}  # between two side informations there is no line
-        start, end = out.code.mean[0::2], out.code.mean[1::2]
-        weights = torch.linspace(0, 1, self.steps, device=start.device)
-        step = getattr(run.model.latent, "between", torch.lerp)
-        codes = torch.stack([step(start, end, weight) for weight in weights], 1)  # (P, S, D)
-        codes = run.model.valid_codes(codes)
-        decoded = run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)).cpu().numpy()
+        weights = torch.linspace(0, 1, self.steps, device=out.code.mean.device)
+        rows = []
+        for path in self.paths(run).values():
+            codes = torch.stack([path(out.code.mean[0::2], out.code.mean[1::2], share) for share in weights], 1)
+            codes = run.model.valid_codes(codes)  # (P, S, D)
+            rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)))
+        mixed = torch.stack([torch.lerp(out.batch.x[0::2], out.batch.x[1::2], share) for share in weights], 1)
+        shown = torch.stack([*rows, mixed], 1).cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
         if out.batch.mask is not None:  # what is decoded has as many steps as the longer of the two
             mask = out.batch.mask.unflatten(0, (pairs, 2)).cpu().numpy()
-            ends, decoded = canvas.ended(ends, mask), canvas.ended(decoded, mask.any(1, keepdims=True))
-        return {"interpolation": self.draw(run, ends, decoded)}
+            ends, shown = canvas.ended(ends, mask), canvas.ended(shown, mask.any(1)[:, None, None])
+        return {"interpolation": self.draw(run, ends, shown, [*self.paths(run), "pixel mix"])}
 
-    def draw(self, run: Run, ends: np.ndarray, decoded: np.ndarray) -> Figure:
-        """`ends` (P, 2, *shape) stand a little apart from `decoded` (P, S, *shape)."""
-        apart, limits = 1.25, run.data.limits
-        columns = self.steps + 2 * apart
-        title = canvas.heading(run, "from one test example to another, along the line between their codes")
-        made, axes = canvas.board(title, columns, len(ends), run.data.shape, cell=max(0.45, 8.5 / columns), beside=0.6)
-        last = 2 * apart + self.steps - 1
-        canvas.tiles(axes, ends[:, :1], limits)
-        canvas.tiles(axes, decoded, limits, left=apart)
-        canvas.tiles(axes, ends[:, 1:], limits, left=last)
-        names = [f"{weight:.3g}" for weight in np.linspace(0, 1, self.steps)]
-        places = [0, *(apart + np.arange(self.steps)), last]
-        axes.set_xticks(places, ["input A", *names, "input B"], fontsize=9)
-        nearest = "the code nearest to " if hasattr(run.model.latent, "project") else ""
-        line = f"{nearest}(1 − t) code(A) + t code(B), for t as given"
-        bits = "code(A) with the share t of the bits that differ taken from code(B)"
-        axes.set_xlabel(f"decoded from {bits if hasattr(run.model.latent, 'between') else line}")
+    def paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+        """Functions of two codes and a share, by name."""
+        latent = run.model.latent
+        if hasattr(latent, "between"):
+            return {"bit by bit": latent.between}
+        path = self.path
+        if path == "auto":
+            path = "both" if normal(run) or getattr(latent, "space", "real") == "sphere" else "line"
+        known = {"line": torch.lerp, "slerp": slerp}
+        return known if path == "both" else {path: known[path]}
+
+    def draw(self, run: Run, ends: np.ndarray, shown: np.ndarray, names: list[str]) -> Figure:
+        """`ends` (P, 2, *shape) stand a little apart from `shown` (P, R, S, *shape), a row for each name."""
+        limits, columns, lines = run.data.limits, self.steps + 2 * APART, len(names)
+        pitch, last = lines + GROUP, 2 * APART + self.steps - 1
+        title = canvas.heading(run, "from one test example to another")
+        cell = max(0.45, 8.5 / columns)
+        height = len(ends) * pitch - GROUP
+        made, axes = canvas.board(title, columns, height, run.data.shape, cell=cell, beside=1.3)
+        for pair, (two, rows) in enumerate(zip(ends, shown, strict=True)):
+            top = pair * pitch
+            canvas.tiles(axes, rows, limits, left=APART, top=top)
+            for end, place in zip(two, (0, last), strict=True):
+                canvas.tiles(axes, end[None, None], limits, left=place, top=top + (lines - 1) / 2)
+        tops = [pair * pitch + row for pair in range(len(ends)) for row in range(lines)]
+        axes.set_yticks(tops, names * len(ends), fontsize=8)
+        shares = [f"{weight:.3g}" for weight in np.linspace(0, 1, self.steps)]
+        axes.set_xticks([0, *(APART + np.arange(self.steps)), last], ["input A", *shares, "input B"], fontsize=9)
+        axes.set_xlabel("\n".join(["the share t of the way from A to B", *self.words(run, names)]), fontsize=9)
         return made
+
+    def words(self, run: Run, names: list[str]) -> list[str]:
+        nearest = ", brought to the nearest code" if hasattr(run.model.latent, "project") else ""
+        said = {
+            "line": f"line: decoded from (1 − t) code(A) + t code(B){nearest}",
+            "slerp": f"slerp: decoded from the arc about 0 between code(A) and code(B){nearest}",
+            "bit by bit": "bit by bit: decoded from code(A) with the share t of the bits that differ from code(B)",
+            "pixel mix": "pixel mix: (1 − t) A + t B, no code",
+        }
+        return [said[name] for name in names]

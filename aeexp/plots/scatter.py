@@ -2,127 +2,168 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.patches import Circle
 
+from aeexp import maps as plane
 from aeexp.errors import require
 from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.plots import canvas, dots
+from aeexp.samplers import normal
 
-# Ten classes: shape and colour both tell them apart, so that the figure survives a grey print.
-COLOURS = (
-    canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.VERMILION, canvas.SKY,
-    canvas.PURPLE, canvas.BLACK, "#B8A800", "#882255", "#8C8C8C",
-)  # fmt: skip
-MARKERS = "os^DvPX<>*"
+NEIGHBOURS = 5  # that trustworthiness looks for
+MOST = 5000  # rows: t-SNE's time and trustworthiness's memory grow with their square
+WITHIN = 0.95  # of the prior lies in the circle
+
+
+class View(NamedTuple):
+    """One panel."""
+
+    points: np.ndarray  # (N, 2)
+    title: str
+    axes: tuple[str, str]
+    itself: bool = False  # the code, no map of it
 
 
 class Scatter:
-    """At most `rows` test codes by PCA and by t-SNE (van der Maaten and Hinton 2008), the same points in both.
+    """At most `rows` test codes by each of `maps`, the same points in the same colours; PCA always stands beside.
 
-    A code of two units is shown as it is instead of by PCA; a code of one unit becomes one line of dots a class.
+    Each panel says its trustworthiness: how many neighbours in the map are neighbours among the codes. A code of two
+    units is shown as it is, and needs no map; a code of one unit becomes one line of dots a class. Colours are
+    classes, or the values of an `attribute`, by name or number from 0 (null: the first one where there are no classes).
+    umap and pacmap are packages of their own: pip install 'aeexp[maps]'.
     """
 
-    def __init__(self, *, rows: int = 2000, perplexity: float = 30.0, seed: int = 0):
-        require(rows >= 2, f"rows={rows} must be at least 2")
+    def __init__(
+        self, *, rows: int = 2000, maps: list[plane.Name] | None = None, perplexity: float = 30.0,
+        attribute: str | int | None = None, seed: int = 0,
+    ):  # fmt: skip
+        require(2 <= rows <= MOST, f"rows={rows}: take 2 to {MOST}; maps of more take minutes")
         require(perplexity > 0, f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
+        maps = ["pca", "tsne"] if maps is None else maps
+        require(len(set(maps)) == len(maps), f"maps={maps}: each map once")
+        plane.need(maps)
         self.rows = rows
+        self.maps = ["pca", *(name for name in maps if name != "pca")]
         self.perplexity = perplexity
+        self.attribute = attribute
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        codes, labels = run.codes("test"), run.labels("test")
+        codes = run.codes("test")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         if len(codes) < 2:
             return {}  # one code has no place among others
         codes = codes[chosen].astype(np.float64)
-        labels = np.full(len(codes), -1) if labels is None else labels[chosen]
+        hue = self.hue(run)
+        hue = hue._replace(values=hue.values[chosen])
         title = canvas.heading(run, f"{len(codes)} test codes")
         if codes.shape[1] == 1:
-            return {"scatter": _line(run, title, codes[:, 0], labels)}
-        views = [self.plane(codes), self.tsne(codes)]
-        views = [view for view in views if view is not None]
-        made = canvas.figure(title, 4.6 * len(views) + 1.4, 4.9)
-        for axes, (points, name, names) in zip(made.subplots(1, len(views), squeeze=False)[0], views, strict=True):
-            drawn = _points(axes, points, labels, run)
-            axes.set_title(name, fontsize=10)
-            if names:
-                axes.set(xlabel=names[0], ylabel=names[1])
-            else:
+            return {"scatter": _line(run, title, codes[:, 0], hue)}
+        views = self.views(codes)
+        columns = len(views) if len(views) <= 3 else math.ceil(len(views) / 2)
+        lines = math.ceil(len(views) / columns)
+        size = 4.6 if len(views) > 1 else 5.6
+        made = canvas.figure(title, size * columns + 1.6, size * lines + 0.4)
+        boards = made.subplots(lines, columns, squeeze=False).ravel()
+        for axes, view in zip(boards, views, strict=False):
+            drawn = dots.scattered(axes, view.points, hue, run)
+            axes.set_title(view.title, fontsize=10)
+            axes.set(xlabel=view.axes[0], ylabel=view.axes[1])
+            if view.itself:
+                axes.set_aspect("equal", "datalim")
+                _prior(axes, run)
+            elif not view.axes[1]:
                 axes.set(xticks=[], yticks=[])
-        _key(made, axes, drawn, run)
+        for axes in boards[len(views) :]:
+            axes.set_visible(False)
+        dots.key(made, boards, drawn, hue, run)
         return {"scatter": made}
 
-    def plane(self, codes: np.ndarray):
+    def views(self, codes: np.ndarray) -> list[View]:
         if codes.shape[1] == 2:
-            return codes, "the code itself", ("unit 1", "unit 2")
-        centred = codes - codes.mean(0)
-        _, values, vectors = np.linalg.svd(centred, full_matrices=False)
-        shares = values**2 / ((values**2).sum() or 1.0)
-        names = [f"component {i + 1} ({shares[i]:.0%} of the variance)" for i in range(2)]
-        return centred @ vectors[:2].T, "PCA", names
+            return [View(codes, "the code itself", ("unit 1", "unit 2"), True)]
+        views = []
+        for name in self.maps:
+            if not plane.mappable(name, codes):
+                continue
+            points = plane.embed(name, codes, self.seed, self.perplexity)
+            trust = plane.trustworthiness(codes, points, NEIGHBOURS)
+            said = "" if trust is None else f"\ntrustworthiness {trust:.3f} ({NEIGHBOURS} neighbours)"
+            views.append(View(points, f"{self.title(name, len(codes))}{said}", _axes(name, codes)))
+        return views
 
-    def tsne(self, codes: np.ndarray):
-        """None where there is nothing to place: too few rows, or a code that never varies."""
-        if len(codes) < 5 or np.ptp(codes, axis=0).max() == 0:
-            return None
-        from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
+    def title(self, name: str, rows: int) -> str:
+        perplexity = f"t-SNE (perplexity {min(self.perplexity, (rows - 1) / 3):.3g})"
+        return {"pca": "PCA", "tsne": perplexity, "umap": "UMAP", "pacmap": "PaCMAP"}[name]
 
-        perplexity = min(self.perplexity, (len(codes) - 1) / 3)
-        # Distances between codes are all that counts: units of any size give the same picture.
-        scaled = (codes - codes.mean(0)) / codes.std(0).max()
-        # Half the usual iterations, a coarse angle: a third of the time, neighbours kept as well (0.978 of 0.979).
-        tsne = TSNE(perplexity=perplexity, init="pca", max_iter=500, angle=0.8, random_state=self.seed)
-        # Its threads wait for each other in every iteration: beside another busy process two take longer than one.
-        with threadpool_limits(1):
-            points = tsne.fit_transform(scaled)
-        return points, f"t-SNE (perplexity {perplexity:.3g}; axes have no unit)", None
+    def hue(self, run: Run) -> dots.Hue:
+        """Of all test rows."""
+        labels, s = run.labels("test"), run.rows("test").s
+        unlabelled = labels is None or (labels < 0).all()
+        if self.attribute is None and (s is None or not unlabelled):
+            return dots.Hue(np.full(len(run.codes("test")), -1) if labels is None else labels, "class", True)
+        names = run.data.attributes
+        number = self.number(names, 0 if s is None else 1 if s.dim() == 1 else s.shape[1])
+        values = (s if s.dim() == 1 else s[:, number]).cpu()
+        whole = bool((values == values.round()).all() and (values >= 0).all())
+        whole = whole and (not values.is_floating_point() or values.unique().numel() <= len(dots.COLOURS))
+        title = names[number] if number < len(names) else f"attribute {number}"
+        values = values.to(torch.int64 if whole else torch.float64).numpy()
+        return dots.Hue(values, title, whole, False)
 
-
-def _points(axes: Axes, points: np.ndarray, labels: np.ndarray, run: Run):
-    """Draw by class; returns the mappable of a colour bar where there are too many classes for a legend."""
-    size = float(np.clip(6000 / len(points), 9, 28))
-    present = np.unique(labels[labels >= 0])
-    rest = labels < 0
-    if rest.any():
-        axes.scatter(
-            *points[rest].T, s=size, c="0.7" if len(present) else canvas.BLUE, linewidths=0, label="unlabelled"
-        )
-    if len(present) > len(COLOURS):
-        return axes.scatter(*points[~rest].T, s=size, c=labels[~rest], cmap="viridis", linewidths=0)
-    for place, label in enumerate(present):
-        style = dict(color=COLOURS[place], marker=MARKERS[place], label=canvas.class_name(run, int(label)))
-        axes.scatter(*points[labels == label].T, s=size, linewidths=0, alpha=0.85, **style)
-    return None
-
-
-def _key(made: Figure, axes: Axes, drawn, run: Run) -> None:
-    """A legend, or a colour bar of class numbers; nothing where no row is labelled."""
-    if drawn is not None:
-        name = FuncFormatter(lambda value, _: canvas.class_name(run, round(value)))
-        made.colorbar(drawn, ax=axes, label="class", ticks=MaxNLocator(10, integer=True), format=name)
-        return
-    handles, names = axes.get_legend_handles_labels()
-    if names and names != ["unlabelled"]:
-        legend = made.legend(handles, names, loc="outside right center", title="class", frameon=False)
-        for handle in legend.legend_handles:
-            handle.set_sizes([45])
+    def number(self, names: tuple[str, ...], columns: int) -> int:
+        """Of the attribute's column."""
+        words = f"attribute={self.attribute}: this data has "
+        require(columns > 0, f"{words}no attributes; leave it at null for classes")
+        if self.attribute in names:
+            return names.index(self.attribute)
+        number = 0 if self.attribute is None else self.attribute
+        listed = ", ".join(names[:20]) or f"attributes 0 to {columns - 1}"
+        require(isinstance(number, int) and 0 <= number < columns, f"{words}{listed}")
+        return number
 
 
-def _line(run: Run, title: str, codes: np.ndarray, labels: np.ndarray) -> Figure:
+def _axes(name: str, codes: np.ndarray) -> tuple[str, str]:
+    if name != "pca":
+        return "(no unit: near and far alone count)", ""
+    found = np.append(plane.shares(codes), 0.0)
+    return tuple(f"component {i + 1} ({found[i]:.0%} of the variance)" for i in range(2))
+
+
+def _prior(axes: Axes, run: Run) -> None:
+    """The circle about 0 that holds 95 % of N(0, I) in the plane: its radius squared is -2 log(0.05)."""
+    if normal(run):
+        radius = math.sqrt(-2 * math.log(1 - WITHIN))
+        axes.add_patch(Circle((0, 0), radius, fill=False, color="0.4", linestyle="--", linewidth=1.2, zorder=0))
+        axes.autoscale_view()
+        axes.set_title(f"the code itself; dashed: {WITHIN:.0%} of the prior N(0, I)", fontsize=10)
+
+
+def _line(run: Run, title: str, codes: np.ndarray, hue: dots.Hue) -> Figure:
     """A code of one unit: one line of dots for each class, moved up and down a little so that all are seen."""
+    if not hue.whole:
+        made = canvas.figure(title, 7.5, 4.5)
+        axes = made.add_subplot()
+        axes.scatter(codes, hue.values, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
+        axes.set(xlabel="unit 1", ylabel=hue.title)
+        return made
+    labels = hue.values
     present = np.unique(labels)
     made = canvas.figure(title, 7.5, 1.6 + 0.32 * min(len(present), 30))
     axes = made.add_subplot()
     shift = np.random.default_rng(0).uniform(-0.3, 0.3, len(codes))
     axes.scatter(codes, np.searchsorted(present, labels) + shift, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
     axes.set(xlabel="unit 1", ylim=(len(present) - 0.4, -0.6))
-    names = ["unlabelled" if label < 0 else canvas.class_name(run, int(label)) for label in present]
+    names = ["unlabelled" if label < 0 else dots.named(run, hue, int(label)) for label in present]
     every = -(-len(present) // 30)
     axes.set_yticks(range(0, len(present), every), names[::every])
     if len(present) > 1:
-        axes.set_ylabel("class")
+        axes.set_ylabel(hue.title)
     return made

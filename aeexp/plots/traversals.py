@@ -15,22 +15,32 @@ from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.model import Autoencoder
 from aeexp.plots import canvas
-from aeexp.priors import Standard
+from aeexp.plots.ranking import Order, ranked
 
-COLLAPSED = 0.01  # nats: below, a unit fell back to the prior
-IDLE = 1e-6  # of the largest standard deviation: below, a unit never varies
-FEW = 2  # units without a message that are shown all the same: nothing moves in their rows
-SPAN = 2.0  # standard deviations of the prior to each side
 PITCH, TOP = 1.24, 1.35  # of the rows, with room for a mark below each; of the first below the example
+LEVELS = 20  # values of a group that are shown
+
+
+class Moves(NamedTuple):
+    """What each row sets to what: a unit, or the block of units that moves as one."""
+
+    order: Order
+    blocks: np.ndarray  # (R, W) numbers of units
+    values: np.ndarray  # (R, S, W)
+    levels: list[str]  # names of the S values where all rows have the same few; else []
+    words: str  # what the values are
 
 
 class Traversals:
     """Each row moves one unit over its range, the others stay at the mean code of one test example.
 
     The units are those with the largest KL on the test split where it falls into units, else those whose mean code
-    varies most; at most `units` of them, and of those that carry nothing two at most. The range is -2 to 2 under the
-    prior N(0, I), else the 1st to 99th percentile of the mean training codes. `example` counts test examples with
-    one of each class first. Side information stays that of the example. Not drawn for one-hot groups.
+    varies most; at most `units` of them, and of those that carry nothing two at most. The range is the 1st to 99th
+    percentile of the mean training codes in `steps` even steps. A bit is set to 0 and to 1, and
+    of a picture the change stands beside; of a categorical code each
+    row is a group, set to each of its values (20 at most); of a quantised one each row is a place, set to those `steps`
+    vectors of the book that are used most. `example` counts test examples with one of each class first. Side
+    information stays that of the example.
     """
 
     of_pictures = True
@@ -45,112 +55,93 @@ class Traversals:
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        if getattr(run.model.latent, "space", "real") == "onehot":
-            return {}  # a unit of a one-hot group does not move by itself
         split = run.rows("test")
         require(self.example < len(split), f"example={self.example}: there are {len(split)} test rows only")
         chosen = canvas.spread(run.labels("test"), self.example + 1, len(split))[-1:]
         out = run.forward(split.batch(torch.from_numpy(chosen)))
-        order = ranked(run)
-        units = order.units[: self.units]
-        values = self.values(run, units)
-        z = moved(run.model, out.code.mean, units, values)
+        moves = self.moves(run)
+        z = moved(run.model, out.code.mean, moves.blocks, moves.values)
         context = None if out.context is None else out.context.expand(z.shape[1], -1)
         shown = np.stack([run.model.decode(row, context).cpu().numpy() for row in z])
         beside = np.stack([out.batch.x.cpu().numpy(), run.model.likelihood.mean(out.output).cpu().numpy()], 1)
         if out.batch.mask is not None:
             mask = out.batch.mask.cpu().numpy()
             shown, beside = canvas.ended(shown, mask), canvas.ended(beside, mask)
-        own = out.code.mean[0].cpu().numpy()[units]
-        return {"traversals": self.draw(run, order._replace(units=units), values, own, shown, beside)}
+        own = run.model.valid_codes(out.code.mean)[0].cpu().numpy()[moves.blocks]
+        return {"traversals": self.draw(run, moves, own, shown, beside)}
 
-    def values(self, run: Run, units: np.ndarray) -> np.ndarray:
-        """(U, S) what each unit is set to."""
-        if standard(run):
-            low, high = np.full(len(units), -SPAN), np.full(len(units), SPAN)
-        else:
-            low, high = np.percentile(run.codes("train")[:, units], (1, 99), axis=0)
-        return np.linspace(low, high, self.steps, axis=1)
+    def moves(self, run: Run) -> Moves:
+        latent = run.model.latent
+        if getattr(latent, "space", "real") == "onehot":
+            order, blocks = self.blocks(run, latent.classes, "group")
+            levels = np.eye(latent.classes, dtype=np.float32)[:LEVELS]
+            few = "" if len(levels) == latent.classes else f", the first {LEVELS} of {latent.classes}"
+            return _alike(order, blocks, levels, [str(i + 1) for i in range(len(levels))], f"value of the group{few}")
+        if hasattr(latent, "codes") and hasattr(latent, "nearest"):
+            order, blocks = self.blocks(run, latent.width, "place")
+            used = run.codes("train").reshape(-1, latent.width)
+            index = latent.nearest(torch.from_numpy(used).to(run.device)).cpu().numpy()
+            most = np.argsort(-np.bincount(index, minlength=latent.codes), kind="stable")[: self.steps]
+            names = [str(entry + 1) for entry in most]
+            words = f"vector of the book: of {latent.codes} those that training codes use most"
+            return _alike(order, blocks, latent.vectors.detach().cpu().numpy()[most], names, words)
+        order, blocks = self.blocks(run, 1, "unit")
+        if hasattr(latent, "between"):
+            return _alike(order, blocks, np.array([[0.0], [1.0]], np.float32), ["0", "1"], "the bit")
+        low, high = np.percentile(run.codes("train")[:, blocks[:, 0]], (1, 99), axis=0)
+        words = "evenly from the 1st to the 99th percentile of the training codes, given at both ends"
+        return Moves(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], words)
 
-    def draw(
-        self, run: Run, order: Order, values: np.ndarray, own: np.ndarray, shown: np.ndarray, beside: np.ndarray
-    ) -> Figure:
-        what = f"traversals: each row moves one unit of one example's code\n{order.words(run.model.latent.dim)}"
-        rows, columns = TOP + PITCH * len(shown), max(self.steps, 4)
-        made, axes = canvas.board(
-            f"{run.data.name}: {what}", columns, rows, run.data.shape, cell=max(0.55, 6.5 / self.steps), beside=1.7
-        )
+    def blocks(self, run: Run, width: int, kind: str) -> tuple[Order, np.ndarray]:
+        order = ranked(run, width, kind)
+        order = order._replace(units=order.units[: self.units])
+        return order, order.units[:, None] * width + np.arange(width)
+
+    def draw(self, run: Run, moves: Moves, own: np.ndarray, shown: np.ndarray, beside: np.ndarray) -> Figure:
+        order, steps = moves.order, shown.shape[1]
+        # One bit changes little of a picture: beside its two values stands what it changes.
+        change = shown[:, 1:] - shown[:, :1] if len(moves.levels) == 2 and len(run.data.shape) == 3 else None
+        what = f"traversals: each row moves one {order.kind} of one example's code\n{order.words()}"
+        rows, columns = TOP + PITCH * len(shown), max(steps, 4)
+        cell = min(max(0.55, 6.5 / steps), 0.9)
+        made, axes = canvas.board(f"{run.data.name}: {what}", columns, rows, run.data.shape, cell=cell, beside=2.3)
         canvas.tiles(axes, beside, run.data.limits)
         kept = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
         under = "" if run.model.condition.size == 0 else f"; its {kept}"
-        axes.text(1.6, 0, f"← the example and its output{under}", ha="left", va="center", fontsize=9)
+        axes.text(1.6, 0, f"← the example\nand its output{under}", ha="left", va="center", fontsize=9)
         places = TOP + PITCH * np.arange(len(shown))
-        for place, row, line, at in zip(places, shown, values, own, strict=True):
+        for place, row, values, at in zip(places, shown, moves.values, own, strict=True):
             canvas.tiles(axes, row[None], run.data.limits, top=place)
-            _mark(axes, place, line, at)
-        shared = standard(run)
-        names = [
-            f"unit {unit + 1}: {order.named(unit)}"
-            + ("" if shared else f"\n{canvas.number(line[0], 2)} to {canvas.number(line[-1], 2)}")
-            for unit, line in zip(order.units, values, strict=True)
-        ]
-        axes.set_yticks(places, names, fontsize=9)
-        if shared:
-            axes.set_xticks(range(self.steps), [f"{value:.2g}".replace("-", "−") for value in values[0]], fontsize=9)
-            words = "value of the unit, in standard deviations of the prior N(0, I)"
-        else:
-            axes.set_xticks([0, self.steps - 1], ["lowest", "highest"], fontsize=9)
-            words = "evenly over the unit's range at the left:\n1st to 99th percentile of the training codes"
-        axes.set_xlabel(f"{words}\nthe mark below a row: the example's own value", fontsize=9)
+            if moves.levels:
+                _mark_level(axes, place, values, at)
+            else:
+                _mark(axes, place, values[:, 0], at[0])
+                for value, x, side in ((values[0, 0], -0.56, "right"), (values[-1, 0], steps - 0.44, "left")):
+                    axes.text(x, place, canvas.number(value, 2), ha=side, va="center", fontsize=8, color="0.35")
+        axes.set_yticks(places, [f"{order.kind} {unit + 1}\n{order.named(unit)}" for unit in order.units], fontsize=9)
+        axes.tick_params(axis="y", pad=3 if moves.levels else 36)  # room for the value at the left end
+        if moves.levels:
+            named = [*moves.levels, *([] if change is None else ["change"])]
+            axes.set_xticks(range(len(named)), named, fontsize=9)
+        if change is not None:
+            for place, row in zip(places, change.mean(2, keepdims=True), strict=True):
+                canvas.tiles(axes, row[None], canvas.symmetric(change), left=2, top=place, cmap=canvas.SIGNED)
+        red = "" if change is None else "; its change: red above 0, blue below"
+        axes.set_xlabel(f"{moves.words}{red}\nthe mark below a row: the example's own value", fontsize=9)
         return made
 
 
-class Order(NamedTuple):
-    """Units from the one that says most to the one that says least, numbered from 0."""
-
-    units: np.ndarray
-    measure: np.ndarray  # (D,) of all units
-    nats: bool  # the measure is the KL, else the standard deviation of the mean codes
-    silent: int  # how many units of the code carry nothing
-
-    def named(self, unit: int) -> str:
-        if self.nats:
-            return f"{self.measure[unit]:.2f} nats"
-        return f"sd {canvas.number(float(self.measure[unit]), 2)}"
-
-    def words(self, dim: int) -> str:
-        if self.silent == dim:
-            return f"no unit carries anything: {len(self.units)} of {dim} are shown"
-        by = "KL" if self.nats else "standard deviation"
-        many = f"all {dim} units" if len(self.units) == dim else f"the {len(self.units)} of {dim} units"
-        which = f"{many} by {by} on the test split" if len(self.units) == dim else f"{many} with the largest {by}"
-        none = "fell back to the prior" if self.nats else "never vary"
-        return f"{which}; {self.silent} {none}" if self.silent else which
-
-
-def ranked(run: Run) -> Order:
-    """By KL where it falls into units, else by standard deviation; of units that carry nothing the first `FEW`."""
-    codes = run.codes("test")
-    rate = run.rate("test")
-    nats = rate is not None and len(rate) == codes.shape[1]
-    measure = rate if nats else codes.astype(np.float64).std(0)
-    order = np.argsort(-measure, kind="stable")
-    silent = measure[order] < COLLAPSED if nats else measure[order] <= IDLE * measure.max()
-    kept = np.concatenate([order[~silent], order[silent][:FEW]])
-    return Order(kept, measure, nats, int(silent.sum()))
-
-
-def standard(run: Run) -> bool:
-    """Whether the prior is N(0, I): then all units share one scale."""
-    return isinstance(getattr(run.model.latent, "prior", None), Standard)
-
-
-def moved(model: Autoencoder, code: Tensor, units: np.ndarray, values: np.ndarray) -> Tensor:
-    """(U, S, D): the code (1, D) with one unit set to each value, as the nearest code that the latent can give."""
-    z = code.repeat(*values.shape, 1)
-    for row, unit in enumerate(units):
-        z[row, :, unit] = torch.from_numpy(values[row]).to(z)
+def moved(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarray) -> Tensor:
+    """(R, S, D): the code (1, D) with one block set to each value, as the nearest code that the latent can give."""
+    z = code.repeat(*values.shape[:2], 1)
+    for row, units in enumerate(blocks):
+        z[row][:, torch.from_numpy(units)] = torch.from_numpy(values[row]).to(z)
     return model.valid_codes(z.flatten(0, 1)).view_as(z)
+
+
+def _alike(order: Order, blocks: np.ndarray, levels: np.ndarray, names: list[str], words: str) -> Moves:
+    """The same few values (S, W) in every row."""
+    return Moves(order, blocks, np.broadcast_to(levels, (len(blocks), *levels.shape)).copy(), names, words)
 
 
 def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
@@ -159,4 +150,14 @@ def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
     last = len(values) - 1
     at = (own - values[0]) / width * last if width > 0 else last / 2
     marker = "<" if at < -0.5 else ">" if at > last + 0.5 else "^"
-    axes.plot(np.clip(at, -0.4, last + 0.4), place + 0.58, marker, color=canvas.VERMILION, markersize=5, clip_on=False)
+    _triangle(axes, np.clip(at, -0.4, last + 0.4), place, marker)
+
+
+def _mark_level(axes: Axes, place: float, values: np.ndarray, own: np.ndarray) -> None:
+    """Below the value that is the example's own; nothing where that is not among those shown."""
+    for level in np.flatnonzero(np.isclose(values, own, atol=1e-5).all(1))[:1]:
+        _triangle(axes, level, place, "^")
+
+
+def _triangle(axes: Axes, at: float, place: float, marker: str) -> None:
+    axes.plot(at, place + 0.58, marker, color=canvas.VERMILION, markersize=5, clip_on=False)
