@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 from aeexp.criteria import headlines
 from aeexp.errors import UsageError, require
-from aeexp.grouping import Group, common, grouped
+from aeexp.grouping import NONE, Group, common, grouped
 from aeexp.pairing import Paired, paired
 from aeexp.protocol import described, unlike, unshared
 from aeexp.ranking import Best, disagreement, ranked
 from aeexp.records import Failure, Record, read
 from aeexp.statistics import Estimate
 
-__all__ = ["Best", "Estimate", "Failure", "Group", "Paired", "Record", "Report", "Unmixed", "collect"]
+__all__ = ["NONE", "Best", "Estimate", "Failure", "Group", "Paired", "Record", "Report", "Unmixed", "collect", "common",
+           "grouped"]  # fmt: skip
 
 
 class Unmixed(UsageError):
@@ -43,7 +44,8 @@ def collect(
 ) -> Report:
     """Read, group and compare the runs at or below `roots`.
 
-    `baseline`: words that select groups (`variant=undercomplete`), or a row of each run's own baselines (`pca`, `raw`).
+    `baseline`: words that select groups (`variant=undercomplete`), or a row of each run's own baselines (`pca`, `raw`);
+    `auto` is pca where any run has it.
     `criteria`: keys to compare; none: a headline of each metric. Raises UsageError for runs of unlike protocols unless
     `mix`, and where nothing was found.
     """
@@ -61,6 +63,8 @@ def collect(
         require(key in keys, f"metrics={key}: no run measured it; {words}")
     chosen = list(criteria) or headlines(keys)
     best, notes = ranked(groups, chosen)
+    if baseline == "auto":
+        baseline = "pca" if any("pca" in record.metrics.get("baseline", {}) for record in records) else None
     pairs = paired(groups, chosen, baseline) if baseline and groups else []
     mixed = [f"Mixed on request, though they differ in their protocol: {one.words}." for one in (*differ, *elsewhere)]
     return Report(

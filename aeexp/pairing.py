@@ -32,7 +32,7 @@ class Paired(NamedTuple):
 
 def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> list[Paired]:
     """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
-    rows = {name for group in groups for record in group.records for name in record.metrics["baseline"]}
+    rows = {name for group in groups for record in group.records for name in record.metrics.get("baseline", {})}
     if baseline in rows:
         against = [(group, label(baseline), None) for group in groups]
     else:
@@ -91,13 +91,19 @@ def compared(group: Group, other: Group, key: str) -> Test:
 def differences(rows: Sequence[tuple[Record, float | None, float | None]]) -> Test:
     """The test for (run, its number, that of its partner); folds and splits share training rows, seeds do not."""
     known = [(record, a - b) for record, a, b in rows if a is not None and b is not None]
-    parts = {repeat(record)[1:] for record, _ in known}
-    return paired_test([value for _, value in known], share(record for record, _ in known) if len(parts) > 1 else 0.0)
+    values = [value for _, value in known]
+    if len({repeat(record)[1:] for record, _ in known}) < 2:
+        return paired_test(values)
+    ratio = share(record for record, _ in known)
+    return Test(None, len(known), reason="metrics.json does not say how many rows") if ratio is None else paired_test(
+        values, ratio)  # fmt: skip
 
 
-def share(records: Iterable[Record]) -> float:
-    """Test rows over training rows, the mean over runs."""
-    rows = [record.metrics["data"]["rows"] for record in records]
+def share(records: Iterable[Record]) -> float | None:
+    """Test rows over training rows, the mean over runs; None where one does not say."""
+    rows = [record.metrics["data"].get("rows") or {} for record in records]
+    if not all(row.get("test") and row.get("train") for row in rows):
+        return None
     return sum(row["test"] / row["train"] for row in rows) / len(rows)
 
 

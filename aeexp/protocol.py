@@ -37,7 +37,9 @@ def _data(records: Sequence[Record]) -> list[Unlike]:
     for record in records:
         own = {k: v for k, v in record.config.items() if k.startswith("dataset.") and k not in ASIDE}
         place = tuple(repr(own.pop(key, None)) for key in (*SPLIT, *OF_TRAINING))
-        prints[tuple(sorted((k, repr(v)) for k, v in own.items()))][place].add(record.metrics["data"]["fingerprint"])
+        prints[tuple(sorted((k, repr(v)) for k, v in own.items()))][place].add(
+            str(record.metrics["data"].get("fingerprint"))
+        )
     found = []
     for places in prints.values():
         if several := [known for known in places.values() if len(known) > 1]:

@@ -68,7 +68,9 @@ def beyond(groups: Sequence[Group], key: str, sign: float, first: Group) -> list
     if key == "loss":
         return []
     found = []
-    for name in dict.fromkeys(name for group in groups for run in group.records for name in run.metrics["baseline"]):
+    for name in dict.fromkeys(
+        name for group in groups for run in group.records for name in run.metrics.get("baseline", {})
+    ):
         means = [(made.mean, g) for g in groups if (made := g.estimate(key, "baseline", name)) is not None]
         if not means:
             continue
