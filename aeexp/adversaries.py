@@ -26,6 +26,11 @@ class Adversary(nn.Module):
       critic reads mean codes: what the noise of a drawn code hides, a probe of the mean reads all the same.
 
     Encoder and critic share the optimizer.
+
+    Formula: prior: -log D(z); label, attribute: KL(shares in the batch ‖ critic(mean code))
+
+    Look at: samples from the prior (plot=samples); what a probe still reads (metric=fairness): the critic may just be
+    weak.
     """
 
     weight: Tensor

@@ -101,9 +101,21 @@ def load(folder: str | Path) -> Autoencoder:
 def load_learner(folder: str | Path) -> Learner:
     """As `load`, with task and objective: what may find labels itself (M2)."""
     saved = load_checkpoint(Path(folder) / "checkpoints" / "best.pt")
-    made = learner(_checked(saved, (*MODEL, "objective"), ("noise", "regularizer")), Facts(**saved["facts"]))
+    made = _again(saved)
     made.load_state_dict(saved["learner"])
     return made.eval().requires_grad_(False)
+
+
+def untrained(saved: dict[str, Any]) -> Autoencoder:
+    """The model of a checkpoint as it was before training, by the run's seed, on the CPU."""
+    with torch.random.fork_rng():
+        torch.manual_seed(saved["config"]["seed"])
+        return _again(saved).model
+
+
+def _again(saved: dict[str, Any]) -> Learner:
+    """The learner of a checkpoint without its weights."""
+    return learner(_checked(saved, (*MODEL, "objective"), ("noise", "regularizer")), Facts(**saved["facts"]))
 
 
 def _checked(saved: dict[str, Any], parts: Sequence[str], several: Sequence[str] = ()) -> DictConfig:

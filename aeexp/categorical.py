@@ -16,6 +16,10 @@ class Categorical(nn.Module):
     al. 2016, section 2.2). The decoder gives `levels` numbers a value: channel axis (C * levels, H, W), (D * levels,),
     or (T, F * levels) for sequences. A target below 0 is unknown and counts 0.
     At 256 levels a fully connected decoder becomes huge: take model=conv.
+
+    Formula: -Σ_i log softmax(a_i)_level(x_i)
+
+    Look at: bits per dimension (reconstruction/bits_per_dim): those of a code for the pixels themselves.
     """
 
     density = False

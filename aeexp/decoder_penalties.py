@@ -14,7 +14,12 @@ from aeexp.types import Pass
 
 
 class DecoderL2(nn.Module):
-    """Sum of the squared weights of the decoder (RAE-L2, Ghosh et al. 2020, equation 11)."""
+    """Sum of the squared weights of the decoder (RAE-L2, Ghosh et al. 2020, equation 11).
+
+    Formula: Σ w² over the decoder's weights
+
+    Look at: samples and interpolations: a smooth decoder has no holes between codes.
+    """
 
     weight: Tensor
 
@@ -37,6 +42,10 @@ class GradientPenalty(nn.Module):
     The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
     squared norm of the gradient of |D(z)|^2. `hutchinson` is the squared Frobenius norm of the decoder's Jacobian,
     from `probes` random directions in the space of pictures. What follows the end of a sequence counts 0.
+
+    Formula: squares: |∇_z |D(z)|²|²; hutchinson: |∂D/∂z|_F²
+
+    Look at: interpolations, and samples of a density fitted to the codes.
     """
 
     weight: Tensor
@@ -70,6 +79,10 @@ class Orthogonality(nn.Module):
     Soft orthogonality (Brock et al. 2017, Bansal et al. 2018). W (H, D) are the columns of the code without those of
     the context. A linear autoencoder whose term is 0 decodes by an orthonormal basis, as PCA does: of the same
     subspace, turned at will. Where the code is a map, W is that of a place.
+
+    Formula: |WᵀW - I|_F²
+
+    Look at: the decoder's filters (plot=filters): directions that do not repeat each other.
     """
 
     weight: Tensor

@@ -24,6 +24,11 @@ class MMD(nn.Module):
       (variational fair autoencoder, Louizos et al. 2016, section 2.2): 0 where the codes do not tell of it. It acts
       on mean codes, each unit brought to variance 1 over the batch: what the noise of a drawn code hides, or a small
       scale, a probe of the mean reads all the same.
+
+    Formula: E k(z, z') + E k(p, p') - 2 E k(z, p), for codes z and draws p of the other law
+
+    Look at: samples from the prior (plot=samples), which are as good as the match; against an attribute
+    metric=fairness.
     """
 
     weight: Tensor

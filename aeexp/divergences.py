@@ -16,7 +16,8 @@ from aeexp.types import Facts, Pass
 
 
 class KL(nn.Module):
-    """KL from the posterior to the latent's prior, nats per example; weight 1 (beta) makes the loss the negative ELBO.
+    """KL from the posterior to the latent's prior, nats per example; weight 1 (beta) makes the loss the negative ELBO
+    (Kingma and Welling 2014, appendix B; beta: Higgins et al. 2017, equation 4).
 
     `warmup` scales the weight from 0 to 1 over `warmup_steps`, once (linear, Bowman et al. 2016) or again and again
     with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit (of
@@ -24,6 +25,10 @@ class KL(nn.Module):
     Where the KL does not fall into units (priors mixture and vamp) it is the least of the whole code. `capacity`
     replaces KL by |KL - C| of the batch's mean, where C rises to `capacity` nats over `warmup_steps` (Burgess et al.
     2018). In evaluation weight and capacity are those of the end, so that losses of different steps can be compared.
+
+    Formula: KL(q(z|x) ‖ p(z)); latent=gaussian under N(0, I): ½ Σ_j (μ_j² + σ_j² - log σ_j² - 1)
+
+    Look at: KL of each unit and how many carry anything (latent/kl, latent/active_units): at 0 the code has collapsed.
     """
 
     target: Tensor
@@ -87,6 +92,10 @@ class TotalCorrelation(nn.Module):
     - `critic`: the log-odds of a critic that tells codes from codes whose units were shuffled over the rows of the
       batch, trained in the same backward pass (FactorVAE, Kim and Mnih 2018, equation 3 and algorithm 2); `weight`
       is the paper's gamma. Acts on any code. Critic and model share the optimizer.
+
+    Formula: KL(q(z) ‖ Π_j q(z_j))
+
+    Look at: traversals: one factor a unit; where factors are known metric=disentanglement.
     """
 
     weight: Tensor

@@ -38,13 +38,16 @@ class Finished:
     def config(self) -> dict[str, Any]:
         return self.saved["config"]
 
-    def data(self) -> Data:
-        """The run's own data, with the preprocessing and the splits that it was trained with."""
+    def data(self, otherwise: str = "name the rows to encode, as in aeexp-encode RUN data.npz") -> Data:
+        """The run's own data, with the preprocessing and the splits that it was trained with.
+
+        Raises UsageError, with `otherwise` as a way out, where it has changed since.
+        """
         node = self.config["dataset"]
         check_node("dataset", node)
         data = make(OmegaConf.create({"dataset": node}), "dataset")
         words = f"{self.folder}: the data has changed since the run (fingerprint {self.saved.get('fingerprint')}, now "
-        way = f"{data.fingerprint}): name the rows to encode, as in aeexp-encode RUN data.npz"
+        way = f"{data.fingerprint}): {otherwise}"
         require(data.fingerprint == self.saved.get("fingerprint"), words + way)
         return data.place(self.device)
 

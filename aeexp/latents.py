@@ -14,7 +14,12 @@ from aeexp.types import Code
 
 
 class Deterministic(nn.Module):
-    """The encoder's output is the code, (B, dim)."""
+    """The encoder's output is the code, (B, dim) (Hinton and Salakhutdinov 2006).
+
+    Formula: z = f(x)
+
+    Look at: error over latent.dim, with PCA beside it: the gap is what is not linear.
+    """
 
     range = (-math.inf, math.inf)
 
@@ -28,7 +33,12 @@ class Deterministic(nn.Module):
 
 
 class Sigmoid(nn.Module):
-    """Units squashed to (0, 1), so that an activation can be read as a firing rate."""
+    """Units squashed to (0, 1), so that an activation can be read as a firing rate (Rumelhart et al. 1986).
+
+    Formula: z_j = 1 / (1 + exp(-h_j))
+
+    Look at: units that are always 0 or 1 (latent/dead_units).
+    """
 
     range = (0.0, 1.0)
 
@@ -46,6 +56,10 @@ class TopK(nn.Module):
     """Keeps the k largest units of each row and sets the others to 0 (Makhzani and Frey 2014, k-sparse).
 
     Exactly k units stay, also under ties; k = dim is the identity. `k` is a buffer: it may vary in a stack.
+
+    Formula: z_j = h_j where it is among the k largest of its row, else 0
+
+    Look at: units that never fire (latent/dead_units), and the probe over k.
     """
 
     range = (-math.inf, math.inf)
@@ -68,6 +82,10 @@ class Gaussian(nn.Module):
     """A sample of N(mean, diag(variance)), both from the encoder (Kingma and Welling 2014).
 
     In training and in evaluation z is drawn; `mean` is what probes see and what reconstructions start from.
+
+    Formula: z = μ(x) + σ(x) ε, ε ~ N(0, I)
+
+    Look at: active units (latent/active_units), samples from the prior.
     """
 
     range = (-math.inf, math.inf)

@@ -20,6 +20,10 @@ class Hyperspherical(nn.Module):
 
     The encoder gives a direction and one concentration, softplus + 1 as in the authors' code: a code cannot become the
     prior altogether. `mean` is the direction drawn about, of length 1, not the shorter mean vector.
+
+    Formula: q(z|x) ∝ (1 + μ(x)·z)^κ(x) on |z| = 1 (power spherical)
+
+    Look at: the KL beside a Gaussian's of equal width: in few dimensions a sphere has no empty centre.
     """
 
     range = (-1.0, 1.0)
@@ -61,6 +65,10 @@ class Categorical(nn.Module):
     (straight-through). In evaluation it is drawn exactly, so that the loss is a proper ELBO, which the relaxed loss of
     training is not. `mean` are the probabilities: what probes see and what reconstructions start from, one-hot only
     where the encoder is sure.
+
+    Formula: z = softmax((log p + g) / T) in each group, g Gumbel noise, T the temperature
+
+    Look at: KL of each group, and the gap between training (relaxed) and validation (drawn).
     """
 
     range = (0.0, 1.0)

@@ -25,7 +25,12 @@ class Chain(nn.Module):
 
 
 class Gaussian(nn.Module):
-    """Adds normal noise of standard deviation `std`, in units of x."""
+    """Adds normal noise of standard deviation `std`, in units of x (Vincent et al. 2010, section 3.3).
+
+    Formula: x + std ε, ε ~ N(0, I)
+
+    Look at: plot=reconstructions from corrupted input; filters, which grow local.
+    """
 
     std: Tensor
 
@@ -39,7 +44,12 @@ class Gaussian(nn.Module):
 
 
 class Masking(nn.Module):
-    """Sets each feature to 0 with probability `p` (Vincent et al. 2010, section 3.3)."""
+    """Sets each feature to 0 with probability `p` (Vincent et al. 2010, section 3.3).
+
+    Formula: x_i m_i, m_i ~ Bernoulli(1 - p)
+
+    Look at: plot=reconstructions from corrupted input; the probe over p, which has a best value.
+    """
 
     p: Tensor
 
@@ -53,7 +63,12 @@ class Masking(nn.Module):
 
 
 class SaltPepper(nn.Module):
-    """Sets each feature with probability `p` to `low` or `high`, by a fair coin (Vincent et al. 2010)."""
+    """Sets each feature with probability `p` to `low` or `high`, by a fair coin (Vincent et al. 2010).
+
+    Formula: x_i with probability 1 - p, else low or high
+
+    Look at: plot=reconstructions from corrupted input.
+    """
 
     p: Tensor
     low: Tensor
@@ -73,10 +88,14 @@ class SaltPepper(nn.Module):
 
 
 class Block(nn.Module):
-    """Sets one block at a random place of each row to 0: `size` is its share of every side.
+    """Sets one block at a random place of each row to 0: `size` is its share of every side (Pathak et al. 2016).
 
     Pictures (B, C, H, W) lose round(size H) x round(size W) pixels in all channels, sequences (B, T, F)
     round(size T) neighbouring steps, vectors (B, D) round(size D) neighbouring features.
+
+    Formula: x_i outside of the block, 0 inside
+
+    Look at: plot=reconstructions: whether the hole is filled from what surrounds it.
     """
 
     size: Tensor

@@ -19,10 +19,15 @@ VALUES = 2**22  # of rows that are evaluated at a time
 
 
 class Additive(nn.Module):
-    """Distortion of the reconstruction of the corrupted input, plus weighted penalties.
+    """Distortion of the reconstruction of the corrupted input (Vincent et al. 2010), plus weighted penalties
+    (Goodfellow et al. 2016, section 14.2).
 
     Noise acts in training mode only; everything else is the same in evaluation. `reconstruction_weight` 0 leaves the
     penalties alone: with regularizer=classifier a supervised network.
+
+    Formula: reconstruction_weight × (-log p(x | z(noise(x)))) + Σ weight × penalty
+
+    Look at: each term beside the loss (plot=curves): which one falls at the cost of which.
     """
 
     reconstruction_weight: Tensor
@@ -57,6 +62,10 @@ class ImportanceWeighted(nn.Module):
     The log-ratio of prior and posterior is that of the sample, never the closed form, which would take K out of it.
     `gradient`: standard (Burda et al. 2016), or doubly_reparameterized (Tucker et al. 2019), whose signal-to-noise
     ratio does not fall with K. Further regularizers act on the first of the codes.
+
+    Formula: -log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x)
+
+    Look at: the bound over K, beside the NLL of metric=generation; active units, of which it leaves more.
     """
 
     def __init__(

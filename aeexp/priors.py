@@ -13,7 +13,10 @@ from aeexp.errors import require
 
 
 class Standard(nn.Module):
-    """N(0, I)."""
+    """N(0, I) (Kingma and Welling 2014).
+
+    Formula: log p(z) = -½ (|z|² + D log 2π)
+    """
 
     dim: int
 
@@ -36,7 +39,11 @@ class Standard(nn.Module):
 
 
 class Uniform(nn.Module):
-    """The uniform law over the latent's space, which the latent knows: sphere, or groups of one-hot units."""
+    """The uniform law over the latent's space, which the latent knows: sphere (Davidson et al. 2018), or groups of
+    one-hot units (Jang et al. 2017).
+
+    Formula: p(z) = 1 / area of the sphere; 1 / classes for each group
+    """
 
     spaces = ("sphere", "onehot")
 
@@ -56,7 +63,11 @@ class Uniform(nn.Module):
 
 
 class Mixture(nn.Module):
-    """A mixture of `components` Gaussians whose weights, means and variances are learned with the model."""
+    """A mixture of `components` Gaussians whose weights, means and variances are learned with the model (as in
+    Tomczak and Welling 2018).
+
+    Formula: p(z) = Σ_c π_c N(z; m_c, diag(v_c))
+    """
 
     def __init__(self, components: int = 10):
         super().__init__()
@@ -87,6 +98,10 @@ class Vamp(nn.Module):
 
     The rows start as training rows, and keep the side information and the length that they start with. They are encoded
     anew at each call.
+
+    Formula: p(z) = 1/K Σ_k q(z|u_k)
+
+    Look at: the pseudo-inputs decoded: samples of the prior.
     """
 
     spaces = ("real", "sphere", "onehot")

@@ -29,6 +29,11 @@ class VQ(nn.Module):
     `gradient` by the second term of equation 3, `ema` to the running mean of the vectors that they stand for
     (appendix A.1, with the decay `decay`). They start as encoder outputs of training rows. One that is unused for
     `restart_after` steps becomes a random encoder output of the batch (as in Dhariwal et al. 2020); null: never.
+
+    Formula: z_g = e_k, k = argmin_k |h_g - e_k|²; loss + commitment Σ_g |h_g - sg(z_g)|², and for `gradient` |sg(h_g) -
+    z_g|²
+
+    Look at: perplexity of the codebook in history.csv: how many codes are in use.
     """
 
     range = (-math.inf, math.inf)

@@ -15,7 +15,12 @@ from aeexp.types import Pass
 
 
 class L1(nn.Module):
-    """Sum of the absolute values of the code: pulls units to 0."""
+    """Sum of the absolute values of the code: pulls units to 0 (Goodfellow et al. 2016, section 14.2.1).
+
+    Formula: Σ_j |z_j|
+
+    Look at: how many units stay near 0 (latent/l0), and the probe beside the error.
+    """
 
     weight: Tensor
 
@@ -38,6 +43,10 @@ class KLSparsity(nn.Module):
     set, measured before every `refresh_steps`-th step. In training the gradient is that of the batch's mean at
     the estimate's value; in evaluation `ema` and `dataset` use the stored estimate. An estimate that lags drives
     the units past their target and can collapse the code: keep `decay` and `refresh_steps` small.
+
+    Formula: Σ_j [ρ log(ρ / a_j) + (1 - ρ) log((1 - ρ) / (1 - a_j))], a_j the mean activation of unit j
+
+    Look at: whether units still differ between rows (latent/effective_rank), and dead ones (latent/dead_units).
     """
 
     weight: Tensor
@@ -107,6 +116,10 @@ class Contractive(nn.Module):
     `exact` takes one backward pass per unit of the code; `hutchinson` averages over `probes` random
     directions in code space, E |J^T v|^2 = |J|_F^2 for v ~ N(0, I). The mean code is differentiated,
     never a sample.
+
+    Formula: |J|_F² = Σ_ij (∂mean_i / ∂x_j)²
+
+    Look at: the Jacobian's norm (latent/jacobian_norm) against the reconstruction error.
     """
 
     weight: Tensor
@@ -135,7 +148,12 @@ class Contractive(nn.Module):
 
 
 class CodeL2(nn.Module):
-    """Half the squared norm of the code, (B,): the KL where nothing is drawn (RAE, Ghosh et al. 2020, equation 8)."""
+    """Half the squared norm of the code, (B,): the KL where nothing is drawn (RAE, Ghosh et al. 2020, equation 8).
+
+    Formula: ½ Σ_j z_j²
+
+    Look at: samples of a density fitted to the codes (plot=samples), and the error that they cost.
+    """
 
     weight: Tensor
 

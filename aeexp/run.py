@@ -85,7 +85,12 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
             save_codes(folder, result)
         # Numbers first: a figure that fails must not take them along.
         write_metrics(folder, metrics, progress, began)
-        draw(plots, result, track, progress.best_step)
+        failed = draw(plots, result, lambda name, figure: track.figure(name, figure, progress.best_step))
+        if plots:
+            track.projector(*projection(result), progress.best_step)
+        way = f"metrics.json is written; the same command with hydra.run.dir={folder} draws again"
+        if failed:
+            raise Undrawn(f"{'; '.join(failed)}\n{way}")
         write_metrics(folder, metrics, progress, began)
         finished = True
     finally:
@@ -142,8 +147,8 @@ def evaluate(
     return values
 
 
-def draw(plots: Mapping[str, Plot], result: Run, track: Tracker, step: int) -> None:
-    """Every figure that can be drawn; raises `Undrawn` at the end if there is one that cannot."""
+def draw(plots: Mapping[str, Plot], result: Run, show: Callable[[str, Figure], None]) -> list[str]:
+    """Every figure that can be drawn goes to `show` by its name; what was told of each that cannot."""
     failed = []
     left = [name for name, plot in plots.items() if result.segments and getattr(plot, "of_pictures", False)]
     if left:
@@ -152,15 +157,11 @@ def draw(plots: Mapping[str, Plot], result: Run, track: Tracker, step: int) -> N
     for option, plot in plots.items():
         try:
             for name, figure in plot(result).items():
-                track.figure(name, figure, step)
-        except Exception as error:  # told here with its traceback, and again below
+                show(name, figure)
+        except Exception as error:  # told here with its traceback, and again at the end
             log.exception("plot=%s failed", option)
             failed.append(f"plot={option} failed: {type(error).__name__}: {error}")
-    if plots:
-        track.projector(*projection(result), step)
-    if failed:
-        way = f"metrics.json is written; the same command with hydra.run.dir={track.folder} draws again"
-        raise Undrawn(f"{'; '.join(failed)}\n{way}")
+    return failed
 
 
 def described(result: Run) -> dict[str, Any]:

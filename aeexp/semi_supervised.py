@@ -29,6 +29,10 @@ class SemiSupervised(nn.Module):
     q(y|x) is a fully connected network on the (corrupted) input, beside the encoder. In evaluation every row counts
     as unlabelled in `bound`, a bound on -log p(x) that reads no label; `classification` does, where there are any.
     `prior` of the classes: uniform, or the shares of the labelled training rows, one added to each count.
+
+    Formula: labelled: L(x, y) - α log q(y|x); unlabelled: Σ_y q(y|x) L(x, y) - H(q(y|x))
+
+    Look at: classification/accuracy over dataset.labelled (plot=label_budget: a probe with as many labels).
     """
 
     alpha: Tensor

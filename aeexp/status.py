@@ -28,10 +28,10 @@ class Status:
             "status": "running",
             "run_id": None,
             "step": 0,
-            "started": _now(),
+            "started": now(),
             "ended": None,
-            "versions": {"python": platform.python_version(), **_versions()},
-            "git_commit": _commit(),
+            "versions": {"python": platform.python_version(), **versions()},
+            "git_commit": commit(),
             "message": None,
             "exit_code": 0,
         }
@@ -43,7 +43,7 @@ class Status:
             files.write_json(self.path, self.values)
 
     def end(self, status: str, message: str | None = None, exit_code: int = 0) -> None:
-        self.update(status=status, ended=_now(), message=message, exit_code=exit_code)
+        self.update(status=status, ended=now(), message=message, exit_code=exit_code)
 
 
 def _finished(folder: Path) -> dict[str, Any] | None:
@@ -55,11 +55,11 @@ def _finished(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
         try:
@@ -69,7 +69,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Of the checkout that this code lies in, `-dirty` where it has changes; None outside of one."""
     here = Path(__file__).resolve().parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]

@@ -8,7 +8,8 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,7 @@ class Tracker:
 
     def figure(self, name: str, figure, step: int) -> None:
         """figures/<name>.png, and the same picture in TensorBoard."""
-        figure.savefig(buffer := io.BytesIO(), format="png")
-        files.write(self.folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
-        with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
-            self.writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+        show(self.folder, self.writer, name, figure, step)
 
     def projector(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
         """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
@@ -137,6 +135,34 @@ class Tracker:
             # TensorBoard keeps the first status that it reads: in its own file it can go when the run goes on.
             with SummaryWriter(str(self.events), filename_suffix=FAILED) as writer:
                 writer.file_writer.add_summary(_failure())
+
+
+def show(folder: Path, writer: SummaryWriter, name: str, figure, step: int) -> None:
+    """`Tracker.figure` with a writer of one's own."""
+    figure.savefig(buffer := io.BytesIO(), format="png")
+    files.write(folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
+    with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
+        writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+
+
+@contextmanager
+def album(folder: Path, step: int) -> Iterator[Callable[[str, Any], None]]:
+    """Figures of a run that is through: PNG files, and pictures in an event file of their own, made with the first.
+
+    No hyperparameters: the run has its row in their table already.
+    """
+    writers: list[SummaryWriter] = []
+
+    def add(name: str, figure: Any) -> None:
+        if not writers:
+            writers.append(SummaryWriter(str(folder / "tensorboard")))
+        show(folder, writers[0], name, figure, step)
+
+    try:
+        yield add
+    finally:
+        for writer in writers:
+            writer.close()
 
 
 def _plain(value: Any) -> int | float | str:
