@@ -51,22 +51,25 @@ def work(paths: Sequence[Path], words: Sequence[str]) -> int:
     require(bool(paths), "name the folder of a finished run: aeexp-evaluate RUN metric=...")
     asked, default = composed(words)
     from aeexp.machine import machine
-    from aeexp.reevaluation import Incomplete, evaluate, finished
+    from aeexp.reevaluation import evaluate, runs
 
     device = machine(asked)
-    runs, code = finished(paths), 0
-    for i, folder in enumerate(runs):
-        if len(runs) > 1:
-            print(f"[{i + 1}/{len(runs)}] {folder}", file=sys.stderr)
+    folders, code = runs(paths), 0
+    for i, folder in enumerate(folders):
+        if len(folders) > 1:
+            print(f"[{i + 1}/{len(folders)}] {folder}", file=sys.stderr)
         try:
-            print(evaluate(folder, asked, default, device))
+            text, failed = evaluate(folder, asked, default, device)
+            print(text, flush=True)
+            code = max(code, 1 if failed else 0)
         except Exception as error:
-            told = isinstance(error, UsageError | Incomplete)
+            told = isinstance(error, UsageError)
             if not told:
                 traceback.print_exc()
-            words = str(error) if told else f"{type(error).__name__}: {error}"
-            print(words if str(folder) in words else f"{folder}: {words}", file=sys.stderr)
-            code = max(code, 2 if isinstance(error, UsageError) else 1)
+            failed = [str(error) if told else f"{type(error).__name__}: {error}"]
+            code = max(code, 2 if told else 1)
+        for line in failed:
+            print(line if str(folder) in line else f"{folder}: {line}", file=sys.stderr)
     return code
 
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -26,16 +26,15 @@ from aeexp.status import commit, now, versions
 from aeexp.sweep import jobs
 from aeexp.tracking import album
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 log = logging.getLogger(__name__)
 
-NUMBERS = ("step",)  # columns of history.csv that are whole; `split` is text, all others are numbers
+COLUMNS = {"split": str, "step": int}  # of history.csv; all others are float
 
 
-class Incomplete(RuntimeError):
-    """Some metric or figure failed; what did not is written."""
-
-
-def finished(paths: Sequence[Path]) -> list[Path]:
+def runs(paths: Sequence[Path]) -> list[Path]:
     """Run folders: those named, each of which must be finished, and the finished ones below any other folder."""
     found: list[Path] = []
     for path in paths:
@@ -64,40 +63,44 @@ def _measured(folder: Path) -> bool:
     return _status(folder) != "running" and (folder / "metrics.json").is_file()
 
 
-def evaluate(folder: Path, asked: DictConfig, default: DictConfig, device: torch.device) -> str:
-    """Add the numbers of `asked.metric` to metrics.json and draw `asked.plot`; returns a table of the numbers.
+def evaluate(folder: Path, asked: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
+    """Add the numbers of `asked.metric` to metrics.json and draw `asked.plot`.
 
-    `default` is the same choice with the values of the YAML. Raises `Incomplete` at the end where something failed.
+    `default` is the same choice with the values of the YAML. Returns what there is to show, and a line for each metric
+    and figure that failed, which keeps no other from being written.
     """
     finished, result = restored(folder, device)
     config = OmegaConf.create({**finished.config, "metric": asked.metric, "plot": asked.plot})
-    step = finished.saved["progress"]["best_step"]
-    entries, failed = [], []
+    entries, failed, drawn = [], [], []
     for name, metric in make(config, "metric").items():
-        options = _options(asked.metric[name])
-        own = finished.config["metric"].get(name)
-        other = evaluations.differs(options, _options(default.metric[name]), own and _options(own))
-        entry = {"metric": name, "options": options, "differs": other}
         try:
-            entry |= numbers(result, name, metric) | {"protocol": protocol(finished, result)}
-        except Exception as error:
+            entry = numbers(result, name, metric)
+        except Exception as error:  # told here with its traceback, and again at the end
             log.error("%s: metric=%s failed", folder, name, exc_info=not isinstance(error, UsageError))
             failed.append(f"metric={name} failed: {type(error).__name__}: {error}")
             continue
-        if entry["val"] or entry["test"]:
-            evaluations.put(folder / "metrics.json", entry)
-            entries.append(entry)
-        else:
+        if not (entry["val"] or entry["test"]):
             log.info("metric=%s: there is nothing of it to measure on %s", name, result.data.name)
-    with album(folder, step) as show:
-        drawn: list[str] = []
-        failed += draw(make(config, "plot"), result, lambda name, figure: (show(name, figure), drawn.append(name)))
+            continue
+        entries.append({**named(name, asked, default, finished), **entry, "protocol": protocol(finished, result)})
+        evaluations.put(folder / "metrics.json", entries[-1])
+    with album(folder, finished.saved["progress"]["best_step"]) as add:
+
+        def show(name: str, figure: Figure) -> None:
+            add(name, figure)
+            drawn.append(folder / "figures" / f"{name}.png")
+
+        failed += draw(make(config, "plot"), result, show)
     text = table(entries, f"{result.data.name}, {folder}", result.model.latent.dim)
-    text += "".join(f"\n{folder / 'figures' / name}.png" for name in drawn)
-    if failed:
-        print(text)
-        raise Incomplete("; ".join(failed))
-    return text
+    return "\n".join([text, *map(str, drawn)]), failed
+
+
+def named(name: str, asked: DictConfig, default: DictConfig, finished: Finished) -> dict[str, Any]:
+    """Which evaluation it is: the metric with its options, and how these differ from what goes without saying."""
+    options, usual = (_options(cfg.metric[name]) for cfg in (asked, default))
+    own = finished.config["metric"].get(name)
+    differs = evaluations.differs(options, usual, None if own is None else _options(own))
+    return {"metric": name, "options": options, "differs": differs}
 
 
 def restored(folder: Path, device: torch.device) -> tuple[Finished, Run]:
@@ -110,11 +113,8 @@ def restored(folder: Path, device: torch.device) -> tuple[Finished, Run]:
 
 def history(path: Path) -> list[dict[str, Any]]:
     """Rows of history.csv as training wrote them; the last two, which the final evaluation added, are left out."""
-    rows = []
-    for row in csv.DictReader(io.StringIO(path.read_text())):
-        given = {key: value for key, value in row.items() if value != ""}
-        rows.append({key: value if key == "split" else int(value) if key in NUMBERS else float(value)
-                     for key, value in given.items()})  # fmt: skip
+    lines = csv.DictReader(io.StringIO(path.read_text()))
+    rows = [{key: COLUMNS.get(key, float)(value) for key, value in row.items() if value != ""} for row in lines]
     return rows[:-2] if rows and rows[-1]["split"] == "test" else rows
 
 
