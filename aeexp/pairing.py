@@ -36,7 +36,8 @@ def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> l
     if baseline in rows:
         against = [(group, label(baseline), None) for group in groups]
     else:
-        against = [(group, partner.name, partner) for group, partner in partners(groups, baseline, sorted(rows))]
+        chosen = partners(groups, baseline, sorted(rows))
+        against = [(group, beside(group, partner), partner) for group, partner in chosen]
     found = []
     for key in criteria:
         tests = [(group, words, tested(group, partner, key, baseline)) for group, words, partner in against]
@@ -75,6 +76,14 @@ def partners(groups: Sequence[Group], baseline: str, rows: Sequence[str]) -> lis
             found += [(group, (alike or alone)[0])] if group not in chosen else []
     require(bool(found), f"baseline={baseline} selects {len(chosen)} groups, none like another in all else; {way}")
     return found
+
+
+def beside(group: Group, partner: Group) -> str:
+    """The partner by what it differs in."""
+    other = {key: value for key, value in partner.columns.items() if plain(value) != plain(group.columns[key])}
+    same = [key for key in group.columns if key not in other and group.columns[key] != NONE]
+    words = " ".join(f"{key}={value}" for key, value in other.items() if value != NONE) or partner.name
+    return words + (f" of the same {' and '.join(same)}" if same else "")
 
 
 def _alike(group: Group, other: Group, words: dict[str, str]) -> bool:
