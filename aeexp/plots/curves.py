@@ -17,7 +17,9 @@ STYLES = {
     "train": ("training: mean of the steps since the last validation", dict(color=canvas.ORANGE, linestyle="--")),
     "val": ("validation", dict(color=canvas.BLUE)),
 }
-SEEN = dict(linestyle="none", marker="D", color=canvas.ORANGE, markeredgecolor=canvas.BLACK, markersize=6)
+SEEN = dict(
+    linestyle="none", marker="D", color=canvas.ORANGE, markerfacecolor="none", markersize=9, markeredgewidth=1.8
+)
 
 
 class Curves:
