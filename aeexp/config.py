@@ -147,6 +147,8 @@ def _words(hint: Any) -> str:
     arguments = get_args(hint)
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, arguments))
+    if get_origin(hint) in (list, tuple) and get_origin(arguments[0]) is Literal:
+        return f"a list of names out of {_words(arguments[0]).removeprefix('one of ')}"
     if get_origin(hint) in (list, tuple):
         return f"a list of {_words(arguments[0]).removeprefix('a ')}s"
     # a tensor, say, cannot be typed on a command line

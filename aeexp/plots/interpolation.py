@@ -61,7 +61,7 @@ class Interpolation:
         if out.batch.mask is not None:  # what is decoded has as many steps as the longer of the two
             mask = out.batch.mask.unflatten(0, (pairs, 2)).cpu().numpy()
             ends, shown = canvas.ended(ends, mask), canvas.ended(shown, mask.any(1)[:, None, None])
-        return {"interpolation": self.draw(run, ends, shown, [*self.paths(run), "pixel mix"])}
+        return {"interpolation": self.draw(run, ends, shown, [*self.paths(run), "input mix"])}
 
     def paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """Functions of two codes and a share, by name."""
@@ -100,6 +100,6 @@ class Interpolation:
             "line": f"line: decoded from (1 − t) code(A) + t code(B){nearest}",
             "slerp": f"slerp: decoded from the arc about 0 between code(A) and code(B){nearest}",
             "bit by bit": "bit by bit: decoded from code(A) with the share t of the bits that differ from code(B)",
-            "pixel mix": "pixel mix: (1 − t) A + t B, no code",
+            "input mix": "input mix: (1 − t) A + t B, no code",
         }
         return [said[name] for name in names]
