@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from aeexp import evaluations
 from aeexp.errors import require
 
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
@@ -87,6 +88,7 @@ def run(folder: Path) -> Record | Failure:
     try:
         metrics = _object(folder / "metrics.json")
         _check(metrics)
+        metrics = evaluations.merged(metrics) if "evaluations" in metrics else metrics
         config = _object(folder / ".hydra" / "config.yaml")
         words = _yaml(folder / ".hydra" / "overrides.yaml") or []
         given = dict(pair(str(word)) for word in words)

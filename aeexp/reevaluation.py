@@ -108,7 +108,10 @@ def restored(folder: Path, device: torch.device) -> tuple[Finished, Run]:
     finished = Finished(folder, device.type)
     data = finished.data("bring the data back as it was, or train anew")
     untrained = build.untrained(finished.saved).to(device)
-    return finished, Run(finished.learner, data, history(folder / "history.csv"), untrained)
+    result = Run(finished.learner, data, history(folder / "history.csv"), untrained)
+    result.trained = json.loads((folder / "metrics.json").read_text()).get("train", {})
+    result.best_step = finished.saved["progress"]["best_step"]
+    return finished, result
 
 
 def history(path: Path) -> list[dict[str, Any]]:
