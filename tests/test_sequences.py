@@ -116,9 +116,9 @@ def test_figures_of_sequences_have_time_from_left_to_right(features, build_learn
         assert not images  # lines
         return
     rows = Reconstructions(examples=4).rows(run)
-    shown = np.asarray(images[0].get_array())  # the first examples, features upwards, with gaps of NaN
-    chosen = Interpolation(pairs=2, steps=3)
-    assert shown.shape[0] == 2 * F + 1 and shown.shape[1] == T and chosen.pairs == 2
+    assert len(images) == 2 * 3, "for each of two pairs what lies between, and both ends"
+    shown = np.asarray(images[1].get_array())  # the first example, features upwards
+    assert shown.shape == (F, T)
     first = rows.mask[0]
     assert np.array_equal(shown[:F, first], rows.target[0].T[::-1][:, first]) and np.isnan(shown[:F, ~first]).all()
 

@@ -132,7 +132,7 @@ class Scatter:
 
 def _axes(name: str, codes: np.ndarray) -> tuple[str, str]:
     if name != "pca":
-        return "(no unit: near and far alone count)", ""
+        return "(axes have no unit)", ""
     found = np.append(plane.shares(codes), 0.0)
     return tuple(f"component {i + 1} ({found[i]:.0%} of the variance)" for i in range(2))
 
