@@ -13,11 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_BASELINES = {"random": "untrained network", "itq": "ITQ", "pixelwise": "by single pixels"}
+_BASELINES = {"random": "untrained network", "kernel_pca": "kernel PCA", "itq": "ITQ", "pixelwise": "by single pixels"}
 _ROWS = {
     "reconstruction/mse": "test error (squared, per example)",
     "probe/linear": "linear probe accuracy",
     "probe/knn": "kNN probe accuracy",
+    "clustering/nmi": "k-means clusters and classes: NMI",
     "classification/accuracy": "accuracy of the model's own labels",
     "fairness/accuracy_forest": "accuracy of the label, by a forest",
     "fairness/leakage_balanced_forest": "balanced accuracy of the attribute, by a forest",
