@@ -1,0 +1,58 @@
+"""How far maps of the codes into the plane can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aeexp.errors import require
+from aeexp.evaluate import Run, Values
+from aeexp.maps import Name, embed, mappable, need, trustworthiness
+
+
+class Maps:
+    """Trustworthiness and continuity (Venna and Kaski 2001) of each map of the codes, 1 at best, about 1/2 by chance.
+
+    `trustworthiness_tsne_input` falls with points that are neighbours in the map but not in the input space,
+    `continuity_tsne_input` with neighbours in the input space that the map tears apart; `..._tsne_code` holds the same
+    map against the code space: what encoder and map lose together, and what the map loses alone. `code` is the code
+    itself, of whatever width, against the input; a code of two units needs no PCA. On at most `rows` rows of the split,
+    since time and memory grow with their square; t-SNE takes most of it.
+    """
+
+    of_codes = True
+
+    def __init__(self, *, maps: Sequence[Name], neighbours: int = 5, rows: int = 1000, perplexity: float = 30.0,
+                 seed: int = 0):  # fmt: skip
+        need(maps)
+        require(neighbours >= 1, f"neighbours={neighbours} must be at least 1")
+        require(rows > 2 * neighbours, f"rows={rows} must be more than twice neighbours={neighbours}")
+        require(perplexity > 0, f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
+        self.maps = list(maps)
+        self.neighbours = neighbours
+        self.rows = rows
+        self.perplexity = perplexity
+        self.seed = seed
+
+    def __call__(self, run: Run, split: str) -> Values:
+        inputs, codes = (each.codes(split).astype(np.float64) for each in (run.raw(), run))
+        chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
+        inputs, codes = inputs[chosen], codes[chosen]
+        if len(codes) <= 2 * self.neighbours:
+            return {}
+        values = self.kept(inputs, codes, "code_input")
+        for name in self.maps:
+            if not mappable(name, codes) or (name == "pca" and codes.shape[1] <= 2):
+                continue  # the code itself is in the plane
+            points = embed(name, codes, self.seed, self.perplexity)
+            values |= self.kept(inputs, points, f"{name}_input") | self.kept(codes, points, f"{name}_code")
+        return values
+
+    def kept(self, space: np.ndarray, points: np.ndarray, name: str) -> Values:
+        """Continuity is trustworthiness with the two spaces exchanged."""
+        k = self.neighbours
+        return {
+            f"maps/trustworthiness_{name}": trustworthiness(space, points, k),
+            f"maps/continuity_{name}": trustworthiness(points, space, k),
+        }
