@@ -7,10 +7,11 @@ import re
 
 import numpy as np
 import pytest
+from reported import job
 from scipy.stats import t
 from test_cli import QUICK, aeexp
 
-from aeexp.sweep import interval, table
+from aeexp.sweep import table
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,8 @@ def test_a_cross_validation_tests_every_row_once_in_disjoint_folds(folds):
 
 def test_five_folds_are_one_row_with_mean_and_interval(folds):
     root, done, _ = folds
-    lines = [line for line in done.stdout.splitlines() if line.startswith("│ all")]
-    assert len(lines) == 1 and "│ 5 " in lines[0]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("│ 5 ")]
+    assert len(lines) == 1 and "over folds: their training rows overlap" in done.stdout
     runs = [json.loads((root / str(fold) / "metrics.json").read_text())["test"] for fold in range(5)]
     for key in ("loss", "probe/linear"):
         values = np.array([run[key] for run in runs])
@@ -69,13 +70,6 @@ def test_a_finished_folder_is_not_overwritten_by_another_configuration(tmp_path)
     assert before == {name: (tmp_path / "one" / name).read_bytes() for name in before}
 
 
-def write(folder, overrides, **test):
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
-    (folder / "metrics.json").write_text(json.dumps({"test": test}))
-    return folder
-
-
 def rows(text: str) -> list[list[str]]:
     """The cells of a table, its head first."""
     return [
@@ -84,37 +78,41 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_a_row_is_the_runs_that_differ_in_seed_or_fold_alone(tmp_path):
-    runs = [write(tmp_path / f"{dim}{seed}", ["a=1", f"latent.dim={dim}", f"seed={seed}"], loss=float(seed + dim), x=1)
-            for dim in (2, 4) for seed in (0, 1)]  # fmt: skip
-    runs.append(write(tmp_path / "alone", ["a=1", "latent.dim=8"], loss=1.25))
-    text = table(runs)
+    for dim in (2, 4):
+        for seed in (0, 1):
+            job(tmp_path / f"{dim}{seed}", "a=1", f"latent.dim={dim}", f"seed={seed}", loss=float(seed + dim), x=1)
+    job(tmp_path / "99", "a=1", "latent.dim=8", loss=1.25)
+    text = table(tmp_path)
     assert "a=1" in text.splitlines()[0]  # what all share is said once
     assert rows(text) == [
-        ["", "runs", "loss"],
-        ["latent.dim=2", "2", "2.5 ± 6.4"],  # t(0.975, 1 degree) = 12.7, times 0.7071 / sqrt 2
-        ["latent.dim=4", "2", "4.5 ± 6.4"],
-        ["latent.dim=8", "1", "1.25"],
+        ["latent.dim", "runs", "loss"],
+        ["2", "2", "2.5 ± 6.4"],  # t(0.975, 1 degree) = 12.7, times 0.7071 / sqrt 2
+        ["4", "2", "4.5 ± 6.4"],
+        ["8", "1", "1.25 *"],
     ]
 
 
-def test_a_number_that_a_run_lacks_is_a_dash_and_details_are_no_columns(tmp_path):
-    values = {"probe/linear": 0.5}, {"probe/linear": None}
-    more = {
-        "generation/nll_fixed": 90.0,
-        "generation/nll_fixed_se": 1.0,
-        "generation/nll_fixed_k": 5,
-        "latent/kl": 3.0,
-        "generation/nll_given_label_se": 1.0,
-    }
-    runs = [write(tmp_path / str(i), [f"seed={i}"], loss=1.0, **v, **more) for i, v in enumerate(values)]
-    assert rows(table(runs)) == [
-        ["", "", "", "probe/", "generation/"],
-        ["", "runs", "loss", "linear", "nll_fixed"],
-        ["all", "2", "1 ± 0", "-", "90 ± 0"],
+def test_details_are_no_columns_and_a_number_that_a_run_lacks_says_of_how_many_it_is(tmp_path):
+    more = {"generation__nll_fixed": 90.0, "generation__nll_fixed_se": 1.0, "generation__nll_fixed_k": 5,
+            "latent__kl": 3.0, "generation__nll_given_label_se": 1.0}  # fmt: skip
+    for i, value in enumerate((0.5, None)):
+        job(tmp_path / str(i), f"seed={i}", loss=1.0, probe__linear=value, **more)
+    assert rows(table(tmp_path)) == [
+        ["", "", "probe/", "generation/"],
+        ["runs", "loss", "linear", "nll_fixed"],
+        ["2", "1 ± 0", "0.5 (of 1)", "90 ± 0"],
     ]
-    assert table([]) == ""
 
 
-def test_the_interval_is_students():
-    assert interval([1.0, 2.0, 3.0]) == f"2 ± {4.302652729911275 / np.sqrt(3):.2g}"
-    assert interval([2.5]) == "2.5"
+def test_swept_protocols_are_a_table_without_a_verdict(tmp_path):
+    for i, name in enumerate(("none", "fixed")):
+        job(tmp_path / str(i), f"dataset.binarise={name}", data={"fingerprint": name}, loss=float(i))
+    text = table(tmp_path)
+    assert [row[0] for row in rows(text)] == ["dataset.binarise", "none", "fixed"]
+    assert "*" not in text and "Nothing is ranked: unlike protocols: dataset.binarise=none" in text
+
+
+def test_no_finished_run_is_no_table(tmp_path):
+    assert table(tmp_path) == ""
+    job(tmp_path / "0", status="failed", message="broke")
+    assert table(tmp_path) == ""
