@@ -15,7 +15,7 @@ HEADLINES = (  # columns of a table, in the order in which they were measured
     r"|generation/(nll|cross_entropy_bound)(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?(_per_step)?"
     r"|disentanglement/(mig|dci_disentanglement|sap|factor_vae)|classification/accuracy"
     r"|fairness/(accuracy|leakage_balanced|parity_gap)_forest|retrieval/(map|precision_radius_2)"
-    r"|inpainting/mse|anomaly/(auroc|average_precision)|segmentation/(mean_iou|pixel_accuracy)"
+    r"|inpainting/mse|anomaly/(auroc|average_precision)|segmentation/(mean_iou|pixel_accuracy)|clustering/nmi"
 )
 
 # The first pattern that a whole key fits decides; None: more is neither better nor worse.
@@ -47,8 +47,8 @@ DIRECTIONS: tuple[tuple[str, Better | None], ...] = (
     (r"anomaly/share", None),
     (r"clustering/.*(nmi|ari|accuracy|purity|homogeneity|completeness|silhouette).*", "higher"),
     (r"\w+/(\w+_)?(trustworthiness|continuity)(_\w+)?", "higher"),
-    (r"robustness/.*mse.*", "lower"),
-    (r"robustness/.*(accuracy|linear|knn|svm|psnr|ssim).*", "higher"),
+    (r"robustness/.*(mse|error).*", "lower"),
+    (r"robustness/.*(accuracy|probe|linear|knn|svm|psnr|ssim).*", "higher"),
 )
 
 # A key of these compares only where all runs agree in the parts of the configuration; `.` ends a whole part.

@@ -12,7 +12,12 @@ from aeexp.grouping import NONE, Group, plain, repeat, word
 from aeexp.records import Record, pair
 from aeexp.statistics import Test, holm, paired_test
 
-BASELINES = {"pca": "PCA of the same width", "raw": "raw input", "random": "the network before training"}
+BASELINES = {
+    "pca": "PCA of the same width",
+    "raw": "raw input",
+    "random": "the network before training",
+    "kernel_pca": "kernel PCA of the same width",
+}
 
 
 class Paired(NamedTuple):
