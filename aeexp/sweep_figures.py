@@ -13,12 +13,12 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from aeexp import files
-from aeexp.gallery import ASIDE
 from aeexp.plots import canvas
-from aeexp.swept import Estimate, Point, Sweep, sweep
+from aeexp.statistics import Estimate
+from aeexp.swept import Point, Sweep, sweep
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def curves(found: Sweep, keys: Sequence[str]) -> Figure | None:
         if keys:
             log.info("no sweep.png: %d lines are more than can be told apart", len(found.lines))
         return None
-    columns = min(3, len(keys))
+    columns = 2 if len(keys) == 4 else min(3, len(keys))
     rows = math.ceil(len(keys) / columns)
     made = canvas.figure(heading(found, f"numbers over {found.name}"), max(6.0, 3.8 * columns), 2.8 * rows + 1.3)
     boards = made.subplots(rows, columns, squeeze=False).ravel()
@@ -106,7 +106,7 @@ def heading(found: Sweep, what: str) -> str:
     names = sorted({node.get("data", {}).get("name", "data") for node in nodes})
     runs = max(len(point.metrics) for point in found.points)
     words = f"; mean of {runs} runs and its 95 % interval" if runs > 1 else ""
-    common = " ".join(word for word in found.common if not word.startswith((*ASIDE, "dataset.path", "dataset.test")))
+    common = " ".join(word for word in found.common if not word.startswith(("dataset.path", "dataset.test")))
     common = textwrap.shorten(common, LONGEST, placeholder=" ...")
     return f"{', '.join(names)}: {what}, test split{words}\n{common}".rstrip()
 
@@ -118,7 +118,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
         style = dict(color=COLORS[i], marker=MARKS[i], markersize=5, linewidth=1.6)
         values += drawn(axes, points, [p.estimate(key) for p in points], label=line or "this model", **style)
         for part, (words, dashes) in SPLITS.items() if key in ERRORS else ():
-            style |= dict(linestyle=dashes, linewidth=1.0, markersize=3.5, markerfacecolor="white")
+            style |= dict(linestyle=dashes, linewidth=1.0, markersize=3.5, markerfacecolor="white", zorder=1.8)
             word = words if i == 0 else None
             values += drawn(axes, points, [p.estimate(key, part) for p in points], label=word, **style)
     for name, (label, _, dashes) in BASELINES.items() if comparable(found, key) else ():
@@ -135,6 +135,9 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
     across(axes, [point.at for point in found.points if point.at is not None])
     if values and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 300 * min(values) else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set(title=key, xlabel=called(found))
     if key in ERRORS and len(found.lines) == 1:
         chosen(axes, found.points, key)

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from aeexp.sweep import jobs, overrides
-
-
-class Estimate(NamedTuple):
-    mean: float
-    half: float  # of Student's 95 % interval over independent runs; 0 of a single one
-    runs: int
+from aeexp.grouping import NONE, Group, common, grouped
+from aeexp.records import read
+from aeexp.statistics import Estimate
 
 
 class Point(NamedTuple):
-    """Runs that differ in seed or fold alone."""
-
     line: str  # what else was swept beside `at`
     at: float | None  # the swept value
-    metrics: list[dict]  # the content of each metrics.json
+    group: Group
+
+    @property
+    def metrics(self) -> list[dict]:
+        """The content of each metrics.json."""
+        return [record.metrics for record in self.group.records]
 
     def estimate(self, key: str, *part: str) -> Estimate | None:
-        """Of a number on the test split, or in another `part` of metrics.json; None where no run has it."""
-        nodes: list[dict] = []
-        for node in self.metrics:
-            for name in part or ("test",):
-                node = node.get(name) or {}
-            nodes.append(node)
-        values = [float(node[key]) for node in nodes if node.get(key) is not None]
-        return estimate([value for value in values if math.isfinite(value)])
+        return self.group.estimate(key, *part)
 
 
 class Sweep(NamedTuple):
@@ -53,33 +41,29 @@ class Sweep(NamedTuple):
 
 
 def sweep(root: Path) -> Sweep:
-    """The finished runs below `root`, grouped by the overrides that do not only repeat them."""
-    groups: dict[tuple[str, ...], list[dict]] = defaultdict(list)
-    for folder in jobs(root):
-        if json.loads((folder / "status.json").read_text())["status"] == "finished":
-            groups[tuple(overrides(folder))].append(json.loads((folder / "metrics.json").read_text()))
-    shared = set.intersection(*map(set, groups)) if groups else set()
-    rows = [(dict(pair(word) for word in words if word not in shared), metrics) for words, metrics in groups.items()]
-    return gathered(rows, [word for word in next(iter(groups), ()) if word in shared])
+    """The finished runs below `root`; none where there is no run."""
+    if next(root.rglob("status.json"), None) is None:
+        return Sweep(None, [], [])
+    records, _ = read([root])
+    return points(grouped(records)[1], common(records))
 
 
-def gathered(groups: Sequence[tuple[Mapping[str, str], Sequence[dict]]], common: Sequence[str] = ()) -> Sweep:
-    """Points of groups of runs: what differs, as key -> text, and the content of each metrics.json.
+def points(groups: Sequence[Group], shared: Sequence[str] = ()) -> Sweep:
+    """The swept number is the column that took most values of those that are numbers in all groups.
 
-    The swept number is the key that took most values of those that are numbers in all groups; all else that differs
-    tells lines apart.
+    All else that differs tells lines apart.
     """
-    name = swept_number([own for own, _ in groups])
-    points = []
-    for own, metrics in groups:
-        at = None if name is None else number(own[name], name)
+    name = swept_number([group.columns for group in groups])
+    found = []
+    for group in groups:
+        at = None if name is None else number(group.columns[name], name)
         if name == "dataset.labelled":  # 0.1 and 1.0 are shares, 10 is a number: what they come to
-            at = float(metrics[0]["data"]["labelled"]["train"])
-        line = " ".join(f"{key}={value}" for key, value in own.items() if key != name)
-        points.append(Point(line, at, list(metrics)))
-    order = {line: i for i, line in enumerate(dict.fromkeys(point.line for point in points))}
-    points.sort(key=lambda point: (order[point.line], point.at or 0.0))
-    return Sweep(name, points, list(common))
+            at = float(group.records[0].metrics["data"]["labelled"]["train"])
+        words = [f"{key}={value}" for key, value in group.columns.items() if key != name and value != NONE]
+        found.append(Point(" ".join(words), at, group))
+    order = {line: i for i, line in enumerate(dict.fromkeys(point.line for point in found))}
+    found.sort(key=lambda point: (order[point.line], point.at or 0.0))
+    return Sweep(name, found, list(shared))
 
 
 def swept_number(rows: Sequence[Mapping[str, str]]) -> str | None:
@@ -96,11 +80,6 @@ def swept_number(rows: Sequence[Mapping[str, str]]) -> str | None:
     return max(counts, key=counts.__getitem__) if counts else None
 
 
-def pair(word: str) -> tuple[str, str]:
-    key, _, value = word.lstrip("+").partition("=")
-    return key, value
-
-
 def number(text: str, key: str = "") -> float | None:
     """A finite number as Hydra writes it, not as Python reads it: `1_000` and ` 1` are none.
 
@@ -114,13 +93,3 @@ def number(text: str, key: str = "") -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and text.strip("0123456789+-.eE") == "" else None
-
-
-def estimate(values: Sequence[float]) -> Estimate | None:
-    from scipy.stats import t
-
-    n = len(values)
-    if n == 0:
-        return None
-    half = 0.0 if n == 1 else float(t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return Estimate(float(np.mean(values)), half, n)

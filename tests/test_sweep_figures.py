@@ -11,18 +11,28 @@ from scipy.stats import t
 from test_cli import aeexp as command
 
 from aeexp import sweep_figures as figures
-from aeexp.sweep import interval
-from aeexp.swept import estimate, number, sweep
+from aeexp.report_tables import shown as worded
+from aeexp.statistics import estimate
+from aeexp.swept import number, sweep, swept_number
 
 FAIR = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")
 
 
-def job(root: Path, name: int, overrides, status="finished", baseline=None, val=None, **test) -> None:
+def job(root: Path, name: int, overrides, status="finished", baseline=None, val=None, train=None, **test) -> None:
     folder = root / str(name)
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
+    words = dict(word.split("=", 1) for word in overrides)
+    (folder / ".hydra" / "config.yaml").write_text(json.dumps(words))
+    (folder / ".hydra" / "hydra.yaml").write_text("")
     (folder / "status.json").write_text(json.dumps({"status": status, "message": "", "exit_code": 0}))
-    node = {"test": test, "val": val or {}, "baseline": baseline or {}, "data": {"name": "digits"}}
+    node = {
+        "test": test,
+        "val": val or {},
+        "train": train or {},
+        "baseline": baseline or {},
+        "data": {"name": "digits"},
+    }
     if status == "finished":
         (folder / "metrics.json").write_text(json.dumps(node))
 
@@ -52,18 +62,53 @@ def lines(axes) -> dict[str, np.ndarray]:
 def test_a_point_is_the_mean_over_seeds_and_a_bar_students_interval(tmp_path):
     found = sweep(fair(tmp_path))
     assert found.name == "w" and found.lines == [""] and [p.at for p in found.points] == [0, 10, 100, 1000]
-    assert found.common == ["variant=fair_vae", "threads=1"]
+    assert found.common == ["variant=fair_vae"]
     runs = [json.loads((tmp_path / str(i) / "metrics.json").read_text())["test"][FAIR[0]] for i in range(3)]
     first = found.points[0].estimate(FAIR[0])
     assert first.mean == pytest.approx(np.mean(runs)) and first.runs == 3
     assert first.half == pytest.approx(t.ppf(0.975, 2) * np.std(runs, ddof=1) / np.sqrt(3))
-    assert interval(runs) == f"{first.mean:.4g} ± {first.half:.2g}"  # the table says the same
+    assert worded(estimate(runs)) == f"{first.mean:.4g} ± {first.half:.2g}"  # the table says the same
     axes = figures.curves(found, [FAIR[0]]).axes[0]
     np.testing.assert_allclose(lines(axes)["this model"][0], (0, first.mean))
     np.testing.assert_allclose(lines(axes)["PCA of the same width"], [(w, 0.95) for w in (0, 10, 100, 1000)])
     np.testing.assert_allclose(lines(axes)["raw input"][:, 1], 1.0)
     assert axes.get_xscale() == "symlog" and axes.get_xlabel() == "w"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "10", "100", "1000"]
+
+
+def test_capacity_shows_train_validation_test_and_pca_on_one_plot(tmp_path):
+    errors = {4: (5, 6, 7), 16: (2, 3, 4), 64: (1, 4, 5)}  # width: train, validation, test
+    for i, (width, (train, val, test)) in enumerate(errors.items()):
+        key = "reconstruction/mse"
+        more = dict(baseline={"pca": {key: 3.0}}, val={key: val}, train={key: train}, **{key: test})
+        job(tmp_path, i, [f"model.hidden_dims=[{width}]"], **more)
+    found = sweep(tmp_path)
+    assert found.name == "model.hidden_dims"
+    axes = figures.curves(found, ["reconstruction/mse"]).axes[0]
+    assert axes.get_xlabel() == "model.hidden_dims (units of all layers)" and axes.get_xscale() == "log"
+    shown = lines(axes)
+    names = ("on the training split", "the same on the validation split", "this model")
+    for i, name in enumerate(names):
+        np.testing.assert_allclose(shown[name], [(width, row[i]) for width, row in errors.items()])
+    np.testing.assert_allclose(shown["PCA of the same width"], [(4, 3), (16, 3), (64, 3)])
+    assert list(shown["lowest on the validation split"][:, 0]) == [16, 16]  # beyond it the net only fits the training
+    assert len({line.get_linestyle() for line in axes.lines}) >= 4
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "numbers"),
+    [
+        ("model.hidden_dims", ("[8]", "[64]"), [8, 64]),
+        ("model.hidden_dims", ("[64]", "[64,32]"), [64, 96]),
+        ("model.hidden_dims", ("[64,32]", "[32,64]"), None),  # two nets and one number
+        ("model.hidden_dims", ("[]", "[8]"), None),
+        ("dataset.classes", ("[1,2]", "[3,4]"), None),
+        ("trainer.noise", ("[0.1]", "0.2"), [0.1, 0.2]),
+    ],
+)
+def test_a_list_of_layers_counts_by_its_units(key, values, numbers):
+    assert swept_number([{key: value} for value in values]) == (key if numbers else None)
+    assert numbers is None or [number(value, key) for value in values] == numbers
 
 
 @pytest.mark.parametrize(
@@ -134,7 +179,7 @@ def test_the_tradeoff_is_a_point_a_value_with_both_baselines(tmp_path):
     assert (axes.get_xlabel(), axes.get_ylabel()) == FAIR
     assert [text.get_text() for text in axes.texts] == ["0", "10", "100", "1000"] * 2
     point = found.points[0]
-    np.testing.assert_allclose(lines(axes)["w"][0], [point.estimate(key).mean for key in FAIR])
+    np.testing.assert_allclose(lines(axes)["regularizer=[none]"][0], [point.estimate(key).mean for key in FAIR])
     np.testing.assert_allclose(lines(axes)["raw input"], [(1.0, 0.9)])
     figures.sweep_figures(root, tradeoff=["loss", "reconstruction/mse"])
     assert (root / "tradeoff.png").stat().st_size > 5_000
@@ -150,7 +195,7 @@ def test_numbers_are_what_hydra_takes_for_numbers():
     assert [number(text) for text in ("1e-3", "-2", "+3.5", "1_000", "nan", "true", "[1]", " 1")] == [
         1e-3, -2.0, 3.5, None, None, None, 1.0, None,
     ]  # fmt: skip
-    assert estimate([]) is None and estimate([2.0]) == (2.0, 0.0, 1)
+    assert estimate([]) is None and estimate([2.0]) == (2.0, 0.0, 1, 0.0)
 
 
 def test_a_multirun_leaves_the_figure_without_plots_and_a_users_panels(tmp_path):

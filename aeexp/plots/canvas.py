@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from aeexp.evaluate import Run
+if TYPE_CHECKING:  # a report is drawn without torch
+    from aeexp.evaluate import Run
 
 DPI = 120
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
