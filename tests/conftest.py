@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,30 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Headless Chromium with an empty profile; what it needs is on this machine, nothing is fetched."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    binary, driver = next(filter(None, map(shutil.which, names)), None), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip(f"needs Chromium and chromedriver on the PATH: found {binary or 'no chromium'}, {driver}")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install aeexp[dev]")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    profile = tmp_path_factory.mktemp("profile")
+    flags = ["headless", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update"]
+    flags += ["disable-sync", "enable-unsafe-swiftshader", "window-size=1600,1000", f"user-data-dir={profile}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        flags.append("no-sandbox")
+    for flag in flags:
+        options.add_argument(f"--{flag}")
+    chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    try:
+        yield chromium
+    finally:
+        chromium.quit()
 
 
 # hypothesis: the same examples at every run, so that a statistical bound cannot fail by chance on a later day

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -229,30 +227,6 @@ def test_the_table_has_a_row_for_each_run(server, sweep):
 
 
 # --- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Headless Chromium with an empty profile; what it needs is on this machine, nothing is fetched."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    binary, driver = next(filter(None, map(shutil.which, names)), None), shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip(f"needs Chromium and chromedriver on the PATH: found {binary or 'no chromium'}, {driver}")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install aeexp[dev]")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path_factory.mktemp("profile")
-    flags = ["headless", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update"]
-    flags += ["disable-sync", "enable-unsafe-swiftshader", "window-size=1600,1000", f"user-data-dir={profile}"]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        flags.append("no-sandbox")
-    for flag in flags:
-        options.add_argument(f"--{flag}")
-    chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    try:
-        yield chromium
-    finally:
-        chromium.quit()
 
 
 FIND = """
