@@ -7,6 +7,7 @@ import argparse
 import difflib
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -96,22 +97,25 @@ def near(word: str, known: Sequence[str]) -> str:
 
 def line(option: Option) -> str:
     """What an option is, in one sentence."""
-    header, text = " ".join(option.header[:1]), said(option.target).first
+    header, text = first_sentence(" ".join(option.header)), said(option.target).first
     if option.group in HEADED:
         text = header or text
     together = f"{', '.join(option.includes)}" if option.includes and option.target is None else ""
-    return text or first_sentence(header) or together or "nothing"
+    return text or header or together or "nothing"
 
 
 def listing(console: Console, group: str) -> None:
     """A group, and one line for each of its options; a star: what stands where nothing is said."""
     names, about = options.defaults().get(group, ((), ""))
     console.print(f"[bold]{group}[/]: {escape(about)}".rstrip(": "))
-    grid = Table.grid(padding=(0, 2))
-    for name in options.groups()[group]:
-        star = "*" if name in names else " "
-        grid.add_row(f" {star} [cyan]{name}[/]", escape(line(options.option(group, name))))
-    console.print(grid)
+    shown = options.groups()[group]
+    width = max(map(len, shown))
+    lines = []
+    for name in shown:  # a table of rich's takes five times as long
+        first, *more = textwrap.wrap(line(options.option(group, name)), max(20, console.width - width - 5))
+        lines.append(f" {'*' if name in names else ' '} [cyan]{name:{width}}[/]  {escape(first)}")
+        lines += [" " * (width + 5) + escape(words) for words in more]
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def explain(console: Console, option: Option) -> None:

@@ -37,6 +37,7 @@ class Option(NamedTuple):
         return f"{self.group}={self.name}"
 
 
+@cache
 def conf_dir() -> str:
     """conf/ beside the package in a checkout, inside it in an installed wheel."""
     here = Path(__file__).resolve().parent

@@ -41,7 +41,7 @@ def runs(paths: Sequence[Path]) -> list[Path]:
         require(path.is_dir(), f"{path}: there is no such folder: name a finished run, or a folder above some")
         if (path / "status.json").is_file():
             way = f"the same command with resume={path} ends it"
-            require(_measured(path), f"{path} is not finished (status {_status(path)}): {way}")
+            require(_measured(path), f"{path} is not finished ({_standing(path)}): {way}")
             found.append(path)
             continue
         below = jobs(path)
@@ -49,13 +49,18 @@ def runs(paths: Sequence[Path]) -> list[Path]:
         require(bool(ready), f"{path} is no run folder, and there is no finished run below it ({len(below)} others)")
         for folder in below:
             if folder not in ready:
-                log.warning("%s is left out: not finished (status %s)", folder, _status(folder))
+                log.warning("%s is left out: not finished (%s)", folder, _standing(folder))
         found += ready
     return list(dict.fromkeys(found))
 
 
 def _status(folder: Path) -> str:
     return json.loads((folder / "status.json").read_text())["status"]
+
+
+def _standing(folder: Path) -> str:
+    there = (folder / "metrics.json").is_file()
+    return f"status {_status(folder)}" + ("" if there else ", no metrics.json")
 
 
 def _measured(folder: Path) -> bool:
