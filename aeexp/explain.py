@@ -97,7 +97,7 @@ def near(word: str, known: Sequence[str]) -> str:
 
 def line(option: Option) -> str:
     """What an option is, in one sentence."""
-    header, text = first_sentence(" ".join(option.header)), said(option.target).first
+    header, text = first_sentence(" ".join(option.header[: option.lead or 1])), said(option.target).first
     if option.group in HEADED:
         text = header or text
     together = f"{', '.join(option.includes)}" if option.includes and option.target is None else ""

@@ -26,6 +26,7 @@ class Option(NamedTuple):
     group: str
     name: str
     header: tuple[str, ...]  # lines of comment that speak of the whole file
+    lead: int  # how many of them stand before all else
     target: str | None  # the class or function that is built
     keys: tuple[Key, ...]
     picks: tuple[tuple[str, str], ...]  # options of other groups: (latent, gaussian)
@@ -90,7 +91,9 @@ def config() -> dict[str, Any]:
 def option(group: str, name: str) -> Option:
     text = (Path(conf_dir()) / group / f"{name}.yaml").read_text()
     root, lines = _compose(text), text.splitlines()
-    header = [line[1:].strip() for line in lines if line.startswith("#") and line != GLOBAL]
+    said = [line for line in lines if line != GLOBAL]
+    lead = next((i for i, line in enumerate(said) if not line.startswith("#")), len(said))
+    header = [line[1:].strip() for line in said if line.startswith("#")]
     prefix = "" if GLOBAL in lines else f"{group.replace('/', '.')}."
     keys = _keys(text, root, prefix) if isinstance(root, yaml.MappingNode) else []
     target = next((key for key in keys if key.path.endswith("._target_")), None)
@@ -115,7 +118,9 @@ def option(group: str, name: str) -> Option:
             if kind == "here" and target is None:
                 target = next((key for key in inherited if key.path.endswith("._target_")), None)
     shown = tuple(key for key in keys if not key.path.rpartition(".")[2].startswith("_"))
-    return Option(group, name, tuple(header), target and target.value, shown, tuple(picks), notes, tuple(includes))
+    return Option(
+        group, name, tuple(header), lead, target and target.value, shown, tuple(picks), notes, tuple(includes)
+    )
 
 
 def every() -> Iterator[Option]:
