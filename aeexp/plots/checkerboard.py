@@ -1,0 +1,233 @@
+"""What the decoder's upsampling leaves in the spectrum of its pictures."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.model import Autoencoder
+from aeexp.plots import canvas
+
+log = logging.getLogger(__name__)
+
+LEAST = 8  # pixels a side, below which there are no frequencies between
+FLOOR = 1e-10  # of the largest power: what float32 cannot tell from 0
+NEAR = 3  # steps of frequency to each side, as far as a neighbour lies
+SPAN = 20.0  # decibels, where the colours of a ratio end
+
+
+class Checkerboard:
+    """Power spectra of `rows` test pictures and of what the model makes of them, with the decoder's own frequencies.
+
+    A step that enlarges maps s times can paint a pattern of period s (Odena et al. 2016), steps behind one another
+    also of period s^2, ...: peaks at multiples of 1 / s, or gaps there where pixels are only repeated. A spectrum is
+    the mean over rows and channels of |FFT|^2 of the picture less its mean, under a Hann window, as pictures do not go
+    on at their edges; its radial mean is that of Durall et al. 2020 (section 3.1). The title's number is `excess`. PCA
+    of the same width, which enlarges nothing, tells blur from artefact; the network before training, where it is known,
+    shows the pattern undisguised.
+    """
+
+    of_pictures = True
+
+    def __init__(self, *, rows: int = 512):
+        require(rows >= 1, f"rows={rows} must be at least 1")
+        self.rows = rows
+
+    @torch.no_grad()
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        shape = tuple(run.data.shape)
+        if len(shape) != 3 or min(shape[1:]) < LEAST:
+            log.info("plot=checkerboard left out: it needs pictures of at least %d pixels a side", LEAST)
+            return {}
+        split = run.rows("test")
+        chosen = np.sort(np.random.default_rng(0).permutation(len(split))[: self.rows])
+        batch = split.batch(torch.from_numpy(chosen))
+        spectra = {"data": power(run.forward(batch).batch.target), "this model": power(outputs(run, batch))}
+        spectra["PCA of the same width"] = power(outputs(run.pca(), batch))
+        if (random := run.random()) is not None:
+            spectra["before training"] = power(outputs(random, batch))
+        return {"checkerboard": draw(run, spectra, enlargements(run.model))}
+
+
+def outputs(run: Run, batch) -> Tensor:
+    """(B, C, H, W) reconstructions from the mean codes, without noise."""
+    return run.model.likelihood.mean(run.forward(batch).output)
+
+
+def power(pictures: Tensor) -> np.ndarray:
+    """(H, W) mean over rows and channels of the power at each frequency, 0 in the middle; (B, C, H, W)."""
+    height, width = pictures.shape[2:]
+    window = np.outer(*(np.hanning(n + 1)[:-1] for n in (height, width)))
+    x = pictures.double().cpu().numpy()
+    x = (x - x.mean((2, 3), keepdims=True)) * window / np.sqrt((window**2).sum())
+    return np.fft.fftshift((np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)))
+
+
+def enlargements(model: Autoencoder) -> list[int]:
+    """By how much each step of the decoder enlarges its maps, the last first: the strides of the encoder mirrored.
+
+    [2] where the encoder has no strides: a pattern from pixel to pixel is looked for then.
+    """
+    layers = [m for m in model.encoder.modules() if isinstance(m, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)]
+    strides = [layer.stride if isinstance(layer.stride, int) else layer.stride[0] for layer in layers]
+    return [stride for stride in strides if stride > 1] or [2]
+
+
+def frequencies(size: int) -> np.ndarray:
+    """Cycles per pixel of each column of a spectrum."""
+    return np.fft.fftshift(np.fft.fftfreq(size))
+
+
+def marked(shape: tuple[int, int], period: int) -> np.ndarray:
+    """(H, W) bool: frequencies that a pattern of that period is made of, but 0; the nearest that the picture has."""
+    multiples = np.arange(period) / period
+    found = [np.zeros(n, bool) for n in shape]
+    for mask, n in zip(found, shape, strict=True):
+        mask[(np.round(multiples * n).astype(int) + n // 2) % n] = True
+    mask = np.outer(*found)
+    mask[shape[0] // 2, shape[1] // 2] = False
+    return mask
+
+
+def peak(spectrum: np.ndarray, period: int) -> float:
+    """Power at the frequencies of a period over that of their neighbours, which lie 2 to `NEAR` steps away.
+
+    1 for a spectrum that is smooth there. The window spreads a peak over one step to each side: these count as neither.
+    """
+    at = marked(spectrum.shape, period)
+    power = np.log(spectrum + FLOOR * spectrum.max() + np.finfo(float).tiny)
+    taken = _grown(at | _one(spectrum.shape, [n // 2 for n in spectrum.shape]), 1)
+    ratios = []
+    for place in np.argwhere(at):
+        around = _grown(_one(spectrum.shape, place), NEAR) & ~taken
+        if around.any():
+            ratios.append(power[tuple(place)] - power[around].mean())
+    return float(np.exp(np.mean(ratios))) if ratios else 1.0
+
+
+def _one(shape: tuple[int, int], place) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[tuple(place)] = True
+    return mask
+
+
+def _grown(mask: np.ndarray, steps: int) -> np.ndarray:
+    """The mask and all places at most so many steps away; frequencies go round."""
+    moves = range(-steps, steps + 1)
+    return np.any([np.roll(mask, (i, j), (0, 1)) for i in moves for j in moves], 0)
+
+
+def excess(spectrum: np.ndarray, data: np.ndarray, period: int) -> float:
+    """How far the frequencies of a period stand out from their neighbours, against the data.
+
+    1: as in the data; more: a checkerboard; less: a gap, as repeated pixels leave it.
+
+    Against neighbours, as a blurred picture has less power at all high frequencies, a checkerboard or not.
+    """
+    return peak(spectrum, period) / peak(data, period)
+
+
+def radial(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances from 0 in cycles per pixel, and the mean power on the ring about each."""
+    up, across = (frequencies(n) for n in spectrum.shape)
+    away = np.hypot(up[:, None], across[None])
+    step = 1 / max(spectrum.shape)
+    ring = np.round(away / step).astype(int).ravel()
+    counts = np.bincount(ring)
+    kept = (counts > 0) & (np.arange(len(counts)) > 0)
+    means = np.bincount(ring, spectrum.ravel())[kept] / counts[kept]
+    return np.flatnonzero(kept) * step, means
+
+
+def decibels(spectrum: np.ndarray, reference: float) -> np.ndarray:
+    """10 log10 of the power over `reference`."""
+    return 10 * np.log10(np.maximum(spectrum, FLOOR * reference) / reference)
+
+
+STYLES = {
+    "data": dict(color=canvas.BLACK, linewidth=2.0, marker="o"),
+    "this model": dict(color=canvas.BLUE, linewidth=1.6, marker="s"),
+    "PCA of the same width": dict(color=canvas.ORANGE, linewidth=1.2, linestyle="--", marker="^"),
+    "before training": dict(color=canvas.PURPLE, linewidth=1.2, linestyle=":", marker="D"),
+}
+
+
+def draw(run: Run, spectra: dict[str, np.ndarray], steps: list[int]) -> Figure:
+    period, data = steps[0], spectra["data"]
+    number = {name: canvas.number(excess(s, data, period), 2) for name, s in spectra.items() if name != "data"}
+    what = f"power at period {period} over its neighbours', against the data"
+    words = f"\n{what} (1: alike; more: a checkerboard; less: a gap):\n"
+    words += ", ".join(f"{name} {value}" for name, value in number.items())
+    made = canvas.figure(canvas.heading(run, "spectra of test pictures and of reconstructions") + words, 10.5, 7.4)
+    grid = made.add_gridspec(2, 3, height_ratios=(1, 1.05))
+    reference = data.max()
+    own = spectra["this model"]
+    boards = [made.add_subplot(grid[0, i]) for i in range(3)]
+    low = max(-60.0, float(decibels(np.minimum(data, own), reference).min()))
+    for axes, name, spectrum in zip(boards, ("data", "this model"), (data, own), strict=False):
+        shown = _map(axes, decibels(spectrum, reference), name, (low, 0.0), "viridis")
+    made.colorbar(shown, ax=boards[:2], label="power, dB of the data's largest", shrink=0.85, pad=0.02)
+    ratio = decibels(own, reference) - decibels(data, reference)
+    shown = _map(boards[2], ratio, "this model over the data", (-SPAN, SPAN), canvas.SIGNED)
+    made.colorbar(shown, ax=boards[2], label="ratio, dB", shrink=0.85, extend="both", pad=0.02)
+    for axes in boards:
+        _rings(axes, data.shape, period)
+    _profiles(made.add_subplot(grid[1, :]), spectra, steps, reference)
+    return made
+
+
+def _map(axes: Axes, values: np.ndarray, title: str, limits: tuple[float, float], cmap: str):
+    height, width = values.shape
+    up, across = frequencies(height), frequencies(width)
+    half = 0.5 / width, 0.5 / height
+    extent = (across[0] - half[0], across[-1] + half[0], up[0] - half[1], up[-1] + half[1])
+    image = axes.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], origin="lower", extent=extent)
+    axes.set_title(title, fontsize=10)
+    axes.set(xticks=(-0.5, 0, 0.5), yticks=(-0.5, 0, 0.5))
+    axes.set_xlabel("cycles per pixel, across", fontsize=9)
+    axes.set_ylabel("down", fontsize=9)
+    axes.tick_params(labelsize=8)
+    return image
+
+
+def _rings(axes: Axes, shape: tuple[int, int], period: int) -> None:
+    up, across = (frequencies(n) for n in shape)
+    rows, columns = np.nonzero(marked(shape, period))
+    style = dict(marker="o", s=90, facecolors="none", edgecolors=canvas.VERMILION, linewidths=1.3, clip_on=False)
+    axes.scatter(across[columns], up[rows], **style)
+
+
+def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], reference: float) -> None:
+    """Means over rings as lines, the frequencies of the last step as marks of their own."""
+    shape, period = spectra["data"].shape, steps[0]
+    at = marked(shape, period)
+    up, across = (frequencies(n) for n in shape)
+    away = np.hypot(up[:, None], across[None])
+    for name, spectrum in spectra.items():
+        style = dict(STYLES[name])
+        marker = style.pop("marker")
+        x, y = radial(spectrum)
+        axes.plot(x, decibels(y, reference), label=name, **style)
+        spots = dict(linestyle="none", marker=marker, markersize=7, markerfacecolor="white", markeredgewidth=1.5)
+        axes.plot(away[at], decibels(spectrum[at], reference), color=style["color"], **spots)
+    total = np.cumprod(steps)
+    lines = sorted({round(i / int(t), 4) for t in total for i in range(1, int(t) // 2 + 1)})
+    for line in lines:
+        axes.axvline(line, color="0.8", linewidth=0.8, zorder=0)
+        axes.annotate(
+            f"{line:.3g}", (line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8
+        )
+    axes.plot([], [], linestyle="none", marker="o", markerfacecolor="white", color="0.3",
+              label=f"at the frequencies of period {period} (red rings above)")  # fmt: skip
+    axes.set_xlabel(f"distance from frequency 0, cycles per pixel; upright lines: multiples of 1/{int(total[-1])}, "
+                    "where the decoder's steps may leave a pattern", fontsize=9)  # fmt: skip
+    axes.set_ylabel("power, dB of the data's largest", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, ncols=2)

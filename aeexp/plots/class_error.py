@@ -1,0 +1,165 @@
+"""Which rows are hard: the reconstruction error of each class, and the best and worst examples of it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.plots import canvas
+
+MOST = 25  # classes with a box
+COLUMNS = 10  # classes with examples
+FEW = 5  # rows, below which a box would say more than they do
+ENDS = (5, 95)  # percentiles where whiskers end
+PAIR, APART = 2.4, 0.45  # tiles of an example with its number, and the gap between the best and the worst
+
+
+class Group(NamedTuple):
+    name: str
+    rows: np.ndarray  # numbers of its test rows, the smallest error first
+
+
+class ClassError:
+    """Squared error of the test rows by class, PCA of the same width beside it; of masks, wrong pixels.
+
+    `order` sorts the classes by median error, the hardest on top, or leaves them as they are numbered. Without labels
+    an attribute that is a number makes the groups, and without that all rows are one. Of pictures and sequences a
+    second figure shows `examples` with the smallest and the largest error of each class.
+    """
+
+    def __init__(self, *, examples: int = 2, order: Literal["error", "class"] = "error"):
+        require(1 <= examples <= 8, f"examples={examples}: take 1 to 8 of each end, so that they stay readable")
+        self.examples = examples
+        self.order = order
+
+    def __call__(self, run: Run) -> dict[str, Figure]:
+        errors = run.errors("test")
+        kind, found = groups(run, errors)
+        if self.order == "error":
+            found = sorted(found, key=lambda group: -np.median(errors[group.rows]))
+        figures = {"class_error": self.boxes(run, errors, kind, found[:MOST], len(found))}
+        if canvas.pictures(run.data.shape) and not run.segments:
+            figures["class_examples"] = self.board(run, errors, kind, found[:COLUMNS], len(found))
+        return figures
+
+    def boxes(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
+        what = "wrong pixels" if run.segments else "squared error"
+        title = canvas.heading(run, f"{what} of {len(errors)} test rows" + (f" by {kind}" if count > 1 else ""))
+        part = f"\n{self._part(len(shown), count)}" if len(shown) < count else ""
+        made = canvas.figure(title + part, 7.5, 1.7 + 0.42 * len(shown))
+        axes = made.add_subplot()
+        series = [("this model", errors, canvas.BLUE)]
+        if not run.segments:  # PCA's output is no mask
+            series.append(("PCA of the same width", run.pca().errors("test"), canvas.ORANGE))
+        height = 0.8 / len(series)
+        for place, (_, values, colour) in enumerate(series):
+            for at, group in enumerate(shown):
+                middle = at - 0.4 + height * (place + 0.5)
+                _box(axes, values[group.rows], middle, 0.8 * height, colour)
+        names = [f"{group.name} (n = {len(group.rows)})" for group in shown]
+        axes.set_yticks(range(len(shown)), names)
+        axes.set(ylim=(len(shown) - 0.5, -0.5), ylabel=kind if count > 1 else "")
+        kept = np.concatenate([values[group.rows] for _, values, _ in series for group in shown])
+        if kept.min() > 0 and kept.max() > 30 * np.median(kept):
+            axes.set_xscale("log")
+        elif kept.max() > 0:
+            axes.set_xlim(left=0)
+        words = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
+        axes.set_xlabel(f"{words}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond")
+        axes.grid(axis="x", color="0.9", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        keys = [Patch(facecolor=colour, label=name) for name, _, colour in series]
+        if len(keys) > 1:
+            made.legend(handles=keys, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+        return made
+
+    def _part(self, shown: int, count: int) -> str:
+        which = f"the {shown} with the largest median" if self.order == "error" else f"the first {shown}"
+        return f"{which} of {count} are shown"
+
+    @torch.no_grad()
+    def board(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
+        """A column a class: its best examples above, its worst below, each as input, output, error."""
+        wide = self.examples if len(shown) == 1 else 1  # a single group lies on its side
+        most = max(len(group.rows) for group in shown)
+        each = min(self.examples, max(1, most // 2))
+        lines = 1 if wide > 1 else each
+        columns = each if wide > 1 else len(shown)
+        title = canvas.heading(run, "the test rows with the smallest and the largest error")
+        part = f"\n{self._part(len(shown), count)}" if len(shown) < count else ""
+        height = 2 * lines * PAIR + APART
+        cell = max(0.62, min(1.3, 8.5 / columns))
+        made, axes = canvas.board(title + part, columns, height, run.data.shape, cell=cell, beside=1.6)
+        ticks = []
+        for end in range(2):
+            for line in range(lines):
+                top = end * (lines * PAIR + APART) + line * PAIR
+                ticks += [top, top + 1]
+                places = [(shown[0], c) for c in range(columns)] if wide > 1 else [(group, line) for group in shown]
+                drawn = [
+                    (c, int(group.rows[rank if end == 0 else -1 - rank]))
+                    for c, (group, rank) in enumerate(places)
+                    if rank < max(1, len(group.rows) // 2)  # none is among the best and the worst
+                ]
+                _examples(axes, run, errors, drawn, top)
+        axes.set_yticks(ticks, ["input", "output"] * (2 * lines), fontsize=9)
+        if wide == 1 and len(shown) > 1:
+            axes.set_xticks(range(columns), [group.name for group in shown], fontsize=9)
+            axes.xaxis.tick_top()
+        if any(len(group.name) > 8 for group in shown):
+            axes.tick_params(axis="x", rotation=30)
+        for end, word in enumerate(("smallest error", "largest error")):
+            middle = end * (lines * PAIR + APART) + (lines * PAIR - 1) / 2
+            axes.text(1.01, middle, word, transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=9)
+        axes.set_xlabel("number below an output: squared error, summed over its values", fontsize=9)
+        return made
+
+
+def groups(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
+    """What the groups are, and the test rows of each; unlabelled rows belong to none where others have labels."""
+    labels = run.labels("test")
+    if labels is not None and (labels >= 0).any():
+        kind, values = "class", labels
+    else:
+        s = run.rows("test").s
+        whole = s is not None and s.dim() == 1 and not s.is_floating_point()
+        kind, values = ("attribute", s.cpu().numpy()) if whole else ("all", np.zeros(len(errors), int))
+    found = []
+    for value in np.unique(values[values >= 0]):
+        rows = np.flatnonzero(values == value)
+        name = {"class": canvas.class_name(run, int(value)), "attribute": str(value), "all": "all rows"}[kind]
+        found.append(Group(name, rows[np.argsort(errors[rows], kind="stable")]))
+    return kind, found
+
+
+def _box(axes: Axes, values: np.ndarray, middle: float, height: float, colour: str) -> None:
+    if len(values) < FEW:
+        axes.plot(values, np.full(len(values), middle), "o", color=colour, markersize=4)
+        return
+    line = dict(color=canvas.BLACK, linewidth=0.8)
+    axes.boxplot(
+        [values], positions=[middle], widths=height, orientation="horizontal", whis=ENDS, patch_artist=True,
+        manage_ticks=False, boxprops=dict(facecolor=colour, edgecolor=canvas.BLACK, linewidth=0.8),
+        medianprops=dict(color=canvas.BLACK, linewidth=1.6), whiskerprops=line, capprops=line,
+        flierprops=dict(marker="o", markersize=2.5, markerfacecolor=colour, markeredgewidth=0),
+    )  # fmt: skip
+
+
+def _examples(axes: Axes, run: Run, errors: np.ndarray, drawn: list[tuple[int, int]], top: float) -> None:
+    """Test rows, each in its column, over what the model makes of their mean codes."""
+    out = run.forward(run.rows("test").batch(torch.tensor([row for _, row in drawn])))
+    mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()
+    for place, pictures in enumerate((out.batch.target, run.model.likelihood.mean(out.output))):
+        shown = canvas.ended(pictures.cpu().numpy(), mask)
+        sheet = np.full((1, 1 + drawn[-1][0], *shown.shape[1:]), np.nan, np.float32)
+        sheet[0, [column for column, _ in drawn]] = shown
+        canvas.tiles(axes, sheet, run.data.limits, top=top + place)
+    for column, row in drawn:
+        axes.text(column, top + 1.68, canvas.number(float(errors[row])), ha="center", va="center", fontsize=8)
