@@ -31,9 +31,11 @@ from aeexp.training.checkpoint import Progress, Store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from aeexp.types import Animation
+
 log = logging.getLogger(__name__)
 
-Plot = Callable[[Run], dict[str, "Figure"]]
+Plot = Callable[[Run], dict[str, "Figure | Animation"]]
 
 LARGE = 100.0  # a value that networks do not start well from
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from aeexp import files
 from aeexp.training.checkpoint import Progress
+from aeexp.types import Animation
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Tracker:
                 self.writer.add_scalar(f"test/{name}", values[name], step)
 
     def figure(self, name: str, figure, step: int) -> None:
-        """figures/<name>.png, and the same picture in TensorBoard."""
+        """figures/<name>.png, and the same picture in TensorBoard; <name>.gif of an animation."""
         show(self.folder, self.writer, name, figure, step)
 
     def projector(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
@@ -139,6 +140,8 @@ class Tracker:
 
 def show(folder: Path, writer: SummaryWriter, name: str, figure, step: int) -> None:
     """`Tracker.figure` with a writer of one's own."""
+    if isinstance(figure, Animation):
+        return animated(folder, writer, name, figure, step)
     figure.savefig(buffer := io.BytesIO(), format="png")
     files.write(folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
     with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
@@ -163,6 +166,33 @@ def album(folder: Path, step: int) -> Iterator[Callable[[str, Any], None]]:
     finally:
         for writer in writers:
             writer.close()
+
+
+def animated(folder: Path, writer: SummaryWriter, name: str, animation: Animation, step: int) -> None:
+    """figures/<name>.gif, and the same file in TensorBoard's images, where a browser plays it."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    encoded = gif(animation)
+    files.write(folder / "figures" / f"{name}.gif", lambda file: file.write(encoded))
+    height, width = animation.frames[0].shape[:2]
+    # add_video would do the same, by moviepy and without a pause
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+    writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+
+def gif(animation: Animation) -> bytes:
+    """An endless GIF whose frames share one palette: what does not change costs nothing."""
+    pictures = [Image.fromarray(frame) for frame in animation.frames]
+    few = animation.frames[:: max(1, len(pictures) // 16)]  # enough to see every colour
+    palette = Image.fromarray(np.concatenate(few)).quantize(256, dither=Image.Dither.NONE)
+    colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
+    # They are means of near colours: the paper would be grey.
+    colours[(colours.min(1) > 247) | (np.arange(len(colours)) == colours.sum(1, dtype=int).argmax())] = 255
+    palette.putpalette(colours.tobytes())
+    shown = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    durations = list(animation.milliseconds)
+    shown[0].save(buffer := io.BytesIO(), "gif", save_all=True, append_images=shown[1:], duration=durations, loop=0)
+    return buffer.getvalue()
 
 
 def _plain(value: Any) -> int | float | str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from torch import Tensor
 
 
@@ -53,6 +55,13 @@ class Pass(NamedTuple):
     context: Tensor | None  # (B, C) side information for encoder and decoder
     code: Code
     output: Tensor  # (B, *shape) parameters of the likelihood, as the decoder gave them
+
+
+class Animation(NamedTuple):
+    """A figure that moves: what a plot may return where one picture does not say it."""
+
+    frames: Sequence[np.ndarray]  # each (H, W, 3) uint8
+    milliseconds: Sequence[int]  # that each stands; the first follows the last
 
 
 class Latent(Protocol):

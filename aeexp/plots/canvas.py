@@ -26,6 +26,9 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 GREY = "#999999"
+# Ten classes: shape and colour both tell them apart, so that a figure survives a grey print.
+COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK, "#B8A800", "#882255", "#8C8C8C")
+MARKERS = "os^DvPX<>*"
 SIGNED = "RdBu_r"  # red above 0, blue below, white at 0
 STEPS = 160  # of a sequence that are drawn
 MARGIN = 0.12  # gap between two tiles, as a share of a tile's shorter side
@@ -62,7 +65,7 @@ def lay(axes: Axes, columns: float, rows: float, shape: Sequence[int]) -> None:
 
 def proportion(shape: Sequence[int]) -> float:
     """Height over width of a tile with its gap."""
-    height, width = _sides(shape)
+    height, width = sides(shape)
     gap = _gap(height, width)
     return (height + gap) / (width + gap)
 
@@ -103,7 +106,7 @@ def ended(examples: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return examples if mask is None else np.where(mask[..., None], examples, np.nan)
 
 
-def _sides(shape: Sequence[int]) -> tuple[int, int]:
+def sides(shape: Sequence[int]) -> tuple[int, int]:
     """Height and width of a tile, in pixels; of a line chart, in proportion."""
     if not pictures(shape):
         return 3, 4

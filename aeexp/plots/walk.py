@@ -1,0 +1,215 @@
+"""A walk through the space of codes, as an animation."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from aeexp.errors import require
+from aeexp.evaluate import Run
+from aeexp.paths import slerp
+from aeexp.plots import canvas
+from aeexp.priors import Standard
+from aeexp.types import Animation
+
+log = logging.getLogger(__name__)
+
+BEHIND = 2000  # test codes that are drawn in the plane
+REST = 600  # milliseconds at a test row's own code
+DOT = 7  # pixels
+WIDTH, HEIGHT = 7.2, 3.9  # inches
+
+
+class Place(NamedTuple):
+    """One code of the walk."""
+
+    start: int  # the stops before and behind it
+    end: int
+    share: float  # of the way between them
+
+
+class Walk:
+    """A closed walk through the codes of `stops` test rows, one of each class first: walk.gif.
+
+    `steps` codes lead from one stop to the next and stand `milliseconds` each: along an arc under the prior N(0, I)
+    and on the sphere (slerp, White 2016: a straight line runs through lengths that codes do not have), else along a
+    line, brought to codes that the latent can give. The map beside the picture shows where the walk stands: the code
+    itself where it has two units, else the plane of the first two principal components of the test codes.
+    """
+
+    of_pictures = True
+
+    def __init__(self, *, stops: int = 10, steps: int = 8, milliseconds: int = 80):
+        require(2 <= stops <= 30, f"stops={stops}: take 2 to 30")
+        require(1 <= steps <= 40, f"steps={steps}: take 1 to 40 from one stop to the next")
+        require(20 <= milliseconds <= 2000, f"milliseconds={milliseconds}: take 20 to 2000; browsers show no less")
+        self.stops = stops
+        self.steps = steps
+        self.milliseconds = milliseconds
+
+    @torch.no_grad()
+    def __call__(self, run: Run) -> dict[str, Animation]:
+        split, labels = run.rows("test"), run.labels("test")
+        chosen = canvas.spread(labels, self.stops, len(split))
+        out = run.forward(split.batch(torch.from_numpy(chosen)))
+        if out.context is not None:
+            log.info("plot=walk left out: between two side informations there is no way")
+            return {}
+        if len(chosen) < 2:
+            log.info("plot=walk left out: one test row is no way")
+            return {}
+        order = tour(out.code.mean.float().cpu().numpy())
+        chosen, codes = chosen[order], out.code.mean[torch.from_numpy(order).to(out.code.mean.device)]
+        z, places = self.path(run, codes)
+        decoded = np.concatenate([run.model.decode(part).float().cpu().numpy() for part in z.split(64)])
+        if out.batch.mask is not None:  # what is decoded has as many steps as the longest of the stops
+            decoded = canvas.ended(decoded, out.batch.mask.cpu().numpy().any(0))
+        names = None if labels is None else [canvas.class_name(run, int(labels[row])) for row in chosen]
+        stage = Stage(run, z.float().cpu().numpy(), f"a walk through the codes of {len(codes)} test rows")
+        words = [caption(place, names) for place in places]
+        frames = [stage.frame(i, picture, words[i]) for i, picture in enumerate(decoded)]
+        durations = [REST if place.share == 0 else self.milliseconds for place in places]
+        return {"walk": Animation(frames, durations)}
+
+    def path(self, run: Run, codes: Tensor) -> tuple[Tensor, list[Place]]:
+        """(stops * steps, D): the code of each stop and those on the way to the next; behind the last the first."""
+        latent = run.model.latent
+        arc = isinstance(getattr(latent, "prior", None), Standard) or getattr(latent, "space", "") == "sphere"
+        between = getattr(latent, "between", slerp if arc else torch.lerp)
+        made, places = [], []
+        for start in range(len(codes)):
+            end = (start + 1) % len(codes)
+            for step in range(self.steps):
+                share = torch.tensor(step / self.steps, device=codes.device)
+                made.append(between(codes[start][None], codes[end][None], share) if step else codes[start][None])
+                places.append(Place(start, end, step / self.steps))
+        z = torch.cat(made)
+        on_way = torch.tensor([place.share > 0 for place in places], device=z.device)
+        z[on_way] = run.model.valid_codes(z[on_way])  # a stop's own code stays what the encoder gave
+        return z, places
+
+
+def tour(codes: np.ndarray) -> np.ndarray:
+    """The order of a short closed walk from the first code through all (N, D): no two ways could be swapped for
+    shorter ones (2-opt, Croes 1958)."""
+    away = np.linalg.norm(codes[:, None] - codes[None], axis=-1)
+    order, count = list(range(len(codes))), len(codes)
+    better = True
+    while better:
+        better = False
+        for i in range(1, count - 1):
+            for j in range(i + 1, count):
+                a, b, c, d = order[i - 1], order[i], order[j], order[(j + 1) % count]
+                if away[a, c] + away[b, d] < away[a, b] + away[c, d] - 1e-6 * away.max():
+                    order[i : j + 1] = order[i : j + 1][::-1]
+                    better = True
+    return np.array(order)
+
+
+def caption(place: Place, names: list[str] | None) -> str:
+    start, end = (f"row {i + 1}" if names is None else names[i] for i in (place.start, place.end))
+    return f"from {start} to {end}"
+
+
+class Stage:
+    """What all frames share, drawn once; a frame adds the decoded example, the dot on the map and the words."""
+
+    def __init__(self, run: Run, z: np.ndarray, title: str):
+        made = canvas.figure(canvas.heading(run, title), WIDTH, HEIGHT)
+        self.limits = run.data.limits
+        self.picture, plane = made.subplots(1, 2)
+        self.pictures = canvas.pictures(run.data.shape)
+        _empty(self.picture, self.pictures, run)
+        self.spots = _plane(plane, run, z)
+        made.canvas.draw()
+        self.sheet = np.asarray(made.canvas.buffer_rgba())[..., :3].copy()
+        self.box = _pixels(self.picture, len(self.sheet))
+        self.dots = plane.transData.transform(self.spots) * (1, -1) + (0, len(self.sheet))
+        self.font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 16)
+
+    def frame(self, number: int, example: np.ndarray, words: str) -> np.ndarray:
+        sheet = Image.fromarray(self.sheet)
+        draw = ImageDraw.Draw(sheet)
+        left, top, right, bottom = self.box
+        if self.pictures:
+            sheet.paste(_painted(example, self.limits, (right - left, bottom - top)), (left, top))
+        else:
+            values = example.reshape(-1)
+            across, up = np.arange(1, values.size + 1), np.nan_to_num(values)
+            points = self.picture.transData.transform(np.column_stack([across, up])) * (1, -1) + (0, len(self.sheet))
+            draw.line([tuple(point) for point in points], fill=canvas.BLUE, width=2)
+        draw.text(((left + right) / 2, bottom + (12 if self.pictures else 44)), words, "black", self.font, "mt")
+        x, y = self.dots[number]
+        draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill="white", outline="black", width=3)
+        return np.asarray(sheet)
+
+
+def _empty(axes: Axes, pictures: bool, run: Run) -> None:
+    """Where the decoded example goes."""
+    axes.set_title("decoded", fontsize=10)
+    if pictures:
+        height, width = canvas.sides(run.data.shape)
+        axes.set(xticks=[], yticks=[])
+        axes.set_box_aspect(height / width)
+        axes.set_xlabel(" \n ", fontsize=11)  # room for the words
+        return
+    low, high = run.data.limits
+    features, margin = math.prod(run.data.shape), 0.05 * (high - low or 1.0)
+    axes.set(xlim=(0.5, features + 0.5), ylim=(low - margin, high + margin), ylabel="value")
+    axes.set_xlabel("step\n " if len(run.data.shape) == 2 else "feature\n ", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _plane(axes: Axes, run: Run, z: np.ndarray) -> np.ndarray:
+    """(N, 2) the walk on the map of the test codes, both drawn."""
+    codes = run.codes("test").astype(np.float64)
+    chosen = np.random.default_rng(0).permutation(len(codes))[:BEHIND]
+    centre, axes_of = np.zeros(codes.shape[1]), np.eye(codes.shape[1], 2)
+    names = ("unit 1", "unit 2" if codes.shape[1] == 2 else "")
+    if codes.shape[1] > 2:
+        centre = codes.mean(0)
+        axes_of = np.linalg.svd(codes - centre, full_matrices=False)[2][:2].T
+        names = ("component 1", "component 2")
+    labels, points, walk = run.labels("test"), (codes[chosen] - centre) @ axes_of, (z - centre) @ axes_of
+    labels = np.full(len(chosen), -1) if labels is None else labels[chosen]
+    shown = [label for label in np.unique(labels) if label >= 0]
+    named = len(shown) <= len(canvas.COLOURS)
+    colours = ["0.7" if label < 0 or not named else canvas.COLOURS[shown.index(label)] for label in labels]
+    axes.scatter(*points.T, s=5, c=colours, linewidths=0, alpha=0.6)
+    for label in shown if named else ():
+        place = np.median(points[labels == label], 0)
+        short = canvas.class_name(run, int(label)).split(" ")[0]  # 0 of "0 - zero"
+        axes.text(*place, short, ha="center", va="center", fontsize=10, weight="bold",
+                  bbox=dict(facecolor="white", edgecolor="none", alpha=0.7, pad=0.8))  # fmt: skip
+    axes.plot(*np.concatenate([walk, walk[:1]]).T, color=canvas.BLACK, linewidth=1.0)
+    what = "the code itself" if codes.shape[1] <= 2 else "PCA of the test codes"
+    axes.set(xlabel=names[0], ylabel=names[1])
+    axes.set_title(f"where the walk stands: {what}", fontsize=10)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return walk
+
+
+def _pixels(axes: Axes, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of axes in a picture of that height."""
+    box = axes.get_window_extent()
+    return round(box.x0) + 1, round(height - box.y1) + 1, round(box.x1), round(height - box.y0)
+
+
+def _painted(example: np.ndarray, limits: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """One example as a picture of that width and height; what has no value is white."""
+    if example.ndim == 2:
+        example = example[: canvas.STEPS].T[None, ::-1]  # time from left to right, feature 0 at the bottom
+    low, high = limits
+    grey = example if example.shape[0] == 3 else example.mean(0, keepdims=True).repeat(3, 0)
+    shown = np.nan_to_num((grey - low) / ((high - low) or 1.0), nan=1.0).clip(0, 1)
+    pixels = (255 * np.moveaxis(shown, 0, -1)).round().astype(np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
