@@ -78,6 +78,15 @@ class Gallery(Callback):
         gallery(Path(config.hydra.sweep.dir))
 
 
+class Lineup(Callback):
+    """reconstructions.png: the same test rows by each run; codes.png: their codes, where saved and of two units."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from aeexp.lineup import lineup
+
+        lineup(Path(config.hydra.sweep.dir))
+
+
 class Curves(Callback):
     """sweep.png, numbers over the swept value, and tradeoff.png, one number over another, in the sweep's folder.
 
