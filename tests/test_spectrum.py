@@ -18,17 +18,8 @@ from aeexp.nn.conv import conv
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, Learner
 from aeexp.pca import identity
-from aeexp.plots.checkerboard import (
-    Checkerboard,
-    enlargements,
-    excess,
-    frequencies,
-    marked,
-    outputs,
-    peak,
-    power,
-    radial,
-)  # fmt: skip
+from aeexp.plots.checkerboard import Checkerboard, outputs
+from aeexp.spectra import enlargements, excess, frequencies, marked, peak, power, radial
 from aeexp.tasks import Reconstruct
 
 
