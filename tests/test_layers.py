@@ -37,7 +37,7 @@ LAYERS = [
     ["bounds"],
     ["objectives", "pca", "kernel_pca", "semi_supervised"],
     ["evaluate", "training/*"],
-    ["samplers", "feature_net", "fills", "outliers", "probes", "units", "maps", "paths"],
+    ["samplers", "feature_net", "fills", "outliers", "probes", "units", "maps", "paths", "tours", "spectra"],
     ["robustness"],
     ["tracking", "metrics/*", "plots/*"],
 ]

@@ -18,6 +18,7 @@ from aeexp.evaluate import Run
 from aeexp.paths import slerp
 from aeexp.plots import canvas
 from aeexp.priors import Standard
+from aeexp.tours import tour
 from aeexp.types import Animation
 
 log = logging.getLogger(__name__)
@@ -95,23 +96,6 @@ class Walk:
         on_way = torch.tensor([place.share > 0 for place in places], device=z.device)
         z[on_way] = run.model.valid_codes(z[on_way])  # a stop's own code stays what the encoder gave
         return z, places
-
-
-def tour(codes: np.ndarray) -> np.ndarray:
-    """The order of a short closed walk from the first code through all (N, D): no two ways could be swapped for
-    shorter ones (2-opt, Croes 1958)."""
-    away = np.linalg.norm(codes[:, None] - codes[None], axis=-1)
-    order, count = list(range(len(codes))), len(codes)
-    better = True
-    while better:
-        better = False
-        for i in range(1, count - 1):
-            for j in range(i + 1, count):
-                a, b, c, d = order[i - 1], order[i], order[j], order[(j + 1) % count]
-                if away[a, c] + away[b, d] < away[a, b] + away[c, d] - 1e-6 * away.max():
-                    order[i : j + 1] = order[i : j + 1][::-1]
-                    better = True
-    return np.array(order)
 
 
 def caption(place: Place, names: list[str] | None) -> str:
