@@ -44,10 +44,14 @@ class Undrawn(RuntimeError):
     """The run is trained and measured, but a figure of it could not be drawn."""
 
 
-def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any], alone: bool) -> float:
+def run(
+    cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any], alone: bool,
+    follow: Callable[[Progress], None] | None = None,
+) -> float:  # fmt: skip
     """Leave a complete run folder and return the lowest monitored value.
 
-    `choices` names the option of each group, for the HParams table; `alone` is false within a multirun.
+    `choices` names the option of each group, for the HParams table; `alone` is false within a multirun. `follow` is
+    told at each validation where the run stands, and may raise to end it.
     """
     began = time.perf_counter()
     check(cfg)
@@ -71,7 +75,13 @@ def run(cfg: DictConfig, folder: Path, status: Status, choices: Mapping[str, Any
     store = Store(folder / "checkpoints", header)
     if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
         store.resume(Path(cfg.resume or folder) / "checkpoints")
-    track = Tracker(folder, hyperparameters(config, choices), bar=alone, on_step=lambda step: status.update(step=step))
+
+    def validated(progress: Progress) -> None:
+        status.update(step=progress.step)
+        if follow is not None:
+            follow(progress)
+
+    track = Tracker(folder, hyperparameters(config, choices), bar=alone, on_step=validated)
     finished = False
     try:
         optimizer, scheduler, measures, plots = (make(cfg, k) for k in ("optimizer", "scheduler", "metric", "plot"))

@@ -16,7 +16,7 @@ _PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf
 
 
 class Status:
-    """One of running, finished, failed, interrupted; every change is on disk at once.
+    """One of running, finished, pruned, failed, interrupted; every change is on disk at once.
 
     A folder whose run is finished already stays as it is: `finished` holds what that run left.
     """

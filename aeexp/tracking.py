@@ -33,7 +33,7 @@ FAILED = ".failed"  # ending of the event file that holds nothing but the status
 class Tracker:
     """Follows one run. On a terminal a progress bar, else one line a validation.
 
-    `status` is told the step at each validation.
+    `on_step` is told at each validation where the run stands, and may raise to end it.
     """
 
     def __init__(self, folder: Path, hyperparameters: Mapping[str, Any], *, bar: bool, on_step):
@@ -88,7 +88,7 @@ class Tracker:
             log.info(line)
         else:
             self.bar.set_description(f"{stage}epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
-        self.on_step(progress.step)
+        self.on_step(progress)
 
     def close_bar(self) -> None:
         if self.bar is not None:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong is told in the job's own log and status.json."""
+    from aeexp.hpo.trial import Pruned, follower
     from aeexp.run import Undrawn, run
     from aeexp.status import Status
     from aeexp.training.window import Diverged
@@ -36,11 +37,16 @@ def task(cfg: DictConfig) -> float:
     folder = Path(hydra_cfg.runtime.output_dir)
     status = Status(folder)
     try:
-        return run(cfg, folder, status, choices=dict(hydra_cfg.runtime.choices), alone=alone)
+        choices = dict(hydra_cfg.runtime.choices)
+        return run(cfg, folder, status, choices, alone, follow=follower())
     except KeyboardInterrupt:
         log.error("interrupted; the same command with resume=%s goes on", folder)
         status.end("interrupted")
         raise
+    except Pruned as error:
+        log.info("pruned: %s", error)
+        status.end("pruned", str(error))
+        return math.nan
     except Exception as error:
         told = isinstance(error, UsageError | Diverged | Undrawn)
         message = str(error) if told else f"{type(error).__name__}: {error}"

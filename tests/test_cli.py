@@ -155,6 +155,7 @@ def test_an_installed_wheel_finds_its_configuration(tmp_path):
         wheel.extractall(tmp_path / "site")
     names = {path.relative_to(tmp_path / "site/aeexp/conf").as_posix() for path in (tmp_path / "site").rglob("*.yaml")}
     assert names == {path.relative_to(ROOT / "conf").as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
+    assert (tmp_path / "site/hydra_plugins/aeexp_optuna/sweeper.py").is_file()
     done = aeexp(*QUICK, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
     assert done.returncode == 0, done.stderr
     assert json.loads(next((tmp_path / "outputs").glob("*/*/status.json")).read_text())["status"] == "finished"

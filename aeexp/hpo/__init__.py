@@ -1,0 +1,1 @@
+"""Hyperparameter search by Optuna's ask and tell: `hydra/sweeper=aeexp_optuna`."""
