@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aeexp.comparison import Report, collect
-from aeexp.criteria import better
 from aeexp.errors import UsageError, require
-from aeexp.grouping import NONE, Group
+from aeexp.reports.comparison import Report, collect
+from aeexp.reports.criteria import better
+from aeexp.reports.grouping import NONE, Group
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from aeexp.report_text import console
+    from aeexp.reports.text import console
 
     criteria = [key for key in arguments.metrics.replace(",", " ").split() if key]
     baseline = None if arguments.baseline == "none" else arguments.baseline
@@ -70,8 +70,8 @@ def command(arguments: argparse.Namespace) -> int:
 def write(report: Report, folder: Path) -> list[Path]:
     """summary.csv, report.md and report.html, each whole or not there."""
     from aeexp import files
-    from aeexp.report_page import write_page
-    from aeexp.report_text import markdown, summary_csv
+    from aeexp.reports.page import write_page
+    from aeexp.reports.text import markdown, summary_csv
 
     paths = [folder / name for name in ("summary.csv", "report.md", "report.html")]
     files.write_text(paths[0], summary_csv(report))

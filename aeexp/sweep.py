@@ -12,10 +12,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from aeexp.comparison import Report as Compared
-from aeexp.comparison import Unmixed, collect
 from aeexp.errors import UsageError
-from aeexp.grouping import REPEATS
+from aeexp.reports.comparison import Report as Compared
+from aeexp.reports.comparison import Unmixed, collect
+from aeexp.reports.grouping import REPEATS
 
 log = logging.getLogger(__name__)
 
@@ -98,14 +98,14 @@ class Curves(Callback):
         self.tradeoff = list(tradeoff)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from aeexp.sweep_figures import sweep_figures
+        from aeexp.reports.sweep_figures import sweep_figures
 
         sweep_figures(Path(config.hydra.sweep.dir), self.metrics, self.tradeoff)
 
 
 def table(root: Path) -> str:
     """The runs below `root` compared, for a log; "" where none is finished."""
-    from aeexp.report_text import console
+    from aeexp.reports.text import console
 
     if not jobs(root):
         return ""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from aeexp.criteria import better, headlines, known
-from aeexp.statistics import estimate, holm, paired_test
+from aeexp.reports.criteria import better, headlines, known
+from aeexp.reports.statistics import estimate, holm, paired_test
 
 # What the metrics measure, by what is better; names that end in a number, a class or a feature net stand for all.
 HIGHER = """

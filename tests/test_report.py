@@ -13,12 +13,12 @@ from reported import job
 from scipy import stats
 from test_cli import aeexp
 
-from aeexp import comparison
-from aeexp.comparison import Unmixed, collect
 from aeexp.errors import UsageError
 from aeexp.report import main
-from aeexp.report_tables import sentences, shown
-from aeexp.report_text import console, markdown, summary_csv
+from aeexp.reports import comparison
+from aeexp.reports.comparison import Unmixed, collect
+from aeexp.reports.tables import sentences, shown
+from aeexp.reports.text import console, markdown, summary_csv
 
 VARIANTS, WIDTHS, SEEDS = ("undercomplete", "sparse_l1"), (2, 8), (0, 1, 2)
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aeexp import report_page, report_pictures
-from aeexp.comparison import Best, Failure, Paired, Report
-from aeexp.grouping import Group
-from aeexp.records import Record
-from aeexp.report_page import content, write_page
-from aeexp.report_pictures import MOST, WIDE, pictures
-from aeexp.report_scatter import unit
+from aeexp.reports import page as report_page
+from aeexp.reports import pictures as report_pictures
+from aeexp.reports.comparison import Best, Failure, Paired, Report
+from aeexp.reports.grouping import Group
+from aeexp.reports.page import content, write_page
+from aeexp.reports.pictures import MOST, WIDE, pictures
+from aeexp.reports.records import Record
+from aeexp.reports.scatter import unit
 
 EVIL = "</script><script>document.title='stolen'</script>"
 KEYS = ["loss", "reconstruction/mse", "probe/linear", "latent/dead_units"]

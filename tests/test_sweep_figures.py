@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import t
 from test_cli import aeexp as command
 
-from aeexp import sweep_figures as figures
-from aeexp.report_tables import shown as worded
-from aeexp.statistics import estimate
-from aeexp.swept import number, sweep, swept_number
+from aeexp.reports import sweep_figures as figures
+from aeexp.reports.statistics import estimate
+from aeexp.reports.swept import number, sweep, swept_number
+from aeexp.reports.tables import shown as worded
 
 FAIR = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")
 

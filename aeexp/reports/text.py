@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from aeexp.comparison import Group, Report
-from aeexp.report_tables import DASH, Grid, against, overview, sentences, without
+from aeexp.reports.comparison import Group, Report
+from aeexp.reports.tables import DASH, Grid, against, overview, sentences, without
 
 LEAST = 60  # columns, whatever a terminal says
 

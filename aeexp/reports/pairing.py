@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from aeexp.criteria import incomparable
 from aeexp.errors import require
-from aeexp.grouping import NONE, Group, plain, repeat, word
-from aeexp.records import Record, pair
-from aeexp.statistics import Test, holm, paired_test
+from aeexp.reports.criteria import incomparable
+from aeexp.reports.grouping import NONE, Group, plain, repeat, word
+from aeexp.reports.records import Record, pair
+from aeexp.reports.statistics import Test, holm, paired_test
 
 BASELINES = {
     "pca": "PCA of the same width",

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aeexp.criteria import headlines
 from aeexp.errors import UsageError, require
-from aeexp.grouping import NONE, Group, common, grouped
-from aeexp.pairing import Paired, paired
-from aeexp.protocol import described, unlike, unshared
-from aeexp.ranking import Best, disagreement, ranked
-from aeexp.records import Failure, Record, read
-from aeexp.statistics import Estimate
+from aeexp.reports.criteria import headlines
+from aeexp.reports.grouping import NONE, Group, common, grouped
+from aeexp.reports.pairing import Paired, paired
+from aeexp.reports.protocol import described, unlike, unshared
+from aeexp.reports.ranking import Best, disagreement, ranked
+from aeexp.reports.records import Failure, Record, read
+from aeexp.reports.statistics import Estimate
 
 __all__ = ["NONE", "Best", "Estimate", "Failure", "Group", "Paired", "Record", "Report", "Unmixed", "collect", "common",
            "grouped"]  # fmt: skip

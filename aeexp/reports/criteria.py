@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from aeexp.records import Record
+from aeexp.reports.records import Record
 
 Better = Literal["lower", "higher"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.criteria import Better, better, incomparable
-from aeexp.grouping import Group
-from aeexp.pairing import compared, label
-from aeexp.statistics import FEWEST, Estimate, holm
+from aeexp.reports.criteria import Better, better, incomparable
+from aeexp.reports.grouping import Group
+from aeexp.reports.pairing import compared, label
+from aeexp.reports.statistics import FEWEST, Estimate, holm
 
 LEVEL = 0.05
 

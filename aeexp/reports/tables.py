@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.comparison import Best, Paired, Report
-from aeexp.statistics import Estimate
+from aeexp.reports.comparison import Best, Paired, Report
+from aeexp.reports.statistics import Estimate
 
 DASH = "-"
 BEST, TIE = " *", " ≈"

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aeexp.records import Record
-from aeexp.statistics import Estimate, estimate
+from aeexp.reports.records import Record
+from aeexp.reports.statistics import Estimate, estimate
 
 NONE = "-"  # of a column that a group has no value in
 

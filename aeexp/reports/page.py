@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aeexp import files
-from aeexp.comparison import Best, Paired, Report
-from aeexp.grouping import NONE
-from aeexp.report_scatter import scatter, unit
-from aeexp.statistics import Estimate
-from aeexp.swept import number, points
+from aeexp.reports.comparison import Best, Paired, Report
+from aeexp.reports.grouping import NONE
+from aeexp.reports.scatter import scatter, unit
+from aeexp.reports.statistics import Estimate
+from aeexp.reports.swept import number, points
 
-HERE = Path(__file__).resolve().parent / "page"
+HERE = Path(__file__).resolve().parent / "html"
 CELLS = 12_000  # of the table: more, and the page is no longer quick; then criteria alone are shown
 
 
@@ -44,7 +44,7 @@ def content(report: Report) -> dict[str, Any]:
     """All that the template shows."""
     from markupsafe import Markup
 
-    from aeexp.report_pictures import curves, pictures
+    from aeexp.reports.pictures import curves, pictures
 
     found = points(report.groups, report.common)
     shown, hidden = table_keys(report)

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.grouping import ASIDE, REPEATS, Group, text
-from aeexp.records import Record
+from aeexp.reports.grouping import ASIDE, REPEATS, Group, text
+from aeexp.reports.records import Record
 
 SPLIT = REPEATS[1:]  # which of the rows are tested; equal for all groups, they repeat a study
 # What a sweep may well change: other training rows or labels for the same test rows.

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from aeexp.comparison import Report
-from aeexp.grouping import Group
-from aeexp.statistics import Estimate
-from aeexp.swept import Sweep, number
+from aeexp.reports.comparison import Report
+from aeexp.reports.grouping import Group
+from aeexp.reports.statistics import Estimate
+from aeexp.reports.swept import Sweep, number
 
 PARTS = {"test": "test split", "val": "validation split", "train": "training split"}
 BASELINES = {"pca": "PCA of the same width", "raw": "raw input"}

@@ -17,8 +17,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from aeexp import files
 from aeexp.plots import canvas
-from aeexp.statistics import Estimate
-from aeexp.swept import Point, Sweep, sweep
+from aeexp.reports.statistics import Estimate
+from aeexp.reports.swept import Point, Sweep, sweep
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from aeexp.grouping import Group
-from aeexp.swept import Sweep
+from aeexp.reports.grouping import Group
+from aeexp.reports.swept import Sweep
 
 MOST = 24  # groups whose figures are shown
 PICTURES = 120  # in all: each takes 20 ms
@@ -42,7 +42,7 @@ class Gallery(NamedTuple):
 
 def curves(found: Sweep) -> Picture | None:
     """Numbers over the swept value; None where no number was swept, or more lines than can be told apart."""
-    from aeexp import sweep_figures
+    from aeexp.reports import sweep_figures
 
     if found.name is None or len(found.points) < 2:
         return None

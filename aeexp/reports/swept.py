@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aeexp.grouping import NONE, Group, common, grouped
-from aeexp.records import read
-from aeexp.statistics import Estimate
+from aeexp.reports.grouping import NONE, Group, common, grouped
+from aeexp.reports.records import read
+from aeexp.reports.statistics import Estimate
 
 
 class Point(NamedTuple):
