@@ -48,6 +48,7 @@ def follower() -> Callable[[Progress], None] | None:
         if validation not in told:
             trial.report(progress.best, validation)
         if trial.should_prune():
-            raise Pruned(f"behind others after {validation} validations: best {progress.best:.4g}")
+            many = "" if validation == 1 else "s"
+            raise Pruned(f"behind others after {validation} validation{many}: best {progress.best:.4g}")
 
     return follow
