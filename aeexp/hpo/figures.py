@@ -23,7 +23,6 @@ from aeexp.plots import canvas
 log = logging.getLogger(__name__)
 
 COLUMNS = 3
-COLORS = (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE)
 
 
 def figures(study: Study, objectives: Sequence[str], folder: Path) -> None:
@@ -166,7 +165,7 @@ def importances(study: Study, objectives: Sequence[str]) -> Figure:
     made = canvas.figure(f"{counts(study)}: which values mattered{of}", 7.0, 1.9 + high)
     axes = made.add_subplot()
     thick = 0.8 / len(objectives)
-    for i, (name, shares, color) in enumerate(zip(objectives, found, COLORS * len(objectives), strict=False)):
+    for i, (name, shares, color) in enumerate(zip(objectives, found, canvas.LINES * len(objectives), strict=False)):
         y = np.arange(len(names)) - 0.4 + thick * (len(objectives) - i - 0.5)
         bars = axes.barh(y, [shares[n] for n in names], thick, color=color, label=named(name))
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)

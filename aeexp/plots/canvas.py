@@ -29,6 +29,7 @@ GREY = "#999999"
 # Ten classes: shape and colour both tell them apart, so that a figure survives a grey print.
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK, "#B8A800", "#882255", "#8C8C8C")
 MARKERS = "os^DvPX<>*"
+LINES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)  # of a chart with few of them; report.js has the same
 SIGNED = "RdBu_r"  # red above 0, blue below, white at 0
 STEPS = 160  # of a sequence that are drawn
 MARGIN = 0.12  # gap between two tiles, as a share of a tile's shorter side

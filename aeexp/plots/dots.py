@@ -12,13 +12,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from aeexp.evaluate import Run
 from aeexp.plots import canvas
 
-# Ten classes: shape and colour both tell them apart, so that the figure survives a grey print.
-COLOURS = (
-    canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.VERMILION, canvas.SKY,
-    canvas.PURPLE, canvas.BLACK, "#B8A800", "#882255", "#8C8C8C",
-)  # fmt: skip
-MARKERS = "os^DvPX<>*"
-
 
 class Hue(NamedTuple):
     """What a point's colour says."""
@@ -41,10 +34,10 @@ def scattered(axes: Axes, points: np.ndarray, hue: Hue, run: Run):
         axes.scatter(
             *points[rest].T, s=size, c="0.7" if len(present) else canvas.BLUE, linewidths=0, label="unlabelled"
         )
-    if len(present) > len(COLOURS):
+    if len(present) > len(canvas.COLOURS):
         return axes.scatter(*points[~rest].T, s=size, c=labels[~rest], cmap="viridis", linewidths=0)
     for place, label in enumerate(present):
-        style = dict(color=COLOURS[place], marker=MARKERS[place], label=named(run, hue, int(label)))
+        style = dict(color=canvas.COLOURS[place], marker=canvas.MARKERS[place], label=named(run, hue, int(label)))
         axes.scatter(*points[labels == label].T, s=size, linewidths=0, alpha=0.85, **style)
     return None
 

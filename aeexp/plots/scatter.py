@@ -113,7 +113,7 @@ class Scatter:
         number = self.number(names, 0 if s is None else 1 if s.dim() == 1 else s.shape[1])
         values = (s if s.dim() == 1 else s[:, number]).cpu()
         whole = bool((values == values.round()).all() and (values >= 0).all())
-        whole = whole and (not values.is_floating_point() or values.unique().numel() <= len(dots.COLOURS))
+        whole = whole and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
         title = names[number] if number < len(names) else f"attribute {number}"
         values = values.to(torch.int64 if whole else torch.float64).numpy()
         return dots.Hue(values, title, whole, False)

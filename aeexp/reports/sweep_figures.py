@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 MOST = 6  # panels
 LONGEST = 120  # letters of the overrides that all runs share, in a title
-COLORS = (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.SKY, canvas.VERMILION)
-MARKS = "os^Dv<>P"
 NAME = dict(facecolor="white", edgecolor="none", alpha=0.8, pad=0.5)  # of a point, that a line may cross
 BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
 SPLITS = {"val": ("the same on the validation split", "-."), "train": ("on the training split", (0, (1, 1.5)))}
@@ -85,7 +83,7 @@ def curves(found: Sweep, keys: Sequence[str]) -> Figure | None:
 
     Dashed: PCA of the same width; dotted: the raw input.
     """
-    if not keys or len(found.lines) > len(COLORS):
+    if not keys or len(found.lines) > len(canvas.LINES):
         if keys:
             log.info("no sweep.png: %d lines are more than can be told apart", len(found.lines))
         return None
@@ -115,7 +113,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
     values: list[float] = []
     for i, line in enumerate(found.lines):
         points = [point for point in found.points if point.line == line]
-        style = dict(color=COLORS[i], marker=MARKS[i], markersize=5, linewidth=1.6)
+        style = dict(color=canvas.LINES[i], marker=canvas.MARKERS[i], markersize=5, linewidth=1.6)
         values += drawn(axes, points, [p.estimate(key) for p in points], label=line or "this model", **style)
         for part, (words, dashes) in SPLITS.items() if key in ERRORS else ():
             style |= dict(linestyle=dashes, linewidth=1.0, markersize=3.5, markerfacecolor="white", zorder=1.8)
@@ -127,7 +125,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
         ]
         same = alike(rows)
         for i, row in enumerate(rows[:1] if same else rows):
-            style = dict(color=canvas.BLACK if same else COLORS[i], linestyle=dashes, linewidth=1.2)
+            style = dict(color=canvas.BLACK if same else canvas.LINES[i], linestyle=dashes, linewidth=1.2)
             known = [(p.at, e.mean) for p, e in row if e is not None]
             if known:
                 axes.plot(*zip(*known, strict=True), label=label if i == 0 else None, **style)
@@ -202,7 +200,7 @@ def scatter(found: Sweep, across: str, up: str) -> Figure | None:
     made = canvas.figure(heading(found, f"{up} over {across}"), 7.2, 5.2)
     axes, shown = made.add_subplot(), 0
     for i, line in enumerate(found.lines):
-        color, mark = COLORS[i % len(COLORS)], MARKS[i % len(MARKS)]
+        color, mark = canvas.LINES[i % len(canvas.LINES)], canvas.MARKERS[i % len(canvas.MARKERS)]
         points = [(p, p.estimate(across), p.estimate(up)) for p in found.points if p.line == line]
         known = [(p, x, y) for p, x, y in points if x is not None and y is not None]
         if not known:
