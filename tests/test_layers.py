@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     ["errors", "files", "randomness"],
     ["types", "needs", "hashing", "itq"],
-    ["schedulers"],
+    ["schedulers", "gif"],
     ["distributions", "distributions_bounded", "critics", "holes"],
     [
         "nn/*",

@@ -15,12 +15,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
+from aeexp.gif import gif
 from aeexp.latents import Gaussian as Stochastic
 from aeexp.latents_bounded import Hyperspherical
 from aeexp.plots.walk import REST, Walk
 from aeexp.priors import Standard, Uniform
 from aeexp.tours import tour
-from aeexp.tracking import gif
 from aeexp.types import Animation
 
 
