@@ -61,7 +61,7 @@ def task(cfg: DictConfig) -> float:
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
-        from aeexp.explain import overview  # Hydra's own help names options alone, and takes two seconds
+        from aeexp.explain_screen import overview  # Hydra's own help names options alone, and takes two seconds
 
         return overview()
     os.environ.setdefault("AEEXP_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from composing import CONF
 
-from aeexp import explain, options
+from aeexp import meaning, options
 from aeexp.docstrings import cited, first_sentence, said
 from aeexp.explain import main
 
@@ -48,7 +48,7 @@ def test_the_walk_sees_every_file():
 def test_every_option_is_explained(option, capsys):
     text = told(capsys, option.word)
     assert text.startswith(option.word) and "\x1b" not in text, "plain where it is piped"
-    line = explain.line(option)
+    line = meaning.line(option)
     assert line and line[0] != "#" and squeezed(line) in squeezed(text)
     if option.name != "none":
         assert line != "nothing"
@@ -69,7 +69,7 @@ def test_every_option_is_explained(option, capsys):
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in SOURCED], ids=lambda option: option.word)
 def test_what_a_course_asks_about_has_a_source(option):
-    assert explain.sources(option) or NO_PAPER.get(option.word)
+    assert meaning.sources(option) or NO_PAPER.get(option.word)
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in FORMULAS], ids=lambda option: option.word)
