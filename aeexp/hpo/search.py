@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -14,20 +11,18 @@ from typing import Any
 
 import optuna
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import CategoricalDistribution, distribution_to_json
+from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
-from aeexp.config import check_node, make, placed, suggestion
-from aeexp.errors import UsageError, require
+from aeexp.errors import require
+from aeexp.hpo.outcome import measured, read
 from aeexp.hpo.samplers import Grid
-from aeexp.hpo.space import Space, overrides, split, word
-from aeexp.hpo.storage import folder, storage
+from aeexp.hpo.space import Space, overrides
+from aeexp.hpo.study import opened
 
 log = logging.getLogger(__name__)
 
 Launch = Callable[..., Sequence[JobReturn]]
-Values = list[float]
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 BEGUN = (*ENDED, TrialState.RUNNING)
 
@@ -81,26 +76,12 @@ class Search:
         if isinstance(self.sampler, Grid):
             self.total = min(self.n_trials, sum(1 for _ in islice(self.sampler.points(self.space), self.n_trials)))
         self.root = root
-        options = dict(study_name=self.study_name, directions=self.directions, pruner=self.pruner)
         asked = {
             "space": {name: distribution_to_json(value) for name, value in self.space.items()},
             "overrides": sorted(self.fixed),
             "objectives": [f"{d} {o}" for d, o in zip(self.directions, self.objectives, strict=True)],
         }
-        if self.study_name in optuna.get_all_study_names(store):
-            known = optuna.load_study(study_name=self.study_name, storage=store).user_attrs
-            other = [key for key, value in asked.items() if known.get(key) != value]
-            if other:
-                raise UsageError(
-                    f"hydra.sweeper.study_name={self.study_name}: that study is there already, with another "
-                    f"{' and '.join(other)}\n({changed(known, asked, other[0])}): choose another hydra.sweep.dir or "
-                    "study_name"
-                )
-            self.study = optuna.load_study(study_name=self.study_name, storage=store, pruner=self.pruner)
-        else:
-            self.study = optuna.create_study(storage=store, **options)
-            for key, value in asked.items():
-                self.study.set_user_attr(key, value)
+        self.study = opened(store, self.study_name, self.directions, self.pruner, asked)
 
     def batches(self) -> Iterator[list[FrozenTrial]]:
         """Trials to run: first those of this folder that were cut off, then new ones up to `n_trials`."""
@@ -142,7 +123,7 @@ class Search:
         if status == "pruned":
             self.study.tell(number, state=TrialState.PRUNED)
             return log.info("trial %d pruned: %s", number, read(job / "status.json")["message"])
-        values = self.measured(read(job / "metrics.json"), result.cfg) if status == "finished" else None
+        values = measured(self.objectives, read(job / "metrics.json"), result.cfg) if status == "finished" else None
         if values is None:
             self.study.tell(number, state=TrialState.FAIL)
             return log.warning("trial %d failed: %s", number, job)
@@ -151,27 +132,6 @@ class Search:
         best = self.study.best_trials
         words = "  best" if number in [t.number for t in best] else ""
         log.info("trial %d: %s%s", number, shown, words)
-
-    def measured(self, metrics: dict, cfg: DictConfig) -> Values | None:
-        """One value for each objective; None where one is no number. Raises UsageError for a key that is not there."""
-        values = []
-        for name in self.objectives:
-            group, _, key = name.partition("/")
-            if key:
-                node = metrics[group]
-                require(
-                    key in node,
-                    f"hydra.sweeper.objectives: {name} was not measured{suggestion(key, node)}",
-                )
-                value = node[key]
-            elif name == "best":
-                value = metrics["best"]
-            else:
-                value = OmegaConf.select(cfg, name)
-                numeric = isinstance(value, int | float) and not isinstance(value, bool)
-                require(numeric, f"hydra.sweeper.objectives: {name} is no number of the configuration, but {value!r}")
-            values.append(value)
-        return values if all(v is not None and math.isfinite(v) for v in values) else None
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states)
@@ -199,40 +159,6 @@ class Search:
             log.exception("a figure of the search failed")
 
 
-def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str]) -> list[Sequence[JobReturn]]:
-    """What the sweeper does. Raises UsageError before any run is begun."""
-    hydra_cfg = config.hydra
-    node = OmegaConf.to_container(hydra_cfg.sweeper, resolve=True)
-    node = {key: value for key, value in node.items() if not key.startswith("_")}
-    check_node("hydra.sweeper", {"_target_": "aeexp.hpo.search.Search", **node})
-    sampler, pruner = (make(hydra_cfg.sweeper, key) for key in ("sampler", "pruner"))
-    try:
-        search = Search(**{**node, "sampler": sampler, "pruner": pruner})
-    except UsageError as error:
-        raise placed("hydra.sweeper", error) from error
-    root = folder(hydra_cfg)
-    root.mkdir(parents=True, exist_ok=True)
-    space, fixed = split(node["params"], arguments, loader)
-    nothing = "hydra/sweeper=aeexp_optuna: nothing to search: give a range, as latent.dim=int(interval(2,64))"
-    require(bool(space), nothing)
-    for words in corners(space):
-        loader.load_sweep_config(config, [*fixed, *words])  # a key that does not exist is told before there is a study
-    OmegaConf.save(config, root / "multirun.yaml")
-    search.begin(storage(hydra_cfg), root, space, fixed)
-    results = search.run(launch)
-    search.conclude()
-    return results
-
-
-def corners(space: dict) -> Iterator[list[str]]:
-    """One job, and one more for each further choice."""
-    first = {name: d.choices[0] if isinstance(d, CategoricalDistribution) else d.low for name, d in space.items()}
-    yield overrides(first)
-    for name, distribution in space.items():
-        for choice in getattr(distribution, "choices", ())[1:]:
-            yield overrides({**first, name: choice})
-
-
 def stretches(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
     """Trials by consecutive numbers: a launcher counts its jobs up."""
     found: list[list[FrozenTrial]] = []
@@ -242,27 +168,3 @@ def stretches(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
         else:
             found.append([trial])
     return found
-
-
-def changed(known: dict, asked: dict, key: str) -> str:
-    """The first difference, in a few words."""
-    was, now = known.get(key), asked[key]
-    if isinstance(now, dict) and isinstance(was, dict):
-        name = next(name for name in {**was, **now} if was.get(name) != now.get(name))
-        return f"{name}: {short(was.get(name))} then, {short(now.get(name))} now"
-    return f"{word(was)} then, {word(now)} now"
-
-
-def short(text: str | None) -> str:
-    """low 2, high 64 of a distribution's JSON."""
-    if text is None:
-        return "absent"
-    attributes = json.loads(text)["attributes"]
-    return re.sub(r"[{}\"]", "", json.dumps({k: v for k, v in attributes.items() if v not in (False, None)}))
-
-
-def read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}

@@ -35,6 +35,6 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from aeexp.hpo.search import searched
+        from aeexp.hpo.sweeping import searched
 
         return searched(self.config, self.hydra_context.config_loader, self.launcher.launch, arguments)
