@@ -110,16 +110,16 @@ def searched(arguments: argparse.Namespace) -> None:
     require(arguments.index is None or arguments.data is None, "--index is searched instead of DATA: give one of them")
     from aeexp import files
     from aeexp.encoding import Finished
-    from aeexp.searching import duplicate_rows, neighbour_rows, table
+    from aeexp.searching import duplicate_rows, neighbour_rows
 
     run = Finished(arguments.run, arguments.device)
     if arguments.duplicates:
         require(arguments.index is None, "--duplicates compares pixels, which --index does not hold: give DATA")
-        text = table(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance or 0.0))
+        text = files.csv_text(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance or 0.0))
     else:
         k = 10 if arguments.k is None and arguments.radius is None else arguments.k
         where = arguments.data, arguments.index
-        text = table(*neighbour_rows(run, *where, arguments.neighbours, arguments.keys, k, arguments.radius))
+        text = files.csv_text(*neighbour_rows(run, *where, arguments.neighbours, arguments.keys, k, arguments.radius))
     if text.count("\n") == 1:
         print("none found", file=sys.stderr)
     if arguments.output is None:

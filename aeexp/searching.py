@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -154,12 +152,3 @@ def duplicate_rows(run: Finished, path: str | None, keys: Sequence[str], toleran
     groups = duplicates(found, codes, tolerance)
     rows = ((number, names[row], ids[row]) for number, group in enumerate(groups, 1) for row in group)
     return ("group", "split", "row"), rows
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV text."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

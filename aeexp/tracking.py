@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import math
@@ -98,11 +97,8 @@ class Tracker:
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """history.csv: one row an evaluation; a value that a row does not have stays empty."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        files.write_text(self.folder / "history.csv", text.getvalue())
+        text = files.csv_text(columns, ([row.get(key) for key in columns] for row in rows))
+        files.write_text(self.folder / "history.csv", text)
 
     def final(self, split: str, values: Mapping[str, float], step: int) -> None:
         """What was measured at the best state: all of it is values/..., which TensorBoard sorts behind the curves,

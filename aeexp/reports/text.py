@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from aeexp import files
 from aeexp.reports.comparison import Group, Report
 from aeexp.reports.tables import DASH, Grid, against, overview, sentences, without
 
@@ -111,13 +111,9 @@ def _escaped(cell: str) -> str:
 
 def summary_csv(report: Report) -> str:
     """One row a group: its columns, its runs, and of every number mean, standard deviation, half interval and n."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
     numbers = [f"{key} {what}" for key in report.keys for what in ("mean", "sd", "half", "n")]
-    writer.writerow([*report.columns, "runs", *numbers])
-    for group in report.groups:
-        writer.writerow([*group.columns.values(), len(group.records), *_numbers(group, report.keys)])
-    return text.getvalue()
+    rows = ([*group.columns.values(), len(group.records), *_numbers(group, report.keys)] for group in report.groups)
+    return files.csv_text([*report.columns, "runs", *numbers], rows)
 
 
 def _numbers(group: Group, keys: Sequence[str]) -> list[float | int | str]:
