@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from aeexp import build, files
+from aeexp import build
 from aeexp.errors import UsageError
+from aeexp.plots import canvas
 from aeexp.plots.side_by_side import Panel, grid, side_by_side
 from aeexp.sweep import jobs, overrides
 
@@ -30,8 +30,7 @@ def gallery(root: Path) -> None:
     figure = compared(root)
     if figure is None:
         return
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=DPI)
-    files.write(root / "samples.png", lambda file: file.write(buffer.getvalue()))
+    canvas.save(figure, root / "samples.png", DPI)
     log.info("samples side by side: %s", root / "samples.png")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import textwrap
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from aeexp import files
 from aeexp.encoding import Finished
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
@@ -48,8 +46,7 @@ def lineup(root: Path) -> None:
     common = " ".join(word for word in runs[0][0] if word in shared and not word.startswith(ASIDE))
     for name, figure in (("reconstructions", reconstructions(named, common)), ("codes", codes(named, common))):
         if figure is not None:
-            figure.savefig(buffer := io.BytesIO(), format="png", dpi=DPI)
-            files.write(root / f"{name}.png", lambda file, buffer=buffer: file.write(buffer.getvalue()))
+            canvas.save(figure, root / f"{name}.png", DPI)
             log.info("%s side by side: %s", name, root / f"{name}.png")
 
 

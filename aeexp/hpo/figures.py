@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import logging
 from collections.abc import Sequence
@@ -17,12 +16,12 @@ from optuna import Study
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from aeexp import files
 from aeexp.plots import canvas
 
 log = logging.getLogger(__name__)
 
 COLUMNS = 3
+DPI = 150
 
 
 def figures(study: Study, objectives: Sequence[str], folder: Path) -> None:
@@ -34,9 +33,7 @@ def figures(study: Study, objectives: Sequence[str], folder: Path) -> None:
     if len(objectives) > 1:
         made["pareto"] = pareto(study, objectives)
     for name, figure in made.items():
-        figure.savefig(buffer := io.BytesIO(), format="png", dpi=150)
-        content = buffer.getvalue()
-        files.write(folder / f"hpo_{name}.png", lambda file, content=content: file.write(content))
+        canvas.save(figure, folder / f"hpo_{name}.png", DPI)
     log.info("figures of the search: %s", folder / f"hpo_{{{','.join(made)}}}.png")
 
 

@@ -5,9 +5,11 @@ Figures are made without pyplot: no global state, no window, nothing to close.
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+
+from aeexp import files
 
 if TYPE_CHECKING:  # a report is drawn without torch
     from aeexp.evaluate import Run
@@ -43,6 +47,11 @@ def figure(title: str, width: float, height: float) -> Figure:
     # A long title breaks where a narrow figure ends: a character is about 0.09 inches wide.
     made.suptitle("\n".join(textwrap.fill(line, int(width / 0.09)) for line in title.split("\n")), fontsize=11)
     return made
+
+
+def save(made: Figure, path: Path, dpi: int) -> None:
+    made.savefig(buffer := io.BytesIO(), format="png", dpi=dpi)
+    files.write(path, lambda file: file.write(buffer.getvalue()))
 
 
 def board(title: str, columns: float, rows: float, shape: Sequence[int], *, cell: float, beside: float = 1.5):

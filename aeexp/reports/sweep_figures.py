@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import io
 import logging
 import math
 import re
@@ -15,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from aeexp import files
 from aeexp.plots import canvas
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Point, Sweep, sweep
@@ -23,6 +21,7 @@ from aeexp.reports.swept import Point, Sweep, sweep
 log = logging.getLogger(__name__)
 
 MOST = 6  # panels
+DPI = 150
 LONGEST = 120  # letters of the overrides that all runs share, in a title
 NAME = dict(facecolor="white", edgecolor="none", alpha=0.8, pad=0.5)  # of a point, that a line may cross
 BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
@@ -56,8 +55,7 @@ def sweep_figures(root: Path, metrics: Sequence[str] = (), tradeoff: Sequence[st
 def save(figure: Figure | None, path: Path, what: str) -> None:
     if figure is None:
         return
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=150)
-    files.write(path, lambda file: file.write(buffer.getvalue()))
+    canvas.save(figure, path, DPI)
     log.info("%s: %s", what, path)
 
 
