@@ -15,6 +15,7 @@ from aeexp.reports.grouping import NONE
 from aeexp.reports.scatter import scatter, unit
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import number, points
+from aeexp.reports.tables import probability, shown, verdict
 
 HERE = Path(__file__).resolve().parent / "html"
 CELLS = 12_000  # of the table: more, and the page is no longer quick; then criteria alone are shown
@@ -129,21 +130,14 @@ def kind(report: Report, name: str) -> str:
 def measured(estimate: Estimate | None, mark: str, more: bool) -> Cell:
     if estimate is None:
         return Cell("–", "", "not measured", mark, "number", more)
-    words = f"{estimate.mean:.4g}" if estimate.runs == 1 else f"{estimate.mean:.4g} ± {estimate.half:.2g}"
     title = f"{estimate.mean!r}, one run" if estimate.runs == 1 else f"sd {estimate.sd:.3g} over {estimate.runs} runs"
-    return Cell(minus(words), estimate.mean, minus(title), mark, more=more)
+    return Cell(minus(shown(estimate)), estimate.mean, minus(title), mark, more=more)
 
 
 def told(best: Best) -> str:
     """The criterion's best group in words."""
-    words = [f"{best.group.name}: {measured(best.estimate, '', False).text}."]
-    if best.ties:
-        words.append(f"Not told apart from it: {'; '.join(group.name for group in best.ties)}.")
-    if not best.tested:
-        words.append("Too few runs to tell it from the others.")
-    if best.beyond:
-        words.append(f"Better still: {', '.join(best.beyond)}.")
-    return " ".join(words)
+    doubt = "" if best.tested else "; too few runs to tell it from the others"
+    return f"{verdict(best, minus(shown(best.estimate)))}{doubt}."
 
 
 def pairing(paired: Paired) -> list[Cell]:
@@ -160,14 +154,10 @@ def pairing(paired: Paired) -> list[Cell]:
         Cell(paired.against, paired.against),
         Cell(str(paired.pairs), paired.pairs),
         difference,
-        blank if paired.p is None else Cell(chance(paired.p), paired.p),
-        blank if paired.adjusted is None else Cell(chance(paired.adjusted), paired.adjusted, mark=clear),
+        blank if paired.p is None else Cell(probability(paired.p), paired.p),
+        blank if paired.adjusted is None else Cell(probability(paired.adjusted), paired.adjusted, mark=clear),
         Cell(paired.reason or "", paired.reason or ""),
     ]
-
-
-def chance(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def commands(report: Report) -> list[tuple[str, str]]:

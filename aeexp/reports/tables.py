@@ -59,7 +59,12 @@ def overview(report: Report) -> Grid:
 
 
 def best_words(one: Best) -> str:
-    head = f"{one.key} ({one.better} is better): {one.group.name}, {shown(one.estimate)}"
+    return f"{one.key} ({one.better} is better): {verdict(one, shown(one.estimate))}"
+
+
+def verdict(one: Best, value: str) -> str:
+    """The best group by a criterion with its value, and what it stands beside."""
+    head = f"{one.group.name}, {value}"
     if one.ties:
         head += f"; not told apart from {_listed([group.name for group in one.ties])}"
     elif one.tested:
