@@ -20,7 +20,8 @@ from aeexp import build, evaluations
 from aeexp.config import make
 from aeexp.encoding import Finished
 from aeexp.errors import UsageError, require
-from aeexp.evaluate import Metric, Run, baselines, measured
+from aeexp.evaluate import Run
+from aeexp.measures import Metric, baselines, measured
 from aeexp.run import described, draw, finite
 from aeexp.status import commit, now, versions
 from aeexp.sweep import jobs

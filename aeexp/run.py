@@ -18,9 +18,10 @@ from aeexp import build, files
 from aeexp.config import check, make
 from aeexp.data.data import Data
 from aeexp.errors import require
-from aeexp.evaluate import Metric, Run, baselines, measure
+from aeexp.evaluate import Run
 from aeexp.identity import hyperparameters, run_id
 from aeexp.machine import interruptible, machine
+from aeexp.measures import Metric, baselines, measure
 from aeexp.objectives import Learner
 from aeexp.projector import projection
 from aeexp.status import Status

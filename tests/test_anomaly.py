@@ -19,7 +19,8 @@ from aeexp.data.bundled import digits
 from aeexp.data.records import Rows, Source
 from aeexp.data.splits import Fractions, KFold, Official
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines
+from aeexp.evaluate import Run
+from aeexp.measures import baselines
 from aeexp.metrics.anomaly import Anomaly, ranked
 from aeexp.plots import anomaly as drawn
 

@@ -11,7 +11,8 @@ from aeexp.data.data import Data
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines
+from aeexp.evaluate import Run
+from aeexp.measures import baselines
 from aeexp.metrics.clustering import Clustering, scores
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, Learner

@@ -23,7 +23,8 @@ from aeexp.data.split import Split
 from aeexp.data.splits import Fractions
 from aeexp.discrepancies import MMD, group_mmd, mmd
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines
+from aeexp.evaluate import Run
+from aeexp.measures import baselines
 from aeexp.metrics.fairness import Fairness, gap
 from aeexp.pca import identity
 from aeexp.types import Code, Facts

@@ -9,7 +9,8 @@ import torch
 from aeexp.data.data import Data
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
-from aeexp.evaluate import Run, baselines, measure
+from aeexp.evaluate import Run
+from aeexp.measures import baselines, measure
 from aeexp.metrics.generalisation import Generalisation
 from aeexp.metrics.latent import Latent
 from aeexp.metrics.probe import Probe

@@ -21,7 +21,7 @@ from aeexp.data.records import Rows
 from aeexp.data.split import Split
 from aeexp.divergences import KL
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, average
+from aeexp.evaluate import Run
 from aeexp.latents import Gaussian
 from aeexp.likelihoods import Bernoulli
 from aeexp.metrics.generation import Generation
@@ -30,7 +30,7 @@ from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.model import Autoencoder
 from aeexp.nn.gru import gru
 from aeexp.noises import Chain
-from aeexp.objectives import ImportanceWeighted, Learner
+from aeexp.objectives import ImportanceWeighted, Learner, average
 from aeexp.plots.samples import Samples
 from aeexp.priors import Standard, Vamp
 from aeexp.regularizers import Contractive

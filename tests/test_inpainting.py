@@ -16,9 +16,10 @@ from torch import nn
 from aeexp import fills
 from aeexp.conditions import Unconditional
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines, measure
+from aeexp.evaluate import Run
 from aeexp.latents import Deterministic
 from aeexp.likelihoods import Gaussian
+from aeexp.measures import baselines, measure
 from aeexp.metrics.inpainting import Inpainting
 from aeexp.model import Autoencoder
 from aeexp.noises import Chain

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines
+from aeexp.evaluate import Run
+from aeexp.measures import baselines
 from aeexp.metrics.kernel_pca import KernelPCA
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction

@@ -38,7 +38,7 @@ LAYERS = [
     ["objectives", "pca", "kernel_pca", "semi_supervised"],
     ["evaluate", "training/*"],
     ["samplers", "feature_net", "fills", "outliers", "probes", "units", "maps", "paths", "tours", "spectra"],
-    ["robustness"],
+    ["robustness", "measures"],
     ["tracking", "metrics/*", "plots/*"],
 ]
 WITHIN = {"nn/*", "data/*", "training/*"}  # folders whose files may know each other

@@ -18,9 +18,10 @@ from aeexp.data.data import Data
 from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
-from aeexp.evaluate import Run, baselines, measure
+from aeexp.evaluate import Run
 from aeexp.latents import Sigmoid, TopK
 from aeexp.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from aeexp.measures import baselines, measure
 from aeexp.metrics.latent import Latent, effective_rank
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction, ssim

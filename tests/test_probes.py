@@ -13,7 +13,8 @@ from aeexp.data.records import Rows, Source
 from aeexp.data.split import Split
 from aeexp.data.splits import Fractions
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines
+from aeexp.evaluate import Run
+from aeexp.measures import baselines
 from aeexp.metrics.probe import Probe
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, Learner

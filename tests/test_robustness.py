@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from aeexp.errors import UsageError
-from aeexp.evaluate import Run, baselines
+from aeexp.evaluate import Run
+from aeexp.measures import baselines
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.metrics.robustness import Robustness

@@ -12,8 +12,9 @@ from aeexp.data.data import Data
 from aeexp.data.preprocessing import Preprocessing
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
-from aeexp.evaluate import Run, measure
+from aeexp.evaluate import Run
 from aeexp.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
+from aeexp.measures import measure
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.noises import Gaussian as GaussianNoise
 from aeexp.noises import Masking, SaltPepper
