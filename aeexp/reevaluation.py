@@ -22,7 +22,8 @@ from aeexp.encoding import Finished
 from aeexp.errors import UsageError, require
 from aeexp.evaluate import Run
 from aeexp.measures import Metric, baselines, measured
-from aeexp.run import described, draw, finite
+from aeexp.results import described, finite
+from aeexp.run import draw
 from aeexp.status import commit, now, versions
 from aeexp.sweep import jobs
 from aeexp.tracking import album

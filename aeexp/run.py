@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from aeexp import build, files
+from aeexp import build
 from aeexp.config import check, make
 from aeexp.data.data import Data
 from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.identity import hyperparameters, run_id
 from aeexp.machine import interruptible, machine
-from aeexp.measures import Metric, baselines, measure
 from aeexp.objectives import Learner
 from aeexp.projector import projection
+from aeexp.results import evaluate, save_codes, write_metrics
 from aeexp.status import Status
 from aeexp.summary import table
 from aeexp.tracking import Tracker
@@ -59,23 +57,11 @@ def run(
     config = OmegaConf.to_container(cfg)
     identity = run_id(config)
     if status.finished:
-        require(
-            status.finished["run_id"] == identity,
-            f"hydra.run.dir={folder} holds a finished run of another configuration (id {status.finished['run_id']}, "
-            f"this one {identity}): choose another hydra.run.dir, or leave it out",
-        )
-        log.info("%s is finished already: nothing to do", folder)
-        return status.finished["best"]
+        return again(status.finished, identity, folder)
     status.update(run_id=identity)
-    device = machine(cfg)
-    data, learner = loaded(cfg, device)
+    data, learner = loaded(cfg, machine(cfg))
     untrained = copy.deepcopy(learner.model)
-    facts = data.facts._asdict()
-    header = {"run_id": identity, "config": config, "facts": facts, "fingerprint": data.fingerprint,
-              "data": data.account}  # fmt: skip
-    store = Store(folder / "checkpoints", header)
-    if cfg.resume or (folder / "checkpoints" / "last.pt").is_file():
-        store.resume(Path(cfg.resume or folder) / "checkpoints")
+    store = opened(folder, config, identity, data)
 
     def validated(progress: Progress) -> None:
         status.update(step=progress.step)
@@ -91,19 +77,12 @@ def run(
         track.close_bar()
         result = Run(learner, data, progress.history, untrained)
         metrics = evaluate(cfg, measures, result, track, progress)
-        learner.model.fit_codes(torch.from_numpy(result.codes("train")).to(device))
-        store.best["learner"] = learner.state_dict()
-        store.save_best()
+        keep(store, result)
         if cfg.save_codes:
             save_codes(folder, result)
         # Numbers first: a figure that fails must not take them along.
         write_metrics(folder, metrics, progress, began)
-        failed = draw(plots, result, lambda name, figure: track.figure(name, figure, progress.best_step))
-        if plots:
-            track.projector(*projection(result), progress.best_step)
-        way = f"metrics.json is written; the same command with hydra.run.dir={folder} draws again"
-        if failed:
-            raise Undrawn(f"{'; '.join(failed)}\n{way}")
+        show(plots, result, track, folder)
         write_metrics(folder, metrics, progress, began)
         finished = True
     finally:
@@ -112,6 +91,27 @@ def run(
     status.end("finished")
     log.info(table(metrics, learner.model.latent.dim, folder))
     return progress.best
+
+
+def again(finished: Mapping[str, Any], identity: str, folder: Path) -> float:
+    """What a finished run returned; raises UsageError where its folder holds another one's."""
+    require(
+        finished["run_id"] == identity,
+        f"hydra.run.dir={folder} holds a finished run of another configuration (id {finished['run_id']}, "
+        f"this one {identity}): choose another hydra.run.dir, or leave it out",
+    )
+    log.info("%s is finished already: nothing to do", folder)
+    return finished["best"]
+
+
+def opened(folder: Path, config: Mapping[str, Any], identity: str, data: Data) -> Store:
+    """The run's checkpoints, those of an earlier try or of `resume` loaded."""
+    header = {"run_id": identity, "config": config, "facts": data.facts._asdict(), "fingerprint": data.fingerprint,
+              "data": data.account}  # fmt: skip
+    store = Store(folder / "checkpoints", header)
+    if config["resume"] or (folder / "checkpoints" / "last.pt").is_file():
+        store.resume(Path(config["resume"] or folder) / "checkpoints")
+    return store
 
 
 def loaded(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
@@ -133,31 +133,21 @@ def loaded(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     return data, learner
 
 
-def evaluate(
-    cfg: DictConfig, metrics: Mapping[str, Metric], result: Run, track: Tracker, progress: Progress
-) -> dict[str, Any]:
-    """The content of metrics.json but for the timing; the numbers go to the tracker as well."""
-    values: dict[str, Any] = {
-        "monitor": f"val/{(cfg.trainer.get('finetune') or cfg.trainer).get('monitor', 'loss')}",
-        "best": progress.best,
-        "best_step": progress.best_step,
-        "best_epoch": progress.best_epoch,
-    }
-    rows = list(progress.history)
-    for split in ("val", "test"):
-        values[split] = finite(measure(result, metrics, split))
-        # in the history and in TensorBoard a term has the name that it had in training
-        named = {k.removeprefix("loss/"): v for k, v in values[split].items() if v is not None}
-        track.final(split, named, progress.best_step)
-        row = {"step": progress.best_step, "epoch": float(progress.best_epoch), "split": split}
-        rows.append({**row, **named})
-    track.write_history(rows)
-    # no row of the history: there `train` means the steps of training, with their noise
-    values["train"] = result.trained = finite(measure(result, metrics, "train"))
-    result.best_step = progress.best_step
-    values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
-    values["data"] = described(result)
-    return values
+def keep(store: Store, result: Run) -> None:
+    """best.pt: the best state, with what its latent takes from the training codes."""
+    result.model.fit_codes(torch.from_numpy(result.codes("train")).to(result.device))
+    store.best["learner"] = result.learner.state_dict()
+    store.save_best()
+
+
+def show(plots: Mapping[str, Plot], result: Run, track: Tracker, folder: Path) -> None:
+    """Figures, and codes for the projector; raises `Undrawn` once all that can be drawn is there."""
+    failed = draw(plots, result, lambda name, figure: track.figure(name, figure, result.best_step))
+    if plots:
+        track.projector(*projection(result), result.best_step)
+    way = f"metrics.json is written; the same command with hydra.run.dir={folder} draws again"
+    if failed:
+        raise Undrawn(f"{'; '.join(failed)}\n{way}")
 
 
 def draw(plots: Mapping[str, Plot], result: Run, show: Callable[[str, Figure], None]) -> list[str]:
@@ -175,35 +165,3 @@ def draw(plots: Mapping[str, Plot], result: Run, show: Callable[[str, Figure], N
             log.exception("plot=%s failed", option)
             failed.append(f"plot={option} failed: {type(error).__name__}: {error}")
     return failed
-
-
-def described(result: Run) -> dict[str, Any]:
-    """What the numbers were measured on; `sample` where codes and probes saw a part of a split only."""
-    data, node = result.data, {}
-    rows = {name: len(split) for name, split in data.splits.items()}
-    sampled = {name: len(result.rows(name)) for name in rows if len(result.rows(name)) < rows[name]}
-    if sampled:
-        node["sample"] = sampled
-    if data["train"].y is not None:
-        node["labelled"] = {name: int((split.y >= 0).sum()) for name, split in data.splits.items()}
-    node |= {"shape": list(data.shape), "limits": list(data.limits), "residency": data.residency}
-    return {"name": data.name, "fingerprint": data.fingerprint, "rows": rows, **node}
-
-
-def save_codes(folder: Path, result: Run) -> None:
-    """codes.npz: mean test codes (N, D), labels where there are any, row numbers in the source."""
-    arrays = {"codes": result.codes("test"), "ids": result.rows("test").ids}
-    if (labels := result.labels("test")) is not None:
-        arrays["labels"] = labels
-    files.write(folder / "codes.npz", lambda file: np.savez_compressed(file, **arrays))
-
-
-def write_metrics(folder: Path, metrics: dict[str, Any], progress: Progress, began: float) -> None:
-    """metrics.json, with the seconds since `began`."""
-    rate, total = progress.samples / max(progress.seconds, 1e-9), time.perf_counter() - began
-    metrics["timing"] = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
-    files.write_json(folder / "metrics.json", metrics)
-
-
-def finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {key: value if math.isfinite(value) else None for key, value in values.items()}
