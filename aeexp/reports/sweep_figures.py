@@ -6,25 +6,23 @@ import difflib
 import logging
 import math
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from aeexp.plots import canvas
+from aeexp.reports.charts import BASELINES, across, heading, legend, tidy
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Point, Sweep, sweep
+from aeexp.reports.tradeoff import scatter
 
 log = logging.getLogger(__name__)
 
 MOST = 6  # panels
 DPI = 150
-LONGEST = 120  # letters of the overrides that all runs share, in a title
-NAME = dict(facecolor="white", edgecolor="none", alpha=0.8, pad=0.5)  # of a point, that a line may cross
-BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
 SPLITS = {"val": ("the same on the validation split", "-."), "train": ("on the training split", (0, (1, 1.5)))}
 ERRORS = ("loss", "reconstruction/mse")  # drawn on all splits: where test leaves train, capacity turns into overfitting
 # Of these all that were measured, in this order; of any other metric its first number.
@@ -97,16 +95,6 @@ def curves(found: Sweep, keys: Sequence[str]) -> Figure | None:
     return made
 
 
-def heading(found: Sweep, what: str) -> str:
-    nodes = [node for point in found.points for node in point.metrics]
-    names = sorted({node.get("data", {}).get("name", "data") for node in nodes})
-    runs = max(len(point.metrics) for point in found.points)
-    words = f"; mean of {runs} runs and its 95 % interval" if runs > 1 else ""
-    common = " ".join(word for word in found.common if not word.startswith(("dataset.path", "dataset.test")))
-    common = textwrap.shorten(common, LONGEST, placeholder=" ...")
-    return f"{', '.join(names)}: {what}, test split{words}\n{common}".rstrip()
-
-
 def panel(axes: Axes, found: Sweep, key: str) -> None:
     values: list[float] = []
     for i, line in enumerate(found.lines):
@@ -175,73 +163,3 @@ def alike(rows: Sequence[Sequence[tuple[Point, Estimate | None]]]) -> bool:
             if e is not None:
                 means.setdefault(point.at, []).append(e.mean)
     return all(max(m) - min(m) <= 0.01 * max(map(abs, m)) for m in means.values())
-
-
-def across(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic where positive values spread over more than a decade; a 0 beside them has a place left of them."""
-    ticks = sorted(set(values))
-    positive = [value for value in ticks if value > 0]
-    if ticks[0] >= 0 and len(positive) >= 2 and positive[-1] > 10 * positive[0]:
-        if ticks[0] > 0:
-            axes.set_xscale("log")
-        else:
-            axes.set_xscale("symlog", linthresh=positive[0], linscale=0.8)
-            axes.axvspan(0.25 * positive[0], 0.6 * positive[0], color="0.93", linewidth=0)  # the axis is broken here
-    if len(ticks) <= 8:
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
-        axes.xaxis.set_minor_locator(NullLocator())
-
-
-def scatter(found: Sweep, across: str, up: str) -> Figure | None:
-    """Two numbers of the test split, a point for each group of runs, named; PCA and raw input as markers."""
-    made = canvas.figure(heading(found, f"{up} over {across}"), 7.2, 5.2)
-    axes, shown = made.add_subplot(), 0
-    for i, line in enumerate(found.lines):
-        color, mark = canvas.LINES[i % len(canvas.LINES)], canvas.MARKERS[i % len(canvas.MARKERS)]
-        points = [(p, p.estimate(across), p.estimate(up)) for p in found.points if p.line == line]
-        known = [(p, x, y) for p, x, y in points if x is not None and y is not None]
-        if not known:
-            continue
-        x, y, wide, high = zip(*((x.mean, y.mean, x.half, y.half) for _, x, y in known), strict=True)
-        style = dict(color=color, marker=mark, linewidth=1.2, elinewidth=0.8, capsize=2)
-        axes.errorbar(x, y, high, wide, label=line or (found.name or "runs"), **style)
-        for point, a, b in zip((p for p, *_ in known), x, y, strict=True):
-            if point.at is not None:
-                place = dict(textcoords="offset points", xytext=(6, 5), fontsize=9, color=color, bbox=NAME)
-                axes.annotate(f"{point.at:g}", (a, b), **place)
-        shown += len(known)
-    for name, (label, mark, _) in BASELINES.items():
-        references(axes, found, (across, up), name, label, mark)
-    if shown < 2:
-        return None
-    axes.set(xlabel=across, ylabel=up)
-    axes.margins(0.1)
-    tidy(axes)
-    legend(made, [axes])
-    return made
-
-
-def references(axes: Axes, found: Sweep, keys: tuple[str, str], name: str, label: str, mark: str) -> None:
-    """The places of a baseline: one, or as many as the sweep changed it."""
-    pairs = [[p.estimate(key, "baseline", name) for key in keys] for p in found.points]
-    spots = sorted({(round(x.mean, 3), round(y.mean, 3)) for x, y in pairs if x is not None and y is not None})
-    if spots:
-        fill = canvas.BLACK if name == "raw" else "white"
-        style = dict(linestyle="none", marker=mark, color=canvas.BLACK, markerfacecolor=fill, markersize=8)
-        axes.plot(*zip(*spots, strict=True), label=label, **style)
-
-
-def tidy(axes: Axes) -> None:
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def legend(made: Figure, boards: Iterable[Axes]) -> None:
-    """Each word once, below all panels."""
-    words = {}
-    for axes in boards:
-        for handle, word in zip(*axes.get_legend_handles_labels(), strict=True):
-            words.setdefault(word, handle)
-    columns = 3 if max(map(len, words), default=0) < 45 else 2
-    made.legend(words.values(), words.keys(), loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
