@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from optuna import Study
-from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from aeexp.hpo.charts import counts, logarithmic, named, tidy
+from aeexp.hpo.slices import slices
 from aeexp.plots import canvas
 
 log = logging.getLogger(__name__)
 
-COLUMNS = 3
 DPI = 150
 
 
@@ -35,21 +34,6 @@ def figures(study: Study, objectives: Sequence[str], folder: Path) -> None:
     for name, figure in made.items():
         canvas.save(figure, folder / f"hpo_{name}.png", DPI)
     log.info("figures of the search: %s", folder / f"hpo_{{{','.join(made)}}}.png")
-
-
-def counts(study: Study) -> str:
-    """Search of 30 trials (20 complete, 10 pruned)"""
-    words = ", ".join(f"{number} {name}" for name, number in ended(study).items() if number)
-    return f"search of {sum(ended(study).values())} trials ({words})"
-
-
-def ended(study: Study) -> dict[str, int]:
-    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-    return {name: len(study.get_trials(deepcopy=False, states=[state])) for name, state in states.items()}
-
-
-def named(objective: str) -> str:
-    return "best monitored value" if objective == "best" else objective
 
 
 def history(study: Study, objectives: Sequence[str]) -> Figure:
@@ -92,57 +76,6 @@ def running_best(study: Study, values: np.ndarray) -> np.ndarray:
 
 def ended_early(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.PRUNED and bool(trial.intermediate_values)
-
-
-def slices(study: Study, objectives: Sequence[str]) -> Figure:
-    """The first objective over each searched value; darker is later."""
-    done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    names = list(dict.fromkeys(name for trial in done for name in trial.params))
-    columns, rows = min(COLUMNS, len(names)), -(-len(names) // COLUMNS)
-    title = f"{counts(study)}: {named(objectives[0])} over each value; darker is later, the star is the best"
-    made = canvas.figure(title, max(6.0, 3.6 * columns), 1.0 + 2.8 * rows)
-    boards = made.subplots(rows, columns, squeeze=False, sharey=True)
-    direction = study.directions[0]
-    best = (min if direction == optuna.study.StudyDirection.MINIMIZE else max)(done, key=lambda t: t.values[0])
-    for axes, name in itertools.zip_longest(boards.ravel(), names):
-        if name is None:
-            axes.set_visible(False)
-            continue
-        known = [trial for trial in done if name in trial.params]
-        style = dict(
-            c=[t.number for t in known], cmap="Blues", vmin=-0.5 * len(known), edgecolors="0.4", linewidths=0.5
-        )
-        y = [t.values[0] for t in known]
-        axes.scatter(places(known, name), y, s=28, **style)
-        if name in best.params:
-            star = dict(marker="*", s=170, color=canvas.VERMILION, zorder=3, edgecolors="white")
-            axes.scatter(places([best], name, known), [best.values[0]], **star)
-        label(axes, known, name)
-        logarithmic(axes, y)
-        tidy(axes)
-    for row in boards:
-        row[0].set_ylabel(named(objectives[0]))
-    return made
-
-
-def places(trials: Sequence[FrozenTrial], name: str, of: Sequence[FrozenTrial] = ()) -> list[float]:
-    """Where values lie on the axis: choices by their order."""
-    distribution = (of or trials)[0].distributions[name]
-    if isinstance(distribution, CategoricalDistribution):
-        return [distribution.choices.index(trial.params[name]) for trial in trials]
-    return [trial.params[name] for trial in trials]
-
-
-def label(axes: Axes, trials: Sequence[FrozenTrial], name: str) -> None:
-    distribution = trials[0].distributions[name]
-    if isinstance(distribution, CategoricalDistribution):
-        crowded = sum(len(str(choice)) for choice in distribution.choices) > 30
-        angle = dict(rotation=30, ha="right") if crowded else {}
-        axes.set_xticks(range(len(distribution.choices)), distribution.choices, fontsize=8, **angle)
-        axes.set_xlim(-0.5, len(distribution.choices) - 0.5)
-    elif distribution.log:
-        logarithmic(axes, [trial.params[name] for trial in trials], "x")
-    axes.set_xlabel(name)
 
 
 def importances(study: Study, objectives: Sequence[str]) -> Figure:
@@ -199,19 +132,3 @@ def pareto(study: Study, objectives: Sequence[str]) -> Figure:
         tidy(axes)
         axes.legend(fontsize=8, frameon=False)
     return made
-
-
-def logarithmic(axes: Axes, values: Sequence[float], axis: str = "y") -> None:
-    """Where positive values spread over more than a factor of 5: the good ones would lie on the axis."""
-    if len(values) and min(values) > 0 and max(values) > 5 * min(values):
-        getattr(axes, f"set_{axis}scale")("log")
-        ruler = getattr(axes, f"{axis}axis")
-        ruler.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a decade alone has too few ticks
-        ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ruler.set_minor_formatter(NullFormatter())
-
-
-def tidy(axes: Axes) -> None:
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -142,7 +142,8 @@ class Search:
 
     def conclude(self) -> None:
         """The best trials in the log, figures in the sweep's folder."""
-        from aeexp.hpo.figures import ended, figures
+        from aeexp.hpo.charts import ended
+        from aeexp.hpo.figures import figures
 
         told = ended(self.study)
         log.info("study %s: %s", self.study_name, ", ".join(f"{number} {name}" for name, number in told.items()))
