@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import copy
-import functools
-import re
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
 from numpy.random import RandomState
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 from torch import Tensor
 
 from aeexp import build
-from aeexp.config import check, make
+from aeexp.config import make
 from aeexp.data.data import Data
 from aeexp.data.records import Rows
 from aeexp.data.split import Split
-from aeexp.errors import UsageError, require
+from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.objectives import at_once
-from aeexp.train import conf_dir
+from aeexp.sklearn_config import configuration
 from aeexp.training.checkpoint import Progress, Store
-
-_RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
-ELSEWHERE = {  # words of the command line that belong to an argument, or to a run folder
-    "dataset": "the rows are those given to fit; scale them before, as in a Pipeline",
-    "seed": "set random_state",
-    "device": "set device",
-    **dict.fromkeys(("threads", "deterministic", "resume", "save_codes", "metric", "plot", "hydra"), _RUN),
-}
-_COMPOSING = threading.Lock()  # Hydra keeps one global object
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -141,22 +125,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return tags
 
     def _config(self, seed: int) -> DictConfig:
-        for word in self.overrides:
-            head = re.split(r"[./=]", word.lstrip("+~"))[0]
-            require(head not in ELSEWHERE, f"{word}: {ELSEWHERE.get(head)}")
-        cfg = copy.deepcopy(_composed((f"variant={self.variant}",), tuple(self.overrides)))
-        trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
-        values = {"latent.dim": self.latent_dim, f"{trainer}.epochs": self.epochs}
-        for key, value in {**values, f"{trainer}.batch_size": self.batch_size}.items():
-            if value is not None:
-                group, _, last = key.rpartition(".")
-                name = "latent_dim" if last == "dim" else last
-                there = OmegaConf.select(cfg, group) or {}
-                require(last in there, f"{name}={value}: variant={self.variant} has none: leave it out")
-                OmegaConf.update(cfg, key, value)
-        cfg.seed = seed
-        check(cfg)
-        return cfg
+        sizes = (self.latent_dim, self.epochs, self.batch_size)
+        return configuration(self.variant, tuple(self.overrides), *sizes, seed)
 
     def _data(self, X: np.ndarray, y: Any, seed: int) -> Data:
         x = X if self.shape is None else X.reshape(self._folded(X))
@@ -203,21 +173,6 @@ class _Silent:
 
     def evaluation(self, progress: Progress) -> None:
         """A validation is done."""
-
-
-@functools.lru_cache(maxsize=64)
-def _composed(words: tuple[str, ...], overrides: tuple[str, ...]) -> DictConfig:
-    """Hydra's composition; who uses Hydra around this finds it as it was. A search composes each candidate once."""
-    with _COMPOSING:
-        outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
-        try:
-            with initialize_config_dir(conf_dir(), version_base="1.3"):
-                return compose("config", [*words, *overrides])
-        except (HydraException, OmegaConfBaseException) as error:
-            text = " ".join(str(e) for e in (error, error.__cause__) if e is not None)
-            raise UsageError(f"{words[0]}: {' '.join(text.split())[:300]}") from error
-        finally:
-            GlobalHydra.instance().hydra = outer  # Hydra has put a copy in the place of the instance
 
 
 def _labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
