@@ -11,6 +11,7 @@ from typing import Literal, get_type_hints
 import numpy as np
 
 from aeexp.data import preprocessing
+from aeexp.data.choosing import hidden, labelled_rows, normal_rows, numbers, of_classes
 from aeexp.data.data import Data, Residency, split_of
 from aeexp.data.preprocessing import Binarise, Preprocessing
 from aeexp.data.records import Rows, Source
@@ -50,13 +51,7 @@ def assemble(
     parts = {part: r if r is None else r._replace(ids=np.arange(len(r.x))) for part, r in parts.items()}
     names = source.classes
     if classes is not None:
-        wanted = _numbers("classes", classes, names)
-        parts = {part: r if r is None else _only(r, wanted) for part, r in parts.items()}
-        for part, r in parts.items():
-            where = "the rows have" if part == "rows" else f"the official {part} set has"
-            words = f"classes={list(classes)}: {where} none of them; choose others, or dataset/split=fractions"
-            require(r is None or len(r.x) > 0, words)
-        names = tuple(names[number] for number in wanted)
+        parts, names = of_classes(parts, classes, names)
     rows = parts["rows"]
     least = 1 if parts["val"] is not None else 3
     require(len(rows.x) >= least, f"name={name}: {len(rows.x)} rows are too few for train, val and test; take more")
@@ -65,12 +60,12 @@ def assemble(
     cut = _cut(split, source._replace(**{**parts, "rows": rows}))
     normal = None
     if normal_classes is not None:
-        normal = tuple(_numbers("normal_classes", normal_classes, names))
-        cut |= {part: _normal(cut[part], part, normal, normal_classes, names) for part in ("train", "val")}
+        normal = tuple(numbers("normal_classes", normal_classes, names))
+        cut |= {part: normal_rows(cut[part], part, normal, normal_classes, names) for part in ("train", "val")}
     if labelled is not None:
-        cut["train"] = _hide(cut["train"], labelled)
+        cut["train"] = hidden(cut["train"], labelled)
     if unlabelled == "drop":
-        cut["train"] = _labelled(cut["train"])
+        cut["train"] = labelled_rows(cut["train"])
     if source.fit is not None:
         transform = source.fit(cut["train"].x)
         cut = {part: r._replace(x=transform(r.x)) for part, r in cut.items()}
@@ -120,60 +115,6 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
     except UsageError as error:  # its keys lie one level below those of a data set
         message = str(error)
         raise UsageError(message if message.startswith("split=") else f"split.{message}") from error
-
-
-def _numbers(key: str, classes: list[int | str], names: tuple[str, ...]) -> list[int]:
-    """The class numbers meant by names or numbers, in their old order."""
-    given, way = f"{key}={list(classes)}", f"leave dataset.{key}=null"
-    require(bool(names), f"{given}: the data has no labels to choose by; {way}")
-    require(len(classes) > 0, f"{key}=[]: name at least one class, or {way}")
-    found = set()
-    for wanted in classes:
-        known = str(wanted) in names or (isinstance(wanted, int) and 0 <= wanted < len(names))
-        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        require(known, f"{given}: there is no class {wanted}; there are {listed}")
-        found.add(names.index(str(wanted)) if str(wanted) in names else wanted)
-    return sorted(found)
-
-
-def _normal(rows: Rows, part: str, normal: tuple[int, ...], given: list[int | str], names: tuple[str, ...]) -> Rows:
-    """The rows of a split that are known to be normal."""
-    words = f"normal_classes={list(given)}"
-    require(len(normal) < len(names), f"{words}: all classes are normal, and none is an anomaly; leave one out")
-    require(rows.y is not None, f"{words}: a part of the data has no labels; leave dataset.normal_classes=null")
-    kept = np.flatnonzero(np.isin(rows.y, normal))
-    require(len(kept) > 0, f"{words}: the {part} split has no row of them; choose others, or more rows")
-    return rows.take(kept)
-
-
-def _only(rows: Rows, wanted: list[int]) -> Rows:
-    """The rows of these classes, numbered anew."""
-    require(rows.y is not None, "classes: a part of the data has no labels to choose by; leave dataset.classes=null")
-    kept = rows.take(np.flatnonzero(np.isin(rows.y, wanted)))
-    return kept._replace(y=np.searchsorted(wanted, kept.y).astype(np.int64))
-
-
-def _hide(rows: Rows, labelled: int | float) -> Rows:
-    """Labels of all but some rows become -1; those that stay are drawn by label."""
-    require(rows.y is not None, f"labelled={labelled}: the data has no labels to hide; leave dataset.labelled=null")
-    known = np.flatnonzero(rows.y >= 0)
-    whole = isinstance(labelled, int)
-    fits = 1 <= labelled <= len(known) if whole else 0 < labelled <= 1
-    require(fits, f"labelled={labelled}: take a share in (0, 1], as 0.1, or a number from 1 to {len(known)}")
-    count = labelled if whole else max(1, round(labelled * len(known)))
-    if count == len(known):
-        return rows
-    marked = Rows(known, rows.y[known])
-    y = np.full_like(rows.y, -1)
-    kept = draw(marked, count, seed=0)[1].x
-    y[kept] = rows.y[kept]
-    return rows._replace(y=y)
-
-
-def _labelled(rows: Rows) -> Rows:
-    known = np.flatnonzero(rows.y >= 0) if rows.y is not None else ()
-    require(len(known) > 0, "unlabelled=drop leaves no training row, since none has a label; take unlabelled=keep")
-    return rows.take(known)
 
 
 def _fitted(train: Rows, scale: float | Literal["unit"], standardise: bool, continuous: np.ndarray | None):
