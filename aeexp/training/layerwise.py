@@ -8,22 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import nn
 
 from aeexp.data.data import Data
 from aeexp.errors import UsageError, require
 from aeexp.model import Autoencoder
 from aeexp.noises import Chain, Gaussian, Masking, SaltPepper
-from aeexp.objectives import Additive, Learner, average
+from aeexp.objectives import Additive, Learner
 from aeexp.randomness import mix
 from aeexp.regularizers import L1, Contractive, KLSparsity
-from aeexp.schedulers import constant
 from aeexp.tasks import Reconstruct
-from aeexp.training.checkpoint import Progress, State, Store
+from aeexp.training.checkpoint import Progress, Store
 from aeexp.training.loop import Joint
 from aeexp.training.shallow import check, coded, codes_below, shallow
-from aeexp.training.stages import Past, StageStore, StageTrack
+from aeexp.training.stages import Past, StageStore, StageTrack, untrained
 from aeexp.training.window import Diverged
 
 log = logging.getLogger(__name__)
@@ -116,7 +114,7 @@ class Layerwise:
                 past = past.after(progress, name)
         views = StageStore(store, learner, len(layers), past), StageTrack(track, "", past)
         if self.finetune is None:
-            progress = _measured(learner, data, *views)
+            progress = untrained(learner, data, *views)
         else:
             progress = self.finetune.fit(learner, data, *parts, *views, seed, stop)
         return past.whole(progress, "")
@@ -186,21 +184,6 @@ class Layerwise:
         penalty = "" if self.regularizer == "none" else f", {self.regularizer} {layer.weight:g}"
         noise = f", {self.corruption} {layer.noise:g}" if layer.noise else ""
         return f"{math.prod(model.decoder.shape)} -> {model.latent.dim}{noise}{penalty}, {layer.epochs} epochs"
-
-
-def _measured(learner: Learner, data: Data, store: StageStore, track: StageTrack) -> Progress:
-    """No fine-tuning: the pre-trained state is the best one."""
-    progress = Progress()
-    for split in ("train", "val"):
-        values = average(learner, data[split])
-        progress.history.append({"step": 0, "epoch": 0.0, "split": split, "lr": 0.0, **values})
-    progress.best = values["loss"]
-    optimizer = torch.optim.SGD(learner.parameters(), lr=0.0)
-    state = State(learner, optimizer, constant(optimizer, 1), progress)
-    store.keep_best(state)
-    store.save(state, now=True)
-    track.evaluation(progress)
-    return progress
 
 
 def _at(optimizer: Callable, lr: float) -> Callable:
