@@ -21,7 +21,7 @@ class MMD(nn.Module):
       `imq` is a sum of inverse multiquadratics at seven scales about 2 D, as in the paper's code; `rbf` a Gaussian of
       variance D.
     - `attribute`: the codes of each value of the attribute from those of the other rows, the mean over the values
-      (variational fair autoencoder, Louizos et al. 2016, section 2.2): 0 where the codes do not tell of it. It acts
+      (variational fair autoencoder, Louizos et al. 2016): 0 where the codes do not tell of it. It acts
       on mean codes, each unit brought to variance 1 over the batch: what the noise of a drawn code hides, or a small
       scale, a probe of the mean reads all the same.
 

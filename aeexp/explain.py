@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Sequence
 
 from aeexp import options
+from aeexp.docstrings import said
 from aeexp.errors import UsageError, require
 from aeexp.explain_screen import explain, listing, screen
 from aeexp.options import Option
@@ -44,8 +46,21 @@ def lookup(name: str) -> list[Option | str]:
     if group:
         require(group in groups, f"{name}: there is no group {group}{near(group, groups)}")
         known = groups[group]
-    require(bool(found), f"{name}: there is no such option{near(option, known)}")
+    require(bool(found), f"{name}: there is no such option{near(option, known) if group else speaking(option, known)}")
     return found
+
+
+def speaking(word: str, known: Sequence[str]) -> str:
+    """The nearest name, or where an option speaks of the word: mig is a number of metric=disentanglement."""
+    whole = re.compile(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", re.IGNORECASE)
+    texts = ((each.word, " ".join([*each.header, *said(each.target)])) for each in options.every())
+    found = [option for option, text in texts if whole.search(text)] if word else []
+    nearest = near(word, known)
+    return (
+        f", but {', '.join(found[:4])} speak{'s' * (len(found) == 1)} of it"
+        if found and "?" not in nearest
+        else nearest
+    )
 
 
 def near(word: str, known: Sequence[str]) -> str:

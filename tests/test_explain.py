@@ -18,7 +18,7 @@ OPTIONS = list(options.every())
 # What a course asks about: these name a paper, or the reason why there is none.
 SOURCED = ("variant", "regularizer", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
 NO_PAPER = {"regularizer=none": "the null object of the group"}
-FORMULAS = ("regularizer", "noise", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
+FORMULAS = ("metric", "regularizer", "noise", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
 
 
 def told(capsys, *names) -> str:
@@ -74,7 +74,7 @@ def test_what_a_course_asks_about_has_a_source(option):
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in FORMULAS], ids=lambda option: option.word)
 def test_what_a_course_asks_about_has_a_formula_and_a_place_to_look(option):
-    if option.name != "none":
+    if option.name != "none" and option.target:
         text = said(option.target)
         assert text.formula and (text.look or option.group == "latent/prior")
 
@@ -156,3 +156,18 @@ def test_papers_are_found_in_sentences():
 def test_a_sentence_ends_where_it_ends():
     assert first_sentence("One (Kim et al. 2018), of\ntwo. Three.") == "One (Kim et al. 2018), of two."
     assert first_sentence("No end") == "No end"
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("mig", "but metric=disentanglement speaks of it"),
+        ("probee", "did you mean probe"),
+        ("qqq", "lists all of them"),
+    ],
+)
+def test_a_name_that_is_no_option_is_told_where_it_is_spoken_of(name, way, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name])
+    assert stop.value.code == 2 and f"{name}: there is no such option" in (said := capsys.readouterr().err)
+    assert way in said and said.count("\n") == 1

@@ -20,6 +20,10 @@ class Clustering:
     split clusters the very rows that are scored, as studies of deep clustering do (Xie et al. 2016). There are as many
     clusters as classes unless `clusters` says otherwise. NMI is over the arithmetic mean of the entropies; the adjusted
     Rand index is 0 by chance (Hubert and Arabie 1985); `accuracy` is that of the best one-to-one naming of clusters.
+
+    Formula: NMI = 2 I(cluster; label) / (H(cluster) + H(label))
+
+    Look at: PCA and raw input beside it; a map of the codes (plot=scatter).
     """
 
     of_codes = True

@@ -32,6 +32,11 @@ class Fairness:
     - `odds_gap`: the same within the rows of one true class, the largest over classes (equalised odds, Hardt 2016).
 
     An attribute of quantities (B, F) has no groups: nothing is measured.
+
+    Formula: leakage_balanced: 1 / S Σ_s P(s' = s | s) over the S values; parity_gap: max |P(y' = c | s) - P(y' = c |
+    t)|
+
+    Look at: accuracy beside leakage (tradeoff.png of a sweep), and both on raw input.
     """
 
     of_codes = True

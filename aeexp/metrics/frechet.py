@@ -27,6 +27,10 @@ class Frechet:
     rows are bits drawn from the decoded means, as the real ones are drawn from grey pixels. n is `rows`, or as many as
     the splits have. A key holds n and the network's id, as in `frechet_prior_n1000_v1-3fa2c1b0`: others do not compare
     with it.
+
+    Formula: |m - m'|² + tr(C + C' - 2 (C C')^½), m and C mean and covariance of the features
+
+    Look at: plot=samples: a number says nothing of what is wrong; the floor, below which it means nothing.
     """
 
     of_pictures = True

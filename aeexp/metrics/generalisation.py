@@ -15,6 +15,10 @@ class Generalisation:
     states of the past in it. Above 0 the model does worse on new rows; of psnr and ssim, where more is better, below 0.
     `ratio_mse` is the quotient of the squared errors: 1 without a gap. Left out where the test split holds anomalies,
     which training never meets.
+
+    Formula: gap = mean over the split - mean over the training rows
+
+    Look at: the gap over width or rows of a sweep (sweep.png): where it opens, the network overfits.
     """
 
     def __call__(self, run: Run, split: str) -> Values:

@@ -25,6 +25,10 @@ class Generation:
     nats over all real steps of sequences. `elbo`, named likewise, is the lower bound of log p(x) that one code gives,
     in nats per example: the mean over the same draws, with the KL at weight 1 whatever was trained. Left out where
     the latent has no prior.
+
+    Formula: -log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x)
+
+    Look at: nll beside elbo: their distance is what the encoder loses; samples from the prior (plot=samples).
     """
 
     of_pictures = True

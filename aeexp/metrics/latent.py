@@ -33,6 +33,10 @@ class Latent:
       fell back to the prior (KL below 0.01 nats; no activity where the KL does not fall into units) a warning names
       them.
     - `perplexity` (exp of the entropy of the usage) and `codes_used` of a codebook, where the latent has one.
+
+    Formula: effective_rank = exp(-Σ_j p_j log p_j), p_j = λ_j / Σ λ of the covariance's eigenvalues λ
+
+    Look at: effective_rank beside latent.dim; dead and active units.
     """
 
     def __init__(self, jacobian_rows: int = 256):

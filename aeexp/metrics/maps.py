@@ -19,6 +19,11 @@ class Maps:
     map against the code space: what encoder and map lose together, and what the map loses alone. `code` is the code
     itself, of whatever width, against the input; a code of two units needs no PCA. On at most `rows` rows of the split,
     since time and memory grow with their square; t-SNE takes most of it.
+
+    Formula: trustworthiness = 1 - 2 / (n k (2n - 3k - 1)) Σ_i Σ_j max(0, r(i, j) - k) over the k neighbours j of i in
+    the map, r the rank of j among the neighbours of i in the space; continuity: the two exchanged
+
+    Look at: plot=scatter with equal maps: how far a picture may be believed.
     """
 
     of_codes = True

@@ -24,6 +24,10 @@ class Probe:
 
     Under condition=label an encoder is told the label: codes of such a model hold it whatever it has learnt, unless
     its objective infers labels (semi_supervised), and there is no `random` row.
+
+    Formula: accuracy = share of rows of the split with g(code) = y, g fitted on training codes
+
+    Look at: raw input and `random` beside it: what the code gains over pixels and over no training.
     """
 
     of_codes = True

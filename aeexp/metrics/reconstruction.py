@@ -24,6 +24,10 @@ class Reconstruction:
     sequence counts nowhere, and `nats_per_step` is all nats over all real steps. Pictures come from the code alone;
     for the nats an autoregressive decoder sees the true past. Of masks (task=segment) there are nats alone: a class has
     no squared error.
+
+    Formula: mse: 1/N Σ_n |x_n - x̂_n|²; psnr: mean over rows of 10 log10(range² features / |x_n - x̂_n|²)
+
+    Look at: PCA of the same width beside it; plot=reconstructions; the probe, which often names another run.
     """
 
     of_train = True

@@ -25,6 +25,10 @@ class Retrieval:
 
     Baselines beside PCA: `itq` with as many bits, fitted on the training input, and `raw`, the ranking by Euclidean
     distance of the input itself, which has a `map` alone.
+
+    Formula: average precision of a query: mean of the precision at each relevant row; map: its mean over queries
+
+    Look at: itq with as many bits; plot=neighbours.
     """
 
     def __init__(self, *, queries: int = 1000, iterations: int = 50, seed: int = 0):

@@ -22,6 +22,10 @@ class Segmentation:
     ignored value count nowhere. Rows of `baseline`: `most_frequent`, the training masks' most frequent class
     everywhere, and `pixelwise`, logistic regression (L2, C = 1) on the colour of a pixel alone, fitted on `pixels`
     drawn training pixels.
+
+    Formula: IoU_c = TP / (TP + FP + FN); Dice_c = 2 TP / (2 TP + FP + FN), over the pixels of class c
+
+    Look at: rare classes one by one (plot=segmentation): pixel accuracy hides them.
     """
 
     of_train = True
