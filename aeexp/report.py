@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ def main(words: Sequence[str] | None = None) -> None:
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # who reads had enough, as `head` does; the files are written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except OSError as error:  # a full disk, a folder that may not be written
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
@@ -53,17 +57,22 @@ def command(arguments: argparse.Namespace) -> int:
     from aeexp.reports.text import console
 
     criteria = [key for key in arguments.metrics.replace(",", " ").split() if key]
-    baseline = None if arguments.baseline == "none" else arguments.baseline
+    baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
     report = collect(arguments.roots, baseline, criteria, arguments.mix)
     if arguments.sort:
         report = ordered(report, arguments.sort)
-    print(console(report, shutil.get_terminal_size((110, 24)).columns))
+    folder = arguments.output or (arguments.roots[0] if len(arguments.roots) == 1 else Path())
+    paths, failed = [], None
+    try:
+        paths = write(report, folder) if report.groups else []
+    except OSError as error:  # what can be shown is, of a folder that may not be written too
+        failed = error
+    print(console(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
     if not report.groups:
         print("no run is finished: there is nothing to compare", file=sys.stderr)
         return 1
-    folder = arguments.output or (arguments.roots[0] if len(arguments.roots) == 1 else Path())
-    for path in write(report, folder):
-        print(path)
+    if failed is not None:
+        raise failed
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +239,45 @@ def test_a_failed_an_interrupted_and_a_broken_run_are_listed_with_their_last_lin
     assert set(words) == set("fimnsty") and all(message for _, message in words.values())
     assert sum(len(group.records) for group in report.groups) == 8
     assert "7 runs without numbers" in console(report, 100) and "Diverged" in markdown(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"baseline": {"pca": {"loss": "low"}}}, "pca loss is 'low', no number"),
+        ({"baseline": {"pca": "x"}}, "pca is no table"),
+        ({"baseline": ["pca"]}, "baseline is no table"),
+        ({"data": {"rows": [8, 1]}}, "rows is no table"),
+        ({"train": [1]}, "train is no table"),
+        ({"evaluations": [{}]}, "evaluations are not as aeexp-evaluate writes them"),
+        ({"evaluations": 3}, "evaluations are not as"),
+    ],
+)
+def test_a_metrics_json_of_another_make_is_listed_and_breaks_nothing(change, said, tmp_path):
+    job(tmp_path / "0", "seed=0", loss=1.0)
+    path = job(tmp_path / "1", "seed=1", loss=2.0) / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    report = collect([tmp_path])
+    (failure,) = report.failures
+    assert failure.status == "unreadable" and said in failure.message and "metrics.json" in failure.message
+    assert "1 run without numbers" in console(report, 100)
+
+
+def test_who_reads_the_first_line_alone_gets_all_files(tmp_path):
+    grid(tmp_path)
+    words = f"{sys.executable} -m aeexp.report {tmp_path} | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "Broken" not in done.stderr, done.stderr
+    assert all((tmp_path / name).is_file() for name in ("summary.csv", "report.md", "report.html"))
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_table_from_being_shown(tmp_path, capsys):
+    grid(tmp_path / "runs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path / "runs"), "--output", str(tmp_path / "file" / "out")])
+    told = capsys.readouterr()
+    assert stop.value.code == 1 and "test split" in told.out and "Error" in told.err and told.err.count("\n") == 1
 
 
 def test_nothing_to_compare_is_told_with_an_exit_code(tmp_path, capsys):

@@ -88,30 +88,57 @@ def run(folder: Path) -> Record | Failure:
     try:
         metrics = _object(folder / "metrics.json")
         _check(metrics)
-        metrics = evaluations.merged(metrics) if "evaluations" in metrics else metrics
+        metrics = _merged(metrics) if "evaluations" in metrics else metrics
         config = _object(folder / ".hydra" / "config.yaml")
         words = _yaml(folder / ".hydra" / "overrides.yaml") or []
         given = dict(pair(str(word)) for word in words)
         return Record(folder, given, dict(flat(config)), _choices(folder), metrics, status)
     except (OSError, ValueError, yaml.YAMLError, TypeError) as error:
-        name = Path(getattr(error, "filename", None) or "").name or "its files"
-        return Failure(folder, "unreadable", _why(name, error))
+        return Failure(folder, "unreadable", _why(Path(getattr(error, "filename", None) or "").name, error))
 
 
 def _check(metrics: Mapping[str, Any]) -> None:
+    """A file that someone wrote into may hold anything: what a report reads is a table, and of numbers."""
     for part in ("test", "data"):
         if not isinstance(metrics.get(part), dict):
             raise ValueError(f"metrics.json has no `{part}`")
-    for key, value in metrics["test"].items():
-        if value is not None and not isinstance(value, int | float):
-            raise ValueError(f"metrics.json: test {key} is {value!r}, no number")
+    tables = {part: metrics.get(part) or {} for part in ("test", "val", "train")}
+    _tables({"baseline": metrics.get("baseline") or {}, **tables})
+    tables |= metrics.get("baseline") or {}
+    _tables({**tables, **{name: metrics["data"].get(name) or {} for name in ("rows", "sample")}})
+    for part, table in tables.items():
+        for key, value in table.items():
+            if value is not None and not isinstance(value, int | float):
+                raise ValueError(f"metrics.json: {part} {key} is {value!r}, no number")
+
+
+def _tables(parts: Mapping[str, Any]) -> None:
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise ValueError(f"metrics.json: {name} is no table of names and numbers")
+
+
+def _merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = evaluations.merged(metrics)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("metrics.json: evaluations are not as aeexp-evaluate writes them") from error
+    _check(found)
+    return found
 
 
 def _object(path: Path) -> dict[str, Any]:
-    node = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else _yaml(path)
+    node = _json(path) if path.suffix == ".json" else _yaml(path)
     if not isinstance(node, dict):
         raise ValueError(f"{path.name} holds no table of keys and values")
     return node
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # cut off, or no text at all
+        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
 
 
 def _yaml(path: Path) -> Any:
@@ -144,7 +171,8 @@ def _last_line(folder: Path, status: Mapping[str, Any]) -> str:
 def _why(name: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name} is missing"
-    return f"{name} cannot be read: {str(error).splitlines()[0]}"
+    words = str(error).splitlines()[0]
+    return words if isinstance(error, ValueError) else f"{name or 'a file'} cannot be read: {words}"
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
