@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.config import MULTIPLE, suggestion
+from aeexp.errors import UsageError
 from aeexp.options import conf_dir
 
 
@@ -22,6 +23,8 @@ def composition_message(error: Exception, words: Sequence[str]) -> str:
         quoted = value.replace("'", "\\'")
         why = "Hydra cannot read this value; text with spaces, umlauts or brackets stands in quotes of its own"
         return f"{error.override}: {why}:\n\"{key}='{quoted}'\""
+    if isinstance(error.__cause__, UsageError):  # of a plugin or callback, around which Hydra puts words of its own
+        return str(error.__cause__)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     if key := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(key[1], words)

@@ -330,9 +330,10 @@ def test_processes_of_joblib_share_the_study(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher.joblib_launcher")
     budget = ["trainer.steps=2", "trainer.validate_every_steps=1", "metric=none", "plot=none", "threads=1"]
     words = ["-m", "hydra/sweeper=aeexp_optuna", "latent.dim=int(interval(2,8))", "hydra/launcher=joblib",
-             "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2",
+             "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2", "dataset.limit=100",
              "hydra/sweeper/pruner=median"]  # fmt: skip
-    done = aeexp(*words, *budget, "hydra.sweep.dir=found", cwd=tmp_path)
+    aside = [f"~hydra.callbacks.{name}" for name in ("report", "gallery", "lineup", "curves")]  # half of the time
+    done = aeexp(*words, *aside, *budget, "hydra.sweep.dir=found", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     study = load(tmp_path / "found")
     assert [len(trial.intermediate_values) for trial in study.trials] == [2, 2]
@@ -353,3 +354,10 @@ def test_a_recorded_search_composes_and_its_space_is_one(name):
 
 def test_the_plugin_lies_in_a_namespace_that_others_share():
     assert not (ROOT / "hydra_plugins" / "__init__.py").exists()
+
+
+def test_without_optuna_one_line_says_what_to_install(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['optuna'] = None\n")
+    done = aeexp("experiment=hpo_digits", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "hydra/sweeper=aeexp_optuna needs Optuna: pip install 'aeexp[hpo]'\n"
