@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from aeexp import files
 from aeexp.build import device, load_learner
@@ -16,7 +18,7 @@ from aeexp.config import check_node, make
 from aeexp.data.data import Data
 from aeexp.data.split import Split
 from aeexp.data.stream import Stream
-from aeexp.errors import require
+from aeexp.errors import UsageError, require
 from aeexp.model import Autoencoder
 from aeexp.objectives import Learner, at_once
 from aeexp.training.checkpoint import load as load_checkpoint
@@ -45,11 +47,22 @@ class Finished:
         """
         node = self.config["dataset"]
         check_node("dataset", node)
-        data = make(OmegaConf.create({"dataset": node}), "dataset")
+        try:
+            data = make(OmegaConf.create({"dataset": node}), "dataset")
+        except UsageError as error:  # most often a file that is gone, or a path that began elsewhere
+            raise UsageError(f"{error}\n{otherwise}{self._began()}") from error
         words = f"{self.folder}: the data has changed since the run (fingerprint {self.saved.get('fingerprint')}, now "
         way = f"{data.fingerprint}): {otherwise}"
         require(data.fingerprint == self.saved.get("fingerprint"), words + way)
         return data.place(self.device)
+
+    def _began(self) -> str:
+        """Where the run was started, if elsewhere: relative paths begin there."""
+        try:
+            cwd = OmegaConf.load(self.folder / ".hydra" / "hydra.yaml").hydra.runtime.cwd
+        except (OSError, YAMLError, OmegaConfBaseException):
+            return ""
+        return "" if Path(cwd) == Path.cwd() else f" (the run was started in {cwd}, where its paths begin)"
 
 
 @torch.no_grad()

@@ -63,11 +63,11 @@ def work(paths: Sequence[Path], words: Sequence[str]) -> int:
             print(text, flush=True)
             code = max(code, 1 if failed else 0)
         except Exception as error:
-            told = isinstance(error, UsageError)
-            if not told:
+            usage = isinstance(error, UsageError)
+            if not isinstance(error, UsageError | OSError):  # a full disk and the like need no traceback
                 traceback.print_exc()
-            failed = [str(error) if told else f"{type(error).__name__}: {error}"]
-            code = max(code, 2 if told else 1)
+            failed = [str(error) if usage else f"{type(error).__name__}: {error}"]
+            code = max(code, 2 if usage else 1)
         for line in failed:
             print(line if str(folder) in line else f"{folder}: {line}", file=sys.stderr)
     return code

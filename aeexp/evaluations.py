@@ -19,14 +19,15 @@ from aeexp import files
 
 def put(path: Path, entry: Mapping[str, Any]) -> None:
     """Into the metrics.json at `path`, in the place of an equal evaluation; the rest of the file stays as it is."""
-    metrics = json.loads(path.read_text())
-    known = metrics.get("evaluations", [])
-    same = [i for i, old in enumerate(known) if all(old[key] == entry[key] for key in ("metric", "options"))]
-    if same:
-        known[same[0]] = dict(entry)
-    else:
-        known.append(dict(entry))
-    files.write_json(path, {**metrics, "evaluations": known})
+    with files.alone(path.parent):  # two commands at once would lose one's numbers
+        metrics = json.loads(path.read_text())
+        known = metrics.get("evaluations", [])
+        same = [i for i, old in enumerate(known) if all(old[key] == entry[key] for key in ("metric", "options"))]
+        if same:
+            known[same[0]] = dict(entry)
+        else:
+            known.append(dict(entry))
+        files.write_json(path, {**metrics, "evaluations": known})
 
 
 def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:

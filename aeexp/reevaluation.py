@@ -27,6 +27,7 @@ from aeexp.run import draw
 from aeexp.status import commit, now, versions
 from aeexp.sweep import jobs
 from aeexp.tracking import album
+from aeexp.types import Animation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,8 +43,10 @@ def runs(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         require(path.is_dir(), f"{path}: there is no such folder: name a finished run, or a folder above some")
         if (path / "status.json").is_file():
-            way = f"the same command with resume={path} ends it"
-            require(_measured(path), f"{path} is not finished ({_standing(path)}): {way}")
+            standing = _standing(path)
+            broken = "unreadable" in standing
+            way = "bring the file back, or train anew" if broken else f"the same command with resume={path} ends it"
+            require(_measured(path), f"{path} is not finished ({standing}): {way}")
             found.append(path)
             continue
         below = jobs(path)
@@ -56,18 +59,26 @@ def runs(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _status(folder: Path) -> str:
-    return json.loads((folder / "status.json").read_text())["status"]
+def _table(path: Path) -> dict[str, Any] | None:
+    """None where the file is missing or cut off."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _standing(folder: Path) -> str:
-    there = (folder / "metrics.json").is_file()
-    return f"status {_status(folder)}" + ("" if there else ", no metrics.json")
+    status = (_table(folder / "status.json") or {}).get("status", "unreadable")
+    name = folder / "metrics.json"
+    there = "" if _table(name) else ", metrics.json unreadable" if name.is_file() else ", no metrics.json"
+    return f"status {status}{there}"
 
 
 def _measured(folder: Path) -> bool:
     """Trained and measured; a figure may have failed."""
-    return _status(folder) != "running" and (folder / "metrics.json").is_file()
+    status = (_table(folder / "status.json") or {}).get("status", "running")
+    return status != "running" and _table(folder / "metrics.json") is not None
 
 
 def evaluate(folder: Path, asked: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
@@ -95,7 +106,7 @@ def evaluate(folder: Path, asked: DictConfig, default: DictConfig, device: torch
 
         def show(name: str, figure: Figure) -> None:
             add(name, figure)
-            drawn.append(folder / "figures" / f"{name}.png")
+            drawn.append(folder / "figures" / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
 
         failed += draw(make(config, "plot"), result, show)
     text = table(entries, f"{result.data.name}, {folder}", result.model.latent.dim)

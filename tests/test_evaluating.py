@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aeexp import build
 from aeexp.evaluating import main
-from aeexp.evaluations import differs, merged
+from aeexp.evaluations import differs, merged, put
 from aeexp.reevaluation import history
 from aeexp.training.checkpoint import load
 
@@ -181,6 +182,50 @@ def test_a_multirun_is_measured_whole_and_a_failing_run_hides_no_other(folder, t
     assert "0/checkpoints/best.pt is no readable checkpoint" in said.err and "latent/active_units" in said.out
     assert [("evaluations" in read(root / name)) for name in ("0", "1", "2")] == [False, True, False]
     assert "2 is not finished (status running)" in refused(capsys, root / "2", "metric=latent")
+
+
+def test_a_run_whose_files_are_cut_off_is_told_and_left_out(folder, tmp_path, capsys):
+    root = tmp_path / "root"
+    for name in ("0", "1"):
+        shutil.copytree(folder, root / name)
+    (root / "0" / "metrics.json").write_text((root / "0" / "metrics.json").read_text()[:90])
+    assert evaluate(root, "metric=latent") == 0 and "evaluations" in read(root / "1")
+    assert "metrics.json unreadable" in refused(capsys, root / "0", "metric=latent")
+    (root / "1" / "status.json").write_text("{")
+    assert "status unreadable" in refused(capsys, root / "1", "metric=latent")
+
+
+def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
+    """Each reads metrics.json and writes it anew: 2 x 20 entries without a lock lose some."""
+    path = tmp_path / "metrics.json"
+    path.write_text("{}")
+
+    def add(metric: str) -> None:
+        for i in range(20):
+            put(path, {"metric": metric, "options": {"i": i}})
+
+    both = [multiprocessing.get_context("fork").Process(target=add, args=(name,)) for name in "ab"]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    found = {(entry["metric"], entry["options"]["i"]) for entry in read(tmp_path)["evaluations"]}
+    assert len(found) == 40 and [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, capsys, monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=rows)
+    monkeypatch.chdir(tmp_path)
+    run_in(tmp_path / "run", "dataset=npz", "dataset.path=data.npz", "trainer.epochs=1", "metric=none")
+    (tmp_path / "run" / ".hydra").mkdir()
+    (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {tmp_path}\n")
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    told = refused(capsys, tmp_path / "run", "metric=latent")
+    assert "data.npz: no such file" in told and f"started in {tmp_path}, where its paths begin" in told
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(tmp_path / "run", "metric=latent") == 0
 
 
 def test_a_metric_or_figure_that_fails_leaves_the_others(folder, capsys):
