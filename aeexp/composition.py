@@ -41,6 +41,9 @@ def composition_message(error: Exception, words: Sequence[str]) -> str:
 def _unknown_key(key: str, words: Sequence[str]) -> str:
     """Which keys stand beside the place where this one was looked for, in the rest of the command line."""
     given = next((word for word in words if word.startswith(f"{key}=")), key)
+    if key.startswith("hydra.sweeper.params."):  # keys of the search space have dots in them
+        name = re.sub(r"\.(low|high|log|step|type|choices)$", "", key.removeprefix("hydra.sweeper.params."))
+        return f"{given}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
     group, _, rest = key.partition(".")
     others = [word for word in words if "=" in word and not word.startswith(("-", "+", key))]
     GlobalHydra.instance().clear()

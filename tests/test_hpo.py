@@ -361,3 +361,8 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path):
     done = aeexp("experiment=hpo_digits", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "hydra/sweeper=aeexp_optuna needs Optuna: pip install 'aeexp[hpo]'\n"
+
+
+def test_a_part_of_a_recorded_range_is_changed_under_its_own_key(tmp_path):
+    done = aeexp("experiment=hpo_digits", "hydra.sweeper.params.optimizer.lr.low=1e-5", cwd=tmp_path)
+    assert done.returncode == 2 and "under the key itself, as in 'optimizer.lr=" in done.stderr

@@ -87,14 +87,15 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
 def markdown(report: Report) -> str:
     """Fit for a README: a table, what is best, the comparison, how it was measured."""
     grids = [overview(report), against(report)] if report.groups else []
-    blocks = ["# Report", " ".join(f"`{word}`" for word in report.common)]
+    blocks = ["# Report", " ".join(f"`{word.replace('`', chr(39))}`" for word in report.common)]
     for grid in (grid for grid in grids if grid is not None):
-        blocks += [f"{grid.title}.", _pipes(grid), _escaped(grid.caption)]
+        blocks += [f"{_escaped(grid.title)}.", _pipes(grid), _escaped(grid.caption)]
         if grid is grids[0]:
             blocks.append("\n".join(f"- {_escaped(line)}" for line in sentences(report)))
     blocks.append("\n".join(f"- {_escaped(note)}" for note in report.notes))
     if report.protocol:
-        blocks.append("Measured by: " + "; ".join(f"{key} {words}" for key, words in report.protocol.items()) + ".")
+        facts = "; ".join(f"{key} {words}" for key, words in report.protocol.items())
+        blocks.append(f"Measured by: {_escaped(facts)}.")
     blocks.append("\n".join(f"- {_escaped(line)}" for line in without(report)))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -106,7 +107,7 @@ def _pipes(grid: Grid) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("*", "\\*").replace("\n", " ")
+    return cell.replace("|", "\\|").replace("*", "\\*").replace("<", "\\<").replace("\n", " ")
 
 
 def summary_csv(report: Report) -> str:
