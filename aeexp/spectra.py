@@ -21,13 +21,10 @@ def power(pictures: Tensor) -> np.ndarray:
 
 
 def enlargements(model: Autoencoder) -> list[int]:
-    """By how much each step of the decoder enlarges its maps, the last first: the strides of the encoder mirrored.
-
-    [2] where the encoder has no strides: a pattern from pixel to pixel is looked for then.
-    """
+    """By how much each step of the decoder enlarges its maps, the last first: the strides of the encoder mirrored."""
     layers = [m for m in model.encoder.modules() if isinstance(m, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)]
     strides = [layer.stride if isinstance(layer.stride, int) else layer.stride[0] for layer in layers]
-    return [stride for stride in strides if stride > 1] or [2]
+    return [stride for stride in strides if stride > 1]
 
 
 def frequencies(size: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from aeexp.evaluate import Run
 from aeexp.gif import gif
 from aeexp.latents import Gaussian as Stochastic
 from aeexp.latents_bounded import Hyperspherical
+from aeexp.plots.canvas import COLOURS
 from aeexp.plots.walk import REST, Walk
 from aeexp.priors import Standard, Uniform
 from aeexp.tours import tour
@@ -87,7 +88,7 @@ def test_the_picture_in_a_frame_is_the_decoded_code(run):
     with torch.no_grad():
         picture = run.model.decode(torch.from_numpy(run.codes("test")[first])[None])[0, 0].numpy()
     # eight tiles over the left board; its middle pixels in grey as they are in [0, 1]
-    left, right, top = 31, 368, 71
+    left, right, top = 41, 359, 89
     side = (right - left) / 8
     for row, column in ((0, 0), (3, 5), (7, 7)):
         spot = made.frames[0][int(top + side * (row + 0.5)), int(left + side * (column + 0.5))]
@@ -127,6 +128,18 @@ def test_a_gif_loops_keeps_its_times_and_its_white(tmp_path):
             # two colours of 256: the palette has both, to a step of its 8 bits
             np.testing.assert_allclose(np.asarray(shown.convert("RGB"), int), frame, atol=4)
             assert (np.asarray(shown.convert("RGB"))[0, 0] == 255).all()
+
+
+def test_the_few_pixels_of_a_dot_keep_their_colour_beside_many_greys_and_the_paper_is_white():
+    frame = np.full((256, 256, 3), 255, np.uint8)
+    frame[:, :128] = np.arange(256)[:, None, None]  # all greys, 128 pixels each
+    dots = np.array([int(c[i : i + 2], 16) for c in COLOURS for i in (1, 3, 5)], np.uint8).reshape(-1, 3)
+    frame[40, 140:150] = dots
+    with Image.open(io.BytesIO(gif(Animation([frame] * 2, [80, 80])))) as shown:
+        made = np.asarray(shown.convert("RGB"), int)
+    np.testing.assert_allclose(made[40, 140:150], dots, atol=5)  # a palette of 8 bits, and greys 4 apart
+    assert (made[60:, 130:] == 255).all()
+    np.testing.assert_allclose(made[:, :128], frame[:, :128], atol=6)
 
 
 def test_a_run_leaves_the_same_gif_in_its_folder_and_in_tensorboard(tmp_path):

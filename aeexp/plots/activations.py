@@ -45,8 +45,8 @@ class Activations:
 
 def histograms(said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
     """One axes holds all: dozens of them would take seconds."""
-    columns = min(ACROSS, codes.shape[1])
-    rows = math.ceil(codes.shape[1] / columns)
+    rows = math.ceil(codes.shape[1] / ACROSS)
+    columns = math.ceil(codes.shape[1] / rows)  # 12 are 6 and 6, not 8 and 4
     bits = active is not None and len(np.unique(codes)) <= 2
     dropped = active is not None and not bits
     shown = np.where(codes == 0, np.nan, codes) if dropped else codes

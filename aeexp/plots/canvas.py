@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ MARKERS = "os^DvPX<>*"
 LINES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)  # of a chart with few of them; report.js has the same
 SIGNED = "RdBu_r"  # red above 0, blue below, white at 0
 STEPS = 160  # of a sequence that are drawn
+ROUNDING = 1e-9  # a squared error of float32 below this is none
 MARGIN = 0.12  # gap between two tiles, as a share of a tile's shorter side
 
 
@@ -44,8 +46,10 @@ def figure(title: str, width: float, height: float) -> Figure:
     made = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(made)  # a canvas that TensorBoard can read pixels from
     made.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
-    # A long title breaks where a narrow figure ends: a character is about 0.09 inches wide.
-    made.suptitle("\n".join(textwrap.fill(line, int(width / 0.09)) for line in title.split("\n")), fontsize=11)
+    # A long title breaks where a narrow figure ends, not within a bracket: a character is about 0.09 inches wide.
+    title = re.sub(r"\([^()\n]{,30}\)", lambda found: found[0].replace(" ", "\0"), title)
+    lines = (textwrap.fill(line, int(width / 0.09)) for line in title.split("\n"))
+    made.suptitle("\n".join(lines).replace("\0", " "), fontsize=11)
     return made
 
 
@@ -59,10 +63,20 @@ def board(title: str, columns: float, rows: float, shape: Sequence[int], *, cell
 
     `cell` is a tile's width in inches, `beside` what labels and colour bars take.
     """
-    made = figure(title, columns * cell + beside, rows * cell * proportion(shape) + 1.1)
+    made = figure(f"{title}{_reading(shape)}", columns * cell + beside, rows * cell * proportion(shape) + 1.1)
     axes = made.add_subplot()
     lay(axes, columns, rows, shape)
     return made, axes
+
+
+def _reading(shape: Sequence[int]) -> str:
+    """What runs from left to right in a tile that is no picture, for the title."""
+    if len(shape) == 3:
+        return ""
+    if len(shape) == 2:
+        time = "\ntime runs from left to right" + (f", the first {STEPS} steps" if shape[0] > STEPS else "")
+        return time + (", features upwards" if shape[1] > 1 else "")
+    return "\na line: the values of a row, its features from left to right"
 
 
 def lay(axes: Axes, columns: float, rows: float, shape: Sequence[int]) -> None:
@@ -139,7 +153,9 @@ def heading(run: Run, what: str) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number of that many digits, with a minus as long as matplotlib's."""
+    """A number of that many digits, with a minus as long as matplotlib's; what is left by rounding is 0."""
+    if abs(value) < ROUNDING:
+        return "0"
     whole = 10**digits <= abs(value) < 1e6  # 1234, not 1.23e+03
     return (f"{value:.0f}" if whole else f"{value:#.{digits}g}".rstrip(".")).replace("-", "−")
 

@@ -68,7 +68,7 @@ STYLES = {
 
 
 def draw(run: Run, spectra: dict[str, np.ndarray], steps: list[int]) -> Figure:
-    period, data = steps[0], spectra["data"]
+    period, data = (steps or [2])[0], spectra["data"]  # of a decoder without steps: from pixel to pixel
     number = {name: canvas.number(excess(s, data, period), 2) for name, s in spectra.items() if name != "data"}
     what = f"power at period {period} over its neighbours', against the data"
     words = f"\n{what} (1: alike; more: a checkerboard; less: a gap):\n"
@@ -100,7 +100,7 @@ def _map(axes: Axes, values: np.ndarray, title: str, limits: tuple[float, float]
     axes.set_title(title, fontsize=10)
     axes.set(xticks=(-0.5, 0, 0.5), yticks=(-0.5, 0, 0.5))
     axes.set_xlabel("cycles per pixel, across", fontsize=9)
-    axes.set_ylabel("down", fontsize=9)
+    axes.set_ylabel("cycles per pixel, down", fontsize=9)
     axes.tick_params(labelsize=8)
     return image
 
@@ -114,7 +114,8 @@ def _rings(axes: Axes, shape: tuple[int, int], period: int) -> None:
 
 def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], reference: float) -> None:
     """Means over rings as lines, the frequencies of the last step as marks of their own."""
-    shape, period = spectra["data"].shape, steps[0]
+    shape, steps, own = spectra["data"].shape, steps or [2], bool(steps)
+    period = steps[0]
     at = marked(shape, period)
     up, across = (frequencies(n) for n in shape)
     away = np.hypot(up[:, None], across[None])
@@ -134,8 +135,9 @@ def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], refe
         )
     axes.plot([], [], linestyle="none", marker="o", markerfacecolor="white", color="0.3",
               label=f"at the frequencies of period {period} (red rings above)")  # fmt: skip
-    axes.set_xlabel(f"distance from frequency 0, cycles per pixel; upright lines: multiples of 1/{int(total[-1])}, "
-                    "where the decoder's steps may leave a pattern", fontsize=9)  # fmt: skip
+    said = f"multiples of 1/{int(total[-1])}, where the decoder's steps may leave a pattern"
+    said = said if own else "1/2, a pattern from pixel to pixel (this decoder enlarges nothing)"
+    axes.set_xlabel(f"distance from frequency 0, cycles per pixel; upright lines: {said}", fontsize=9)
     axes.set_ylabel("power, dB of the data's largest", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False, ncols=2)

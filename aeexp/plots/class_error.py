@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -56,8 +57,10 @@ class ClassError:
         made = canvas.figure(title + part, 7.5, 1.7 + 0.42 * len(shown))
         axes = made.add_subplot()
         series = [("this model", errors, canvas.BLUE)]
-        if not run.segments:  # PCA's output is no mask
-            series.append(("PCA of the same width", run.pca().errors("test"), canvas.ORANGE))
+        pca = None if run.segments else run.pca().errors("test")  # PCA's output is no mask
+        exact = pca is not None and pca.max() < canvas.ROUNDING * math.prod(run.data.shape)
+        if pca is not None and not exact:
+            series.append(("PCA of the same width", pca, canvas.ORANGE))
         height = 0.8 / len(series)
         for place, (_, values, colour) in enumerate(series):
             for at, group in enumerate(shown):
@@ -71,8 +74,9 @@ class ClassError:
             axes.set_xscale("log")
         elif kept.max() > 0:
             axes.set_xlim(left=0)
+        said = "\nPCA of the same width makes no error: its code is as wide as the data" if exact else ""
         words = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
-        axes.set_xlabel(f"{words}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond")
+        axes.set_xlabel(f"{words}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond{said}")
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         keys = [Patch(facecolor=colour, label=name) for name, _, colour in series]

@@ -11,6 +11,7 @@ from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.plots import canvas
 
+LINE = 0.2  # of a second line of words
 APART, PITCH = 1.25, 1.36  # of the first neighbour from its query; of the rows, with room for the words below each
 
 
@@ -31,21 +32,25 @@ class Neighbours:
         chosen = canvas.spread(run.labels("test"), self.queries, len(run.rows("test")))
         rows, far, name = nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
         queries, found = _pictures(run, "test", chosen), _pictures(run, "train", rows.ravel())
+        ours, theirs = run.labels("test"), run.labels("train")
+        # Names that are longer than a digit stand below the distance.
+        long = theirs is not None and max(map(len, run.data.classes), default=1) > 2
+        pitch = PITCH + LINE * long
         made, axes = canvas.board(
             canvas.heading(run, f"test examples and their nearest training rows, by {name} distance of codes"),
-            APART + rows.shape[1], PITCH * len(rows), run.data.shape, cell=0.85, beside=0.6,
+            APART + rows.shape[1], pitch * len(rows), run.data.shape, cell=0.85, beside=0.6,
         )  # fmt: skip
-        ours, theirs = run.labels("test"), run.labels("train")
         wrong = _others(ours, theirs, chosen, rows)
         shown = found.reshape(*rows.shape, *run.data.shape)
-        for i, place in enumerate(PITCH * np.arange(len(rows))):
+        between = "\n" if long else ": "
+        for i, place in enumerate(pitch * np.arange(len(rows))):
             canvas.tiles(axes, queries[i][None, None], run.data.limits, top=place)
             canvas.tiles(axes, shown[i][None], run.data.limits, left=APART, top=place)
             _word(axes, 0, place, _named(run, ours, chosen[i]))
             for j, row in enumerate(rows[i]):
                 label = _named(run, theirs, row)
                 distance = str(far[i, j]) if name == "Hamming" else canvas.number(float(far[i, j]), 2)
-                _word(axes, APART + j, place, f"{distance}{': ' if label else ''}{label}", wrong[i, j])
+                _word(axes, APART + j, place, f"{distance}{between if label else ''}{label}", wrong[i, j])
         axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["query", "nearest training rows, the nearest first"])
         cross = "\n× and frame: of another class than the query" if wrong.any() else ""
         what = "" if theirs is None else " and class"
@@ -86,9 +91,7 @@ def _named(run: Run, labels: np.ndarray | None, row: int) -> str:
 def _word(axes, column: float, place: float, word: str, wrong: bool = False) -> None:
     """Below a tile; `wrong` marks it by sign, weight, colour and frame."""
     style = dict(color=canvas.VERMILION, fontweight="bold") if wrong else {}
-    axes.text(
-        column - 0.04, place + 0.61, f"{word} ×" if wrong else word, ha="center", va="center", fontsize=8, **style
-    )
+    axes.text(column - 0.04, place + 0.54, f"{word} ×" if wrong else word, ha="center", va="top", fontsize=8, **style)
     if wrong:
         half = 0.5
         x, y = np.array([-1, 1, 1, -1, -1]) * half + column, np.array([-1, -1, 1, 1, -1]) * half + place

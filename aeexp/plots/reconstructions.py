@@ -103,8 +103,7 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
     label = "error, RMS over channels" if colour else "error: output − input"
     made.colorbar(bar, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
-    time = f"; time runs from left to right, at most {canvas.STEPS} steps" if rows.target.ndim == 3 else ""
-    axes.set_xlabel(f"number below a picture: squared error,\nsummed over its values{time}", fontsize=9)
+    axes.set_xlabel("number below a picture: squared error,\nsummed over its values", fontsize=9)
     return made
 
 

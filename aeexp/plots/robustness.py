@@ -14,7 +14,7 @@ from aeexp.plots import canvas
 from aeexp.robustness import Kind, check, curve, trained
 
 STYLES = {
-    "model": dict(color=canvas.BLUE, marker="o"),
+    "this model": dict(color=canvas.BLUE, marker="o"),
     "PCA, same width": dict(color=canvas.ORANGE, marker="s", linestyle="--"),
     "corrupted input": dict(color=canvas.GREEN, marker="^", linestyle=":"),
 }
@@ -45,7 +45,7 @@ class Robustness:
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        models = {"model": run, "PCA, same width": run.pca(), "corrupted input": run.raw()}
+        models = {"this model": run, "PCA, same width": run.pca(), "corrupted input": run.raw()}
         settings = (self.noise, self.levels, self.rows, self.seed)
         curves = {name: curve(model, "test", *settings) for name, model in models.items()}
         shown = [panel for panel in PANELS if all(panel in found for found in curves.values())]

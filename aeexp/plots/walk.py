@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -74,7 +75,8 @@ class Walk:
         if out.batch.mask is not None:  # what is decoded has as many steps as the longest of the stops
             decoded = canvas.ended(decoded, out.batch.mask.cpu().numpy().any(0))
         names = None if labels is None else [canvas.class_name(run, int(labels[row])) for row in chosen]
-        stage = Stage(run, z.float().cpu().numpy(), f"a walk through the codes of {len(codes)} test rows")
+        stops = [i for i, place in enumerate(places) if place.share == 0]
+        stage = Stage(run, z.float().cpu().numpy(), stops, f"a walk through the codes of {len(codes)} test rows")
         words = [caption(place, names) for place in places]
         frames = [stage.frame(i, picture, words[i]) for i, picture in enumerate(decoded)]
         durations = [REST if place.share == 0 else self.milliseconds for place in places]
@@ -106,13 +108,13 @@ def caption(place: Place, names: list[str] | None) -> str:
 class Stage:
     """What all frames share, drawn once; a frame adds the decoded example, the dot on the map and the words."""
 
-    def __init__(self, run: Run, z: np.ndarray, title: str):
+    def __init__(self, run: Run, z: np.ndarray, stops: list[int], title: str):
         made = canvas.figure(canvas.heading(run, title), WIDTH, HEIGHT)
         self.limits = run.data.limits
         self.picture, plane = made.subplots(1, 2)
         self.pictures = canvas.pictures(run.data.shape)
         _empty(self.picture, self.pictures, run)
-        self.spots = _plane(plane, run, z)
+        self.spots = _plane(plane, run, z, stops)
         made.canvas.draw()
         self.sheet = np.asarray(made.canvas.buffer_rgba())[..., :3].copy()
         self.box = _pixels(self.picture, len(self.sheet))
@@ -130,7 +132,7 @@ class Stage:
             across, up = np.arange(1, values.size + 1), np.nan_to_num(values)
             points = self.picture.transData.transform(np.column_stack([across, up])) * (1, -1) + (0, len(self.sheet))
             draw.line([tuple(point) for point in points], fill=canvas.BLUE, width=2)
-        draw.text(((left + right) / 2, bottom + (12 if self.pictures else 44)), words, "black", self.font, "mt")
+        draw.text(((left + right) / 2, bottom + (12 if self.pictures else 52)), words, "black", self.font, "mt")
         x, y = self.dots[number]
         draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill="white", outline="black", width=3)
         return np.asarray(sheet)
@@ -148,12 +150,14 @@ def _empty(axes: Axes, pictures: bool, run: Run) -> None:
     low, high = run.data.limits
     features, margin = math.prod(run.data.shape), 0.05 * (high - low or 1.0)
     axes.set(xlim=(0.5, features + 0.5), ylim=(low - margin, high + margin), ylabel="value")
-    axes.set_xlabel("step\n " if len(run.data.shape) == 2 else "feature\n ", fontsize=9)
+    axes.set_xlabel("step\n \n " if len(run.data.shape) == 2 else "feature\n \n ", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _plane(axes: Axes, run: Run, z: np.ndarray) -> np.ndarray:
-    """(N, 2) the walk on the map of the test codes, both drawn."""
+def _plane(axes: Axes, run: Run, z: np.ndarray, stops: list[int]) -> np.ndarray:
+    """(N, 2) the walk on the map of the test codes, both drawn; `stops` are marked."""
     codes = run.codes("test").astype(np.float64)
     chosen = np.random.default_rng(0).permutation(len(codes))[:BEHIND]
     centre, axes_of = np.zeros(codes.shape[1]), np.eye(codes.shape[1], 2)
@@ -174,9 +178,11 @@ def _plane(axes: Axes, run: Run, z: np.ndarray) -> np.ndarray:
         axes.text(*place, short, ha="center", va="center", fontsize=10, weight="bold",
                   bbox=dict(facecolor="white", edgecolor="none", alpha=0.7, pad=0.8))  # fmt: skip
     axes.plot(*np.concatenate([walk, walk[:1]]).T, color=canvas.BLACK, linewidth=1.0)
+    axes.plot(*walk[stops].T, color=canvas.BLACK, linestyle="none", marker="o", markersize=4.5)
     what = "the code itself" if codes.shape[1] <= 2 else "PCA of the test codes"
     axes.set(xlabel=names[0], ylabel=names[1])
-    axes.set_title(f"where the walk stands: {what}", fontsize=10)
+    said = "black: walk and rows" + ("; names: class medians" if named and shown else "")
+    axes.set_title(f"where the walk stands: {what}\n{said}", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return walk

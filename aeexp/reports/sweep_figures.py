@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from aeexp.plots import canvas
 from aeexp.reports.charts import BASELINES, across, heading, legend, tidy
+from aeexp.reports.scatter import unit
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Point, Sweep, sweep
 from aeexp.reports.tradeoff import scatter
@@ -122,7 +123,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 300 * min(values) else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set(title=key, xlabel=called(found))
+    axes.set(title=key, xlabel=called(found), ylabel=unit(key))
     if key in ERRORS and len(found.lines) == 1:
         chosen(axes, found.points, key)
     tidy(axes)
