@@ -49,11 +49,12 @@ def test_a_box_holds_median_and_quartiles_of_its_class_and_pca_lies_beside(run):
     for at in (0, 7):
         for values, middle in ((run.errors("test"), at - 0.2), (run.pca().errors("test"), at + 0.2)):
             own = values[labels == at]
-            extents = [patch.get_path().get_extents() for patch in axes.patches]
+            extents = [patch.get_bbox() for patch in axes.patches]
             [ends] = [extent for extent in extents if abs((extent.y0 + extent.y1) / 2 - middle) < 1e-6]
             np.testing.assert_allclose([ends.x0, ends.x1], np.percentile(own, [25, 75]), rtol=1e-5)
-            medians = [line for line in axes.lines if line.get_linewidth() == 1.6]
-            assert any(np.allclose(line.get_xdata(), np.median(own), rtol=1e-5) for line in medians)
+            medians = [lines for lines in axes.collections if (lines.get_linewidth() == 1.6).all()]
+            [spot] = [x for lines in medians for (x, low), (_, high) in lines.get_segments() if low < middle < high]
+            assert spot == pytest.approx(np.median(own), rel=1e-5)
 
 
 def test_examples_are_the_best_and_the_worst_of_each_class_with_their_errors(run):

@@ -63,9 +63,8 @@ class ClassError:
             series.append(("PCA of the same width", pca, canvas.ORANGE))
         height = 0.8 / len(series)
         for place, (_, values, colour) in enumerate(series):
-            for at, group in enumerate(shown):
-                middle = at - 0.4 + height * (place + 0.5)
-                _box(axes, values[group.rows], middle, 0.8 * height, colour)
+            middles = [at - 0.4 + height * (place + 0.5) for at in range(len(shown))]
+            _boxes(axes, [values[group.rows] for group in shown], middles, 0.8 * height, colour)
         names = [f"{group.name} (n = {len(group.rows)})" for group in shown]
         axes.set_yticks(range(len(shown)), names)
         axes.set(ylim=(len(shown) - 0.5, -0.5), ylabel=kind if count > 1 else "")
@@ -78,6 +77,7 @@ class ClassError:
         words = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
         axes.set_xlabel(f"{words}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond{said}")
         axes.grid(axis="x", color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         keys = [Patch(facecolor=colour, label=name) for name, _, colour in series]
         if len(keys) > 1:
@@ -143,17 +143,26 @@ def groups(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
     return kind, found
 
 
-def _box(axes: Axes, values: np.ndarray, middle: float, height: float, colour: str) -> None:
-    if len(values) < FEW:
-        axes.plot(values, np.full(len(values), middle), "o", color=colour, markersize=4)
-        return
-    line = dict(color=canvas.BLACK, linewidth=0.8)
-    axes.boxplot(
-        [values], positions=[middle], widths=height, orientation="horizontal", whis=ENDS, patch_artist=True,
-        manage_ticks=False, boxprops=dict(facecolor=colour, edgecolor=canvas.BLACK, linewidth=0.8),
-        medianprops=dict(color=canvas.BLACK, linewidth=1.6), whiskerprops=line, capprops=line,
-        flierprops=dict(marker="o", markersize=2.5, markerfacecolor=colour, markeredgewidth=0),
-    )  # fmt: skip
+def _boxes(axes: Axes, rows: list[np.ndarray], middles: list[float], height: float, colour: str) -> None:
+    """A box for each array of errors, all in a few artists: Axes.boxplot takes a tenth of a second for six."""
+    few = [(values, middle) for values, middle in zip(rows, middles, strict=True) if len(values) < FEW]
+    dots = [(values, middle, 4.0) for values, middle in few]
+    many = [(values, middle) for values, middle in zip(rows, middles, strict=True) if len(values) >= FEW]
+    if many:
+        at = np.array([middle for _, middle in many])
+        low, left, centre, right, high = np.array([np.percentile(v, (ENDS[0], 25, 50, 75, ENDS[1])) for v, _ in many]).T
+        thin, half = dict(color=canvas.BLACK, linewidth=0.8), height / 2
+        axes.hlines(np.concatenate([at, at]), np.concatenate([low, right]), np.concatenate([left, high]), **thin)
+        for ends in (low, high):
+            axes.vlines(ends, at - half / 2, at + half / 2, **thin)
+        axes.barh(at, right - left, height, left, facecolor=colour, edgecolor=canvas.BLACK, linewidth=0.8)
+        axes.vlines(centre, at - half, at + half, color=canvas.BLACK, linewidth=1.6, zorder=3)
+        dots += [(v[(v < a) | (v > b)], middle, 2.5) for (v, middle), a, b in zip(many, low, high, strict=True)]
+    for size in {size for *_, size in dots}:
+        values = [v for v, _, s in dots if s == size]
+        heights = np.concatenate([np.full(len(v), middle) for v, middle, s in dots if s == size])
+        style = dict(linestyle="none", marker="o", markersize=size, markeredgewidth=0)
+        axes.plot(np.concatenate(values), heights, color=colour, **style)
 
 
 def _examples(axes: Axes, run: Run, errors: np.ndarray, drawn: list[tuple[int, int]], top: float) -> None:
