@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -67,10 +68,12 @@ def save_codes(folder: Path, result: Run) -> None:
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any], progress: Progress, began: float) -> None:
-    """metrics.json, with the seconds since `began`."""
+    """metrics.json, with the seconds since `began`; what aeexp-evaluate added before stays, for it is the same run."""
     rate, total = progress.samples / max(progress.seconds, 1e-9), time.perf_counter() - began
     metrics["timing"] = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
-    files.write_json(folder / "metrics.json", metrics)
+    path = folder / "metrics.json"
+    added = json.loads(path.read_text()).get("evaluations") if path.is_file() else None
+    files.write_json(path, metrics | ({"evaluations": added} if added else {}))
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -186,6 +186,8 @@ def test_a_figure_that_fails_takes_no_number_along_and_is_all_that_is_made_up_fo
     assert (tmp_path / "figures/filters_encoder.png").is_file(), "the other figures are drawn"
     assert json.loads((tmp_path / "status.json").read_text())["status"] != "finished"
     weights = aeexp.load(tmp_path).state_dict()
+    numbers["evaluations"] = [{"metric": "what aeexp-evaluate added meanwhile"}]
+    (tmp_path / "metrics.json").write_text(json.dumps(numbers))
 
     monkeypatch.setattr(Samples, "__call__", drawn)
     monkeypatch.setattr(Joint, "step", broken)  # nothing is trained again
