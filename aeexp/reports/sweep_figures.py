@@ -86,7 +86,7 @@ def curves(found: Sweep, keys: Sequence[str]) -> Figure | None:
         return None
     columns = 2 if len(keys) == 4 else min(3, len(keys))
     rows = math.ceil(len(keys) / columns)
-    made = canvas.figure(heading(found, f"numbers over {found.name}"), max(6.0, 3.8 * columns), 2.8 * rows + 1.3)
+    made = canvas.figure(heading(found, f"numbers over {found.name}"), max(6.8, 3.8 * columns), 2.8 * rows + 1.3)
     boards = made.subplots(rows, columns, squeeze=False).ravel()
     for axes, key in zip(boards, keys, strict=False):
         panel(axes, found, key)
