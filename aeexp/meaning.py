@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from aeexp import options
 from aeexp.docstrings import Said, cited, first_sentence, said
@@ -14,10 +15,17 @@ HEADED = ("variant", "experiment", "dataset", "dataset/split")  # groups whose Y
 def line(option: Option) -> str:
     """What an option is, in one sentence."""
     header, text = first_sentence(" ".join(option.header[: option.lead or 1])), said(option.target).first
-    if option.group in HEADED:
+    if option.group in HEADED or option.target in shared(option.group):
         text = header or text
     together = f"{', '.join(option.includes)}" if option.includes and option.target is None else ""
     return text or header or together or "nothing"
+
+
+@cache
+def shared(group: str) -> set[str]:
+    """Targets that several options of a group build: their docstring cannot tell one from another."""
+    targets = [options.option(group, name).target for name in options.groups().get(group, ())]
+    return {target for target in targets if target and targets.count(target) > 1}
 
 
 def sources(option: Option) -> list[str]:

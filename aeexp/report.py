@@ -104,7 +104,7 @@ def ordered(report: Report, name: str) -> Report:
         made = group.estimate(name)
         return (made is None, 0.0 if made is None else sign * made.mean)
 
-    return report._replace(groups=sorted(report.groups, key=place))
+    return report._replace(groups=sorted(report.groups, key=place), options=[*report.options, "--sort", name])
 
 
 def _number(text: str) -> float | None:

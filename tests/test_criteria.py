@@ -21,7 +21,7 @@ disentanglement/factor_vae disentanglement/mig disentanglement/sap fairness/accu
 generation/elbo generation/elbo_fixed generation/elbo_given_label generation/cross_entropy_elbo
 generation/cross_entropy_elbo_given_attribute
 clustering/nmi clustering/ari clustering/accuracy maps/trustworthiness_pca_input maps/continuity_tsne_code
-robustness/probe_0.2 inpainting/psnr probe/knn probe/knn_n10 probe/linear probe/svm_linear
+robustness/masking_linear_0.2 inpainting/psnr probe/knn probe/knn_n10 probe/linear probe/svm_linear
 probe/svm_rbf_n100 reconstruction/psnr reconstruction/ssim retrieval/map retrieval/precision_radius_2
 segmentation/dice segmentation/iou_0 segmentation/iou_road segmentation/mean_iou segmentation/pixel_accuracy
 """.split()
@@ -30,7 +30,7 @@ classification/nats fairness/leakage_balanced_forest fairness/leakage_linear fai
 fairness/parity_gap_linear generation/cross_entropy_bound generation/cross_entropy_bound_given_label
 generation/frechet_prior_n1000_v1-3fe2af4d generation/frechet_reconstruction_n180_v1-ba15e5da generation/nll
 generation/nll_bits_per_dim generation/nll_fixed generation/nll_fixed_bits_per_dim generation/nll_given_label_per_step
-inpainting/mse inpainting/mse_per_feature robustness/mse_0.5 loss
+inpainting/mse inpainting/mse_per_feature robustness/gaussian_mse_0.5 loss
 reconstruction/bits_per_dim reconstruction/bits_per_dim_fixed
 reconstruction/cross_entropy reconstruction/mse reconstruction/mse_per_feature reconstruction/nats
 reconstruction/nats_fixed reconstruction/nats_per_step

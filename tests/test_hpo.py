@@ -231,6 +231,7 @@ def test_another_search_in_the_same_place_is_refused(search, words, message):
         (["x=tag(log,interval(-1,1))"], r"^x: "),
         (["x=tag(square,interval(0,1))"], r"tag square is none of log"),
         ([X, "hydra/sweeper/sampler=grid"], r"sampler=grid: x is an open interval: name its values"),
+        ([X, "seed=0,1,2"], r"^seed: a search over it finds the luckiest"),
         ([X, "hydra.sweeper.n_trials=0"], r"^hydra\.sweeper\.n_trials=0 must be at least 1"),
         ([X, "hydra.sweeper.n_trials=many"], r"^hydra\.sweeper\.n_trials='many' should be a whole number"),
         ([X, "hydra.sweeper.sampler.seed=x"], r"^hydra\.sweeper\.sampler\.seed='x' should be"),

@@ -132,6 +132,10 @@ def test_the_csv_holds_every_number_of_every_group(swept):
             values = numbers(root, key)[row["variant"], row["latent.dim"]]
             assert float(row[f"{key} mean"]) == pytest.approx(np.mean(values)) and row[f"{key} n"] == "3"
             assert float(row[f"{key} sd"]) == pytest.approx(np.std(values, ddof=1))
+    group = collect([root]).groups[0]
+    for part in (("train",), ("val",), ("baseline", "pca")):
+        key = "reconstruction/mse"
+        assert float(rows[0][f"{'/'.join((*part, key))} mean"]) == group.estimate(key, *part).mean
 
 
 def test_the_command_prints_fits_and_writes(swept, tmp_path, capsys, monkeypatch):

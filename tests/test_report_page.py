@@ -61,7 +61,7 @@ def report(folder: Path, groups: list[Group] | None = None) -> Report:
     failures = [Failure(folder / "7", "failed", f"NaN in the loss {EVIL}")]
     return Report(
         [folder], found, list(found[0].columns) if found else [], ["trainer.epochs=5"], KEYS if found else [], criteria,
-        bests, ["The best error is not the best code."], pairs, failures, {"split": "8:1:1"}, ["One split."],
+        bests, ["The best error is not the best code."], pairs, failures, {"split": "8:1:1"}, ["One split."], [],
     )  # fmt: skip
 
 

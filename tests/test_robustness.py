@@ -30,25 +30,31 @@ def run(build_learner, digit_data) -> Run:
 @pytest.mark.parametrize("noise", list(PARTS))
 def test_level_0_is_the_clean_row(run, noise):
     values = Robustness(noise=noise, **QUICK)(run, "test")
-    assert list(values) == [f"robustness/{n}_{level}" for n in ("mse", "linear") for level in ("0", "0.1", "0.3")]
-    assert values["robustness/mse_0"] == pytest.approx(Reconstruction()(run, "test")["reconstruction/mse"], rel=1e-6)
-    assert values["robustness/linear_0"] == Probe(rows=300)(run, "test")["probe/linear"]
+    assert list(values) == [
+        f"robustness/{noise}_{n}_{level}" for n in ("mse", "linear") for level in ("0", "0.1", "0.3")
+    ]
+    assert values[f"robustness/{noise}_mse_0"] == pytest.approx(
+        Reconstruction()(run, "test")["reconstruction/mse"], rel=1e-6
+    )
+    assert values[f"robustness/{noise}_linear_0"] == Probe(rows=300)(run, "test")["probe/linear"]
 
 
 def test_the_error_of_the_corrupted_input_is_the_energy_of_the_noise(run, digit_data):
     x = digit_data["test"].batch(slice(0, None)).x.flatten(1).double()
     size = x.numel()
     # mean over rows of the sum over 64 features, and five standard errors of it
-    gaussian = Robustness(noise="gaussian", levels=[0.5])(run.raw(), "test")["robustness/mse_0.5"]
+    gaussian = Robustness(noise="gaussian", levels=[0.5])(run.raw(), "test")["robustness/gaussian_mse_0.5"]
     assert gaussian == pytest.approx(64 * 0.25, abs=5 * 64 * 0.25 * math.sqrt(2 / size))
-    masking = Robustness(noise="masking", levels=[0.5])(run.raw(), "test")["robustness/mse_0.5"]
+    masking = Robustness(noise="masking", levels=[0.5])(run.raw(), "test")["robustness/masking_mse_0.5"]
     energy = x.square().sum(1).mean()
     error = math.sqrt(float((x**4).sum()) * 0.25) / len(x)
     assert masking == pytest.approx(float(energy) / 2, abs=5 * error)
-    assert Robustness(noise="masking", levels=[1])(run.raw(), "test")["robustness/mse_1"] == pytest.approx(
+    assert Robustness(noise="masking", levels=[1])(run.raw(), "test")["robustness/masking_mse_1"] == pytest.approx(
         float(energy)
     )
-    assert Robustness(noise="block", levels=[1])(run.raw(), "test")["robustness/mse_1"] == pytest.approx(float(energy))
+    assert Robustness(noise="block", levels=[1])(run.raw(), "test")["robustness/block_mse_1"] == pytest.approx(
+        float(energy)
+    )
     ends = corrupted(run.raw(), "test", made(run, "salt_pepper", 1.0), 0)[1]
     assert set(np.unique(ends)) == {0.0, 1.0} and ends.mean() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(size))
 
@@ -56,8 +62,8 @@ def test_the_error_of_the_corrupted_input_is_the_energy_of_the_noise(run, digit_
 def test_a_linear_map_back_and_forth_loses_what_noise_lies_in_its_plane(run):
     """PCA's error under noise of variance s^2 is its clean one + dim s^2: the rest of the noise is projected away."""
     values = Robustness(levels=[0, 0.4])(run.pca(), "test")
-    added = values["robustness/mse_0.4"] - values["robustness/mse_0"]
-    residual = values["robustness/mse_0"]
+    added = values["robustness/gaussian_mse_0.4"] - values["robustness/gaussian_mse_0"]
+    residual = values["robustness/gaussian_mse_0"]
     # dim s^2 chi-squared over 180 rows, and the product of residual (orthogonal to the plane: none) with the noise
     assert residual > 0 and added == pytest.approx(6 * 0.16, abs=5 * 0.16 * math.sqrt(2 * 6 / 180))
 
@@ -89,14 +95,16 @@ def test_the_target_is_clean_under_a_task_too(build_learner, as_data):
             parameter.zero_()
     values = Robustness(levels=[0, 0.5])(run, "test")  # the output is 0: the error is the target's own energy
     energy = float(np.square(x).sum() / 40)
-    assert values == pytest.approx({"robustness/mse_0": energy, "robustness/mse_0.5": energy}, rel=1e-5)
+    assert values == pytest.approx(
+        {"robustness/gaussian_mse_0": energy, "robustness/gaussian_mse_0.5": energy}, rel=1e-5
+    )
 
 
 def test_pca_and_the_corrupted_input_stand_beside_the_model(run):
     metric = Robustness(**QUICK)
     rows = baselines(run, {"robustness": metric})
     assert {k: v for k, v in rows["pca"].items() if k.startswith("robustness")} == metric(run.pca(), "test")
-    assert rows["raw"] == metric(run.raw(), "test") and rows["raw"]["robustness/mse_0"] == 0
+    assert rows["raw"] == metric(run.raw(), "test") and rows["raw"]["robustness/gaussian_mse_0"] == 0
 
 
 def test_the_level_of_training_is_known(run):
@@ -123,9 +131,11 @@ def test_the_figure_draws_what_was_measured_and_marks_the_level_of_training(run)
     lines = {line.get_label(): line for line in error.lines}
     assert list(lines) == ["this model", "PCA, same width", "corrupted input", "in training: 0.25"]
     values = Robustness(noise="masking", **QUICK)(run, "test")
-    assert list(lines["this model"].get_ydata()) == [values[f"robustness/mse_{level}"] for level in ("0", "0.1", "0.3")]
+    assert list(lines["this model"].get_ydata()) == [
+        values[f"robustness/masking_mse_{level}"] for level in ("0", "0.1", "0.3")
+    ]
     assert list(accuracy.lines[0].get_ydata()) == [
-        values[f"robustness/linear_{level}"] for level in ("0", "0.1", "0.3")
+        values[f"robustness/masking_linear_{level}"] for level in ("0", "0.1", "0.3")
     ]
     assert list(lines["in training: 0.25"].get_xdata()) == [0.25, 0.25]
     with pytest.raises(UsageError, match=r"^levels=\[0\.1\]: a curve needs at least 2"):

@@ -13,6 +13,7 @@ from aeexp.errors import UsageError, require
 from aeexp.hpo.search import Launch, Search
 from aeexp.hpo.space import overrides, split
 from aeexp.hpo.storage import folder, storage
+from aeexp.reports.grouping import REPEATS
 
 
 def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str]) -> list[Sequence[JobReturn]]:
@@ -31,6 +32,11 @@ def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str
     space, fixed = split(node["params"], arguments, loader)
     nothing = "hydra/sweeper=aeexp_optuna: nothing to search: give a range, as latent.dim=int(interval(2,64))"
     require(bool(space), nothing)
+    for key in REPEATS:
+        words = (
+            f"{key}: a search over it finds the luckiest; give one value, and repeat the best trial with -m {key}=0,1,2"
+        )
+        require(key not in space, words)
     for words in corners(space):
         loader.load_sweep_config(config, [*fixed, *words])  # a key that does not exist is told before there is a study
     OmegaConf.save(config, root / "multirun.yaml")

@@ -10,14 +10,14 @@ from aeexp.robustness import Kind, check, curve
 
 
 class Robustness:
-    """`mse_<level>` and `linear_<level>`: squared error against the clean target, and accuracy of a linear probe.
+    """`<noise>_mse_<level>`, squared error against the clean target, and `<noise>_linear_<level>`, a linear probe.
 
     The probe is fitted on clean training codes, at most `rows` of them; a level is the standard deviation of gaussian
     noise in units of the data, the probability of masking and salt_pepper, the share of every side of block. The level
     0 is the clean row. Draws are the same for all levels and models. Row `raw` of `baseline` is the corrupted input
     itself: an error below it means that the model takes noise away.
 
-    Formula: mse_<level>: mean over rows of |x - D(E(noise(x; level)))|²
+    Formula: <noise>_mse_<level>: mean over rows of |x - D(E(noise(x; level)))|²
 
     Look at: curves over the level (plot=robustness): denoising falls late, and starts higher.
     """
@@ -35,7 +35,11 @@ class Robustness:
     def __call__(self, run: Run, split: str) -> Values:
         found = curve(run, split, self.noise, self.levels, self.rows, self.seed)
         named = {name: zip(self.levels, values, strict=True) for name, values in found.items()}
-        return {f"robustness/{name}_{level:g}": value for name, pairs in named.items() for level, value in pairs}
+        return {
+            f"robustness/{self.noise}_{name}_{level:g}": value
+            for name, pairs in named.items()
+            for level, value in pairs
+        }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         return {} if run.segments else {"raw": self(run.raw(), split)}

@@ -37,6 +37,7 @@ class Report(NamedTuple):
     failures: list[Failure]
     protocol: dict[str, str]  # what all runs were measured by, as name -> words
     notes: list[str]  # what a reader must know to read the numbers right, as sentences
+    options: list[str]  # words of `aeexp-report` that make it again
 
 
 def collect(
@@ -62,6 +63,8 @@ def collect(
         words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines(keys))}"
         require(key in keys, f"metrics={key}: no run measured it; {words}")
     chosen = list(criteria) or headlines(keys)
+    options = [] if baseline == "auto" else ["--baseline", baseline or "none"]
+    options += [*(["--metrics", ",".join(criteria)] if criteria else []), *(["--mix"] if mix else [])]
     best, notes = ranked(groups, chosen)
     if baseline == "auto":
         baseline = "pca" if any("pca" in record.metrics.get("baseline", {}) for record in records) else None
@@ -69,7 +72,7 @@ def collect(
     mixed = [f"Mixed on request, though they differ in their protocol: {one.words}." for one in (*differ, *elsewhere)]
     return Report(
         places, groups, columns, common(records), keys, chosen, best, disagreement(best), pairs, failures,
-        described(records), [*mixed, *intervals(groups), *repeated(records, groups), *notes],
+        described(records), [*mixed, *intervals(groups), *repeated(records, groups), *notes], options,
     )  # fmt: skip
 
 

@@ -37,6 +37,12 @@ class Group(NamedTuple):
         return estimate([value for value in values if value is not None and math.isfinite(value)])
 
 
+def baselines(groups: Iterable[Group]) -> list[str]:
+    """Names of the baselines that any run was measured beside."""
+    rows = (record.metrics.get("baseline", {}) for group in groups for record in group.records)
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
 def grouped(records: Sequence[Record], also: Collection[str] = ()) -> tuple[list[str], list[Group]]:
     """Names of the columns, and the groups in the order of their first runs.
 

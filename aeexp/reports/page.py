@@ -84,7 +84,8 @@ def facts(report: Report) -> list[tuple[str, str]]:
     done, lost = sum(len(group.records) for group in report.groups), len(report.failures)
     sizes = sorted({len(group.records) for group in report.groups}) or [0]
     each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    words = f"{done} finished in {len(report.groups)} groups, {each} runs each; a group differs in seed and fold alone"
+    each += " run" if each == "1" else " runs"
+    words = f"{done} finished in {len(report.groups)} groups, {each} each; a group differs in seed and fold alone"
     found = [
         ("folders", ", ".join(map(str, report.roots))),
         ("runs", f"{words}; {lost} without numbers" if lost else words),
@@ -163,7 +164,8 @@ def pairing(paired: Paired) -> list[Cell]:
 def commands(report: Report) -> list[tuple[str, str]]:
     """How this page, and one run of each group, are made again."""
     places = " ".join(shlex.quote(str(root)) for root in report.roots)
-    found = [("this report", f"aeexp-report {places}"), ("its curves", f"tensorboard --logdir {places.split(' ')[0]}")]
+    again = " ".join(["aeexp-report", places, *map(shlex.quote, report.options)])
+    found = [("this report", again), ("its curves", f"tensorboard --logdir {places.split(' ')[0]}")]
     for group in report.groups[:1]:
         words = [f"{key}={value}" for key, value in group.records[0].overrides.items()]
         found.append(("a run of the first group", " ".join(["aeexp", *map(shlex.quote, words)])))

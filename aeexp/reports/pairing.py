@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aeexp.errors import require
 from aeexp.reports.criteria import incomparable
-from aeexp.reports.grouping import NONE, Group, plain, repeat, word
+from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
 from aeexp.reports.records import Record, pair
 from aeexp.reports.statistics import Test, holm, paired_test
 
@@ -37,7 +37,7 @@ class Paired(NamedTuple):
 
 def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> list[Paired]:
     """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
-    rows = {name for group in groups for record in group.records for name in record.metrics.get("baseline", {})}
+    rows = baselines(groups)
     if baseline in rows:
         against = [(group, label(baseline), None) for group in groups]
     else:

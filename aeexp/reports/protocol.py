@@ -15,7 +15,8 @@ SPLIT = REPEATS[1:]  # which of the rows are tested; equal for all groups, they 
 OF_TRAINING = ("dataset.limit", "dataset.labelled", "dataset.unlabelled", "dataset.split.val")
 # More of these are more keys, each with its name in it; rows at a time are a matter of memory.
 HARMLESS = ("metric.probe.budgets", "metric.probe.classifiers", "metric.generation.chunk",
-            "metric.generation.samples", "metric.robustness.levels", "metric.maps.maps")  # fmt: skip
+            "metric.generation.samples", "metric.robustness.levels", "metric.robustness.noise",
+            "metric.maps.maps")  # fmt: skip
 # K is read from the numbers themselves (`generation/nll_k`)
 COUNT = re.compile(r"generation/\w+_k")
 

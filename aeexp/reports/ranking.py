@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aeexp.reports.criteria import Better, better, incomparable
-from aeexp.reports.grouping import Group
+from aeexp.reports.grouping import Group, baselines
 from aeexp.reports.pairing import compared, label
 from aeexp.reports.statistics import FEWEST, Estimate, holm
 
@@ -68,9 +68,7 @@ def beyond(groups: Sequence[Group], key: str, sign: float, first: Group) -> list
     if key == "loss":
         return []
     found = []
-    for name in dict.fromkeys(
-        name for group in groups for run in group.records for name in run.metrics.get("baseline", {})
-    ):
+    for name in baselines(groups):
         means = [(made.mean, g) for g in groups if (made := g.estimate(key, "baseline", name)) is not None]
         if not means:
             continue

@@ -69,7 +69,7 @@ def part_keys(groups: Sequence[Group], part: str) -> list[str]:
 def axis(groups: Sequence[Group], key: str, part: str, words: str) -> dict[str, Any]:
     own = [rounded(group.estimate(key, part)) for group in groups]
     spots = {name: [] for name in BASELINES}
-    if part == "test":  # baselines are measured there alone
+    if part == "test" and key.split("/")[0] != "loss":  # baselines are measured there alone, and have no penalties
         spots = {n: [e and e[0] for e in (rounded(g.estimate(key, "baseline", n)) for g in groups)] for n in BASELINES}
         spots = {n: v if any(x is not None for x in v) else [] for n, v in spots.items()}
     return {"id": f"{part}:{key}", "key": key, "part": part, "words": words, "unit": unit(key), "values": own, **spots}

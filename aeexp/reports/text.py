@@ -11,6 +11,7 @@ from rich.table import Table
 
 from aeexp import files
 from aeexp.reports.comparison import Group, Report
+from aeexp.reports.grouping import baselines
 from aeexp.reports.tables import DASH, Grid, against, overview, sentences, without
 
 LEAST = 60  # columns, whatever a terminal says
@@ -111,16 +112,23 @@ def _escaped(cell: str) -> str:
 
 
 def summary_csv(report: Report) -> str:
-    """One row a group: its columns, its runs, and of every number mean, standard deviation, half interval and n."""
-    numbers = [f"{key} {what}" for key in report.keys for what in ("mean", "sd", "half", "n")]
-    rows = ([*group.columns.values(), len(group.records), *_numbers(group, report.keys)] for group in report.groups)
-    return files.csv_text([*report.columns, "runs", *numbers], rows)
+    """One row a group: its columns, its runs, and of every number mean, standard deviation, half interval and n.
+
+    All numbers of the test split under their own names; what is compared also as `train/<key>`, `val/<key>` and
+    `baseline/<name>/<key>`, where measured.
+    """
+    parts = [("train",), ("val",), *(("baseline", name) for name in baselines(report.groups))]
+    places = [(key, ()) for key in report.keys] + [(key, part) for part in parts for key in report.criteria]
+    places = [(key, part) for key, part in places if any(group.estimate(key, *part) for group in report.groups)]
+    heads = [f"{'/'.join((*part, key))} {what}" for key, part in places for what in ("mean", "sd", "half", "n")]
+    rows = ([*group.columns.values(), len(group.records), *_numbers(group, places)] for group in report.groups)
+    return files.csv_text([*report.columns, "runs", *heads], rows)
 
 
-def _numbers(group: Group, keys: Sequence[str]) -> list[float | int | str]:
+def _numbers(group: Group, places: Sequence[tuple[str, tuple[str, ...]]]) -> list[float | int | str]:
     cells: list[float | int | str] = []
-    for key in keys:
-        made = group.estimate(key)
+    for key, part in places:
+        made = group.estimate(key, *part)
         single = made is not None and made.runs == 1  # of which there is no spread, rather than one of 0
         cells += (
             ["", "", "", 0] if made is None else [made.mean, *(("", "") if single else (made.sd, made.half)), made.runs]
