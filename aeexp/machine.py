@@ -23,7 +23,8 @@ def machine(cfg: DictConfig) -> torch.device:
     torch.set_num_threads(cfg.threads or THREADS)
     if cfg.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(cfg.deterministic)
+    if cfg.deterministic != torch.are_deterministic_algorithms_enabled():  # the call imports torch._inductor: 2 s
+        torch.use_deterministic_algorithms(cfg.deterministic)
     return device
 
 

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch: workers and their commands share the cores
+
 import numpy as np
 import pytest
 import torch

@@ -44,39 +44,67 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
     assert len(folder.name.split("-")) == 4, "microseconds keep two runs of one second apart"
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["latent.dim=0"], "latent.dim=0: a code needs at least 1 unit"),
-        (["model.hidden_dim=[3]"], "model.hidden_dim=[3]: model as chosen has no such key: did you mean hidden_dims?"),
-        (
-            ["noise.masking.p=0.5"],
-            "noise.masking.p=0.5: masking is not among your noise options; add it",
-        ),
-        (
-            ["variant=vae", "regularizer.kl.wieght=2"],
-            "regularizer.kl.wieght=2: regularizer.kl as chosen has no such key: did you mean weight?",
-        ),
-        (
-            ["latent/prior=mixture"],
-            "latent as chosen has no prior: choose another option of latent, or leave latent/prior out",
-        ),
-        (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
-        (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
-        (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),
-        (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
-        (["noise=null"], "take the option none, as in noise=none"),
-        (["dataset.name=Käse neu"], "stands in quotes of its own:\n\"dataset.name='Käse neu'\""),
-        (["model.hidden_dims=["], "Hydra cannot read this value"),
-    ],
-)
-def test_a_bad_line_exits_with_2_and_no_traceback(words, message, tmp_path):
-    done = aeexp(*QUICK, *words, cwd=tmp_path)
-    said = done.stdout + done.stderr
-    assert done.returncode == 2
-    assert message in said
+BAD = [
+    (["latent.dim=0"], "latent.dim=0: a code needs at least 1 unit"),
+    (["model.hidden_dim=[3]"], "model.hidden_dim=[3]: model as chosen has no such key: did you mean hidden_dims?"),
+    (
+        ["noise.masking.p=0.5"],
+        "noise.masking.p=0.5: masking is not among your noise options; add it",
+    ),
+    (
+        ["variant=vae", "regularizer.kl.wieght=2"],
+        "regularizer.kl.wieght=2: regularizer.kl as chosen has no such key: did you mean weight?",
+    ),
+    (
+        ["latent/prior=mixture"],
+        "latent as chosen has no prior: choose another option of latent, or leave latent/prior out",
+    ),
+    (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
+    (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+    (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),
+    (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
+    (["noise=null"], "take the option none, as in noise=none"),
+    (["dataset.name=Käse neu"], "stands in quotes of its own:\n\"dataset.name='Käse neu'\""),
+    (["model.hidden_dims=["], "Hydra cannot read this value"),
+]
+# each line anew, as main() is started; the imports, which take most of the time, once
+EACH = """
+import contextlib, io, json, sys
+from aeexp.train import main
+for words in json.loads(sys.argv[1]):
+    sys.argv, said, code = ["aeexp", *words], io.StringIO(), 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> list[tuple[int, str]]:
+    """Exit code and words of the command for each bad line."""
+    lines = json.dumps([[*QUICK, *words] for words, _ in BAD])
+    done = subprocess.run(
+        [sys.executable, "-c", EACH, lines], cwd=tmp_path_factory.mktemp("bad"), capture_output=True, text=True,
+        timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("i", range(len(BAD)), ids=[" ".join(words) for words, _ in BAD])
+def test_a_bad_line_exits_with_2_and_no_traceback(answers, i):
+    code, said = answers[i]
+    assert code == 2
+    assert BAD[i][1] in said
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) <= 2
+
+
+def test_a_bad_line_is_the_exit_code_of_the_process(tmp_path):
+    assert aeexp(*QUICK, "model=cnn", cwd=tmp_path).returncode == 2
 
 
 def test_the_traceback_is_there_when_asked_for(tmp_path):
