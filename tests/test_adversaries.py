@@ -131,7 +131,8 @@ def test_an_encoder_under_an_adversary_forgets_the_colour_of_digits(tmp_path):
     """A fresh probe reads the colour from every code of the plain model, though its decoder is told it anyway."""
     accuracy, fair = {}, ["regularizer=adversary", "regularizer.adversary.against=attribute"]
     for name, words in (("plain", []), ("fair", [*fair, "optimizer.betas=[0.5,0.999]"])):
-        words = ["dataset=colored_digits", "condition=attribute", "metric=none", "save_codes=true", *words]
+        words = ["dataset=colored_digits", "condition=attribute", "metric=none", "save_codes=true",
+                 "trainer.epochs=30", *words]  # fmt: skip
         run_in(tmp_path / name, *words)
         with np.load(tmp_path / name / "codes.npz") as saved:
             codes = saved["codes"]

@@ -103,10 +103,6 @@ def test_a_bad_line_exits_with_2_and_no_traceback(answers, i):
     assert len(said.strip().splitlines()) <= 2
 
 
-def test_a_bad_line_is_the_exit_code_of_the_process(tmp_path):
-    assert aeexp(*QUICK, "model=cnn", cwd=tmp_path).returncode == 2
-
-
 def test_the_traceback_is_there_when_asked_for(tmp_path):
     done = aeexp(*QUICK, "latent.dim=0", cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert done.returncode == 2
@@ -143,7 +139,7 @@ def test_a_failed_job_does_not_hide_the_others(tmp_path):
         assert done.stdout.count(words) == 2, "in the job and in the last word"
 
 
-def test_interrupt_saves_and_resume_goes_on(tmp_path):
+def test_interrupt_saves_and_names_what_goes_on(tmp_path):
     words = ["threads=1", "plot=none", "metric=none", "trainer.epochs=4000", "hydra.run.dir=run"]
     with subprocess.Popen(
         [sys.executable, "-m", "aeexp.train", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -157,9 +153,6 @@ def test_interrupt_saves_and_resume_goes_on(tmp_path):
     assert running.returncode == 130, rest
     assert json.loads((tmp_path / "run/status.json").read_text())["status"] == "interrupted"
     assert "resume=" in rest and "Traceback" not in rest
-    again = aeexp("threads=1", "plot=none", "metric=none", "trainer.epochs=4000", "resume=run", "trainer.patience=1",
-                  cwd=tmp_path)  # fmt: skip
-    assert again.returncode == 2 and "another configuration" in again.stdout
 
 
 def test_help_and_views_do_not_wait_for_torch(tmp_path):

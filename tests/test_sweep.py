@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from composing import run_in
 from reported import job
 from scipy.stats import t
 from test_cli import QUICK, aeexp
@@ -62,7 +63,7 @@ def test_a_sweep_that_is_started_again_skips_what_is_finished_and_makes_up_for_w
 
 
 def test_a_finished_folder_is_not_overwritten_by_another_configuration(tmp_path):
-    assert aeexp(*QUICK, "hydra.run.dir=one", cwd=tmp_path).returncode == 0
+    run_in(tmp_path / "one", *QUICK)
     before = {name: (tmp_path / "one" / name).read_bytes() for name in ("status.json", "metrics.json", "history.csv")}
     done = aeexp(*QUICK, "hydra.run.dir=one", "latent.dim=3", cwd=tmp_path)
     assert done.returncode == 2
