@@ -69,7 +69,7 @@ def test_a_point_is_the_mean_over_seeds_and_a_bar_students_interval(tmp_path):
     assert first.half == pytest.approx(t.ppf(0.975, 2) * np.std(runs, ddof=1) / np.sqrt(3))
     assert worded(estimate(runs)) == f"{first.mean:.4g} ± {first.half:.2g}"  # the table says the same
     axes = figures.curves(found, [FAIR[0]]).axes[0]
-    np.testing.assert_allclose(lines(axes)["this model"][0], (0, first.mean))
+    np.testing.assert_allclose(lines(axes)["this model, test split"][0], (0, first.mean))
     np.testing.assert_allclose(lines(axes)["PCA of the same width"], [(w, 0.95) for w in (0, 10, 100, 1000)])
     np.testing.assert_allclose(lines(axes)["raw input"][:, 1], 1.0)
     assert axes.get_xscale() == "symlog" and axes.get_xlabel() == "w"
@@ -87,11 +87,11 @@ def test_capacity_shows_train_validation_test_and_pca_on_one_plot(tmp_path):
     axes = figures.curves(found, ["reconstruction/mse"]).axes[0]
     assert axes.get_xlabel() == "model.hidden_dims (units of all layers)" and axes.get_xscale() == "log"
     shown = lines(axes)
-    names = ("on the training split", "the same on the validation split", "this model")
+    names = ("training split", "validation split", "this model, test split")
     for i, name in enumerate(names):
         np.testing.assert_allclose(shown[name], [(width, row[i]) for width, row in errors.items()])
     np.testing.assert_allclose(shown["PCA of the same width"], [(4, 3), (16, 3), (64, 3)])
-    assert list(shown["lowest on the validation split"][:, 0]) == [16, 16]  # beyond it the net only fits the training
+    assert list(shown["lowest validation error"][:, 0]) == [16, 16]  # beyond it the net only fits the training
     assert len({line.get_linestyle() for line in axes.lines}) >= 4
 
 
@@ -144,8 +144,8 @@ def test_failed_jobs_missing_keys_and_no_numbers_leave_gaps_and_break_nothing(tm
     found = sweep(tmp_path)
     assert [(p.at, len(p.metrics)) for p in found.points] == [(1, 2), (3, 1)]
     axes = figures.curves(found, ["loss", "x"]).axes
-    np.testing.assert_allclose(lines(axes[0])["this model"], [(1, 1), (3, 3)])
-    np.testing.assert_allclose(lines(axes[1])["this model"], [(3, 5)])
+    np.testing.assert_allclose(lines(axes[0])["this model, test split"], [(1, 1), (3, 3)])
+    np.testing.assert_allclose(lines(axes[1])["this model, test split"], [(3, 5)])
     figures.sweep_figures(tmp_path)
     assert (tmp_path / "sweep.png").stat().st_size > 5_000 and not (tmp_path / "tradeoff.png").exists()
 

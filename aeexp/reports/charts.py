@@ -19,10 +19,10 @@ def heading(found: Sweep, what: str) -> str:
     nodes = [node for point in found.points for node in point.metrics]
     names = sorted({node.get("data", {}).get("name", "data") for node in nodes})
     runs = max(len(point.metrics) for point in found.points)
-    words = f"; mean of {runs} runs and its 95 % interval" if runs > 1 else ""
+    words = f"; mean of {runs} runs, 95 % interval" if runs > 1 else ""
     common = " ".join(word for word in found.common if not word.startswith(("dataset.path", "dataset.test")))
     common = textwrap.shorten(common, LONGEST, placeholder=" ...")
-    return f"{', '.join(names)}: {what}, test split{words}\n{common}".rstrip()
+    return f"{', '.join(names)}: {what}\ntest split{words}\n{common}".rstrip()
 
 
 def across(axes: Axes, values: Sequence[float]) -> None:

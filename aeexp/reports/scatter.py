@@ -19,7 +19,8 @@ FIRST = (  # what the scatter opens with: error or leakage across, use of the co
 )  # fmt: skip
 UNITS = (  # the first that matches a key
     (r".*_k", "count"), (r".*(nats|/kl|nll|cross_entropy).*", "nats per example"), (r".*bits_per_dim", "bits per dim"),
-    (r".*psnr", "dB"), (r".*mse_per_feature", "squared error per feature"), (r".*/mse", "squared error per example"),
+    (r".*psnr", "dB"), (r".*mse_per_feature", "squared error per feature"),
+    (r".*[/_]mse(_[\d.]+)?", "squared error per example"),
     (r"probe/.*|.*accuracy.*", "accuracy"), (r"loss(/.*)?", "per example"), (r".*effective_rank|.*units|.*l0", "units"),
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST = 6  # panels
 DPI = 150
-SPLITS = {"val": ("the same on the validation split", "-."), "train": ("on the training split", (0, (1, 1.5)))}
+SPLITS = {"val": ("validation split", "-."), "train": ("training split", (0, (1, 1.5)))}
 ERRORS = ("loss", "reconstruction/mse")  # drawn on all splits: where test leaves train, capacity turns into overfitting
 # Of these all that were measured, in this order; of any other metric its first number.
 PANELS = (
@@ -101,7 +101,9 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
     for i, line in enumerate(found.lines):
         points = [point for point in found.points if point.line == line]
         style = dict(color=canvas.LINES[i], marker=canvas.MARKERS[i], markersize=5, linewidth=1.6)
-        values += drawn(axes, points, [p.estimate(key) for p in points], label=line or "this model", **style)
+        values += drawn(
+            axes, points, [p.estimate(key) for p in points], label=line or "this model, test split", **style
+        )
         for part, (words, dashes) in SPLITS.items() if key in ERRORS else ():
             style |= dict(linestyle=dashes, linewidth=1.0, markersize=3.5, markerfacecolor="white", zorder=1.8)
             word = words if i == 0 else None
@@ -139,7 +141,7 @@ def chosen(axes: Axes, points: Sequence[Point], key: str) -> None:
     """A line where validation is lowest, if that is no end of the sweep: beyond it capacity only fits the training."""
     known = [(e.mean, p.at) for p in points if (e := p.estimate(key, "val")) is not None]
     if len(known) > 2 and min(known)[1] not in (known[0][1], known[-1][1]):
-        axes.axvline(min(known)[1], color=canvas.GREY, linewidth=0.8, zorder=0, label="lowest on the validation split")
+        axes.axvline(min(known)[1], color=canvas.GREY, linewidth=0.8, zorder=0, label="lowest validation error")
 
 
 def comparable(found: Sweep, key: str) -> bool:
