@@ -335,7 +335,7 @@ def test_activations_are_counted_unit_by_unit_and_averaged_class_by_class(digit_
     order = np.argsort(-codes.std(0), kind="stable")[:12]
     axes = figures["activations"].axes[0]
     names = [text.get_text() for text in axes.texts]
-    assert [int(name.split(":")[0]) - 1 for name in names] == order[: len(names)].tolist()
+    assert [int(name.removeprefix("unit ").split(":")[0]) - 1 for name in names] == order[: len(names)].tolist()
     shapes = [path.vertices for path in axes.collections[0].get_paths()]
     heights = np.array([shape[:, 1].max() - shape[:, 1] for shape in shapes]).max(1)
     assert heights.max() == pytest.approx(0.66), "the highest bar of all is as high as its cell"

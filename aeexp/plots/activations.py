@@ -68,7 +68,7 @@ def histograms(said: str, order: Order, codes: np.ndarray, active: np.ndarray | 
             zero = left + wide * -edges[0] / (edges[-1] - edges[0])
             zeros.append([(zero, bottom), (zero, bottom - high)])
         much = order.named(unit) if active is None else f"active {active[place]:.0%}"
-        axes.text(left, bottom - high - 0.03, f"{unit + 1}: {much}", fontsize=7.5, va="bottom")
+        axes.text(left, bottom - high - 0.03, f"unit {unit + 1}: {much}", fontsize=7.5, va="bottom")
     axes.add_collection(PolyCollection(shapes, facecolors=canvas.BLUE, linewidths=0), autolim=False)
     axes.add_collection(LineCollection(zeros, colors=canvas.VERMILION, linewidths=0.8, linestyles=":"), autolim=False)
     axes.add_collection(LineCollection(lines, colors="0.4", linewidths=0.8), autolim=False)
