@@ -22,12 +22,16 @@ def put(path: Path, entry: Mapping[str, Any]) -> None:
     with files.alone(path.parent):  # two commands at once would lose one's numbers
         metrics = json.loads(path.read_text())
         known = metrics.get("evaluations", [])
-        same = [i for i, old in enumerate(known) if all(old[key] == entry[key] for key in ("metric", "options"))]
-        if same:
-            known[same[0]] = dict(entry)
-        else:
-            known.append(dict(entry))
+        places = [i for i, old in enumerate(known) if _same(old, entry)] or [len(known)]
+        known = [old for i, old in enumerate(known) if i not in places[1:]]
+        known[places[0] : places[0] + 1] = [dict(entry)]
         files.write_json(path, {**metrics, "evaluations": known})
+
+
+def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """`differs` names the columns: where a default changed between two versions, the newest evaluation has them."""
+    named = old.get("differs", "?") == new.get("differs")
+    return old["metric"] == new["metric"] and (named or old["options"] == new["options"])
 
 
 def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:

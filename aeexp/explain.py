@@ -39,14 +39,16 @@ def lookup(name: str) -> list[Option | str]:
     group, _, option = name.rpartition("=")
     groups = options.groups()
     found: list[Option | str] = [] if group else [each for each in groups if each == option]
-    wanted = option.strip("[]").split(",") if group else [option]
+    wanted = [one.strip() for one in option.strip("[]").split(",")] if group else [option]
     found += [options.option(each, one) for each, names in groups.items() if group in ("", each)
               for one in wanted if one in names]  # fmt: skip
     known = [*groups, *(one for names in groups.values() for one in names)]
     if group:
         require(group in groups, f"{name}: there is no group {group}{near(group, groups)}")
         known = groups[group]
-    require(bool(found), f"{name}: there is no such option{near(option, known) if group else speaking(option, known)}")
+        for one in wanted:
+            require(one in known, f"{group}={one}: there is no such option{near(one, known)}")
+    require(bool(found), f"{name}: there is no such option{speaking(option, known)}")
     return found
 
 

@@ -35,14 +35,17 @@ def measured(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
     return values
 
 
-def baselines(run: Run, metrics: Mapping[str, Metric], value: Measure = measure) -> dict[str, Values]:
+def baselines(
+    run: Run, metrics: Mapping[str, Metric], value: Measure = measure, readers: Mapping[str, Metric] | None = None
+) -> dict[str, Values]:
     """The same metrics on the test split for PCA of equal width, those of codes on the raw input, and each one's own.
 
     `value` is `measure`, or `measured`: without PCA's loss.
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
-    what else its numbers are held against, such as an isolation forest.
+    what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
+    all metrics of codes are measured as well: those of `readers`, else of `metrics`.
     """
-    codes = {name: metric for name, metric in metrics.items() if getattr(metric, "of_codes", False)}
+    codes = of_codes(metrics)
     if run.segments:  # PCA's output is a picture, and no mask
         values = {key: number for metric in codes.values() for key, number in metric(run.pca(), "test").items()}
     else:
@@ -58,4 +61,11 @@ def baselines(run: Run, metrics: Mapping[str, Metric], value: Measure = measure)
     for metric in metrics.values():
         for name, row in metric.baselines(run, "test").items() if hasattr(metric, "baselines") else ():
             found[name] = found.get(name, {}) | row
+        for name, other in metric.models(run).items() if hasattr(metric, "models") else ():
+            for reader in (codes if readers is None else of_codes(readers)).values():
+                found[name] = found.get(name, {}) | reader(other, "test")
     return found
+
+
+def of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    return {name: metric for name, metric in metrics.items() if getattr(metric, "of_codes", False)}

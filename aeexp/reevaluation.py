@@ -90,14 +90,15 @@ def evaluate(folder: Path, asked: DictConfig, default: DictConfig, device: torch
     finished, result = restored(folder, device)
     config = OmegaConf.create({**finished.config, "metric": asked.metric, "plot": asked.plot})
     entries, failed, drawn = [], [], []
+    own = make(OmegaConf.create(finished.config), "metric")
     for name, metric in make(config, "metric").items():
         try:
-            entry = numbers(result, name, metric)
+            entry = numbers(result, name, metric, own)
         except Exception as error:  # told here with its traceback, and again at the end
             log.error("%s: metric=%s failed", folder, name, exc_info=not isinstance(error, UsageError))
             failed.append(f"metric={name} failed: {type(error).__name__}: {error}")
             continue
-        if not (entry["val"] or entry["test"]):
+        if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
             log.info("metric=%s: there is nothing of it to measure on %s", name, result.data.name)
             continue
         entries.append({**named(name, asked, default, finished), **entry, "protocol": protocol(finished, result)})
@@ -139,11 +140,14 @@ def history(path: Path) -> list[dict[str, Any]]:
     return rows[:-2] if rows and rows[-1]["split"] == "test" else rows
 
 
-def numbers(result: Run, name: str, metric: Metric) -> dict[str, Any]:
-    """Of one metric: val, test and the baselines of the test split, and how long that took."""
+def numbers(result: Run, name: str, metric: Metric, own: Mapping[str, Metric]) -> dict[str, Any]:
+    """Of one metric: val, test and the baselines of the test split, and how long that took.
+
+    Another model that it brings, such as kernel PCA, is read by the run's `own` probes.
+    """
     began = time.perf_counter()
     values: dict[str, Any] = {split: finite(measured(result, {name: metric}, split)) for split in ("val", "test")}
-    rows = baselines(result, {name: metric}, measured)
+    rows = baselines(result, {name: metric}, measured, own)
     values["baseline"] = {baseline: finite(row) for baseline, row in rows.items() if row}
     return {"when": now(), "seconds": time.perf_counter() - began, **values}
 

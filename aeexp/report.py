@@ -56,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> None:
 def command(arguments: argparse.Namespace) -> int:
     from aeexp.reports.text import console
 
-    criteria = [key for key in arguments.metrics.replace(",", " ").split() if key]
+    criteria = named(arguments.metrics)
     baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
     report = collect(arguments.roots, baseline, criteria, arguments.mix)
     if arguments.sort:
@@ -74,6 +74,18 @@ def command(arguments: argparse.Namespace) -> int:
     if failed is not None:
         raise failed
     return 0
+
+
+def named(words: str) -> list[str]:
+    """Keys between commas and spaces; options of an evaluation, as in `clustering/nmi [clusters=7]`, belong to one."""
+    found, depth = [""], 0
+    for i, letter in enumerate(words):
+        depth += (letter == "[") - (letter == "]")
+        if letter in ", " and depth == 0 and not words.startswith(" [", i):
+            found.append("")
+        else:
+            found[-1] += letter
+    return [key for key in found if key]
 
 
 def write(report: Report, folder: Path) -> list[Path]:

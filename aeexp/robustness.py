@@ -15,6 +15,7 @@ from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.objectives import at_once
 from aeexp.probes import fitted, labelled
+from aeexp.randomness import mix
 from aeexp.types import Batch, Pass
 
 Kind = Literal["gaussian", "masking", "salt_pepper", "block"]
@@ -78,8 +79,8 @@ def corrupted(run: Run, split: str, noise: Callable, seed: int) -> tuple[np.ndar
     """
     errors, codes = [], []
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for batch in run.rows(split).batches(at_once(run.data.shape)):
+        for i, batch in enumerate(run.rows(split).batches(at_once(run.data.shape))):
+            torch.manual_seed(mix(seed, i))  # anew: a latent that draws moves the generator
             out = forward(run, batch, noise)
             errors.append(run.squared(out))
             codes.append(out.code.mean.cpu().numpy())

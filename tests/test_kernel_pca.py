@@ -18,7 +18,7 @@ GRID = dict(gammas=[0.1, 1.0], alphas=[1e-6, 1e-3])
 def test_with_a_linear_kernel_it_is_pca(build_learner, digit_data):
     run = Run(build_learner((1, 8, 8), 6), digit_data)
     linear = KernelPCA(kernel="linear", gammas=[1.0], alphas=[1e-6], rows=5000)
-    row, pca = linear.baselines(run, "test")["kernel_pca"], run.pca()
+    row, pca = baselines(run, {"kernel_pca": linear, "probe": Probe()})["kernel_pca"], run.pca()
     expected = Reconstruction()(pca, "test") | Probe()(pca, "test")
     # a ridge of 1e-6 beside eigenvalues of hundreds; float32 codes; the sign of a component moves no probe
     assert row == pytest.approx({key: expected[key] for key in row}, rel=1e-4)
@@ -40,11 +40,16 @@ def test_the_way_back_bends_where_the_rows_do(build_learner, as_data):
 def test_it_is_one_row_of_the_baseline_the_same_at_every_call(build_learner, digit_data):
     run, metric = Run(build_learner((1, 8, 8), 6), digit_data), KernelPCA(gammas=[0.1], alphas=[1e-3], rows=200)
     assert metric(run, "test") == {}
-    rows = baselines(run, {"kernel_pca": metric})
+    probe = Probe(rows=50)
+    rows = baselines(run, {"kernel_pca": metric, "probe": probe})
     names = {"reconstruction/mse", "reconstruction/mse_per_feature", "reconstruction/psnr", "reconstruction/ssim",
              "probe/linear", "probe/knn"}  # fmt: skip
     assert set(rows["kernel_pca"]) == names
-    assert metric.baselines(Run(run.learner, digit_data), "test") == {"kernel_pca": rows["kernel_pca"]}
+    again = Run(run.learner, digit_data)
+    own = metric.baselines(again, "test")["kernel_pca"]
+    assert rows["kernel_pca"] == own | probe(metric.fit(again), "test"), "read by the probe of all other rows"
+    assert baselines(again, {"kernel_pca": metric}, readers={"probe": probe})["kernel_pca"] == rows["kernel_pca"]
+    assert baselines(again, {"kernel_pca": metric})["kernel_pca"] == own
 
 
 def test_more_units_than_rows_have_directions_are_left_out(build_learner, as_data):

@@ -12,6 +12,7 @@ import optuna
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna import Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from aeexp.hpo.charts import counts, logarithmic, named, tidy
@@ -70,7 +71,7 @@ def history(study: Study, objectives: Sequence[str]) -> Figure:
 
 
 def running_best(study: Study, values: np.ndarray) -> np.ndarray:
-    lowest = study.directions[0] == optuna.study.StudyDirection.MINIMIZE
+    lowest = study.directions[0] == StudyDirection.MINIMIZE
     return (np.minimum if lowest else np.maximum).accumulate(values)
 
 
@@ -120,8 +121,10 @@ def pareto(study: Study, objectives: Sequence[str]) -> Figure:
         if rest:
             axes.plot([v[a] for v in rest], [v[b] for v in rest], "o", color="0.7", markersize=5, label="beaten")
         line = "-" if len(objectives) == 2 else ""
+        # what was reached between two trials is the worse one's
+        steps = "steps-post" if study.directions[a] == StudyDirection.MINIMIZE else "steps-pre"
         x, y = [t.values[a] for t in best], [t.values[b] for t in best]
-        drawn = dict(marker="o", linestyle=line or "none", linewidth=1, color=canvas.BLUE, drawstyle="steps-post")
+        drawn = dict(marker="o", linestyle=line or "none", linewidth=1, color=canvas.BLUE, drawstyle=steps)
         axes.plot(x, y, label="not beaten (trial)", **drawn)
         for trial, at_x, at_y in zip(best, x, y, strict=True):
             axes.annotate(trial.number, (at_x, at_y), xytext=(4, 4), textcoords="offset points", fontsize=8)

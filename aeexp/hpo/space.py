@@ -57,7 +57,7 @@ def of_node(path: str, node: Any) -> BaseDistribution:
     if kind == "categorical":
         choices = node.get("choices")
         require(isinstance(choices, list) and choices, f"{path}.choices={choices!r} should be a list")
-        return CategoricalDistribution([word(choice) for choice in choices])
+        return CategoricalDistribution(list(dict.fromkeys(map(word, choices))))
     low, high, step, log = (node.get(key) for key in KEYS[kind])
     for key, value in {"low": low, "high": high}.items():
         require(number(value, kind), f"{path}.{key}={value!r} should be a {'whole ' if kind == 'int' else ''}number")
@@ -82,7 +82,7 @@ def of_override(override: Override) -> BaseDistribution:
         step = None if "log" in tags else abs(sweep.step)
         return interval(name, kind, values[0], values[-1], step, "log" in tags)
     require(not tags, f"{override.input_line}: a list of values takes no tag; leave it out")
-    return CategoricalDistribution(list(override.sweep_string_iterator()))
+    return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
 
 
 def interval(name: str, kind: str, low: float, high: float, step: float | None, log: bool) -> BaseDistribution:
@@ -101,8 +101,9 @@ def number(value: Any, kind: str) -> bool:
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:
-    """A trial's values as a command line has them."""
-    return [f"{name}={word(value)}" for name, value in values.items()]
+    """A trial's values as a command line has them; five digits of a sampled number, of which no one could read
+    sixteen."""
+    return [f"{name}={f'{value:.5g}' if isinstance(value, float) else word(value)}" for name, value in values.items()]
 
 
 def word(value: Any) -> str:
@@ -113,5 +114,4 @@ def word(value: Any) -> str:
         return f"[{','.join(map(word, value))}]"
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{word(item)}' for key, item in value.items())}}}"
-    # five digits: a sampled number has sixteen, and no one could read the tables
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return str(value)

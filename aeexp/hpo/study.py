@@ -23,6 +23,10 @@ def opened(store: BaseStorage, name: str, directions: list[str], pruner: BasePru
             made.set_user_attr(key, value)
         return made
     found = optuna.load_study(study_name=name, storage=store, pruner=pruner)
+    if not found.get_trials(deepcopy=False):  # cut off while it was made
+        for key, value in asked.items():
+            if key not in found.user_attrs:
+                found.set_user_attr(key, value)
     other = [key for key, value in asked.items() if found.user_attrs.get(key) != value]
     if other:
         raise UsageError(

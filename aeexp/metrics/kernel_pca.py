@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from aeexp.errors import require
 from aeexp.evaluate import Run, Values
 from aeexp.kernel_pca import Kernel, kernel_pca
-from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.noises import Chain
 from aeexp.objectives import Additive, Learner
@@ -19,7 +18,8 @@ NUMBERS = ("mse", "mse_per_feature", "psnr", "ssim")  # of an output that is a m
 
 
 class KernelPCA:
-    """Adds the row `kernel_pca` to `baseline`: squared error, PSNR, SSIM, linear and kNN probe; measures nothing else.
+    """Adds the row `kernel_pca` to `baseline`: squared error, PSNR, SSIM, and the run's own metrics of codes, such as
+    its probe; measures nothing else.
 
     Fitted on at most `rows` drawn training rows; of `gammas`, one for each way, and `alphas` those with the least
     error on as many validation rows at most (`aeexp.kernel_pca`). With kernel=linear it is PCA. Left out for
@@ -54,14 +54,15 @@ class KernelPCA:
         return {}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        whole = next(run.data[split].batches(2))
+        errors = {name: Reconstruction()(made, split) for name, made in self.models(run).items()}
+        return {name: {k: v for k, v in row.items() if k.split("/")[1] in NUMBERS} for name, row in errors.items()}
+
+    def models(self, run: Run) -> dict[str, Run]:
+        whole = next(run.data["test"].batches(2))
         target = run.learner.task(whole).target
         if run.segments or whole.mask is not None or run.learner.task(whole).hole is not None or target is None:
             return {}
-        made = run.once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))
-        errors = Reconstruction()(made, split)
-        kept = {key: value for key, value in errors.items() if key.split("/")[1] in NUMBERS}
-        return {"kernel_pca": kept | Probe()(made, split)}
+        return {"kernel_pca": run.once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))}
 
     def fit(self, run: Run) -> Run:
         train, val = (run.rows(part).sample(self.rows, self.seed) for part in ("train", "val"))

@@ -59,16 +59,22 @@ ALIKE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(reconstruction|inpainting|segmentation|generalisation|robustness)/.*", ("task.",)),
 )
 OF_LABELS = r"(probe|retrieval|clustering|robustness)/.*"  # what a code scores in that was told the label
+TOLD = "condition=label tells the encoder the label, and others not"
 SIZES = ("latent.dim",)  # a loss of other width is the same loss
 
 
 def better(key: str) -> Better | None:
-    return next((way for pattern, way in DIRECTIONS if re.fullmatch(pattern, key)), None)
+    return next((way for pattern, way in DIRECTIONS if re.fullmatch(pattern, plain(key))), None)
 
 
 def known(key: str) -> bool:
     """Whether the table says something of a key, be it that there is no better."""
-    return any(re.fullmatch(pattern, key) for pattern, _ in DIRECTIONS)
+    return any(re.fullmatch(pattern, plain(key)) for pattern, _ in DIRECTIONS)
+
+
+def plain(key: str) -> str:
+    """Without the options that aeexp-evaluate names: probe/linear [budgets=[10,100]]."""
+    return key.partition(" [")[0]
 
 
 def headlines(keys: Sequence[str]) -> list[str]:
@@ -86,7 +92,7 @@ def incomparable(key: str, records: Sequence[Record]) -> str | None:
         names = list(dict.fromkeys(unlike))
         return f"{', '.join(names)} differ{'s' if len(names) == 1 else ''} between runs"
     if re.fullmatch(OF_LABELS, key) and len({told(record) for record in records}) > 1:
-        return "condition=label tells some encoders the label"
+        return TOLD
     return None
 
 

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aeexp.reports.records import Record
+from aeexp.reports.records import SPLIT, Record
 from aeexp.reports.statistics import Estimate, estimate
 
 NONE = "-"  # of a column that a group has no value in
 
 # These repeat a run and do not change it.
-REPEATS = ("seed", "dataset.split.fold", "dataset.split.seed")
+REPEATS = ("seed", *SPLIT)
 # Where a run computes, where its rows lie, what it measures and draws: none of it changes a result.
 # Other rows under the same path are seen by their fingerprint.
 ASIDE = ("device", "threads", "deterministic", "resume", "save_codes", "metric", "plot", "dataset.root", "dataset.path",

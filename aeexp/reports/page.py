@@ -13,7 +13,7 @@ from aeexp import files
 from aeexp.reports.comparison import Best, Paired, Report
 from aeexp.reports.grouping import NONE
 from aeexp.reports.scatter import scatter, unit
-from aeexp.reports.statistics import Estimate
+from aeexp.reports.statistics import CORRECTED, Estimate
 from aeexp.reports.swept import number, points
 from aeexp.reports.tables import probability, shown, verdict
 
@@ -62,6 +62,7 @@ def content(report: Report) -> dict[str, Any]:
         "disagreement": report.disagreement,
         "paired": [pairing(paired) for paired in report.paired],
         "untested": sorted({paired.reason for paired in report.paired if paired.reason}),
+        "averaged": any(paired.test == CORRECTED for paired in report.paired),
         "tests": sorted({paired.test for paired in report.paired if paired.test}),
         "curves": curves(found),
         "swept": found.name,
@@ -165,7 +166,7 @@ def commands(report: Report) -> list[tuple[str, str]]:
     """How this page, and one run of each group, are made again."""
     places = " ".join(shlex.quote(str(root)) for root in report.roots)
     again = " ".join(["aeexp-report", places, *map(shlex.quote, report.options)])
-    found = [("this report", again), ("its curves", f"tensorboard --logdir {places.split(' ')[0]}")]
+    found = [("this report", again), ("its curves", f"tensorboard --logdir {shlex.quote(str(report.roots[0]))}")]
     for group in report.groups[:1]:
         words = [f"{key}={value}" for key, value in group.records[0].overrides.items()]
         found.append(("a run of the first group", " ".join(["aeexp", *map(shlex.quote, words)])))

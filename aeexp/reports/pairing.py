@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from aeexp.errors import require
-from aeexp.reports.criteria import incomparable
+from aeexp.reports.criteria import OF_LABELS, TOLD, incomparable, told
 from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
 from aeexp.reports.records import Record, pair
 from aeexp.reports.statistics import Test, holm, paired_test
@@ -59,6 +60,8 @@ def tested(group: Group, partner: Group | None, key: str, baseline: str) -> Test
     own = group.records + ([] if partner is None else partner.records)
     if incomparable(key, own) or (partner is None and key == "loss"):
         return None
+    if partner is None and re.fullmatch(OF_LABELS, key) and any(map(told, group.records)):
+        return Test(None, len(group.records), reason=TOLD)
     if partner is None:
         made = differences([(r, r.value(key), r.value(key, "baseline", baseline)) for r in group.records])
     else:
@@ -103,14 +106,20 @@ def compared(group: Group, other: Group, key: str) -> Test:
 
 
 def differences(rows: Sequence[tuple[Record, float | None, float | None]]) -> Test:
-    """The test for (run, its number, that of its partner); folds and splits share training rows, seeds do not."""
+    """The test for (run, its number, that of its partner); folds and splits share training rows, seeds do not.
+
+    Seeds of one split are averaged first: the correction is for as many values as there are splits.
+    """
     known = [(record, a - b) for record, a, b in rows if a is not None and b is not None]
-    values = [value for _, value in known]
-    if len({repeat(record)[1:] for record, _ in known}) < 2:
-        return paired_test(values)
+    splits: dict[tuple, list[float]] = defaultdict(list)
+    for record, value in known:
+        splits[repeat(record)[1:]].append(value)
+    if len(splits) < 2:
+        return paired_test([value for _, value in known])
     ratio = share(record for record, _ in known)
-    return Test(None, len(known), reason="metrics.json does not say how many rows") if ratio is None else paired_test(
-        values, ratio)  # fmt: skip
+    if ratio is None:
+        return Test(None, len(splits), reason="metrics.json does not say how many rows")
+    return paired_test([sum(values) / len(values) for values in splits.values()], ratio)
 
 
 def share(records: Iterable[Record]) -> float | None:

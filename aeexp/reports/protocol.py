@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.reports.grouping import ASIDE, REPEATS, Group, text
-from aeexp.reports.records import Record
+from aeexp.reports.grouping import ASIDE, Group, text
+from aeexp.reports.records import SPLIT, Record
 
-SPLIT = REPEATS[1:]  # which of the rows are tested; equal for all groups, they repeat a study
 # What a sweep may well change: other training rows or labels for the same test rows.
 OF_TRAINING = ("dataset.limit", "dataset.labelled", "dataset.unlabelled", "dataset.split.val")
 # More of these are more keys, each with its name in it; rows at a time are a matter of memory.

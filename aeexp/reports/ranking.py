@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.reports.criteria import Better, better, incomparable
+from aeexp.reports.criteria import OF_LABELS, Better, better, incomparable, told
 from aeexp.reports.grouping import Group, baselines
 from aeexp.reports.pairing import compared, label
-from aeexp.reports.statistics import FEWEST, Estimate, holm
+from aeexp.reports.statistics import FEWEST, Estimate, Test, holm
 
 LEVEL = 0.05
 
@@ -58,14 +59,19 @@ def best(groups: Sequence[Group], key: str, way: Better) -> Best:
     ties, tested = [], False
     for group, test in zip(rivals, tests, strict=True):
         tested |= test.pairs >= FEWEST
-        told = next(adjusted) < LEVEL if test.p is not None else bool(test.difference)
+        told = next(adjusted) < LEVEL if test.p is not None else differ(test, first.estimate(key).mean)
         ties += [] if told else [group]
     return Best(key, way, first, first.estimate(key), ties if tested else [], tested, beyond(groups, key, sign, first))
 
 
+def differ(test: Test, value: float) -> bool:
+    """Of closed forms, which no seed changes: by more than their rounding."""
+    return test.difference is not None and abs(test.difference) > 1e-6 * abs(value)
+
+
 def beyond(groups: Sequence[Group], key: str, sign: float, first: Group) -> list[str]:
     """Baselines that beat the best group. PCA's loss has no penalties: it is another thing than a loss with them."""
-    if key == "loss":
+    if key == "loss" or (re.fullmatch(OF_LABELS, key) and any(told(run) for group in groups for run in group.records)):
         return []
     found = []
     for name in baselines(groups):

@@ -14,6 +14,7 @@ import yaml
 from aeexp import evaluations
 from aeexp.errors import require
 
+SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 
@@ -88,11 +89,11 @@ def run(folder: Path) -> Record | Failure:
     try:
         metrics = _object(folder / "metrics.json")
         _check(metrics)
-        metrics = _merged(metrics) if "evaluations" in metrics else metrics
-        config = _object(folder / ".hydra" / "config.yaml")
+        told = _merged(metrics)
+        config = _settled(dict(flat(_object(folder / ".hydra" / "config.yaml"))), metrics)
         words = _yaml(folder / ".hydra" / "overrides.yaml") or []
         given = dict(pair(str(word)) for word in words)
-        return Record(folder, given, dict(flat(config)), _choices(folder), metrics, status)
+        return Record(folder, given, config, _choices(folder), told, status)
     except (OSError, ValueError, yaml.YAMLError, TypeError) as error:
         return Failure(folder, "unreadable", _why(Path(getattr(error, "filename", None) or "").name, error))
 
@@ -118,7 +119,22 @@ def _tables(parts: Mapping[str, Any]) -> None:
             raise ValueError(f"metrics.json: {name} is no table of names and numbers")
 
 
-def _merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(config: dict[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """With the fold and seed of the split as numbers, and the options of metrics that aeexp-evaluate added under the
+    names that the run's own would have."""
+    for key in SPLIT:
+        found = re.fullmatch(r"\$\{([\w.]+)\}", str(config.get(key)))
+        config |= {key: config[found[1]]} if found and found[1] in config else {}
+    for entry in metrics.get("evaluations", []):
+        if isinstance(entry, dict) and entry.get("differs") == "" and isinstance(entry.get("options"), dict):
+            added = flat({f"metric.{entry.get('metric')}": entry["options"]})
+            config |= {key: value for key, value in added if key not in config}
+    return config
+
+
+def _merged(metrics: dict[str, Any]) -> dict[str, Any]:
+    if "evaluations" not in metrics:
+        return metrics
     try:
         found = evaluations.merged(metrics)
     except (KeyError, TypeError, AttributeError) as error:

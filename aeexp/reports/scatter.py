@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aeexp.reports.comparison import Report
+from aeexp.reports.criteria import plain
 from aeexp.reports.grouping import Group
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Sweep, number
@@ -82,4 +83,4 @@ def rounded(estimate: Estimate | None) -> list[float] | None:
 
 
 def unit(key: str) -> str:
-    return next((words for pattern, words in UNITS if re.fullmatch(pattern, key)), "")
+    return next((words for pattern, words in UNITS if re.fullmatch(pattern, plain(key))), "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aeexp.reports.comparison import Best, Paired, Report
-from aeexp.reports.statistics import Estimate
+from aeexp.reports.statistics import CORRECTED, Estimate
 
 DASH = "-"
 BEST, TIE = " *", " ≈"
@@ -118,6 +118,7 @@ def tests(found: Sequence[Paired]) -> str:
         pairs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         words.append(f"{' or '.join(names)} over {pairs} pairs of runs with the same seed and fold: mean difference, "
                      "95 % interval of each alone, two-sided p by Holm over the comparisons of a column.")  # fmt: skip
+        words += ["Seeds of one split are averaged first."] if CORRECTED in names else []
     words += [f"{DASH}: {reason}." for reason in dict.fromkeys(one.reason for one in found if one.reason)]
     return " ".join(words)
 

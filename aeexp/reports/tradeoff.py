@@ -44,7 +44,8 @@ def scatter(found: Sweep, across: str, up: str) -> Figure | None:
 def references(axes: Axes, found: Sweep, keys: tuple[str, str], name: str, label: str, mark: str) -> None:
     """The places of a baseline: one, or as many as the sweep changed it."""
     pairs = [[p.estimate(key, "baseline", name) for key in keys] for p in found.points]
-    spots = sorted({(round(x.mean, 3), round(y.mean, 3)) for x, y in pairs if x is not None and y is not None})
+    known = [(x.mean, y.mean) for x, y in pairs if x is not None and y is not None]
+    spots = sorted({tuple(f"{value:.4g}" for value in spot): spot for spot in known}.values())  # one for equal ones
     if spots:
         fill = canvas.BLACK if name == "raw" else "white"
         style = dict(linestyle="none", marker=mark, color=canvas.BLACK, markerfacecolor=fill, markersize=8)
