@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice, product
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -14,6 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from aeexp.config import MULTIPLE, suggestion
 from aeexp.errors import UsageError
 from aeexp.options import conf_dir
+
+MOST = 16  # jobs of a sweep, half a second each
+MISSING = object()
 
 
 def composition_message(error: Exception, words: Sequence[str]) -> str:
@@ -45,13 +50,7 @@ def _unknown_key(key: str, words: Sequence[str]) -> str:
         name = re.sub(r"\.(low|high|log|step|type|choices)$", "", key.removeprefix("hydra.sweeper.params."))
         return f"{given}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
     group, _, rest = key.partition(".")
-    others = [word for word in words if "=" in word and not word.startswith(("-", "+", key))]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        try:
-            tree = compose("config", overrides=others)
-        except (HydraException, OmegaConfBaseException):
-            tree = compose("config")
+    tree, job = _composed(key, [word for word in words if "=" in word and not word.startswith(("-", "+", key))])
     option = rest.split(".")[0]
     if group in MULTIPLE and rest and option not in tree[group]:
         return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
@@ -62,4 +61,28 @@ def _unknown_key(key: str, words: Sequence[str]) -> str:
     beside = OmegaConf.select(tree, parent) if parent else tree
     known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
     where = f"{parent} as chosen has" if parent else "there is"
+    if job:
+        return f"{given}: under {' '.join(job)} {where} no such key{suggestion(name, known)}; sweep without {job[0]}"
     return f"{given}: {where} no such key{suggestion(name, known)}"
+
+
+def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, list[str]]:
+    """What the rest of the line composes to; where some jobs of a sweep lack `key`, the first of them and its words."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(words))
+            fixed = [each.input_line for each in parsed if not each.is_sweep_override()]
+            hydra = compose("config", overrides=fixed, return_hydra_config=True).hydra
+            more = [f"{name}={values}" for name, values in (hydra.sweeper.get("params") or {}).items()
+                    if isinstance(values, str) and name not in [each.key_or_group for each in parsed]]  # fmt: skip
+            swept = (*parsed, *OverridesParser.create().parse_overrides(more))
+            swept = [each for each in swept if each.is_sweep_override() and each.is_discrete_sweep()]
+            jobs = product(
+                *([f"{each.key_or_group}={value}" for value in each.sweep_string_iterator()] for each in swept)
+            )
+            trees = [(compose("config", overrides=[*fixed, *job]), list(job)) for job in islice(jobs, MOST)]
+        except (HydraException, OmegaConfBaseException):
+            return compose("config"), []
+    without = [pair for pair in trees if OmegaConf.select(pair[0], key, default=MISSING) is MISSING]
+    return without[0] if 0 < len(without) < len(trees) else (trees[0][0], [])

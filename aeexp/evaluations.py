@@ -1,6 +1,6 @@
 """Numbers that `aeexp-evaluate` added to metrics.json: its list `evaluations`, beside the run's own val and test.
 
-An entry is one metric with one set of options: {"metric": "probe", "options": {...}, "differs": "budgets=[10,100]",
+An entry is one metric with one set of options: {"metric": "probe", "options": {...}, "differs": "draws=9",
 "when", "seconds", "protocol": {...}, "val": {...}, "test": {...}, "baseline": {"pca": {...}, ...}}. `differs` is ""
 where the numbers are those that the run itself would have told under the same names, else what is other than in the
 metric's YAML: the same words in every run, and so a name for a column.
@@ -16,6 +16,9 @@ from typing import Any
 
 from aeexp import files
 
+# Options whose values stand in the keys themselves: with others there are other keys, and equal ones are equal numbers.
+NAMED = {"probe": ("budgets", "classifiers"), "robustness": ("noise", "levels"), "maps": ("maps",)}
+
 
 def put(path: Path, entry: Mapping[str, Any]) -> None:
     """Into the metrics.json at `path`, in the place of an equal evaluation; the rest of the file stays as it is."""
@@ -29,16 +32,19 @@ def put(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """`differs` names the columns: where a default changed between two versions, the newest evaluation has them."""
-    named = old.get("differs", "?") == new.get("differs")
-    return old["metric"] == new["metric"] and (named or old["options"] == new["options"])
+    """Of equal options; or of equal names for other numbers, where a default changed between two versions."""
+    if old["metric"] != new["metric"] or old["options"] == new["options"]:
+        return old["metric"] == new["metric"]
+    told = NAMED.get(new["metric"], ())
+    rest = [{key: value for key, value in entry["options"].items() if key not in told} for entry in (old, new)]
+    return old.get("differs", "?") == new.get("differs") and rest[0] != rest[1]
 
 
 def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The content of metrics.json with added numbers among the run's own, in val, test and each row of baseline.
 
     Under their own names, as probe/linear, where `differs` is "" (a number of the run itself stays then); else as
-    ``probe/linear [budgets=[10,100]]``.
+    ``probe/linear_n10 [draws=9]``.
     """
     found = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
@@ -51,12 +57,15 @@ def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def differs(options: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:
+def differs(metric: str, options: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:
     """What an entry is called by: its options against those of the YAML, "" where they are the run's `own`.
 
     None: the run itself did not measure it.
     """
-    if options == (default if own is None else own):
+    told = NAMED.get(metric, ())
+    options, usual = ({key: value for key, value in node.items() if key not in told}
+                      for node in (options, default if own is None else own))  # fmt: skip
+    if options == usual:
         return ""
     other = {key: value for key, value in options.items() if key not in default or default[key] != value}
     return " ".join(f"{key}={_typed(value)}" for key, value in other.items()) or "defaults"

@@ -35,13 +35,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def lookup(name: str) -> list[Option | str]:
-    """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`."""
-    group, _, option = name.rpartition("=")
+    """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`; those that have the key `latent.k`."""
     groups = options.groups()
+    head, _, rest = name.partition(".")
+    if head in groups and rest in groups[head]:  # a key of a run: noise.masking
+        name = f"{head}={rest}"
+    group, _, option = name.lower().rpartition("=")
     found: list[Option | str] = [] if group else [each for each in groups if each == option]
     wanted = [one.strip() for one in option.strip("[]").split(",")] if group else [option]
     found += [options.option(each, one) for each, names in groups.items() if group in ("", each)
               for one in wanted if one in names]  # fmt: skip
+    if not found and "." in name:
+        having = [each for each in options.every() if name in [key.path for key in each.keys] and each.target]
+        found += having if len(having) <= 4 else [head]
     known = [*groups, *(one for names in groups.values() for one in names)]
     if group:
         require(group in groups, f"{name}: there is no group {group}{near(group, groups)}")

@@ -61,6 +61,7 @@ def reconstructions(named: list[tuple[str, Path]], common: str) -> Figure | None
         node = loaded[0][1].config["dataset"]
         where = described(named[0][1]).get("residency", "device")
         if where not in ("device", "host") or any(run.config["dataset"] != node for _, run in loaded):
+            log.info("no reconstructions.png: the runs see different data, or data beyond memory")
             return None
         data = loaded[0][1].data()
     except (UsageError, OSError, RuntimeError) as error:

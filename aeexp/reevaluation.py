@@ -118,7 +118,7 @@ def named(name: str, asked: DictConfig, default: DictConfig, finished: Finished)
     """Which evaluation it is: the metric with its options, and how these differ from what goes without saying."""
     options, usual = (_options(cfg.metric[name]) for cfg in (asked, default))
     own = finished.config["metric"].get(name)
-    differs = evaluations.differs(options, usual, None if own is None else _options(own))
+    differs = evaluations.differs(name, options, usual, None if own is None else _options(own))
     return {"metric": name, "options": options, "differs": differs}
 
 

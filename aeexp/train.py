@@ -40,8 +40,9 @@ def task(cfg: DictConfig) -> float:
         choices = dict(hydra_cfg.runtime.choices)
         return run(cfg, folder, status, choices, alone, follow=follower())
     except KeyboardInterrupt:
-        log.error("interrupted; the same command with resume=%s goes on", folder)
-        status.end("interrupted")
+        way = f"resume={folder}" if alone else f"hydra.sweep.dir={hydra_cfg.sweep.dir}"
+        log.error("interrupted; the same command with %s goes on", way)
+        status.end("interrupted", exit_code=130)
         raise
     except Pruned as error:
         log.info("pruned: %s", error)

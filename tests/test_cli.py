@@ -61,6 +61,7 @@ BAD = [
     ),
     (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
     (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+    (["-m", "variant=undercomplete,pca"], "trainer.epochs=1: under variant=pca trainer as chosen has no such key"),
     (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),
     (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
     (["noise=null"], "take the option none, as in noise=none"),
@@ -85,7 +86,7 @@ for words in json.loads(sys.argv[1]):
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory) -> list[tuple[int, str]]:
     """Exit code and words of the command for each bad line."""
-    lines = json.dumps([[*QUICK, *words] for words, _ in BAD])
+    lines = json.dumps([[*words, *QUICK] for words, _ in BAD])
     done = subprocess.run(
         [sys.executable, "-c", EACH, lines], cwd=tmp_path_factory.mktemp("bad"), capture_output=True, text=True,
         timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -51,6 +51,7 @@ def test_every_number_has_a_direction_or_deliberately_none(keys, way):
 
 
 def test_a_key_of_nobody_ranks_nothing():
+    assert better("inpainting/psnr [seed=1]") == "higher" and better("generation/nll_se [samples=9]") is None
     assert better("mine/score") is None and not known("mine/score")
 
 

@@ -120,7 +120,7 @@ def test_equal_questions_replace_each_other_and_others_stand_beside(folder):
     assert evaluate(folder, "metric=[probe,anomaly]", "metric.probe.budgets=[10]", "metric.probe.draws=1") == 0
     first = read(folder)["evaluations"]
     assert [e["metric"] for e in first] == ["probe"], "anomaly has nothing to measure where all classes are normal"
-    assert first[0]["differs"] == "budgets=[10] draws=1" and "probe/linear_n10" in first[0]["test"]
+    assert first[0]["differs"] == "draws=1" and "probe/linear_n10" in first[0]["test"]
     assert evaluate(folder, "metric=retrieval", "metric.retrieval.queries=20") == 0
     assert evaluate(folder, "metric=probe", "metric.probe.draws=1", "metric.probe.budgets=[10]") == 0
     found = read(folder)
@@ -130,7 +130,7 @@ def test_equal_questions_replace_each_other_and_others_stand_beside(folder):
     assert {key: value for key, value in found.items() if key != "evaluations"} == own
     table = merged(found)
     assert table["test"]["probe/linear"] == own["test"]["probe/linear"]
-    assert table["test"]["probe/linear_n10 [budgets=[10] draws=1]"] == first[0]["test"]["probe/linear_n10"]
+    assert table["test"]["probe/linear_n10 [draws=1]"] == first[0]["test"]["probe/linear_n10"]
     assert "retrieval/map [queries=20]" in table["baseline"]["itq"] and table["evaluations"] == []
 
 
@@ -273,14 +273,39 @@ def test_data_that_has_changed_is_refused(tmp_path, capsys):
     assert "the data has changed since" in said and "train anew" in said
 
 
+def test_numbers_of_another_noise_stand_beside_the_first_under_names_of_their_own(folder):
+    quick = ["metric=robustness", "metric.robustness.levels=[0,0.3]", "metric.robustness.rows=100"]
+    for noise in ("gaussian", "masking"):
+        assert evaluate(folder, *quick, f"metric.robustness.noise={noise}") == 0
+    # `rows` is other than in the YAML, and a name; the noise stands in the keys
+    names = {f"robustness/{noise}_mse_0.3 [rows=100]" for noise in ("gaussian", "masking")}
+    assert names <= set(merged(read(folder))["test"]) and len(read(folder)["evaluations"]) == 2
+
+
+def test_of_two_versions_with_other_defaults_the_newest_has_the_name(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text("{}")
+    for clusters in (10, 20):
+        put(path, {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""})
+    assert [entry["options"] for entry in read(tmp_path)["evaluations"]] == [{"clusters": 20}]
+
+
+def test_a_metric_that_is_a_baseline_alone_is_kept(folder):
+    assert evaluate(folder, "metric=kernel_pca", "metric.kernel_pca.rows=100") == 0
+    (entry,) = read(folder)["evaluations"]
+    assert entry["test"] == {} and {"reconstruction/mse", "probe/linear"} <= set(entry["baseline"]["kernel_pca"])
+
+
 def test_what_differs_is_named_by_the_yaml():
     default = {"rows": 5, "kinds": ["a"], "budgets": None}
     assert (
-        differs(default, default, None) == "" and differs({**default, "rows": 7}, default, {**default, "rows": 7}) == ""
+        differs("probe", default, default, None) == ""
+        and differs("probe", {**default, "rows": 7}, default, {**default, "rows": 7}) == ""
     )
-    assert differs({**default, "rows": 7, "kinds": ["a", "b"]}, default, None) == "rows=7 kinds=[a,b]"
-    assert differs(default, default, {**default, "rows": 7}) == "defaults", "the run itself measured another"
-    assert differs({**default, "budgets": [10, 2]}, default, default) == "budgets=[10,2]"
+    assert differs("probe", {**default, "rows": 7, "kinds": ["a", "b"]}, default, None) == "rows=7 kinds=[a,b]"
+    assert differs("probe", default, default, {**default, "rows": 7}) == "defaults", "the run itself measured another"
+    assert differs("probe", {**default, "budgets": [10, 2]}, default, default) == "", "probe/linear_n10 says it"
+    assert differs("other", {**default, "budgets": [10, 2]}, default, default) == "budgets=[10,2]"
 
 
 def test_help_needs_no_torch():

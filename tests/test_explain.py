@@ -97,6 +97,9 @@ def test_names_of_several_groups_show_all_and_groups_their_options(capsys):
     assert told(capsys, "metric=latent").startswith("metric=latent")
     both = told(capsys, "regularizer=[l1,contractive]")
     assert "regularizer=l1" in both and "regularizer=contractive" in both
+    assert told(capsys, "VAE").startswith("variant=vae") and told(capsys, "noise.masking").startswith("noise=masking")
+    assert told(capsys, "trainer.epochs").startswith("trainer=joint")
+    assert told(capsys, "dataset.limit").startswith("dataset: "), "every data set has it"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,7 @@ def test_names_of_several_groups_show_all_and_groups_their_options(capsys):
         ("regularizer=klx", "regularizer=klx: there is no such option: did you mean kl"),
         ("regularizr=kl", "regularizr=kl: there is no group regularizr: did you mean regularizer?"),
         ("zzzz", "zzzz: there is no such option; aeexp-explain lists all of them"),
+        ("noise=[masking, foo]", "noise=foo: there is no such option; aeexp-explain lists all of them"),
     ],
 )
 def test_a_name_that_is_not_known(name, words, capsys):

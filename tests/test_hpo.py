@@ -22,6 +22,7 @@ from optuna.trial import TrialState  # noqa: E402
 from aeexp.errors import UsageError  # noqa: E402
 from aeexp.hpo.samplers import values  # noqa: E402
 from aeexp.hpo.space import of_node, overrides, split  # noqa: E402
+from aeexp.hpo.study import opened  # noqa: E402
 from aeexp.hpo.trial import Pruned, follower  # noqa: E402
 from aeexp.sweep import Summary  # noqa: E402
 from aeexp.training.checkpoint import Progress  # noqa: E402
@@ -339,6 +340,19 @@ def test_processes_of_joblib_share_the_study(tmp_path):
     study = load(tmp_path / "found")
     assert [len(trial.intermediate_values) for trial in study.trials] == [2, 2]
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+
+
+def test_choices_are_as_given_each_once_and_sampled_numbers_are_short():
+    given = {"type": "categorical", "choices": [123456.5, 0.1234567, 1.000001, 1.000002, 0.1234567]}
+    assert of_node("x", given).choices == ("123456.5", "0.1234567", "1.000001", "1.000002")
+    assert overrides({"x": "123456.5", "lr": 0.00123456789}) == ["x=123456.5", "lr=0.0012346"]
+
+
+def test_a_study_that_was_cut_off_while_it_was_made_is_made_whole(tmp_path):
+    store = optuna.storages.InMemoryStorage()
+    optuna.create_study(storage=store, study_name="s", directions=["minimize"])
+    asked = {"space": {"x": "1"}, "overrides": []}
+    assert opened(store, "s", ["minimize"], None, asked).user_attrs == asked
 
 
 @pytest.mark.parametrize("name", ["hpo_digits", "hpo_tradeoff"])

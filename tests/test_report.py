@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 import subprocess
@@ -16,9 +17,11 @@ from scipy import stats
 from test_cli import aeexp
 
 from aeexp.errors import UsageError
-from aeexp.report import main
+from aeexp.evaluations import put
+from aeexp.report import main, named
 from aeexp.reports import comparison
 from aeexp.reports.comparison import Unmixed, collect
+from aeexp.reports.statistics import paired_test
 from aeexp.reports.tables import sentences, shown
 from aeexp.reports.text import console, markdown, summary_csv
 
@@ -219,6 +222,70 @@ def test_folds_are_paired_by_fold_and_their_test_is_corrected(tmp_path):
     assert any("over folds" in note for note in report.notes)
 
 
+def test_seeds_of_a_fold_are_averaged_before_the_corrected_test(tmp_path):
+    """The correction is for as many values as there are folds: 25 of 5 folds and 5 seeds are 5."""
+    rng, means = np.random.default_rng(0), []
+    for fold in range(5):
+        gains = rng.normal(size=5)
+        means.append(gains.mean())
+        for variant, seed in itertools.product("ab", range(5)):
+            words = (f"variant={variant}", f"dataset.split.fold={fold}", f"seed={seed}")
+            more = {"data": {"fingerprint": f"f{fold}"}, "config": {"latent.dim": ord(variant)}}
+            job(tmp_path / f"{variant}{fold}{seed}", *words, **more, probe__linear=gains[seed] * (variant == "b"))
+    report = collect([tmp_path], "variant=a")
+    (one,) = report.paired
+    assert one.pairs == 5 and one.p == pytest.approx(paired_test(means, 10 / 80).p)
+    assert "Seeds of one split are averaged first." in console(report, 100)
+
+
+def test_a_seed_of_the_split_that_follows_the_seed_is_another_split(tmp_path):
+    for variant, seed in itertools.product("ab", range(3)):
+        words = (f"variant={variant}", "dataset.split.seed=${seed}", f"seed={seed}")
+        more = {"data": {"fingerprint": f"f{seed}"}, "config": {"latent.dim": ord(variant)}}
+        job(tmp_path / f"{variant}{seed}", *words, **more, probe__linear=0.5 + 0.1 * seed**2 * (variant == "b"))
+    report = collect([tmp_path], "variant=a")
+    assert "Nadeau" in report.paired[0].test and any("over splits" in note for note in report.notes)
+
+
+def test_options_of_an_evaluation_are_held_against_those_of_the_other_runs(tmp_path):
+    own = {"metric.clustering.clusters": 20, "latent.dim": 2}
+    job(tmp_path / "0", "a=1", config=own, clustering__nmi=0.4)
+    job(tmp_path / "1", "a=2", loss=1.0)
+    path = tmp_path / "1" / "metrics.json"
+    entry = {"metric": "clustering", "options": {"clusters": 10}, "differs": "", "val": {}, "baseline": {}}
+    put(path, {**entry, "test": {"clustering/nmi": 0.5}})
+    with pytest.raises(Unmixed, match=r"metric\.clustering\.clusters=20 .*, metric\.clustering\.clusters=10 "):
+        collect([tmp_path])
+
+
+def test_an_encoder_that_was_told_the_label_is_not_held_against_one_that_was_not(tmp_path):
+    config = {"condition._target_": "aeexp.conditions.Label"}
+    for seed in range(4):
+        base = {"raw": {"probe/linear": 0.9 + 0.01 * seed, "reconstruction/mse": 1.0}}
+        values = {"probe__linear": 0.99, "reconstruction__mse": 2.0 + 0.1 * seed}
+        job(tmp_path / str(seed), f"seed={seed}", config=config, baseline=base, **values)
+    found = {one.key: one for one in collect([tmp_path], "raw").paired}
+    assert found["probe/linear"].p is None and "tells the encoder the label" in found["probe/linear"].reason
+    assert found["reconstruction/mse"].p < 0.05
+
+
+def test_too_few_pairs_are_no_tie(tmp_path):
+    for variant, runs in (("a", 3), ("b", 3), ("c", 2)):
+        for seed in range(runs):
+            config = {"latent.dim": ord(variant)}
+            words = (f"variant={variant}", f"seed={seed}")
+            job(tmp_path / f"{variant}{seed}", *words, config=config, loss=ord(variant) + 0.1 * seed**2)
+    (one,) = collect([tmp_path]).best
+    assert one.group.name == "variant=a" and [group.name for group in one.untested] == ["variant=c"]
+    assert one.tested and "variant=c" not in [group.name for group in one.ties]
+    assert "with variant=c too few pairs for a test" in sentences(collect([tmp_path]))[0]
+
+
+def test_keys_stand_between_commas_and_keep_their_options():
+    words = "probe/linear_n10 [draws=9 kinds=[a,b]],loss retrieval/map [queries=20]"
+    assert named(words) == ["probe/linear_n10 [draws=9 kinds=[a,b]]", "loss", "retrieval/map [queries=20]"]
+
+
 def test_a_failed_an_interrupted_and_a_broken_run_are_listed_with_their_last_line(tmp_path, capsys):
     grid(tmp_path / "good")
     job(tmp_path / "f", "seed=7", status="failed", message="Diverged: loss is nan\nmore")
@@ -360,7 +427,7 @@ def test_columns_are_words_as_typed_and_equal_values_are_equal(tmp_path):
     report = collect([tmp_path])
     assert report.columns == ["trainer.lr", "latent.dim", "noise"]
     assert [list(group.columns.values()) for group in report.groups] == [
-        ["1e-3", "2", "[none]"], ["0.01", "16", "[none]"], ["0.01", "16", "[masking]"],
+        ["1e-3", "2", "none"], ["0.01", "16", "none"], ["0.01", "16", "masking"],
     ]  # fmt: skip
     assert len(report.groups[0].records) == 2
 

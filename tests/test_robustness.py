@@ -10,12 +10,14 @@ import torch
 
 from aeexp.errors import UsageError
 from aeexp.evaluate import Run
+from aeexp.latents import Gaussian
 from aeexp.measures import baselines
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.metrics.robustness import Robustness
 from aeexp.noises import Masking
 from aeexp.plots import robustness as drawn
+from aeexp.priors import Standard
 from aeexp.robustness import PARTS, corrupted, made, trained
 from aeexp.tasks import Inpaint
 
@@ -83,6 +85,17 @@ def test_draws_are_the_same_for_all_levels_models_and_calls_and_leave_the_genera
     assert np.array_equal(again.codes("test"), codes) and np.array_equal(
         Run(run.learner, digit_data).codes("test"), codes
     )
+
+
+def test_noise_is_the_same_beyond_the_first_batch_of_a_latent_that_draws(build_learner, digit_data, monkeypatch):
+    monkeypatch.setattr("aeexp.robustness.at_once", lambda shape: 32)
+    seen = {}
+    for name, latent in (("plain", None), ("vae", Gaussian(3, Standard()))):
+        learner = build_learner((1, 8, 8), 3, **({"latent": latent} if latent else {}))
+        rows, add = [], made(Run(learner, digit_data), "gaussian", 0.3)
+        corrupted(Run(learner, digit_data), "test", lambda x, rows=rows, add=add: rows.append(add(x)) or rows[-1], 0)
+        seen[name] = torch.cat(rows)
+    assert torch.equal(seen["plain"], seen["vae"]) and len(seen["vae"]) == 180
 
 
 def test_the_target_is_clean_under_a_task_too(build_learner, as_data):

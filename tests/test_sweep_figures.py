@@ -179,7 +179,7 @@ def test_the_tradeoff_is_a_point_a_value_with_both_baselines(tmp_path):
     assert (axes.get_xlabel(), axes.get_ylabel()) == FAIR
     assert [text.get_text() for text in axes.texts] == ["0", "10", "100", "1000"] * 2
     point = found.points[0]
-    np.testing.assert_allclose(lines(axes)["regularizer=[none]"][0], [point.estimate(key).mean for key in FAIR])
+    np.testing.assert_allclose(lines(axes)["regularizer=none"][0], [point.estimate(key).mean for key in FAIR])
     np.testing.assert_allclose(lines(axes)["raw input"], [(1.0, 0.9)])
     figures.sweep_figures(root, tradeoff=["loss", "reconstruction/mse"])
     assert (root / "tradeoff.png").stat().st_size > 5_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from optuna import Study
 from optuna.trial import TrialState
 
@@ -33,6 +33,13 @@ def logarithmic(axes: Axes, values: Sequence[float], axis: str = "y") -> None:
         ruler.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a decade alone has too few ticks
         ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ruler.set_minor_formatter(NullFormatter())
+
+
+def whole(axes: Axes, values: Sequence[float], axis: str) -> None:
+    """Whole ticks where all values are, such as widths; there is no unit and a half."""
+    ruler = getattr(axes, f"{axis}axis")
+    if ruler.get_scale() == "linear" and all(float(value).is_integer() for value in values):
+        ruler.set_major_locator(MaxNLocator(integer=True))
 
 
 def tidy(axes: Axes) -> None:

@@ -15,7 +15,7 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from aeexp.hpo.charts import counts, logarithmic, named, tidy
+from aeexp.hpo.charts import counts, logarithmic, named, tidy, whole
 from aeexp.hpo.slices import slices
 from aeexp.plots import canvas
 
@@ -130,8 +130,9 @@ def pareto(study: Study, objectives: Sequence[str]) -> Figure:
             axes.annotate(trial.number, (at_x, at_y), xytext=(4, 4), textcoords="offset points", fontsize=8)
         for axis, i in (("x", a), ("y", b)):
             getattr(axes, f"set_{axis}label")(f"{named(objectives[i])} ({study.directions[i].name.lower()})")
-        logarithmic(axes, [t.values[b] for t in done])
-        logarithmic(axes, [t.values[a] for t in done], "x")
+            logarithmic(axes, [t.values[i] for t in done], axis)
+            whole(axes, [t.values[i] for t in done], axis)
         tidy(axes)
-        axes.legend(fontsize=8, frameon=False)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    made.legend(handles.values(), handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return made

@@ -12,7 +12,7 @@ from optuna import Study
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from aeexp.hpo.charts import counts, logarithmic, named, tidy
+from aeexp.hpo.charts import counts, logarithmic, named, tidy, whole
 from aeexp.plots import canvas
 
 COLUMNS = 3
@@ -66,4 +66,6 @@ def label(axes: Axes, trials: Sequence[FrozenTrial], name: str) -> None:
         axes.set_xlim(-0.5, len(distribution.choices) - 0.5)
     elif distribution.log:
         logarithmic(axes, [trial.params[name] for trial in trials], "x")
+    else:
+        whole(axes, [trial.params[name] for trial in trials], "x")
     axes.set_xlabel(name)

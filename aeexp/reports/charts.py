@@ -18,8 +18,9 @@ BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "
 def heading(found: Sweep, what: str) -> str:
     nodes = [node for point in found.points for node in point.metrics]
     names = sorted({node.get("data", {}).get("name", "data") for node in nodes})
-    runs = max(len(point.metrics) for point in found.points)
-    words = f"; mean of {runs} runs, 95 % interval" if runs > 1 else ""
+    sizes = sorted({len(point.metrics) for point in found.points})
+    runs = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    words = f"; mean of {runs} runs, 95 % interval" if sizes[-1] > 1 else ""
     common = " ".join(word for word in found.common if not word.startswith(("dataset.path", "dataset.test")))
     common = textwrap.shorten(common, LONGEST, placeholder=" ...")
     return f"{', '.join(names)}: {what}\ntest split{words}\n{common}".rstrip()
@@ -52,5 +53,9 @@ def legend(made: Figure, boards: Iterable[Axes]) -> None:
     for axes in boards:
         for handle, word in zip(*axes.get_legend_handles_labels(), strict=True):
             words.setdefault(word, handle)
-    columns = 3 if max(map(len, words), default=0) < 45 else 2
-    made.legend(words.values(), words.keys(), loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    last = [word for word in words if word in [label for label, *_ in BASELINES.values()]]
+    words = {word: words[word] for word in [*(word for word in words if word not in last), *last]}
+    wide = 0.065 * max(map(len, words), default=1) + 0.7  # inches of an entry at this size
+    columns = max(1, min(3, int(made.get_figwidth() / wide)))
+    style = dict(loc="outside lower center", ncols=columns, fontsize=8, frameon=False, handlelength=3.0)
+    made.legend(words.values(), [textwrap.shorten(word, 100, placeholder=" ...") for word in words], **style)

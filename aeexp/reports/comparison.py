@@ -61,7 +61,9 @@ def collect(
     for key in criteria if records else ():
         near = difflib.get_close_matches(key, keys, n=1)
         words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines(keys))}"
-        require(key in keys, f"metrics={key}: no run measured it; {words}")
+        other = key.startswith(("val/", "train/", "baseline/"))
+        why = "numbers of the test split are compared, and summary.csv has others" if other else "no run measured it"
+        require(key in keys, f"metrics={key}: {why}; {words}")
     chosen = list(criteria) or headlines(keys)
     options = [] if baseline == "auto" else ["--baseline", baseline or "none"]
     options += [*(["--metrics", ",".join(criteria)] if criteria else []), *(["--mix"] if mix else [])]

@@ -73,7 +73,7 @@ def known(key: str) -> bool:
 
 
 def plain(key: str) -> str:
-    """Without the options that aeexp-evaluate names: probe/linear [budgets=[10,100]]."""
+    """Without the options that aeexp-evaluate names: probe/linear_n10 [draws=9]."""
     return key.partition(" [")[0]
 
 

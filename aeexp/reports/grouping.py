@@ -14,6 +14,7 @@ NONE = "-"  # of a column that a group has no value in
 
 # These repeat a run and do not change it.
 REPEATS = ("seed", *SPLIT)
+MULTIPLE = ("noise", "regularizer")  # groups of which several options may be chosen
 # Where a run computes, where its rows lie, what it measures and draws: none of it changes a result.
 # Other rows under the same path are seen by their fingerprint.
 ASIDE = ("device", "threads", "deterministic", "resume", "save_codes", "metric", "plot", "dataset.root", "dataset.path",
@@ -109,15 +110,21 @@ def different(columns: Mapping[str, Sequence[str]]) -> int:
 def word(record: Record, key: str) -> str:
     """What was typed for `key`, else what the configuration says, "-" where it has no such key."""
     if key in record.overrides:
-        return record.overrides[key]
+        return listed(record.overrides[key]) if key in MULTIPLE else record.overrides[key]
     if record.config.get(key, {}) != {}:
         return text(record.config[key])
     if key in record.choices:
-        return record.choices[key]
+        return NONE if record.choices[key] == "None" else record.choices[key]
     options = [path.split(".")[1] for path in record.config if path.startswith(f"{key}.")]
-    if key in ("noise", "regularizer"):  # several options, which Hydra's choices do not name
-        return f"[{','.join(dict.fromkeys(options)) or 'none'}]"
+    if key in MULTIPLE:  # which Hydra's choices do not name
+        return listed(",".join(dict.fromkeys(options)) or "none")
     return NONE
+
+
+def listed(words: str) -> str:
+    """Options as one types them: none, [masking,gaussian]."""
+    inner = words.strip("[] ")
+    return f"[{inner}]" if "," in inner else inner
 
 
 def text(value: Any) -> str:

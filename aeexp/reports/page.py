@@ -166,7 +166,8 @@ def commands(report: Report) -> list[tuple[str, str]]:
     """How this page, and one run of each group, are made again."""
     places = " ".join(shlex.quote(str(root)) for root in report.roots)
     again = " ".join(["aeexp-report", places, *map(shlex.quote, report.options)])
-    found = [("this report", again), ("its curves", f"tensorboard --logdir {shlex.quote(str(report.roots[0]))}")]
+    curves = [(f"curves of {root}", f"tensorboard --logdir {shlex.quote(str(root))}") for root in report.roots]
+    found = [("this report", again), *curves]
     for group in report.groups[:1]:
         words = [f"{key}={value}" for key, value in group.records[0].overrides.items()]
         found.append(("a run of the first group", " ".join(["aeexp", *map(shlex.quote, words)])))

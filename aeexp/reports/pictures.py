@@ -46,7 +46,7 @@ def curves(found: Sweep) -> Picture | None:
 
     if found.name is None or len(found.points) < 2:
         return None
-    figure = sweep_figures.curves(found, sweep_figures.panels(found.keys()))
+    figure = sweep_figures.curves(found, sweep_figures.panels(sweep_figures.measured(found)))
     if figure is None:
         return None
     figure.savefig(buffer := io.BytesIO(), format="png", dpi=140)

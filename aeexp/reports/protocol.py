@@ -7,16 +7,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from aeexp.evaluations import NAMED
 from aeexp.reports.grouping import ASIDE, Group, text
 from aeexp.reports.records import SPLIT, Record
 
 # What a sweep may well change: other training rows or labels for the same test rows.
 OF_TRAINING = ("dataset.limit", "dataset.labelled", "dataset.unlabelled", "dataset.split.val")
-# More of these are more keys, each with its name in it; rows at a time are a matter of memory.
-HARMLESS = ("metric.probe.budgets", "metric.probe.classifiers", "metric.generation.chunk",
-            "metric.generation.samples", "metric.robustness.levels", "metric.robustness.noise",
-            "metric.maps.maps")  # fmt: skip
-# K is read from the numbers themselves (`generation/nll_k`)
+# Options that stand in the keys; rows at a time are a matter of memory; K is read from the numbers themselves.
+HARMLESS = {f"metric.{metric}.{option}" for metric, known in NAMED.items() for option in known}
+HARMLESS |= {"metric.generation.chunk", "metric.generation.samples"}
 COUNT = re.compile(r"generation/\w+_k")
 
 

@@ -23,6 +23,7 @@ class Best(NamedTuple):
     estimate: Estimate
     ties: list[Group]
     tested: bool  # False: too few runs for a test; then `ties` is empty and the mean alone speaks
+    untested: list[Group]  # too few pairs with the best group's runs to be told apart or not
     beyond: list[str]  # baselines that are better still, as words: "raw input 0.967"
 
 
@@ -33,7 +34,10 @@ def ranked(groups: Sequence[Group], criteria: Sequence[str]) -> tuple[list[Best]
         way = better(key)
         whole = [group for group in groups if complete(group, key)]
         reason = incomparable(key, [record for group in whole for record in group.records])
-        if way is None or len(whole) < 2:
+        if way is None:
+            continue
+        if len(whole) < 2:
+            notes.append(f"{key} is not ranked: {len(whole)} of {len(groups)} groups have it in all runs.")
             continue
         if reason:
             notes.append(f"{key} is not ranked: {reason}.")
@@ -56,12 +60,15 @@ def best(groups: Sequence[Group], key: str, way: Better) -> Best:
     rivals = [group for group in groups if group is not first]
     tests = [compared(group, first, key) for group in rivals]
     adjusted = iter(holm([test.p for test in tests if test.p is not None]))
-    ties, tested = [], False
+    ties, untested = [], []
     for group, test in zip(rivals, tests, strict=True):
-        tested |= test.pairs >= FEWEST
+        if test.pairs < FEWEST:
+            untested.append(group)
+            continue
         told = next(adjusted) < LEVEL if test.p is not None else differ(test, first.estimate(key).mean)
         ties += [] if told else [group]
-    return Best(key, way, first, first.estimate(key), ties if tested else [], tested, beyond(groups, key, sign, first))
+    tested = len(untested) < len(rivals)
+    return Best(key, way, first, first.estimate(key), ties, tested, untested, beyond(groups, key, sign, first))
 
 
 def differ(test: Test, value: float) -> bool:
@@ -101,7 +108,7 @@ def disagreement(found: Sequence[Best]) -> list[str]:
     sentence = f"Criteria disagree. Best by {listed}"
     if says := contrast(found):
         sentence += f": {says}"
-    doubt = "" if all(one.tested for one in found) else " By the means alone: too few runs for a test."
+    doubt = "" if all(not one.untested for one in found) else " By the means alone: too few runs for a test."
     return [f"{sentence}.{doubt}"]
 
 

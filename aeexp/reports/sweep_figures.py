@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from aeexp.plots import canvas
 from aeexp.reports.charts import BASELINES, across, heading, legend, tidy
+from aeexp.reports.criteria import incomparable
 from aeexp.reports.scatter import unit
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Point, Sweep, sweep
@@ -42,7 +43,7 @@ def sweep_figures(root: Path, metrics: Sequence[str] = (), tradeoff: Sequence[st
     if len(found.points) < 2:
         return
     if found.name is not None:
-        save(curves(found, panels(found.keys(), metrics)), root / "sweep.png", f"numbers over {found.name}")
+        save(curves(found, panels(measured(found, metrics), metrics)), root / "sweep.png", f"numbers over {found.name}")
     keys = found.keys()
     pair = tuple(tradeoff) or TRADEOFF
     if tradeoff and (len(pair) != 2 or missing(pair, keys)):
@@ -56,6 +57,13 @@ def save(figure: Figure | None, path: Path, what: str) -> None:
         return
     canvas.save(figure, path, DPI)
     log.info("%s: %s", what, path)
+
+
+def measured(found: Sweep, asked: Sequence[str] = ()) -> list[str]:
+    """Keys of the sweep; a loss that is another thing in other runs is one of them only where it was asked for."""
+    records = [record for point in found.points for record in point.group.records]
+    apart = "loss" not in asked and incomparable("loss", records) is not None
+    return [key for key in found.keys() if key != "loss" or not apart]
 
 
 def panels(keys: Sequence[str], asked: Sequence[str] = ()) -> list[str]:
@@ -113,7 +121,9 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
             [(p, p.estimate(key, "baseline", name)) for p in found.points if p.line == line] for line in found.lines
         ]
         same = alike(rows)
-        for i, row in enumerate(rows[:1] if same else rows):
+        known = {p.at: (p, e) for row in rows for p, e in row if e is not None}
+        everywhere = [known[at] for at in sorted(known)]
+        for i, row in enumerate([everywhere] if same else rows):
             style = dict(color=canvas.BLACK if same else canvas.LINES[i], linestyle=dashes, linewidth=1.2)
             known = [(p.at, e.mean) for p, e in row if e is not None]
             if known:

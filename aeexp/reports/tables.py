@@ -67,8 +67,10 @@ def verdict(one: Best, value: str) -> str:
     head = f"{one.group.name}, {value}"
     if one.ties:
         head += f"; not told apart from {_listed([group.name for group in one.ties])}"
-    elif one.tested:
+    elif one.tested and not one.untested:
         head += "; told apart from all others"
+    if one.tested and one.untested:
+        head += f"; with {_listed([group.name for group in one.untested])} too few pairs for a test"
     return head + (f"; better still: {', '.join(one.beyond)}" if one.beyond else "")
 
 
