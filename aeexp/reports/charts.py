@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -57,5 +58,6 @@ def legend(made: Figure, boards: Iterable[Axes]) -> None:
     words = {word: words[word] for word in [*(word for word in words if word not in last), *last]}
     wide = 0.065 * max(map(len, words), default=1) + 0.7  # inches of an entry at this size
     columns = max(1, min(3, int(made.get_figwidth() / wide)))
+    made.set_figheight(made.get_figheight() + 0.18 * max(0, math.ceil(len(words) / columns) - 3))
     style = dict(loc="outside lower center", ncols=columns, fontsize=8, frameon=False, handlelength=3.0)
     made.legend(words.values(), [textwrap.shorten(word, 100, placeholder=" ...") for word in words], **style)
