@@ -177,7 +177,7 @@ def table(entries: Sequence[Mapping[str, Any]], title: str, width: int) -> str:
     if not entries:
         return title
     others = list(dict.fromkeys(name for entry in entries for name in entry["baseline"]))
-    heads = {"pca": f"PCA, width {width}", "raw": "raw input"}
+    heads = {"pca": f"PCA, width {width}", "raw": "raw input", "kernel_pca": "kernel PCA"}
     grid = Table("", "val", "test", *(heads.get(name, name.replace("_", " ")) for name in others))
     for entry in entries:
         own = {key: None for row in (entry["val"], entry["test"], *entry["baseline"].values()) for key in row}
