@@ -12,6 +12,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from aeexp.plots import canvas
 from aeexp.reports.charts import BASELINES, across, heading, legend, tidy
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MOST = 6  # panels
 DPI = 150
+APART = 3.0  # points between the lines of a panel
 SPLITS = {"val": ("validation split", "-."), "train": ("training split", (0, (1, 1.5)))}
 ERRORS = ("loss", "reconstruction/mse")  # drawn on all splits: where test leaves train, capacity turns into overfitting
 # Of these all that were measured, in this order; of any other metric its first number.
@@ -109,6 +111,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
     for i, line in enumerate(found.lines):
         points = [point for point in found.points if point.line == line]
         style = dict(color=canvas.LINES[i], marker=canvas.MARKERS[i], markersize=5, linewidth=1.6)
+        style["place"] = APART * (i - (len(found.lines) - 1) / 2)
         values += drawn(
             axes, points, [p.estimate(key) for p in points], label=line or "this model, test split", **style
         )
@@ -159,12 +162,15 @@ def comparable(found: Sweep, key: str) -> bool:
     return key != "loss" or all(k == "loss/reconstruction" for k in found.keys() if k.startswith("loss/"))
 
 
-def drawn(axes: Axes, points: Sequence[Point], estimates: Sequence[Estimate | None], **style) -> list[float]:
-    """A line with its intervals, and the values on it."""
+def drawn(
+    axes: Axes, points: Sequence[Point], estimates: Sequence[Estimate | None], place: float, **style
+) -> list[float]:
+    """A line with its intervals, and the values on it; `place` points to the right, so that intervals stand apart."""
     known = [(p.at, e.mean, e.half) for p, e in zip(points, estimates, strict=True) if e is not None]
     if known:
         x, y, half = zip(*known, strict=True)
-        axes.errorbar(x, y, half, capsize=3, **style)
+        for artist in axes.errorbar(x, y, half, capsize=3, **style).get_children():  # moved once the limits are known
+            artist.set_transform(axes.transData + ScaledTranslation(place / 72, 0, axes.figure.dpi_scale_trans))
     return [mean for _, mean, _ in known]
 
 
