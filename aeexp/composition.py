@@ -62,12 +62,13 @@ def _unknown_key(key: str, words: Sequence[str]) -> str:
     known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
     where = f"{parent} as chosen has" if parent else "there is"
     if job:
-        return f"{given}: under {' '.join(job)} {where} no such key{suggestion(name, known)}; sweep without {job[0]}"
+        return f"{given}: under {job} {where} no such key{suggestion(name, known)}; sweep without {job}"
     return f"{given}: {where} no such key{suggestion(name, known)}"
 
 
-def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, list[str]]:
-    """What the rest of the line composes to; where some jobs of a sweep lack `key`, the first of them and its words."""
+def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, str]:
+    """What the rest of the line composes to; where some jobs of a sweep lack `key`, the first of them, and what it has
+    that no job with `key` has."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         try:
@@ -83,6 +84,10 @@ def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, list[str]]:
             )
             trees = [(compose("config", overrides=[*fixed, *job]), list(job)) for job in islice(jobs, MOST)]
         except (HydraException, OmegaConfBaseException):
-            return compose("config"), []
-    without = [pair for pair in trees if OmegaConf.select(pair[0], key, default=MISSING) is MISSING]
-    return without[0] if 0 < len(without) < len(trees) else (trees[0][0], [])
+            return compose("config"), ""
+    having = [OmegaConf.select(tree, key, default=MISSING) is not MISSING for tree, _ in trees]
+    if all(having) or not any(having):
+        return trees[0][0], ""
+    tree, job = trees[having.index(False)]
+    fine = {word for (_, words), there in zip(trees, having, strict=True) if there for word in words}
+    return tree, " ".join([word for word in job if word not in fine] or job)

@@ -32,6 +32,7 @@ class Line(NamedTuple):
     """One run: what it makes of the shown rows, and what it draws itself."""
 
     title: str
+    error: str  # in words
     output: np.ndarray  # (EXAMPLES, *shape)
     samples: np.ndarray | None  # None where side information has no list of values
 
@@ -74,7 +75,7 @@ def reconstructions(named: list[tuple[str, Path]], common: str) -> Figure | None
     for title, run in loaded:
         if run.model.shown == "mean":  # a mask is no reconstruction
             output = run.model.likelihood.mean(Run(run.learner, data).forward(batch).output).numpy()
-            lines.append(Line(f"{title}\n{_error(run.folder)}".rstrip(), output, _samples(run)))
+            lines.append(Line(title, _error(run.folder), output, _samples(run)))
     if len(lines) < 2:
         return None
     mask = None if batch.mask is None else batch.mask.numpy()
@@ -93,9 +94,7 @@ def _board(title: str, inputs: np.ndarray, lines: list[Line], limits: tuple[floa
         canvas.tiles(axes, line.output[None], limits, top=first + place)
         if line.samples is not None:
             canvas.tiles(axes, line.samples[None, :count], limits, left=count + APART, top=first + place)
-    names = [textwrap.fill(part, 30) for line in lines for part in [line.title.split("\n")[0]]]
-    under = [line.title.split("\n")[1:] for line in lines]
-    labels = ["test rows", *("\n".join([name, *rest]) for name, rest in zip(names, under, strict=True))]
+    labels = ["test rows", *(f"{textwrap.fill(line.title, 30)}\n{line.error}".rstrip() for line in lines)]
     axes.set_yticks([0, *(first + np.arange(len(lines)))], labels, fontsize=10)
     style = dict(ha="center", va="center", fontsize=11)
     axes.text(count + APART + (count - 1) / 2, 0, "samples: decoded from drawn codes", **style)

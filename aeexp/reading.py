@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,6 @@ def _source(kind: str, keys: dict[str, Any]) -> Source:
 
 
 def _parameters(load: Callable[..., Source]) -> list[str]:
-    import inspect
-
     return list(inspect.signature(load).parameters)
 
 

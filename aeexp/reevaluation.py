@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aeexp import build, evaluations
+from aeexp.baselines import named as baseline
 from aeexp.config import make
 from aeexp.encoding import Finished
 from aeexp.errors import UsageError, require
@@ -177,8 +178,7 @@ def table(entries: Sequence[Mapping[str, Any]], title: str, width: int) -> str:
     if not entries:
         return title
     others = list(dict.fromkeys(name for entry in entries for name in entry["baseline"]))
-    heads = {"pca": f"PCA, width {width}", "raw": "raw input", "kernel_pca": "kernel PCA"}
-    grid = Table("", "val", "test", *(heads.get(name, name.replace("_", " ")) for name in others))
+    grid = Table("", "val", "test", *(f"PCA, width {width}" if name == "pca" else baseline(name) for name in others))
     for entry in entries:
         own = {key: None for row in (entry["val"], entry["test"], *entry["baseline"].values()) for key in row}
         grid.add_section()

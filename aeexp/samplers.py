@@ -38,6 +38,12 @@ def normal(run: Run) -> bool:
     return held(run) if prior is None else isinstance(prior, Standard)
 
 
+def of_one_length(run: Run) -> bool:
+    """Whether the law of codes gives them a length, so that a straight line between two leads through none: N(0, I) in
+    many dimensions, and the sphere."""
+    return normal(run) or getattr(run.model.latent, "space", "real") == "sphere"
+
+
 def gaussian(run: Run, n: int, seed: int) -> np.ndarray:
     """From one Gaussian with mean and covariance of the training codes."""
     return _valid(run, _gaussian(_codes(run), n, seed))

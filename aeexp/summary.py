@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_BASELINES = {"random": "untrained network", "kernel_pca": "kernel PCA", "itq": "ITQ", "pixelwise": "by single pixels"}
+from aeexp.baselines import named
+
 _ROWS = {
     "reconstruction/mse": "test error (squared, per example)",
     "probe/linear": "linear probe accuracy",
@@ -36,10 +37,10 @@ _ROWS = {
 def table(metrics: Mapping[str, Any], width: int, folder: Path) -> str:
     """What the console shows at the end; a number that was not measured is a dash."""
     columns = {"this run": metrics["test"], f"PCA, width {width}": metrics["baseline"].get("pca", {})}
-    columns["raw input"] = metrics["baseline"].get("raw", {})
+    columns[named("raw")] = metrics["baseline"].get("raw", {})
     for name, row in metrics["baseline"].items():
         if name not in ("pca", "raw") and not _ROWS.keys().isdisjoint(row):
-            columns[_BASELINES.get(name, name.replace("_", " "))] = row
+            columns[named(name)] = row
     columns = {name: row for name, row in columns.items() if not _ROWS.keys().isdisjoint(row) or name == "this run"}
     grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
     for key, words in _ROWS.items():

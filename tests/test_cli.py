@@ -61,7 +61,10 @@ BAD = [
     ),
     (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
     (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
-    (["-m", "variant=undercomplete,pca"], "trainer.epochs=1: under variant=pca trainer as chosen has no such key"),
+    (
+        ["-m", "seed=0,1", "variant=undercomplete,pca"],
+        "trainer.epochs=1: under variant=pca trainer as chosen has no such",
+    ),
     (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),
     (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
     (["noise=null"], "take the option none, as in noise=none"),

@@ -14,7 +14,7 @@ from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.paths import slerp
 from aeexp.plots import canvas
-from aeexp.samplers import normal
+from aeexp.samplers import of_one_length
 
 APART = 1.25  # tiles between an input and what is decoded
 GROUP = 0.35  # tiles between two pairs
@@ -70,7 +70,7 @@ class Interpolation:
             return {"bit by bit": latent.between}
         path = self.path
         if path == "auto":
-            path = "both" if normal(run) or getattr(latent, "space", "real") == "sphere" else "line"
+            path = "both" if of_one_length(run) else "line"
         known = {"line": torch.lerp, "slerp": slerp}
         return known if path == "both" else {path: known[path]}
 

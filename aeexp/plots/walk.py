@@ -18,7 +18,7 @@ from aeexp.errors import require
 from aeexp.evaluate import Run
 from aeexp.paths import slerp
 from aeexp.plots import canvas
-from aeexp.priors import Standard
+from aeexp.samplers import of_one_length
 from aeexp.tours import tour
 from aeexp.types import Animation
 
@@ -84,9 +84,7 @@ class Walk:
 
     def path(self, run: Run, codes: Tensor) -> tuple[Tensor, list[Place]]:
         """(stops * steps, D): the code of each stop and those on the way to the next; behind the last the first."""
-        latent = run.model.latent
-        arc = isinstance(getattr(latent, "prior", None), Standard) or getattr(latent, "space", "") == "sphere"
-        between = getattr(latent, "between", slerp if arc else torch.lerp)
+        between = getattr(run.model.latent, "between", slerp if of_one_length(run) else torch.lerp)
         made, places = [], []
         for start in range(len(codes)):
             end = (start + 1) % len(codes)

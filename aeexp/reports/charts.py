@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from aeexp.baselines import NAMES
 from aeexp.reports.swept import Sweep
 
 LONGEST = 120  # letters of the overrides that all runs share, in a title
-BASELINES = {"pca": ("PCA of the same width", "s", "--"), "raw": ("raw input", "D", ":")}
+BASELINES = {"pca": (NAMES["pca"], "s", "--"), "raw": (NAMES["raw"], "D", ":")}
 
 
 def heading(found: Sweep, what: str) -> str:

@@ -7,18 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from aeexp.baselines import named
 from aeexp.errors import require
 from aeexp.reports.criteria import OF_LABELS, TOLD, incomparable, told
 from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
 from aeexp.reports.records import Record, pair
 from aeexp.reports.statistics import Test, holm, paired_test
-
-BASELINES = {
-    "pca": "PCA of the same width",
-    "raw": "raw input",
-    "random": "the network before training",
-    "kernel_pca": "kernel PCA of the same width",
-}
 
 
 class Paired(NamedTuple):
@@ -40,7 +34,7 @@ def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> l
     """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
     rows = baselines(groups)
     if baseline in rows:
-        against = [(group, label(baseline), None) for group in groups]
+        against = [(group, named(baseline), None) for group in groups]
     else:
         chosen = partners(groups, baseline, sorted(rows))
         against = [(group, beside(group, partner), partner) for group, partner in chosen]
@@ -128,7 +122,3 @@ def share(records: Iterable[Record]) -> float | None:
     if not all(row.get("test") and row.get("train") for row in rows):
         return None
     return sum(row["test"] / row["train"] for row in rows) / len(rows)
-
-
-def label(name: str) -> str:
-    return BASELINES.get(name, name.replace("_", " "))

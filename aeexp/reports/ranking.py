@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from aeexp.baselines import named
 from aeexp.reports.criteria import OF_LABELS, Better, better, incomparable, told
 from aeexp.reports.grouping import Group, baselines
-from aeexp.reports.pairing import compared, label
+from aeexp.reports.pairing import compared
 from aeexp.reports.statistics import FEWEST, Estimate, Test, holm
 
 LEVEL = 0.05
@@ -88,7 +89,7 @@ def beyond(groups: Sequence[Group], key: str, sign: float, first: Group) -> list
         mean, group = min(means, key=lambda item: sign * item[0])
         if sign * mean < sign * first.estimate(key).mean:
             same = len({round(value, 6) for value, _ in means}) == 1 or group is first
-            found.append(f"{label(name)} {mean:.4g}" + ("" if same else f" ({group.name})"))
+            found.append(f"{named(name)} {mean:.4g}" + ("" if same else f" ({group.name})"))
     return found
 
 

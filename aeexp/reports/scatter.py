@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from aeexp.baselines import NAMES
 from aeexp.reports.comparison import Report
 from aeexp.reports.criteria import plain
 from aeexp.reports.grouping import Group
@@ -13,7 +14,7 @@ from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Sweep, number
 
 PARTS = {"test": "test split", "val": "validation split", "train": "training split"}
-BASELINES = {"pca": "PCA of the same width", "raw": "raw input"}
+BASELINES = {name: NAMES[name] for name in ("pca", "raw")}
 FIRST = (  # what the scatter opens with: error or leakage across, use of the code up
     ("fairness/leakage_balanced_forest", "fairness/accuracy_forest"), ("reconstruction/mse", "probe/linear"),
     ("loss", "reconstruction/mse"),

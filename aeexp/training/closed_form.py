@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 
-import torch
-
 from aeexp.data.data import Data
 from aeexp.errors import require
-from aeexp.objectives import Learner, average
+from aeexp.objectives import Learner
 from aeexp.pca import solve
-from aeexp.schedulers import constant
-from aeexp.training.checkpoint import Progress, State, Store
+from aeexp.training.checkpoint import Progress, Store
+from aeexp.training.unstepped import recorded
 
 
 class ClosedForm:
@@ -32,14 +30,5 @@ class ClosedForm:
         if hasattr(learner.model.likelihood, "fit"):
             learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
         progress.step = progress.best_step = progress.best_epoch = 1
-        for split in ("train", "val"):
-            values = average(learner, data[split])
-            progress.history.append({"step": 1, "epoch": 1.0, "split": split, "lr": 0.0, **values})
-        progress.best = values["loss"]
         progress.seconds = time.perf_counter() - began
-        optimizer = torch.optim.SGD(learner.parameters(), lr=0.0)
-        state = State(learner, optimizer, constant(optimizer, 1), progress)
-        store.keep_best(state)
-        store.save(state, now=True)
-        track.evaluation(progress)
-        return progress
+        return recorded(learner, data, store, track, progress)

@@ -21,7 +21,8 @@ from aeexp.tasks import Reconstruct
 from aeexp.training.checkpoint import Progress, Store
 from aeexp.training.loop import Joint
 from aeexp.training.shallow import check, coded, codes_below, shallow
-from aeexp.training.stages import Past, StageStore, StageTrack, untrained
+from aeexp.training.stages import Past, StageStore, StageTrack
+from aeexp.training.unstepped import recorded
 from aeexp.training.window import Diverged
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Layerwise:
                 past = past.after(progress, name)
         views = StageStore(store, learner, len(layers), past), StageTrack(track, "", past)
         if self.finetune is None:
-            progress = untrained(learner, data, *views)
+            progress = recorded(learner, data, *views, Progress())
         else:
             progress = self.finetune.fit(learner, data, *parts, *views, seed, stop)
         return past.whole(progress, "")

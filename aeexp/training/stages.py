@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import torch
-
-from aeexp.data.data import Data
-from aeexp.objectives import Learner, average
-from aeexp.schedulers import constant
+from aeexp.objectives import Learner
 from aeexp.training.checkpoint import Progress, Saved, State, Store
 
 
@@ -115,18 +111,3 @@ class StageTrack:
 
     def evaluation(self, progress: Progress) -> None:
         self.track.evaluation(self.past.whole(progress, self.name))
-
-
-def untrained(learner: Learner, data: Data, store: StageStore, track: StageTrack) -> Progress:
-    """A stage without a step: what the stages before it have left is the best state."""
-    progress = Progress()
-    for split in ("train", "val"):
-        values = average(learner, data[split])
-        progress.history.append({"step": 0, "epoch": 0.0, "split": split, "lr": 0.0, **values})
-    progress.best = values["loss"]
-    optimizer = torch.optim.SGD(learner.parameters(), lr=0.0)
-    state = State(learner, optimizer, constant(optimizer, 1), progress)
-    store.keep_best(state)
-    store.save(state, now=True)
-    track.evaluation(progress)
-    return progress
