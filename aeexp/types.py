@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from torch import Tensor
 
 
@@ -55,13 +53,6 @@ class Pass(NamedTuple):
     context: Tensor | None  # (B, C) side information for encoder and decoder
     code: Code
     output: Tensor  # (B, *shape) parameters of the likelihood, as the decoder gave them
-
-
-class Animation(NamedTuple):
-    """A figure that moves: what a plot may return where one picture does not say it."""
-
-    frames: Sequence[np.ndarray]  # each (H, W, 3) uint8
-    milliseconds: Sequence[int]  # that each stands; the first follows the last
 
 
 class Latent(Protocol):
@@ -114,3 +105,6 @@ class Regularizer(Protocol):
     def __call__(self, out: Pass, model: Any) -> Tensor: ...
 
     def check(self, model: Any) -> None: ...  # raises UsageError where it cannot act on this model
+
+
+Terms = dict[str, Tensor]

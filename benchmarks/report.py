@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copies(arguments.source, Path(folder), arguments.runs)
         start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "aeexp.report", folder], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-m", "aeexp.cli.report", folder], capture_output=True, text=True)
         seconds = time.perf_counter() - start
         if done.returncode:
             sys.exit(done.stderr)

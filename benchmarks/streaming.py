@@ -28,21 +28,21 @@ KINDS = ["npy device", "npy host", "npy disk", "huggingface disk", "huggingface 
 
 def load(kind: str, root: Path):
     """The data of one row, not yet placed."""
-    from aeexp.data.splits import Official
+    from aeexp.datasets.core.splits import Official
 
     source, residency = kind.split()
     common = dict(name=source, split=Official(), residency=residency)
     if source == "npy":
-        from aeexp.data.npy import npy
+        from aeexp.datasets.formats.npy import npy
 
         paths = dict(path="x.npy", labels="y.npy", test="x_test.npy", test_labels="y_test.npy")
         return npy(**{key: str(root / "npy" / name) for key, name in paths.items()}, **common)
     if source == "huggingface":
-        from aeexp.data.huggingface import huggingface
+        from aeexp.datasets.formats.huggingface import huggingface
 
         folders = {key: str(root / "parquet" / name) for key, name in (("path", "train"), ("test", "test"))}
         return huggingface(**folders, streaming=residency == "stream", **common)
-    from aeexp.data.webdataset import webdataset
+    from aeexp.datasets.formats.webdataset import webdataset
 
     return webdataset(path=str(root / "wds" / "train-*.tar"), test=str(root / "wds" / "test-*.tar"), **common)
 
@@ -51,15 +51,21 @@ def measure(kind: str, root: Path, steps: int) -> dict[str, float]:
     """Runs in its own process."""
     import torch
 
-    from aeexp import build, evaluate, run, schedulers  # noqa: F401  what a run imports counts as its floor
     from aeexp.conditions import Unconditional
-    from aeexp.latents import Deterministic
-    from aeexp.likelihoods import Gaussian
-    from aeexp.model import Autoencoder
-    from aeexp.nn.mlp import mlp
+    from aeexp.evaluation import run as evaluate  # noqa: F401  what a run imports counts as its floor
+    from aeexp.evaluation import run as evaluated  # noqa: F401  what a run imports counts as its floor
+    from aeexp.latents.deterministic import Deterministic
+    from aeexp.likelihoods.gaussian import Gaussian
+    from aeexp.models.autoencoder import Autoencoder
+    from aeexp.models.learner import Learner, average
+    from aeexp.models.nn.mlp import mlp
     from aeexp.noises import Chain
-    from aeexp.objectives import Additive, Learner, average
-    from aeexp.tasks import Reconstruct
+    from aeexp.objectives.additive import Additive
+    from aeexp.runs import (
+        build,  # noqa: F401  what a run imports counts as its floor
+        run,  # noqa: F401
+    )
+    from aeexp.tasks.reconstruct import Reconstruct
 
     floor, watch = private(), Watch()
     torch.manual_seed(0)

@@ -22,17 +22,18 @@ from torch import nn
 
 from aeexp import schedulers
 from aeexp.conditions import Unconditional
-from aeexp.data.splits import Official
-from aeexp.data.vision import mnist, torchvision
-from aeexp.latents import Deterministic
-from aeexp.likelihoods import Gaussian
-from aeexp.model import Autoencoder
-from aeexp.nn.mlp import mlp
+from aeexp.datasets.core.splits import Official
+from aeexp.datasets.sets.vision import mnist, torchvision
+from aeexp.latents.deterministic import Deterministic
+from aeexp.likelihoods.gaussian import Gaussian
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.learner import Learner
+from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain
-from aeexp.objectives import Additive, Learner
-from aeexp.tasks import Reconstruct
-from aeexp.training.checkpoint import Store
-from aeexp.training.loop import Joint
+from aeexp.objectives.additive import Additive
+from aeexp.tasks.reconstruct import Reconstruct
+from aeexp.trainers.checkpoint import Store
+from aeexp.trainers.joint import Joint
 
 BATCH = 128
 

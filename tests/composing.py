@@ -7,9 +7,9 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from aeexp.run import run
-from aeexp.status import Status
-from aeexp.train import conf_dir
+from aeexp.reference.options import conf_dir
+from aeexp.runs.run import run
+from aeexp.runs.status import Status
 
 CONF = Path(conf_dir())
 

@@ -14,19 +14,20 @@ import torch
 from hypothesis import settings
 
 from aeexp.conditions import Unconditional
-from aeexp.data.bundled import digits
-from aeexp.data.data import Data
-from aeexp.data.preprocessing import Preprocessing
-from aeexp.data.records import Rows
-from aeexp.data.split import Split
-from aeexp.data.splits import Fractions
-from aeexp.latents import Deterministic
-from aeexp.likelihoods import Gaussian
-from aeexp.model import Autoencoder
-from aeexp.nn.mlp import mlp
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.preprocessing import Preprocessing
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
+from aeexp.datasets.core.splits import Fractions
+from aeexp.datasets.sets.bundled import digits
+from aeexp.latents.deterministic import Deterministic
+from aeexp.likelihoods.gaussian import Gaussian
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.learner import Learner
+from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain
-from aeexp.objectives import Additive, Learner
-from aeexp.tasks import Reconstruct
+from aeexp.objectives.additive import Additive
+from aeexp.tasks.reconstruct import Reconstruct
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 

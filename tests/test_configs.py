@@ -12,13 +12,13 @@ import samples
 import torch
 from composing import CONF, composed, run_in
 
-from aeexp import build
-from aeexp.config import MULTIPLE, PARTS, check, make
-from aeexp.data.records import Rows
-from aeexp.data.split import Split
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
-from aeexp.objectives import average
-from aeexp.training.window import Diverged
+from aeexp.models.learner import average
+from aeexp.runs import build
+from aeexp.runs.config import MULTIPLE, PARTS, check, make
+from aeexp.trainers.window import Diverged
 from aeexp.types import Facts
 
 SHARED = {"hydra", "common"}  # no options of a group

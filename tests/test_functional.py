@@ -9,28 +9,35 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state
 
-from aeexp.adversaries import Adversary
-from aeexp.classifiers import Classifier
 from aeexp.conditions import Label
-from aeexp.decoder_penalties import DecoderL2, GradientPenalty, Orthogonality
-from aeexp.discrepancies import MMD
-from aeexp.divergences import KL, TotalCorrelation
-from aeexp.latents import Deterministic, Sigmoid, TopK
-from aeexp.latents import Gaussian as GaussianLatent
-from aeexp.latents_bounded import Categorical, Hyperspherical
-from aeexp.likelihoods import Gaussian as GaussianLikelihood
-from aeexp.model import Autoencoder
-from aeexp.nn.conv import conv
-from aeexp.nn.mlp import mlp
-from aeexp.nn.resnet import resnet
-from aeexp.nn.unet import unet
+from aeexp.latents.bounded import Categorical, Hyperspherical
+from aeexp.latents.deterministic import Deterministic, Sigmoid
+from aeexp.latents.gaussian import Gaussian as GaussianLatent
+from aeexp.latents.priors import Mixture, Standard, Uniform, Vamp
+from aeexp.latents.quantised import VQ
+from aeexp.latents.sparse import TopK
+from aeexp.likelihoods.gaussian import Gaussian as GaussianLikelihood
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.learner import Learner, means
+from aeexp.models.nn.conv import conv
+from aeexp.models.nn.mlp import mlp
+from aeexp.models.nn.resnet import resnet
+from aeexp.models.nn.unet import unet
 from aeexp.noises import Block, Chain, Gaussian, Masking, SaltPepper
-from aeexp.objectives import Additive, ImportanceWeighted, Learner, means
-from aeexp.priors import Mixture, Standard, Uniform, Vamp
-from aeexp.quantised import VQ
-from aeexp.regularizers import L1, CodeL2, Contractive, KLSparsity
-from aeexp.semi_supervised import SemiSupervised
-from aeexp.tasks import Inpaint, Reconstruct
+from aeexp.objectives.additive import Additive
+from aeexp.objectives.iwae import ImportanceWeighted
+from aeexp.objectives.semi_supervised import SemiSupervised
+from aeexp.regularizers.adversary import Adversary
+from aeexp.regularizers.classifier import Classifier
+from aeexp.regularizers.code import L1, CodeL2
+from aeexp.regularizers.contractive import Contractive
+from aeexp.regularizers.decoder import DecoderL2, GradientPenalty, Orthogonality
+from aeexp.regularizers.kl import KL
+from aeexp.regularizers.mmd import MMD
+from aeexp.regularizers.sparsity import KLSparsity
+from aeexp.regularizers.total_correlation import TotalCorrelation
+from aeexp.tasks.inpaint import Inpaint
+from aeexp.tasks.reconstruct import Reconstruct
 from aeexp.types import Batch, Facts
 
 # without gru: nn.GRU has no vmap rule

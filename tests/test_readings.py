@@ -8,8 +8,8 @@ import pytest
 from composing import run_in
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aeexp.divergences import KL
-from aeexp.objectives import Learner
+from aeexp.models.learner import Learner
+from aeexp.regularizers.kl import KL
 
 BUDGET = ["trainer.steps=6", "trainer.log_every_steps=2", "trainer.validate_every_steps=6", "metric=none",
           "dataset.limit=300"]  # fmt: skip

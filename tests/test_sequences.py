@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from aeexp.data.data import Data
-from aeexp.data.preprocessing import Preprocessing
-from aeexp.data.records import Rows
-from aeexp.data.split import Split
-from aeexp.evaluate import Run
-from aeexp.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
-from aeexp.measures import measure
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.preprocessing import Preprocessing
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
+from aeexp.evaluation.protocol import measure
+from aeexp.evaluation.run import Run
+from aeexp.likelihoods.bernoulli import Bernoulli, ContinuousBernoulli
+from aeexp.likelihoods.gaussian import Gaussian
+from aeexp.likelihoods.laplace import Laplace
 from aeexp.metrics.reconstruction import Reconstruction
+from aeexp.models.learner import average
 from aeexp.noises import Gaussian as GaussianNoise
 from aeexp.noises import Masking, SaltPepper
-from aeexp.objectives import average
 from aeexp.plots.interpolation import Interpolation
 from aeexp.plots.reconstructions import Reconstructions
 

@@ -6,9 +6,9 @@ import logging
 
 import numpy as np
 
-from aeexp import outliers
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
+from aeexp.evaluation import outliers
+from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
 

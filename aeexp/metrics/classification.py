@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 
-from aeexp.evaluate import Run, Values
-from aeexp.probes import answers
+from aeexp.evaluation.probes import answers
+from aeexp.evaluation.run import Run, Values
 
 
 class Classification:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.probes import labelled
+from aeexp.evaluation.probes import labelled
+from aeexp.evaluation.run import Run, Values
 
 
 class Clustering:

@@ -7,8 +7,8 @@ import logging
 import numpy as np
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.metrics.factors import Table, dci, factor_vae, mig, sap
+from aeexp.evaluation.factors import Table, dci, factor_vae, mig, sap
+from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
 

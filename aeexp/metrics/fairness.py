@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aeexp.evaluate import Run, Values
+from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.feature_net import feature_net
-from aeexp.samplers import SAMPLERS
+from aeexp.evaluation.feature_net import feature_net
+from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.samplers import SAMPLERS
 from aeexp.types import Batch
 
 CHUNK = 2**25  # numbers that the decoder gives at a time
@@ -21,12 +21,12 @@ class Frechet:
     """Frechet distance (Dowson and Landau 1982) of n rows of the split to as many rows that the model made.
 
     Squared, as in Heusel et al. 2017, but the features are those of a small network trained on this data set
-    (`aeexp.feature_net`): 32, of unit variance on training rows. Made rows are decoded codes from each of
-    `aeexp.samplers`, under the contexts and with the lengths of training rows, and `reconstruction`, of the very rows,
-    0 for the identity. `floor` is what as many training rows get: the bias of n. Where the data is binarised, made
-    rows are bits drawn from the decoded means, as the real ones are drawn from grey pixels. n is `rows`, or as many as
-    the splits have. A key holds n and the network's id, as in `frechet_prior_n1000_v1-3fa2c1b0`: others do not compare
-    with it.
+    (`evaluation.feature_net`): 32, of unit variance on training rows. Made rows are decoded codes from each of
+    `evaluation.samplers`, under the contexts and with the lengths of training rows, and `reconstruction`, of the very
+    rows, 0 for the identity. `floor` is what as many training rows get: the bias of n. Where the data is binarised,
+    made rows are bits drawn from the decoded means, as the real ones are drawn from grey pixels. n is `rows`, or as
+    many as the splits have. A key holds n and the network's id, as in `frechet_prior_n1000_v1-3fa2c1b0`: others do not
+    compare with it.
 
     Formula: |m - m'|² + tr(C + C' - 2 (C C')^½), m and C mean and covariance of the features
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from aeexp.evaluate import Run, Values
+from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import Reconstruction
 
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import torch
 
-from aeexp.bounds import bound, log_weights
-from aeexp.data.split import Split
-from aeexp.evaluate import Run, Values
-from aeexp.units import grid_bits, likelihood_name
+from aeexp.datasets.core.split import Split
+from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.units import grid_bits, likelihood_name
+from aeexp.objectives.bounds import bound, log_weights
 
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
 

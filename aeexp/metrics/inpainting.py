@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aeexp import fills
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
+from aeexp.evaluation import fills
+from aeexp.evaluation.run import Run, Values
 from aeexp.types import Batch
 
 

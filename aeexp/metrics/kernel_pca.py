@@ -6,11 +6,12 @@ import logging
 from collections.abc import Sequence
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.kernel_pca import Kernel, kernel_pca
+from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import Reconstruction
+from aeexp.models.kernel_pca import Kernel, kernel_pca
+from aeexp.models.learner import Learner
 from aeexp.noises import Chain
-from aeexp.objectives import Additive, Learner
+from aeexp.objectives.additive import Additive
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class KernelPCA:
     its probe; measures nothing else.
 
     Fitted on at most `rows` drawn training rows; of `gammas`, one for each way, and `alphas` those with the least
-    error on as many validation rows at most (`aeexp.kernel_pca`). With kernel=linear it is PCA. Left out for
+    error on as many validation rows at most (`aeexp.models.kernel_pca`). With kernel=linear it is PCA. Left out for
     sequences that end, and where the target is a mask or has a hole.
 
     Kernel PCA is that of Schoelkopf et al. 1998.

@@ -8,9 +8,9 @@ import math
 import numpy as np
 import torch
 
-from aeexp.evaluate import Run, Values
-from aeexp.quantised import perplexity
-from aeexp.regularizers import Contractive
+from aeexp.evaluation.run import Run, Values
+from aeexp.latents.quantised import perplexity
+from aeexp.regularizers.contractive import Contractive
 
 log = logging.getLogger(__name__)
 

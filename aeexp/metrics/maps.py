@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.maps import Name, embed, mappable, need, trustworthiness
+from aeexp.evaluation.maps import Name, embed, mappable, need, trustworthiness
+from aeexp.evaluation.run import Run, Values
 
 
 class Maps:

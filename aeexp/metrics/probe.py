@@ -7,8 +7,8 @@ import logging
 import numpy as np
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.probes import Kind, accuracies, fitted, labelled
+from aeexp.evaluation.probes import Kind, accuracies, fitted, labelled
+from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
 

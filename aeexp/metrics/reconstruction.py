@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.evaluate import Run, Values
+from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.types import summed
-from aeexp.units import grid_bits, likelihood_name
 
 
 class Reconstruction:

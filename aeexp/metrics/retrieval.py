@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aeexp import hashing, itq
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
+from aeexp.evaluation import hashing, itq
+from aeexp.evaluation.run import Run, Values
 
 CELLS = 1 << 22  # distances that are worked on at a time
 

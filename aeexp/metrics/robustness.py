@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.robustness import Kind, check, curve
+from aeexp.evaluation.robustness import Kind, check, curve
+from aeexp.evaluation.run import Run, Values
 
 
 class Robustness:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from aeexp.errors import require
-from aeexp.evaluate import Run, Values
-from aeexp.objectives import at_once
+from aeexp.evaluation.run import Run, Values
+from aeexp.models.learner import at_once
 
 
 class Segmentation:

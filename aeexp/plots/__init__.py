@@ -1,0 +1,43 @@
+"""Figures for figures/ and TensorBoard."""
+
+from aeexp.plots.activations import Activations
+from aeexp.plots.anomaly import Anomaly
+from aeexp.plots.checkerboard import Checkerboard
+from aeexp.plots.class_error import ClassError
+from aeexp.plots.curves import Curves
+from aeexp.plots.filters import Filters
+from aeexp.plots.inpainting import Inpainting
+from aeexp.plots.interpolation import Interpolation
+from aeexp.plots.label_budget import LabelBudget
+from aeexp.plots.label_swap import LabelSwap
+from aeexp.plots.manifold import Manifold
+from aeexp.plots.neighbours import Neighbours
+from aeexp.plots.reconstructions import Reconstructions
+from aeexp.plots.robustness import Robustness
+from aeexp.plots.samples import Samples
+from aeexp.plots.scatter import Scatter
+from aeexp.plots.segmentation import Segmentation
+from aeexp.plots.traversals import Traversals
+from aeexp.plots.walk import Walk
+
+__all__ = [
+    "Activations",
+    "Anomaly",
+    "Checkerboard",
+    "ClassError",
+    "Curves",
+    "Filters",
+    "Inpainting",
+    "Interpolation",
+    "LabelBudget",
+    "LabelSwap",
+    "Manifold",
+    "Neighbours",
+    "Reconstructions",
+    "Robustness",
+    "Samples",
+    "Scatter",
+    "Segmentation",
+    "Traversals",
+    "Walk",
+]

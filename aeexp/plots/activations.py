@@ -10,10 +10,10 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aeexp.drawing import canvas
+from aeexp.drawing.ranking import Order, ranked
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
-from aeexp.plots.ranking import Order, ranked
+from aeexp.evaluation.run import Run
 
 ACROSS = 8  # histograms in a row
 BINS = 24

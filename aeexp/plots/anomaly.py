@@ -7,10 +7,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aeexp import outliers
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.evaluation import outliers
+from aeexp.evaluation.run import Run
 
 BINS = 10, 40  # at least and at most: few rows of a kind would be spikes
 GROUP = 2.8  # tiles from one kind of rows to the next

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.evaluation.run import Run
 
 MOST = 25  # classes with a box
 COLUMNS = 10  # classes with examples

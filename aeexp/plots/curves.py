@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.drawing import canvas
+from aeexp.evaluation.run import Run
 
 OTHER = ("step", "epoch", "split", "lr", "loss")  # columns that are no term
 STYLES = {

@@ -11,10 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.nn import conv, mlp
-from aeexp.plots import canvas
+from aeexp.evaluation.run import Run
+from aeexp.models.nn import conv, mlp
 
 
 class Filters:

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from aeexp import fills
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.evaluation import fills
+from aeexp.evaluation.run import Run
 from aeexp.types import Batch
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.paths import slerp
-from aeexp.plots import canvas
-from aeexp.samplers import of_one_length
+from aeexp.evaluation.paths import slerp
+from aeexp.evaluation.run import Run
+from aeexp.evaluation.samplers import of_one_length
 
 APART = 1.25  # tiles between an input and what is decoded
 GROUP = 0.35  # tiles between two pairs

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
-from aeexp.probes import Kind, accuracies, answers, labelled
+from aeexp.evaluation.probes import Kind, accuracies, answers, labelled
+from aeexp.evaluation.run import Run
 
 STYLES = {
     "codes": dict(color=canvas.BLUE, marker="o"),

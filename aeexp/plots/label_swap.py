@@ -9,9 +9,9 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from aeexp.conditions import Attribute, Label
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.evaluation.run import Run
 
 
 class LabelSwap:

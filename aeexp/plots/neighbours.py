@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from aeexp import hashing
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.evaluation import hashing
+from aeexp.evaluation.run import Run
 
 LINE = 0.2  # of a second line of words
 APART, PITCH = 1.25, 1.36  # of the first neighbour from its query; of the rows, with room for the words below each

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
-from aeexp.robustness import Kind, check, curve, trained
+from aeexp.evaluation.robustness import Kind, check, curve, trained
+from aeexp.evaluation.run import Run
 
 STYLES = {
     "this model": dict(color=canvas.BLUE, marker="o"),

@@ -7,10 +7,10 @@ import torch
 from matplotlib.figure import Figure
 
 from aeexp.conditions import Label
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
-from aeexp.samplers import SAMPLERS
+from aeexp.evaluation.run import Run
+from aeexp.evaluation.samplers import SAMPLERS
 
 
 class Samples:

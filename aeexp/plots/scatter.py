@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from aeexp import maps as plane
+from aeexp.drawing import canvas, dots
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas, dots
-from aeexp.samplers import normal
+from aeexp.evaluation import maps as plane
+from aeexp.evaluation.run import Run
+from aeexp.evaluation.samplers import normal
 
 NEIGHBOURS = 5  # that trustworthiness looks for
 MOST = 5000  # rows: t-SNE's time and trustworthiness's memory grow with their square

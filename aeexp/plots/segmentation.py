@@ -8,9 +8,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from aeexp.drawing import canvas
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.plots import canvas
+from aeexp.evaluation.run import Run
 
 # Twelve classes: Okabe and Ito's colours and four that differ from them in lightness. Void is white.
 CLASSES = (

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.conditions import Label
+from aeexp.drawing import canvas
+from aeexp.drawing.ranking import Order, ranked
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.model import Autoencoder
-from aeexp.plots import canvas
-from aeexp.plots.ranking import Order, ranked
+from aeexp.evaluation.run import Run
+from aeexp.models.autoencoder import Autoencoder
 
 PITCH, TOP = 1.24, 1.35  # of the rows, with room for a mark below each; of the first below the example
 LEVELS = 20  # values of a group that are shown

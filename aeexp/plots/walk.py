@@ -14,13 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from aeexp.drawing import canvas
+from aeexp.drawing.animation import Animation
 from aeexp.errors import require
-from aeexp.evaluate import Run
-from aeexp.paths import slerp
-from aeexp.plots import canvas
-from aeexp.samplers import of_one_length
-from aeexp.tours import tour
-from aeexp.types import Animation
+from aeexp.evaluation.paths import slerp, tour
+from aeexp.evaluation.run import Run
+from aeexp.evaluation.samplers import of_one_length
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from aeexp.baselines import NAMES
+from aeexp.evaluation.baselines import NAMES
 from aeexp.reports.swept import Sweep
 
 LONGEST = 120  # letters of the overrides that all runs share, in a title

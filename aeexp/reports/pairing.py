@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from aeexp.baselines import named
 from aeexp.errors import require
+from aeexp.evaluation.baselines import named
 from aeexp.reports.criteria import OF_LABELS, TOLD, incomparable, told
 from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
 from aeexp.reports.records import Record, pair

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.evaluations import NAMED
 from aeexp.reports.grouping import ASIDE, Group, text
 from aeexp.reports.records import SPLIT, Record
+from aeexp.runs.evaluations import NAMED
 
 # What a sweep may well change: other training rows or labels for the same test rows.
 OF_TRAINING = ("dataset.limit", "dataset.labelled", "dataset.unlabelled", "dataset.split.val")

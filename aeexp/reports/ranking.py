@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.baselines import named
+from aeexp.evaluation.baselines import named
 from aeexp.reports.criteria import OF_LABELS, Better, better, incomparable, told
 from aeexp.reports.grouping import Group, baselines
 from aeexp.reports.pairing import compared

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from aeexp import evaluations
 from aeexp.errors import require
+from aeexp.runs import evaluations
 
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from aeexp.baselines import NAMES
+from aeexp.evaluation.baselines import NAMES
 from aeexp.reports.comparison import Report
 from aeexp.reports.criteria import plain
 from aeexp.reports.grouping import Group

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from aeexp.plots import canvas
+from aeexp.drawing import canvas
 from aeexp.reports.charts import BASELINES, across, heading, legend, tidy
 from aeexp.reports.criteria import incomparable
 from aeexp.reports.scatter import unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aeexp.plots import canvas
+from aeexp.drawing import canvas
 from aeexp.reports.charts import BASELINES, heading, legend, tidy
 from aeexp.reports.swept import Sweep
 

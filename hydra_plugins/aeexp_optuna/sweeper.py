@@ -1,6 +1,6 @@
 """`hydra/sweeper=aeexp_optuna`: where Hydra finds the search. Its keys are in conf/hydra/sweeper/aeexp_optuna.yaml.
 
-Hydra imports this file at each start, so what works lies in aeexp.hpo and is imported by a search alone.
+Hydra imports this file at each start, so what works lies in aeexp.sweeps.search and is imported by a search alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class OptunaSweeper(Sweeper):
         self, params: Any, n_trials: Any, n_jobs: Any, objectives: Any, directions: Any, sampler: Any, pruner: Any,
         study_name: Any, storage: Any,
     ):  # fmt: skip
-        """Hydra passes the keys; they are held against `aeexp.hpo.search.Search`, which says what they mean."""
+        """Hydra passes the keys; they are held against `sweeps.search.search.Search`, which says what they mean."""
         words = "hydra/sweeper=aeexp_optuna needs Optuna: pip install 'aeexp[hpo]'"
         require(find_spec("optuna") is not None, words)
 
@@ -35,6 +35,6 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from aeexp.hpo.sweeping import searched
+        from aeexp.sweeps.search.sweeping import searched
 
         return searched(self.config, self.hydra_context.config_loader, self.launcher.launch, arguments)

@@ -1,0 +1,138 @@
+"""The command `aeexp-encode`: codes of a finished run. Exit codes: 0 done, 1 failed, 2 a mistake of the user."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from aeexp.errors import UsageError, require
+
+# Which modes read what; all others say so.
+TAKEN = {"k": ("neighbours",), "radius": ("neighbours",), "index": ("neighbours",), "tolerance": ("duplicates",)}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser("aeexp-encode", description="Codes of a run's own data, of new rows, and the model.")
+    add = made.add_argument
+    add("run", metavar="RUN", help="folder of a finished run")
+    rows = "new rows: .npz, .npy, .csv, IDX, a folder of pictures; without it all splits of the run's own data"
+    add("data", metavar="DATA", nargs="?", help=rows)
+    add("keys", metavar="KEY=VALUE", nargs="*", help="how DATA is read: keys of its loader: y=label")
+    add("--output", metavar="FILE", type=Path, help="file to write; default RUN/encoded.npz, and stdout for tables")
+    add("--force", action="store_true", help="write over a file that is there")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    instead = made.add_mutually_exclusive_group()
+    model = "write encoder and decoder, as .onnx or .pt2, into the folder --output; default RUN/export"
+    instead.add_argument("--export", choices=("onnx", "torch"), help=model)
+    near = "table of the rows of DATA (default: the training split) whose codes are nearest to those of these rows"
+    instead.add_argument("--neighbours", metavar="QUERIES", help=near)
+    same = "table of rows with equal codes of bits and equal pixels, in DATA or across the run's splits"
+    instead.add_argument("--duplicates", action="store_true", help=same)
+    add("--k", type=int, help="neighbours of each query; default 10, or all within --radius")
+    add("--radius", type=float, help="neighbours within this distance: bits (latent=binary), else Euclidean")
+    add("--index", metavar="FILE", type=Path, help="look for neighbours in codes that this command wrote")
+    add("--tolerance", type=float, help="duplicates: how much a value may differ; default 0")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    try:
+        work(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        told = isinstance(error, UsageError)
+        if not told:
+            traceback.print_exc()
+        print(error if told else f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2 if told else 1)
+
+
+def work(arguments: argparse.Namespace) -> None:
+    if arguments.data is not None and "=" in arguments.data and not Path(arguments.data).exists():
+        arguments.keys, arguments.data = [arguments.data, *arguments.keys], None
+    mode = "export" if arguments.export else "duplicates" if arguments.duplicates else "neighbours"
+    mode = mode if arguments.export or arguments.duplicates or arguments.neighbours is not None else "codes"
+    for name, modes in TAKEN.items():
+        given = getattr(arguments, name) is not None
+        require(not given or mode in modes, f"--{name}: only {' and '.join(modes)} take it: leave it out")
+    if arguments.export is not None:
+        exported(arguments)
+    elif arguments.neighbours is not None or arguments.duplicates:
+        searched(arguments)
+    else:
+        encoded(arguments)
+
+
+def encoded(arguments: argparse.Namespace) -> None:
+    """Codes as .npz, bits packed. Without --output beside the run's other files, by the name of DATA."""
+    require(arguments.data or not arguments.keys, f"{' '.join(arguments.keys)}: keys read DATA: give it before them")
+    name = "encoded" if arguments.data is None else f"encoded_{Path(arguments.data).stem}"
+    output = arguments.output or Path(arguments.run) / f"{name}.npz"
+    require(output.suffix == ".npz", f"--output {output}: codes are written as .npz: give such a name")
+    free(output, arguments.force)
+    from aeexp.encoding.codes import by_split, save
+    from aeexp.encoding.neighbours import bits, packed
+    from aeexp.encoding.new_rows import splits
+    from aeexp.runs.finished import Finished
+
+    run = Finished(arguments.run, arguments.device)
+    if arguments.data is None:
+        data = run.data()
+        arrays = by_split(run.learner, data.splits, data.classes)
+    else:
+        arrays = by_split(run.learner, *splits(run, arguments.data, arguments.keys))
+    dim = bits(run)
+    arrays = arrays if dim is None else packed(arrays, dim)
+    save(output, arrays)
+    shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items() if name[:2] in ("x", "x_"))
+    words = ("" if "x" in arrays else " dataset/split=official") + ("" if dim is None else f" dataset.unpack={dim}")
+    print(f"{output}: {shapes}\nTrain on them: aeexp dataset=npz dataset.path={output}{words}")
+
+
+def exported(arguments: argparse.Namespace) -> None:
+    require(arguments.data is None, f"{arguments.data}: --export writes the model and needs no rows: leave DATA out")
+    from aeexp.encoding.export import export
+    from aeexp.runs.finished import Finished
+
+    folder = arguments.output or Path(arguments.run) / "export"
+    for path in export(Finished(arguments.run, "cpu"), folder, arguments.export, arguments.force):
+        print(path)
+
+
+def searched(arguments: argparse.Namespace) -> None:
+    """Tables of neighbours or duplicates, as CSV on stdout or in --output."""
+    if arguments.output is not None:
+        free(arguments.output, arguments.force)
+    require(arguments.index is None or arguments.data is None, "--index is searched instead of DATA: give one of them")
+    from aeexp import files
+    from aeexp.encoding.neighbours import duplicate_rows, neighbour_rows
+    from aeexp.runs.finished import Finished
+
+    run = Finished(arguments.run, arguments.device)
+    if arguments.duplicates:
+        require(arguments.index is None, "--duplicates compares pixels, which --index does not hold: give DATA")
+        text = files.csv_text(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance or 0.0))
+    else:
+        k = 10 if arguments.k is None and arguments.radius is None else arguments.k
+        where = arguments.data, arguments.index
+        text = files.csv_text(*neighbour_rows(run, *where, arguments.neighbours, arguments.keys, k, arguments.radius))
+    if text.count("\n") == 1:
+        print("none found", file=sys.stderr)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        files.write_text(arguments.output, text)
+
+
+def free(path: Path, force: bool) -> None:
+    words = f"{path} is there already: give another file by --output, or --force to write over it"
+    require(force or not path.exists(), words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The command `aeexp-explain`: what an option is, from its YAML and its docstring, and so never another than what runs.
+Exit codes: 0 done, 2 a name that is not known."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+
+from aeexp.errors import UsageError, require
+from aeexp.reference import options
+from aeexp.reference.docstrings import said
+from aeexp.reference.options import Option
+from aeexp.reference.screen import explain, listing, screen
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    about = "What an option is: its formula, keys with values, what to look at, and the paper."
+    made = argparse.ArgumentParser("aeexp-explain", description=about)
+    words = "an option (vae, regularizer=kl), or a group (noise); without a name all groups and options"
+    made.add_argument("names", metavar="NAME", nargs="*", help=words)
+    names = made.parse_args(argv).names
+    try:
+        found = [part for name in names for part in lookup(name)]
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    with screen() as console:
+        for i, part in enumerate(found or options.groups()):
+            if i:
+                console.print()
+            listing(console, part) if isinstance(part, str) else explain(console, part)
+
+
+def lookup(name: str) -> list[Option | str]:
+    """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`; those that have the key `latent.k`."""
+    groups = options.groups()
+    head, _, rest = name.partition(".")
+    if head in groups and rest in groups[head]:  # a key of a run: noise.masking
+        name = f"{head}={rest}"
+    group, _, option = name.lower().rpartition("=")
+    found: list[Option | str] = [] if group else [each for each in groups if each == option]
+    wanted = [one.strip() for one in option.strip("[]").split(",")] if group else [option]
+    found += [options.option(each, one) for each, names in groups.items() if group in ("", each)
+              for one in wanted if one in names]  # fmt: skip
+    if not found and "." in name:
+        having = [each for each in options.every() if name in [key.path for key in each.keys] and each.target]
+        found += having if len(having) <= 4 else [head]
+    known = [*groups, *(one for names in groups.values() for one in names)]
+    if group:
+        require(group in groups, f"{name}: there is no group {group}{near(group, groups)}")
+        known = groups[group]
+        for one in wanted:
+            require(one in known, f"{group}={one}: there is no such option{near(one, known)}")
+    require(bool(found), f"{name}: there is no such option{speaking(option, known)}")
+    return found
+
+
+def speaking(word: str, known: Sequence[str]) -> str:
+    """The nearest name, or where an option speaks of the word: mig is a number of metric=disentanglement."""
+    whole = re.compile(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", re.IGNORECASE)
+    texts = ((each.word, " ".join([*each.header, *said(each.target)])) for each in options.every())
+    found = [option for option, text in texts if whole.search(text)] if word else []
+    nearest = near(word, known)
+    return (
+        f", but {', '.join(found[:4])} speak{'s' * (len(found) == 1)} of it"
+        if found and "?" not in nearest
+        else nearest
+    )
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    close = list(dict.fromkeys(difflib.get_close_matches(word, known, n=2, cutoff=0.7)))
+    return f": did you mean {' or '.join(close)}?" if close else "; aeexp-explain lists all of them"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The command `aeexp-report`: finished runs compared. Exit codes: 0 done, 1 failed, 2 a mistake of the user."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aeexp.errors import UsageError, require
+from aeexp.reports.comparison import Report, collect
+from aeexp.reports.criteria import better
+from aeexp.reports.grouping import NONE, Group
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        "aeexp-report",
+        description="Compare runs: those that differ in seed and fold alone are one row, with mean and 95 % interval.",
+    )
+    add = made.add_argument
+    add("roots", metavar="DIR", nargs="+", type=Path, help="run folders, or folders above them such as a multirun")
+    words = "pca (where measured, the default), raw, or words of a row, as in variant=undercomplete; none: no tests"
+    add("--baseline", default="auto", metavar="WORDS", help=f"what each row is compared with, seed by seed: {words}")
+    add(
+        "--metrics",
+        default="",
+        metavar="KEYS",
+        help="keys of metrics.json to show and rank by, as in probe/linear,loss",
+    )
+    add("--sort", metavar="NAME", help="order rows by a metric, the best first, or by a column such as latent.dim")
+    add("--output", type=Path, metavar="DIR", help="where summary.csv, report.md and report.html go; else into the one "
+        "DIR given, or here")  # fmt: skip
+    add("--mix", action="store_true", help="compare runs of unlike protocols all the same")
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    arguments = parser().parse_args(words)
+    try:
+        code = command(arguments)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # who reads had enough, as `head` does; the files are written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(code)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    from aeexp.reports.text import console
+    from aeexp.reports.writing import write_report
+
+    criteria = named(arguments.metrics)
+    baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
+    report = collect(arguments.roots, baseline, criteria, arguments.mix)
+    if arguments.sort:
+        report = ordered(report, arguments.sort)
+    folder = arguments.output or (arguments.roots[0] if len(arguments.roots) == 1 else Path())
+    paths, failed = [], None
+    try:
+        paths = write_report(report, folder) if report.groups else []
+    except OSError as error:  # what can be shown is, of a folder that may not be written too
+        failed = error
+    print(console(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
+    if not report.groups:
+        print("no run is finished: there is nothing to compare", file=sys.stderr)
+        return 1
+    if failed is not None:
+        raise failed
+    return 0
+
+
+def named(words: str) -> list[str]:
+    """Keys between commas and spaces; options of an evaluation, as in `clustering/nmi [clusters=7]`, belong to one."""
+    found, depth = [""], 0
+    for i, letter in enumerate(words):
+        depth += (letter == "[") - (letter == "]")
+        if letter in ", " and depth == 0 and not words.startswith(" [", i):
+            found.append("")
+        else:
+            found[-1] += letter
+    return [key for key in found if key]
+
+
+def ordered(report: Report, name: str) -> Report:
+    """By a column, or by the mean of a number; groups without it come last."""
+    known = [*report.columns, *report.keys]
+    require(name in known, f"sort={name}: there is no such column or metric: take one of "
+            f"{', '.join([*report.columns, *report.criteria])}")  # fmt: skip
+    sign = -1.0 if better(name) == "higher" else 1.0
+
+    def place(group: Group) -> tuple:
+        if name in report.columns:
+            value = group.columns[name]
+            number = _number(value)
+            return (value == NONE, number is None, number or 0.0, value)
+        made = group.estimate(name)
+        return (made is None, 0.0 if made is None else sign * made.mean)
+
+    return report._replace(groups=sorted(report.groups, key=place), options=[*report.options, "--sort", name])
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+if __name__ == "__main__":
+    main()

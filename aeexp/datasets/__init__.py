@@ -1,0 +1,49 @@
+"""Rows: what ships, what is downloaded, what a user brings, and how they are split."""
+
+from aeexp.datasets.core.splits import Fractions, KFold, Official
+from aeexp.datasets.formats.csv import csv
+from aeexp.datasets.formats.folder import folder
+from aeexp.datasets.formats.huggingface import huggingface
+from aeexp.datasets.formats.idx import idx
+from aeexp.datasets.formats.npy import npy
+from aeexp.datasets.formats.npz import npz
+from aeexp.datasets.formats.webdataset import webdataset
+from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, wine
+from aeexp.datasets.sets.celeba import celeba
+from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll
+from aeexp.datasets.sets.painted import colored_digits, textured_digits
+from aeexp.datasets.sets.sprites import sprites
+from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
+from aeexp.datasets.sets.vision_color import cifar10, svhn
+
+__all__ = [
+    "Fractions",
+    "KFold",
+    "Official",
+    "breast_cancer",
+    "celeba",
+    "cifar10",
+    "colored_digits",
+    "csv",
+    "diabetes",
+    "digits",
+    "emnist",
+    "fashion_mnist",
+    "folder",
+    "huggingface",
+    "idx",
+    "iris",
+    "kmnist",
+    "mnist",
+    "npy",
+    "npz",
+    "s_curve",
+    "sine_waves",
+    "sprites",
+    "svhn",
+    "swiss_roll",
+    "textured_digits",
+    "usps",
+    "webdataset",
+    "wine",
+]

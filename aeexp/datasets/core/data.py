@@ -1,0 +1,197 @@
+"""Train, val and test of one data set, and where their rows lie."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aeexp.datasets.core.preprocessing import Preprocessing
+from aeexp.datasets.core.records import Rows, Stored, Streamed
+from aeexp.datasets.core.split import Split
+from aeexp.datasets.core.stream import Stream
+from aeexp.errors import require
+from aeexp.types import Facts
+
+Residency = Literal["auto", "device", "host", "disk", "stream"]
+LISTED = 1000  # values of targets
+SAMPLE = 10_000  # rows of a split that lies beyond memory, where all of them are wanted at once
+
+
+def split_of(rows: Rows, preprocessing: Preprocessing) -> Split | Stream:
+    return (Stream if isinstance(rows.x, Streamed) else Split)(rows, preprocessing)
+
+
+class Data:
+    """Three splits with one preprocessing; `residency` is where rows lie once they are placed."""
+
+    def __init__(
+        self, name: str, splits: dict[str, Split | Stream], classes: tuple[str, ...] = (),
+        attributes: tuple[str, ...] = (), residency: Residency = "auto", unit: float = 1.0,
+        normal: tuple[int, ...] | None = None,
+    ):  # fmt: skip
+        self.name = name
+        self.splits = splits
+        self.classes = classes
+        self.attributes = attributes
+        self.residency = residency
+        self.unit = unit  # value of a stored step as the format says, before any preprocessing
+        self.normal = normal  # classes that train and val hold: others are anomalies of the test split; None: all
+        self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
+        self._samples: dict[str, Split] = {}
+        self._limits: tuple[float, float] | None = None
+
+    def __getitem__(self, split: str) -> Split | Stream:
+        return self.splits[split]
+
+    @property
+    def shape(self) -> torch.Size:
+        return self["train"].shape
+
+    @property
+    def facts(self) -> Facts:
+        s = [split.s for split in self.splits.values()]
+        whole = s[0] is not None and s[0].dim() == 1 and not s[0].is_floating_point() and min(map(torch.min, s)) >= 0
+        columns = 0 if s[0] is None or whole else 1 if s[0].dim() == 1 else s[0].shape[1]
+        codes = int(max(map(torch.max, s))) + 1 if whole else 0
+        return Facts(tuple(self.shape), len(self.classes), codes, columns, *self._targets())
+
+    def _targets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shape of a row's own target and the values that all of them (those of samples) take; () where there are none.
+
+        Values are listed where they are whole numbers, and no more than `LISTED`.
+        """
+        found = [self.sample(name).target for name in self.splits] if self["train"].rows.target is not None else [None]
+        if any(target is None for target in found):
+            return (), ()
+        values = torch.cat([_values(target) for target in found]).unique()
+        listed = len(values) <= LISTED and bool((values == values.round()).all())
+        return tuple(found[0].shape[1:]), tuple(map(int, values.tolist())) if listed else ()
+
+    @property
+    def device(self) -> torch.device:
+        return self["train"].device
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every split has at least one labelled row."""
+        return all(split.y is not None and bool((split.y >= 0).any()) for split in self.splits.values())
+
+    @property
+    def step(self) -> float | None:
+        """Distance of neighbouring values where the data is stored as integers, else None."""
+        preprocessing = self["train"].preprocessing
+        integers = np.dtype(self["train"].rows.x.dtype).kind != "f"
+        return preprocessing.step if integers or preprocessing.binarise != "none" else None
+
+    @property
+    def account(self) -> dict[str, object]:
+        """What new rows must go through to be as these are: tensors and plain values, for a checkpoint."""
+        train = self["train"]
+        return {
+            "preprocessing": train.preprocessing.state(),
+            "dtype": np.dtype(train.rows.x.dtype).name,
+            "unit": float(self.unit),
+            "limits": list(self.limits),
+            "classes": list(self.classes),
+            "attributes": list(self.attributes),
+        }
+
+    def sample(self, split: str) -> Split:
+        """The split itself where it is in memory, else a drawn part of it that is."""
+        if split not in self._samples:
+            whole = self[split]
+            lazy = isinstance(whole.rows.x, (Stored, Streamed))
+            self._samples[split] = whole.sample(SAMPLE).read() if lazy else whole
+        return self._samples[split]
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value of all splits (of their samples), in the data's units."""
+        if self._limits is None:
+            ends = [batch.x.aminmax() for name in self.splits for batch in self.sample(name).batches(8192)]
+            self._limits = min(float(end.min) for end in ends), max(float(end.max) for end in ends)
+        return self._limits
+
+    def place(self, device: torch.device) -> Data:
+        """Bring the rows to where `residency` says; `auto` chooses by size."""
+        kind = self._kind()
+        allowed = {"memory": ("device", "host"), "disk": ("device", "host", "disk"),
+                   "stream": ("device", "host", "stream")}[kind]  # fmt: skip
+        require(
+            self.residency in ("auto", *allowed),
+            f"dataset.residency={self.residency}: the rows of {self.name} can lie on {' or '.join(allowed)}; "
+            "disk is for npy, folder and huggingface, stream for huggingface (streaming=true) and webdataset",
+        )
+        if self.residency == "auto":
+            self.residency = _fitting(self._bytes(), device, allowed)
+        if self.residency in ("device", "host"):
+            self.splits = {name: split.read() for name, split in self.splits.items()}
+        resident = self.residency == "device"
+        self.splits = {name: split.to(device, resident) for name, split in self.splits.items()}
+        self._samples.clear()
+        return self
+
+    def placement(self) -> str:
+        """How much there is, and where it lies: a word for the log."""
+        places = {"device": "on the device", "host": "in host memory", "disk": "on disk", "stream": "streamed"}
+        return f"{_words(self._bytes())} {places[self.residency]}"
+
+    def _kind(self) -> str:
+        x = self["train"].rows.x
+        return "stream" if isinstance(x, Streamed) else "disk" if isinstance(x, Stored) else "memory"
+
+    def _bytes(self) -> int:
+        fields = (f for split in self.splits.values() for f in (split.rows.x, split.rows.target) if f is not None)
+        return sum(math.prod(field.shape) * np.dtype(field.dtype).itemsize for field in fields)
+
+
+def _values(target: Tensor) -> Tensor:
+    """All different values, float64 on the CPU; of bytes, as masks are, without sorting millions of them."""
+    if target.dtype == torch.uint8:
+        return torch.bincount(target.flatten().cpu()).nonzero().flatten().double()
+    return target.cpu().double().unique()
+
+
+def _fitting(size: int, device: torch.device, allowed: tuple[Residency, ...]) -> Residency:
+    """The fastest place of which the rows take less than half."""
+    if size <= _free(device) / 2:
+        return "device"
+    return allowed[-1] if size > _free(torch.device("cpu")) / 2 else "host"
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of memory that are not in use."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def _words(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def fingerprint(splits: dict[str, Split | Stream]) -> str:
+    """Of all rows in memory; of rows beyond it, of which they are and of some of them."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, split in splits.items():
+        rows = split.rows
+        digest.update(f"{name} {tuple(rows.x.shape)} {np.dtype(rows.x.dtype)}".encode() + split.preprocessing.words())
+        if isinstance(rows.x, (Stored, Streamed)):
+            digest.update(np.ascontiguousarray(rows.x.index).data)
+            rows = rows.take(np.unique(np.linspace(0, len(rows.x) - 1, 64).astype(int)))
+            rows = rows._replace(x=rows.x.read(), target=None)
+        for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths):
+            if isinstance(field, np.ndarray):
+                digest.update(np.ascontiguousarray(field).data)
+    return digest.hexdigest()

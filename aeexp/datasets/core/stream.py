@@ -1,0 +1,111 @@
+"""One split of rows that are only read one after another, from shards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import torch
+
+from aeexp.datasets.core.preprocessing import Preprocessing
+from aeexp.datasets.core.records import Rows, Streamed
+from aeexp.datasets.core.split import CPU, Split
+from aeexp.randomness import mix
+from aeexp.types import Batch
+
+BUFFER = 8192  # rows that are shuffled among each other
+BUFFER_BYTES = 2**27
+
+
+class Stream:
+    """Shards in an order of their own at each epoch, and rows shuffled within a buffer of some thousands.
+
+    The order follows from seed and epoch, so a run that goes on skips what it has seen without decoding it. The
+    next buffer is read by a thread while the last one is trained on: memory holds two, whatever the data's size.
+    Labels and attributes are in memory. A `Stream` has all that a `Split` has but batches by index.
+    """
+
+    def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
+        self.rows = rows
+        self.x: Streamed = rows.x
+        self.y = None if rows.y is None else torch.from_numpy(rows.y.astype(np.int64))
+        self.s = None if rows.s is None else torch.from_numpy(rows.s)
+        self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids
+        self.preprocessing = preprocessing or Preprocessing()
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size(self.x.shape[1:])
+
+    def to(self, device: torch.device, resident: bool = False) -> Stream:
+        return Stream(self.rows, self.preprocessing.to(device), device)
+
+    def read(self) -> Split:
+        """All rows in memory."""
+        return Split(self.rows._replace(x=self.x.read()), self.preprocessing, self.device)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All rows in the order of the shards, `size` at a time."""
+        order = np.argsort(self.x.index, kind="stable")
+        for places, x in self._chunks(order, size):
+            yield self._batch(places, x, 0)
+
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+        """All rows once in the order of this epoch, from its batch `start` on."""
+        generator = np.random.default_rng(mix(seed, epoch))
+        chunk = self.buffer(size)
+        order = self.order(generator)
+        skipped, start = divmod(start, chunk // size)
+        shuffles = [generator.permutation(len(order[at : at + chunk])) for at in range(0, len(order), chunk)]
+        for (places, x), shuffle in zip(self._chunks(order[skipped * chunk :], chunk), shuffles[skipped:], strict=True):
+            for at in range(start * size, len(shuffle), size):
+                chosen = shuffle[at : at + size]
+                yield self._batch(places[chosen], x[chosen], epoch)
+            start = 0
+
+    def order(self, generator: np.random.Generator) -> np.ndarray:
+        """(N,) places of this split in the order in which an epoch reads them: whole shards, in a drawn order."""
+        ranks = generator.permutation(len(self.x.ends))
+        return np.lexsort((self.x.index, ranks[self.x.shard()]))
+
+    def buffer(self, size: int) -> int:
+        """Rows read at a time: a multiple of the batch."""
+        row = math.prod(self.shape) * self.x.dtype.itemsize
+        return max(1, min(BUFFER, BUFFER_BYTES // row) // size) * size
+
+    def sample(self, rows: int, seed: int = 0) -> Split:
+        """At most that many rows, drawn from all shards, in memory."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])
+        part = Stream(self.rows.take(chosen), self.preprocessing, self.device)
+        return part.read().to(self.device)
+
+    def _chunks(self, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Places and stored rows, `size` at a time, read ahead by one."""
+        flow = self.x.flow(order)
+
+        def read(count: int) -> torch.Tensor:
+            x = np.empty((count, *self.x.shape[1:]), self.x.dtype)
+            for i, row in enumerate(islice(flow, count)):
+                x[i] = row
+            return torch.from_numpy(x)
+
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        with ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(read, len(part)) for part in parts[:1]]
+            for i, part in enumerate(parts):
+                x = waiting.pop().result()
+                waiting += [reader.submit(read, len(following)) for following in parts[i + 1 : i + 2]]
+                yield part, x
+
+    def _batch(self, places: np.ndarray, x: torch.Tensor, epoch: int) -> Batch:
+        places = torch.from_numpy(places)
+        y, s = (f if f is None else f[places].to(self.device) for f in (self.y, self.s))
+        ids = torch.from_numpy(self.ids)[places].to(self.device)
+        return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s, ids=ids)

@@ -1,0 +1,189 @@
+"""What a user's arrays must be and what they become: the checks that npz, idx and npy share.
+
+`name` is what a message calls an array, with the key that chose it in front: "x=a: a of data.npz", "path=rows.npy".
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+
+from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
+from aeexp.datasets.formats.labels import in_order
+from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 256  # rows that are looked at where all would take too long
+BLOCK = 2**24  # values that are looked at together
+
+
+class Viewed:
+    """An array whose rows become what `convert` makes of them when they are read: nothing is held twice."""
+
+    def __init__(self, array: np.ndarray, dtype: np.dtype):
+        self.array = array
+        self.shape = array.shape
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
+        return convert(np.asarray(self.array[index]), self.dtype)
+
+
+def features(x: np.ndarray, name: str, shape: list[int] | None = None, sequences: bool = False) -> np.ndarray:
+    """A view of stored numbers as (N, D), (N, C, H, W) or, for sequences, (N, T, F); `shape` folds flat rows.
+
+    Four dimensions with 1, 3 or 4 as the last and another number behind N are pictures with their channels last.
+    """
+    require(x.dtype.kind in "buif", f"{name} has type {x.dtype}, but numbers are needed")
+    require(x.ndim >= 2 and x.size > 0, f"{name} has shape {x.shape}, but (N, ...) with rows and values is needed")
+    if shape is not None:
+        values = math.prod(x.shape[1:])
+        fits = math.prod(shape) == values and min(shape, default=0) >= 1
+        require(fits, f"shape={list(shape)} does not hold the {values} values of a row; {name} has shape {x.shape}")
+        x = x.reshape(len(x), *shape)
+    if sequences:
+        require(x.ndim in (2, 3), f"sequences=true: {name} has rows {x.shape[1:]}; steps (T,) or (T, F) are needed")
+        return x if x.ndim == 3 else x[:, :, None]
+    given = x
+    if x.ndim == 3:
+        x = x[:, None]
+    require(x.ndim in (2, 4), f"{name} has rows {x.shape[1:]}; (D,), (H, W), (C, H, W) or (H, W, C) is needed")
+    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and given.ndim == 4:
+        if x.shape[1] not in (1, 3, 4):
+            return np.moveaxis(x, -1, 1)
+        log.info("%s: rows %s taken as (C, H, W)", name, x.shape[1:])
+    return x
+
+
+def type_of(dtype: np.dtype, integer: type | None = None) -> np.dtype:
+    """Bytes and booleans are kept as uint8, other integers as `integer` if it is given, the rest as float32."""
+    if dtype == np.uint8 or dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return np.dtype(integer if integer and dtype.kind in "ui" else np.float32)
+
+
+def convert(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A contiguous array; what float32 cannot hold becomes infinity, and is refused where that is looked for."""
+    if x.dtype.kind == "b":
+        x = np.not_equal(x.view(np.uint8), 0)  # a damaged file may hold booleans that are neither 0 nor 1
+    if x.dtype == np.uint64 and dtype == np.int64:
+        x = np.minimum(x, np.uint64(2**63 - 1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(x, dtype)
+
+
+def converted(x: np.ndarray, name: str, integer: type | None = None) -> np.ndarray:
+    """The whole array in memory, refused where a value is no number."""
+    x = convert(x, type_of(x.dtype, integer))
+    if x.dtype.kind == "f":
+        bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
+        require(not bad.any(), f"{name}: row {bad.argmax()} holds NaN or infinity ({bad.sum()} such rows)")
+    return x
+
+
+def targets(t: np.ndarray, name: str, rows: int) -> np.ndarray:
+    """(N, ...) numbers: masks (H, W), say; checked, neither moved nor converted."""
+    require(t.dtype.kind in "buif", f"{name} has type {t.dtype}, but numbers are needed")
+    fits = len(t.shape) >= 1 and t.shape[0] == rows and t.size > 0
+    require(fits, f"{name} has shape {t.shape}, which does not fit the {rows} rows")
+    return t
+
+
+def attributes(s: np.ndarray, name: str, rows: int) -> np.ndarray:
+    """(N,) or (N, F) numbers, integers as int64 and the rest as float32."""
+    require(s.dtype.kind in "buif", f"{name} has type {s.dtype}, but numbers are needed")
+    fits = s.ndim in (1, 2) and len(s) == rows and s.size > 0
+    require(fits, f"{name} has shape {s.shape}, which does not fit the {rows} rows: (N,) or (N, F) is needed")
+    s = converted(s, name, np.int64)
+    return s.astype(np.int64) if s.dtype == np.uint8 else s
+
+
+def columns(name: str, s: np.ndarray | None) -> tuple[str, ...]:
+    """Names of attributes that have none of their own: `name`, or name[0], name[1], ..."""
+    if s is None:
+        return ()
+    return (name,) if s.ndim == 1 else tuple(f"{name}[{i}]" for i in range(s.shape[1]))
+
+
+def padded(x: np.ndarray, offsets: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (M, F) of sequences one after another as (n, T, F) with zeros behind each, and lengths (n,)."""
+    whole = offsets.dtype.kind in "ui" and offsets.ndim == 1 and len(offsets) >= 2
+    require(whole, f"{name} has type {offsets.dtype} and shape {offsets.shape}; integers (n+1,) are needed")
+    ends = (int(offsets[0]), int(offsets[-1]))
+    require(ends == (0, len(x)), f"{name} goes from {ends[0]} to {ends[1]}, but there are {len(x)} steps from 0 on")
+    ascends = offsets[1:] > offsets[:-1]
+    require(ascends.all(), f"{name}: sequence {ascends.argmin()} has no step; offsets must ascend")
+    lengths = np.diff(offsets.astype(np.int64))
+    try:
+        rows = np.zeros((len(lengths), lengths.max(), *x.shape[1:]), x.dtype)
+    except MemoryError as error:
+        words = f"{len(lengths)} sequences of {lengths.max()} steps do not fit into memory: cut the longest"
+        raise UsageError(f"{name}: {words}") from error
+    rows[np.arange(rows.shape[1]) < lengths[:, None]] = x
+    return rows, lengths
+
+
+def lengthened(x: np.ndarray, steps: int) -> np.ndarray:
+    """Sequences (N, T, F) with zeros behind them up to that many steps."""
+    short = steps - x.shape[1]
+    return np.pad(x, ((0, 0), (0, short), (0, 0))) if short else x
+
+
+def unit(parts: list) -> float:
+    """What a stored step of 1 means: 1/255 in bytes, unless all of them are 0 or 1, and 1 in any other type."""
+    if parts[0].dtype != np.uint8:
+        return 1.0
+    for x in parts:
+        size = max(1, BLOCK // math.prod(x.shape[1:]))
+        if any(x[slice(start, start + size)].max() > 1 for start in range(0, len(x), size)):
+            return 1 / 255
+    return 1.0
+
+
+def seen_unit(parts: list[Stored | Streamed | None]) -> float:
+    """The same by some rows of each part: none is looked at behind the first that shows parts of 255."""
+    parts = [x for x in parts if x is not None]
+    if parts[0].dtype != np.uint8:
+        return 1.0
+    for x in parts:
+        some = x.take(np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)))
+        places = np.arange(len(some))
+        rows = some.flow(places) if isinstance(some, Streamed) else (some[places[i : i + 1]] for i in places)
+        if any(row.max() > 1 for row in rows):
+            return 1 / 255
+    log.info("bytes of 0 and 1 only in the rows that were looked at: dataset.scale=1")
+    return 1.0
+
+
+def source(
+    parts: dict[str, Rows], x_names: dict[str, str], y_names: dict[str, str], columns: tuple[str, ...], instead: str
+) -> Source:
+    """Rows of "train" and perhaps "val" and "test", their labels still as read; a name for each part's arrays.
+
+    `instead` is what to do with labels that are measurements.
+    """
+    train = parts["train"]
+    for part, rows in parts.items():
+        for field in ("x", "target", "s"):
+            here, there = (getattr(r, field) for r in (rows, train))
+            kinds = [None if f is None else f"{tuple(f.shape[1:])} {f.dtype}" for f in (here, there)]
+            what = {"x": "rows", "target": "targets", "s": "attributes"}[field]
+            require(kinds[0] == kinds[1], f"{x_names[part]}: its {what} are {kinds[0]}, those of train {kinds[1]}")
+    scale = unit([rows.x for rows in parts.values()])
+    known = {part: rows for part, rows in parts.items() if rows.y is not None}
+    classes: tuple[str, ...] = ()
+    if known:
+        numbers, classes = in_order({y_names[part]: rows.y for part, rows in known.items()}, instead)
+        parts = {**parts, **{part: known[part]._replace(y=y) for part, y in zip(known, numbers, strict=True)}}
+    return Source(parts["train"], parts.get("test"), scale, classes, parts.get("val"), columns)
+
+
+def line(error: Exception) -> str:
+    """What a library said, in one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,115 @@
+"""Rows and labels of what `opening` found: any row by its number, or file after file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aeexp.datasets.formats.arrow_columns import Columns
+from aeexp.datasets.formats.hf import reading
+from aeexp.datasets.formats.labels import Labels
+from aeexp.datasets.formats.opening import Found, batches, count, stream
+from aeexp.errors import require
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+BATCH = 512  # rows that a stream reads at once
+
+
+class Mapped:
+    """Any rows of a memory-mapped dataset by their numbers (records.Indexed)."""
+
+    def __init__(self, dataset: Dataset, columns: Columns):
+        self.columns = columns
+        self.dataset = dataset  # the files of a query end with it
+        self.tables = dataset.select_columns(columns.names).with_format("arrow")
+        self.shape = (len(dataset), *columns.shape)
+        self.dtype = columns.dtype
+        with reading(columns.path):
+            for name in columns.names:
+                self.tables.data.column(name).validate(full=True)  # a damaged length would end the process, not raise
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        index = np.asarray(index)
+        if len(index) == 0:
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        start, stop = int(index[0]), int(index[-1]) + 1
+        with reading(self.columns.path):
+            if stop - start == len(index) and (np.diff(index) == 1).all():
+                return self.columns.read(self.tables[start:stop], index)
+            unique, back = np.unique(index, return_inverse=True)
+            return self.columns.read(self.tables[unique.tolist()], unique)[back]
+
+
+class Sequential:
+    """Parquet or Arrow files, each read from its beginning (records.Shards)."""
+
+    def __init__(self, found: Found, columns: Columns):
+        self.columns = columns
+        self.files = found.files
+        self.counts = [count(file, found.format) for file in found.files]
+        self.shape = columns.shape
+        self.dtype = columns.dtype
+        with reading(found.path):
+            self.streams = [stream(file, found.format, columns.names) for file in found.files]
+
+    def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
+        before = sum(self.counts[:shard])
+        start = done = 0
+        with reading(str(self.files[shard])):
+            for table in self.streams[shard].iter(batch_size=BATCH) if len(places) else ():
+                here = places[done : np.searchsorted(places, start + len(table))]
+                if len(here):
+                    picked = table if len(here) == len(table) else table.take(here - start)
+                    yield from self.columns.read(picked, before + here)
+                done += len(here)
+                start += len(table)
+                if done == len(places):
+                    return
+
+
+def labels_of(found: Found, name: str) -> Labels:
+    """Labels of all rows; only this column is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with reading(found.path):
+        if found.dataset is not None:
+            column = found.dataset.select_columns([name]).with_format("arrow")[:].column(0)
+        elif found.format == "parquet":
+            parts = [pq.read_table(file, columns=[name], partitioning=None).column(0) for file in found.files]
+            column = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+        else:
+            parts = [batch.column(name) for file in found.files for batch in batches(file)]
+            column = pa.chunked_array(parts)
+        return _encoded(column, name, found)
+
+
+def _encoded(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
+    import pyarrow as pa
+
+    what = f"y={name}: the column of {found.path}"
+    names = getattr(found.features[name], "names", None)
+    if names is not None:  # a ClassLabel
+        codes = column.fill_null(-1).to_numpy().astype(np.int64)
+        require(codes.max() < len(names), f"{what} has the number {codes.max()}, but {len(names)} classes")
+        return Labels(codes.clip(min=-1), np.array(names), ordered=True)
+    types = pa.types
+    if types.is_null(column.type):
+        return Labels(np.full(len(column), -1), np.empty(0, np.int64))
+    text = types.is_string(column.type) or types.is_large_string(column.type)
+    number = types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
+    require(text or number, f"{what} is {column.type}, but numbers or texts are needed; dataset.y=none: no labels")
+    encoded = column.dictionary_encode().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = encoded.dictionary.to_numpy(zero_copy_only=False)
+    values = values.astype(str) if text else values
+    finite = values.dtype.kind != "f" or np.isfinite(values).all()
+    require(finite, f"{what} holds NaN or infinity: mark unlabelled rows by -1 or leave them empty")
+    return Labels(codes, values)

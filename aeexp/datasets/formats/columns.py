@@ -1,0 +1,128 @@
+"""What the cells of a table mean: numbers, categories, labels."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from aeexp.datasets.formats.labels import distinct
+from aeexp.datasets.formats.table import Table, number, option, shown
+from aeexp.errors import UsageError, require
+
+MOST_TEXTS = 20  # more that differ in most rows are no categories
+
+
+class Column(NamedTuple):
+    """One column of all files together."""
+
+    name: str
+    values: np.ndarray  # (N,) float64 numbers, or places in `categories`; NaN: missing
+    categories: tuple[str, ...] | None = None  # None: numbers
+
+    @property
+    def missing(self) -> np.ndarray:
+        return np.isnan(self.values)
+
+
+def column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
+    """Numbers where every cell but the `empty` (N, C) ones is one and `as_text` is false, else categories."""
+    cells = table.column(name)
+    known = np.flatnonzero(~empty[:, table.header.index(name)])
+    values = np.full(len(cells), np.nan)
+    read = [number(cell) for cell in cells[known]]
+    if as_text or None in read:
+        names = _sorted(set(cells[known]))
+        places = {category: place for place, category in enumerate(names)}
+        values[known] = [places[cell] for cell in cells[known]]
+        return Column(name, values, names)
+    values[known] = read
+    limit = np.finfo(np.float32).max
+    bad = known[~(np.abs(values[known]) <= limit)]  # infinity, numbers that float32 takes for it, and "NAN"
+    if len(bad):
+        words = f"{table.where(bad[0])}: column {shown(name)} holds {shown(cells[bad[0]])}, no finite float32 number"
+        raise UsageError(f"{words}; mend it, or add it to dataset.missing_values")
+    return Column(name, values)
+
+
+def few(table: Table, column: Column, most: int) -> Column:
+    """The same column, refused where it has more than `most` categories."""
+    count = len(column.categories or ())
+    if count > most:
+        cells = table.column(column.name)
+        stray = next((row for row in np.flatnonzero(~column.missing) if number(cells[row]) is None), None)
+        words = f"max_categories={most}: column {shown(column.name)} has {count} different values"
+        if stray is not None:
+            words += f"; the first that is no number is {shown(cells[stray])} ({table.where(stray)})"
+        ways = f"{option('drop', [column.name])}, or dataset.max_categories={count}"
+        raise UsageError(f"{words}.\nMend that cell or add it to dataset.missing_values, or set {ways}.")
+    return column
+
+
+def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequence[str] | None) -> None:
+    """Refuse texts that look like mistakes: among numbers, or different in most rows; `drop` is None where it cannot.
+
+    A column that was named in `categorical` is what the user says.
+    """
+    if column.categories is None or column.name in categorical:
+        return
+    known = np.flatnonzero(~column.missing)
+    codes = column.values[known].astype(np.int64)
+    numbers = np.array([number(text) is not None for text in column.categories], bool)[codes]
+    if len(known) == 0 or numbers.all():
+        return
+    row = known[numbers.argmin()]
+    cell = table.column(column.name)[row]
+    stray = f"{shown(cell)} (line {table.line[row]})"
+    comma = " (decimal comma?)" if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
+    words = f"{table.files[table.file[row]]}: column {shown(column.name)}"
+    text = option("categorical", [*categorical, column.name])
+    if 2 * numbers.sum() > len(known):
+        words += f": {numbers.sum()} of {len(known)} cells are numbers, {stray} is none{comma}"
+        raise UsageError(f"{words}.\nMend it or add it to dataset.missing_values, or set {text}.")
+    count = len(column.categories)
+    if count > MOST_TEXTS and 2 * count > len(column.values):
+        ways = text if drop is None else f"{option('drop', [*drop, column.name])} or {text}"
+        words += f" has {count} different texts in {len(column.values)} rows, such as {stray}{comma}"
+        raise UsageError(f"{words}.\nMake them numbers, or set {ways}.")
+
+
+def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) class numbers, -1 where missing, and the classes' names in sorted order, numbers by their value."""
+    if column.categories is None:
+        numbers, y = np.unique(column.values[~column.missing], return_inverse=True)
+        names = tuple(_plain(value) for value in numbers.tolist())
+        ways = f"take them as attributes ({option('attributes', [column.name])} dataset.label=null)"
+        distinct(f"label={column.name}", numbers, len(y), ways)
+    else:
+        y, names = column.values[~column.missing], column.categories
+    words = f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes"
+    ways = f"dataset.label=null {option('attributes', [column.name])}, or dataset.max_categories={len(names)}"
+    require(len(names) <= most, f"{words}.\nSet {ways}.")
+    labels = np.full(len(column.values), -1)
+    labels[~column.missing] = y
+    return labels, names
+
+
+def attribute_values(columns: Sequence[Column]) -> np.ndarray | None:
+    """(N,) or (N, F) numbers and category codes: int64 where all are codes, else float32."""
+    if not columns:
+        return None
+    kind = np.float32 if any(column.categories is None for column in columns) else np.int64
+    s = np.stack([column.values for column in columns], 1).astype(kind)
+    return s[:, 0] if len(columns) == 1 else s
+
+
+def _sorted(texts: set[str]) -> tuple[str, ...]:
+    """By value where all are numbers, else by letter."""
+    numbers = {text: number(text) for text in texts}
+    if any(value is None or math.isnan(value) for value in numbers.values()):
+        return tuple(sorted(texts))
+    return tuple(sorted(texts, key=lambda text: (numbers[text], text)))
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)

@@ -1,0 +1,158 @@
+"""The user's own table: a text file with a header, of numbers and categories, some of them missing."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.formats import table
+from aeexp.datasets.formats.columns import Column, attribute_values, column, few, numbered, sure
+from aeexp.datasets.formats.features import Features
+from aeexp.datasets.formats.table import Table, listed, option, shown
+from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
+
+MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+Missing = Literal["error", "drop", "mean", "median", "most_frequent"]
+
+
+class Roles(NamedTuple):
+    """Which column is what."""
+
+    label: str | None
+    attributes: tuple[str, ...]
+    features: tuple[str, ...]  # in the order of the file
+
+
+@dataset
+def csv(
+    path: str,
+    test: str | None = None,
+    val: str | None = None,
+    label: str | None = None,
+    attributes: tuple[str, ...] = (),
+    drop: tuple[str, ...] = (),
+    categorical: tuple[str, ...] = (),
+    missing: Missing = "error",
+    missing_values: tuple[str | float, ...] = MISSING,
+    delimiter: str = ",",
+    max_categories: int = 100,
+) -> Source:
+    """Columns of which every cell is a number are numbers, others categories, one-hot; in the order of the file.
+
+    `test` and `val` are files with the same header. `attributes` become s, categories as codes 0, 1, ... in sorted
+    order. A row without label is unlabelled under each `missing`; `missing=drop` leaves out rows that lack a feature
+    or an attribute. Fillings are fitted on the training split: until then x is (N, C) float64 with NaN.
+    """
+    require(max_categories >= 1, f"max_categories={max_categories} must be at least 1")
+    known = get_args(Missing)
+    require(missing in known, f"missing={missing} must be one of {', '.join(known)}")
+    sign = table.separator(delimiter)
+    files = {"path": path, "test": test, "val": val}
+    rows = table.join([table.read(key, file, sign) for key, file in files.items() if file is not None])
+    roles = _roles(rows, label, attributes, drop, categorical)
+    empty = rows.empty({str(text).strip() for text in missing_values})
+    rows, empty = _complete(rows, empty, roles, missing)
+    columns = {
+        name: column(rows, name, empty, name in categorical)
+        for name in (*roles.features, *roles.attributes, *([label] if label is not None else []))
+    }
+    for name in (*roles.features, *roles.attributes):
+        sure(rows, columns[name], categorical, drop if name in roles.features else None)
+        few(rows, columns[name], max_categories)
+    features = Features([columns[name] for name in roles.features], missing)
+    y, names = (None, ()) if label is None else numbered(columns[label], max_categories)
+    s = attribute_values([columns[name] for name in roles.attributes])
+    _tell(columns, roles)
+    x = np.stack([columns[name].values for name in roles.features], 1)
+    whole, given = Rows(x, y, s), [key for key, file in files.items() if file is not None]
+    parts = {key: whole.take(np.flatnonzero(rows.file == place)) for place, key in enumerate(given)}
+    return Source(
+        parts["path"], parts.get("test"), 1.0, names, parts.get("val"),
+        attributes=roles.attributes, fit=features.fit, continuous=features.continuous,
+    )  # fmt: skip
+
+
+def _roles(
+    rows: Table, label: str | None, attributes: Sequence[str], drop: Sequence[str], categorical: Sequence[str]
+) -> Roles:
+    """The columns by what they are for. Raises UsageError for a name that is not there or is there twice."""
+    given = {"label": [] if label is None else [label], "attributes": attributes, "drop": drop}
+    for key, names in {**given, "categorical": categorical}.items():
+        for name in names:
+            near = difflib.get_close_matches(name, rows.header, n=1)
+            way = f"did you mean {shown(near[0])}?" if near else f"there are {listed(rows.header)}"
+            words = f"{_said(key, names)}: {Path(rows.files[0]).name} has no column {shown(name)}"
+            require(name in rows.header, f"{words}; {way}")
+    seen: dict[str, str] = {}
+    for key, names in given.items():
+        for name in names:
+            where = f"also in {seen.get(name)}" if seen.get(name) != key else "twice"
+            require(name not in seen, f"{_said(key, names)}: column {shown(name)} is named {where}; name it once")
+            seen[name] = key
+    features = tuple(name for name in rows.header if name not in seen)
+    words = "no column is left as a feature: all are named in dataset.label, dataset.attributes or dataset.drop"
+    require(features, f"{rows.files[0]}: {words}; take one out of there")
+    return Roles(label, tuple(attributes), features)
+
+
+def _said(key: str, names: Sequence[str]) -> str:
+    return f"label={listed(names)}" if key == "label" else f"{key}=[{listed(names)}]"
+
+
+def _complete(rows: Table, empty: np.ndarray, roles: Roles, missing: Missing) -> tuple[Table, np.ndarray]:
+    """The rows to use and their empty cells: under `error` all of them or a UsageError, under `drop` the full ones."""
+    places = {name: rows.header.index(name) for name in (*roles.features, *roles.attributes)}
+    lacking = empty[:, list(places.values())]
+    if missing == "drop":
+        kept = np.flatnonzero(~lacking.any(1))
+        for number, file in enumerate(rows.files):
+            worst = list(places)[int(lacking[rows.file == number].sum(0).argmax())]
+            words = f"missing=drop leaves no row of {file}; column {shown(worst)} lacks most"
+            require(
+                (rows.file[kept] == number).any(),
+                f"{words}: set {option('drop', [worst])} or dataset.missing=most_frequent",
+            )
+        if len(kept) < len(lacking):
+            log.info("missing=drop leaves out %d of %d rows", len(lacking) - len(kept), len(lacking))
+        return rows.take(kept), empty[kept]
+    for name in roles.attributes if missing != "error" else places:
+        gaps = np.flatnonzero(empty[:, places[name]])
+        if len(gaps) == 0:
+            continue
+        if name in roles.attributes:
+            words = f"attributes=[{listed(roles.attributes)}]: column {shown(name)} has no value ({rows.where(gaps[0])}"
+            raise UsageError(f"{words}; {len(gaps)} in all); attributes are not filled: set dataset.missing=drop")
+        words = f"missing=error: column {shown(name)} has no value ({rows.where(gaps[0])}; {len(gaps)} in all)"
+        raise UsageError(
+            f"{words}.\nSet dataset.missing=most_frequent, mean or median to fill it, dataset.missing=drop to leave "
+            f"such rows out, or {option('drop', [name])}."
+        )
+    return rows, empty
+
+
+def _tell(columns: dict[str, Column], roles: Roles) -> None:
+    """What cannot be seen from outside: which columns are categories, columns of one value, codes of attributes."""
+    texts = {name: columns[name].categories for name in (*roles.features, *roles.attributes)}
+    counts = [f"{name} ({len(found)} values)" for name, found in texts.items() if found is not None]
+    if counts:
+        log.info("columns taken as categories: %s", listed(counts))
+    same = [
+        name
+        for name in roles.features
+        if len(np.unique(columns[name].values[~columns[name].missing])) == 1 and not columns[name].missing.any()
+    ]
+    if same:
+        log.info("columns with one value only: %s", listed(same))
+    for name in roles.attributes:
+        codes = columns[name].categories
+        if codes is not None:
+            log.info("attribute %s: %s", listed([name]), listed([f"{code} {text}" for code, text in enumerate(codes)]))

@@ -1,0 +1,140 @@
+"""The user's own picture files."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source, Stored
+from aeexp.datasets.formats.pictures import Pictures, headers
+from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
+
+_NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG"}  # Pillow knows them by name only
+
+
+class Part(NamedTuple):
+    """The pictures of one split."""
+
+    key: str  # begins a message
+    files: list[str]
+    labels: list[str] | None  # the class of each file; None: no class folders
+
+
+@dataset
+def folder(
+    path: str,
+    val: str | None = None,
+    test: str | None = None,
+    mode: Literal["auto", "grey", "color"] = "auto",
+    size: list[int] | None = None,
+) -> Source:
+    """Pictures (C, H, W) in a folder, or in sub-folders that name their classes, sorted as torchvision sorts them.
+
+    What lies deeper belongs to its first-level class. Hidden files and folders are left out. `val` and `test` are
+    folders with official splits; sub-folders train/ and test/, perhaps val/, and no others are taken as such.
+    mode=auto means grey where every picture is. `size` [H, W] cuts about the centre and resizes, see `Pictures`.
+    """
+    require(path, "path is empty: give the folder, as in dataset.path=pictures")
+    right = size is None or (len(size) == 2 and min(size) >= 1)
+    require(right, f"size={size}: give height and width in pixels, as in dataset.size=[64,64]")
+    require(os.path.exists(path), f"path={path}: no such folder (looked for {os.path.abspath(path)})")
+    places = _official(path, val, test)
+    parts = {option: _part(option, place) for option, place in places.items() if place is not None}
+    files = [file for part in parts.values() for file in part.files]
+    heads = headers(files, f"path={path}")
+    if mode == "auto":
+        mode = "grey" if all(head.grey for head in heads) else "color"
+    pictures = Pictures(files, f"path={path}", mode, size, heads)
+    classes = tuple(sorted(set(parts["path"].labels or ())))
+    rows, start = {}, 0
+    for option, part in parts.items():
+        index = np.arange(start, start + len(part.files))
+        rows[option] = Rows(Stored(pictures, path, index), _numbers(part, parts["path"], classes))
+        start += len(index)
+    return Source(rows["path"], rows.get("test"), 1 / 255, classes, rows.get("val"))
+
+
+def _official(path: str, val: str | None, test: str | None) -> dict[str, str | None]:
+    """The folders of train, val and test rows; what the user named comes before what `path` holds."""
+    folders, pictures, _ = _listed(f"path={path}", path)
+    held = {name: os.path.join(path, name) for name in folders}
+    if pictures or len(held) < 2 or "train" not in held or set(held) - {"train", "val", "test"}:
+        return {"path": path, "val": val, "test": test}
+    require(
+        test is not None or "test" in held,
+        f"path={path} holds the folders train and val, but no test.\nGive dataset.test as well, "
+        f"or take val for it: dataset.path={held['train']} dataset.test={held.get('val')}.",
+    )
+    log.info("path=%s: %s are the official splits, as dataset/split=official has them", path, ", ".join(folders))
+    return {"path": held["train"], "val": val or held.get("val"), "test": test or held.get("test")}
+
+
+def _part(option: str, place: str) -> Part:
+    key = f"{option}={place}"
+    folders, direct, others = _listed(key, place)
+    below = {}
+    for name in folders:
+        below[name], ignored = _all_below(key, os.path.join(place, name), (os.path.realpath(place),))
+        others += ignored
+    if others:
+        log.info("%s: %d files that are no pictures by their extension are left out", key, others)
+    classes = {name: files for name, files in below.items() if files}
+    if direct and classes:
+        deep = next(iter(classes.values()))[0]
+        raise UsageError(
+            f"{key}: some pictures lie directly in it, such as {direct[0]}, others in sub-folders, such as {deep}.\n"
+            "Put each into the folder of its class, or all directly into the folder."
+        )
+    require(direct or classes, f"{key}: the folder holds no pictures (it holds {others} other files)")
+    if direct:
+        return Part(key, direct, None)
+    if len(classes) < len(folders):
+        empty = ", ".join(name for name in folders if name not in classes)
+        log.info("%s: folders without pictures are left out: %s", key, empty)
+    labels = [name for name, files in classes.items() for _ in files]
+    return Part(key, [file for files in classes.values() for file in files], labels)
+
+
+def _all_below(key: str, place: str, around: tuple[str, ...]) -> tuple[list[str], int]:
+    """Pictures in a folder and in those below it, and how many other files; `around` are the folders it lies in."""
+    here = os.path.realpath(place)
+    require(here not in around, f"{key}: the link {place} leads back to {here}, which it lies in: take it away")
+    folders, pictures, others = _listed(key, place)
+    for name in folders:
+        deeper, ignored = _all_below(key, os.path.join(place, name), (*around, here))
+        pictures += deeper
+        others += ignored
+    return pictures, others
+
+
+def _listed(key: str, place: str) -> tuple[list[str], list[str], int]:
+    """Sorted: names of folders, paths of pictures; and how many other files. Hidden ones are left out."""
+    from PIL import Image
+
+    readable = {end for end, kind in Image.registered_extensions().items() if kind in set(Image.OPEN) - _NOT_DECODED}
+    try:
+        with os.scandir(place) as entries:
+            seen = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:  # missing, no folder, no permission
+        raise UsageError(f"{key}: the folder {place} could not be read: {error.strerror}") from error
+    folders = [e.name for e in seen if e.is_dir()]
+    files = [e.path for e in seen if not e.is_dir()]
+    pictures = [file for file in files if os.path.splitext(file)[1].lower() in readable]
+    return folders, pictures, len(files) - len(pictures)
+
+
+def _numbers(part: Part, train: Part, classes: tuple[str, ...]) -> np.ndarray | None:
+    """(N,) the class number of each file; -1 where a part has no class folders but the training rows have."""
+    if part.labels is None:
+        return None if train.labels is None else np.full(len(part.files), -1)
+    strange = sorted(set(part.labels) - set(classes))
+    ways = f"there are {', '.join(classes)}" if classes else "there are no class folders at all"
+    require(not strange, f"{part.key}: {', '.join(strange)}: no such class in {train.key}, where {ways}")
+    number = {name: place for place, name in enumerate(classes)}
+    return np.array([number[name] for name in part.labels], np.int64)

@@ -1,0 +1,124 @@
+"""The user's own arrays as IDX files, MNIST's format, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.formats import arrays
+from aeexp.datasets.formats.labels import checked_labels
+from aeexp.errors import UsageError, require
+
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+DENSEST = 1032  # bytes that gzip can make of one
+PIECE = 2**20
+
+
+@dataset
+def idx(path: str, labels: str | None = None, test: str | None = None, test_labels: str | None = None) -> Source:
+    """Rows (N, D) or pictures (N, H, W), (N, C, H, W), (N, H, W, C) of an IDX file, or of a folder with MNIST's names.
+
+    Files that are None are found beside `path` by MNIST's names, if they are there: labels-idx1 for images-idx3, t10k
+    for train. "none" leaves a file out.
+    """
+    require(path, "path is empty: give a file, or a folder with train-images-idx3-ubyte")
+    train = Path(path)
+    if train.is_dir():
+        found = _there(train / "train-images-idx3-ubyte")
+        words = "has no train-images-idx3-ubyte or .gz: give the file of pictures, as in dataset.path=folder/file"
+        require(found is not None, f"path={path} {words}")
+        train = found
+    files = {"train": (train, _chosen(labels, _labels_beside(train)))}
+    drawn = _chosen(test, _replaced(train, "train", "t10k"))
+    have = files["train"][1] is not None
+    if drawn is None:
+        require(
+            test_labels in (None, "none"),
+            f"test_labels={test_labels}: there are no test rows; give dataset.test as well",
+        )
+    else:
+        files["test"] = (drawn, _chosen(test_labels, _labels_beside(drawn) if have else None))
+        lack = files["test"][1] is None
+        require(
+            have or lack,
+            f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none",
+        )
+        words = "needs labels as the training rows have them; give them, or dataset.labels=none, or dataset.test=none"
+        require(not (have and lack), f"test_labels={test_labels or 'null'}: {drawn} {words}")
+    options = {"train": ("path", "labels"), "test": ("test", "test_labels")}
+    names = {
+        part: [f"{option}={file}" for option, file in zip(options[part], pair, strict=True)]
+        for part, pair in files.items()
+    }
+    parts = {part: _rows(*pair, *names[part]) for part, pair in files.items()}
+    instead = "leave them out (dataset.labels=none); dataset=npz takes such numbers as attributes"
+    return arrays.source(parts, *({part: pair[i] for part, pair in names.items()} for i in (0, 1)), (), instead)
+
+
+def _rows(x_file: Path, y_file: Path | None, x_name: str, y_name: str) -> Rows:
+    x = arrays.converted(arrays.features(_read(x_file, x_name), x_name), x_name)
+    return Rows(x, None if y_file is None else checked_labels(_read(y_file, y_name), y_name, len(x)))
+
+
+def _chosen(given: str | None, found: Path | None) -> Path | None:
+    return found if given is None else None if given == "none" else Path(given)
+
+
+def _there(path: Path) -> Path | None:
+    """This file, with or without .gz."""
+    plain = path.with_name(path.name.removesuffix(".gz"))
+    return next((file for file in (plain, plain.with_name(f"{plain.name}.gz")) if file.is_file()), None)
+
+
+def _replaced(path: Path, word: str, other: str) -> Path | None:
+    return _there(path.with_name(path.name.replace(word, other))) if word in path.name else None
+
+
+def _labels_beside(path: Path) -> Path | None:
+    name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels"))
+    return _there(path.with_name(name)) if name != path.name else None
+
+
+def _read(path: Path, name: str) -> np.ndarray:
+    require(path.is_file(), f"{name}: no such file (looked for {path.resolve()})")
+    try:
+        with open(path, "rb") as opened:
+            size = path.stat().st_size
+            packed = opened.read(2) == b"\x1f\x8b"
+            opened.seek(0)
+            if not packed:
+                return _array(opened, size, name)
+            with gzip.open(opened) as unpacked:
+                return _array(unpacked, DENSEST * size, name, exact=False)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{name} cannot be read, or its gzip is damaged: {arrays.line(error)}") from error
+
+
+def _array(file: BinaryIO, room: int, name: str, exact: bool = True) -> np.ndarray:
+    """The array of an opened file of at most `room` bytes, or of so many if `exact`; refused before it is read."""
+    magic = file.read(4)
+    fits = len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and 1 <= magic[3] <= 4
+    words = "two zeros, a type and 1 to 4 dimensions are needed"
+    require(fits, f"{name} is no IDX file: it begins with the bytes {magic.hex(' ') or '(none)'}; {words}")
+    sizes = file.read(4 * magic[3])
+    require(len(sizes) == 4 * magic[3], f"{name} is truncated: it ends within its header")
+    shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+    dtype = np.dtype(TYPES[magic[2]])
+    require(min(shape) >= 1, f"{name} has shape {shape}: it holds nothing")
+    size, rest = math.prod(shape) * dtype.itemsize, room - 4 - len(sizes)
+    fits = size == rest if exact else size <= rest
+    told = f"{name} is damaged: its header speaks of {dtype.name} {shape}, {size} bytes"
+    require(fits, f"{told}, but {'' if exact else 'at most '}{rest} follow")
+    content = bytearray()
+    while len(content) <= size and (piece := file.read(min(PIECE, size + 1 - len(content)))):
+        content += piece
+    require(len(content) == size, f"{told}, but {'more' if len(content) > size else len(content)} follow")
+    return np.frombuffer(content, dtype).reshape(shape)

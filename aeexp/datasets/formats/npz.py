@@ -1,0 +1,188 @@
+"""The user's own arrays in one .npz file."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.formats import arrays
+from aeexp.datasets.formats.labels import checked_labels
+from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
+
+DENSEST = 1032  # bytes that deflate can make of one
+
+
+@dataset
+def npz(
+    path: str,
+    x: str | None = None,
+    y: str | None = None,
+    s: str | None = None,
+    target: str | None = None,
+    offsets: str | None = None,
+    unpack: int | None = None,
+    parts: tuple[str, str, str] = ("train", "val", "test"),
+    sequences: bool = False,
+    shape: list[int] | None = None,
+) -> Source:
+    """Arrays of an .npz file by key: rows (N, D), pictures (N, H, W), (N, C, H, W) or (N, H, W, C), or sequences.
+
+    Keys that are None are found as x and y, or x_train and y_train; y="none" leaves labels out. Official val and test
+    rows are found by the keys: "train" in a key is replaced by the words in `parts`, or "_test" is put behind it.
+    `offsets` names integers (n+1,) that cut steps (M, F) into n sequences; `sequences` says that (N, T, F) are
+    sequences of equal length. `unpack` unpacks that many bits along the last axis, as numpy.packbits packed them.
+    """
+    require(len(set(parts)) == 3 and all(parts), f"parts={list(parts)}: three words are needed, [train,val,test]")
+    require(
+        offsets is None or (shape is None and not sequences),
+        f"offsets={offsets} already says what a row is: drop dataset.{'shape' if shape is not None else 'sequences'}",
+    )
+    archive = Archive(path)
+    keys = _keys(archive, parts, {"x": x, "y": y, "s": s, "target": target, "offsets": offsets})
+    rows, names = {}, {}
+    for part, word in zip(("train", "val", "test"), parts, strict=True):
+        here = {option: _official(key, parts[0], word) for option, key in keys.items()}
+        if here["x"] not in archive:
+            continue
+        names[part] = {option: f"{option}={keys[option]}: {key} of {path}" for option, key in here.items()}
+        for option, key in here.items():
+            way = ": leave labels out by dataset.y=none" if option == "y" else ""
+            words = f"{path} has {here['x']}, but not {key} beside it{way}"
+            require(key in archive, f"{option}={keys[option]}: {words}")
+        read = {option: archive.read(key) for option, key in here.items()}
+        _hinted(archive, read, offsets, path)
+        rows[part] = _rows(read, names[part], unpack, shape, sequences)
+    if rows["train"].lengths is not None:
+        steps = max(r.x.shape[1] for r in rows.values())
+        rows = {part: r._replace(x=arrays.lengthened(r.x, steps)) for part, r in rows.items()}
+    x_names, y_names = ({part: found.get(o, "") for part, found in names.items()} for o in ("x", "y"))
+    instead = f"take them as attributes (dataset.s={keys.get('y')} dataset.y=none)"
+    return arrays.source(rows, x_names, y_names, arrays.columns(keys.get("s", ""), rows["train"].s), instead)
+
+
+class Archive:
+    """The arrays of an .npz file by key. Each is read when it is asked for, and nothing is unpickled."""
+
+    def __init__(self, path: str):
+        require(path, "path is empty: give the file, as in dataset.path=data.npz")
+        self.path = Path(path)
+        require(self.path.is_file(), f"path={path}: no such file (looked for {self.path.resolve()})")
+        with self._opened() as file:
+            self.keys = sorted(file.files)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    def read(self, key: str) -> np.ndarray:
+        with self._opened() as file:
+            member = file.zip.getinfo(key if key in file.zip.namelist() else f"{key}.npy")
+            if member.filename.endswith(".npy"):
+                with file.zip.open(member) as opened:
+                    size = _declared(opened)
+                room = min(member.file_size, DENSEST * (member.compress_size + 1))
+                require(
+                    size <= room, f"path={self.path} is damaged: {key} says {size} bytes, and there are not as many"
+                )
+            return np.asarray(file[key])  # what is no array comes as bytes
+
+    @contextmanager
+    def _opened(self) -> Iterator[np.lib.npyio.NpzFile]:
+        try:
+            with open(self.path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
+                single = opened.read(6) == np.lib.format.MAGIC_PREFIX
+                require(not single, f"path={self.path} is a single array: take dataset=npy, or numpy.savez")
+                opened.seek(0)
+                yield np.load(opened, allow_pickle=False)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(
+                f"path={self.path} holds Python objects or is damaged, and nothing is unpickled: {arrays.line(error)}\n"
+                "Save plain numeric arrays with numpy.savez."
+            ) from error
+        except Exception as error:  # a damaged zip raises anything: BadZipFile, zlib.error, NotImplementedError ...
+            raise UsageError(f"path={self.path} is no readable .npz file: {arrays.line(error)}") from error
+
+
+def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, path: str) -> None:
+    """A word on an array `offsets` that was not named and fits x; an error where the labels are those of sequences."""
+    if offsets is not None or "offsets" not in archive or read["x"].ndim == 0:
+        return
+    try:
+        ends = archive.read("offsets")
+    except UsageError:  # damaged or objects, but nobody asked for it
+        return
+    steps = len(read["x"])
+    if ends.ndim != 1 or ends.dtype.kind not in "ui" or len(ends) < 2 or ends[-1] != steps:
+        return
+    hint = f"{path} has offsets that cut the {steps} rows into {len(ends) - 1} sequences"
+    labels = len(read["y"]) if "y" in read and read["y"].ndim else steps
+    own = labels != steps and labels == len(ends) - 1
+    require(not own, f"offsets=null: {hint}, as many as there are labels: set dataset.offsets=offsets")
+    log.info("%s: dataset.offsets=offsets takes them", hint)
+
+
+def _declared(opened) -> int:
+    """Bytes that the header of an array asks for."""
+    first = np.lib.format.read_magic(opened) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(opened)
+    return math.prod(shape) * dtype.itemsize
+
+
+def _keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str | None]) -> dict[str, str]:
+    """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing."""
+    default = f"x_{parts[0]}"
+    x = wanted["x"] or ("x" if "x" in archive or default not in archive else default)
+    found = f"y_{parts[0]}" if x == default else "y"
+    y = None if wanted["y"] == "none" else wanted["y"] or (found if found in archive else None)
+    keys = {option: key for option, key in {**wanted, "x": x, "y": y}.items() if key is not None}
+    listed = ", ".join(archive.keys[:20]) + (", ..." if len(archive.keys) > 20 else "")
+    for option, key in keys.items():
+        require(key in archive, f"{option}={key}: {archive.path} has no such array; it has {listed}")
+    return keys
+
+
+def _official(key: str, train: str, part: str) -> str:
+    if part == train:
+        return key
+    return key.replace(train, part) if train in key else f"{key}_{part}"
+
+
+def _rows(
+    read: dict[str, np.ndarray], names: dict[str, str], unpack: int | None, shape: list[int] | None, sequences: bool
+) -> Rows:  # fmt: skip
+    """One part; labels stay as they are written."""
+    x, lengths = read["x"], None
+    if unpack is not None:
+        x = _unpacked(x, names["x"], unpack)
+    if "offsets" in read:
+        x = x[:, None] if x.ndim == 1 else x
+        require(x.ndim == 2, f"{names['x']} has shape {x.shape}; with offsets, steps (M, F) are needed")
+        x = arrays.converted(arrays.features(x, names["x"]), names["x"])
+        x, lengths = arrays.padded(x, read["offsets"], names["offsets"])
+    else:
+        x = arrays.converted(arrays.features(x, names["x"], shape, sequences), names["x"])
+        lengths = np.full(len(x), x.shape[1]) if sequences else None
+    checks = {"y": checked_labels, "s": arrays.attributes, "target": arrays.targets}
+    rest = {option: check(read[option], names[option], len(x)) for option, check in checks.items() if option in read}
+    if "target" in rest:
+        rest["target"] = arrays.converted(rest["target"], names["target"], np.int64)
+    return Rows(x, lengths=lengths, **rest)
+
+
+def _unpacked(x: np.ndarray, name: str, bits: int) -> np.ndarray:
+    require(x.dtype == np.uint8 and x.ndim >= 2, f"unpack={bits}: {name} has type {x.dtype} and shape {x.shape}; "
+            "bytes (N, ...) with packed bits are needed")  # fmt: skip
+    room = 8 * x.shape[-1]
+    require(1 <= bits <= room, f"unpack={bits}: {name} has {room} bits in its last axis")
+    return np.unpackbits(x, axis=-1, count=bits)

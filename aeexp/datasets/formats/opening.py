@@ -1,0 +1,166 @@
+"""Files opened by the library `datasets`: memory-mapped, or read one after another."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from aeexp.datasets.formats.finding import Place
+from aeexp.datasets.formats.hf import library, reading
+from aeexp.errors import require
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset, IterableDataset
+
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream
+
+
+class Found(NamedTuple):
+    """An opened part of the data: memory-mapped, or files that are read one after another."""
+
+    path: str
+    schema: pa.Schema
+    features: dict  # name: datasets feature
+    dataset: Dataset | None = None
+    files: list[Path] | None = None
+    format: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        return self.schema.names
+
+    def first(self, names: list[str]) -> pa.Table:
+        """The first row."""
+        with reading(self.path):
+            if self.dataset is not None:
+                return self.dataset.select_columns(names).with_format("arrow")[:1]
+            return next(iter(stream(self.files[0], self.format, names).iter(batch_size=1)))
+
+
+def open_mapped(option: str, place: Place) -> Found:
+    """Memory-mapped: Arrow where it lies, Parquet as Arrow in the cache, pictures by their paths."""
+    datasets = library()
+    path, format, files, _ = place
+    with reading(str(path), option):
+        if format == "disk":
+            whole(option, files)
+            dataset = datasets.load_from_disk(str(path))
+        elif format == "arrow" and whole(option, files):
+            dataset = datasets.concatenate_datasets([datasets.Dataset.from_file(str(file)) for file in files])
+        else:
+            files = _filled(option, path, files, format) if format == "parquet" else files
+            named = {"data_files": {"train": [_exactly(file) for file in files]}}
+            if format == "imagefolder":
+                named = {"data_dir": str(path), "data_files": {"train": [_exactly(path) + "/**"]}}
+            dataset = datasets.load_dataset(format, split="train", cache_dir=_cache(files), **named)
+        return found_in(option, str(path), dataset)
+
+
+def found_in(option: str, path: str, dataset: Dataset) -> Found:
+    require(len(dataset) > 0, f"{option}={path} has no rows")
+    return Found(path, dataset.features.arrow_schema, dict(dataset.features), dataset=dataset)
+
+
+def shards(option: str, place: Place) -> Found:
+    """Files that are read one after another; the first one's columns hold for all."""
+    datasets = library()
+    path, format, files, _ = place
+    require(format != "imagefolder", f"streaming=true reads .parquet or .arrow files, and {path} holds none")
+    require(bool(files), f"{option}={path} has no rows")
+    format = "arrow" if format == "disk" else format
+    with reading(str(path), option):
+        schemas = [read_schema(file, format) for file in files]
+        if format == "arrow":
+            whole(option, files)
+        files = _filled(option, path, files, format)
+        for file, schema in zip(place.files, schemas, strict=True):
+            same = schema.equals(schemas[0]) and (schema.metadata or {}).get(b"huggingface") == (
+                schemas[0].metadata or {}
+            ).get(b"huggingface")
+            require(same, f"{option}={path}: {file.name} has other columns or classes than {place.files[0].name}")
+        features = datasets.Features.from_arrow_schema(schemas[0])
+        return Found(str(path), features.arrow_schema, dict(features), files=files, format=format)
+
+
+def read_schema(file: Path, format: str) -> pa.Schema:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if format == "parquet":
+        return pq.read_schema(file)
+    with open(file, "rb") as opened:
+        try:
+            return pa.ipc.open_stream(opened).schema
+        except pa.ArrowInvalid:
+            return pa.ipc.open_file(opened).schema
+
+
+def count(file: Path, format: str) -> int:
+    """Rows; reads no values."""
+    import pyarrow.parquet as pq
+
+    with reading(str(file)):
+        if format == "parquet":
+            return pq.read_metadata(file).num_rows
+        return sum(len(batch) for batch in batches(file))
+
+
+def batches(file: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    with pa.memory_map(str(file)) as opened:
+        try:
+            reader = pa.ipc.open_stream(opened)
+        except pa.ArrowInvalid:
+            opened.seek(0)
+            whole = pa.ipc.open_file(opened)
+            reader = (whole.get_batch(number) for number in range(whole.num_record_batches))
+        yield from reader
+
+
+def _filled(option: str, path: Path, files: list[Path], format: str) -> list[Path]:
+    """Without files of no rows, which `datasets` cannot read."""
+    filled = [file for file in files if count(file, format)]
+    require(bool(filled), f"{option}={path} has no rows")
+    return filled
+
+
+def stream(file: Path, format: str, names: list[str]) -> IterableDataset:
+    """An IterableDataset of Arrow tables of these columns."""
+    datasets = library()
+    wanted = {"columns": names} if format == "parquet" else {}
+    rows = datasets.load_dataset(
+        format, data_files={"train": [_exactly(file)]}, split="train", streaming=True, **wanted
+    )
+    return rows.select_columns(names).with_format("arrow")
+
+
+def whole(option: str, files: list[Path]) -> bool:
+    """Whether the files are Arrow streams (else Arrow files); refused where a stream has lost its end."""
+    for file in files:
+        with open(file, "rb") as opened:
+            if opened.read(6) == b"ARROW1":
+                return False
+            opened.seek(-min(8, file.stat().st_size), os.SEEK_END)
+            require(opened.read() == _END, f"{option}={file}: the file is truncated or no Arrow file")
+    return True
+
+
+def _exactly(file: Path) -> str:
+    """Absolute, with no character that `datasets` would take for a pattern."""
+    return glob.escape(str(file.resolve()))
+
+
+def _cache(files: list[Path]) -> str | None:
+    """A folder for this state of the files: `datasets` itself would not see a change that keeps the time."""
+    datasets = library()
+    if not files:
+        return None
+    states = [(str(file.resolve()), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file in files for s in [file.stat()]]
+    state = hashlib.sha256(repr(states).encode()).hexdigest()[:16]
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "aeexp" / state)

@@ -1,0 +1,175 @@
+"""Tar shards grouped to samples by `webdataset`: one pass finds where each sample lies, later ones seek and decode."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from aeexp.datasets.formats.decoding import PictureDecoder, from_npy
+from aeexp.errors import UsageError, require
+
+_BLOCK = 512  # bytes; a tar is made of them, and ends with two of zeros
+_META = "__"
+
+
+class Shard(NamedTuple):
+    """What one pass over the headers of a file found: 24 bytes a sample, beside its label."""
+
+    file: Path
+    state: tuple[int, int]  # size and time, to see that the file was changed
+    places: np.ndarray  # (N, 3) int64: offset and size of x in bytes, place of its extension among the wanted ones
+    labels: list[str | None]
+    extensions: tuple[str, ...]  # of all its files, sorted
+
+
+class Tars:
+    """The rows of tar shards (records.Shards); the first decides shape and type of all."""
+
+    def __init__(self, shards: list[Shard], wanted: list[str], decoder: PictureDecoder, option: str):
+        self.shards = shards
+        self.counts = [len(shard.places) for shard in shards]
+        self.wanted = wanted
+        self.decoder = decoder
+        self.option = option
+        self.shape: tuple[int, ...] | None = None
+        self.dtype: np.dtype | None = None
+        first = next(self.read(0, np.zeros(1, np.int64)))
+        self.shape = first.shape
+        self.dtype = first.dtype
+
+    def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
+        """Nothing between the places is read."""
+        file, state, where, *_ = self.shards[shard]
+        try:
+            with open(file, "rb") as stream:
+                changed = _state(stream) != state
+                for offset, size, extension in () if changed else where[places].tolist():
+                    stream.seek(offset)
+                    content = stream.read(size)
+                    changed = len(content) < size
+                    if changed:
+                        break
+                    yield self._decoded(content, self.wanted[extension], file, offset)
+        except OSError as error:
+            raise UsageError(f"{self.option}={file} could not be read: {error.strerror or error}") from error
+        require(not changed, f"{self.option}={file}: the shard is another than when it was counted: start anew")
+
+    def _decoded(self, content: bytes, extension: str, file: Path, offset: int) -> np.ndarray:
+        array = extension.split(".")[-1] == "npy"
+        try:
+            if array:
+                require(
+                    self.decoder.size is None,
+                    f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null",
+                )
+                x = from_npy(content)
+            else:
+                if self.shape is None:
+                    self.decoder.settle(content)
+                x = self.decoder(content)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{self._name(file, offset)} is {error}") from error
+        if self.shape is not None and (x.shape, x.dtype) != (self.shape, self.dtype):
+            here, there = (f"{shape} {dtype}" for shape, dtype in ((x.shape, x.dtype), (self.shape, self.dtype)))
+            out = "" if array else "; dataset.size=[H,W] makes pictures equal"
+            raise UsageError(f"{self._name(file, offset)} is {here}, the first row {there}{out}")
+        return x
+
+    def _name(self, file: Path, offset: int) -> str:
+        """Of the sample whose x begins there; looked up for a message alone."""
+        with tarfile.open(file, "r:") as tar:
+            name = next((member.name for member in tar if member.offset_data == offset), "?")
+        return f"{self.option}={file}: sample {name}"
+
+
+def library() -> ModuleType:
+    try:
+        import webdataset.tariterators
+    except ImportError as error:
+        raise UsageError(
+            f"dataset=webdataset needs the library `webdataset` ({error}): pip install 'aeexp[webdataset]'"
+        ) from error
+    return webdataset.tariterators
+
+
+def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
+    """Places and labels of a shard; reads headers and labels alone. Refuses a shard whose end is missing.
+
+    `webdataset` groups the files to samples, and does not open them: it would take a name with a colon for a command
+    or an address.
+    """
+    places: list[tuple[int, int, int]] = []
+    labels: list[str | None] = []
+    seen: set[str] = set()
+    key = lacking = None
+    try:
+        with open(file, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            state = _state(stream)
+            for sample in library().group_by_keys(_headers(tar, file, y)):
+                key = sample["__key__"]
+                there = [name for name in sample if not name.startswith(_META)]
+                seen.update(there)
+                extension = next((place for place, name in enumerate(wanted) if name in sample), None)
+                if extension is not None:
+                    places.append((*sample[wanted[extension]][:2], extension))
+                elif lacking is None:
+                    words = f"sample {key} of {file} has none of them; it has {', '.join(there)}"
+                    lacking = f"x={';'.join(wanted)}: {words}: name one as in dataset.x={there[0]}"
+                labels.append(_text(sample[y][2], key, file) if y in sample else None)
+    except UsageError:
+        raise
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        raise _damaged(file, key, error, option) from error
+    require(lacking is None, lacking or "")  # not before the end was seen: a truncated shard is called so
+    require(bool(labels), f"{option}={file}: the shard holds no sample")
+    return Shard(file, state, np.array(places, np.int64), labels, tuple(sorted(seen)))
+
+
+def _headers(tar: tarfile.TarFile, file: Path, y: str | None) -> Iterator[dict]:
+    """Names as `webdataset` groups them; as content offset, size and the bytes of a label, of nothing else."""
+    end = 0
+    url, ending = str(file), () if y is None else f".{y}"
+    for member in tar:
+        end = member.offset_data
+        if member.isreg():
+            end += -(-member.size // _BLOCK) * _BLOCK
+            if member.issparse():
+                raise tarfile.ReadError(f"{member.name} is a sparse file: write the shard without them")
+            name = member.name
+            meta = name.split("/", 1)[0] if name.startswith(_META) else ""
+            if not (len(meta) >= 4 and meta.endswith(_META)):
+                label = tar.extractfile(member).read() if name.lower().endswith(ending) else b""
+                yield {"fname": name, "data": (member.offset_data, member.size, label), "__url__": url}
+        tar.members = []  # else every header of the shard is kept
+    yield {}
+    tar.fileobj.seek(end)
+    last = tar.fileobj.read(_BLOCK)
+    if last != bytes(_BLOCK):
+        raise tarfile.ReadError("a broken header" if len(last) == _BLOCK else "the end is missing")
+
+
+def _state(stream: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(stream.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def _damaged(file: Path, key: str | None, error: Exception, option: str) -> UsageError:
+    where = "at its first sample" if key is None else f"after sample {key}"
+    reason = " ".join(str(error.args[0] if error.args else error).split())
+    return UsageError(f"{option}={file}: the shard is damaged {where}: {reason}")
+
+
+def _text(content: bytes, key: str, file: Path) -> str:
+    try:
+        return sys.intern(content.decode().strip())  # one object a class
+    except UnicodeDecodeError as error:
+        raise UsageError(f"y: the label of sample {key} in {file} is no text") from error

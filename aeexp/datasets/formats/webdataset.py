@@ -1,0 +1,116 @@
+"""Tar shards as the library `webdataset` writes them: read in order, never extracted, never from the network."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source, Streamed
+from aeexp.datasets.formats import arrays
+from aeexp.datasets.formats.decoding import Mode, PictureDecoder
+from aeexp.datasets.formats.labels import Labels, distinct, numbered
+from aeexp.datasets.formats.table import number
+from aeexp.datasets.formats.tars import Shard, Tars, library, scan
+from aeexp.errors import UsageError, require
+
+log = logging.getLogger(__name__)
+
+
+@dataset
+def webdataset(
+    path: str,
+    test: str | None = None,
+    x: str = "png;jpg;jpeg;webp;npy",
+    y: str | None = None,
+    size: list[int] | None = None,
+    mode: Mode = "auto",
+) -> Source:
+    """Samples of .tar shards: `path` is a folder of them, a pattern as train-*.tar or train-{000000..000019}.tar.
+
+    `x` names the extensions to look for, the first that a sample has is read: pictures, or .npy arrays (D,), (H, W)
+    or (C, H, W). `y` names that of the label, a number or a name in text; a sample without it is unlabelled. None: cls
+    if any sample has it; "none": no labels. `test` names the shards of the official test set.
+    """
+    wanted = [extension.strip().lower().lstrip(".") for extension in x.split(";")]
+    require(all(wanted), f"x={x}: name extensions, as in \"dataset.x='png;npy'\"")
+    ending = None if y == "none" else "cls" if y is None else y.strip().lower().lstrip(".")
+    require(ending != "", f"y={y}: name an extension, as in dataset.y=cls, or dataset.y=none for no labels")
+    decoder = PictureDecoder(mode, size)
+    parts, extensions = {}, set()
+    for option, place in (("path", path), ("test", test)):
+        if place is not None:
+            shards = [scan(file, wanted, ending, option) for file in files(option, place)]
+            parts[option] = (Tars(shards, wanted, decoder, option), _labels(shards))
+            extensions.update(name for shard in shards for name in shard.extensions)
+    _there(y, extensions, path)
+    tars, labels = parts["path"]
+    test_tars, test_labels = parts.get("test", (None, None))
+    if test_tars is not None:
+        here, there = (f"{t.shape} {t.dtype}" for t in (test_tars, tars))
+        require(here == there, f"test={test}: rows are {here}, those of {path} {there}")
+    rows = Rows(Streamed(tars, path))
+    test_rows = None if test_tars is None else Rows(Streamed(test_tars, test))
+    classes: tuple[str, ...] = ()
+    if labels is not None:
+        classes, numbers, test_numbers = numbered(labels, test_labels, "leave them out (dataset.y=none)")
+        rows = rows._replace(y=numbers)
+        test_rows = test_rows and test_rows._replace(y=test_numbers)
+    scale = arrays.seen_unit([part and part.x for part in (rows, test_rows)])
+    return Source(rows, test_rows, scale, classes)
+
+
+def _there(y: str | None, extensions: set[str], path: str) -> None:
+    """Refuse a label that was named and is nowhere; a word where none was named and there is something else."""
+    listed = ", ".join(sorted(extensions)[:20])
+    if y is None:
+        if "cls" not in extensions and len(extensions) > 1:
+            log.info("no sample has .cls: no labels; dataset.y names another extension of %s", listed)
+    elif y != "none":
+        found = y.strip().lower().lstrip(".") in extensions
+        require(found, f"y={y}: no sample of {path} has it; there are {listed}; dataset.y=none: no labels")
+
+
+def files(option: str, path: str) -> list[Path]:
+    """The shards, each of them there: those of a folder sorted, a pattern's in the pattern's order."""
+    require(path, f"{option} is empty: give a folder of .tar files or a pattern, as in dataset.{option}=train-*.tar")
+    place = Path(path)
+    if place.is_dir():
+        found = sorted(place.glob("*.tar"))
+        require(bool(found), f"{option}={path}: the folder holds no .tar file")
+        return found
+    if place.exists():
+        return [place]
+    library()  # comes with braceexpand
+    from braceexpand import UnbalancedBracesError, braceexpand
+
+    try:
+        names = list(braceexpand(path, escape=False))
+    except UnbalancedBracesError as error:
+        raise UsageError(f"{option}={path}: {error}") from error
+    found = []
+    for name in names:
+        there = [name] if Path(name).exists() else sorted(glob.glob(name))
+        require(bool(there), f"{option}={path}: no such file or folder: {name} (looked for {Path(name).resolve()})")
+        found += [Path(file) for file in there]
+    return found
+
+
+def _labels(shards: list[Shard]) -> Labels | None:
+    """Whole numbers if all labels are, else texts; None where no sample has one. Measurements are refused."""
+    texts = list(dict.fromkeys(text for shard in shards for text in shard.labels if text is not None))
+    if not texts:
+        return None
+    place = {text: number for number, text in enumerate(texts)}
+    place[None] = -1
+    codes = np.array([place[text] for shard in shards for text in shard.labels], np.int64)
+    try:
+        return Labels(codes, np.array([int(text) for text in texts], np.int64))
+    except (ValueError, OverflowError):
+        values = [number(text) for text in texts]
+        if None not in values:
+            distinct("y", np.array(values), int((codes >= 0).sum()), "leave them out (dataset.y=none)")
+        return Labels(codes, np.array(texts))

@@ -1,0 +1,1 @@
+"""Rows that ship with a package or are downloaded."""

@@ -1,0 +1,64 @@
+"""Data sets that ship with scikit-learn: no download, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source
+
+
+@dataset
+def digits() -> Source:
+    """1,797 handwritten digits of 8x8 pixels with 17 grey levels (UCI optical recognition, test part)."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    x = bunch.images.astype(np.uint8)[:, None]
+    return Source(Rows(x, bunch.target.astype(np.int64)), scale=1 / 16, classes=tuple(map(str, range(10))))
+
+
+@dataset
+def iris() -> Source:
+    """150 flowers of 3 species: length and width of sepal and petal in cm (Fisher 1936)."""
+    from sklearn.datasets import load_iris
+
+    return _measurements(load_iris)
+
+
+@dataset
+def wine() -> Source:
+    """178 wines of 3 growers: 13 chemical measurements (UCI wine)."""
+    from sklearn.datasets import load_wine
+
+    return _measurements(load_wine)
+
+
+@dataset
+def breast_cancer() -> Source:
+    """569 tumours, malignant or benign: 30 measurements of cell nuclei (UCI, Wisconsin diagnostic)."""
+    from sklearn.datasets import load_breast_cancer
+
+    return _measurements(load_breast_cancer)
+
+
+@dataset
+def diabetes() -> Source:
+    """442 patients: age, sex, body mass index, blood pressure and 6 serum values (Efron et al. 2004).
+
+    No labels: the disease's progression a year later, 25 to 346, is the attribute.
+    """
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes(scaled=False)
+    rows = Rows(bunch.data.astype(np.float32), s=bunch.target.astype(np.float32))
+    return Source(rows, attributes=("progression",))
+
+
+def _measurements(load: Callable[[], Any]) -> Source:
+    bunch = load()
+    rows = Rows(bunch.data.astype(np.float32), bunch.target.astype(np.int64))
+    return Source(rows, classes=tuple(map(str, bunch.target_names)))

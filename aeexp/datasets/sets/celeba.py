@@ -1,0 +1,58 @@
+"""Faces of celebrities. Nothing is fetched unless `download` is true."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source, Stored
+from aeexp.datasets.formats.pictures import Pictures
+from aeexp.datasets.sets.vision import present, reading, torchvision
+from aeexp.errors import require
+
+_LISTS = [
+    "list_attr_celeba.txt",
+    "identity_CelebA.txt",
+    "list_bbox_celeba.txt",
+    "list_landmarks_align_celeba.txt",
+    "list_eval_partition.txt",
+]
+_PICTURES = "img_align_celeba"
+
+
+@dataset
+def celeba(root: str, size: int = 64, label: str | None = None, download: bool = False) -> Source:
+    """202,599 aligned faces with 40 binary attributes, split 162,770/19,867/19,962 by person (Liu et al. 2015).
+
+    The 178x218 pixels are cut to the middle 178x178 and resized to `size`; they are decoded when they are read.
+    s is (N, 40); `label` picks one attribute as y.
+    """
+    require(size >= 1, f"size={size}: give the pixels of a side, as in dataset.size=64")
+    made = torchvision().CelebA
+    folder = Path(root) / "celeba"
+    present("celeba", root, folder, [*_LISTS, _PICTURES], download, lambda: made(root, "all", download=True))
+    with reading("celeba", root, folder):
+        faces = made(root, "all")
+        partition = np.loadtxt(folder / "list_eval_partition.txt", np.int64, usecols=1, ndmin=1)
+        s = faces.attr.numpy().astype(np.int64)
+        names = tuple(name for name in faces.attr_names if name)  # the header line ends with a blank
+        if len(names) != s.shape[1] or set(np.unique(s)) - {0, 1} or set(np.unique(partition)) != {0, 1, 2}:
+            raise ValueError("the lists hold other columns or values than they should")
+    require(
+        label is None or label in names, f"label={label}: no such attribute of celeba; there are {', '.join(names)}"
+    )
+    absent = sorted(set(faces.filename) - set(os.listdir(folder / _PICTURES)))
+    require(
+        not absent,
+        f"root={root}: dataset=celeba lacks {len(absent)} of {len(faces.filename)} pictures in "
+        f"{(folder / _PICTURES).resolve()}, such as {(absent or [''])[0]}.\nUnpack {_PICTURES}.zip there anew.",
+    )
+    key = f"root={root}"
+    pictures = Pictures([str(folder / _PICTURES / name) for name in faces.filename], key, "color", [size, size])
+    y = None if label is None else s[:, names.index(label)]
+    rows = Rows(Stored(pictures, str(folder)), y, s)
+    train, val, test = (rows.take(np.flatnonzero(partition == part)) for part in range(3))
+    return Source(train, test, 1 / 255, () if label is None else ("no", "yes"), val, names)

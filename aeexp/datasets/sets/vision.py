@@ -1,0 +1,170 @@
+"""Public picture sets of one channel by torchvision. Nothing is fetched unless `download` is true."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+import torch
+
+from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.records import Rows, Source
+from aeexp.errors import UsageError, require
+
+_PARTS = ("train", "t10k")
+
+
+@dataset
+def mnist(root: str, download: bool = False) -> Source:
+    """70,000 handwritten digits of 28x28 pixels with the official 60,000/10,000 split (LeCun et al. 1998)."""
+    return _idx("MNIST", "mnist", root, download)
+
+
+@dataset
+def fashion_mnist(root: str, download: bool = False) -> Source:
+    """70,000 pictures of clothes of 28x28 pixels in MNIST's format (Xiao et al. 2017)."""
+    return _idx("FashionMNIST", "fashion_mnist", root, download)
+
+
+@dataset
+def kmnist(root: str, download: bool = False) -> Source:
+    """70,000 cursive hiragana of 10 kinds of 28x28 pixels in MNIST's format (Clanuwat et al. 2018)."""
+    return _idx("KMNIST", "kmnist", root, download)
+
+
+@dataset
+def emnist(
+    root: str,
+    subset: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = "balanced",
+    download: bool = False,
+) -> Source:
+    """Handwritten digits and letters of 28x28 pixels, upright, which the files are not (Cohen et al. 2017).
+
+    The files of `letters` count its classes from 1; here a is 0.
+    """
+    kind = torchvision().EMNIST
+    parts = tuple(f"emnist-{subset}-{part}" for part in ("train", "test"))
+    classes = tuple(kind.classes_split_dict[subset])
+    first = 1 if classes[0] == "N/A" else 0
+    found = _idx("EMNIST", "emnist", root, download, parts, classes[first:], first, {"split": subset})
+    rows, test = (r._replace(x=np.ascontiguousarray(r.x.swapaxes(2, 3))) for r in (found.rows, found.test))
+    return found._replace(rows=rows, test=test)
+
+
+@dataset
+def usps(root: str, download: bool = False) -> Source:
+    """9,298 handwritten digits of 16x16 pixels from envelopes, split 7,291/2,007 (Hull 1994)."""
+    made = torchvision().USPS
+
+    def fetch() -> None:
+        for train in (True, False):
+            made(root, train, download=True)
+
+    present("usps", root, Path(root), ["usps.bz2", "usps.t.bz2"], download, fetch)
+    parts = []
+    for train in (True, False):
+        with reading("usps", root, Path(root)):
+            part = made(root, train)
+            parts.append(labelled(part.data[:, None], np.array(part.targets, np.int64), 10))
+    return Source(*parts, scale=1 / 255, classes=tuple("0123456789"))
+
+
+def torchvision() -> ModuleType:
+    """torchvision.datasets, also beside a torch without CUDA.
+
+    The package index's torchvision is linked against the CUDA build; beside a CPU-only torch its import fails
+    for want of two operators that no data set uses. Declaring their schemas first mends it.
+    """
+    try:
+        return importlib.import_module("torchvision.datasets")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    for operator in ("nms", "qnms"):
+        _SCHEMAS.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return importlib.import_module("torchvision.datasets")
+
+
+_SCHEMAS = torch.library.Library("torchvision", "FRAGMENT")  # dropping it would undo the declarations
+
+
+def present(
+    option: str, root: str, folder: Path, names: list[str], download: bool, fetch: Callable[[], None], hint: str = ""
+) -> None:
+    """All files are in the folder, fetched if they may be. `hint` is said where they are not."""
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing and download:
+        with reading(option, root, folder, "could not be fetched"):
+            fetch()
+        missing = [name for name in names if not (folder / name).exists()]
+    packed = any((folder / f"{name}.gz").is_file() for name in missing)
+    require(
+        not missing,
+        f"root={root}: dataset={option} looked in {folder.resolve()} and did not find {', '.join(missing)}.\n"
+        f"{hint}{'Unpack the .gz files there, or set' if packed else 'Set'} dataset.root (or AEEXP_DATA) to the folder "
+        f"that holds {', '.join(names) if folder == Path(root) else folder.relative_to(root)}, or fetch the files with "
+        "dataset.download=true.",
+    )
+
+
+@contextmanager
+def reading(option: str, root: str, folder: Path, what: str = "could not be read") -> Iterator[None]:
+    """Say in words what a damaged file or a failed download raises."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # ValueError, AssertionError, EOFError, URLError ...
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UsageError(f"root={root}: dataset={option} in {folder.resolve()} {what}: {reason}") from error
+
+
+def labelled(x: np.ndarray, y: np.ndarray, classes: int) -> Rows:
+    """Pictures with a label each. Raises ValueError, for `reading`."""
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} pictures and {len(y)} labels")
+    if len(x) == 0:
+        raise ValueError("no pictures")
+    if y.min() < 0 or y.max() >= classes:
+        raise ValueError(f"labels {y.min()} to {y.max()}, but there are {classes} classes")
+    return Rows(x, y)
+
+
+def _idx(
+    kind: str,
+    option: str,
+    root: str,
+    download: bool,
+    parts: tuple[str, str] = _PARTS,
+    classes: tuple[str, ...] | None = None,
+    first: int = 0,
+    keys: dict[str, str] | None = None,
+) -> Source:
+    """Training and test files in MNIST's format; `first` is the smallest label. `keys` are those of torchvision."""
+    made = getattr(torchvision(), kind)
+    folder = Path(root) / kind / "raw"
+    files = [(f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") for part in parts]
+
+    def fetch() -> None:
+        for train in (True, False):
+            made(root, train=train, download=True, **(keys or {}))
+
+    present(option, root, folder, [name for pair in files for name in pair], download, fetch)
+    # not by torchvision's class, which prefers a pickled copy in `processed` where an old version left one
+    mnist_files = importlib.import_module("torchvision.datasets.mnist")
+    classes = tuple(made.classes) if classes is None else classes
+    rows = []
+    for pictures, labels in files:
+        with reading(option, root, folder):
+            x = mnist_files.read_image_file(str(folder / pictures)).numpy()
+            y = mnist_files.read_label_file(str(folder / labels)).numpy().astype(np.int64)
+            rows.append(labelled(x[:, None], y - first, len(classes)))
+    return Source(*rows, scale=1 / 255, classes=classes)

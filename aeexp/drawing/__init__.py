@@ -1,0 +1,1 @@
+"""How examples, dots and animations are drawn, in every figure alike."""

@@ -1,0 +1,86 @@
+"""Grids of new examples from several models, in one figure."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from aeexp.conditions import Attribute, Label
+from aeexp.drawing import canvas
+from aeexp.models.autoencoder import Autoencoder
+
+SIDE = 8  # drawn codes on each side of a grid
+LABELS = 10  # rows at most where a row is a label
+WIDTH = 12.8  # inches: a slide's
+
+
+class Panel(NamedTuple):
+    title: str
+    words: str  # where its codes come from
+    pictures: np.ndarray  # (R, C, *shape)
+    limits: tuple[float, float]
+
+
+@torch.no_grad()
+def grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
+    """(R, C, *shape) what codes drawn by torch's generator give, and words on them.
+
+    A conditional model has one row a label, the same codes in each; None where its values cannot be listed.
+    """
+    source = "the prior" if hasattr(model.latent, "prior") else "one Gaussian of the training codes"
+    condition = model.condition
+    if condition.size == 0:
+        made = model.sample(SIDE * SIDE)
+        return made.unflatten(0, (SIDE, SIDE)).numpy(), f"codes from {source}"
+    if not (isinstance(condition, Label) or (isinstance(condition, Attribute) and condition.coded)):
+        return None
+    rows = min(condition.size, LABELS)
+    codes = model.sample_codes(max(rows, SIDE))
+    contexts = torch.eye(condition.size)[:rows]
+    made = torch.stack([model.decode(codes, context.expand(len(codes), -1)) for context in contexts])
+    word = "label" if isinstance(condition, Label) else "attribute"
+    return made.numpy(), f"codes from {source}, a row for each {word}, a column for each code"
+
+
+def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
+    """One board a panel; what is said of all of them alike is said once."""
+    columns = _columns(len(panels))
+    lines = math.ceil(len(panels) / columns)
+    width = min(4.6 if lines == 1 else 3.2, WIDTH / columns)
+    size = 14 if width > 3 else 11
+    shared = len({panel.words for panel in panels}) == 1
+    whole = f"{title}\n{panels[0].words}" if shared else title
+    whole = "\n".join(textwrap.fill(line, int(width * columns / 0.11)) for line in whole.split("\n"))
+    titles = [textwrap.fill(panel.title, int(width / (0.0085 * size)), break_on_hyphens=False) for panel in panels]
+    depth = max(_height(panel) for panel in panels) * (width - 0.2)
+    beyond = 0.3 * (max(text.count("\n") for text in titles) + 1) + (0 if shared else 0.5)
+    made = canvas.figure("", width * columns, lines * (depth + beyond) + 0.4 + 0.25 * whole.count("\n"))
+    made.suptitle(whole, fontsize=13)
+    boards = made.subplots(lines, columns, squeeze=False).ravel()
+    for axes, panel, text in zip(boards, panels, titles, strict=False):
+        rows, across = panel.pictures.shape[:2]
+        canvas.lay(axes, across, rows, panel.pictures.shape[2:])
+        canvas.tiles(axes, panel.pictures, panel.limits)
+        axes.set_title(text, fontsize=size)
+        if not shared:
+            axes.set_xlabel(textwrap.fill(panel.words, int(width / 0.075)), fontsize=9)
+    for axes in boards[len(panels) :]:
+        axes.set_visible(False)
+    return made
+
+
+def _columns(panels: int) -> int:
+    """Panels in a row: up to four stand in one, more in two, as a slide is wider than high."""
+    return panels if panels <= 4 else math.ceil(panels / 2)
+
+
+def _height(panel: Panel) -> float:
+    """Of the board, as a share of its width."""
+    rows, columns = panel.pictures.shape[:2]
+    return rows / columns * canvas.proportion(panel.pictures.shape[2:])

@@ -1,0 +1,55 @@
+"""A finished run at work: its model, its data again, and codes of whole splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aeexp import files
+from aeexp.datasets.core.split import Split
+from aeexp.datasets.core.stream import Stream
+from aeexp.models.learner import Learner, at_once
+
+
+@torch.no_grad()
+def encoded(learner: Learner, split: Split | Stream) -> dict[str, np.ndarray]:
+    """Mean codes x (N, D) float32 of a split, row numbers ids, and y and s where there are any; row by row alike.
+
+    The rows are as the encoder was trained on, before a task takes anything away.
+    """
+    found: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
+    for batch in split.batches(at_once(split.shape)):
+        code = learner.model.encode(batch.x, learner.context(batch), batch.mask)
+        for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
+            if field is not None:
+                found[name].append(field.cpu().numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items() if parts}
+
+
+def by_split(
+    learner: Learner, splits: Mapping[str, Split | Stream], classes: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Codes of splits under the keys of official splits in an .npz: x_train, y_train, s_train, ids_train, ...
+
+    A single split named "" has plain keys. Labels that `dataset.labelled` hides stay -1: who trains on these codes has
+    no more of them than the run had. A split without labels beside one that has them is all -1. `classes` are the
+    names of the numbers in y.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    labelled = any(split.y is not None for split in splits.values())
+    for name, split in splits.items():
+        found = encoded(learner, split)
+        if labelled:
+            found.setdefault("y", np.full(len(found["x"]), -1, np.int64))
+        arrays |= {f"{key}_{name}" if name else key: value for key, value in found.items()}
+    if labelled and len(classes):
+        arrays["classes"] = np.array(classes)
+    return arrays
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An .npz of plain arrays, whole or not there."""
+    files.write(path, lambda file: np.savez_compressed(file, **arrays))

@@ -1,0 +1,68 @@
+"""What a hole is filled with, by a model and without one: rows (B, *shape) that are right about what is visible."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aeexp.evaluation.run import Run
+from aeexp.types import Batch
+
+CHUNK = 2**24  # numbers of training rows that are compared at a time
+
+
+def holed(run: Run, split: str, rows: int, seed: int = 0) -> Batch | None:
+    """At most `rows` drawn rows with their holes, in evaluation; None where the task makes none."""
+    queries = run.rows(split).sample(rows, seed)
+    batch = run.learner.task(queries.batch(slice(0, len(queries))))
+    return None if batch.hole is None else batch
+
+
+@torch.no_grad()
+def by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
+    """The decoded mean code of what is visible, inside the hole."""
+    model, context = run.model, run.learner.context(batch)
+    parts = []
+    with torch.random.fork_rng():  # encoding draws codes: others' draws stay as they were
+        for start in range(0, len(batch.x), rows):
+            x, mask, side = (f if f is None else f[start : start + rows] for f in (batch.x, batch.mask, context))
+            parts.append(model.reconstruct(x, side, mask))
+    return torch.where(batch.hole, torch.cat(parts), batch.target)
+
+
+def by_pca(run: Run, batch: Batch) -> Tensor:
+    """PCA of the same width, which is given the mean fill: a hole of zeros would be reproduced as such."""
+    return by_model(run.pca(), batch._replace(x=by_mean(run, batch)))
+
+
+def by_mean(run: Run, batch: Batch) -> Tensor:
+    """The mean of each feature over the training rows that have it."""
+    return torch.where(batch.hole, run.once("mean", lambda: _mean(run)).to(batch.target), batch.target)
+
+
+def _mean(run: Run) -> Tensor:
+    total = count = torch.zeros((), dtype=torch.float64)
+    for rows in run.rows("train").batches(4096):
+        total = total + rows.x.cpu().double().sum(0)
+        # a sequence (T, F) that has ended has no such step
+        count = count + (len(rows.x) if rows.mask is None else rows.mask.cpu().double().sum(0)[:, None])
+    return total / count.clamp(min=1)
+
+
+def by_neighbour(run: Run, batch: Batch, rows: int, seed: int = 0) -> Tensor:
+    """The features of the nearest of `rows` training rows, by squared distance over what is visible.
+
+    sum m (x - t)^2 = sum m x^2 - 2 (m x) t + m t^2: products of matrices, whatever hole each row has.
+    """
+    train = run.rows("train").sample(rows, seed)
+    known = ~batch.hole if batch.mask is None else ~batch.hole & batch.mask.unsqueeze(-1)
+    seen = known.flatten(1).cpu().double()
+    x = batch.target.flatten(1).cpu().double() * seen
+    least, nearest = torch.full((len(x),), torch.inf, dtype=torch.float64), torch.zeros_like(x)
+    for part in train.batches(max(1, CHUNK // x.shape[1])):
+        t = part.x.flatten(1).cpu().double()
+        distance = seen @ t.square().T - 2 * x @ t.T
+        value, place = distance.min(1)
+        nearest = torch.where((value < least)[:, None], t[place], nearest)
+        least = torch.minimum(value, least)
+    return torch.where(batch.hole, nearest.view_as(batch.target).to(batch.target), batch.target)

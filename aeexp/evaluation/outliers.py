@@ -1,0 +1,90 @@
+"""How unlike the training rows each test row is: scores that are higher the stranger a row, by a model and without."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+
+from aeexp.conditions import Label
+from aeexp.evaluation.run import Run
+from aeexp.models.learner import at_once
+from aeexp.objectives.bounds import log_weights
+
+log = logging.getLogger(__name__)
+
+SAMPLES = 8  # codes behind an estimate of the ELBO
+
+
+def abnormal(run: Run) -> np.ndarray | None:
+    """(N,) bool of the labelled test rows: is it of a class that training did not see?
+
+    None where the data names no normal classes, or the test rows are all of one kind.
+    """
+    labels = run.labels("test")
+    if run.data.normal is None or labels is None:
+        return None
+    found = ~np.isin(labels[labels >= 0], run.data.normal)
+    if 0 < found.sum() < len(found):
+        return found
+    log.info("anomalies are left out: the test rows of %s are all of one kind", run.data.name)
+    return None
+
+
+def told(run: Run) -> bool:
+    """Whether the model is told the label, which gives an anomaly away."""
+    return isinstance(run.model.condition, Label)
+
+
+def known(run: Run) -> np.ndarray:
+    """(N,) places of the labelled test rows."""
+    return np.flatnonzero(run.labels("test") >= 0)
+
+
+def by_model(run: Run) -> dict[str, np.ndarray]:
+    """(N,) scores of the labelled test rows: the squared error, and -ELBO in nats where the code is stochastic.
+
+    The suffix of a metric's key by score; the error has none.
+    """
+    found = {"": run.errors("test")}
+    if hasattr(run.model.latent, "prior"):
+        found["_elbo"] = run.once("negative_elbo", lambda: _negative_elbo(run))
+    return {name: score[known(run)] for name, score in found.items()}
+
+
+@torch.no_grad()
+def _negative_elbo(run: Run) -> np.ndarray:
+    """Mean over drawn codes of -log p(x|z) p(z) / q(z|x): -ELBO but for the likelihood's constant."""
+    model, found = run.model, []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for batch in run.rows("test").batches(max(1, at_once(run.data.shape) // SAMPLES)):
+            batch = run.learner.task(batch)
+            weights, _, _ = log_weights(model, batch, batch.x, SAMPLES)
+            found.append(-weights.mean(0).cpu().numpy())
+    return np.concatenate(found)
+
+
+def without_model(run: Run, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """(N,) scores of the labelled test rows, learned from at most `rows` training rows; padding counts as 0.
+
+    An isolation forest of 100 trees (Liu et al. 2008), and the distance to the nearest row.
+    """
+    return run.once(("outliers", rows, seed), lambda: _without_model(run, rows, seed))
+
+
+def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
+    from sklearn.ensemble import IsolationForest
+    from sklearn.neighbors import NearestNeighbors
+
+    train, test = _flat(run, run.rows("train").sample(rows, seed)), _flat(run, run.rows("test"))[known(run)]
+    forest = IsolationForest(n_estimators=100, random_state=seed).fit(train)
+    neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
+    return {"isolation_forest": -forest.score_samples(test), "nearest_neighbour": neighbours.kneighbors(test)[0][:, 0]}
+
+
+def _flat(run: Run, split) -> np.ndarray:
+    """(N, F) rows as the model sees them, with the holes of task=inpaint."""
+    batches = (run.learner.task(batch) for batch in split.batches(at_once(split.shape)))
+    return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in batches])

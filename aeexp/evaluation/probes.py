@@ -1,0 +1,91 @@
+"""Simple classifiers on codes, fitted on few labels or many: what the metric counts and the figure draws."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.splits import draw
+from aeexp.evaluation.run import Run
+
+Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
+
+
+def labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
+    labels = run.labels(split)
+    chosen = labels >= 0 if run.data.normal is None else np.isin(labels, run.data.normal)
+    return run.codes(split)[chosen], labels[chosen]
+
+
+@torch.no_grad()
+def answers(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
+    """What the model itself says: scores (N, classes) and labels (N,) of the rows that have one.
+
+    None where no part of the learner has ``label_scores(out)``.
+    """
+    parts = [part for part in run.learner.modules() if hasattr(part, "label_scores")]
+    if not parts or not run.data.labelled:
+        return None
+    outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
+    scores, y = zip(*((parts[0].label_scores(out), out.batch.y) for out in outs), strict=True)
+    scores, y = torch.cat(scores), torch.cat(y)
+    known = y >= 0 if run.data.normal is None else torch.isin(y, torch.tensor(run.data.normal, device=y.device))
+    return scores[known], y[known]
+
+
+def fitted(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5) -> Any:
+    """One classifier, scikit-learn's, on codes standardised by these rows; `knn` on the codes as they are.
+
+    Never more neighbours than labels a class. All rows of one class: the classifier that always names it.
+    """
+    from sklearn.dummy import DummyClassifier
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC, LinearSVC
+
+    classes = len(np.unique(labels))
+    makers = {
+        "linear": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
+        "knn": lambda: KNeighborsClassifier(max(1, min(neighbours, len(codes) // classes))),
+        "svm_linear": lambda: make_pipeline(StandardScaler(), LinearSVC(dual="auto", random_state=0)),
+        "svm_rbf": lambda: make_pipeline(StandardScaler(), SVC()),
+    }
+    probe = DummyClassifier() if classes < 2 else makers[kind]()
+    with warnings.catch_warnings():
+        # So many iterations are the protocol; a probe that is still improving is a probe all the same.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return probe.fit(codes, labels)
+
+
+def drawn(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
+    """(budget,) places of rows, by label: those that dataset.labelled keeps where the seed is 0."""
+    if budget >= len(labels):
+        return np.arange(len(labels))
+    return draw(Rows(np.arange(len(labels)), labels), budget, seed, quiet=True)[1].x
+
+
+def accuracies(
+    run: Run, split: str, kind: Kind, budgets: Sequence[int], draws: int, seed: int = 0, neighbours: int = 5
+) -> dict[int, list[float]]:
+    """Accuracy on a split for each number of labels, from `draws` draws of the training rows.
+
+    Rows hang on labels and seed alone, so that they are the same for every model of the same data. A budget beyond the
+    labels that there are is left out.
+    """
+    train, labels = labelled(run, "train")
+    codes, truth = labelled(run, split)
+    found: dict[int, list[float]] = {}
+    for budget in (b for b in budgets if b <= len(labels)):
+        rows = [drawn(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
+        found[budget] = [float(fitted(kind, train[r], labels[r], neighbours).score(codes, truth)) for r in rows]
+    return found

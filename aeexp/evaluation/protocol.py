@@ -1,0 +1,71 @@
+"""The protocol: which numbers of a trained model are measured on which split, and what they are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from aeexp.evaluation.run import Run, Values
+from aeexp.models.learner import average
+
+Metric = Callable[[Run, str], Values]
+Measure = Callable[[Run, Mapping[str, Metric], str], Values]
+
+
+def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+    """Loss, its terms and every metric on one split; those `of_pictures` where the decoder gives some.
+
+    Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
+    """
+    return losses(run, split) | measured(run, metrics, split)
+
+
+def losses(run: Run, split: str) -> Values:
+    terms = average(run.learner, run.measured(split))
+    return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
+
+
+def measured(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+    """`measure` without the loss, which a finished run has told."""
+    values: Values = {}
+    for metric in metrics.values():
+        if split == "train" and not getattr(metric, "of_train", False):
+            continue
+        if not (run.segments and getattr(metric, "of_pictures", False)):
+            values |= metric(run, split)
+    return values
+
+
+def baselines(
+    run: Run, metrics: Mapping[str, Metric], value: Measure = measure, readers: Mapping[str, Metric] | None = None
+) -> dict[str, Values]:
+    """The same metrics on the test split for PCA of equal width, those of codes on the raw input, and each one's own.
+
+    `value` is `measure`, or `measured`: without PCA's loss.
+    A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
+    what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
+    all metrics of codes are measured as well: those of `readers`, else of `metrics`.
+    """
+    codes = of_codes(metrics)
+    if run.segments:  # PCA's output is a picture, and no mask
+        values = {key: number for metric in codes.values() for key, number in metric(run.pca(), "test").items()}
+    else:
+        values = value(run.pca(), metrics, "test")
+    if not run.model.likelihood.identity_link:
+        # PCA's output is a mean: its nats would be those of another likelihood.
+        other = ("loss", *(f"{head}{name}" for head in ("reconstruction/", "generalisation/gap_")
+                           for name in ("nats", "bits_per_dim")))  # fmt: skip
+        values = {key: number for key, number in values.items() if not key.startswith(other)}
+    found: dict[str, Values] = {"pca": values, "raw": {}}
+    for metric in codes.values():
+        found["raw"] |= metric(run.raw(), "test")
+    for metric in metrics.values():
+        for name, row in metric.baselines(run, "test").items() if hasattr(metric, "baselines") else ():
+            found[name] = found.get(name, {}) | row
+        for name, other in metric.models(run).items() if hasattr(metric, "models") else ():
+            for reader in (codes if readers is None else of_codes(readers)).values():
+                found[name] = found.get(name, {}) | reader(other, "test")
+    return found
+
+
+def of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    return {name: metric for name, metric in metrics.items() if getattr(metric, "of_codes", False)}

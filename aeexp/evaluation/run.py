@@ -1,0 +1,164 @@
+"""A trained model as metrics and plots see it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.split import Split
+from aeexp.datasets.core.stream import Stream
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.learner import Learner, at_once
+from aeexp.models.pca import identity, pca
+from aeexp.noises import Chain
+from aeexp.objectives.additive import Additive
+from aeexp.types import Batch, Pass, summed
+
+log = logging.getLogger(__name__)
+
+Values = dict[str, float]
+
+
+class Run:
+    """A trained learner with its data, in evaluation mode; codes are computed once.
+
+    `history` holds the rows of history.csv, for learning curves; `untrained` is the model before training. `trained`
+    is the part `train` of metrics.json once it is measured, and `best_step` the step of the state it was measured in.
+    """
+
+    def __init__(
+        self, learner: Learner, data: Data, history: Sequence[dict] = (), untrained: Autoencoder | None = None
+    ):
+        self.learner = learner.eval()
+        self.data = data
+        self.history = list(history)
+        self.untrained = untrained
+        self.trained: dict[str, float | None] = {}
+        self.best_step: int | None = None
+        self._kept: dict[Hashable, Any] = {}
+
+    @property
+    def model(self) -> Autoencoder:
+        return self.learner.model
+
+    @property
+    def segments(self) -> bool:
+        """Whether the target is a mask (task=segment): what the decoder gives is no picture of the data then."""
+        return hasattr(self.learner.task, "predicted")
+
+    @property
+    def device(self) -> torch.device:
+        return self.data.device
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Pass:
+        """One pass without noise, decoded from the mean code alone; the target set by the task. Always the same.
+
+        Under condition=label encoder and decoder get the row's own label, so that codes may hold it, unless the
+        objective has ``inferred(batch)``: the label that it finds itself.
+        """
+        batch, model = self.learner.task(batch), self.model
+        context = self.learner.context(batch)
+        code = model.encode(batch.x, context, batch.mask)
+        code = code._replace(z=code.mean)
+        return Pass(batch, batch.x, context, code, model.parameters_of(code.z, context, code.skips))
+
+    def passes(self, split: str) -> Iterator[Pass]:
+        """Passes over all rows that are `measured`, in their order."""
+        return (self.forward(batch) for batch in self.measured(split).batches(at_once(self.data.shape)))
+
+    def measured(self, split: str) -> Split | Stream:
+        """What loss and errors are means over: all of a split, but of training rows beyond memory a sample."""
+        return self.rows(split) if split == "train" else self.data[split]
+
+    def rows(self, split: str) -> Split:
+        """What codes, errors and labels speak of: the split, or a sample of one that lies beyond memory."""
+        return self.data.sample(split)
+
+    def codes(self, split: str) -> np.ndarray:
+        """(N, D) float32 mean codes of `rows`."""
+        return self._each("codes", split, lambda out: out.code.mean.cpu().numpy())
+
+    def errors(self, split: str) -> np.ndarray:
+        """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
+        return self._each("errors", split, self.squared)
+
+    @torch.no_grad()
+    def rate(self, split: str) -> np.ndarray | None:
+        """Mean KL from the prior over `rows` in nats: (D,) by unit, (1,) where it does not fall into units.
+
+        None where the latent has no prior. Where the KL has no closed form it is that of one drawn code a row: at the
+        mean code the ratio is far too large.
+        """
+        if not hasattr(self.model.latent, "prior"):
+            return None
+
+        def kl(out: Pass) -> np.ndarray:
+            posterior = out.code.posterior
+            return self.model.latent.prior.kl(posterior, posterior.sample(), self.model).cpu().numpy()
+
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return self._each("kl", split, kl).mean(0, dtype=np.float64)
+
+    def squared(self, out: Pass) -> np.ndarray:
+        if self.segments:
+            task = self.learner.task
+            truth = task.truth(out.batch.target)
+            wrong = (task.predicted(self.model.likelihood, out.output) != truth) & (truth >= 0)
+            return wrong.flatten(1).sum(1).float().cpu().numpy()
+        difference = self.model.likelihood.mean(out.output) - out.batch.target
+        return summed(difference.square(), out.batch.mask).cpu().numpy()
+
+    def labels(self, split: str) -> np.ndarray | None:
+        """(N,) int64 labels of `rows`, -1 where unknown; None where the data set has none."""
+        y = self.rows(split).y
+        return None if y is None else y.cpu().numpy()
+
+    def _each(self, what: str, split: str, value: Callable[[Pass], np.ndarray]) -> np.ndarray:
+        rows = at_once(self.data.shape)
+
+        def compute() -> np.ndarray:
+            return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(rows)])
+
+        return self.once((what, split), compute)
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """The value of `compute`, computed at the first call with this key."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
+
+    def pca(self) -> Run:
+        """PCA of the training split with the same latent width, under the same likelihood where its output is a mean.
+
+        A variance that was estimated is PCA's own, from its training error.
+        """
+        return self.once("pca", self._pca)
+
+    def raw(self) -> Run:
+        """The input as its own code."""
+        return self.once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
+
+    def random(self) -> Run | None:
+        """The network before training; None where that is not known, or where the encoder gets side information."""
+        if self.untrained is None or self.untrained.condition.size > 0:
+            return None
+        return self.once("random", lambda: self._baseline(self.untrained))
+
+    def _pca(self) -> Run:
+        run = self._baseline(pca(self.data["train"], self.model.latent.dim))
+        if self.model.likelihood.identity_link:
+            run.model.likelihood = copy.deepcopy(self.model.likelihood)
+            if hasattr(run.model.likelihood, "fit"):
+                run.model.likelihood.fit(run.passes("train"))
+        return run
+
+    def _baseline(self, model: Autoencoder) -> Run:
+        return Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.data)

@@ -1,0 +1,106 @@
+"""Ways of drawing new codes after training, for every model, stochastic or not: (n, D) float32."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+
+from aeexp.evaluation.run import Run
+from aeexp.latents.priors import Standard
+
+ROWS = 10_000  # training codes that a density is fitted to
+COMPONENTS = 10  # of the mixture, as in Ghosh et al. 2020
+WIDE = 64  # units up to which each of its covariances is full
+
+
+def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
+    """From the latent's prior, or from N(0, I) where a penalty held the codes against it; None without either."""
+    latent = run.model.latent
+    if not (hasattr(latent, "prior") or held(run)):
+        return None
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        if hasattr(latent, "prior"):
+            return latent.prior.sample(n, run.model).cpu().numpy()
+        return torch.randn(n, latent.dim).numpy()
+
+
+def held(run: Run) -> bool:
+    """Whether a penalty held all codes together against N(0, I)."""
+    return any(getattr(part, "holds_against_prior", False) for part in run.learner.objective.modules())
+
+
+def normal(run: Run) -> bool:
+    """Whether codes should be distributed as N(0, I): by their own prior, or where they have none by a penalty."""
+    prior = getattr(run.model.latent, "prior", None)
+    return held(run) if prior is None else isinstance(prior, Standard)
+
+
+def of_one_length(run: Run) -> bool:
+    """Whether the law of codes gives them a length, so that a straight line between two leads through none: N(0, I) in
+    many dimensions, and the sphere."""
+    return normal(run) or getattr(run.model.latent, "space", "real") == "sphere"
+
+
+def gaussian(run: Run, n: int, seed: int) -> np.ndarray:
+    """From one Gaussian with mean and covariance of the training codes."""
+    return _valid(run, _gaussian(_codes(run), n, seed))
+
+
+def _gaussian(codes: np.ndarray, n: int, seed: int) -> np.ndarray:
+    covariance = np.atleast_2d(np.cov(codes.T)) if len(codes) > 1 else np.zeros((codes.shape[1],) * 2)
+    return np.random.default_rng(seed).multivariate_normal(codes.mean(0), covariance, n, method="eigh")
+
+
+def mixture(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a mixture of ten Gaussians with full covariances (Ghosh et al. 2020, section 4).
+
+    Above 64 units the covariances are diagonal along the principal axes of all codes: full ones would take minutes.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    codes = _codes(run)
+    if len(codes) < 2:
+        return gaussian(run, n, seed)
+    components = max(1, min(COMPONENTS, len(codes) // (2 * codes.shape[1])))
+
+    def fit():
+        axes, kind = np.eye(codes.shape[1]), "full"
+        if codes.shape[1] > WIDE:
+            axes, kind = np.linalg.eigh(np.cov(codes.T))[1], "diag"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred rounds of EM are the protocol
+            made = GaussianMixture(components, covariance_type=kind, random_state=seed, reg_covar=1e-6)
+            return made.fit(codes @ axes), axes
+
+    made, axes = run.once(("mixture", seed), fit)
+    return _valid(run, made.sample(n)[0] @ axes.T)
+
+
+def kernel(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a kernel density of the training codes: a drawn code plus noise of Scott's width, along their covariance."""
+    codes = _codes(run)
+    generator = np.random.default_rng(seed)
+    width = len(codes) ** (-1 / (codes.shape[1] + 4))
+    covariance = np.atleast_2d(np.cov(codes.T)) if len(codes) > 1 else np.zeros((codes.shape[1],) * 2)
+    noise = generator.multivariate_normal(np.zeros(codes.shape[1]), covariance * width**2, n, method="eigh")
+    return _valid(run, codes[generator.integers(len(codes), size=n)] + noise)
+
+
+def _codes(run: Run) -> np.ndarray:
+    codes = run.codes("train")
+    if len(codes) > ROWS:  # drawn: the first of a sorted source are of its first classes
+        codes = codes[np.sort(np.random.default_rng(0).permutation(len(codes))[:ROWS])]
+    return codes.astype(np.float64)
+
+
+@torch.no_grad()
+def _valid(run: Run, codes: np.ndarray) -> np.ndarray:
+    """What a density of vectors draws is brought to the nearest codes of the latent."""
+    return run.model.valid_codes(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
+
+
+SAMPLERS = {"prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel}

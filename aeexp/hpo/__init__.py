@@ -1,1 +1,0 @@
-"""Hyperparameter search by Optuna's ask and tell: `hydra/sweeper=aeexp_optuna`."""

@@ -1,0 +1,25 @@
+"""Codes: what becomes of the encoder's output."""
+
+from aeexp.latents.binary import Binary
+from aeexp.latents.bounded import Categorical, Hyperspherical
+from aeexp.latents.deterministic import Deterministic, Sigmoid
+from aeexp.latents.gaussian import Gaussian
+from aeexp.latents.priors import Mixture, Standard, Uniform, Vamp
+from aeexp.latents.quantised import VQ
+from aeexp.latents.sparse import BatchTopK, TopK
+
+__all__ = [
+    "BatchTopK",
+    "Binary",
+    "Categorical",
+    "Deterministic",
+    "Gaussian",
+    "Hyperspherical",
+    "Mixture",
+    "Sigmoid",
+    "Standard",
+    "TopK",
+    "Uniform",
+    "VQ",
+    "Vamp",
+]

@@ -1,0 +1,132 @@
+"""Stochastic codes that live in a bounded space, with the uniform law as their own prior."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.latents.bounded_posteriors import Categorical as OneHots
+from aeexp.latents.bounded_posteriors import PowerSpherical, one_hot, sphere_area, unit
+from aeexp.latents.priors import need_space
+from aeexp.types import Code
+
+
+class Hyperspherical(nn.Module):
+    """A direction on the unit sphere, drawn about the encoder's (Davidson et al. 2018; De Cao and Aziz 2020).
+
+    The encoder gives a direction and one concentration, softplus + 1 as in the authors' code: a code cannot become the
+    prior altogether. `mean` is the direction drawn about, of length 1, not the shorter mean vector.
+
+    Formula: q(z|x) ∝ (1 + μ(x)·z)^κ(x) on |z| = 1 (power spherical)
+
+    Look at: the KL beside a Gaussian's of equal width: in few dimensions a sphere has no empty centre.
+    """
+
+    range = (-1.0, 1.0)
+    space = "sphere"
+
+    def __init__(self, dim: int, prior: nn.Module):
+        super().__init__()
+        require(dim >= 2, f"dim={dim}: a direction needs at least 2 units")
+        need_space(self, prior)
+        self.dim = dim
+        self.params = dim + 1
+        self.prior = prior
+        self.unit_variance = 1 / dim  # of each unit under the uniform law
+
+    def forward(self, h: Tensor) -> Code:
+        loc = unit(h[..., :-1])
+        scale = F.softplus(h[..., -1]) + 1
+        scale = scale + (scale.clamp(max=1e6) - scale).detach()  # beyond, float32 cannot tell the codes apart
+        posterior = PowerSpherical(loc, scale)
+        return Code(z=posterior.sample(), mean=loc, posterior=posterior)
+
+    def project(self, z: Tensor) -> Tensor:
+        """(..., D) the nearest point of the sphere."""
+        return unit(z)
+
+    def uniform(self, n: int, like: Tensor) -> Tensor:
+        return unit(torch.randn(n, self.dim, dtype=like.dtype, device=like.device))
+
+    def uniform_log_prob(self, z: Tensor) -> Tensor:
+        """(..., B) nats."""
+        return z.new_full(z.shape[:-1], -sphere_area(self.dim))
+
+
+class Categorical(nn.Module):
+    """Groups of `classes` one-hot units, dim in all (Jang et al. 2017; Maddison et al. 2017).
+
+    In training a code is relaxed: a softmax under Gumbel noise, whose temperature falls from `temperature` to
+    `final_temperature` over `anneal_steps`, each step by the same factor; `hard` makes it one-hot on the way forward
+    (straight-through). In evaluation it is drawn exactly, so that the loss is a proper ELBO, which the relaxed loss of
+    training is not. `mean` are the probabilities: what probes see and what reconstructions start from, one-hot only
+    where the encoder is sure.
+
+    Formula: z = softmax((log p + g) / T) in each group, g Gumbel noise, T the temperature
+
+    Look at: KL of each group, and the gap between training (relaxed) and validation (drawn).
+    """
+
+    range = (0.0, 1.0)
+    space = "onehot"
+    reparameterized = False  # draws of training are not of the law whose log_prob stands in the bound
+    start: Tensor
+    final: Tensor
+    current: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        prior: nn.Module,
+        classes: int = 8,
+        temperature: float = 1.0,
+        final_temperature: float = 0.5,
+        anneal_steps: int = 1000,
+        hard: bool = False,
+    ):
+        super().__init__()
+        require(classes >= 2, f"classes={classes}: a group needs at least 2 values")
+        require(
+            dim >= classes and dim % classes == 0,
+            f"dim={dim} is no multiple of latent.classes={classes}: take latent.dim={classes * max(1, dim // classes)} "
+            "or other classes",
+        )
+        require(0 < temperature < math.inf, f"temperature={temperature} must be above 0")
+        require(
+            0 < final_temperature <= temperature,
+            f"final_temperature={final_temperature} must lie above 0 and not above latent.temperature={temperature}",
+        )
+        require(anneal_steps >= 1, f"anneal_steps={anneal_steps} must be at least 1")
+        need_space(self, prior)
+        self.dim = self.params = dim
+        self.classes = classes
+        self.prior = prior
+        self.anneal_steps = anneal_steps
+        self.hard = hard
+        self.unit_variance = (1 - 1 / classes) / classes  # of each unit under the uniform law
+        self.register_buffer("start", torch.tensor(float(temperature)))
+        self.register_buffer("final", torch.tensor(float(final_temperature)))
+        self.register_buffer("current", torch.tensor(float(temperature)))
+
+    def before_step(self, model: nn.Module, split, step: int) -> None:
+        share = min(1.0, step / self.anneal_steps)
+        self.current.copy_(self.start * (self.final / self.start) ** share)
+
+    def forward(self, h: Tensor) -> Code:
+        posterior = OneHots(h.unflatten(-1, (-1, self.classes)), self.current, self.training, self.hard)
+        return Code(z=posterior.sample(), mean=posterior.probabilities(), posterior=posterior)
+
+    def project(self, z: Tensor) -> Tensor:
+        """(..., D) each group's largest unit becomes 1, the others 0."""
+        return one_hot(z.unflatten(-1, (-1, self.classes))).flatten(-2)
+
+    def uniform(self, n: int, like: Tensor) -> Tensor:
+        return self.project(torch.rand(n, self.dim, dtype=like.dtype, device=like.device))
+
+    def uniform_log_prob(self, z: Tensor) -> Tensor:
+        """(..., B) nats."""
+        return z.new_full(z.shape[:-1], -(self.dim // self.classes) * math.log(self.classes))

@@ -1,0 +1,50 @@
+"""Codes that are a plain function of the encoder's output."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.types import Code
+
+
+class Deterministic(nn.Module):
+    """The encoder's output is the code, (B, dim) (Hinton and Salakhutdinov 2006).
+
+    Formula: z = f(x)
+
+    Look at: error over latent.dim, with PCA beside it: the gap is what is not linear.
+    """
+
+    range = (-math.inf, math.inf)
+
+    def __init__(self, dim: int):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        self.dim = self.params = dim
+
+    def forward(self, h: Tensor) -> Code:
+        return Code(z=h, mean=h)
+
+
+class Sigmoid(nn.Module):
+    """Units squashed to (0, 1), so that an activation can be read as a firing rate (Rumelhart et al. 1986).
+
+    Formula: z_j = 1 / (1 + exp(-h_j))
+
+    Look at: units that are always 0 or 1 (latent/dead_units).
+    """
+
+    range = (0.0, 1.0)
+
+    def __init__(self, dim: int):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        self.dim = self.params = dim
+
+    def forward(self, h: Tensor) -> Code:
+        z = torch.sigmoid(h)
+        return Code(z=z, mean=z)

@@ -1,0 +1,87 @@
+"""Codes of which few units speak: the k largest of a row, or of a batch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.types import Code, Pass
+
+
+class BatchTopK(nn.Module):
+    """Keeps the k B largest units of a batch of B rows: k a row on average (Bussmann et al. 2024, BatchTopK).
+
+    A row that is hard to explain gets more of them. In evaluation rows do not know each other: a unit stays above a
+    threshold, the mean over training batches of the smallest unit kept (section 3; the first batches count alike, then
+    each `decay` of the next). `k` is a buffer: it may vary in a stack.
+
+    Formula: z_j = h_j where it is among the k B largest of the batch, else 0
+
+    Look at: units that never fire (latent/dead_units); whether evaluation keeps k a row (latent/l0).
+    """
+
+    range = (-math.inf, math.inf)
+    k: Tensor
+    threshold: Tensor
+    seen: Tensor
+
+    def __init__(self, dim: int, k: int, decay: float = 0.99):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        require(1 <= k <= dim, f"k={k} must lie between 1 and latent.dim={dim}")
+        require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
+        self.dim = self.params = dim
+        self.decay = decay
+        self.register_buffer("k", torch.tensor(k))
+        self.register_buffer("threshold", torch.tensor(0.0))
+        self.register_buffer("seen", torch.tensor(0.0))  # batches in the threshold
+
+    def forward(self, h: Tensor) -> Code:
+        threshold = self.smallest(h) if self.training else self.threshold
+        z = torch.where(h >= threshold, h, torch.zeros_like(h))
+        return Code(z=z, mean=z)
+
+    def smallest(self, h: Tensor) -> Tensor:
+        """() the least unit that this batch keeps; more than k B stay only where units tie with it."""
+        ordered = h.detach().flatten().sort(descending=True).values
+        return ordered.gather(0, (self.k * len(h) - 1).reshape(1))[0]
+
+    def observe(self, out: Pass) -> None:
+        kept = out.code.z != 0
+        least = torch.where(kept, out.code.z, torch.inf).min()
+        self.seen.add_(1)
+        rate = torch.maximum(1 / self.seen, torch.full_like(self.seen, 1 - self.decay))
+        moved = self.threshold + rate * (least - self.threshold)
+        self.threshold.copy_(torch.where(least.isfinite(), moved, self.threshold))
+
+    def readings(self) -> dict[str, Tensor]:
+        return {"threshold": self.threshold}
+
+
+class TopK(nn.Module):
+    """Keeps the k largest units of each row and sets the others to 0 (Makhzani and Frey 2014, k-sparse).
+
+    Exactly k units stay, also under ties; k = dim is the identity. `k` is a buffer: it may vary in a stack.
+
+    Formula: z_j = h_j where it is among the k largest of its row, else 0
+
+    Look at: units that never fire (latent/dead_units), and the probe over k.
+    """
+
+    range = (-math.inf, math.inf)
+    k: Tensor
+
+    def __init__(self, dim: int, k: int):
+        super().__init__()
+        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        require(1 <= k <= dim, f"k={k} must lie between 1 and latent.dim={dim}")
+        self.dim = self.params = dim
+        self.register_buffer("k", torch.tensor(k))
+
+    def forward(self, h: Tensor) -> Code:
+        rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
+        z = torch.where(rank < self.k, h, torch.zeros_like(h))
+        return Code(z=z, mean=z)

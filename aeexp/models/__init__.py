@@ -1,0 +1,9 @@
+"""Encoders and decoders, and the one model class."""
+
+from aeexp.models.nn.conv import conv
+from aeexp.models.nn.gru import gru
+from aeexp.models.nn.mlp import mlp
+from aeexp.models.nn.resnet import resnet
+from aeexp.models.nn.unet import unet
+
+__all__ = ["conv", "gru", "mlp", "resnet", "unet"]

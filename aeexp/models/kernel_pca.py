@@ -1,0 +1,102 @@
+"""Kernel PCA as an Autoencoder: what a fixed non-linear map of the same width reaches."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aeexp.conditions import Unconditional
+from aeexp.datasets.core.split import Split
+from aeexp.latents.deterministic import Deterministic
+from aeexp.likelihoods.gaussian import Gaussian
+from aeexp.models.autoencoder import Autoencoder
+
+Kernel = Literal["rbf", "linear"]
+
+
+class Fitted(NamedTuple):
+    model: Autoencoder
+    gamma: float  # of the kernel on rows, in units of 1 / (features x variance); 1 where it has none
+    back: float  # the same of the kernel on codes
+    alpha: float  # ridge of the way back
+
+
+def kernel_pca(
+    train: Split, val: Split, dim: int, *, kernel: Kernel, gammas: Sequence[float], alphas: Sequence[float]
+) -> Fitted:
+    """Kernel PCA (Schoelkopf et al. 1998) of all rows of `train`; the two gammas and the alpha are those best on `val`.
+
+    The way back is kernel ridge regression of the rows on their codes (Bakir, Weston and Schoelkopf 2004). A gamma
+    multiplies 1 / (features x variance): of the rows one way, of the codes the other. Time grows with the cube of the
+    rows, once for each choice of the three.
+    """
+    rows, held = (_rows(split) for split in (train, val))
+    mean = rows.mean(0)
+    best, least = None, math.inf
+    for gamma in gammas if kernel == "rbf" else [1.0]:
+        encoder = _Encoder(rows, mean, dim, kernel, gamma)
+        codes, seen = encoder.codes(rows), encoder.codes(held)
+        for alpha, back in itertools.product(alphas, gammas if kernel == "rbf" else [1.0]):
+            decoder = _Decoder(codes, rows, mean, train.shape, kernel, back, alpha)
+            error = float(np.square(decoder.rows(seen) - held).sum(1).mean())
+            if error < least:
+                best, least = (encoder, decoder, gamma, back, alpha), error
+    encoder, decoder, *chosen = best
+    latent = Deterministic(encoder.dim)
+    return Fitted(Autoencoder(encoder, latent, decoder, Gaussian(), Unconditional()).eval(), *chosen)
+
+
+class _Encoder(nn.Module):
+    """(B, *shape) to (B, dim): scikit-learn's KernelPCA; fewer units where there are fewer directions."""
+
+    def __init__(self, rows: np.ndarray, mean: np.ndarray, dim: int, kernel: Kernel, gamma: float):
+        super().__init__()
+        from sklearn.decomposition import KernelPCA
+
+        self.mean = mean
+        self.dim = min(dim, len(rows) - 1)
+        # A solver that starts at random would give other codes at every call.
+        options = dict(eigen_solver="arpack" if self.dim < len(rows) // 2 else "dense", random_state=0)
+        self.fitted = KernelPCA(self.dim, kernel=kernel, gamma=_scaled(gamma, rows - mean), **options).fit(rows - mean)
+        self.dim = len(self.fitted.eigenvalues_)
+
+    def codes(self, rows: np.ndarray) -> np.ndarray:
+        return self.fitted.transform(rows - self.mean)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        return torch.from_numpy(self.codes(x.flatten(1).cpu().double().numpy())).to(x)
+
+
+class _Decoder(nn.Module):
+    """(B, dim) to (B, *shape): scikit-learn's KernelRidge about the mean row."""
+
+    def __init__(
+        self, codes: np.ndarray, rows: np.ndarray, mean: np.ndarray, shape: torch.Size, kernel: Kernel, gamma: float,
+        alpha: float,
+    ):  # fmt: skip
+        super().__init__()
+        from sklearn.kernel_ridge import KernelRidge
+
+        self.mean = mean
+        self.shape = tuple(shape)
+        self.fitted = KernelRidge(alpha=alpha, kernel=kernel, gamma=_scaled(gamma, codes)).fit(codes, rows - mean)
+
+    def rows(self, codes: np.ndarray) -> np.ndarray:
+        return self.fitted.predict(codes) + self.mean
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return torch.from_numpy(self.rows(z.cpu().double().numpy())).to(z).reshape(-1, *self.shape)
+
+
+def _scaled(gamma: float, rows: np.ndarray) -> float:
+    return gamma / (rows.shape[1] * float(rows.var()) or 1.0)
+
+
+def _rows(split: Split) -> np.ndarray:
+    return torch.cat([batch.x.flatten(1).cpu() for batch in split.batches(1024)]).double().numpy()

@@ -1,0 +1,100 @@
+"""Fully connected encoder and decoder, each other's mirror."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.models.nn.activations import Activation, activation
+from aeexp.models.nn.initial import glorot
+
+
+class Encoder(nn.Module):
+    """Flattens (B, *shape), joins the context, and maps through the hidden layers to (B, outputs)."""
+
+    def __init__(self, inputs: int, hidden_dims: Sequence[int], outputs: int, name: Activation):
+        super().__init__()
+        widths = [inputs, *hidden_dims, outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.activation = activation(name)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        return _through(self.layers, self.activation, x.flatten(1), context)
+
+
+class Decoder(nn.Module):
+    """The encoder's mirror: (B, D) and context to (B, *shape)."""
+
+    def __init__(self, layers: Sequence[nn.Module], shape: Sequence[int], name: Activation):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.activation = activation(name)
+        self.shape = tuple(shape)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return _through(self.layers, self.activation, z, context).unflatten(1, self.shape)
+
+
+class Transposed(nn.Module):
+    """A linear layer whose weight is the transpose of another's; only the bias is its own."""
+
+    def __init__(self, source: nn.Linear):
+        super().__init__()
+        self.source = source
+        self.bias = nn.Parameter(torch.zeros(source.in_features))
+
+    @property
+    def weight(self) -> Tensor:
+        return self.source.weight.t()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+def mlp(
+    shape: Sequence[int],
+    params: int,
+    dim: int,
+    context: int,
+    output: Sequence[int] | None = None,
+    *,
+    hidden_dims: list[int],
+    activation: Activation = "relu",
+    tied: bool = False,
+) -> tuple[Encoder, Decoder]:
+    """Encoder to `params` numbers and decoder from `dim` for rows of this shape; no hidden layer: both linear.
+
+    The decoder gives rows of shape `output`, the encoder's where it is None.
+
+    `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
+    """
+    require(all(w >= 1 for w in hidden_dims), f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
+    output = tuple(shape if output is None else output)
+    features = math.prod(shape)
+    encoder = Encoder(features + context, hidden_dims, params, activation)
+    if tied:
+        require(
+            params == dim and context == 0 and output == tuple(shape),
+            "tied=true needs a latent that takes as many numbers as it gives, no condition, and a likelihood of one "
+            "number a value: set model.tied=false, or latent=deterministic and condition=none",
+        )
+        layers: list[nn.Module] = [Transposed(layer) for layer in reversed(encoder.layers)]
+    else:
+        widths = [dim + context, *reversed(hidden_dims), math.prod(output)]
+        layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+    decoder = Decoder(layers, output, activation)
+    glorot(encoder, decoder)
+    return encoder, decoder
+
+
+def _through(layers: nn.ModuleList, between: nn.Module, h: Tensor, context: Tensor | None) -> Tensor:
+    if context is not None:
+        h = torch.cat([h, context], 1)
+    for layer in layers[:-1]:
+        h = between(layer(h))
+    return layers[-1](h)

@@ -1,0 +1,124 @@
+"""U-Net (Ronneberger et al. 2015): the decoder also gets the encoder's maps, which go round the code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.models.nn.activations import Activation, activation
+from aeexp.models.nn.conv import Upsample, _step
+from aeexp.models.nn.heads import heads
+from aeexp.models.nn.initial import glorot
+from aeexp.models.nn.resnet import Norm, _norm
+
+
+class Encoder(nn.Module):
+    """Convolutions at each size, 2x2 max pooling between; gives (B, params) and the maps of all sizes but the last."""
+
+    def __init__(self, stages: nn.ModuleList, head: nn.Module):
+        super().__init__()
+        self.stages = stages
+        self.pool = nn.MaxPool2d(2)
+        self.head = head
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None):
+        if context is not None:
+            planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, planes], 1)
+        skips = []
+        for stage in self.stages[:-1]:
+            skips.append(stage(x))
+            x = self.pool(skips[-1])
+        return self.head(self.stages[-1](x).flatten(1)), tuple(skips)
+
+
+class Decoder(nn.Module):
+    """The stem to the smallest map; at each size a step up, the encoder's map beside it, and convolutions of both."""
+
+    def __init__(self, stem: nn.Module, start: tuple[int, int, int], steps: nn.ModuleList, stages: nn.ModuleList,
+                 last: nn.Module, name: Activation):  # fmt: skip
+        super().__init__()
+        self.stem = stem
+        self.start = start
+        self.steps = steps
+        self.stages = stages
+        self.last = last
+        self.activation = activation(name)
+
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """`skips` from the largest map to the smallest, as the encoder gives them; none: zeros."""
+        if context is not None:
+            z = torch.cat([z, context], 1)
+        h = self.activation(self.stem(z).unflatten(1, self.start))
+        for level, (step, stage) in enumerate(zip(self.steps, self.stages, strict=True)):
+            h = step(h)
+            h = stage(torch.cat([h, skips[-1 - level] if skips else torch.zeros_like(h)], 1))
+        return self.last(h)
+
+
+def unet(
+    shape: Sequence[int],
+    params: int,
+    dim: int,
+    context: int,
+    output: Sequence[int] | None = None,
+    *,
+    channels: list[int],
+    convolutions: int = 2,
+    norm: Norm = "group",
+    upsample: Upsample = "nearest",
+    activation: Activation = "relu",
+    spatial: bool = False,
+) -> tuple[Encoder, Decoder]:
+    """`channels` of the maps from the picture's own size on, each next half as large; 3x3 convolutions.
+
+    The code is what the smallest map becomes. Under skips that hold the picture a reconstruction says little: the
+    architecture is for targets that are none, as masks. `norm` group in place of the batch's, which mixes rows.
+    """
+    sizes = _sizes(shape, channels)
+    require(convolutions >= 1, f"convolutions={convolutions} must be at least 1")
+
+    def stage(inputs: int, maps: int) -> nn.Module:
+        return _stage(inputs, maps, convolutions, norm, activation)
+
+    start = (channels[-1], *sizes[-1])
+    head, stem = heads(start, params, dim, context, spatial)
+    inputs = [shape[0] + context, *channels]
+    encoder = Encoder(nn.ModuleList(stage(a, b) for a, b in zip(inputs, channels, strict=False)), head)
+    ups = list(zip(channels[1:], channels, sizes[1:], sizes, strict=False))[::-1]
+    steps = nn.ModuleList(_step(a, b, small, large, 2, 2, upsample) for a, b, small, large in ups)
+    stages = nn.ModuleList(stage(2 * maps, maps) for maps in channels[-2::-1])
+    last = nn.Conv2d(channels[0], shape[0] if output is None else output[0], 1)
+    decoder = Decoder(stem, start, steps, stages, last, activation)
+    glorot(encoder, decoder)
+    for part in (part for network in (encoder, decoder) for part in network.modules()):
+        if isinstance(part, nn.GroupNorm):
+            part.reset_parameters()
+    return encoder, decoder
+
+
+def _stage(inputs: int, maps: int, convolutions: int, norm: Norm, name: Activation) -> nn.Module:
+    parts = []
+    for number in range(convolutions):
+        parts += [nn.Conv2d(maps if number else inputs, maps, 3, padding=1), _norm(maps, norm), activation(name)]
+    return nn.Sequential(*parts)
+
+
+def _sizes(shape: Sequence[int], channels: list[int]) -> list[tuple[int, int]]:
+    """Height and width of each map."""
+    require(
+        len(shape) == 3,
+        f"model=unet needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
+        "take model=mlp",
+    )
+    words = f"channels={list(channels)} needs two positive numbers or more: with one there are no skips"
+    require(len(channels) >= 2 and min(channels) >= 1, words)
+    sizes = [(shape[1] >> level, shape[2] >> level) for level in range(len(channels))]
+    require(
+        min(sizes[-1]) >= 1,
+        f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer",
+    )
+    return sizes

@@ -1,0 +1,108 @@
+"""PCA as an Autoencoder with closed-form weights: the baseline of every run, and what a linear one must reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.conditions import Unconditional
+from aeexp.datasets.core.split import Split
+from aeexp.datasets.core.stream import Stream
+from aeexp.errors import require
+from aeexp.latents.deterministic import Deterministic
+from aeexp.likelihoods.gaussian import Gaussian
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.nn.mlp import mlp
+
+FEATURES = 4096  # of a row, above which components are those of as many drawn rows
+
+
+def pca(split: Split | Stream, dim: int) -> Autoencoder:
+    """PCA of all rows of a split with `dim` components; beyond the rank the code is 0."""
+    model = linear(split.shape, dim)
+    solve(model, split)
+    return model.to(split.device).eval()
+
+
+def linear(shape: torch.Size, dim: int) -> Autoencoder:
+    """One linear layer each way, untrained."""
+    encoder, decoder = mlp(shape, dim, dim, 0, hidden_dims=[])
+    return Autoencoder(encoder, Deterministic(dim), decoder, Gaussian(), Unconditional())
+
+
+def identity(shape: torch.Size) -> Autoencoder:
+    """The raw input as its own code."""
+    latent = Deterministic(math.prod(shape))
+    return Autoencoder(_Fold((latent.dim,)), latent, _Fold(shape), Gaussian(), Unconditional()).eval()
+
+
+class _Fold(nn.Module):
+    """Rows (B, ...) in another shape."""
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        return x.reshape(-1, *self.shape)
+
+
+@torch.no_grad()
+def solve(model: Autoencoder, split: Split | Stream) -> None:
+    """Set the weights of a linear autoencoder to the leading eigenvectors of the rows' covariance.
+
+    Least squared error of all linear maps of that width (Baldi and Hornik 1989). The sign of each component
+    makes its largest entry positive, so that equal data gives equal codes. The rows are read once, batch by batch.
+    """
+    require(
+        len(getattr(model.encoder, "layers", ())) == 1 and isinstance(model.latent, Deterministic),
+        "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint",
+    )
+    mean, components = _components(split, min(model.latent.dim, math.prod(split.shape)))
+    kept = len(components)
+    encoder, decoder = model.encoder.layers[0], model.decoder.layers[0]
+    for parameter in (encoder.weight, encoder.bias, decoder.weight, decoder.bias):
+        parameter.zero_()
+    encoder.weight[:kept] = components.to(encoder.weight)
+    encoder.bias[:kept] = -(components @ mean).to(encoder.bias)
+    decoder.weight[:, :kept] = components.T.to(decoder.weight)
+    decoder.bias.copy_(mean)
+
+
+def _components(split: Split | Stream, count: int) -> tuple[Tensor, Tensor]:
+    """(D,) mean and (count or fewer, D) orthonormal components, float64 on the CPU."""
+    from scipy.linalg import eigh
+
+    features = math.prod(split.shape)
+    if len(split) < features or features > FEATURES:
+        # The products of rows have the same eigenvalues, and are fewer numbers than the covariance.
+        rows = torch.cat([batch.x.flatten(1).cpu() for batch in split.sample(FEATURES).batches(1024)]).double()
+        mean = rows.mean(0)
+        rows = rows - mean
+        last = len(rows) - 1
+        values, vectors = eigh((rows @ rows.T).numpy(), subset_by_index=[max(0, last - count + 1), last])
+        kept = values > values[-1] * len(rows) * torch.finfo(torch.float64).eps  # the rest is no direction
+        found = torch.from_numpy(vectors[:, kept]).T @ rows / torch.from_numpy(values[kept]).sqrt()[:, None]
+    else:
+        mean, covariance = _moments(split)
+        _, vectors = eigh(covariance.numpy(), subset_by_index=[features - count, features - 1])
+        found = torch.from_numpy(vectors).T
+    components = found.flip(0).contiguous()
+    largest = components.gather(1, components.abs().argmax(1, keepdim=True))
+    return mean, components * torch.where(largest < 0, -1.0, 1.0)
+
+
+def _moments(split: Split | Stream) -> tuple[Tensor, Tensor]:
+    """(D,) mean and (D, D) sum of squares about it."""
+    origin, total, squares = None, 0.0, 0.0
+    for batch in split.batches(8192):
+        x = batch.x.flatten(1)
+        x = (x.cpu() if x.device.type == "mps" else x).double()  # mps has no float64
+        origin = x.mean(0) if origin is None else origin  # squares about a near point lose no digits
+        x = x - origin
+        total, squares = total + x.sum(0), squares + x.T @ x
+    mean = total / len(split)
+    return (origin + mean).cpu(), (squares - len(split) * mean[:, None] * mean).cpu()

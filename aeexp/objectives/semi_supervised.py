@@ -1,0 +1,130 @@
+"""Labels as a latent variable that some rows reveal: M2 of Kingma et al. 2014 around any bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.conditions import Label
+from aeexp.errors import UsageError, require
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.nn.critic import Critic
+from aeexp.types import Batch, Facts, Pass
+
+
+class SemiSupervised(nn.Module):
+    """M2 (Kingma et al. 2014, NeurIPS 27, equations 6 to 9), in nats without the likelihood's constant.
+
+    `bound` is any objective of rows whose label is known: it is called once, with every row under every class. Its
+    rows' terms, less log p(y), are L(x, y) of equation 6: what a labelled row counts in training. An unlabelled row
+    counts U(x), the mean of L(x, y) over q(y|x) less the entropy of q(y|x) (equation 7). `classification` is `alpha`
+    times the cross-entropy of q(y|x), the mean over the labelled rows of the batch: since `bound` is a mean over rows,
+    `alpha` 0.1 is the paper's 0.1 N. Penalties of a whole batch are taken over all rows under all classes alike.
+
+    q(y|x) is a fully connected network on the (corrupted) input, beside the encoder. In evaluation every row counts
+    as unlabelled in `bound`, a bound on -log p(x) that reads no label; `classification` does, where there are any.
+    `prior` of the classes: uniform, or the shares of the labelled training rows, one added to each count.
+
+    Formula: labelled: L(x, y) - α log q(y|x); unlabelled: Σ_y q(y|x) L(x, y) - H(q(y|x))
+
+    Look at: classification/accuracy over dataset.labelled (plot=label_budget: a probe with as many labels).
+    """
+
+    alpha: Tensor
+    log_prior: Tensor
+
+    def __init__(
+        self,
+        noise: nn.Module,
+        regularizers: Mapping[str, nn.Module],
+        *,
+        bound: Callable[..., nn.Module],
+        hidden_dims: list[int],
+        alpha: float = 0.1,
+        prior: Literal["uniform", "shares"] = "uniform",
+    ):
+        super().__init__()
+        require(alpha >= 0, f"alpha={alpha} must not be negative")
+        for name, part in regularizers.items():
+            words = f"{name} would learn the labels that M2 only tries: leave {name} out of the regularizers"
+            require(not hasattr(part, "label_scores"), words)
+        try:
+            self.bound = bound(noise, regularizers)
+        except UsageError as error:
+            raise UsageError(f"bound.{error}") from error
+        self.hidden_dims = list(hidden_dims)
+        self.prior = prior
+        self.register_buffer("alpha", torch.tensor(float(alpha)))
+
+    @property
+    def copies(self) -> int:
+        """Rows that one row becomes."""
+        return len(self.log_prior) * getattr(self.bound, "samples", 1)
+
+    @property
+    def noise(self) -> nn.Module:
+        return self.bound.noise
+
+    def check(self, model: Autoencoder) -> None:
+        """Raise UsageError where M2 cannot be had of the model."""
+        words = "semi_supervised gives encoder and decoder every label in turn: take condition=label"
+        require(isinstance(model.condition, Label), words)
+        try:
+            if hasattr(self.bound, "check"):
+                self.bound.check(model)
+        except UsageError as error:
+            raise UsageError(f"bound.{error}") from error
+
+    def sized(self, model: Autoencoder, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+        self.classifier = Critic(math.prod(facts.shape), self.hidden_dims, facts.classes)
+        self.register_buffer("log_prior", torch.full((facts.classes,), -math.log(facts.classes)))
+
+    def before_step(self, model: Autoencoder, split, step: int) -> None:
+        if self.prior == "shares" and step == 0:
+            counts = torch.bincount(split.y[split.y >= 0], minlength=len(self.log_prior)) + 1
+            self.log_prior.copy_((counts / counts.sum()).log())
+
+    def forward(self, model: Autoencoder, batch: Batch) -> tuple[dict[str, Tensor], Pass]:
+        classes = len(self.log_prior)
+        log_q = self._scores(self._corrupted(batch) if self.training else batch.x).log_softmax(1)
+        terms, out = self.bound(model, every_class(batch, classes))
+        rows = sum(term for term in terms.values() if term.dim() == 1).unflatten(0, (classes, -1)).T
+        known = batch.y >= 0
+        revealed = (known & self.training).unsqueeze(1)
+        label = F.one_hot(batch.y.clamp(min=0), classes).to(log_q)
+        weights = torch.where(revealed, label, log_q.exp())
+        log_weights = torch.where(revealed, torch.zeros_like(log_q), log_q)
+        wrong = F.cross_entropy(log_q, batch.y.clamp(min=0), reduction="none") * known
+        return {
+            "bound": (weights * (rows + log_weights - self.log_prior)).sum(1),
+            **{name: term for name, term in terms.items() if term.dim() == 0},
+            "classification": self.alpha * wrong.sum() / known.sum().clamp(min=1),
+        }, out
+
+    def label_scores(self, out: Pass) -> Tensor:
+        """(B, classes) log q(y|x), up to a constant of the row: the label itself is not read."""
+        return self._scores(out.x)
+
+    def inferred(self, batch: Batch) -> Batch:
+        """The batch with each row's likeliest label by q(y|x) in place of its own: what a row without label gets."""
+        return batch._replace(y=self._scores(batch.x).argmax(1))
+
+    def _scores(self, x: Tensor) -> Tensor:
+        return self.classifier(x.flatten(1))
+
+    def _corrupted(self, batch: Batch) -> Tensor:
+        x = self.noise(batch.x)
+        return x if batch.mask is None else x * batch.mask.unsqueeze(-1)
+
+
+def every_class(batch: Batch, classes: int) -> Batch:
+    """(classes * B) rows: the batch with label 0, then the batch with label 1, ..."""
+    fields = (f if f is None else f.repeat(classes, *[1] * (f.dim() - 1)) for f in batch)
+    labels = torch.arange(classes, device=batch.x.device).repeat_interleave(len(batch.x))
+    return Batch(*fields)._replace(y=labels)

@@ -1,0 +1,1 @@
+"""conf/ and docstrings as a person reads them: no torch, no hydra."""

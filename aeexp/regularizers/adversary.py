@@ -1,0 +1,98 @@
+"""Penalties of a critic that is trained beside the model, in the same backward pass. Weights are buffers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.models.nn.critic import Critic
+from aeexp.regularizers.critics import taught
+from aeexp.regularizers.needs import need_unbounded
+from aeexp.types import Facts, Pass
+
+
+class Adversary(nn.Module):
+    """What a critic reads off the codes that it should not, (B,); 0 or log 2 where it reads nothing.
+
+    - `prior`: the critic tells codes from draws of the prior, and the encoder minimises -log D(z): log 2 where it
+      cannot (adversarial autoencoder, Makhzani et al. 2016). A latent without a prior is held against N(0, I).
+    - `attribute`, `label`: the critic predicts the attribute or label, and the encoder minimises the KL from the
+      batch's shares of the values to the critic's answer, or, where the attribute is a quantity, the squared distance
+      of the answer from the batch's mean: 0 where every row gets the same answer. Unlike the reversed gradient of
+      fair codes (Edwards and Storkey 2016) it does not fade where the critic wins. Rows without a label count 0. The
+      critic reads mean codes: what the noise of a drawn code hides, a probe of the mean reads all the same.
+
+    Encoder and critic share the optimizer.
+
+    Formula: prior: -log D(z); label, attribute: KL(shares in the batch ‖ critic(mean code))
+
+    Look at: samples from the prior (plot=samples); what a probe still reads (metric=fairness): the critic may just be
+    weak.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self, weight: float, hidden_dims: list[int], against: Literal["prior", "attribute", "label"] = "prior"
+    ):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        self.against = against
+        self.hidden_dims = list(hidden_dims)
+        self.register_buffer("weight", torch.tensor(float(weight)))
+
+    def sized(self, model: nn.Module, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+        self.coded = self.against == "label" or facts.codes > 0
+        counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
+        outputs = counts[self.against]
+        words = f"against={self.against}: these data have none: take another data set, or against=prior"
+        require(outputs >= (2 if self.against != "prior" and self.coded else 1), words)
+        self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
+
+    @property
+    def holds_against_prior(self) -> bool:
+        return self.against == "prior"
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        z = self._code(out)
+        lesson = self.lesson(out, model)
+        scores = self.critic(z, frozen=True)
+        if self.against == "prior":
+            return taught(F.softplus(-scores).squeeze(1), lesson, self.weight)
+        target, known = self._read(out)
+        if not self.coded:
+            return taught((scores - target.mean(0)).square().sum(1), lesson, self.weight)
+        shares = (F.one_hot(target, scores.shape[1]) * known.unsqueeze(1)).sum(0) / known.sum().clamp(min=1)
+        view = (torch.special.xlogy(shares, shares) - shares * scores.log_softmax(1)).sum(1) * known
+        return taught(view, lesson, self.weight)
+
+    def lesson(self, out: Pass, model: nn.Module) -> Tensor:
+        """(B,) the critic's error: no gradient reaches the codes."""
+        z = self._code(out).detach()
+        if self.against == "prior":
+            prior = getattr(model.latent, "prior", None)
+            drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model).detach()
+            return (F.softplus(-self.critic(drawn)) + F.softplus(self.critic(z))).squeeze(1)
+        target, known = self._read(out)
+        if not self.coded:
+            return (self.critic(z) - target).square().sum(1)
+        return F.cross_entropy(self.critic(z), target, reduction="none") * known
+
+    def _code(self, out: Pass) -> Tensor:
+        return out.code.z if self.against == "prior" else out.code.mean
+
+    def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
+        """What the critic is to predict, and which rows have it."""
+        if not self.coded:
+            return out.batch.s.view(len(out.code.z), -1), torch.ones_like(out.code.z[:, 0])
+        values = (out.batch.y if self.against == "label" else out.batch.s).long()
+        return values.clamp(min=0), (values >= 0).to(out.code.z)
+
+    def check(self, model: nn.Module) -> None:
+        if self.against == "prior":
+            need_unbounded("adversary", model)

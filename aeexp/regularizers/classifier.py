@@ -1,0 +1,51 @@
+"""A label predicted from the code, beside the reconstruction."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.models.nn.critic import Critic
+from aeexp.types import Facts, Pass
+
+
+class Classifier(nn.Module):
+    """Cross-entropy in nats of the label given the code, (): the mean over the labelled rows of the batch.
+
+    The two-objective network: encoder and classifier are trained together (Ranzato and Szummer 2008). A batch without
+    a label counts 0. No hidden layer: softmax regression on the code.
+
+    Formula: -log softmax(g(z))_y
+
+    Look at: classification/accuracy beside probe/linear, with few labels (dataset.labelled=100).
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float, hidden_dims: list[int]):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        self.hidden_dims = list(hidden_dims)
+        self.register_buffer("weight", torch.tensor(float(weight)))
+
+    def sized(self, model: nn.Module, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+        words = "classifier needs labelled data with at least 2 classes: take another data set, or drop classifier"
+        require(facts.classes >= 2, words)
+        self.head = Critic(model.latent.dim, self.hidden_dims, facts.classes)
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        y = out.batch.y
+        known = (y >= 0).to(out.code.z)
+        values = F.cross_entropy(self.head(out.code.z), y.clamp(min=0), reduction="none")
+        return (values * known).sum() / known.sum().clamp(min=1)
+
+    def label_scores(self, out: Pass) -> Tensor:
+        """(B, classes) log-probabilities of the labels, up to a constant of the row."""
+        return self.head(out.code.mean)
+
+    def check(self, model: nn.Module) -> None:
+        told = hasattr(model.condition, "reads_label")
+        require(not told, "classifier would read the label off a code that was told it: take condition=none")

@@ -1,0 +1,50 @@
+"""Penalties on the code, (B,), before their weight. Weights are 0-d buffers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from aeexp.regularizers.needs import weight_of
+from aeexp.types import Pass
+
+
+class L1(nn.Module):
+    """Sum of the absolute values of the code: pulls units to 0 (Goodfellow et al. 2016, section 14.2.1).
+
+    Formula: Σ_j |z_j|
+
+    Look at: how many units stay near 0 (latent/l0), and the probe beside the error.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", weight_of(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        return out.code.z.abs().sum(1)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any code."""
+
+
+class CodeL2(nn.Module):
+    """Half the squared norm of the code, (B,): the KL where nothing is drawn (RAE, Ghosh et al. 2020, equation 8).
+
+    Formula: ½ Σ_j z_j²
+
+    Look at: samples of a density fitted to the codes (plot=samples), and the error that they cost.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", weight_of(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        return 0.5 * out.code.z.square().sum(1)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any code."""

@@ -1,0 +1,112 @@
+"""Penalties on the decoder, (B,) or (), before their weight. Weights are 0-d buffers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import vjp, vmap
+
+from aeexp.errors import require
+from aeexp.regularizers.needs import weight_of
+from aeexp.types import Pass
+
+
+class DecoderL2(nn.Module):
+    """Sum of the squared weights of the decoder (RAE-L2, Ghosh et al. 2020, equation 11).
+
+    Formula: Σ w² over the decoder's weights
+
+    Look at: samples and interpolations: a smooth decoder has no holes between codes.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", weight_of(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        # A tied layer carries its source along (nn.mlp.Transposed), whose bias is the encoder's alone.
+        own = (p for name, p in model.decoder.named_parameters() if not name.endswith("source.bias"))
+        return sum(p.square().sum() for p in own)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any decoder."""
+
+
+class GradientPenalty(nn.Module):
+    """How fast the decoded picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
+
+    The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
+    squared norm of the gradient of |D(z)|^2. `hutchinson` is the squared Frobenius norm of the decoder's Jacobian,
+    from `probes` random directions in the space of pictures. What follows the end of a sequence counts 0.
+
+    Formula: squares: |∇_z |D(z)|²|²; hutchinson: |∂D/∂z|_F²
+
+    Look at: interpolations, and samples of a density fitted to the codes.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float, estimate: Literal["squares", "hutchinson"] = "squares", probes: int = 1):
+        super().__init__()
+        require(probes >= 1, f"probes={probes} must be at least 1")
+        self.estimate = estimate
+        self.probes = probes
+        self.register_buffer("weight", weight_of(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
+
+        def decoded(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
+            return model.likelihood.mean(model.parameters_of(z, out.context, out.code.skips)) * mask
+
+        picture, pull = vjp(decoded, out.code.z)
+        if self.estimate == "squares":
+            return pull(2 * picture)[0].square().sum(1)
+        directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)
+        return vmap(lambda v: pull(v)[0])(directions).square().sum(2).mean(0)
+
+    def check(self, model: nn.Module) -> None:
+        """Acts on any differentiable decoder."""
+
+
+class Orthogonality(nn.Module):
+    """|W^T W - I|^2 of the decoder's layer that reads the code, (): each unit a direction of its own, of length 1.
+
+    Soft orthogonality (Brock et al. 2017, Bansal et al. 2018). W (H, D) are the columns of the code without those of
+    the context. A linear autoencoder whose term is 0 decodes by an orthonormal basis, as PCA does: of the same
+    subspace, turned at will. Where the code is a map, W is that of a place.
+
+    Formula: |WᵀW - I|_F²
+
+    Look at: the decoder's filters (plot=filters): directions that do not repeat each other.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", weight_of(weight))
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        columns = reading(model)
+        gram = columns.T @ columns
+        return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
+
+    def check(self, model: nn.Module) -> None:
+        rows, columns = reading(model).shape
+        require(
+            rows >= columns,
+            f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
+            f"take latent.dim={rows} or fewer, or a wider model",
+        )
+
+
+def reading(model: nn.Module) -> Tensor:
+    """(H, D) weights by which the first layer of the decoder reads the code; the context's columns come last."""
+    weights = (getattr(part, "weight", None) for part in model.decoder.modules())
+    weight = next(found for found in weights if isinstance(found, Tensor) and found.dim() == 2)
+    return weight[:, : weight.shape[1] - model.condition.size]

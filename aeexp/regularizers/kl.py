@@ -1,0 +1,79 @@
+"""KL from the posterior to the prior. Weights are buffers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.regularizers.needs import need_posterior
+from aeexp.types import Pass
+
+
+class KL(nn.Module):
+    """KL from the posterior to the latent's prior, nats per example; weight 1 (beta) makes the loss the negative ELBO
+    (Kingma and Welling 2014, appendix B; beta: Higgins et al. 2017, equation 4).
+
+    `warmup` scales the weight from 0 to 1 over `warmup_steps`, once (linear, Bowman et al. 2016) or again and again
+    with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit (of
+    a categorical code each group, of a spherical one the whole) costs on average over the batch (Kingma et al. 2016).
+    Where the KL does not fall into units (priors mixture and vamp) it is the least of the whole code. `capacity`
+    replaces KL by |KL - C| of the batch's mean, where C rises to `capacity` nats over `warmup_steps` (Burgess et al.
+    2018). In evaluation weight and capacity are those of the end, so that losses of different steps can be compared.
+
+    Formula: KL(q(z|x) ‖ p(z)); latent=gaussian under N(0, I): ½ Σ_j (μ_j² + σ_j² - log σ_j² - 1)
+
+    Look at: KL of each unit and how many carry anything (latent/kl, latent/active_units): at 0 the code has collapsed.
+    """
+
+    target: Tensor
+    free_bits: Tensor
+    capacity: Tensor | None
+    progress: Tensor
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        warmup: Literal["none", "linear", "cyclic"] = "none",
+        warmup_steps: int = 1000,
+        free_bits: float = 0.0,
+        capacity: float | None = None,
+    ):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        require(warmup_steps >= 1, f"warmup_steps={warmup_steps} must be at least 1")
+        require(free_bits >= 0, f"free_bits={free_bits} must not be negative")
+        require(capacity is None or capacity >= 0, f"capacity={capacity} must not be negative")
+        words = f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"
+        require(capacity is None or free_bits == 0, words)
+        self.warmup = warmup
+        self.warmup_steps = warmup_steps
+        self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
+        self.register_buffer("target", torch.tensor(float(weight)))
+        self.register_buffer("free_bits", torch.tensor(float(free_bits)))
+        self.register_buffer("progress", torch.tensor(1.0))
+
+    @property
+    def weight(self) -> Tensor:
+        return self.target * self.progress if self.training and self.warmup != "none" else self.target
+
+    def before_step(self, model: nn.Module, split, step: int) -> None:
+        share = step / self.warmup_steps
+        self.progress.fill_(min(1.0, 2 * (share % 1)) if self.warmup == "cyclic" else min(1.0, share))
+
+    def readings(self) -> dict[str, Tensor]:
+        return {} if self.warmup == "none" else {"kl_weight": self.weight}
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        units = model.latent.prior.kl(out.code.posterior, out.code.z, model)
+        if self.capacity is not None:
+            allowed = self.capacity * (self.progress if self.training else 1.0)
+            return (units.sum(1).mean() - allowed).abs()
+        # At 0 free bits the rows are kept; else a unit below its minimum has no gradient.
+        floored = torch.maximum(units.mean(0), self.free_bits)
+        return torch.where(self.free_bits > 0, floored.sum().expand(len(units)), units.sum(1))
+
+    def check(self, model: nn.Module) -> None:
+        need_posterior("kl", model)

@@ -1,0 +1,86 @@
+"""How dependent the units of a code are. Weights are buffers."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.models.nn.critic import Critic
+from aeexp.regularizers.critics import taught
+from aeexp.regularizers.needs import need_posterior
+from aeexp.types import Facts, Pass
+
+
+class TotalCorrelation(nn.Module):
+    """How far the units of the aggregate posterior are from independent, nats, (B,).
+
+    - `minibatch`: the batch's posteriors stand for those of the data set: minibatch-weighted sampling without its
+      constant (D - 1) log N, which moves the value and no gradient. Biased upwards where posteriors are narrow, the
+      more the fewer rows: it is taken in groups of about `rows`, those of a batch of training, in evaluation too. A
+      weight of beta - 1 beside `kl` gives the loss of beta-TC-VAE (Chen et al. 2018) with alpha = gamma = 1.
+    - `critic`: the log-odds of a critic that tells codes from codes whose units were shuffled over the rows of the
+      batch, trained in the same backward pass (FactorVAE, Kim and Mnih 2018, equation 3 and algorithm 2); `weight`
+      is the paper's gamma. Acts on any code. Critic and model share the optimizer.
+
+    Formula: KL(q(z) ‖ Π_j q(z_j))
+
+    Look at: traversals: one factor a unit; where factors are known metric=disentanglement.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        weight: float,
+        hidden_dims: list[int],
+        estimate: Literal["minibatch", "critic"] = "minibatch",
+        rows: int = 128,
+    ):
+        super().__init__()
+        require(weight >= 0, f"weight={weight} must not be negative")
+        require(rows >= 2, f"rows={rows} must be at least 2")
+        self.estimate = estimate
+        self.rows = rows
+        self.hidden_dims = list(hidden_dims)
+        self.register_buffer("weight", torch.tensor(float(weight)))
+
+    def sized(self, model: nn.Module, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+        if self.estimate == "critic":
+            self.critic = Critic(model.latent.dim, self.hidden_dims, 1)
+
+    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+        z = out.code.z
+        if self.estimate == "minibatch":
+            groups = torch.arange(len(z), device=z.device).tensor_split(max(1, round(len(z) / self.rows)))
+            return torch.cat([total_correlation(out.code.posterior.pick(group), z[group]) for group in groups])
+        apart = shuffled(z.detach())
+        lesson = F.softplus(-self.critic(z.detach())) + F.softplus(self.critic(apart))
+        return taught(self.critic(z, frozen=True).squeeze(1), lesson.squeeze(1), self.weight)
+
+    def check(self, model: nn.Module) -> None:
+        if self.estimate == "critic":
+            return
+        need_posterior("total_correlation", model)
+        require(
+            getattr(model.latent, "space", "real") == "real",
+            "total_correlation needs the density of each unit by itself, which this latent does not give: "
+            "take regularizer.total_correlation.estimate=critic, or latent=gaussian",
+        )
+
+
+def shuffled(z: Tensor) -> Tensor:
+    """Codes (B, D) each of whose units has its own order of the rows: a draw of the product of the marginals."""
+    return z.gather(0, torch.rand_like(z).argsort(dim=0))
+
+
+def total_correlation(posterior, z: Tensor) -> Tensor:
+    """(B,) log q(z) - sum log q(z_j) with q(z) the mean of the batch's posteriors (Chen et al. 2018, appendix C.1)."""
+    each = posterior.log_prob_units(z.unsqueeze(1))  # (B, B, D): sample i under the posterior of row j
+    count = math.log(len(z))
+    return (each.sum(-1).logsumexp(1) - count) - (each.logsumexp(1) - count).sum(-1)

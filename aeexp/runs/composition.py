@@ -1,0 +1,93 @@
+"""A command line that does not compose, told in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import islice, product
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aeexp.errors import UsageError
+from aeexp.reference.options import conf_dir
+from aeexp.runs.config import MULTIPLE, suggestion
+
+MOST = 16  # jobs of a sweep, half a second each
+MISSING = object()
+
+
+def composition_message(error: Exception, words: Sequence[str]) -> str:
+    """Hydra's word on a line that does not compose, in one or two lines and with the nearest name."""
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        quoted = value.replace("'", "\\'")
+        why = "Hydra cannot read this value; text with spaces, umlauts or brackets stands in quotes of its own"
+        return f"{error.override}: {why}:\n\"{key}='{quoted}'\""
+    if isinstance(error.__cause__, UsageError):  # of a plugin or callback, around which Hydra puts words of its own
+        return str(error.__cause__)
+    text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
+    if key := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(key[1], words)
+    if option := re.search(r"Could not find '([^']+)'", text):
+        group, _, name = option[1].rpartition("/")
+        known = re.search(r"Available options[^\n]*\n(.*?)\nConfig search path", text, re.DOTALL)
+        return f"{group}={name}: there is no such option{suggestion(name, known[1].split() if known else [])}"
+    if "Config group override must be a string" in text:
+        return "a group cannot be null: take the option none, as in noise=none"
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[:2])
+
+
+def _unknown_key(key: str, words: Sequence[str]) -> str:
+    """Which keys stand beside the place where this one was looked for, in the rest of the command line."""
+    given = next((word for word in words if word.startswith(f"{key}=")), key)
+    if key.startswith("hydra.sweeper.params."):  # keys of the search space have dots in them
+        name = re.sub(r"\.(low|high|log|step|type|choices)$", "", key.removeprefix("hydra.sweeper.params."))
+        return f"{given}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
+    group, _, rest = key.partition(".")
+    tree, job = _composed(key, [word for word in words if "=" in word and not word.startswith(("-", "+", key))])
+    option = rest.split(".")[0]
+    if group in MULTIPLE and rest and option not in tree[group]:
+        return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
+    if "/" in key:
+        group, _, inner = key.rpartition("/")
+        return f"{given}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
+    parent, _, name = key.rpartition(".")
+    beside = OmegaConf.select(tree, parent) if parent else tree
+    known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
+    where = f"{parent} as chosen has" if parent else "there is"
+    if job:
+        return f"{given}: under {job} {where} no such key{suggestion(name, known)}; sweep without {job}"
+    return f"{given}: {where} no such key{suggestion(name, known)}"
+
+
+def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, str]:
+    """What the rest of the line composes to; where some jobs of a sweep lack `key`, the first of them, and what it has
+    that no job with `key` has."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(words))
+            fixed = [each.input_line for each in parsed if not each.is_sweep_override()]
+            hydra = compose("config", overrides=fixed, return_hydra_config=True).hydra
+            more = [f"{name}={values}" for name, values in (hydra.sweeper.get("params") or {}).items()
+                    if isinstance(values, str) and name not in [each.key_or_group for each in parsed]]  # fmt: skip
+            swept = (*parsed, *OverridesParser.create().parse_overrides(more))
+            swept = [each for each in swept if each.is_sweep_override() and each.is_discrete_sweep()]
+            jobs = product(
+                *([f"{each.key_or_group}={value}" for value in each.sweep_string_iterator()] for each in swept)
+            )
+            trees = [(compose("config", overrides=[*fixed, *job]), list(job)) for job in islice(jobs, MOST)]
+        except (HydraException, OmegaConfBaseException):
+            return compose("config"), ""
+    having = [OmegaConf.select(tree, key, default=MISSING) is not MISSING for tree, _ in trees]
+    if all(having) or not any(having):
+        return trees[0][0], ""
+    tree, job = trees[having.index(False)]
+    fine = {word for (_, words), there in zip(trees, having, strict=True) if there for word in words}
+    return tree, " ".join([word for word in job if word not in fine] or job)

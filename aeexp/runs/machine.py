@@ -1,0 +1,49 @@
+"""What a run asks of its process: device, threads, determinism, and a way to be stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from aeexp.errors import require
+from aeexp.runs import build
+
+THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
+
+
+def machine(cfg: DictConfig) -> torch.device:
+    device = build.device(cfg.device)
+    require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads} must be at least 1")
+    torch.set_num_threads(cfg.threads or THREADS)
+    if cfg.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if cfg.deterministic != torch.are_deterministic_algorithms_enabled():  # the call imports torch._inductor: 2 s
+        torch.use_deterministic_algorithms(cfg.deterministic)
+    return device
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a flag that the loop reads between steps; the second one is at once."""
+    asked = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals are not ours
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

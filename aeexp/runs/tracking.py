@@ -1,0 +1,221 @@
+"""Where numbers and figures go: console, history.csv, TensorBoard. No other file knows them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+from tqdm import tqdm
+
+from aeexp import files
+from aeexp.drawing.animation import Animation, gif
+from aeexp.trainers.checkpoint import Progress
+
+# The columns of the HParams table; where a run computes, what it measures and draws are none.
+HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
+                   "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
+
+
+def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Chosen options and every value below them, flat, for one row of the HParams table."""
+    flat: dict[str, Any] = {group: choices[group] for group in HYPERPARAMETERS if group in choices}
+    for group in ("noise", "regularizer"):  # of several options, which Hydra's choices do not name
+        flat[group] = ", ".join(config.get(group, {})) or "none"
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+            elif not key.startswith("_"):
+                flat[prefix + key] = value
+
+    walk({key: value for key, value in config.items() if key in HYPERPARAMETERS}, "")
+    return flat
+
+
+log = logging.getLogger(__name__)
+
+HEADLINES = ("loss", "reconstruction/mse", "probe/linear")
+FAILED = ".failed"  # ending of the event file that holds nothing but the status FAILURE
+
+
+class Tracker:
+    """Follows one run. On a terminal a progress bar, else one line a validation.
+
+    `on_step` is told at each validation where the run stands, and may raise to end it.
+    """
+
+    def __init__(self, folder: Path, hyperparameters: Mapping[str, Any], *, bar: bool, on_step):
+        self.folder = Path(folder)
+        self.events = self.folder / "tensorboard"
+        self.hyperparameters = hyperparameters
+        self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
+        self.on_step = on_step
+        self.writer: SummaryWriter | None = None
+        self.total = 0
+
+    def start(self, total: int, progress: Progress) -> None:
+        """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
+        for path in self.events.glob(f"*{FAILED}"):
+            path.unlink()
+        purge = progress.step + 1 if progress.step else None
+        self.writer = SummaryWriter(str(self.events), purge_step=purge)
+        values = {key: _plain(value) for key, value in self.hyperparameters.items() if value is not None}
+        # The first summary, of the experiment, is left out: it would show the first run's columns for all runs.
+        # Without it TensorBoard takes every run's, those that differ in front.
+        _, session, self._end = hparams(values, {})
+        self.writer.file_writer.add_summary(session)
+        self.total = total
+        if self.bar is not None:
+            self.bar.total, self.bar.n = total, progress.step
+
+    def train(self, step: int, values: Mapping[str, float], lr: float, split: str = "train") -> None:
+        """Means over the last steps; `split` is the head of the tags, layer_1/train in the first stage of several."""
+        if not values:
+            return
+        for name, value in {**values, "lr": lr}.items():
+            self.writer.add_scalar(f"{split}/{name}", value, step)
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+            self.bar.set_postfix(loss=f"{values['loss']:.4g}")
+
+    def evaluation(self, progress: Progress) -> None:
+        """The history's last two rows: training and validation."""
+        train, val = progress.history[-2:]
+        for name in val.keys() - {"step", "epoch", "split", "lr"}:
+            self.writer.add_scalar(f"{val['split']}/{name}", val[name], val["step"])
+        self.write_history(progress.history)
+        best = "  best" if progress.best_step == progress.step else ""
+        if best and progress.best != val["loss"]:
+            best += f" {progress.best:.4f}"  # of what is monitored
+        stage = val["split"].removesuffix("val").replace("/", "  ")  # of several
+        line = (
+            f"{stage}step {val['step']}/{self.total}  epoch {val['epoch']:.4g}  "
+            f"train {train['loss']:.4f}  val {val['loss']:.4f}{best}"
+        )
+        if self.bar is None:
+            log.info(line)
+        else:
+            self.bar.set_description(f"{stage}epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
+        self.on_step(progress)
+
+    def close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """history.csv: one row an evaluation; a value that a row does not have stays empty."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = files.csv_text(columns, ([row.get(key) for key in columns] for row in rows))
+        files.write_text(self.folder / "history.csv", text)
+
+    def final(self, split: str, values: Mapping[str, float], step: int) -> None:
+        """What was measured at the best state: all of it is values/..., which TensorBoard sorts behind the curves,
+        and the test split's headlines are test/... as well. A curve's own tag would cut the curve off at this step."""
+        for name, value in values.items():
+            self.writer.add_scalar(f"values/{split}/{name}", value, step)
+        if split == "test":
+            for name in (name for name in HEADLINES if name in values):
+                self.writer.add_scalar(f"test/{name}", values[name], step)
+
+    def figure(self, name: str, figure, step: int) -> None:
+        """figures/<name>.png, and the same picture in TensorBoard; <name>.gif of an animation."""
+        show(self.folder, self.writer, name, figure, step)
+
+    def projector(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
+        """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
+        rows = [[_cell(column[i]) for column in metadata.values()] for i in range(len(codes))]
+        with warnings.catch_warnings():
+            # an earlier try of this run may have left the folder: it is written anew
+            warnings.simplefilter("ignore", UserWarning)
+            self.writer.add_embedding(codes, rows, pictures, step, tag="codes", metadata_header=list(metadata))
+
+    def close(self, finished: bool) -> None:
+        """Ends the HParams row: SUCCESS, or FAILURE for a run that did not get to its end."""
+        self.close_bar()
+        if self.writer is None:
+            return
+        if finished:
+            self.writer.file_writer.add_summary(self._end)
+        self.writer.close()
+        if not finished:
+            # TensorBoard keeps the first status that it reads: in its own file it can go when the run goes on.
+            with SummaryWriter(str(self.events), filename_suffix=FAILED) as writer:
+                writer.file_writer.add_summary(_failure())
+
+
+def show(folder: Path, writer: SummaryWriter, name: str, figure, step: int) -> None:
+    """`Tracker.figure` with a writer of one's own."""
+    if isinstance(figure, Animation):
+        return animated(folder, writer, name, figure, step)
+    figure.savefig(buffer := io.BytesIO(), format="png")
+    files.write(folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
+    with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
+        writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+
+
+@contextmanager
+def album(folder: Path, step: int) -> Iterator[Callable[[str, Any], None]]:
+    """Figures of a run that is through: PNG files, and pictures in an event file of their own, made with the first.
+
+    No hyperparameters: the run has its row in their table already.
+    """
+    writers: list[SummaryWriter] = []
+
+    def add(name: str, figure: Any) -> None:
+        if not writers:
+            writers.append(SummaryWriter(str(folder / "tensorboard")))
+        show(folder, writers[0], name, figure, step)
+
+    try:
+        yield add
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+def animated(folder: Path, writer: SummaryWriter, name: str, animation: Animation, step: int) -> None:
+    """figures/<name>.gif, and the same file in TensorBoard's images, where a browser plays it."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    encoded = gif(animation)
+    files.write(folder / "figures" / f"{name}.gif", lambda file: file.write(encoded))
+    height, width = animation.frames[0].shape[:2]
+    # add_video would do the same, by moviepy and without a pause
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+    writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+
+def _plain(value: Any) -> int | float | str:
+    """As the HParams table reads best: a flag would be 1.0000 there."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _cell(value: Any) -> str:
+    """Tabs and line ends would shift the projector's metadata table."""
+    text = f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)
+    return " ".join(text.split()) or "-"
+
+
+def _failure():
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value("STATUS_FAILURE"))
+    content = plugin_data_pb2.HParamsPluginData(session_end_info=end, version=0).SerializeToString()
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
+    return Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)])

@@ -1,0 +1,5 @@
+"""Autoencoders as scikit-learn transformers."""
+
+from aeexp.sklearn.autoencoder import Autoencoder
+
+__all__ = ["Autoencoder"]

@@ -1,0 +1,193 @@
+"""Autoencoders as scikit-learn transformers: the composed configurations, without a run folder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from omegaconf import DictConfig, OmegaConf
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from torch import Tensor
+
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
+from aeexp.errors import require
+from aeexp.evaluation.run import Run
+from aeexp.models.learner import at_once
+from aeexp.runs import build
+from aeexp.runs.config import make
+from aeexp.sklearn.configuration import configuration
+from aeexp.trainers.checkpoint import Progress, Store
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """An autoencoder of aeexp as a transformer: codes by `transform`, rows again by `inverse_transform`.
+
+    variant : a name of conf/variant, such as "undercomplete", "denoising", "vae", "pca".
+    latent_dim, epochs, batch_size : None takes the variant's own.
+    overrides : further words of aeexp's command line, as in ("noise=gaussian", "optimizer.lr=1e-2").
+    shape : of one row, (C, H, W) for pictures and (T, F) for sequences of equal length; None: features (D,).
+    validation_fraction : rows that choose the best state and are not trained on; 0: the training rows themselves.
+    random_state : split, weights, order of rows and noise follow from it.
+    device : auto, cpu, cuda or mps.
+
+    Values are taken as they are: scale them before, as in a Pipeline. Labels y, which are used where the variant wants
+    them (regularizer=classifier), are whole numbers or texts; -1 is an unlabelled row and other y are ignored.
+    `model_` is the trained model (`aeexp.models.autoencoder.Autoencoder`), on the CPU; `history_` has a row for each
+    evaluation.
+    Pickles hold Python objects: load those of your own only.
+    """
+
+    def __init__(
+        self,
+        variant: str = "undercomplete",
+        *,
+        latent_dim: int | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        overrides: Sequence[str] = (),
+        shape: tuple[int, ...] | None = None,
+        validation_fraction: float = 0.1,
+        random_state: int | RandomState | None = None,
+        device: str = "auto",
+    ):
+        self.variant = variant
+        self.latent_dim = latent_dim
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.overrides = overrides
+        self.shape = shape
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X, y=None) -> Autoencoder:
+        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        cfg = self._config(seed)
+        data = self._data(X, y, seed).place(build.device(self.device))
+        # Nothing of this is seen outside: generators go on as if there had been no training.
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            learner = build.learner(cfg, data.facts).to(data.device)
+            words = "this variant wants side information, which transform does not get: take another variant"
+            require(learner.model.condition.size == 0, words)
+            learner.model.likelihood.check(*data.limits, data.step)
+            parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), _Silent())
+            progress = make(cfg, "trainer").fit(learner, data, *parts, seed)
+            trained = Run(learner, data).model
+            trained.fit_codes(torch.from_numpy(Run(learner, data).codes("train")).to(data.device))
+        self.config_ = OmegaConf.to_container(cfg)
+        self.history_ = progress.history
+        self.model_ = trained.cpu().requires_grad_(False)
+        return self
+
+    def transform(self, X) -> np.ndarray:
+        """(N, latent_dim) mean codes, in the type of X where that is float32 or float64."""
+        return self._mapped(self._checked(X), self._row, lambda trained, x: trained.encode(x).mean)
+
+    def inverse_transform(self, X) -> np.ndarray:
+        """(N, n_features_in_) rows decoded from codes (N, latent_dim)."""
+        check_is_fitted(self)
+        codes = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        words = f"X has {codes.shape[1]} features, but the codes of this {type(self).__name__} have"
+        require(codes.shape[1] == self._n_features_out, f"{words} {self._n_features_out}")
+        return self._mapped(codes, codes.shape[1:], lambda trained, z: trained.decode(z))
+
+    def reconstruct(self, X) -> np.ndarray:
+        """(N, n_features_in_) rows after encoder and decoder."""
+        return self._mapped(self._checked(X), self._row, lambda trained, x: trained.reconstruct(x))
+
+    def score(self, X, y=None) -> float:
+        """Minus the squared error of a reconstruction, summed over features, mean over rows: 0 is the best.
+
+        That is minus `reconstruction/mse` of metrics.json.
+        """
+        return -float(np.square(self.reconstruct(X) - self._checked(X), dtype=np.float64).sum(1).mean())
+
+    @property
+    def _row(self) -> tuple[int, ...]:
+        return (self.n_features_in_,) if self.shape is None else tuple(self.shape)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.latent.dim
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _config(self, seed: int) -> DictConfig:
+        sizes = (self.latent_dim, self.epochs, self.batch_size)
+        return configuration(self.variant, tuple(self.overrides), *sizes, seed)
+
+    def _data(self, X: np.ndarray, y: Any, seed: int) -> Data:
+        x = X if self.shape is None else X.reshape(self._folded(X))
+        y, classes = _labels(X, y)
+        rows = Rows(x, y, ids=np.arange(len(x)))
+        share = self.validation_fraction
+        require(0 <= share < 1, f"validation_fraction={share} must lie in [0, 1)")
+        held = min(max(1, round(share * len(x))), len(x) - 1) if share else 0
+        order = np.random.default_rng(seed).permutation(len(x))
+        train = np.sort(order[held:])
+        parts = {"train": train, "val": np.sort(order[:held]) if held else train}
+        return Data("rows", {name: Split(rows.take(index)) for name, index in parts.items()}, classes)
+
+    def _folded(self, X: np.ndarray) -> tuple[int, ...]:
+        values = int(np.prod(self.shape))
+        require(values == X.shape[1], f"shape={tuple(self.shape)} has {values} values, but X has {X.shape[1]} features")
+        return len(X), *self.shape
+
+    def _checked(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    @torch.no_grad()
+    def _mapped(self, values: np.ndarray, shape: Sequence[int], function: Callable[..., Tensor]) -> np.ndarray:
+        """`function` of the model and rows of this shape, in the type of the values: float64 is not rounded."""
+        device = build.device(self.device)
+        rows = torch.from_numpy(np.require(values, requirements=["C", "W"])).view(-1, *shape)
+        dtype = torch.float32 if device.type == "mps" else rows.dtype
+        trained = copy.deepcopy(self.model_).to(device, dtype)
+        with torch.random.fork_rng():  # a latent may draw codes beside the mean
+            some = rows.split(at_once(rows.shape[1:]))
+            parts = [function(trained, part.to(device, dtype)).flatten(1).cpu().numpy() for part in some]
+        return np.concatenate(parts).astype(values.dtype, copy=False)
+
+
+class _Silent:
+    """A tracker that tells nobody."""
+
+    def start(self, total: int, progress: Progress) -> None:
+        """The loop begins."""
+
+    def train(self, step: int, values: dict[str, float], lr: float, split: str = "train") -> None:
+        """Means over the last steps."""
+
+    def evaluation(self, progress: Progress) -> None:
+        """A validation is done."""
+
+
+def _labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Class numbers (N,), -1 where y is -1, and the names of the classes; None where y is no such thing."""
+    if y is None:
+        return None, ()
+    check_consistent_length(X, y)
+    y = np.asarray(y)
+    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
+        y = y.astype(np.int64)
+    if y.ndim != 1 or y.dtype.kind not in "biuUSO" or (y.dtype == object and not all(isinstance(v, str) for v in y)):
+        return None, ()
+    known = np.ones(len(y), bool) if y.dtype.kind in "bUSO" else y != -1
+    classes, places = np.unique(y[known], return_inverse=True)
+    numbers = np.full(len(y), -1, np.int64)
+    numbers[known] = places
+    return numbers, tuple(map(str, classes))

@@ -1,0 +1,65 @@
+"""A transformer's arguments as the configuration that the command would compose."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+import threading
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aeexp.errors import UsageError, require
+from aeexp.reference.options import conf_dir
+from aeexp.runs.config import check
+
+_RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
+ELSEWHERE = {  # words of the command line that belong to an argument, or to a run folder
+    "dataset": "the rows are those given to fit; scale them before, as in a Pipeline",
+    "seed": "set random_state",
+    "device": "set device",
+    **dict.fromkeys(("threads", "deterministic", "resume", "save_codes", "metric", "plot", "hydra"), _RUN),
+}
+_COMPOSING = threading.Lock()  # Hydra keeps one global object
+
+
+def configuration(
+    variant: str, overrides: tuple[str, ...], latent_dim: int | None, epochs: int | None, batch_size: int | None,
+    seed: int,
+) -> DictConfig:  # fmt: skip
+    """Raises UsageError for a size that the variant has none of, and for words that belong to a run folder."""
+    for word in overrides:
+        head = re.split(r"[./=]", word.lstrip("+~"))[0]
+        require(head not in ELSEWHERE, f"{word}: {ELSEWHERE.get(head)}")
+    cfg = copy.deepcopy(_composed((f"variant={variant}",), overrides))
+    trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
+    values = {"latent.dim": latent_dim, f"{trainer}.epochs": epochs, f"{trainer}.batch_size": batch_size}
+    for key, value in values.items():
+        if value is not None:
+            group, _, last = key.rpartition(".")
+            name = "latent_dim" if last == "dim" else last
+            there = OmegaConf.select(cfg, group) or {}
+            require(last in there, f"{name}={value}: variant={variant} has none: leave it out")
+            OmegaConf.update(cfg, key, value)
+    cfg.seed = seed
+    check(cfg)
+    return cfg
+
+
+@functools.lru_cache(maxsize=64)
+def _composed(words: tuple[str, ...], overrides: tuple[str, ...]) -> DictConfig:
+    """Hydra's composition; who uses Hydra around this finds it as it was. A search composes each candidate once."""
+    with _COMPOSING:
+        outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+        try:
+            with initialize_config_dir(conf_dir(), version_base="1.3"):
+                return compose("config", [*words, *overrides])
+        except (HydraException, OmegaConfBaseException) as error:
+            text = " ".join(str(e) for e in (error, error.__cause__) if e is not None)
+            raise UsageError(f"{words[0]}: {' '.join(text.split())[:300]}") from error
+        finally:
+            GlobalHydra.instance().hydra = outer  # Hydra has put a copy in the place of the instance

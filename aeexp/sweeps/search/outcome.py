@@ -1,0 +1,43 @@
+"""What came of a run, from its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from aeexp.errors import require
+from aeexp.runs.config import suggestion
+
+
+def read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def measured(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[float] | None:
+    """One value for each objective; None where one is no number. Raises UsageError for a key that is not there."""
+    values = []
+    for name in objectives:
+        group, _, key = name.partition("/")
+        if key:
+            node = metrics[group]
+            require(
+                key in node,
+                f"hydra.sweeper.objectives: {name} was not measured{suggestion(key, node)}",
+            )
+            value = node[key]
+        elif name == "best":
+            value = metrics["best"]
+        else:
+            value = OmegaConf.select(cfg, name)
+            numeric = isinstance(value, int | float) and not isinstance(value, bool)
+            require(numeric, f"hydra.sweeper.objectives: {name} is no number of the configuration, but {value!r}")
+        values.append(value)
+    return values if all(v is not None and math.isfinite(v) for v in values) else None

@@ -1,0 +1,53 @@
+"""A study in its store, known by what was asked of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import optuna
+from optuna import Study
+from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage
+
+from aeexp.errors import UsageError
+from aeexp.sweeps.search.space import word
+
+
+def opened(store: BaseStorage, name: str, directions: list[str], pruner: BasePruner, asked: dict[str, Any]) -> Study:
+    """The study of that name in `store`, made where there is none. Raises UsageError where another search has it."""
+    if name not in optuna.get_all_study_names(store):
+        made = optuna.create_study(storage=store, study_name=name, directions=directions, pruner=pruner)
+        for key, value in asked.items():
+            made.set_user_attr(key, value)
+        return made
+    found = optuna.load_study(study_name=name, storage=store, pruner=pruner)
+    if not found.get_trials(deepcopy=False):  # cut off while it was made
+        for key, value in asked.items():
+            if key not in found.user_attrs:
+                found.set_user_attr(key, value)
+    other = [key for key, value in asked.items() if found.user_attrs.get(key) != value]
+    if other:
+        raise UsageError(
+            f"hydra.sweeper.study_name={name}: that study is there already, with another {' and '.join(other)}\n"
+            f"({changed(found.user_attrs, asked, other[0])}): choose another hydra.sweep.dir or study_name"
+        )
+    return found
+
+
+def changed(known: dict, asked: dict, key: str) -> str:
+    """The first difference, in a few words."""
+    was, now = known.get(key), asked[key]
+    if isinstance(now, dict) and isinstance(was, dict):
+        name = next(name for name in {**was, **now} if was.get(name) != now.get(name))
+        return f"{name}: {short(was.get(name))} then, {short(now.get(name))} now"
+    return f"{word(was)} then, {word(now)} now"
+
+
+def short(text: str | None) -> str:
+    """low 2, high 64 of a distribution's JSON."""
+    if text is None:
+        return "absent"
+    attributes = json.loads(text)["attributes"]
+    return re.sub(r"[{}\"]", "", json.dumps({k: v for k, v in attributes.items() if v not in (False, None)}))

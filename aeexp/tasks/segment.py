@@ -1,0 +1,79 @@
+"""The target is a mask."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import require
+from aeexp.types import Batch, Facts, Likelihood
+
+
+class Segment(nn.Module):
+    """The target is the row's mask, (B, 1, H, W): class c of C as c / (C - 1), the levels of bernoulli and categorical.
+
+    Masks hold class numbers from 0 on; C is the number of `names`, else one more than the largest. Masks of two
+    values, 0 and 255 say, have class 0 and 1. A pixel of value `ignore` has no class: its target is -1, and it counts
+    in no loss and no metric. The code is that of the picture; what noise does is done to the picture alone.
+    """
+
+    def __init__(self, ignore: int | None = None, names: list[str] | None = None):
+        super().__init__()
+        words = f"names={names}: name two classes or more, each once"
+        require(names is None or len(set(names)) == len(names) >= 2, words)
+        self.ignore = ignore
+        self.names = None if names is None else tuple(map(str, names))
+
+    def sized(self, facts: Facts) -> None:
+        """Called once, when the data is known."""
+        way = "take dataset=textured_digits, or name the data's masks by dataset.target"
+        require(len(facts.target) > 0, f"task=segment needs masks: {way}")
+        wanted = tuple(facts.shape[1:])
+        require(
+            len(facts.shape) == 3 and facts.target in (wanted, (1, *wanted)),
+            f"task=segment needs pictures with masks of their size, not rows of shape {facts.shape} with targets of "
+            f"shape {facts.target}: {way}",
+        )
+        values = [value for value in facts.values if value != self.ignore]
+        require(len(values) > 0, "task=segment needs masks of whole numbers, one for each class; these are none")
+        two = len(values) == 2 and len(self.names or values) == 2
+        self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)
+        self.classes = 2 if two else len(self.names or range(values[-1] + 1))
+        given = f"names={list(self.names)}" if self.names and len(values) > 1 else f"ignore={self.ignore}"
+        held = f"{given}: the masks hold the values {_listed(values)}"
+        require(
+            len(values) > 1 and self.classes > 1 and (two or values[0] >= 0),
+            f"{held}: two classes or more are needed, from 0 on",
+        )
+        require(
+            two or values[-1] < self.classes,
+            f"{held}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore",
+        )
+        self.names = self.names or tuple(str(self.first + self.step * number) for number in range(self.classes))
+        self.shape = (1, *wanted)
+
+    def forward(self, batch: Batch) -> Batch:
+        mask = batch.target.to(batch.x.dtype)
+        target = (mask - self.first) / (self.step * (self.classes - 1))
+        if self.ignore is not None:
+            target = torch.where(mask == self.ignore, -1.0, target)
+        return batch._replace(target=target.reshape(-1, *self.shape))
+
+    def check(self, likelihood: Likelihood) -> None:
+        """Raises UsageError where the likelihood does not speak of as many classes."""
+        way = "categorical" if self.classes > 2 else "bernoulli"
+        way += f" likelihood.levels={self.classes}" if self.classes > 2 else ""
+        right = hasattr(likelihood, "mode") and likelihood.levels == self.classes
+        require(right, f"task=segment: the masks have {self.classes} classes: take likelihood={way}")
+
+    def truth(self, target: Tensor) -> Tensor:
+        """(B, H, W) int64 classes of a target as this task gives it; -1 where there is none."""
+        return torch.where(target < 0, -1, (target * (self.classes - 1)).round().long()).squeeze(1)
+
+    def predicted(self, likelihood: Likelihood, output: Tensor) -> Tensor:
+        """(B, H, W) int64 the most probable class of each pixel."""
+        return (likelihood.mode(output) * (self.classes - 1)).round().long().squeeze(1)
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(map(str, values[:12])) + (", ..." if len(values) > 12 else "")

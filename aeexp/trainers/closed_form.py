@@ -1,0 +1,34 @@
+"""No training: the weights of a linear autoencoder that least squares would reach."""
+
+from __future__ import annotations
+
+import time
+
+from aeexp.datasets.core.data import Data
+from aeexp.errors import require
+from aeexp.models.learner import Learner
+from aeexp.models.pca import solve
+from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.unstepped import recorded
+
+
+class ClosedForm:
+    """PCA by eigenvectors (`aeexp.models.pca.solve`), with the run folder of a trained model."""
+
+    def fit(
+        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int, stop=None
+    ) -> Progress:
+        began = time.perf_counter()
+        train = data["train"]
+        progress = Progress(samples=len(train))
+        track.start(1, progress)
+        require(
+            not hasattr(learner.task, "predicted"),
+            "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint",
+        )
+        solve(learner.model, train)
+        if hasattr(learner.model.likelihood, "fit"):
+            learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
+        progress.step = progress.best_step = progress.best_epoch = 1
+        progress.seconds = time.perf_counter() - began
+        return recorded(learner, data, store, track, progress)

@@ -1,0 +1,197 @@
+"""The training loop: plain PyTorch, in the order in which things happen.
+
+All randomness is a function of (seed, epoch) for the order of rows and of (seed, step) for noise, so a run that
+goes on from a checkpoint repeats the undisturbed one bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from aeexp.datasets.core.data import Data
+from aeexp.errors import UsageError, require
+from aeexp.models.learner import Learner, average, means
+from aeexp.randomness import mix, reseed
+from aeexp.trainers.checkpoint import Progress, State, Store
+from aeexp.trainers.labelled import Labelled
+from aeexp.trainers.window import Diverged, Window
+from aeexp.types import Batch
+
+
+class Joint:
+    """Minimises the sum of all terms over the training split, all parameters at once.
+
+    `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
+    same weights; the state with the lowest validation `monitor` (the loss, or one of its terms) is kept.
+    `accumulate` batches make one step, and `labelled_batch_size` rows with a label join each batch, beyond the epoch's
+    own rows. `patience` counts validations without an improvement above `min_delta`.
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int = 50,
+        steps: int | None = None,
+        batch_size: int = 128,
+        accumulate: int = 1,
+        labelled_batch_size: int | None = None,
+        clip_norm: float | None = None,
+        validate_every_epochs: int = 1,
+        validate_every_steps: int | None = None,
+        monitor: str = "loss",
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        log_every_steps: int = 50,
+    ):
+        counts = dict(epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate, patience=patience)
+        counts["labelled_batch_size"] = labelled_batch_size
+        every = dict(epochs=validate_every_epochs, steps=validate_every_steps)
+        counts |= {f"validate_every_{unit}": value for unit, value in every.items()}
+        for name, value in {**counts, "log_every_steps": log_every_steps}.items():
+            require(value is None or value >= 1, f"{name}={value} must be at least 1")
+        require(clip_norm is None or clip_norm > 0, f"clip_norm={clip_norm} must be above 0")
+        require(min_delta >= 0, f"min_delta={min_delta} must not be negative")
+        self.epochs = epochs
+        self.steps = steps
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.labelled_batch_size = labelled_batch_size
+        self.clip_norm = clip_norm
+        self.validate_every_epochs = validate_every_epochs
+        self.validate_every_steps = validate_every_steps
+        self.monitor = monitor
+        self.patience = patience
+        self.min_delta = min_delta
+        self.log_every_steps = log_every_steps
+
+    def fit(
+        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Progress:  # fmt: skip
+        """Train; afterwards the learner holds the best state.
+
+        `optimizer` and `scheduler` are partials that want parameters, and optimizer and steps. Where `stop`
+        answers true, the state is saved and KeyboardInterrupt raised. Raises `Diverged`.
+        """
+        train = data["train"]
+        rows = self.batch_size * self.accumulate
+        steps_per_epoch = math.ceil(len(train) / rows)
+        total = self.total(len(train))
+        validate_every = self.validate_every_steps or self.validate_every_epochs * steps_per_epoch
+        state = begun(learner, optimizer, scheduler, store, total)
+        labelled = self.labelled_batch_size and Labelled(train, self.labelled_batch_size, seed)
+        optimizer, progress, feed, window = state.optimizer, state.progress, None, Window(state.progress)
+        began = time.perf_counter() - progress.seconds
+        track.start(total, progress)
+        store.save(state, now=True)
+        while progress.step < total and (self.patience is None or progress.waited < self.patience):
+            epoch, place = divmod(progress.step, steps_per_epoch)
+            if feed is None or place == 0:
+                feed = train.epoch(seed, epoch, self.batch_size, place * self.accumulate)
+            learner.before_step(train, progress.step)
+            batches = list(islice(feed, self.accumulate))
+            if labelled:
+                first = progress.step * self.accumulate
+                batches = [labelled.join(batch, first + i, epoch) for i, batch in enumerate(batches)]
+            names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
+            require(
+                self.monitor in ("loss", *names),
+                f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}",
+            )
+            window.add(names, terms)
+            if not isinstance(state.scheduler, ReduceLROnPlateau):
+                state.scheduler.step()
+            progress.step += 1
+            progress.samples += sum(len(batch.x) for batch in batches)
+            progress.seconds = time.perf_counter() - began
+
+            validate = progress.step % validate_every == 0 or progress.step == total
+            if validate or progress.step % self.log_every_steps == 0:
+                readings = learner.readings()
+                track.train(progress.step, {**window.read(), **readings}, optimizer.param_groups[0]["lr"])
+                if validate:
+                    self.validate(state, data, {**window.restart(), **readings}, store, track, steps_per_epoch)
+                store.save(state)
+            if stop():
+                window.read()
+                store.save(state, now=True)
+                raise KeyboardInterrupt
+        store.save(state, now=True)
+        learner.load_state_dict(store.best["learner"])
+        return progress
+
+    def total(self, rows: int) -> int:
+        """Optimizer steps on so many training rows, if patience does not end them."""
+        return self.steps or self.epochs * math.ceil(rows / (self.batch_size * self.accumulate))
+
+    def step(self, learner: Learner, optimizer, batches: list[Batch], noise_seed: int) -> tuple[list[str], Tensor]:
+        """One optimizer step; returns names and means (T,) of the terms, before the step."""
+        rows = sum(len(batch.x) for batch in batches)
+        device = batches[0].x.device
+        learner.train()
+        passes, first = [], []
+
+        def closure() -> Tensor:
+            # An optimizer may evaluate several times (L-BFGS): the same noise makes it one function.
+            reseed(noise_seed, device)
+            optimizer.zero_grad(set_to_none=True)
+            total = 0.0
+            passes.clear()
+            for batch in batches:
+                terms, out = learner(batch)
+                values = means(terms) * (len(batch.x) / rows)
+                values.sum().backward()
+                total = total + values.detach()
+                passes.append(out)
+            if self.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(learner.parameters(), self.clip_norm)
+            first.append((list(terms), total))
+            return total.sum()
+
+        optimizer.step(closure)
+        for out in passes:
+            learner.observe(out)
+        return first[0]
+
+    def validate(self, state: State, data: Data, trained: dict, store: Store, track, steps_per_epoch: int) -> None:
+        """Measure, write the history's two rows, keep the state if it is the best so far.
+
+        `trained` has the means of the training terms since the last validation, and the readings.
+        """
+        progress = state.progress
+        values = average(state.learner, data["val"])
+        if not math.isfinite(values["loss"]):
+            raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
+        epoch = progress.step / steps_per_epoch
+        lr = state.optimizer.param_groups[0]["lr"]
+        for split, terms in (("train", trained), ("val", values)):
+            progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
+        if isinstance(state.scheduler, ReduceLROnPlateau):
+            state.scheduler.step(values[self.monitor])
+        progress.waited += 1
+        if values[self.monitor] < progress.reference - self.min_delta:
+            progress.reference, progress.waited = values[self.monitor], 0
+        if values[self.monitor] < progress.best:
+            progress.best = values[self.monitor]
+            progress.best_step, progress.best_epoch = progress.step, math.ceil(epoch)
+            store.keep_best(state)
+        track.evaluation(progress)
+
+
+def begun(learner: Learner, optimizer, scheduler, store: Store, total: int) -> State:
+    """The state that training starts from: fresh, or that of the run to go on from."""
+    try:
+        optimizer = optimizer(learner.parameters())
+    except ValueError as error:  # torch checks rates and momenta itself
+        raise UsageError(f"optimizer: {error}; change that value") from error
+    state = State(learner, optimizer, scheduler(optimizer, total), Progress())
+    if store.resumed:
+        state.load(store.resumed)
+    return state

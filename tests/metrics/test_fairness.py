@@ -1,0 +1,230 @@
+"""Fair codes: what a group's codes tell of it, what the metric reads, and that the penalty takes it away."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from composing import run_in
+from hypothesis import given
+from hypothesis import strategies as st
+from measured import as_run
+from passes import MODEL, seen
+
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
+from aeexp.datasets.core.splits import Fractions
+from aeexp.datasets.formats.csv import csv
+from aeexp.errors import UsageError
+from aeexp.evaluation.protocol import baselines
+from aeexp.evaluation.run import Run
+from aeexp.metrics.fairness import Fairness, gap
+from aeexp.models.pca import identity
+from aeexp.regularizers.adversary import Adversary
+from aeexp.regularizers.critics import standardised
+from aeexp.regularizers.mmd import MMD, group_mmd, mmd
+from aeexp.types import Code, Facts
+
+QUICK = Fairness(rows=600, trees=20)
+
+
+def coded(codes: np.ndarray, s: np.ndarray, y: np.ndarray | None = None) -> Run:
+    """A run whose codes are these: two thirds train, the others val and test alike."""
+    cut = 2 * len(codes) // 3
+    parts = {"train": slice(0, cut), "val": slice(cut, None), "test": slice(cut, None)}
+    rows = {k: Rows(codes[p].astype(np.float32), None if y is None else y[p], s[p]) for k, p in parts.items()}
+    classes = () if y is None else tuple(map(str, range(y.max() + 1)))
+    data = Data("coded", {name: Split(part) for name, part in rows.items()}, classes)
+    return as_run(identity(data.shape), data)
+
+
+# ---------------------------------------------------------------- metric
+
+
+def test_codes_that_hold_the_attribute_leak_it_all():
+    rng = np.random.default_rng(0)
+    s, y = (rng.random(900) < 0.7).astype(int), rng.integers(2, size=900)
+    codes = np.stack([10 * s + 0.1 * rng.normal(size=900), y, rng.normal(size=900)], 1)
+    values = QUICK(coded(codes, s, y), "test")
+    for name in ("linear", "forest"):
+        assert values[f"fairness/leakage_{name}"] == values[f"fairness/leakage_balanced_{name}"] == 1
+        assert values[f"fairness/accuracy_{name}"] == 1
+        assert values[f"fairness/parity_gap_{name}"] == pytest.approx(values["fairness/parity_gap_labels"])
+        assert values[f"fairness/odds_gap_{name}"] == 0  # a perfect classifier errs in no group
+
+
+@pytest.mark.parametrize("values", [2, 3])
+def test_constant_codes_leak_a_guess_and_treat_all_alike(values):
+    rng = np.random.default_rng(0)
+    s, y = rng.choice(values, 900, p=[0.6, 0.3, 0.1][:values] if values == 3 else [0.7, 0.3]), rng.integers(3, size=900)
+    found = QUICK(coded(np.ones((900, 2)), s, y), "test")
+    for name in ("linear", "forest"):
+        assert found[f"fairness/leakage_{name}"] == found["fairness/leakage_majority"] == np.mean(s[600:] == 0)
+        assert found[f"fairness/leakage_balanced_{name}"] == pytest.approx(1 / values)
+        assert found[f"fairness/accuracy_{name}"] == found["fairness/accuracy_majority"]
+        assert found[f"fairness/parity_gap_{name}"] == found[f"fairness/odds_gap_{name}"] == 0
+
+
+def test_codes_that_know_nothing_of_the_attribute_leak_nothing():
+    rng = np.random.default_rng(0)
+    s, y = (rng.random(9000) < 0.7).astype(int), rng.integers(2, size=9000)
+    values = QUICK(coded(np.stack([y + rng.normal(size=9000), rng.normal(size=9000)], 1), s, y), "test")
+    # 3,000 rows, of which 900 have the rarer value: four standard errors of a balanced guess
+    error = 4 * 0.5 * np.sqrt(0.5**2 / 900 + 0.5**2 / 2100) * 2
+    for name in ("linear", "forest"):
+        assert values[f"fairness/leakage_balanced_{name}"] == pytest.approx(0.5, abs=error)
+        assert values[f"fairness/parity_gap_{name}"] < 2 * error
+
+
+def test_a_linear_probe_is_fooled_by_what_a_forest_reads():
+    """s is 1 within a ring: no straight line tells it."""
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(1500, 2))
+    values = QUICK(coded(codes, (np.linalg.norm(codes, axis=1) < 1.18).astype(int)), "test")
+    assert values["fairness/leakage_balanced_linear"] < 0.6 < 0.9 < values["fairness/leakage_balanced_forest"]
+    assert not any("accuracy" in key for key in values)  # no labels
+
+
+def test_a_rare_value_that_a_plain_guess_hides_shows_in_the_balanced_leakage():
+    """One in twenty; where its codes overlap the others, the best plain guess is never to name it."""
+    rng = np.random.default_rng(0)
+    s = (rng.random(6000) < 0.05).astype(int)
+    values = QUICK(coded((1.2 * s + rng.normal(size=6000))[:, None], s), "test")
+    assert values["fairness/leakage_linear"] == pytest.approx(values["fairness/leakage_majority"], abs=0.01)
+    # the best threshold has Phi(0.6) = 0.726 of each; 100 rows of the rare value: three standard errors are 0.13 / 2
+    assert values["fairness/leakage_balanced_linear"] == pytest.approx(0.726, abs=0.07)
+
+
+def test_the_gap_is_the_largest_difference_over_classes_and_groups():
+    predicted = np.array([1, 1, 1, 0, 1, 0, 0, 0])
+    assert gap(predicted, np.array([0, 0, 0, 0, 1, 1, 1, 1])) == pytest.approx(0.75 - 0.25)
+    three = np.array([0, 1, 2, 2, 0, 0, 0, 1, 1, 1, 1, 1])
+    # shares of class 2: 1/2, 0, 0; of class 1: 1/4, 1/4, 1; of class 0: 1/4, 3/4, 0
+    assert gap(three, np.repeat([0, 1, 2], 4)) == pytest.approx(0.75)
+    assert gap(three, np.zeros(12, int)) == 0
+
+
+@pytest.mark.parametrize("s", [None, np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)])
+def test_without_groups_nothing_is_measured_and_one_line_says_so(s, caplog):
+    caplog.set_level(logging.INFO)
+    data = Data("plain", {k: Split(Rows(np.ones((90, 2), np.float32), None, s)) for k in ("train", "val", "test")})
+    run = as_run(identity(data.shape), data)
+    assert QUICK(run, "val") == QUICK(run, "test") == {}
+    assert caplog.text.count("fairness: left out, since plain has no coded attribute") == 1
+
+
+def test_raw_input_and_pca_are_measured_too_and_a_copy_of_the_attribute_in_it_is_told(caplog):
+    rng = np.random.default_rng(0)
+    s = rng.integers(2, size=300)
+    run = coded(np.column_stack([rng.normal(size=(300, 2)), 3.0 - s]), s, rng.integers(2, size=300))
+    found = baselines(run, {"fairness": QUICK})
+    assert found["raw"]["fairness/leakage_forest"] == 1 and "fairness/leakage_forest" in found["pca"]
+    assert "feature 2 of coded is the attribute itself" in caplog.text
+    caplog.clear()
+    QUICK(coded(np.column_stack([rng.normal(size=(300, 2)), s + 0.1 * rng.normal(size=300)]), s), "test")
+    assert not caplog.text
+
+
+# ---------------------------------------------------------------- penalties
+
+
+@pytest.mark.parametrize("kernel", ["imq", "rbf"])
+@given(seed=st.integers(0, 1000), n=st.integers(2, 6), m=st.integers(2, 9))
+def test_of_two_groups_the_penalty_is_the_mmd_between_them(kernel, seed, n, m):
+    z = torch.randn(n + m, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    s = (torch.arange(n + m) >= n).long()
+    torch.testing.assert_close(group_mmd(z, F.one_hot(s, 2).double(), kernel), mmd(z[:n], z[n:], kernel))
+
+
+def test_of_more_groups_it_is_the_mean_of_each_against_the_others_and_small_groups_do_not_count():
+    z, s = torch.randn(12, 3, dtype=torch.float64), torch.tensor([0] * 4 + [1] * 5 + [2] * 3)
+    each = [mmd(z[s == k], z[s != k]) for k in range(3)]
+    torch.testing.assert_close(group_mmd(z, F.one_hot(s, 5).double()), torch.stack(each).mean())
+    alone = torch.tensor([0] * 6 + [1] * 5 + [2])
+    counted = [mmd(z[alone == k], z[alone != k]) for k in range(2)]
+    torch.testing.assert_close(group_mmd(z, F.one_hot(alone, 3).double()), torch.stack(counted).mean())
+
+
+@pytest.mark.parametrize("s", [[0], [0, 1], [0, 0, 0, 1], [1, 1, 1, 1]])
+@pytest.mark.parametrize("same", [True, False])
+def test_groups_too_small_to_compare_cost_nothing(s, same):
+    z = (torch.ones(len(s), 2) if same else torch.randn(len(s), 2)).requires_grad_()
+    value = made(len(s))(seen(z, s=torch.tensor(s)), MODEL)
+    value.backward()
+    assert float(value.detach()) == 0 and z.grad.isfinite().all()
+
+
+def made(_=None, weight=1.0, kernel="imq") -> MMD:
+    penalty = MMD(weight, kernel, "attribute")
+    penalty.sized(MODEL, Facts((2,), 0, 2))
+    return penalty
+
+
+@given(scale=st.floats(1e-3, 1e3), shift=st.floats(-10, 10), unit=st.floats(1e-2, 1e2))
+def test_no_scale_of_the_code_or_of_a_unit_makes_it_fairer(scale, shift, unit):
+    torch.manual_seed(0)
+    z, s = torch.randn(40, 2, dtype=torch.float64), torch.arange(40) % 2
+    z[:, 0] += s
+    before = made()(seen(z, s=s), MODEL)
+    after = made()(seen(scale * (z * torch.tensor([1.0, unit])) + shift, s=s), MODEL)
+    # 1e-12 below the variance's floor of 1e-10 at these scales; differences lose shift / scale = 1e4 of 1e16
+    torch.testing.assert_close(after, before, rtol=1e-6, atol=1e-8)
+
+
+def test_alike_groups_cost_about_nothing_and_others_more():
+    torch.manual_seed(0)
+    s = torch.arange(200) % 2
+    same = torch.stack([made()(seen(torch.randn(200, 2), s=s), MODEL) for _ in range(40)])
+    assert abs(float(same.mean())) < 4 * float(same.std()) / np.sqrt(40)  # unbiased: four standard errors about 0
+    shifted = torch.randn(200, 2) + s[:, None]
+    wider = torch.randn(200, 2) * (1 + 2 * s[:, None])  # equal means: no linear probe tells
+    for z in (shifted, wider):
+        assert float(made()(seen(z, s=s), MODEL)) > 5 * float(same.std())
+
+
+def test_what_the_noise_of_a_drawn_code_hides_is_still_seen():
+    """Means tell the group by a hundredth of the noise: a probe of the mean reads it, and so do the penalties."""
+    s = torch.arange(100) % 2
+    mean = (0.01 * (2.0 * s - 1))[:, None].expand(-1, 2).clone().requires_grad_()
+    out = seen(mean, s=s)._replace(code=Code(z=mean + torch.randn(100, 2), mean=mean))
+    assert float(made()(out, MODEL).detach()) > 1
+    adversary = Adversary(1.0, [], "attribute")
+    adversary.sized(MODEL, Facts((2,), 0, 2))
+    with torch.no_grad():
+        adversary.critic.layers[0].weight.copy_(torch.tensor([[-1000.0, 0], [1000.0, 0]]))
+    assert float(adversary(out, MODEL).mean().detach()) > 5
+    assert standardised(torch.ones(3, 2)).abs().max() == 0
+
+
+def test_data_without_groups_are_refused():
+    with pytest.raises(UsageError, match=r"^against=attribute: these data have no attribute of numbered values"):
+        MMD(1.0, against="attribute").sized(MODEL, Facts((2,), 3, 0, columns=2))
+    MMD(1.0).sized(MODEL, Facts((2,)))
+    assert MMD(1.0).holds_against_prior and not made().holds_against_prior
+
+
+# ---------------------------------------------------------------- whole runs
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["regularizer=[kl,adversary]", "regularizer.adversary.against=attribute"],
+              ["regularizer=[kl,fair_mmd,classifier]", "regularizer.fair_mmd.weight=3"]]
+)  # fmt: skip
+def test_the_variant_takes_either_penalty_and_a_classifier(words, tmp_path):
+    budget = ["trainer.steps=2", "trainer.validate_every_steps=1", "metric=fairness", "metric.fairness.trees=5"]
+    run_in(tmp_path, "variant=fair_vae", *words, *budget)
+    assert '"fairness/leakage_balanced_forest"' in (tmp_path / "metrics.json").read_text()
+
+
+def test_texts_of_a_table_are_groups(tmp_path):
+    """As in UCI Adult: the attribute is a code, and no feature."""
+    lines = [f"{i % 7},{'Male' if i % 3 else 'Female'},{'>50K' if i % 4 else '<=50K'}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["age,sex,income", *lines]))
+    options = dict(label="income", attributes=("sex",), name="t", split=Fractions([8, 1, 1]))
+    data = csv(path=str(tmp_path / "t.csv"), **options)
+    assert data.facts == Facts((1,), 2, 2) and set(data["train"].s.tolist()) == {0, 1}
+    assert QUICK(as_run(identity(data.shape), data), "test")["fairness/leakage_majority"] > 0.5

@@ -1,0 +1,177 @@
+"""aeexp-explain and aeexp --help: every option is told in words that come from its YAML and its docstring."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from composing import CONF
+
+from aeexp.cli.explain import main
+from aeexp.reference import meaning, options
+from aeexp.reference.docstrings import cited, first_sentence, said
+
+OPTIONS = list(options.every())
+# What a course asks about: these name a paper, or the reason why there is none.
+SOURCED = ("variant", "regularizer", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
+NO_PAPER = {"regularizer=none": "the null object of the group"}
+FORMULAS = ("metric", "regularizer", "noise", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
+
+
+def told(capsys, *names) -> str:
+    main(list(names))
+    return capsys.readouterr().out
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def leaves(node, prefix: str):
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        elif not key.startswith("_") and key != "defaults":
+            yield f"{prefix}{key}", value
+
+
+def test_the_walk_sees_every_file():
+    files = {p for p in CONF.rglob("*.yaml") if not {"hydra", "common"} & set(p.parts) and p.parent != CONF}
+    assert {(o.group, o.name) for o in OPTIONS} == {(p.parent.relative_to(CONF).as_posix(), p.stem) for p in files}
+    assert len(OPTIONS) >= 170
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.word)
+def test_every_option_is_explained(option, capsys):
+    text = told(capsys, option.word)
+    assert text.startswith(option.word) and "\x1b" not in text, "plain where it is piped"
+    line = meaning.line(option)
+    assert line and line[0] != "#" and squeezed(line) in squeezed(text)
+    if option.name != "none":
+        assert line != "nothing"
+    path = CONF / option.group / f"{option.name}.yaml"
+    prefix = "" if "# @package _global_" in path.read_text() else f"{option.group.replace('/', '.')}."
+    content = yaml.safe_load(path.read_text()) or {}
+    keys = dict(leaves(content, prefix))
+    shown = {key.path: key for key in option.keys}
+    assert shown.keys() >= keys.keys()
+    for key, value in keys.items():
+        assert yaml.safe_load(shown[key].value) == value
+        assert squeezed(f"{key}={shown[key].value}{shown[key].comment}") in squeezed(text)
+    comments = [words for words in re.findall(r"# (.*)", path.read_text()) if words != "@package _global_"]
+    sides = [words for words in comments if squeezed(words) not in squeezed(text)]
+    assert not sides, f"comments that nobody sees: {sides}"
+    assert said(option.target).text or option.header or option.includes or option.name == "none"
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in SOURCED], ids=lambda option: option.word)
+def test_what_a_course_asks_about_has_a_source(option):
+    assert meaning.sources(option) or NO_PAPER.get(option.word)
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in FORMULAS], ids=lambda option: option.word)
+def test_what_a_course_asks_about_has_a_formula_and_a_place_to_look(option):
+    if option.name != "none" and option.target:
+        text = said(option.target)
+        assert text.formula and (text.look or option.group == "latent/prior")
+
+
+def test_a_variant_is_the_sum_of_its_terms(capsys):
+    text = told(capsys, "variant=info_vae")
+    assert "latent=gaussian" in text and "regularizer.mmd.weight=10.0" in text
+    assert "+ 0.1 × kl" in text and "+ 10.0 × mmd" in text and "KL(q(z|x)" in text
+    assert "+ 5.0 × total_correlation" in told(capsys, "beta_tc_vae"), "the option's own weight"
+    assert "-log 1/K" in told(capsys, "variant=iwae")
+    plain = told(capsys, "undercomplete")
+    assert "reconstruction: likelihood=gaussian" in plain and "z = f(x)" in plain and "×" not in plain
+
+
+def test_names_of_several_groups_show_all_and_groups_their_options(capsys):
+    text = told(capsys, "inpainting")
+    assert [f"{group}=inpainting" in text for group in ("variant", "metric", "plot")] == [True] * 3
+    text = told(capsys, "latent")
+    assert "\nmetric=latent" in text and re.search(r"^ \* deterministic +The encoder's output", text, re.MULTILINE)
+    assert told(capsys, "metric=latent").startswith("metric=latent")
+    both = told(capsys, "regularizer=[l1,contractive]")
+    assert "regularizer=l1" in both and "regularizer=contractive" in both
+    assert told(capsys, "VAE").startswith("variant=vae") and told(capsys, "noise.masking").startswith("noise=masking")
+    assert told(capsys, "trainer.epochs").startswith("trainer=joint")
+    assert told(capsys, "dataset.limit").startswith("dataset: "), "every data set has it"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("contractve", "contractve: there is no such option: did you mean contractive?"),
+        ("regularizer=klx", "regularizer=klx: there is no such option: did you mean kl"),
+        ("regularizr=kl", "regularizr=kl: there is no group regularizr: did you mean regularizer?"),
+        ("zzzz", "zzzz: there is no such option; aeexp-explain lists all of them"),
+        ("noise=[masking, foo]", "noise=foo: there is no such option; aeexp-explain lists all of them"),
+    ],
+)
+def test_a_name_that_is_not_known(name, words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([name])
+    said = capsys.readouterr()
+    assert end.value.code == 2 and said.err.startswith(words) and said.err.count("\n") == 1 and not said.out
+
+
+def test_without_a_name_every_option_has_its_line(capsys):
+    text = told(capsys)
+    for group, names in options.groups().items():
+        part = re.search(rf"^{group}(: .*)?\n((?: .*\n?)+)", text, re.MULTILINE)[2]
+        assert re.findall(r"^ [ *] (\w+)  +\S", part, re.MULTILINE) == names
+    assert re.search(r"^ \* undercomplete ", text, re.MULTILINE)
+
+
+def test_help_of_aeexp_lists_options_and_values(capsys, monkeypatch):
+    from aeexp.cli import train
+
+    monkeypatch.setattr(sys, "argv", ["aeexp", "--help"])
+    train.main()
+    text = capsys.readouterr().out
+    assert "variant: a named autoencoder" in text and re.search(r"^   k_sparse +Makhzani", text, re.MULTILINE)
+    assert re.search(r"^    device=auto +auto, cpu, cuda, mps$", text, re.MULTILINE)
+    assert "aeexp variant=denoising" in text and "seed=0" in text
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys; from aeexp.cli.explain import main; main(['vae']); main([])\n"
+        "print(sorted({'torch', 'hydra', 'omegaconf', 'numpy', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_papers_are_found_in_sentences():
+    text = "a (van den Oord et al. 2017), b (RAE, Ghosh et al.\n2020, equation 8), c (De Cao and Aziz 2020); Ng 2011."
+    assert cited(text) == ["van den Oord et al. 2017", "Ghosh et al. 2020, equation 8", "De Cao and Aziz 2020",
+                           "Ng 2011"]  # fmt: skip
+    assert cited("Kingma et al. 2014. Again Kingma et al. 2014, equations 6 to 9.") == [
+        "Kingma et al. 2014, equations 6 to 9"
+    ]
+    assert cited("of 1,797 digits in 2014") == []
+
+
+def test_a_sentence_ends_where_it_ends():
+    assert first_sentence("One (Kim et al. 2018), of\ntwo. Three.") == "One (Kim et al. 2018), of two."
+    assert first_sentence("No end") == "No end"
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("mig", "but metric=disentanglement speaks of it"),
+        ("probee", "did you mean probe"),
+        ("qqq", "lists all of them"),
+    ],
+)
+def test_a_name_that_is_no_option_is_told_where_it_is_spoken_of(name, way, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name])
+    assert stop.value.code == 2 and f"{name}: there is no such option" in (said := capsys.readouterr().err)
+    assert way in said and said.count("\n") == 1

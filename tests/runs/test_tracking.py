@@ -1,0 +1,337 @@
+"""TensorBoard shows what the run folder holds: event files are read back, then its own pages in a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from aeexp.datasets.core.splits import Fractions
+from aeexp.datasets.sets.bundled import digits
+from aeexp.runs.figures import WIDEST_SPRITE
+from aeexp.runs.tracking import HEADLINES, Tracker
+from aeexp.trainers.checkpoint import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["trainer.epochs=2", "dataset.limit=400", "plot=[reconstructions,curves]", "threads=1"]
+RUNS = {"0/tensorboard", "1/tensorboard", "failed/tensorboard"}
+
+
+def aeexp(*overrides: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "aeexp", *overrides, *SMALL]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Path:
+    """Two runs; the name of their folder is as a user may choose it."""
+    folder = tmp_path_factory.mktemp("tensorboard") / "zwei Läufe"
+    done = aeexp("-m", "latent.dim=2,3", f"hydra.sweep.dir='{folder}'")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def failed(sweep) -> Path:
+    """A third run beside them, which diverges."""
+    folder = sweep / "failed"
+    done = aeexp("optimizer=sgd", "optimizer.lr=1e20", f"hydra.run.dir='{folder}'")
+    assert done.returncode == 1, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(params=["0", "1"])
+def run(sweep, request) -> Path:
+    return sweep / request.param
+
+
+def events(run: Path) -> EventAccumulator:
+    return EventAccumulator(str(run / "tensorboard"), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
+
+
+def hparams(run: Path, kind: str):
+    content = events(run).SummaryMetadata(f"_hparams_/{kind}").plugin_data.content
+    return getattr(HParamsPluginData.FromString(content), kind)
+
+
+def status(run: Path) -> str:
+    return api_pb2.Status.Name(hparams(run, "session_end_info").status)
+
+
+def test_scalars_are_the_history_and_the_final_values(run):
+    expected = defaultdict(dict)
+    for row in csv.DictReader((run / "history.csv").read_text().splitlines()):
+        names = row.keys() - {"step", "epoch", "split", *(() if row["split"] == "train" else ("lr",))}
+        prefix = row["split"] if row["lr"] else f"values/{row['split']}"
+        for name in names:
+            if row[name]:
+                expected[f"{prefix}/{name}"][int(row["step"])] = float(row[name])
+    metrics = json.loads((run / "metrics.json").read_text())
+    for name in HEADLINES:
+        expected[f"test/{name}"][metrics["best_step"]] = metrics["test"][name]
+    assert expected.keys() >= {"train/loss", "train/lr", "val/loss", "val/reconstruction", "values/val/probe/knn"}
+    shown = events(run)
+    assert set(shown.Tags()["scalars"]) == expected.keys()
+    for tag, points in expected.items():
+        # a step twice, or a step back, would cut the curve off in TensorBoard
+        assert [event.step for event in shown.Scalars(tag)] == list(points), tag
+        assert [event.value for event in shown.Scalars(tag)] == pytest.approx(list(points.values()), rel=1e-6), tag
+    for split in ("val", "test"):
+        final = {name.removeprefix("loss/"): value for name, value in metrics[split].items()}
+        assert final == {n: pytest.approx(shown.Scalars(f"values/{split}/{n}")[0].value, rel=1e-6) for n in final}
+
+
+def test_images_are_the_figures(run):
+    shown = events(run)
+    files = {path.stem: path for path in (run / "figures").glob("*.png")}
+    assert set(shown.Tags()["images"]) == files.keys() == {"reconstructions", "curves"}
+    for name, path in files.items():
+        [event] = shown.Images(name)
+        with Image.open(io.BytesIO(event.encoded_image_string)) as one, Image.open(path) as other:
+            np.testing.assert_array_equal(one.convert("RGB"), other.convert("RGB"))
+
+
+def test_a_run_is_one_row_of_the_hparams_table(run, sweep):
+    assert [path.parent for path in run.rglob("events*")] == [run / "tensorboard"]
+    assert status(run) == "STATUS_SUCCESS"
+    row = {k: getattr(v, v.WhichOneof("kind")) for k, v in hparams(run, "session_start_info").hparams.items()}
+    assert row["latent.dim"] == {"0": 2, "1": 3}[run.name]
+    assert row["model"] == "mlp" and row["model.hidden_dims"] == "256, 128" and row["model.tied"] == "False"
+    assert row["noise"] == row["regularizer"] == "none"
+    assert row["seed"] == 0 and row["trainer.epochs"] == 2 and row["dataset.limit"] == 400
+    assert "trainer.patience" not in row, "a value that is not set is an empty cell"
+    assert not [key for key in row if key.startswith(("metric", "plot", "device", "threads", "hydra"))]
+
+
+def test_a_failed_run_says_so(failed):
+    assert status(failed) == "STATUS_FAILURE"
+    assert json.loads((failed / "status.json").read_text())["status"] == "failed"
+    assert hparams(failed, "session_start_info").hparams["optimizer.lr"].number_value == 1e20
+
+
+def test_a_run_that_goes_on_and_gets_through_has_not_failed(tmp_path):
+    for finished, expected in ((False, "STATUS_FAILURE"), (True, "STATUS_SUCCESS")):
+        track = Tracker(tmp_path, {"latent.dim": 2}, bar=False, on_step=None)
+        track.start(10, Progress())
+        track.close(finished)
+        assert status(tmp_path) == expected
+
+
+def test_the_projector_is_given_codes_metadata_and_pictures(run):
+    folder = run / "tensorboard"
+    [tensors] = folder.glob("*/codes/tensors.tsv")
+    codes = np.loadtxt(tensors, delimiter="\t")
+    # the projector shows no point of two dimensions: a third one is zero
+    assert codes.shape == (400, 3)
+    assert np.ptp(codes, axis=0).astype(bool).tolist() == [True, True, run.name == "1"]
+    data = digits(name="digits", limit=400, split=Fractions([8, 1, 1]))
+    header, *lines = (tensors.parent / "metadata.tsv").read_text().splitlines()
+    assert header == "label\tsplit\terror"
+    labels, splits, errors = zip(*(line.split("\t") for line in lines), strict=True)
+    assert list(labels) == [f"class {y}" for split in data.splits.values() for y in split.y.tolist()]
+    assert list(splits) == ["train"] * 320 + ["val"] * 40 + ["test"] * 40
+    test = [float(error) for error, split in zip(errors, splits, strict=True) if split == "test"]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert np.mean(test) == pytest.approx(metrics["test"]["reconstruction/mse"], rel=1e-3)
+    pictures = np.concatenate([split.batch(slice(None)).x[:, 0].numpy() for split in data.splits.values()])
+    with Image.open(tensors.parent / "sprite.png") as sprite:
+        assert sprite.size == (320, 320) and max(sprite.size) <= WIDEST_SPRITE
+        tiles = np.asarray(sprite.convert("L")).reshape(20, 16, 20, 16).swapaxes(1, 2).reshape(400, 16, 16)
+    np.testing.assert_allclose(tiles[:, ::2, ::2] / 255, pictures, atol=1 / 255)
+    config = (folder / "projector_config.pbtxt").read_text()
+    assert all(f'"{path.relative_to(folder).as_posix()}"' in config for path in tensors.parent.iterdir())
+
+
+def test_words_with_tabs_and_line_ends_do_not_shift_the_metadata(tmp_path):
+    track = Tracker(tmp_path, {}, bar=False, on_step=None)
+    track.start(10, Progress())
+    track.projector(np.eye(3), {"label": ["a\tb", "c\r\nd", ""], "error": [0.5, float("nan"), 1.0]}, None, 7)
+    track.close(True)
+    [metadata] = tmp_path.rglob("metadata.tsv")
+    assert metadata.read_text() == "label\terror\na b\t0.5\nc d\tnan\n-\t1\n"
+
+
+# --- TensorBoard itself
+
+
+def until(condition, what: str, seconds: float = 60):
+    """The first true value of `condition`, asked over and over."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.1)
+    return value
+
+
+def ask(url: str, body: dict | None = None):
+    request = urllib.request.Request(url, body and json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def server(sweep, failed, tmp_path_factory) -> str:
+    """The address of `tensorboard --logdir SWEEP`, which has read every run."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(sweep), "--port", "0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        url = until(lambda: re.search(r"http://\S+/", log.read_text()), "TensorBoard's address")[0]
+        until(lambda: set(ask(f"{url}data/runs")) == RUNS, "the runs")
+        until(lambda: "1/tensorboard" in ask(f"{url}data/plugin/projector/runs"), "the projector's runs")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_the_table_puts_in_front_what_differs_between_runs(server, sweep):
+    infos = ask(f"{server}data/plugin/hparams/experiment", {"hparamsLimit": 0})["hparamInfos"]
+    differing = [info["name"] for info in infos if info["differs"]]
+    assert differing == [info["name"] for info in infos][: len(differing)]
+    assert {"latent.dim", "optimizer", "optimizer.lr"} == set(differing)
+    # one run's own keys are columns as well
+    assert {"optimizer.betas", "optimizer.momentum"} <= {info["name"] for info in infos}
+
+
+def test_the_table_has_a_row_for_each_run(server, sweep):
+    statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+    body = {"startIndex": 0, "sliceSize": 10, "colParams": [], "allowedStatuses": statuses}
+    groups = ask(f"{server}data/plugin/hparams/session_groups", body)["sessionGroups"]
+    rows = {group["sessions"][0]["name"]: group for group in groups}
+    assert {name: row["sessions"][0]["status"] for name, row in rows.items()} == {
+        name: "STATUS_FAILURE" if "failed" in name else "STATUS_SUCCESS" for name in RUNS
+    }
+    for name in ("0", "1"):
+        row = rows[f"{name}/tensorboard"]
+        shown = {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}
+        metrics = json.loads((sweep / name / "metrics.json").read_text())
+        assert shown["values/val/loss"] == pytest.approx(metrics["val"]["loss"])
+        for headline in HEADLINES:
+            assert shown[f"test/{headline}"] == pytest.approx(metrics["test"][headline])
+
+
+# --- in a browser
+
+
+FIND = """
+const found = [];
+const walk = node => {
+  if (node.matches && node.matches(arguments[0]) && node.getClientRects().length) found.push(node);
+  if (node.shadowRoot) walk(node.shadowRoot);
+  node.childNodes.forEach(walk);
+};
+walk(document.body);
+return found;
+"""
+TEXT = """
+const found = [];
+const walk = node => {
+  if (node.nodeType === Node.TEXT_NODE) found.push(node.textContent.trim());
+  if (node.nodeType === Node.ELEMENT_NODE && getComputedStyle(node).display === 'none') return;
+  if (node.shadowRoot) walk(node.shadowRoot);
+  node.childNodes.forEach(walk);
+};
+walk(document.body);
+return found.filter(Boolean).join('\\n');
+"""
+
+
+class Page:
+    """A tab of TensorBoard, its shadow roots included."""
+
+    def __init__(self, browser, address: str, folder: Path):
+        self.browser = browser
+        self.folder = folder
+        browser.switch_to.default_content()
+        browser.get("about:blank")  # else another fragment of the same address is no new page
+        browser.get(address)
+
+    def wait(self, *words: str) -> None:
+        until(lambda: set(words) <= set(self.text().splitlines()), f"the words {', '.join(words)}")
+
+    def text(self) -> str:
+        return self.browser.execute_script(TEXT)
+
+    def find(self, selector: str) -> list:
+        return self.browser.execute_script(FIND, selector)
+
+    def shot(self, name: str) -> Image.Image:
+        picture = self.browser.get_screenshot_as_png()
+        (self.folder / f"{name}.png").write_bytes(picture)
+        return Image.open(io.BytesIO(picture)).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory) -> Path:
+    """Screenshots for a person to look at: basetemp/screenshots0."""
+    return tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture
+def page(browser, server, shots):
+    return lambda tab: Page(browser, f"{server}#{tab}", shots)
+
+
+@pytest.mark.browser
+def test_the_scalars_tab_shows_the_curves_of_every_run(page):
+    tab = page("scalars")
+    tab.wait("train/loss", "test/reconstruction/mse", *RUNS)
+    until(lambda: tab.find("path.symbol"), "a point of a curve")
+    tab.shot("scalars")
+
+
+@pytest.mark.browser
+def test_the_images_tab_shows_the_figures(page):
+    tab = page("images")
+    tab.wait("reconstructions", "curves", "0/tensorboard", "1/tensorboard")
+    widths = "return arguments[0].map(image => image.naturalWidth)"
+    until(
+        lambda: sum(width > 600 for width in tab.browser.execute_script(widths, tab.find("img"))) == 4,
+        "two figures of two runs",
+    )
+    tab.shot("images")
+
+
+@pytest.mark.browser
+def test_the_hparams_tab_shows_what_differs_and_what_came_of_it(page):
+    tab = page("hparams")
+    tab.wait("Trial ID", *RUNS)
+    [table] = until(lambda: tab.find("vaadin-grid"), "the table")
+    # five of each are shown unasked; what follows them is out of sight
+    expected = {"latent.dim", "optimizer", "optimizer.lr", "test/loss", "test/probe/linear", *RUNS}
+    until(lambda: expected <= set(table.text.splitlines()), "columns and rows")
+    assert {"2.0000", "3.0000"} <= set(table.text.splitlines())
+    tab.shot("hparams")
+
+
+@pytest.mark.browser
+def test_the_projector_shows_the_codes(page, sweep):
+    tab = page("projector")
+    for _ in range(2):  # a frame in a frame
+        [frame] = until(lambda: tab.find("iframe"), "the projector's frame")
+        tab.browser.switch_to.frame(frame)
+    step = json.loads((sweep / "0" / "metrics.json").read_text())["best_step"]
+    tab.wait("0/tensorboard", f"codes:{step:05}", "Points:", "400")
+    until(lambda: black(tab.shot("projector")) > 0.01, "pictures of digits")
+
+
+def black(picture: Image.Image) -> float:
+    """The share of black in the middle, where axes are coloured; 0 while a dialog dims the page."""
+    middle = np.asarray(picture)[150:-50, 400:1200].max(axis=-1)
+    return float((middle < 60).mean()) if np.median(middle) > 240 else 0.0

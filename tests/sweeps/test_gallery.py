@@ -1,0 +1,135 @@
+"""samples.png of a multirun: a panel a run, each what the loaded model draws."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from commands import aeexp as command
+from composing import run_in
+from panels import described
+
+import aeexp
+from aeexp.drawing.side_by_side import Panel, grid, side_by_side
+from aeexp.sweeps import gallery
+
+QUICK = ["trainer.epochs=1", "metric=none", "plot=curves"]
+
+
+def job(root: Path, name: str, *overrides: str, plots=("curves",)) -> Path:
+    """A finished run as a multirun leaves it; its figures and metrics do not matter here."""
+    run_in(root / name, *QUICK, *overrides)
+    return described(root / name, overrides, plots)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Jobs 2 and 10 differ in their width, 11 repeats 10, 12 has no figures, 13 failed."""
+    root = tmp_path_factory.mktemp("sweep")
+    job(root, "10", "variant=vae", "latent.dim=3", "seed=0")
+    job(root, "2", "variant=vae", "latent.dim=2", "seed=0")
+    for name, more in (("11", ["latent.dim=3", "seed=1"]), ("12", ["latent.dim=4"]), ("13", ["latent.dim=5"])):
+        shutil.copytree(root / "10", root / name)
+        described(root / name, ["variant=vae", *more], plots=() if name == "12" else ("curves",))
+    state = json.loads((root / "13" / "status.json").read_text())
+    (root / "13" / "status.json").write_text(json.dumps({**state, "status": "failed"}))
+    return root
+
+
+def sheet(axes) -> np.ndarray:
+    return np.asarray(axes.images[0].get_array())
+
+
+def test_a_panel_is_a_distinct_finished_run_in_the_order_of_the_jobs(runs):
+    figure = gallery.compared(runs)
+    assert [axes.get_title() for axes in figure.axes] == ["latent.dim=2", "latent.dim=3"]
+    assert figure.get_suptitle() == "digits: new examples, decoded from drawn codes\nvariant=vae\ncodes from the prior"
+    model = aeexp.load(runs / "10")
+    torch.manual_seed(gallery.SEED)
+    expected = model.sample(64)
+    for place in (0, 9, 63):
+        row, column = divmod(place, 8)
+        shown = sheet(figure.axes[1])[9 * row :, 9 * column :][:8, :8]
+        np.testing.assert_allclose(shown, expected[place, 0], atol=1e-6)
+    assert all(axes.images[0].get_clim() == (0, 1) for axes in figure.axes)
+
+
+def test_equal_models_give_equal_grids_and_the_generator_stays_where_it_was(runs):
+    before = torch.get_rng_state()
+    one, two = gallery.panel(runs / "10", "a"), gallery.panel(runs / "11", "b")
+    np.testing.assert_array_equal(one.pictures, two.pictures)
+    assert one.pictures.shape == (8, 8, 1, 8, 8)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_beyond_so_many_panels_a_line_says_so(runs, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(gallery, "MOST", 1)
+    assert len(gallery.compared(runs).axes) == 1
+    assert "the first 1 of 2 different runs" in caplog.text
+
+
+def test_a_run_that_cannot_be_loaded_is_named_and_left_out(runs, tmp_path, caplog):
+    root = tmp_path / "sweep"
+    shutil.copytree(runs, root)
+    (root / "2" / "checkpoints" / "best.pt").write_bytes(b"damaged")
+    figure = gallery.compared(root)
+    assert [axes.get_title() for axes in figure.axes] == ["latent.dim=3"]
+    assert f"{root / '2'} is not in samples.png" in caplog.text
+    for folder in ("10", "11"):
+        (root / folder / "metrics.json").unlink()
+    assert gallery.compared(root) is None
+    gallery.gallery(root)
+    assert not (root / "samples.png").exists()
+
+
+def test_a_row_of_a_conditional_model_is_a_label_and_a_column_a_code(tmp_path):
+    model = aeexp.load(job(tmp_path, "0", "variant=cvae"))
+    torch.manual_seed(3)
+    pictures, words = grid(model)
+    assert pictures.shape == (10, 10, 1, 8, 8) and "a row for each label" in words
+    torch.manual_seed(3)
+    codes = model.sample_codes(10)
+    for label in (0, 7):
+        torch.testing.assert_close(torch.from_numpy(pictures[label]), model.decode(codes, torch.eye(10)[[label] * 10]))
+
+
+def test_runs_of_several_shapes_and_ways_of_drawing_share_a_figure(runs, tmp_path):
+    root = tmp_path / "sweep"
+    shutil.copytree(runs / "2", root / "0")
+    described(root / "0", ["variant=vae"])
+    np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((60, 6, 9)).astype(np.float32))
+    job(root, "1", "dataset=npz", f"dataset.path={tmp_path / 'rows.npz'}")
+    figure = gallery.compared(root)
+    assert [sheet(axes).shape for axes in figure.axes] == [(71, 71), (8 * 7 - 1, 8 * 10 - 1)]
+    assert figure.axes[0].get_title() == "variant=vae" and "dataset=npz" in figure.axes[1].get_title()
+    assert "from the prior" in figure.axes[0].get_xlabel() and "one Gaussian" in figure.axes[1].get_xlabel()
+    gallery.gallery(root)
+    assert (root / "samples.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 10), (20, 1), (20, 4), (5,)])
+@pytest.mark.parametrize("count", [1, 5, 12])
+def test_every_kind_of_example_is_drawn_whole(shape, count):
+    from test_plots import save
+
+    pictures = np.random.default_rng(0).random((8, 8, *shape))
+    figure = side_by_side("a title", [Panel("latent.dim=2", "words", pictures, (0, 1))] * count)
+    assert sum(axes.get_visible() for axes in figure.axes) == count
+    width, height = figure.get_size_inches()
+    assert width <= 13
+    figure.set_dpi(40)
+    save(figure)
+
+
+def test_a_multirun_leaves_samples_and_keeps_its_last_word_and_exit_code(tmp_path):
+    done = command("-m", "latent.dim=2,0", "hydra.sweep.dir=sweep", "threads=1", *QUICK, cwd=tmp_path)
+    assert done.returncode == 2
+    assert (tmp_path / "sweep" / "samples.png").stat().st_size > 10_000
+    said = done.stdout
+    assert said.index("samples side by side") < said.index("1 of 2 runs finished")
+    assert "Warning" not in done.stderr
