@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Batch, Facts
 
 
@@ -28,7 +28,8 @@ class Label(nn.Module):
     reads_label = True
 
     def sized(self, facts: Facts) -> None:
-        require(facts.classes >= 2, "condition=label needs labelled data with at least 2 classes: take condition=none")
+        if not facts.classes >= 2:
+            raise UsageError("condition=label needs labelled data with at least 2 classes: take condition=none")
         self.size = facts.classes
 
     def forward(self, batch: Batch) -> Tensor:
@@ -45,8 +46,10 @@ class Attribute(nn.Module):
     def sized(self, facts: Facts) -> None:
         self.coded = facts.codes > 0
         self.size = facts.codes or facts.columns
-        words = "condition=attribute needs data with attributes: take condition=none, or name some in the dataset"
-        require(self.size >= 1, words)
+        if self.size < 1:
+            raise UsageError(
+                "condition=attribute needs data with attributes: take condition=none, or name some in the dataset"
+            )
 
     def forward(self, batch: Batch) -> Tensor:
         if self.coded:

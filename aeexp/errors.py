@@ -8,9 +8,3 @@ class UsageError(ValueError):
 
     Constructors begin the message with ``name=value``; the command puts the config path in front.
     """
-
-
-def require(holds: bool, message: str) -> None:
-    """Raise `UsageError` with this message unless the condition holds."""
-    if not holds:
-        raise UsageError(message)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.holes import block
 
 
@@ -36,7 +36,8 @@ class Gaussian(nn.Module):
 
     def __init__(self, std: float):
         super().__init__()
-        require(std >= 0, f"std={std} must not be negative")
+        if not std >= 0:
+            raise UsageError(f"std={std} must not be negative")
         self.register_buffer("std", torch.tensor(float(std)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +56,8 @@ class Masking(nn.Module):
 
     def __init__(self, p: float):
         super().__init__()
-        require(0 <= p <= 1, f"p={p} is no probability: take a value from 0 to 1")
+        if not 0 <= p <= 1:
+            raise UsageError(f"p={p} is no probability: take a value from 0 to 1")
         self.register_buffer("p", torch.tensor(float(p)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,8 +78,10 @@ class SaltPepper(nn.Module):
 
     def __init__(self, p: float, low: float = 0.0, high: float = 1.0):
         super().__init__()
-        require(0 <= p <= 1, f"p={p} is no probability: take a value from 0 to 1")
-        require(low < high, f"low={low} must lie below high={high}")
+        if not 0 <= p <= 1:
+            raise UsageError(f"p={p} is no probability: take a value from 0 to 1")
+        if not low < high:
+            raise UsageError(f"low={low} must lie below high={high}")
         for name, value in (("p", p), ("low", low), ("high", high)):
             self.register_buffer(name, torch.tensor(float(value)))
 
@@ -102,7 +106,8 @@ class Block(nn.Module):
 
     def __init__(self, size: float):
         super().__init__()
-        require(0 <= size <= 1, f"size={size} is no share of a side: take a value from 0 to 1")
+        if not 0 <= size <= 1:
+            raise UsageError(f"size={size} is no share of a side: take a value from 0 to 1")
         self.register_buffer("size", torch.tensor(float(size)))
 
     def forward(self, x: Tensor) -> Tensor:

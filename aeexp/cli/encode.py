@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 # Which modes read what; all others say so.
 TAKEN = {"k": ("neighbours",), "radius": ("neighbours",), "index": ("neighbours",), "tolerance": ("duplicates",)}
@@ -59,7 +59,8 @@ def work(arguments: argparse.Namespace) -> None:
     mode = mode if arguments.export or arguments.duplicates or arguments.neighbours is not None else "codes"
     for name, modes in TAKEN.items():
         given = getattr(arguments, name) is not None
-        require(not given or mode in modes, f"--{name}: only {' and '.join(modes)} take it: leave it out")
+        if given and mode not in modes:
+            raise UsageError(f"--{name}: only {' and '.join(modes)} take it: leave it out")
     if arguments.export is not None:
         exported(arguments)
     elif arguments.neighbours is not None or arguments.duplicates:
@@ -70,10 +71,12 @@ def work(arguments: argparse.Namespace) -> None:
 
 def encoded(arguments: argparse.Namespace) -> None:
     """Codes as .npz, bits packed. Without --output beside the run's other files, by the name of DATA."""
-    require(arguments.data or not arguments.keys, f"{' '.join(arguments.keys)}: keys read DATA: give it before them")
+    if not arguments.data and arguments.keys:
+        raise UsageError(f"{' '.join(arguments.keys)}: keys read DATA: give it before them")
     name = "encoded" if arguments.data is None else f"encoded_{Path(arguments.data).stem}"
     output = arguments.output or Path(arguments.run) / f"{name}.npz"
-    require(output.suffix == ".npz", f"--output {output}: codes are written as .npz: give such a name")
+    if output.suffix != ".npz":
+        raise UsageError(f"--output {output}: codes are written as .npz: give such a name")
     free(output, arguments.force)
     from aeexp.encoding.codes import by_split, save
     from aeexp.encoding.neighbours import bits, packed
@@ -95,7 +98,8 @@ def encoded(arguments: argparse.Namespace) -> None:
 
 
 def exported(arguments: argparse.Namespace) -> None:
-    require(arguments.data is None, f"{arguments.data}: --export writes the model and needs no rows: leave DATA out")
+    if arguments.data is not None:
+        raise UsageError(f"{arguments.data}: --export writes the model and needs no rows: leave DATA out")
     from aeexp.encoding.export import export
     from aeexp.runs.finished import Finished
 
@@ -108,14 +112,16 @@ def searched(arguments: argparse.Namespace) -> None:
     """Tables of neighbours or duplicates, as CSV on stdout or in --output."""
     if arguments.output is not None:
         free(arguments.output, arguments.force)
-    require(arguments.index is None or arguments.data is None, "--index is searched instead of DATA: give one of them")
+    if arguments.index is not None and arguments.data is not None:
+        raise UsageError("--index is searched instead of DATA: give one of them")
     from aeexp import files
     from aeexp.encoding.neighbours import duplicate_rows, neighbour_rows
     from aeexp.runs.finished import Finished
 
     run = Finished(arguments.run, arguments.device)
     if arguments.duplicates:
-        require(arguments.index is None, "--duplicates compares pixels, which --index does not hold: give DATA")
+        if arguments.index is not None:
+            raise UsageError("--duplicates compares pixels, which --index does not hold: give DATA")
         text = files.csv_text(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance or 0.0))
     else:
         k = 10 if arguments.k is None and arguments.radius is None else arguments.k
@@ -130,8 +136,8 @@ def searched(arguments: argparse.Namespace) -> None:
 
 
 def free(path: Path, force: bool) -> None:
-    words = f"{path} is there already: give another file by --output, or --force to write over it"
-    require(force or not path.exists(), words)
+    if not force and path.exists():
+        raise UsageError(f"{path} is there already: give another file by --output, or --force to write over it")
 
 
 if __name__ == "__main__":

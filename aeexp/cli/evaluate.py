@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def work(paths: Sequence[Path], words: Sequence[str]) -> int:
     """Every run, whatever becomes of the others; returns the exit code."""
-    require(bool(paths), "name the folder of a finished run: aeexp-evaluate RUN metric=...")
+    if not paths:
+        raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
     asked, default = composed(words)
     from aeexp.runs.evaluate import evaluate, runs
     from aeexp.runs.machine import machine
@@ -78,9 +79,11 @@ def composed(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     for word in words:
         _taken(word)
     keys = [word.partition("=")[0] for word in words]
-    require(bool({"metric", "plot"} & {key.split(".")[0] for key in keys}),
+    if not ({"metric", "plot"} & {key.split(".")[0] for key in keys}):
+        raise UsageError(
             "nothing is asked for: name metrics or figures, as in metric=[probe] plot=[scatter]; aeexp-explain metric "
-            "lists them")  # fmt: skip
+            "lists them"
+        )
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.reference import options
 from aeexp.reference.docstrings import said
 from aeexp.reference.options import Option
@@ -50,11 +50,14 @@ def lookup(name: str) -> list[Option | str]:
         found += having if len(having) <= 4 else [head]
     known = [*groups, *(one for names in groups.values() for one in names)]
     if group:
-        require(group in groups, f"{name}: there is no group {group}{near(group, groups)}")
+        if group not in groups:
+            raise UsageError(f"{name}: there is no group {group}{near(group, groups)}")
         known = groups[group]
         for one in wanted:
-            require(one in known, f"{group}={one}: there is no such option{near(one, known)}")
-    require(bool(found), f"{name}: there is no such option{speaking(option, known)}")
+            if one not in known:
+                raise UsageError(f"{group}={one}: there is no such option{near(one, known)}")
+    if not found:
+        raise UsageError(f"{name}: there is no such option{speaking(option, known)}")
     return found
 
 

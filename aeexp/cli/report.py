@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.reports.comparison import Report, collect
 from aeexp.reports.criteria import better
 from aeexp.reports.grouping import NONE, Group
@@ -92,8 +92,11 @@ def named(words: str) -> list[str]:
 def ordered(report: Report, name: str) -> Report:
     """By a column, or by the mean of a number; groups without it come last."""
     known = [*report.columns, *report.keys]
-    require(name in known, f"sort={name}: there is no such column or metric: take one of "
-            f"{', '.join([*report.columns, *report.criteria])}")  # fmt: skip
+    if name not in known:
+        raise UsageError(
+            f"sort={name}: there is no such column or metric: take one of "
+            f"{', '.join([*report.columns, *report.criteria])}"
+        )
     sign = -1.0 if better(name) == "higher" else 1.0
 
     def place(group: Group) -> tuple:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp import files
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.models.nn import unet
 from aeexp.runs.finished import Finished
 
@@ -50,13 +50,16 @@ def export(run: Finished, folder: Path, kind: Format, force: bool = False) -> li
     """Write encoder and decoder into a folder and return the files. Raises UsageError where a package is missing."""
     if kind == "onnx":
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-        require(not missing, f"--export onnx needs {' and '.join(missing)}: pip install 'aeexp[onnx]'")
+        if missing:
+            raise UsageError(f"--export onnx needs {' and '.join(missing)}: pip install 'aeexp[onnx]'")
     paths = [folder / f"{part}{ENDING[kind]}" for part in ("encoder", "decoder")]
     for path in paths:
-        words = f"{path} is there already: give another folder by --output, or --force to write over it"
-        require(force or not path.exists(), words)
-    words = "the maps of model=unet go round the code: its halves are not the model. Use aeexp.load(RUN) in Python"
-    require(not isinstance(run.model.decoder, unet.Decoder), words)
+        if not force and path.exists():
+            raise UsageError(f"{path} is there already: give another folder by --output, or --force to write over it")
+    if isinstance(run.model.decoder, unet.Decoder):
+        raise UsageError(
+            "the maps of model=unet go round the code: its halves are not the model. Use aeexp.load(RUN) in Python"
+        )
     for path, (module, inputs) in zip(paths, _halves(run), strict=True):
         _write(path, module, inputs, kind)
     return paths

@@ -13,7 +13,7 @@ from aeexp.datasets.core.stream import Stream
 from aeexp.datasets.formats.npz import Archive
 from aeexp.encoding.codes import by_split
 from aeexp.encoding.new_rows import splits
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.hashing import Index, distances, pack, unpack, verified
 from aeexp.latents.binary import Binary
 from aeexp.runs.finished import Finished
@@ -37,17 +37,22 @@ def opened(run: Finished, path: str | Path) -> Codes:
     archive, dim = Archive(str(path)), bits(run)
     arrays = {key: archive.read(key) for key in archive.keys}
     own = "bits" in arrays and arrays["bits"].shape == () and int(arrays["bits"])
-    words = f"--index {path}: its codes have {own or 'no'} bits, those of the run {dim or 'none'}"
-    require(own == (dim or False), words)
+    if own != dim or False:
+        raise UsageError(f"--index {path}: its codes have {own or 'no'} bits, those of the run {dim or 'none'}")
     codes = {key: value for key, value in arrays.items() if _codes(key)}
-    require(codes, f"--index {path} holds no codes: give a file that aeexp-encode wrote")
+    if not codes:
+        raise UsageError(f"--index {path} holds no codes: give a file that aeexp-encode wrote")
     for key, value in codes.items():
         width = run.model.latent.dim if dim is None else -(-dim // 8)
         fits = value.ndim == 2 and value.shape[1] == width and (dim is None or value.dtype == np.uint8)
-        require(fits, f"--index {path}: {key} has shape {value.shape} and type {value.dtype}, no codes of this run")
+        if not fits:
+            raise UsageError(
+                f"--index {path}: {key} has shape {value.shape} and type {value.dtype}, no codes of this run"
+            )
         ids = key.replace("x", "ids", 1)
         numbered = ids in arrays and arrays[ids].shape == (len(value),)
-        require(numbered, f"--index {path}: {ids} does not number the rows of {key}")
+        if not numbered:
+            raise UsageError(f"--index {path}: {ids} does not number the rows of {key}")
     return arrays if dim is None else {**arrays, **{key: unpack(value, dim) for key, value in codes.items()}}
 
 
@@ -72,8 +77,10 @@ def neighbours(
     All within the radius, at most k of them; without a radius the k nearest. Bits have Hamming distances, found by
     flipping bits, other codes Euclidean ones.
     """
-    require(k is None or k >= 1, f"--k {k} must be at least 1")
-    require(radius is None or radius >= 0, f"--radius {radius} must not be negative")
+    if k is not None and k < 1:
+        raise UsageError(f"--k {k} must be at least 1")
+    if radius is not None and not radius >= 0:
+        raise UsageError(f"--radius {radius} must not be negative")
     if binary:
         yield from _near_bits(database, queries, k, radius)
         return
@@ -90,7 +97,8 @@ def neighbours(
 def _near_bits(
     database: np.ndarray, queries: np.ndarray, k: int | None, radius: float | None
 ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    require(radius is None or radius == int(radius), f"--radius {radius}: bits differ in whole numbers of bits")
+    if radius is not None and radius != int(radius):
+        raise UsageError(f"--radius {radius}: bits differ in whole numbers of bits")
     stored, asked = pack(database), pack(queries)
     if radius is not None:
         index = Index(stored, database.shape[1])
@@ -144,8 +152,10 @@ def neighbour_rows(
 
 def duplicate_rows(run: Finished, path: str | None, keys: Sequence[str], tolerance: float) -> Table:
     """Groups across all splits: a row of the test split that the training split holds too is the first to know of."""
-    words = "--duplicates compares codes of bits (latent=binary); for others take --neighbours QUERIES --radius 1e-4"
-    require(bits(run) is not None, words)
+    if bits(run) is None:
+        raise UsageError(
+            "--duplicates compares codes of bits (latent=binary); for others take --neighbours QUERIES --radius 1e-4"
+        )
     found = run.data().splits if path is None else splits(run, path, keys)[0]
     # Shards have an order of their own, in which they cannot be asked for single rows.
     found = {name: split.read() if isinstance(split, Stream) else split for name, split in found.items()}

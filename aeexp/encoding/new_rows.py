@@ -14,7 +14,7 @@ from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.reading import read
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.runs.finished import Finished
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ def splits(run: Finished, path: str, words: Sequence[str] = ()) -> tuple[dict[st
     where the model wants labels or attributes that are not there.
     """
     account = run.saved.get("data")
-    require(account is not None, f"{run.folder} does not say how its rows were preprocessed: train it again")
+    if account is None:
+        raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
     source = read(run, path, words)
     parts = {"train": source.rows, "val": source.val, "test": source.test}
     found = {part: _shaped(run, rows, path) for part, rows in parts.items() if rows is not None}
@@ -48,7 +49,8 @@ def _shaped(run: Finished, rows: Rows, path: str) -> Rows:
         return rows._replace(x=arrays.lengthened(rows.x, wanted[0]))
     folds = path.endswith(".npz") and np.prod(given) == np.prod(wanted)
     way = f": add shape=[{','.join(map(str, wanted))}]" if folds and given != wanted and len(wanted) != 2 else ""
-    require(given == wanted, f"{path}: its rows have shape {given}, but {run.folder} was trained on {wanted}{way}")
+    if given != wanted:
+        raise UsageError(f"{path}: its rows have shape {given}, but {run.folder} was trained on {wanted}{way}")
     return rows
 
 
@@ -59,8 +61,10 @@ def _labelled(
     own = run.saved["data"]["classes"]
     strange = [name for name in classes if name not in own]
     if isinstance(run.model.condition, Label):
-        words = f"{path}: the run knows no class {', '.join(strange[:5])}; it was trained on {', '.join(own[:20])}"
-        require(not strange, words)
+        if strange:
+            raise UsageError(
+                f"{path}: the run knows no class {', '.join(strange[:5])}; it was trained on {', '.join(own[:20])}"
+            )
     if strange or not classes:
         return parts, classes
     place = np.array([*(own.index(name) for name in classes), -1], np.int64)  # the last for -1, unlabelled
@@ -86,18 +90,21 @@ def _conditioned(run: Finished, split: Split, path: str) -> None:
     condition, facts = run.model.condition, run.saved["facts"]
     if isinstance(condition, Label) and not hasattr(run.learner.objective, "inferred"):
         words = "the model was trained with condition=label, and these rows have no labels: name them"
-        require(split.y is not None, f"{path}: {words}, as in y=... (npz), labels=... (npy), label=... (csv)")
+        if split.y is None:
+            raise UsageError(f"{path}: {words}, as in y=... (npz), labels=... (npy), label=... (csv)")
     if isinstance(condition, Attribute):
         words = "the model was trained with condition=attribute, and these rows have no attributes: name them"
-        require(split.s is not None, f"{path}: {words}, as in s=... (npz), attributes=... (npy, csv)")
+        if split.s is None:
+            raise UsageError(f"{path}: {words}, as in s=... (npz), attributes=... (npy, csv)")
         if facts["codes"]:
             whole = split.s.dim() == 1 and not split.s.is_floating_point()
             fits = whole and 0 <= int(split.s.min()) and int(split.s.max()) < facts["codes"]
-            require(fits, f"{path}: its attribute must be whole numbers (N,) from 0 to {facts['codes'] - 1}")
+            if not fits:
+                raise UsageError(f"{path}: its attribute must be whole numbers (N,) from 0 to {facts['codes'] - 1}")
         else:
             columns = 1 if split.s.dim() == 1 else split.s.shape[1]
-            words = f"{path}: its rows have {columns} attributes, those of the run {facts['columns']}"
-            require(columns == facts["columns"], words)
+            if columns != facts["columns"]:
+                raise UsageError(f"{path}: its rows have {columns} attributes, those of the run {facts['columns']}")
 
 
 def _compared(split: Split, limits: Sequence[float], path: str) -> None:

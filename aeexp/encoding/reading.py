@@ -19,7 +19,7 @@ from aeexp.datasets.formats.folder import folder
 from aeexp.datasets.formats.idx import idx
 from aeexp.datasets.formats.npy import npy
 from aeexp.datasets.formats.npz import npz
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.runs.config import check_node
 from aeexp.runs.finished import Finished
 
@@ -44,19 +44,22 @@ def read(run: Finished, path: str, words: Sequence[str] = ()) -> Source:
 def _kind(path: str) -> str:
     """The loader for a path, by its ending."""
     place = Path(path)
-    require(place.exists(), f"{path}: there is no such file or folder")
+    if not place.exists():
+        raise UsageError(f"{path}: there is no such file or folder")
     if place.is_dir():
         return "idx" if any(place.glob("train-images-idx3-ubyte*")) else "folder"
     endings = {".npz": "npz", ".npy": "npy", ".csv": "csv", ".tsv": "csv"}
     kind = "idx" if "-ubyte" in place.name or "idx" in place.name else endings.get(place.suffix.lower())
     ways = "give an .npz, .npy or .csv file, an IDX file (...-ubyte), or a folder of pictures"
-    require(kind is not None, f"{path}: rows of this kind are not known: {ways}")
+    if kind is None:
+        raise UsageError(f"{path}: rows of this kind are not known: {ways}")
     return kind
 
 
 def _keys(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
-        require("=" in word, f"{word}: what follows the data are keys of its loader, as in y=label or shape=[1,8,8]")
+        if "=" not in word:
+            raise UsageError(f"{word}: what follows the data are keys of its loader, as in y=label or shape=[1,8,8]")
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
     except (OmegaConfBaseException, YAMLError) as error:
@@ -108,7 +111,8 @@ def _table(run: Finished, path: str, keys: dict[str, Any]) -> Source:
     """Rows of a table as features: categories and fillings are those of the run's own file, which is read again."""
     node = run.config["dataset"]
     own = f"{run.folder} was trained on {node['name']}, whose features are no columns of a table"
-    require(node["_target_"] == _target("csv"), f"{path}: {own}: give its rows as .npz or .npy")
+    if node["_target_"] != _target("csv"):
+        raise UsageError(f"{path}: {own}: give its rows as .npz or .npy")
     train = run.data()["train"].ids
     source = _source("csv", {**keys, "path": node["path"], "test": path})
     transform = source.fit(source.rows.x[train])

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 CELLS = 1 << 22  # distances that are worked on at a time
 SLOTS = 16  # of the table for each code: so few probes of a ball hit a slot in use by chance
@@ -19,10 +19,11 @@ ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio (Knuth, The Art of Comput
 def pack(bits: np.ndarray) -> np.ndarray:
     """(N, ceil(D / 8)) uint8 of bits (N, D), which are bool, or 0 and 1 of any type; the last byte ends in zeros."""
     bits = np.asarray(bits)
-    require(bits.ndim == 2, f"bits of shape {bits.shape}: give rows of bits (N, D)")
+    if bits.ndim != 2:
+        raise UsageError(f"bits of shape {bits.shape}: give rows of bits (N, D)")
     truth = bits.astype(bool)
-    words = "bits must be 0 and 1: threshold the codes first"
-    require(bits.dtype == bool or bool((bits == truth).all()), words)
+    if bits.dtype != bool and not (bits == truth).all():
+        raise UsageError("bits must be 0 and 1: threshold the codes first")
     return np.packbits(truth, axis=1)
 
 
@@ -38,8 +39,8 @@ def are_bits(codes: np.ndarray) -> bool:
 
 def distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
     """(Q, N) uint16 Hamming distances between packed bits (Q, W) and (N, W), 8 bytes at a time."""
-    words = f"codes of {query.shape[-1]} and {database.shape[-1]} bytes: the queries are of other codes"
-    require(query.shape[1] == database.shape[1], words)
+    if query.shape[1] != database.shape[1]:
+        raise UsageError(f"codes of {query.shape[-1]} and {database.shape[-1]} bytes: the queries are of other codes")
     a, b = _words(query), _words(database)
     found = np.zeros((len(a), len(b)), np.uint16)
     step = max(1, CELLS // max(1, len(b)))
@@ -71,8 +72,8 @@ class Index:
     """
 
     def __init__(self, packed: np.ndarray, dim: int):
-        words = f"dim={dim}: codes of {packed.shape[-1]} bytes have up to {8 * packed.shape[-1]} bits"
-        require(packed.ndim == 2 and -(-dim // 8) == packed.shape[1], words)
+        if packed.ndim != 2 or -(-dim // 8) != packed.shape[1]:
+            raise UsageError(f"dim={dim}: codes of {packed.shape[-1]} bytes have up to {8 * packed.shape[-1]} bits")
         self.dim = dim
         self.words = _words(packed)
         keys = _keys(self.words)
@@ -97,9 +98,10 @@ class Index:
         Found by flipping bits, whatever the number of rows; where the ball has so many codes that comparing every row
         is the quicker way, by that.
         """
-        require(radius >= 0, f"radius={radius} must not be negative")
-        words = f"codes of {query.shape[-1]} bytes: these have {-(-self.dim // 8)}"
-        require(query.shape == (-(-self.dim // 8),), words)
+        if radius < 0:
+            raise UsageError(f"radius={radius} must not be negative")
+        if query.shape != (-(-self.dim // 8),):
+            raise UsageError(f"codes of {query.shape[-1]} bytes: these have {-(-self.dim // 8)}")
         search = self.flipped if self.flips(radius) * SCAN <= len(self) else self.scanned
         return search(_words(query[None]), radius)
 
@@ -158,7 +160,8 @@ def verified(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0
 
     Every member of a group that is given back agrees with its first; rows alone are left out.
     """
-    require(tolerance >= 0, f"tolerance={tolerance} must not be negative")
+    if not tolerance >= 0:
+        raise UsageError(f"tolerance={tolerance} must not be negative")
     found = []
     for group in groups:
         pixels = x[group].reshape(len(group), -1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 Hash = Callable[[np.ndarray], np.ndarray]  # rows (N, ...) -> bits (N, D) bool
 
@@ -22,7 +22,8 @@ def itq(train: np.ndarray, bits: int, iterations: int = 50, seed: int = 0) -> Ha
 
     A random rotation at first, then in turn the best signs for the rotation and the best rotation for the signs.
     """
-    require(iterations >= 1, f"iterations={iterations} must be at least 1")
+    if iterations < 1:
+        raise UsageError(f"iterations={iterations} must be at least 1")
     mean, axes = _principal(train, bits)
     components = np.concatenate([(part - mean) @ axes for part in _parts(train)])
     rotation, _ = rotated(components, iterations, seed)
@@ -45,7 +46,8 @@ def rotated(components: np.ndarray, iterations: int, seed: int) -> tuple[np.ndar
 
 def _principal(train: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(F,) mean and (F, count) principal axes of rows (N, ...), float64; columns beyond the features are 0."""
-    require(len(train) > 0 and count >= 1, f"bits={count} of {len(train)} rows: give rows, and at least 1 bit")
+    if len(train) <= 0 or count < 1:
+        raise UsageError(f"bits={count} of {len(train)} rows: give rows, and at least 1 bit")
     mean = sum(part.sum(0) for part in _parts(train)) / len(train)
     scatter = sum((part - mean).T @ (part - mean) for part in _parts(train))
     axes = np.linalg.eigh(scatter)[1][:, ::-1][:, :count]

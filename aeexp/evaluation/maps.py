@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 Name = Literal["pca", "tsne", "umap", "pacmap"]
 PACKAGES = {"umap": "umap-learn", "pacmap": "pacmap"}  # extras: the name to import, and the one to install
@@ -22,11 +22,11 @@ def need(names: Sequence[str]) -> None:
     """Raise UsageError where a map's package is not installed; nothing is imported."""
     missing = [name for name in names if name in PACKAGES and importlib.util.find_spec(name) is None]
     packages = " and ".join(PACKAGES[name] for name in missing)
-    require(
-        not missing,
-        f"maps={list(names)} needs {packages}, which is not installed\n"
-        f"pip install 'aeexp[maps]' brings it; or take maps=[pca,tsne]",
-    )
+    if missing:
+        raise UsageError(
+            f"maps={list(names)} needs {packages}, which is not installed\n"
+            f"pip install 'aeexp[maps]' brings it; or take maps=[pca,tsne]"
+        )
 
 
 def embed(name: Name, codes: np.ndarray, seed: int, perplexity: float = 30.0) -> np.ndarray:
@@ -34,9 +34,11 @@ def embed(name: Name, codes: np.ndarray, seed: int, perplexity: float = 30.0) ->
 
     `perplexity` is t-SNE's, less where rows are few. Of `LEAST` rows, and of codes that vary: others have no map.
     """
-    require(name in get_args(Name), f"name={name} is no map: take one of {', '.join(get_args(Name))}")
+    if name not in get_args(Name):
+        raise UsageError(f"name={name} is no map: take one of {', '.join(get_args(Name))}")
     need([name])
-    require(mappable(name, codes), f"name={name} needs {LEAST[name]} codes that are not all the same")
+    if not mappable(name, codes):
+        raise UsageError(f"name={name} needs {LEAST[name]} codes that are not all the same")
     codes = np.asarray(codes, np.float64)
     if name == "pca":
         return _pca(codes)

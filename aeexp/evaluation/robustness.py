@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from aeexp import noises
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.probes import fitted, labelled
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import at_once
@@ -29,11 +29,14 @@ PARTS: dict[str, tuple[type[nn.Module], str]] = {  # class, and the buffer that 
 
 def check(noise: Kind, levels: Sequence[float]) -> None:
     """Raise UsageError where these levels are none of that noise."""
-    require(noise in get_args(Kind), f"noise={noise} should be one of {', '.join(get_args(Kind))}")
-    require(len(levels) > 0, "levels=[]: name one, as in [0,0.1,0.2]")
+    if noise not in get_args(Kind):
+        raise UsageError(f"noise={noise} should be one of {', '.join(get_args(Kind))}")
+    if len(levels) <= 0:
+        raise UsageError("levels=[]: name one, as in [0,0.1,0.2]")
     most = math.inf if noise == "gaussian" else 1.0
     words = "must not be negative" if noise == "gaussian" else "must lie from 0 to 1"
-    require(all(0 <= level <= most for level in levels), f"levels={list(levels)} of noise={noise} {words}")
+    if not all(0 <= level <= most for level in levels):
+        raise UsageError(f"levels={list(levels)} of noise={noise} {words}")
 
 
 def trained(run: Run, noise: Kind) -> float | None:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Code, Pass
 
 SURE = 0.1  # a unit this near to 0 or 1 has made up its mind
@@ -34,10 +34,14 @@ class Binary(nn.Module):
 
     def __init__(self, *, dim: int, noise: float = 4.0, start: float = 0.0, warmup_steps: int = 1000):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 bit")
-        require(0 <= start < math.inf, f"start={start} must not be negative")
-        require(start <= noise < math.inf, f"noise={noise} must not be below latent.start={start}: it grows")
-        require(warmup_steps >= 1, f"warmup_steps={warmup_steps} must be at least 1")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 bit")
+        if not 0 <= start < math.inf:
+            raise UsageError(f"start={start} must not be negative")
+        if not start <= noise < math.inf:
+            raise UsageError(f"noise={noise} must not be below latent.start={start}: it grows")
+        if warmup_steps < 1:
+            raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
         self.dim = self.params = dim
         self.warmup_steps = warmup_steps
         self.register_buffer("start", torch.tensor(float(start)))

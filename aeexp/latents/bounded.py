@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.latents.bounded_posteriors import Categorical as OneHots
 from aeexp.latents.bounded_posteriors import PowerSpherical, one_hot, sphere_area, unit
 from aeexp.latents.priors import need_space
@@ -31,7 +31,8 @@ class Hyperspherical(nn.Module):
 
     def __init__(self, dim: int, prior: nn.Module):
         super().__init__()
-        require(dim >= 2, f"dim={dim}: a direction needs at least 2 units")
+        if dim < 2:
+            raise UsageError(f"dim={dim}: a direction needs at least 2 units")
         need_space(self, prior)
         self.dim = dim
         self.params = dim + 1
@@ -89,18 +90,22 @@ class Categorical(nn.Module):
         hard: bool = False,
     ):
         super().__init__()
-        require(classes >= 2, f"classes={classes}: a group needs at least 2 values")
-        require(
-            dim >= classes and dim % classes == 0,
-            f"dim={dim} is no multiple of latent.classes={classes}: take latent.dim={classes * max(1, dim // classes)} "
-            "or other classes",
-        )
-        require(0 < temperature < math.inf, f"temperature={temperature} must be above 0")
-        require(
-            0 < final_temperature <= temperature,
-            f"final_temperature={final_temperature} must lie above 0 and not above latent.temperature={temperature}",
-        )
-        require(anneal_steps >= 1, f"anneal_steps={anneal_steps} must be at least 1")
+        if classes < 2:
+            raise UsageError(f"classes={classes}: a group needs at least 2 values")
+        if dim < classes or dim % classes != 0:
+            raise UsageError(
+                f"dim={dim} is no multiple of latent.classes={classes}: take "
+                f"latent.dim={classes * max(1, dim // classes)} "
+                "or other classes"
+            )
+        if not 0 < temperature < math.inf:
+            raise UsageError(f"temperature={temperature} must be above 0")
+        if not 0 < final_temperature <= temperature:
+            raise UsageError(
+                f"final_temperature={final_temperature} must lie above 0 and not above latent.temperature={temperature}"
+            )
+        if anneal_steps < 1:
+            raise UsageError(f"anneal_steps={anneal_steps} must be at least 1")
         need_space(self, prior)
         self.dim = self.params = dim
         self.classes = classes

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Code
 
 
@@ -23,7 +23,8 @@ class Deterministic(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
         self.dim = self.params = dim
 
     def forward(self, h: Tensor) -> Code:
@@ -42,7 +43,8 @@ class Sigmoid(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
         self.dim = self.params = dim
 
     def forward(self, h: Tensor) -> Code:

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.latents.posteriors import Normal
 from aeexp.latents.priors import need_space
 from aeexp.types import Code
@@ -26,7 +26,8 @@ class Gaussian(nn.Module):
 
     def __init__(self, dim: int, prior: nn.Module):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
         need_space(self, prior)
         self.dim = dim
         self.params = 2 * dim

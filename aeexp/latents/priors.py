@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.latents.posteriors import Normal, Posterior, standard_log_prob
 
 
@@ -72,7 +72,8 @@ class Mixture(nn.Module):
 
     def __init__(self, components: int = 10):
         super().__init__()
-        require(components >= 1, f"components={components} must be at least 1")
+        if components < 1:
+            raise UsageError(f"components={components} must be at least 1")
         self.components = components
 
     def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
@@ -109,7 +110,8 @@ class Vamp(nn.Module):
 
     def __init__(self, pseudo_inputs: int = 500):
         super().__init__()
-        require(pseudo_inputs >= 1, f"pseudo_inputs={pseudo_inputs} must be at least 1")
+        if pseudo_inputs < 1:
+            raise UsageError(f"pseudo_inputs={pseudo_inputs} must be at least 1")
         self.count = pseudo_inputs
 
     def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
@@ -155,8 +157,8 @@ def need_space(latent: Any, prior: Any) -> None:
         "sphere": ("the unit sphere", "uniform"),
         "onehot": ("groups of one-hot units", "uniform"),
     }[space]
-    require(
-        space in spaces,
-        f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
-        f"take latent/prior={other} or latent/prior=vamp",
-    )
+    if space not in spaces:
+        raise UsageError(
+            f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
+            f"take latent/prior={other} or latent/prior=vamp"
+        )

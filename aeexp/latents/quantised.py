@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Code, Pass
 
 SMOOTHING = 1e-5  # of the counts, as in the authors' code
@@ -54,15 +54,20 @@ class VQ(nn.Module):
         restart_after: int | None = 100,
     ):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
-        require(codes >= 1, f"codes={codes}: a codebook needs at least 1 vector")
-        require(
-            width >= 1 and dim % width == 0,
-            f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / max(width, 1))}",
-        )
-        require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
-        require(commitment >= 0, f"commitment={commitment} must not be negative")
-        require(restart_after is None or restart_after >= 1, f"restart_after={restart_after} must be at least 1")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        if codes < 1:
+            raise UsageError(f"codes={codes}: a codebook needs at least 1 vector")
+        if width < 1 or dim % width != 0:
+            raise UsageError(
+                f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / max(width, 1))}"
+            )
+        if not 0 <= decay < 1:
+            raise UsageError(f"decay={decay} must lie in [0, 1)")
+        if not commitment >= 0:
+            raise UsageError(f"commitment={commitment} must not be negative")
+        if restart_after is not None and restart_after < 1:
+            raise UsageError(f"restart_after={restart_after} must be at least 1")
         self.dim = self.params = dim
         self.codes = codes
         self.width = width

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Code, Pass
 
 
@@ -30,9 +30,12 @@ class BatchTopK(nn.Module):
 
     def __init__(self, dim: int, k: int, decay: float = 0.99):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
-        require(1 <= k <= dim, f"k={k} must lie between 1 and latent.dim={dim}")
-        require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        if not 1 <= k <= dim:
+            raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
+        if not 0 <= decay < 1:
+            raise UsageError(f"decay={decay} must lie in [0, 1)")
         self.dim = self.params = dim
         self.decay = decay
         self.register_buffer("k", torch.tensor(k))
@@ -76,8 +79,10 @@ class TopK(nn.Module):
 
     def __init__(self, dim: int, k: int):
         super().__init__()
-        require(dim >= 1, f"dim={dim}: a code needs at least 1 unit")
-        require(1 <= k <= dim, f"k={k} must lie between 1 and latent.dim={dim}")
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        if not 1 <= k <= dim:
+            raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
         self.dim = self.params = dim
         self.register_buffer("k", torch.tensor(k))
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import summed
 
 
@@ -89,8 +89,8 @@ SMALL = 0.25  # half a logit below which the series is used: its next term is 2e
 
 
 def _unit(name: str, low: float, high: float) -> None:
-    require(
-        low >= 0 and high <= 1,
-        f"likelihood={name} needs values in [0, 1], but the data has {low:.4g} to {high:.4g}: "
-        "take likelihood=gaussian, or scale the data",
-    )
+    if not low >= 0 or not high <= 1:
+        raise UsageError(
+            f"likelihood={name} needs values in [0, 1], but the data has {low:.4g} to {high:.4g}: "
+            "take likelihood=gaussian, or scale the data"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import summed
 
 
@@ -28,7 +28,8 @@ class Categorical(nn.Module):
 
     def __init__(self, levels: int = 256):
         super().__init__()
-        require(levels >= 2, f"levels={levels} must be at least 2")
+        if levels < 2:
+            raise UsageError(f"levels={levels} must be at least 2")
         self.levels = levels
         self.register_buffer("grid", torch.linspace(0, 1, levels), persistent=False)
 
@@ -57,16 +58,17 @@ class Categorical(nn.Module):
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
         held = None if step is None or step <= 0 else round(1 / step) + 1
-        require(
-            held is not None and low >= 0 and high <= 1 and abs(step * (held - 1) - 1) < 1e-6,
-            f"likelihood=categorical needs integers scaled to [0, 1], but the data has {low:.4g} to {high:.4g} "
-            f"{'and no grid' if step is None else f'in steps of {step:.4g}'}: take likelihood=gaussian, or another "
-            "dataset.scale",
-        )
-        require(
-            held == self.levels,
-            f"likelihood.levels={self.levels}, but the data has {held} values a pixel: take likelihood.levels={held}",
-        )
+        if held is None or not low >= 0 or not high <= 1 or not abs(step * (held - 1) - 1) < 1e-6:
+            raise UsageError(
+                f"likelihood=categorical needs integers scaled to [0, 1], but the data has {low:.4g} to {high:.4g} "
+                f"{'and no grid' if step is None else f'in steps of {step:.4g}'}: take likelihood=gaussian, or another "
+                "dataset.scale"
+            )
+        if held != self.levels:
+            raise UsageError(
+                f"likelihood.levels={self.levels}, but the data has {held} values a pixel: take "
+                f"likelihood.levels={held}"
+            )
 
     def _logits(self, output: Tensor) -> Tensor:
         """(B, *shape, levels)."""

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Pass, summed
 
 DECAY = 0.95  # of the running variance: batches of 128 pictures leave an error below 1 %, 1e-4 nats a feature
@@ -37,7 +37,8 @@ class Gaussian(nn.Module):
 
     def __init__(self, variance: float = 0.5, estimate: Literal["fixed", "learned", "optimal"] = "fixed"):
         super().__init__()
-        require(variance > 0, f"variance={variance} must be above 0")
+        if not variance > 0:
+            raise UsageError(f"variance={variance} must be above 0")
         self.estimate = estimate
         if estimate == "learned":
             self.log_variance = nn.Parameter(torch.tensor(math.log(variance)))

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
 from aeexp.evaluation.run import Run, Values
 
@@ -28,7 +28,8 @@ class Anomaly:
     """
 
     def __init__(self, rows: int = 5000, seed: int = 0):
-        require(rows >= 2, f"rows={rows} must be at least 2")
+        if rows < 2:
+            raise UsageError(f"rows={rows} must be at least 2")
         self.rows = rows
         self.seed = seed
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.probes import labelled
 from aeexp.evaluation.run import Run, Values
 
@@ -37,7 +37,8 @@ class Clustering:
         seed: int = 0,
     ):
         for name, value, least in (("rows", rows, 1), ("clusters", clusters, 2), ("starts", starts, 1)):
-            require(value is None or value >= least, f"{name}={value} must be at least {least}")
+            if value is not None and not value >= least:
+                raise UsageError(f"{name}={value} must be at least {least}")
         self.rows = rows
         self.clusters = clusters
         self.starts = starts

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.factors import Table, dci, factor_vae, mig, sap
 from aeexp.evaluation.run import Run, Values
 
@@ -39,7 +39,8 @@ class Disentanglement:
     ):  # fmt: skip
         for key, count, least in (("rows", rows, 4), ("bins", bins, 2), ("trees", trees, 1), ("depth", depth, 1),
                                   ("votes", votes, 1), ("batch", batch, 2)):  # fmt: skip
-            require(count >= least, f"{key}={count} must be at least {least}")
+            if not count >= least:
+                raise UsageError(f"{key}={count} must be at least {least}")
         self.rows = rows
         self.bins = bins
         self.trees = trees

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.feature_net import feature_net
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.samplers import SAMPLERS
@@ -36,7 +36,8 @@ class Frechet:
     of_pictures = True
 
     def __init__(self, rows: int = 1000, seed: int = 0):
-        require(rows >= 2, f"rows={rows} must be at least 2: one row has no covariance")
+        if rows < 2:
+            raise UsageError(f"rows={rows} must be at least 2: one row has no covariance")
         self.rows = rows
         self.seed = seed
 

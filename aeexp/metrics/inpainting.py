@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.run import Run, Values
 from aeexp.types import Batch
@@ -24,8 +24,10 @@ class Inpainting:
     """
 
     def __init__(self, rows: int = 1000, train_rows: int = 5000, seed: int = 0):
-        require(rows >= 1, f"rows={rows} must be at least 1")
-        require(train_rows >= 1, f"train_rows={train_rows} must be at least 1")
+        if rows < 1:
+            raise UsageError(f"rows={rows} must be at least 1")
+        if train_rows < 1:
+            raise UsageError(f"train_rows={train_rows} must be at least 1")
         self.rows = rows
         self.train_rows = train_rows
         self.seed = seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.models.kernel_pca import Kernel, kernel_pca
@@ -43,8 +43,10 @@ class KernelPCA:
         seed: int = 0,
     ):
         for name, values in (("gammas", gammas), ("alphas", alphas)):
-            require(len(values) > 0 and min(values) > 0, f"{name}={list(values)}: name one or more above 0")
-        require(2 <= rows <= 10_000, f"rows={rows}: take 2 to 10000; memory grows with the square, time with the cube")
+            if len(values) <= 0 or not min(values) > 0:
+                raise UsageError(f"{name}={list(values)}: name one or more above 0")
+        if not 2 <= rows <= 10_000:
+            raise UsageError(f"rows={rows}: take 2 to 10000; memory grows with the square, time with the cube")
         self.kernel = kernel
         self.gammas = list(gammas)
         self.alphas = list(alphas)

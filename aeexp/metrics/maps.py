@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.maps import Name, embed, mappable, need, trustworthiness
 from aeexp.evaluation.run import Run, Values
 
@@ -31,9 +31,12 @@ class Maps:
     def __init__(self, *, maps: Sequence[Name], neighbours: int = 5, rows: int = 1000, perplexity: float = 30.0,
                  seed: int = 0):  # fmt: skip
         need(maps)
-        require(neighbours >= 1, f"neighbours={neighbours} must be at least 1")
-        require(rows > 2 * neighbours, f"rows={rows} must be more than twice neighbours={neighbours}")
-        require(perplexity > 0, f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
+        if neighbours < 1:
+            raise UsageError(f"neighbours={neighbours} must be at least 1")
+        if rows <= 2 * neighbours:
+            raise UsageError(f"rows={rows} must be more than twice neighbours={neighbours}")
+        if not perplexity > 0:
+            raise UsageError(f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
         self.maps = list(maps)
         self.neighbours = neighbours
         self.rows = rows

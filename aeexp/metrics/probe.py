@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.probes import Kind, accuracies, fitted, labelled
 from aeexp.evaluation.run import Run, Values
 
@@ -43,10 +43,13 @@ class Probe:
     ):
         self.classifiers = ["linear", "knn"] if classifiers is None else list(classifiers)
         self.budgets = sorted(set(budgets or []))
-        require(bool(self.classifiers), "classifiers=[]: name one, as in [linear], or leave the metric out")
-        require(all(b >= 1 for b in self.budgets), f"budgets={self.budgets}: a probe needs at least 1 label")
+        if not self.classifiers:
+            raise UsageError("classifiers=[]: name one, as in [linear], or leave the metric out")
+        if not all(b >= 1 for b in self.budgets):
+            raise UsageError(f"budgets={self.budgets}: a probe needs at least 1 label")
         for name, value in (("rows", rows), ("neighbours", neighbours), ("draws", draws)):
-            require(value >= 1, f"{name}={value} must be at least 1")
+            if not value >= 1:
+                raise UsageError(f"{name}={value} must be at least 1")
         self.rows = rows
         self.neighbours = neighbours
         self.seed = seed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import hashing, itq
 from aeexp.evaluation.run import Run, Values
 
@@ -32,8 +32,10 @@ class Retrieval:
     """
 
     def __init__(self, *, queries: int = 1000, iterations: int = 50, seed: int = 0):
-        require(queries >= 1, f"queries={queries} must be at least 1")
-        require(iterations >= 1, f"iterations={iterations} must be at least 1")
+        if queries < 1:
+            raise UsageError(f"queries={queries} must be at least 1")
+        if iterations < 1:
+            raise UsageError(f"iterations={iterations} must be at least 1")
         self.queries = queries
         self.iterations = iterations
         self.seed = seed

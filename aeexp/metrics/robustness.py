@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.robustness import Kind, check, curve
 from aeexp.evaluation.run import Run, Values
 
@@ -26,7 +26,8 @@ class Robustness:
 
     def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
         check(noise, levels)
-        require(rows >= 2, f"rows={rows} must be at least 2")
+        if rows < 2:
+            raise UsageError(f"rows={rows} must be at least 2")
         self.noise = noise
         self.levels = sorted(set(levels))
         self.rows = rows

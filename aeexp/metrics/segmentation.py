@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import at_once
 
@@ -31,7 +31,8 @@ class Segmentation:
     of_train = True
 
     def __init__(self, pixels: int = 20_000, seed: int = 0):
-        require(pixels >= 2, f"pixels={pixels} must be at least 2")
+        if pixels < 2:
+            raise UsageError(f"pixels={pixels} must be at least 2")
         self.pixels = pixels
         self.seed = seed
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Batch, Code, Latent, Likelihood, Pass
 
 
@@ -63,8 +63,10 @@ class Autoencoder(nn.Module):
 
     def _need(self, context: Tensor | None) -> None:
         size = self.condition.size
-        words = f"this model was trained with side information: give context (B, {size}), one-hot for labels"
-        require(size == 0 or context is not None, words)
+        if size != 0 and context is None:
+            raise UsageError(
+                f"this model was trained with side information: give context (B, {size}), one-hot for labels"
+            )
 
     def explain(
         self, z: Tensor, context: Tensor | None, batch: Batch, skips: tuple[Tensor, ...] = ()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aeexp.conditions import Unconditional
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.models.autoencoder import Autoencoder
@@ -57,10 +57,10 @@ def solve(model: Autoencoder, split: Split | Stream) -> None:
     Least squared error of all linear maps of that width (Baldi and Hornik 1989). The sign of each component
     makes its largest entry positive, so that equal data gives equal codes. The rows are read once, batch by batch.
     """
-    require(
-        len(getattr(model.encoder, "layers", ())) == 1 and isinstance(model.latent, Deterministic),
-        "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint",
-    )
+    if len(getattr(model.encoder, "layers", ())) != 1 or not isinstance(model.latent, Deterministic):
+        raise UsageError(
+            "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint"
+        )
     mean, components = _components(split, min(model.latent.dim, math.prod(split.shape)))
     kept = len(components)
     encoder, decoder = model.encoder.layers[0], model.decoder.layers[0]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.types import Batch, Pass, Terms
 
@@ -28,10 +28,11 @@ class Additive(nn.Module):
 
     def __init__(self, noise: nn.Module, regularizers: Mapping[str, nn.Module], *, reconstruction_weight: float = 1.0):
         super().__init__()
-        words = f"reconstruction_weight={reconstruction_weight} must not be negative"
-        require(reconstruction_weight >= 0, words)
+        if not reconstruction_weight >= 0:
+            raise UsageError(f"reconstruction_weight={reconstruction_weight} must not be negative")
         words = f"reconstruction_weight={reconstruction_weight} leaves nothing to learn: name a regularizer"
-        require(reconstruction_weight > 0 or len(regularizers) > 0, f"{words}, as in regularizer=[classifier]")
+        if not reconstruction_weight > 0 and len(regularizers) <= 0:
+            raise UsageError(f"{words}, as in regularizer=[classifier]")
         self.register_buffer("reconstruction_weight", torch.tensor(float(reconstruction_weight)))
         self.noise = noise
         self.regularizers = nn.ModuleDict(regularizers)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.objectives.additive import Additive
 from aeexp.objectives.bounds import bound, log_weights
@@ -36,8 +36,10 @@ class ImportanceWeighted(nn.Module):
         gradient: Literal["standard", "doubly_reparameterized"] = "standard",
     ):
         super().__init__()
-        require(samples >= 1, f"samples={samples} must be at least 1")
-        require("kl" not in regularizers, "samples: the bound contains the KL: leave kl out of the regularizers")
+        if samples < 1:
+            raise UsageError(f"samples={samples} must be at least 1")
+        if "kl" in regularizers:
+            raise UsageError("samples: the bound contains the KL: leave kl out of the regularizers")
         self.corruption = Additive(noise, regularizers)
         self.samples = samples
         self.gradient = gradient
@@ -48,18 +50,21 @@ class ImportanceWeighted(nn.Module):
 
     def check(self, model: Autoencoder) -> None:
         """Raise UsageError where this bound cannot be had of the model."""
-        words = "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
-        require(hasattr(model.latent, "prior"), words)
-        require(
-            self.samples == 1 or getattr(model.likelihood, "estimate", "fixed") != "optimal",
-            f"samples={self.samples}: the mean squared error over all codes is not the best variance of this bound: "
-            "take likelihood.estimate=learned",
-        )
-        require(
-            self.gradient == "standard" or getattr(model.latent, "reparameterized", True),
-            f"gradient={self.gradient} needs codes drawn from a density, which this latent relaxes: "
-            "take objective.gradient=standard, or latent=gaussian or hyperspherical",
-        )
+        if not hasattr(model.latent, "prior"):
+            raise UsageError(
+                "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
+            )
+        if self.samples != 1 and getattr(model.likelihood, "estimate", "fixed") == "optimal":
+            raise UsageError(
+                f"samples={self.samples}: the mean squared error over all codes is not the best variance of this "
+                "bound: "
+                "take likelihood.estimate=learned"
+            )
+        if self.gradient != "standard" and not getattr(model.latent, "reparameterized", True):
+            raise UsageError(
+                f"gradient={self.gradient} needs codes drawn from a density, which this latent relaxes: "
+                "take objective.gradient=standard, or latent=gaussian or hyperspherical"
+            )
 
     def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
         x = self.corruption.corrupted(batch) if self.training else batch.x

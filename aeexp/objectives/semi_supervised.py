@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aeexp.conditions import Label
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.nn.critic import Critic
 from aeexp.types import Batch, Facts, Pass
@@ -49,10 +49,13 @@ class SemiSupervised(nn.Module):
         prior: Literal["uniform", "shares"] = "uniform",
     ):
         super().__init__()
-        require(alpha >= 0, f"alpha={alpha} must not be negative")
+        if not alpha >= 0:
+            raise UsageError(f"alpha={alpha} must not be negative")
         for name, part in regularizers.items():
-            words = f"{name} would learn the labels that M2 only tries: leave {name} out of the regularizers"
-            require(not hasattr(part, "label_scores"), words)
+            if hasattr(part, "label_scores"):
+                raise UsageError(
+                    f"{name} would learn the labels that M2 only tries: leave {name} out of the regularizers"
+                )
         try:
             self.bound = bound(noise, regularizers)
         except UsageError as error:
@@ -72,8 +75,8 @@ class SemiSupervised(nn.Module):
 
     def check(self, model: Autoencoder) -> None:
         """Raise UsageError where M2 cannot be had of the model."""
-        words = "semi_supervised gives encoder and decoder every label in turn: take condition=label"
-        require(isinstance(model.condition, Label), words)
+        if not isinstance(model.condition, Label):
+            raise UsageError("semi_supervised gives encoder and decoder every label in turn: take condition=label")
         try:
             if hasattr(self.bound, "check"):
                 self.bound.check(model)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas
 from aeexp.drawing.ranking import Order, ranked
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 ACROSS = 8  # histograms in a row
@@ -30,7 +30,8 @@ class Activations:
     """
 
     def __init__(self, *, units: int = 32):
-        require(1 <= units <= 128, f"units={units}: take 1 to 128, so that they stay readable")
+        if not 1 <= units <= 128:
+            raise UsageError(f"units={units}: take 1 to 128, so that they stay readable")
         self.units = units
 
     def __call__(self, run: Run) -> dict[str, Figure]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
 from aeexp.evaluation.run import Run
 
@@ -31,8 +31,10 @@ class Anomaly:
     """
 
     def __init__(self, *, examples: int = 10, rows: int = 5000, seed: int = 0):
-        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
-        require(rows >= 2, f"rows={rows} must be at least 2")
+        if not 1 <= examples <= 24:
+            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
+        if rows < 2:
+            raise UsageError(f"rows={rows} must be at least 2")
         self.examples = examples
         self.rows = rows
         self.seed = seed

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
 
@@ -35,7 +35,8 @@ class Checkerboard:
     of_pictures = True
 
     def __init__(self, *, rows: int = 512):
-        require(rows >= 1, f"rows={rows} must be at least 1")
+        if rows < 1:
+            raise UsageError(f"rows={rows} must be at least 1")
         self.rows = rows
 
     @torch.no_grad()

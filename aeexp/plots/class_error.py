@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 MOST = 25  # classes with a box
@@ -36,7 +36,8 @@ class ClassError:
     """
 
     def __init__(self, *, examples: int = 2, order: Literal["error", "class"] = "error"):
-        require(1 <= examples <= 8, f"examples={examples}: take 1 to 8 of each end, so that they stay readable")
+        if not 1 <= examples <= 8:
+            raise UsageError(f"examples={examples}: take 1 to 8 of each end, so that they stay readable")
         self.examples = examples
         self.order = order
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.nn import conv, mlp
 
@@ -26,7 +26,8 @@ class Filters:
     """
 
     def __init__(self, *, most: int = 64):
-        require(1 <= most <= 400, f"most={most}: take 1 to 400 filters, so that they stay readable")
+        if not 1 <= most <= 400:
+            raise UsageError(f"most={most}: take 1 to 400 filters, so that they stay readable")
         self.most = most
 
     @torch.no_grad()

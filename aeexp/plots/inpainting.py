@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.run import Run
 from aeexp.types import Batch
@@ -33,8 +33,10 @@ class Inpainting:
     """
 
     def __init__(self, *, examples: int = 10, train_rows: int = 5000, seed: int = 0):
-        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
-        require(train_rows >= 1, f"train_rows={train_rows} must be at least 1")
+        if not 1 <= examples <= 24:
+            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
+        if train_rows < 1:
+            raise UsageError(f"train_rows={train_rows} must be at least 1")
         self.examples = examples
         self.train_rows = train_rows
         self.seed = seed

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import of_one_length
@@ -33,8 +33,10 @@ class Interpolation:
     of_pictures = True
 
     def __init__(self, *, pairs: int = 4, steps: int = 9, path: Literal["auto", "line", "slerp", "both"] = "auto"):
-        require(1 <= pairs <= 20, f"pairs={pairs}: take 1 to 20 pairs, so that they stay readable")
-        require(2 <= steps <= 20, f"steps={steps}: take 2 to 20 steps, so that they stay readable")
+        if not 1 <= pairs <= 20:
+            raise UsageError(f"pairs={pairs}: take 1 to 20 pairs, so that they stay readable")
+        if not 2 <= steps <= 20:
+            raise UsageError(f"steps={steps}: take 2 to 20 steps, so that they stay readable")
         self.pairs = pairs
         self.steps = steps
         self.path = path

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.probes import Kind, accuracies, answers, labelled
 from aeexp.evaluation.run import Run
 
@@ -32,9 +32,12 @@ class LabelBudget:
     def __init__(
         self, *, classifier: Kind = "linear", budgets: list[int], draws: int = 5, rows: int = 5000, seed: int = 0
     ):
-        require(all(b >= 1 for b in budgets), f"budgets={list(budgets)}: a probe needs at least 1 label")
-        require(draws >= 2, f"draws={draws}: an interval needs at least 2")
-        require(rows >= 1, f"rows={rows} must be at least 1")
+        if not all(b >= 1 for b in budgets):
+            raise UsageError(f"budgets={list(budgets)}: a probe needs at least 1 label")
+        if draws < 2:
+            raise UsageError(f"draws={draws}: an interval needs at least 2")
+        if rows < 1:
+            raise UsageError(f"rows={rows} must be at least 1")
         self.classifier = classifier
         self.budgets = sorted(set(budgets))
         self.draws = draws

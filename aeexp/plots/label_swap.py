@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aeexp.conditions import Attribute, Label
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
@@ -24,8 +24,10 @@ class LabelSwap:
     of_pictures = True
 
     def __init__(self, *, examples: int = 10, labels: int = 20):
-        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
-        require(2 <= labels <= 40, f"labels={labels}: take 2 to 40, so that they stay readable")
+        if not 1 <= examples <= 24:
+            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
+        if not 2 <= labels <= 40:
+            raise UsageError(f"labels={labels}: take 2 to 40, so that they stay readable")
         self.examples = examples
         self.labels = labels
 

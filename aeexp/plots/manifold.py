@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
@@ -20,7 +20,8 @@ class Manifold:
     of_pictures = True
 
     def __init__(self, *, side: int = 15):
-        require(2 <= side <= 40, f"side={side}: take 2 to 40 codes a side, so that they stay readable")
+        if not 2 <= side <= 40:
+            raise UsageError(f"side={side}: take 2 to 40 codes a side, so that they stay readable")
         self.side = side
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import hashing
 from aeexp.evaluation.run import Run
 
@@ -23,8 +23,10 @@ class Neighbours:
     """
 
     def __init__(self, *, queries: int = 10, neighbours: int = 8):
-        require(1 <= queries <= 20, f"queries={queries}: take 1 to 20, so that they stay readable")
-        require(1 <= neighbours <= 12, f"neighbours={neighbours}: take 1 to 12, so that they stay readable")
+        if not 1 <= queries <= 20:
+            raise UsageError(f"queries={queries}: take 1 to 20, so that they stay readable")
+        if not 1 <= neighbours <= 12:
+            raise UsageError(f"neighbours={neighbours}: take 1 to 12, so that they stay readable")
         self.queries = queries
         self.neighbours = neighbours
 

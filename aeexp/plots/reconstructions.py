@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
@@ -40,7 +40,8 @@ class Reconstructions:
     of_pictures = True
 
     def __init__(self, *, examples: int = 10, seed: int = 0):
-        require(1 <= examples <= 24, f"examples={examples}: take 1 to 24, so that they stay readable")
+        if not 1 <= examples <= 24:
+            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
         self.examples = examples
         self.seed = seed
 

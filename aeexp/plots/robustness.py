@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.robustness import Kind, check, curve, trained
 from aeexp.evaluation.run import Run
 
@@ -37,8 +37,10 @@ class Robustness:
 
     def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
         check(noise, levels)
-        require(len(set(levels)) >= 2, f"levels={list(levels)}: a curve needs at least 2")
-        require(rows >= 2, f"rows={rows} must be at least 2")
+        if len(set(levels)) < 2:
+            raise UsageError(f"levels={list(levels)}: a curve needs at least 2")
+        if rows < 2:
+            raise UsageError(f"rows={rows} must be at least 2")
         self.noise = noise
         self.levels = sorted(set(levels))
         self.rows = rows

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from aeexp.conditions import Label
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import SAMPLERS
 
@@ -23,7 +23,8 @@ class Samples:
     of_pictures = True
 
     def __init__(self, *, count: int = 16, seed: int = 0):
-        require(1 <= count <= 40, f"count={count}: take 1 to 40, so that they stay readable")
+        if not 1 <= count <= 40:
+            raise UsageError(f"count={count}: take 1 to 40, so that they stay readable")
         self.count = count
         self.seed = seed
 

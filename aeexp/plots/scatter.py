@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from aeexp.drawing import canvas, dots
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation import maps as plane
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import normal
@@ -44,10 +44,13 @@ class Scatter:
         self, *, rows: int = 2000, maps: list[plane.Name] | None = None, perplexity: float = 30.0,
         attribute: str | int | None = None, seed: int = 0,
     ):  # fmt: skip
-        require(2 <= rows <= MOST, f"rows={rows}: take 2 to {MOST}; maps of more take minutes")
-        require(perplexity > 0, f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
+        if not 2 <= rows <= MOST:
+            raise UsageError(f"rows={rows}: take 2 to {MOST}; maps of more take minutes")
+        if not perplexity > 0:
+            raise UsageError(f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
         maps = ["pca", "tsne"] if maps is None else maps
-        require(len(set(maps)) == len(maps), f"maps={maps}: each map once")
+        if len(set(maps)) != len(maps):
+            raise UsageError(f"maps={maps}: each map once")
         plane.need(maps)
         self.rows = rows
         self.maps = ["pca", *(name for name in maps if name != "pca")]
@@ -121,12 +124,14 @@ class Scatter:
     def number(self, names: tuple[str, ...], columns: int) -> int:
         """Of the attribute's column."""
         words = f"attribute={self.attribute}: this data has "
-        require(columns > 0, f"{words}no attributes; leave it at null for classes")
+        if columns <= 0:
+            raise UsageError(f"{words}no attributes; leave it at null for classes")
         if self.attribute in names:
             return names.index(self.attribute)
         number = 0 if self.attribute is None else self.attribute
         listed = ", ".join(names[:20]) or f"attributes 0 to {columns - 1}"
-        require(isinstance(number, int) and 0 <= number < columns, f"{words}{listed}")
+        if not isinstance(number, int) or not 0 <= number < columns:
+            raise UsageError(f"{words}{listed}")
         return number
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from aeexp.drawing import canvas
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 # Twelve classes: Okabe and Ito's colours and four that differ from them in lightness. Void is white.
@@ -30,7 +30,8 @@ class Segmentation:
     """
 
     def __init__(self, *, examples: int = 6):
-        require(1 <= examples <= 12, f"examples={examples}: take 1 to 12, so that they stay readable")
+        if not 1 <= examples <= 12:
+            raise UsageError(f"examples={examples}: take 1 to 12, so that they stay readable")
         self.examples = examples
 
     @torch.no_grad()

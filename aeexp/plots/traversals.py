@@ -13,7 +13,7 @@ from torch import Tensor
 from aeexp.conditions import Label
 from aeexp.drawing import canvas
 from aeexp.drawing.ranking import Order, ranked
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
 
@@ -46,9 +46,12 @@ class Traversals:
     of_pictures = True
 
     def __init__(self, *, units: int = 10, steps: int = 9, example: int = 0):
-        require(1 <= units <= 40, f"units={units}: take 1 to 40, so that they stay readable")
-        require(2 <= steps <= 20, f"steps={steps}: take 2 to 20 steps, so that they stay readable")
-        require(example >= 0, f"example={example}: the first test example is number 0")
+        if not 1 <= units <= 40:
+            raise UsageError(f"units={units}: take 1 to 40, so that they stay readable")
+        if not 2 <= steps <= 20:
+            raise UsageError(f"steps={steps}: take 2 to 20 steps, so that they stay readable")
+        if example < 0:
+            raise UsageError(f"example={example}: the first test example is number 0")
         self.units = units
         self.steps = steps
         self.example = example
@@ -56,7 +59,8 @@ class Traversals:
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        require(self.example < len(split), f"example={self.example}: there are {len(split)} test rows only")
+        if not self.example < len(split):
+            raise UsageError(f"example={self.example}: there are {len(split)} test rows only")
         chosen = canvas.spread(run.labels("test"), self.example + 1, len(split))[-1:]
         out = run.forward(split.batch(torch.from_numpy(chosen)))
         moves = self.moves(run)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aeexp.drawing import canvas
 from aeexp.drawing.animation import Animation
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp, tour
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import of_one_length
@@ -49,9 +49,12 @@ class Walk:
     of_pictures = True
 
     def __init__(self, *, stops: int = 10, steps: int = 8, milliseconds: int = 80):
-        require(2 <= stops <= 30, f"stops={stops}: take 2 to 30")
-        require(1 <= steps <= 40, f"steps={steps}: take 1 to 40 from one stop to the next")
-        require(20 <= milliseconds <= 2000, f"milliseconds={milliseconds}: take 20 to 2000; browsers show no less")
+        if not 2 <= stops <= 30:
+            raise UsageError(f"stops={stops}: take 2 to 30")
+        if not 1 <= steps <= 40:
+            raise UsageError(f"steps={steps}: take 1 to 40 from one stop to the next")
+        if not 20 <= milliseconds <= 2000:
+            raise UsageError(f"milliseconds={milliseconds}: take 20 to 2000; browsers show no less")
         self.stops = stops
         self.steps = steps
         self.milliseconds = milliseconds

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.regularizers.critics import taught
 from aeexp.regularizers.needs import need_unbounded
@@ -40,7 +40,8 @@ class Adversary(nn.Module):
         self, weight: float, hidden_dims: list[int], against: Literal["prior", "attribute", "label"] = "prior"
     ):
         super().__init__()
-        require(weight >= 0, f"weight={weight} must not be negative")
+        if not weight >= 0:
+            raise UsageError(f"weight={weight} must not be negative")
         self.against = against
         self.hidden_dims = list(hidden_dims)
         self.register_buffer("weight", torch.tensor(float(weight)))
@@ -50,8 +51,8 @@ class Adversary(nn.Module):
         self.coded = self.against == "label" or facts.codes > 0
         counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
         outputs = counts[self.against]
-        words = f"against={self.against}: these data have none: take another data set, or against=prior"
-        require(outputs >= (2 if self.against != "prior" and self.coded else 1), words)
+        if not outputs >= (2 if self.against != "prior" and self.coded else 1):
+            raise UsageError(f"against={self.against}: these data have none: take another data set, or against=prior")
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 
     @property

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.types import Facts, Pass
 
@@ -26,14 +26,17 @@ class Classifier(nn.Module):
 
     def __init__(self, weight: float, hidden_dims: list[int]):
         super().__init__()
-        require(weight >= 0, f"weight={weight} must not be negative")
+        if not weight >= 0:
+            raise UsageError(f"weight={weight} must not be negative")
         self.hidden_dims = list(hidden_dims)
         self.register_buffer("weight", torch.tensor(float(weight)))
 
     def sized(self, model: nn.Module, facts: Facts) -> None:
         """Called once, when model and data are known."""
-        words = "classifier needs labelled data with at least 2 classes: take another data set, or drop classifier"
-        require(facts.classes >= 2, words)
+        if not facts.classes >= 2:
+            raise UsageError(
+                "classifier needs labelled data with at least 2 classes: take another data set, or drop classifier"
+            )
         self.head = Critic(model.latent.dim, self.hidden_dims, facts.classes)
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:
@@ -48,4 +51,5 @@ class Classifier(nn.Module):
 
     def check(self, model: nn.Module) -> None:
         told = hasattr(model.condition, "reads_label")
-        require(not told, "classifier would read the label off a code that was told it: take condition=none")
+        if told:
+            raise UsageError("classifier would read the label off a code that was told it: take condition=none")

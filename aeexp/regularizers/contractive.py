@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.regularizers.needs import weight_of
 from aeexp.types import Pass
 
@@ -29,7 +29,8 @@ class Contractive(nn.Module):
 
     def __init__(self, weight: float, estimate: Literal["exact", "hutchinson"] = "exact", probes: int = 1):
         super().__init__()
-        require(probes >= 1, f"probes={probes} must be at least 1")
+        if probes < 1:
+            raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
         self.register_buffer("weight", weight_of(weight))

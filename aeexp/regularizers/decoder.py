@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.regularizers.needs import weight_of
 from aeexp.types import Pass
 
@@ -52,7 +52,8 @@ class GradientPenalty(nn.Module):
 
     def __init__(self, weight: float, estimate: Literal["squares", "hutchinson"] = "squares", probes: int = 1):
         super().__init__()
-        require(probes >= 1, f"probes={probes} must be at least 1")
+        if probes < 1:
+            raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
         self.register_buffer("weight", weight_of(weight))
@@ -98,11 +99,11 @@ class Orthogonality(nn.Module):
 
     def check(self, model: nn.Module) -> None:
         rows, columns = reading(model).shape
-        require(
-            rows >= columns,
-            f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
-            f"take latent.dim={rows} or fewer, or a wider model",
-        )
+        if not rows >= columns:
+            raise UsageError(
+                f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
+                f"take latent.dim={rows} or fewer, or a wider model"
+            )
 
 
 def reading(model: nn.Module) -> Tensor:

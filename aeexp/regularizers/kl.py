@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.regularizers.needs import need_posterior
 from aeexp.types import Pass
 
@@ -42,12 +42,18 @@ class KL(nn.Module):
         capacity: float | None = None,
     ):
         super().__init__()
-        require(weight >= 0, f"weight={weight} must not be negative")
-        require(warmup_steps >= 1, f"warmup_steps={warmup_steps} must be at least 1")
-        require(free_bits >= 0, f"free_bits={free_bits} must not be negative")
-        require(capacity is None or capacity >= 0, f"capacity={capacity} must not be negative")
-        words = f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"
-        require(capacity is None or free_bits == 0, words)
+        if not weight >= 0:
+            raise UsageError(f"weight={weight} must not be negative")
+        if warmup_steps < 1:
+            raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
+        if not free_bits >= 0:
+            raise UsageError(f"free_bits={free_bits} must not be negative")
+        if capacity is not None and not capacity >= 0:
+            raise UsageError(f"capacity={capacity} must not be negative")
+        if capacity is not None and free_bits != 0:
+            raise UsageError(
+                f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"
+            )
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))

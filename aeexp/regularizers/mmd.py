@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.regularizers.critics import standardised
 from aeexp.regularizers.needs import need_unbounded
 from aeexp.types import Facts, Pass
@@ -40,7 +40,8 @@ class MMD(nn.Module):
         against: Literal["prior", "attribute"] = "prior",
     ):
         super().__init__()
-        require(weight >= 0, f"weight={weight} must not be negative")
+        if not weight >= 0:
+            raise UsageError(f"weight={weight} must not be negative")
         self.kernel = kernel
         self.against = against
         self.register_buffer("weight", torch.tensor(float(weight)))
@@ -52,7 +53,8 @@ class MMD(nn.Module):
     def sized(self, model: nn.Module, facts: Facts) -> None:
         """Called once, when model and data are known."""
         words = "against=attribute: these data have no attribute of numbered values (0, 1, ...): take another data set"
-        require(self.against == "prior" or facts.codes >= 2, f"{words}, or against=prior")
+        if self.against != "prior" and not facts.codes >= 2:
+            raise UsageError(f"{words}, or against=prior")
         self.values = facts.codes
 
     def forward(self, out: Pass, model: nn.Module) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.regularizers.needs import weight_of
 from aeexp.types import Pass
 
@@ -47,10 +47,13 @@ class KLSparsity(nn.Module):
         refresh_steps: int = 5,
     ):
         super().__init__()
-        require(0 < rho < 1, f"rho={rho} must lie strictly between 0 and 1")
-        require(0 <= decay < 1, f"decay={decay} must lie in [0, 1)")
+        if not 0 < rho < 1:
+            raise UsageError(f"rho={rho} must lie strictly between 0 and 1")
+        if not 0 <= decay < 1:
+            raise UsageError(f"decay={decay} must lie in [0, 1)")
         self.estimate = estimate
-        require(refresh_steps >= 1, f"refresh_steps={refresh_steps} must be at least 1")
+        if refresh_steps < 1:
+            raise UsageError(f"refresh_steps={refresh_steps} must be at least 1")
         self.decay = decay
         self.refresh_steps = refresh_steps
         self.register_buffer("weight", weight_of(weight))
@@ -81,11 +84,11 @@ class KLSparsity(nn.Module):
             self.mean.copy_(sum(code.sum(0) for code in codes) / len(split))
 
     def check(self, model: nn.Module) -> None:
-        require(
-            model.latent.range == (0.0, 1.0),
-            "kl_sparsity needs units in (0, 1), which this latent does not give: take latent=sigmoid, "
-            "or regularizer=l1",
-        )
+        if model.latent.range != (0.0, 1.0):
+            raise UsageError(
+                "kl_sparsity needs units in (0, 1), which this latent does not give: take latent=sigmoid, "
+                "or regularizer=l1"
+            )
 
     def _average(self, batch: Tensor) -> Tensor:
         # The first batches count fully: the average must not start from a made-up value.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.regularizers.critics import taught
 from aeexp.regularizers.needs import need_posterior
@@ -42,8 +42,10 @@ class TotalCorrelation(nn.Module):
         rows: int = 128,
     ):
         super().__init__()
-        require(weight >= 0, f"weight={weight} must not be negative")
-        require(rows >= 2, f"rows={rows} must be at least 2")
+        if not weight >= 0:
+            raise UsageError(f"weight={weight} must not be negative")
+        if rows < 2:
+            raise UsageError(f"rows={rows} must be at least 2")
         self.estimate = estimate
         self.rows = rows
         self.hidden_dims = list(hidden_dims)
@@ -67,11 +69,11 @@ class TotalCorrelation(nn.Module):
         if self.estimate == "critic":
             return
         need_posterior("total_correlation", model)
-        require(
-            getattr(model.latent, "space", "real") == "real",
-            "total_correlation needs the density of each unit by itself, which this latent does not give: "
-            "take regularizer.total_correlation.estimate=critic, or latent=gaussian",
-        )
+        if getattr(model.latent, "space", "real") != "real":
+            raise UsageError(
+                "total_correlation needs the density of each unit by itself, which this latent does not give: "
+                "take regularizer.total_correlation.estimate=critic, or latent=gaussian"
+            )
 
 
 def shuffled(z: Tensor) -> Tensor:

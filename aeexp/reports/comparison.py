@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.reports.criteria import headlines
 from aeexp.reports.grouping import NONE, Group, common, grouped
 from aeexp.reports.pairing import Paired, paired
@@ -63,7 +63,8 @@ def collect(
         words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines(keys))}"
         other = key.startswith(("val/", "train/", "baseline/"))
         why = "numbers of the test split are compared, and summary.csv has others" if other else "no run measured it"
-        require(key in keys, f"metrics={key}: {why}; {words}")
+        if key not in keys:
+            raise UsageError(f"metrics={key}: {why}; {words}")
     chosen = list(criteria) or headlines(keys)
     options = [] if baseline == "auto" else ["--baseline", baseline or "none"]
     options += [*(["--metrics", ",".join(criteria)] if criteria else []), *(["--mix"] if mix else [])]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.baselines import named
 from aeexp.reports.criteria import OF_LABELS, TOLD, incomparable, told
 from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
@@ -69,14 +69,16 @@ def partners(groups: Sequence[Group], baseline: str, rows: Sequence[str]) -> lis
     chosen = [g for g in groups if all(plain(word(g.records[0], k)) == plain(v) for k, v in words.items())]
     columns = "; ".join(f"{key}={'|'.join(dict.fromkeys(g.columns[key] for g in groups))}" for key in groups[0].columns)
     way = f"give {', '.join(rows)}, or words of these columns: {columns}" if columns else f"give {', '.join(rows)}"
-    require(bool(words) and bool(chosen), f"baseline={baseline}: no group has this; {way}")
+    if not words or not chosen:
+        raise UsageError(f"baseline={baseline}: no group has this; {way}")
     found = []
     for group in groups:
         alike = [other for other in chosen if other is not group and _alike(group, other, words)]
         alone = chosen if len(chosen) == 1 and chosen[0] is not group else []
         if len(alike) == 1 or alone:
             found += [(group, (alike or alone)[0])] if group not in chosen else []
-    require(bool(found), f"baseline={baseline} selects {len(chosen)} groups, none like another in all else; {way}")
+    if not found:
+        raise UsageError(f"baseline={baseline} selects {len(chosen)} groups, none like another in all else; {way}")
     return found
 
 

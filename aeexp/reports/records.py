@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.runs import evaluations
 
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
@@ -58,9 +58,11 @@ def read(roots: Iterable[Path]) -> tuple[list[Record], list[Failure]]:
 def folders(roots: Iterable[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for root in roots:
-        require(root.is_dir(), f"{root} is no folder: give run folders, or folders above them")
+        if not root.is_dir():
+            raise UsageError(f"{root} is no folder: give run folders, or folders above them")
         below = sorted(_below(root), key=_order)
-        require(bool(below), f"{root} holds no run (no status.json in it or below): give folders that aeexp wrote")
+        if not below:
+            raise UsageError(f"{root} holds no run (no status.json in it or below): give folders that aeexp wrote")
         for folder in below:
             found.setdefault(folder.resolve(), folder)
     return list(found.values())

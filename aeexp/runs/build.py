@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.noises import Chain
@@ -80,7 +80,8 @@ def device(name: str) -> torch.device:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, available in there.items() if available)
-    require(there[name], f"device={name} is not available here: take device=auto or device=cpu")
+    if not there[name]:
+        raise UsageError(f"device={name} is not available here: take device=auto or device=cpu")
     return torch.device(name)
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 ALLOWED = ("aeexp.", "torch.optim.", "torch.nn.")  # what a configuration may instantiate
 MULTIPLE = ("noise", "regularizer", "metric", "plot")  # groups whose options nest under their own key
@@ -39,24 +39,27 @@ def check(cfg: DictConfig) -> None:
     except OmegaConfBaseException as error:
         raise UsageError(str(error).splitlines()[0]) from error
     missing = sorted(OmegaConf.missing_keys(cfg))
-    require(not missing, f"{', '.join(missing)} must be given, as in {missing[0]}=..." if missing else "")
+    if missing:
+        raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=..." if missing else "")
     tree = OmegaConf.to_container(cfg)
     known = [*PARTS, *MULTIPLE, *VALUES]
     for key, value in tree.items():
-        require(key in known, f"{key}={value!r} is no key of aeexp{suggestion(str(key), known)}")
+        if key not in known:
+            raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(str(key), known)}")
     for key, hint in VALUES.items():
         _check_type(key, tree[key], hint)
-    require(0 <= tree["seed"] < 2**32, f"seed={tree['seed']} must lie between 0 and 2^32 - 1")
+    if not 0 <= tree["seed"] < 2**32:
+        raise UsageError(f"seed={tree['seed']} must lie between 0 and 2^32 - 1")
     for key in PARTS:
         check_node(key, tree[key])
     for group in MULTIPLE:
         for option, node in tree[group].items():
             chosen = isinstance(node, dict) and "_target_" in node
-            require(
-                chosen,
-                f"{group}.{option} is set, but {option} is not among your {group} options: "
-                f"add it, as in {group}=[{option}], or leave {group}.{option} alone",
-            )
+            if not chosen:
+                raise UsageError(
+                    f"{group}.{option} is set, but {option} is not among your {group} options: "
+                    f"add it, as in {group}=[{option}], or leave {group}.{option} alone"
+                )
             check_node(f"{group}.{option}", node)
 
 
@@ -94,9 +97,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def check_node(path: str, node: dict[str, Any]) -> None:
     """Hold one node, and those inside it, against the constructor that it names. Raises UsageError."""
     target = node.get("_target_")
-    require(target is not None, f"{path} names no class to build (_target_): choose an option, as in {path}=...")
-    words = f"{path}._target_={target}: only aeexp and torch.optim may be instantiated"
-    require(str(target).startswith(ALLOWED), words)
+    if target is None:
+        raise UsageError(f"{path} names no class to build (_target_): choose an option, as in {path}=...")
+    if not str(target).startswith(ALLOWED):
+        raise UsageError(f"{path}._target_={target}: only aeexp and torch.optim may be instantiated")
     try:
         function = get_object(target)
     except (ImportError, ValueError) as error:
@@ -108,11 +112,15 @@ def check_node(path: str, node: dict[str, Any]) -> None:
         keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
     for key, value in node.items():
         if key.startswith("_"):
-            require(key in ("_target_", "_partial_"), f"{path}.{key}={value!r}: there is no such key: leave it out")
+            if key not in ("_target_", "_partial_"):
+                raise UsageError(f"{path}.{key}={value!r}: there is no such key: leave it out")
             continue
-        require(not _builds(value), f"{path}.{key}: a list that builds something (_target_): leave it out")
-        require(key in keys, f"{path}.{key}={value!r}: {path.split('.')[0]} as chosen has no such key"
-                f"{suggestion(key, keys)}")  # fmt: skip
+        if _builds(value):
+            raise UsageError(f"{path}.{key}: a list that builds something (_target_): leave it out")
+        if key not in keys:
+            raise UsageError(
+                f"{path}.{key}={value!r}: {path.split('.')[0]} as chosen has no such key{suggestion(key, keys)}"
+            )
         if isinstance(value, dict) and "_target_" in value:
             check_node(f"{path}.{key}", value)
         elif key in hints:

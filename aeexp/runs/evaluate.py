@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aeexp.drawing.animation import Animation
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.evaluation.baselines import named as baseline
 from aeexp.evaluation.protocol import Metric, baselines, measured
 from aeexp.evaluation.run import Run
@@ -42,17 +42,20 @@ def runs(paths: Sequence[Path]) -> list[Path]:
     """Run folders: those named, each of which must be finished, and the finished ones below any other folder."""
     found: list[Path] = []
     for path in paths:
-        require(path.is_dir(), f"{path}: there is no such folder: name a finished run, or a folder above some")
+        if not path.is_dir():
+            raise UsageError(f"{path}: there is no such folder: name a finished run, or a folder above some")
         if (path / "status.json").is_file():
             standing = _standing(path)
             broken = "unreadable" in standing
             way = "bring the file back, or train anew" if broken else f"the same command with resume={path} ends it"
-            require(_measured(path), f"{path} is not finished ({standing}): {way}")
+            if not _measured(path):
+                raise UsageError(f"{path} is not finished ({standing}): {way}")
             found.append(path)
             continue
         below = jobs(path)
         ready = [folder for folder in below if _measured(folder)]
-        require(bool(ready), f"{path} is no run folder, and there is no finished run below it ({len(below)} others)")
+        if not ready:
+            raise UsageError(f"{path} is no run folder, and there is no finished run below it ({len(below)} others)")
         for folder in below:
             if folder not in ready:
                 log.warning("%s is left out: not finished (%s)", folder, _standing(folder))

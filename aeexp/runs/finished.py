@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aeexp.datasets.core.data import Data
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.runs.build import device, load_learner
@@ -23,8 +23,10 @@ class Finished:
 
     def __init__(self, folder: str | Path, on: str = "auto"):
         self.folder = Path(folder)
-        words = f"{folder} is no run folder (it has no checkpoints/best.pt): give the folder that aeexp wrote"
-        require((self.folder / "checkpoints" / "best.pt").is_file(), words)
+        if not (self.folder / "checkpoints" / "best.pt").is_file():
+            raise UsageError(
+                f"{folder} is no run folder (it has no checkpoints/best.pt): give the folder that aeexp wrote"
+            )
         self.saved = load_checkpoint(self.folder / "checkpoints" / "best.pt")
         self.device = device(on)
         self.learner: Learner = load_learner(self.folder).to(self.device)
@@ -47,7 +49,8 @@ class Finished:
             raise UsageError(f"{error}\n{otherwise}{self._began()}") from error
         words = f"{self.folder}: the data has changed since the run (fingerprint {self.saved.get('fingerprint')}, now "
         way = f"{data.fingerprint}): {otherwise}"
-        require(data.fingerprint == self.saved.get("fingerprint"), words + way)
+        if data.fingerprint != self.saved.get("fingerprint"):
+            raise UsageError(words + way)
         return data.place(self.device)
 
     def _began(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.runs import build
 
 THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
@@ -19,7 +19,8 @@ THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep as
 
 def machine(cfg: DictConfig) -> torch.device:
     device = build.device(cfg.device)
-    require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads} must be at least 1")
+    if cfg.threads is not None and not cfg.threads >= 1:
+        raise UsageError(f"threads={cfg.threads} must be at least 1")
     torch.set_num_threads(cfg.threads or THREADS)
     if cfg.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

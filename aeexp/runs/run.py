@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from aeexp.datasets.core.data import Data
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs import build
@@ -86,11 +86,11 @@ def run(
 
 def again(finished: Mapping[str, Any], identity: str, folder: Path) -> float:
     """What a finished run returned; raises UsageError where its folder holds another one's."""
-    require(
-        finished["run_id"] == identity,
-        f"hydra.run.dir={folder} holds a finished run of another configuration (id {finished['run_id']}, "
-        f"this one {identity}): choose another hydra.run.dir, or leave it out",
-    )
+    if finished["run_id"] != identity:
+        raise UsageError(
+            f"hydra.run.dir={folder} holds a finished run of another configuration (id {finished['run_id']}, "
+            f"this one {identity}): choose another hydra.run.dir, or leave it out"
+        )
     log.info("%s is finished already: nothing to do", folder)
     return finished["best"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import at_once
 from aeexp.runs import build
@@ -77,8 +77,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             learner = build.learner(cfg, data.facts).to(data.device)
-            words = "this variant wants side information, which transform does not get: take another variant"
-            require(learner.model.condition.size == 0, words)
+            if learner.model.condition.size != 0:
+                raise UsageError(
+                    "this variant wants side information, which transform does not get: take another variant"
+                )
             learner.model.likelihood.check(*data.limits, data.step)
             parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), _Silent())
             progress = make(cfg, "trainer").fit(learner, data, *parts, seed)
@@ -98,7 +100,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         codes = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         words = f"X has {codes.shape[1]} features, but the codes of this {type(self).__name__} have"
-        require(codes.shape[1] == self._n_features_out, f"{words} {self._n_features_out}")
+        if codes.shape[1] != self._n_features_out:
+            raise UsageError(f"{words} {self._n_features_out}")
         return self._mapped(codes, codes.shape[1:], lambda trained, z: trained.decode(z))
 
     def reconstruct(self, X) -> np.ndarray:
@@ -134,7 +137,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         y, classes = _labels(X, y)
         rows = Rows(x, y, ids=np.arange(len(x)))
         share = self.validation_fraction
-        require(0 <= share < 1, f"validation_fraction={share} must lie in [0, 1)")
+        if not 0 <= share < 1:
+            raise UsageError(f"validation_fraction={share} must lie in [0, 1)")
         held = min(max(1, round(share * len(x))), len(x) - 1) if share else 0
         order = np.random.default_rng(seed).permutation(len(x))
         train = np.sort(order[held:])
@@ -143,7 +147,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _folded(self, X: np.ndarray) -> tuple[int, ...]:
         values = int(np.prod(self.shape))
-        require(values == X.shape[1], f"shape={tuple(self.shape)} has {values} values, but X has {X.shape[1]} features")
+        if values != X.shape[1]:
+            raise UsageError(f"shape={tuple(self.shape)} has {values} values, but X has {X.shape[1]} features")
         return len(X), *self.shape
 
     def _checked(self, X) -> np.ndarray:

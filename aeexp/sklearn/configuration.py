@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.reference.options import conf_dir
 from aeexp.runs.config import check
 
@@ -34,7 +34,8 @@ def configuration(
     """Raises UsageError for a size that the variant has none of, and for words that belong to a run folder."""
     for word in overrides:
         head = re.split(r"[./=]", word.lstrip("+~"))[0]
-        require(head not in ELSEWHERE, f"{word}: {ELSEWHERE.get(head)}")
+        if head in ELSEWHERE:
+            raise UsageError(f"{word}: {ELSEWHERE.get(head)}")
     cfg = copy.deepcopy(_composed((f"variant={variant}",), overrides))
     trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
     values = {"latent.dim": latent_dim, f"{trainer}.epochs": epochs, f"{trainer}.batch_size": batch_size}
@@ -43,7 +44,8 @@ def configuration(
             group, _, last = key.rpartition(".")
             name = "latent_dim" if last == "dim" else last
             there = OmegaConf.select(cfg, group) or {}
-            require(last in there, f"{name}={value}: variant={variant} has none: leave it out")
+            if last not in there:
+                raise UsageError(f"{name}={value}: variant={variant} has none: leave it out")
             OmegaConf.update(cfg, key, value)
     cfg.seed = seed
     check(cfg)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp import holes
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.randomness import uniform
 from aeexp.types import Batch
 
@@ -29,9 +29,12 @@ class Inpaint(nn.Module):
 
     def __init__(self, shape: Literal["block", "half", "random"], size: float | None = None, fill: float = 0.0):
         super().__init__()
-        require(size is None or 0 < size < 1, f"size={size} is no share of a row: take a value between 0 and 1")
-        words = f"size={size}: shape=half takes half of every row; leave task.size=null, or take shape=block or random"
-        require(shape != "half" or size is None, words)
+        if size is not None and not 0 < size < 1:
+            raise UsageError(f"size={size} is no share of a row: take a value between 0 and 1")
+        if shape == "half" and size is not None:
+            raise UsageError(
+                f"size={size}: shape=half takes half of every row; leave task.size=null, or take shape=block or random"
+            )
         self.shape = shape
         self.register_buffer("size", torch.tensor(float(size or {"random": 0.25}.get(shape, 0.5))))
         self.register_buffer("fill", torch.tensor(float(fill)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Batch, Facts, Likelihood
 
 
@@ -19,36 +19,37 @@ class Segment(nn.Module):
 
     def __init__(self, ignore: int | None = None, names: list[str] | None = None):
         super().__init__()
-        words = f"names={names}: name two classes or more, each once"
-        require(names is None or len(set(names)) == len(names) >= 2, words)
+        if names is not None and not len(set(names)) == len(names) >= 2:
+            raise UsageError(f"names={names}: name two classes or more, each once")
         self.ignore = ignore
         self.names = None if names is None else tuple(map(str, names))
 
     def sized(self, facts: Facts) -> None:
         """Called once, when the data is known."""
         way = "take dataset=textured_digits, or name the data's masks by dataset.target"
-        require(len(facts.target) > 0, f"task=segment needs masks: {way}")
+        if len(facts.target) <= 0:
+            raise UsageError(f"task=segment needs masks: {way}")
         wanted = tuple(facts.shape[1:])
-        require(
-            len(facts.shape) == 3 and facts.target in (wanted, (1, *wanted)),
-            f"task=segment needs pictures with masks of their size, not rows of shape {facts.shape} with targets of "
-            f"shape {facts.target}: {way}",
-        )
+        if len(facts.shape) != 3 or facts.target not in (wanted, (1, *wanted)):
+            raise UsageError(
+                f"task=segment needs pictures with masks of their size, not rows of shape {facts.shape} with targets "
+                "of "
+                f"shape {facts.target}: {way}"
+            )
         values = [value for value in facts.values if value != self.ignore]
-        require(len(values) > 0, "task=segment needs masks of whole numbers, one for each class; these are none")
+        if len(values) <= 0:
+            raise UsageError("task=segment needs masks of whole numbers, one for each class; these are none")
         two = len(values) == 2 and len(self.names or values) == 2
         self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)
         self.classes = 2 if two else len(self.names or range(values[-1] + 1))
         given = f"names={list(self.names)}" if self.names and len(values) > 1 else f"ignore={self.ignore}"
         held = f"{given}: the masks hold the values {_listed(values)}"
-        require(
-            len(values) > 1 and self.classes > 1 and (two or values[0] >= 0),
-            f"{held}: two classes or more are needed, from 0 on",
-        )
-        require(
-            two or values[-1] < self.classes,
-            f"{held}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore",
-        )
+        if len(values) <= 1 or not self.classes > 1 or not two and not values[0] >= 0:
+            raise UsageError(f"{held}: two classes or more are needed, from 0 on")
+        if not two and not values[-1] < self.classes:
+            raise UsageError(
+                f"{held}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore"
+            )
         self.names = self.names or tuple(str(self.first + self.step * number) for number in range(self.classes))
         self.shape = (1, *wanted)
 
@@ -64,7 +65,8 @@ class Segment(nn.Module):
         way = "categorical" if self.classes > 2 else "bernoulli"
         way += f" likelihood.levels={self.classes}" if self.classes > 2 else ""
         right = hasattr(likelihood, "mode") and likelihood.levels == self.classes
-        require(right, f"task=segment: the masks have {self.classes} classes: take likelihood={way}")
+        if not right:
+            raise UsageError(f"task=segment: the masks have {self.classes} classes: take likelihood={way}")
 
     def truth(self, target: Tensor) -> Tensor:
         """(B, H, W) int64 classes of a target as this task gives it; -1 where there is none."""

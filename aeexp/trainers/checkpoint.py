@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from aeexp import files
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 Saved = dict[str, Any]
 
@@ -89,16 +89,16 @@ class Store:
     def resume(self, folder: Path) -> None:
         """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration."""
         last = load(folder / "last.pt")
-        require(
-            last["run_id"] == self.header["run_id"],
-            f"resume={folder.parent}: that run has another configuration (id {last['run_id']}, this one "
-            f"{self.header['run_id']}): repeat its overrides, or start a new run",
-        )
-        require(
-            last.get("fingerprint") == self.header.get("fingerprint"),
-            f"resume={folder.parent}: the data has changed since (fingerprint {last.get('fingerprint')}, now "
-            f"{self.header.get('fingerprint')}): start a new run",
-        )
+        if last["run_id"] != self.header["run_id"]:
+            raise UsageError(
+                f"resume={folder.parent}: that run has another configuration (id {last['run_id']}, this one "
+                f"{self.header['run_id']}): repeat its overrides, or start a new run"
+            )
+        if last.get("fingerprint") != self.header.get("fingerprint"):
+            raise UsageError(
+                f"resume={folder.parent}: the data has changed since (fingerprint {last.get('fingerprint')}, now "
+                f"{self.header.get('fingerprint')}): start a new run"
+            )
         self.resumed = last
         if (folder / "best.pt").is_file():
             self.best = load(folder / "best.pt")
@@ -108,11 +108,13 @@ class Store:
 
 
 def load(path: Path) -> Saved:
-    require(path.is_file(), f"{path}: there is no such checkpoint")
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such checkpoint")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises anything: UnpicklingError, IndexError, UnicodeDecodeError ...
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UsageError(f"{path} is no readable checkpoint: {reason}") from error
-    require(isinstance(saved, dict) and {"run_id", "learner"} <= saved.keys(), f"{path} is no checkpoint of a run")
+    if not isinstance(saved, dict) or not {"run_id", "learner"} <= saved.keys():
+        raise UsageError(f"{path} is no checkpoint of a run")
     return saved

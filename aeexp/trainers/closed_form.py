@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from aeexp.datasets.core.data import Data
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
 from aeexp.models.pca import solve
 from aeexp.trainers.checkpoint import Progress, Store
@@ -22,10 +22,10 @@ class ClosedForm:
         train = data["train"]
         progress = Progress(samples=len(train))
         track.start(1, progress)
-        require(
-            not hasattr(learner.task, "predicted"),
-            "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint",
-        )
+        if hasattr(learner.task, "predicted"):
+            raise UsageError(
+                "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint"
+            )
         solve(learner.model, train)
         if hasattr(learner.model.likelihood, "fit"):
             learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from aeexp.datasets.core.data import Data
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average, means
 from aeexp.randomness import mix, reseed
 from aeexp.trainers.checkpoint import Progress, State, Store
@@ -55,9 +55,12 @@ class Joint:
         every = dict(epochs=validate_every_epochs, steps=validate_every_steps)
         counts |= {f"validate_every_{unit}": value for unit, value in every.items()}
         for name, value in {**counts, "log_every_steps": log_every_steps}.items():
-            require(value is None or value >= 1, f"{name}={value} must be at least 1")
-        require(clip_norm is None or clip_norm > 0, f"clip_norm={clip_norm} must be above 0")
-        require(min_delta >= 0, f"min_delta={min_delta} must not be negative")
+            if value is not None and not value >= 1:
+                raise UsageError(f"{name}={value} must be at least 1")
+        if clip_norm is not None and not clip_norm > 0:
+            raise UsageError(f"clip_norm={clip_norm} must be above 0")
+        if not min_delta >= 0:
+            raise UsageError(f"min_delta={min_delta} must not be negative")
         self.epochs = epochs
         self.steps = steps
         self.batch_size = batch_size
@@ -101,10 +104,10 @@ class Joint:
                 first = progress.step * self.accumulate
                 batches = [labelled.join(batch, first + i, epoch) for i, batch in enumerate(batches)]
             names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
-            require(
-                self.monitor in ("loss", *names),
-                f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}",
-            )
+            if self.monitor not in ("loss", *names):
+                raise UsageError(
+                    f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}"
+                )
             window.add(names, terms)
             if not isinstance(state.scheduler, ReduceLROnPlateau):
                 state.scheduler.step()

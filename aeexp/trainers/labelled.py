@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.randomness import permutation
 from aeexp.types import Batch
 
@@ -24,10 +24,11 @@ class Labelled:
 
     def __init__(self, split: Split | Stream, size: int, seed: int):
         words = f"labelled_batch_size={size}: rows that are streamed cannot be picked out: take dataset.residency=host"
-        require(not isinstance(split, Stream), f"trainer.{words}")
+        if isinstance(split, Stream):
+            raise UsageError(f"trainer.{words}")
         found = torch.empty(0) if split.y is None else torch.nonzero(split.y >= 0).squeeze(1)
-        words = f"trainer.labelled_batch_size={size}: no training row has a label: leave it null"
-        require(len(found) > 0, words)
+        if len(found) <= 0:
+            raise UsageError(f"trainer.labelled_batch_size={size}: no training row has a label: leave it null")
         self.split = split
         self.size = size
         self.found = found

@@ -11,7 +11,7 @@ from typing import Literal
 from torch import nn
 
 from aeexp.datasets.core.data import Data
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.noises import Chain, Gaussian, Masking, SaltPepper
@@ -68,15 +68,18 @@ class Layerwise:
         finetune: Joint | None = None,
     ):
         rates = [0.0] if pretrain_lr is None else _list(pretrain_lr)
-        require(min(_list(pretrain_epochs)) >= 0, f"pretrain_epochs={pretrain_epochs} must not be negative")
-        require(min(rates) >= 0, f"pretrain_lr={pretrain_lr} must not be negative")
-        require(min(_list(regularizer_weight)) >= 0, f"regularizer_weight={regularizer_weight} must not be negative")
-        require(pretrain_batch_size >= 1, f"pretrain_batch_size={pretrain_batch_size} must be at least 1")
-        require(
-            pretrain_patience is None or pretrain_patience >= 1,
-            f"pretrain_patience={pretrain_patience} must be at least 1",
-        )
-        require(0 < rho < 1, f"rho={rho} must lie strictly between 0 and 1")
+        if not min(_list(pretrain_epochs)) >= 0:
+            raise UsageError(f"pretrain_epochs={pretrain_epochs} must not be negative")
+        if not min(rates) >= 0:
+            raise UsageError(f"pretrain_lr={pretrain_lr} must not be negative")
+        if not min(_list(regularizer_weight)) >= 0:
+            raise UsageError(f"regularizer_weight={regularizer_weight} must not be negative")
+        if pretrain_batch_size < 1:
+            raise UsageError(f"pretrain_batch_size={pretrain_batch_size} must be at least 1")
+        if pretrain_patience is not None and pretrain_patience < 1:
+            raise UsageError(f"pretrain_patience={pretrain_patience} must be at least 1")
+        if not 0 < rho < 1:
+            raise UsageError(f"rho={rho} must lie strictly between 0 and 1")
         for level in _list(noise):
             try:
                 NOISES[corruption](level)
@@ -154,11 +157,11 @@ class Layerwise:
         for key in keys:
             value = getattr(self, key)
             values = list(value) if isinstance(value, list | tuple) else [value] * count
-            require(
-                len(values) == count,
-                f"trainer.{key}={value}: the encoder has {count} layers (model.hidden_dims and the code), not "
-                f"{len(values)}: give {count} values, or one number for all",
-            )
+            if len(values) != count:
+                raise UsageError(
+                    f"trainer.{key}={value}: the encoder has {count} layers (model.hidden_dims and the code), not "
+                    f"{len(values)}: give {count} values, or one number for all"
+                )
             columns.append(values)
         return [Layer(*row) for row in zip(*columns, strict=True)]
 

@@ -15,7 +15,7 @@ from aeexp.conditions import Unconditional
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Sigmoid
 from aeexp.likelihoods.bernoulli import Bernoulli
 from aeexp.likelihoods.gaussian import Gaussian
@@ -30,14 +30,14 @@ HELD = 2**31  # bytes of codes that are kept; a number of its own, so that a run
 def check(model: Autoencoder) -> None:
     """Raise UsageError unless every layer of the encoder has its mirror in the decoder, with a code between them."""
     whole = isinstance(model.encoder, mlp.Encoder) and isinstance(model.decoder, mlp.Decoder)
-    require(whole, "trainer=layerwise trains model=mlp layer by layer: take model=mlp, or trainer=joint")
-    require(
-        model.condition.size == 0,
-        "trainer=layerwise has no place for side information: take condition=none, or trainer=joint",
-    )
+    if not whole:
+        raise UsageError("trainer=layerwise trains model=mlp layer by layer: take model=mlp, or trainer=joint")
+    if model.condition.size != 0:
+        raise UsageError("trainer=layerwise has no place for side information: take condition=none, or trainer=joint")
     plain = model.latent.params == model.latent.dim and not hasattr(model.latent, "prior")
     words = "trainer=layerwise needs a code that is not drawn: take latent=deterministic or latent=sigmoid, or "
-    require(plain, f"{words}trainer=joint")
+    if not plain:
+        raise UsageError(f"{words}trainer=joint")
 
 
 def shallow(model: Autoencoder, place: int) -> Autoencoder:

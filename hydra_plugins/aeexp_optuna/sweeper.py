@@ -13,7 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 
 class OptunaSweeper(Sweeper):
@@ -24,8 +24,8 @@ class OptunaSweeper(Sweeper):
         study_name: Any, storage: Any,
     ):  # fmt: skip
         """Hydra passes the keys; they are held against `sweeps.search.search.Search`, which says what they mean."""
-        words = "hydra/sweeper=aeexp_optuna needs Optuna: pip install 'aeexp[hpo]'"
-        require(find_spec("optuna") is not None, words)
+        if find_spec("optuna") is None:
+            raise UsageError("hydra/sweeper=aeexp_optuna needs Optuna: pip install 'aeexp[hpo]'")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context

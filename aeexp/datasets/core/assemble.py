@@ -16,7 +16,7 @@ from aeexp.datasets.core.data import Data, Residency, split_of
 from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.splits import Official, draw
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ def assemble(
     (`limit`) and cut before, so that the test split is the same as without it.
     """
     preprocessing.check(scale, standardise, binarise)
-    require(limit is None or limit >= 3, f"limit={limit} must leave a row each for train, val and test")
+    if limit is not None and limit < 3:
+        raise UsageError(f"limit={limit} must leave a row each for train, val and test")
     parts = {part: getattr(source, part) for part in ("rows", "val", "test")}
     parts = {part: r if r is None else r._replace(ids=np.arange(len(r.x))) for part, r in parts.items()}
     names = source.classes
@@ -54,7 +55,8 @@ def assemble(
         parts, names = of_classes(parts, classes, names)
     rows = parts["rows"]
     least = 1 if parts["val"] is not None else 3
-    require(len(rows.x) >= least, f"name={name}: {len(rows.x)} rows are too few for train, val and test; take more")
+    if not len(rows.x) >= least:
+        raise UsageError(f"name={name}: {len(rows.x)} rows are too few for train, val and test; take more")
     if limit is not None and limit < len(rows.x):
         rows = draw(rows, limit, seed=0)[1]
     cut = _cut(split, source._replace(**{**parts, "rows": rows}))
@@ -104,7 +106,8 @@ def _told(source: Source, split: Splitter, keys: dict[str, object]) -> None:
     for part in ("val", "test"):
         named = keys.get(part) not in (None, "none")
         words = f"{part}={keys.get(part)}: this split leaves official sets out; take dataset/split=official"
-        require(not named, f"{words}, or leave dataset.{part} out")
+        if named:
+            raise UsageError(f"{words}, or leave dataset.{part} out")
     if source.test is not None:
         log.info("the official test set of %d rows is left out: dataset/split=official takes it", len(source.test.x))
 
@@ -131,4 +134,5 @@ def _probabilities(data: Data, grey: Preprocessing) -> None:
             low, high = (float(end) for end in batch.x.aminmax())
             inside = low >= 0 and high <= 1
             words = f"the values are no probabilities but {low:.4g} to {high:.4g}; set dataset.scale=unit"
-            require(inside, f"binarise={data[part].preprocessing.binarise}: {words}")
+            if not inside:
+                raise UsageError(f"binarise={data[part].preprocessing.binarise}: {words}")

@@ -14,7 +14,7 @@ from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, Stored, Streamed
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.types import Facts
 
 Residency = Literal["auto", "device", "host", "disk", "stream"]
@@ -122,11 +122,11 @@ class Data:
         kind = self._kind()
         allowed = {"memory": ("device", "host"), "disk": ("device", "host", "disk"),
                    "stream": ("device", "host", "stream")}[kind]  # fmt: skip
-        require(
-            self.residency in ("auto", *allowed),
-            f"dataset.residency={self.residency}: the rows of {self.name} can lie on {' or '.join(allowed)}; "
-            "disk is for npy, folder and huggingface, stream for huggingface (streaming=true) and webdataset",
-        )
+        if self.residency not in ("auto", *allowed):
+            raise UsageError(
+                f"dataset.residency={self.residency}: the rows of {self.name} can lie on {' or '.join(allowed)}; "
+                "disk is for npy, folder and huggingface, stream for huggingface (streaming=true) and webdataset"
+            )
         if self.residency == "auto":
             self.residency = _fitting(self._bytes(), device, allowed)
         if self.residency in ("device", "host"):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.randomness import uniform
 
 Binarise = Literal["none", "fixed", "per_epoch"]
@@ -122,12 +122,12 @@ def _features(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def check(scale: float | Literal["unit"] | None, standardise: bool, binarise: Binarise) -> None:
     if isinstance(scale, int | float):
-        require(0 < scale < math.inf, f"scale={scale} must be a number above 0, or unit")
+        if not 0 < scale < math.inf:
+            raise UsageError(f"scale={scale} must be a number above 0, or unit")
     both = scale == "unit" and standardise
-    require(
-        not both, "scale=unit: a range of [0, 1] and a deviation of 1 exclude each other: dataset.standardise=false"
-    )
-    require(
-        binarise == "none" or not standardise,
-        f"binarise={binarise} takes values as probabilities: set dataset.standardise=false",
-    )
+    if both:
+        raise UsageError(
+            "scale=unit: a range of [0, 1] and a deviation of 1 exclude each other: dataset.standardise=false"
+        )
+    if binarise != "none" and standardise:
+        raise UsageError(f"binarise={binarise} takes values as probabilities: set dataset.standardise=false")

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 
 class Indexed(Protocol):
@@ -90,10 +90,8 @@ class Streamed:
             read = -1
             for read, x in enumerate(self.shards.read(int(number), within)):
                 yield finite(x[None], rows[read : read + 1], self.path)[0]
-            require(
-                read == len(rows) - 1,
-                f"dataset.path={self.path}: shard {number} holds other rows than when it was counted",
-            )
+            if read != len(rows) - 1:
+                raise UsageError(f"dataset.path={self.path}: shard {number} holds other rows than when it was counted")
 
     def read(self) -> np.ndarray:
         whole = np.empty(self.shape, self.dtype)

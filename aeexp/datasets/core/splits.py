@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ class Fractions:
     """
 
     def __init__(self, fractions: list[float], seed: int = 0, stratify: Stratify = "auto"):
-        require(
-            len(fractions) == 3 and min(fractions) > 0,
-            f"fractions={list(fractions)} must be three positive shares for train, val and test, such as [8,1,1]",
-        )
+        if len(fractions) != 3 or not min(fractions) > 0:
+            raise UsageError(
+                f"fractions={list(fractions)} must be three positive shares for train, val and test, such as [8,1,1]"
+            )
         self.fractions = list(fractions)
         self.seed = seed
         self.stratify = stratify
@@ -34,7 +34,8 @@ class Fractions:
     def __call__(self, source: Source) -> dict[str, Rows]:
         rows = source.rows
         val, drawn = (max(1, round(len(rows.x) * share / sum(self.fractions))) for share in self.fractions[1:])
-        require(len(rows.x) > val + drawn, f"fractions={self.fractions} leave no training row of {len(rows.x)}")
+        if not len(rows.x) > val + drawn:
+            raise UsageError(f"fractions={self.fractions} leave no training row of {len(rows.x)}")
         rest, test = draw(rows, drawn, self.seed, self.stratify, source.classes)
         train, val = draw(rest, val, self.seed, self.stratify, source.classes, quiet=True)
         return {"train": train, "val": val, "test": test}
@@ -44,20 +45,20 @@ class Official:
     """The test rows that come with the data set; `val` is a share of the training rows where none comes with it."""
 
     def __init__(self, val: float = 0.1, seed: int = 0, stratify: Stratify = "auto"):
-        require(0 < val < 1, f"val={val} is no share of the training rows: take a value between 0 and 1")
+        if not 0 < val < 1:
+            raise UsageError(f"val={val} is no share of the training rows: take a value between 0 and 1")
         self.val = val
         self.seed = seed
         self.stratify = stratify
 
     def __call__(self, source: Source) -> dict[str, Rows]:
-        require(
-            source.test is not None,
-            "split=official: this dataset comes without a test set; take dataset/split=fractions",
-        )
+        if source.test is None:
+            raise UsageError("split=official: this dataset comes without a test set; take dataset/split=fractions")
         train, val = source.rows, source.val
         if val is None:
             size = max(1, round(len(train.x) * self.val))
-            require(len(train.x) > size, f"val={self.val} leaves no training row of {len(train.x)}")
+            if not len(train.x) > size:
+                raise UsageError(f"val={self.val} leaves no training row of {len(train.x)}")
             train, val = draw(train, size, self.seed, self.stratify, source.classes)
         return {"train": train, "val": val, "test": source.test}
 
@@ -69,9 +70,12 @@ class KFold:
     """
 
     def __init__(self, folds: int = 5, fold: int = 0, val: float = 0.1, seed: int = 0, stratify: Stratify = "auto"):
-        require(folds >= 2, f"folds={folds}: a cross-validation has at least 2")
-        require(0 <= fold < folds, f"fold={fold}: the folds are numbered 0 to {folds - 1}")
-        require(0 < val < 1, f"val={val} is no share of the training rows: take a value between 0 and 1")
+        if folds < 2:
+            raise UsageError(f"folds={folds}: a cross-validation has at least 2")
+        if not 0 <= fold < folds:
+            raise UsageError(f"fold={fold}: the folds are numbered 0 to {folds - 1}")
+        if not 0 < val < 1:
+            raise UsageError(f"val={val} is no share of the training rows: take a value between 0 and 1")
         self.folds = folds
         self.fold = fold
         self.val = val
@@ -83,10 +87,10 @@ class KFold:
         from sklearn.model_selection import StratifiedKFold
 
         rows, count = source.rows, len(source.rows.x)
-        require(
-            self.folds <= count,
-            f"folds={self.folds}: there are {count} rows only; take dataset.split.folds={min(5, count)}",
-        )
+        if not self.folds <= count:
+            raise UsageError(
+                f"folds={self.folds}: there are {count} rows only; take dataset.split.folds={min(5, count)}"
+            )
         strata = _strata(rows, self.folds, self.stratify, source.classes)
         parts = (Plain if strata is None else StratifiedKFold)(self.folds, shuffle=True, random_state=self.seed)
         tests = [test for _, test in parts.split(np.zeros(count), strata)]
@@ -94,7 +98,8 @@ class KFold:
         chosen[tests[self.fold]] = True
         rest = rows.take(np.flatnonzero(~chosen))
         size = max(1, round(len(rest.x) * self.val))
-        require(len(rest.x) > size, f"folds={self.folds} and val={self.val} leave no training row of {count}")
+        if not len(rest.x) > size:
+            raise UsageError(f"folds={self.folds} and val={self.val} leave no training row of {count}")
         train, val = draw(rest, size, self.seed, self.stratify, source.classes, quiet=True)
         return {"train": train, "val": val, "test": rows.take(np.flatnonzero(chosen))}
 
@@ -111,7 +116,8 @@ def draw(
     room = min(size, count - size)
     if room < classes:
         words = f"stratify=always: {room} rows cannot hold one of each of the {classes} classes"
-        require(stratify != "always", f"{words}; take dataset.split.stratify=auto")
+        if stratify == "always":
+            raise UsageError(f"{words}; take dataset.split.stratify=auto")
         strata = None
     rest, drawn = train_test_split(np.arange(count), test_size=size, random_state=seed, stratify=strata)
     return rows.take(np.sort(rest)), rows.take(np.sort(drawn))
@@ -126,7 +132,8 @@ def _strata(
     """
     if stratify == "never" or (rows.y is None and stratify == "auto"):
         return None
-    require(rows.y is not None, "stratify=always: the data has no labels; take dataset.split.stratify=auto")
+    if rows.y is None:
+        raise UsageError("stratify=always: the data has no labels; take dataset.split.stratify=auto")
     labels = rows.y.copy()
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     if len(classes) == 0:
@@ -139,7 +146,8 @@ def _strata(
     name = names[number] if number < len(names) else f"number {number}"
     small = f"class {name} has {counts.min()} of the {members} rows that drawing by label needs"
     way = "dataset.split.stratify=auto draws without regard to labels, dataset.classes leaves the class out"
-    require(stratify != "always", f"stratify=always: {small};\n{way}")
+    if stratify == "always":
+        raise UsageError(f"stratify=always: {small};\n{way}")
     if not quiet:
         log.info("rows are drawn without regard to labels: %s", small)
     return None

@@ -12,7 +12,7 @@ import numpy as np
 
 from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
 from aeexp.datasets.formats.labels import in_order
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +40,27 @@ def features(x: np.ndarray, name: str, shape: list[int] | None = None, sequences
 
     Four dimensions with 1, 3 or 4 as the last and another number behind N are pictures with their channels last.
     """
-    require(x.dtype.kind in "buif", f"{name} has type {x.dtype}, but numbers are needed")
-    require(x.ndim >= 2 and x.size > 0, f"{name} has shape {x.shape}, but (N, ...) with rows and values is needed")
+    if x.dtype.kind not in "buif":
+        raise UsageError(f"{name} has type {x.dtype}, but numbers are needed")
+    if x.ndim < 2 or x.size <= 0:
+        raise UsageError(f"{name} has shape {x.shape}, but (N, ...) with rows and values is needed")
     if shape is not None:
         values = math.prod(x.shape[1:])
         fits = math.prod(shape) == values and min(shape, default=0) >= 1
-        require(fits, f"shape={list(shape)} does not hold the {values} values of a row; {name} has shape {x.shape}")
+        if not fits:
+            raise UsageError(
+                f"shape={list(shape)} does not hold the {values} values of a row; {name} has shape {x.shape}"
+            )
         x = x.reshape(len(x), *shape)
     if sequences:
-        require(x.ndim in (2, 3), f"sequences=true: {name} has rows {x.shape[1:]}; steps (T,) or (T, F) are needed")
+        if x.ndim not in (2, 3):
+            raise UsageError(f"sequences=true: {name} has rows {x.shape[1:]}; steps (T,) or (T, F) are needed")
         return x if x.ndim == 3 else x[:, :, None]
     given = x
     if x.ndim == 3:
         x = x[:, None]
-    require(x.ndim in (2, 4), f"{name} has rows {x.shape[1:]}; (D,), (H, W), (C, H, W) or (H, W, C) is needed")
+    if x.ndim not in (2, 4):
+        raise UsageError(f"{name} has rows {x.shape[1:]}; (D,), (H, W), (C, H, W) or (H, W, C) is needed")
     if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and given.ndim == 4:
         if x.shape[1] not in (1, 3, 4):
             return np.moveaxis(x, -1, 1)
@@ -83,23 +90,28 @@ def converted(x: np.ndarray, name: str, integer: type | None = None) -> np.ndarr
     x = convert(x, type_of(x.dtype, integer))
     if x.dtype.kind == "f":
         bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
-        require(not bad.any(), f"{name}: row {bad.argmax()} holds NaN or infinity ({bad.sum()} such rows)")
+        if bad.any():
+            raise UsageError(f"{name}: row {bad.argmax()} holds NaN or infinity ({bad.sum()} such rows)")
     return x
 
 
 def targets(t: np.ndarray, name: str, rows: int) -> np.ndarray:
     """(N, ...) numbers: masks (H, W), say; checked, neither moved nor converted."""
-    require(t.dtype.kind in "buif", f"{name} has type {t.dtype}, but numbers are needed")
+    if t.dtype.kind not in "buif":
+        raise UsageError(f"{name} has type {t.dtype}, but numbers are needed")
     fits = len(t.shape) >= 1 and t.shape[0] == rows and t.size > 0
-    require(fits, f"{name} has shape {t.shape}, which does not fit the {rows} rows")
+    if not fits:
+        raise UsageError(f"{name} has shape {t.shape}, which does not fit the {rows} rows")
     return t
 
 
 def attributes(s: np.ndarray, name: str, rows: int) -> np.ndarray:
     """(N,) or (N, F) numbers, integers as int64 and the rest as float32."""
-    require(s.dtype.kind in "buif", f"{name} has type {s.dtype}, but numbers are needed")
+    if s.dtype.kind not in "buif":
+        raise UsageError(f"{name} has type {s.dtype}, but numbers are needed")
     fits = s.ndim in (1, 2) and len(s) == rows and s.size > 0
-    require(fits, f"{name} has shape {s.shape}, which does not fit the {rows} rows: (N,) or (N, F) is needed")
+    if not fits:
+        raise UsageError(f"{name} has shape {s.shape}, which does not fit the {rows} rows: (N,) or (N, F) is needed")
     s = converted(s, name, np.int64)
     return s.astype(np.int64) if s.dtype == np.uint8 else s
 
@@ -114,11 +126,14 @@ def columns(name: str, s: np.ndarray | None) -> tuple[str, ...]:
 def padded(x: np.ndarray, offsets: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps (M, F) of sequences one after another as (n, T, F) with zeros behind each, and lengths (n,)."""
     whole = offsets.dtype.kind in "ui" and offsets.ndim == 1 and len(offsets) >= 2
-    require(whole, f"{name} has type {offsets.dtype} and shape {offsets.shape}; integers (n+1,) are needed")
+    if not whole:
+        raise UsageError(f"{name} has type {offsets.dtype} and shape {offsets.shape}; integers (n+1,) are needed")
     ends = (int(offsets[0]), int(offsets[-1]))
-    require(ends == (0, len(x)), f"{name} goes from {ends[0]} to {ends[1]}, but there are {len(x)} steps from 0 on")
+    if ends != (0, len(x)):
+        raise UsageError(f"{name} goes from {ends[0]} to {ends[1]}, but there are {len(x)} steps from 0 on")
     ascends = offsets[1:] > offsets[:-1]
-    require(ascends.all(), f"{name}: sequence {ascends.argmin()} has no step; offsets must ascend")
+    if not ascends.all():
+        raise UsageError(f"{name}: sequence {ascends.argmin()} has no step; offsets must ascend")
     lengths = np.diff(offsets.astype(np.int64))
     try:
         rows = np.zeros((len(lengths), lengths.max(), *x.shape[1:]), x.dtype)
@@ -174,7 +189,8 @@ def source(
             here, there = (getattr(r, field) for r in (rows, train))
             kinds = [None if f is None else f"{tuple(f.shape[1:])} {f.dtype}" for f in (here, there)]
             what = {"x": "rows", "target": "targets", "s": "attributes"}[field]
-            require(kinds[0] == kinds[1], f"{x_names[part]}: its {what} are {kinds[0]}, those of train {kinds[1]}")
+            if kinds[0] != kinds[1]:
+                raise UsageError(f"{x_names[part]}: its {what} are {kinds[0]}, those of train {kinds[1]}")
     scale = unit([rows.x for rows in parts.values()])
     known = {part: rows for part, rows in parts.items() if rows.y is not None}
     classes: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from aeexp.datasets.formats.arrow_columns import Columns
 from aeexp.datasets.formats.hf import reading
 from aeexp.datasets.formats.labels import Labels
 from aeexp.datasets.formats.opening import Found, batches, count, stream
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,14 +96,16 @@ def _encoded(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
     names = getattr(found.features[name], "names", None)
     if names is not None:  # a ClassLabel
         codes = column.fill_null(-1).to_numpy().astype(np.int64)
-        require(codes.max() < len(names), f"{what} has the number {codes.max()}, but {len(names)} classes")
+        if not codes.max() < len(names):
+            raise UsageError(f"{what} has the number {codes.max()}, but {len(names)} classes")
         return Labels(codes.clip(min=-1), np.array(names), ordered=True)
     types = pa.types
     if types.is_null(column.type):
         return Labels(np.full(len(column), -1), np.empty(0, np.int64))
     text = types.is_string(column.type) or types.is_large_string(column.type)
     number = types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
-    require(text or number, f"{what} is {column.type}, but numbers or texts are needed; dataset.y=none: no labels")
+    if not text and not number:
+        raise UsageError(f"{what} is {column.type}, but numbers or texts are needed; dataset.y=none: no labels")
     encoded = column.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
@@ -111,5 +113,6 @@ def _encoded(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
     values = encoded.dictionary.to_numpy(zero_copy_only=False)
     values = values.astype(str) if text else values
     finite = values.dtype.kind != "f" or np.isfinite(values).all()
-    require(finite, f"{what} holds NaN or infinity: mark unlabelled rows by -1 or leave them empty")
+    if not finite:
+        raise UsageError(f"{what} holds NaN or infinity: mark unlabelled rows by -1 or leave them empty")
     return Labels(codes, values)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aeexp.datasets.formats.decoding import PictureDecoder, row_shape, stored
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,12 +29,13 @@ class Columns:
         for name, found in zip(names, kinds, strict=True):
             fits = found == "number" or (found != "other" and len(names) == 1)
             what = "no picture and no numbers" if found == "other" else "no single number"
-            require(fits, f"x={name}: the column of {path} is {first.schema.field(name).type}, {what}")
+            if not fits:
+                raise UsageError(f"x={name}: the column of {path} is {first.schema.field(name).type}, {what}")
         self.kind = kinds[0]
-        require(
-            decoder.size is None or self.kind == "picture",
-            f"size={decoder.size} is for pictures, but x={','.join(names)} holds numbers: leave dataset.size=null",
-        )
+        if decoder.size is not None and self.kind != "picture":
+            raise UsageError(
+                f"size={decoder.size} is for pictures, but x={','.join(names)} holds numbers: leave dataset.size=null"
+            )
         if self.kind == "picture":
             file = _files(first.column(names[0]))[0]
             self._require(file is not None, 0, "is empty")
@@ -108,7 +109,8 @@ class Columns:
         self._require(same, row, f"has shape {tuple(shape)}, the first row {self.shape}{out}")
 
     def _require(self, holds: bool, row: int, what: str) -> None:
-        require(holds, f"{self._name()}: row {row} of {self.path} {what}")
+        if not holds:
+            raise UsageError(f"{self._name()}: row {row} of {self.path} {what}")
 
     def _name(self) -> str:
         return f"x={','.join(self.names)}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from aeexp.datasets.formats.labels import distinct
 from aeexp.datasets.formats.table import Table, number, option, shown
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 MOST_TEXTS = 20  # more that differ in most rows are no categories
 
@@ -101,7 +101,8 @@ def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
         y, names = column.values[~column.missing], column.categories
     words = f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes"
     ways = f"dataset.label=null {option('attributes', [column.name])}, or dataset.max_categories={len(names)}"
-    require(len(names) <= most, f"{words}.\nSet {ways}.")
+    if len(names) > most:
+        raise UsageError(f"{words}.\nSet {ways}.")
     labels = np.full(len(column.values), -1)
     labels[~column.missing] = y
     return labels, names

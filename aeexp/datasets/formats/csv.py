@@ -16,7 +16,7 @@ from aeexp.datasets.formats import table
 from aeexp.datasets.formats.columns import Column, attribute_values, column, few, numbered, sure
 from aeexp.datasets.formats.features import Features
 from aeexp.datasets.formats.table import Table, listed, option, shown
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,11 @@ def csv(
     order. A row without label is unlabelled under each `missing`; `missing=drop` leaves out rows that lack a feature
     or an attribute. Fillings are fitted on the training split: until then x is (N, C) float64 with NaN.
     """
-    require(max_categories >= 1, f"max_categories={max_categories} must be at least 1")
+    if max_categories < 1:
+        raise UsageError(f"max_categories={max_categories} must be at least 1")
     known = get_args(Missing)
-    require(missing in known, f"missing={missing} must be one of {', '.join(known)}")
+    if missing not in known:
+        raise UsageError(f"missing={missing} must be one of {', '.join(known)}")
     sign = table.separator(delimiter)
     files = {"path": path, "test": test, "val": val}
     rows = table.join([table.read(key, file, sign) for key, file in files.items() if file is not None])
@@ -91,16 +93,19 @@ def _roles(
             near = difflib.get_close_matches(name, rows.header, n=1)
             way = f"did you mean {shown(near[0])}?" if near else f"there are {listed(rows.header)}"
             words = f"{_said(key, names)}: {Path(rows.files[0]).name} has no column {shown(name)}"
-            require(name in rows.header, f"{words}; {way}")
+            if name not in rows.header:
+                raise UsageError(f"{words}; {way}")
     seen: dict[str, str] = {}
     for key, names in given.items():
         for name in names:
             where = f"also in {seen.get(name)}" if seen.get(name) != key else "twice"
-            require(name not in seen, f"{_said(key, names)}: column {shown(name)} is named {where}; name it once")
+            if name in seen:
+                raise UsageError(f"{_said(key, names)}: column {shown(name)} is named {where}; name it once")
             seen[name] = key
     features = tuple(name for name in rows.header if name not in seen)
     words = "no column is left as a feature: all are named in dataset.label, dataset.attributes or dataset.drop"
-    require(features, f"{rows.files[0]}: {words}; take one out of there")
+    if not features:
+        raise UsageError(f"{rows.files[0]}: {words}; take one out of there")
     return Roles(label, tuple(attributes), features)
 
 
@@ -117,10 +122,8 @@ def _complete(rows: Table, empty: np.ndarray, roles: Roles, missing: Missing) ->
         for number, file in enumerate(rows.files):
             worst = list(places)[int(lacking[rows.file == number].sum(0).argmax())]
             words = f"missing=drop leaves no row of {file}; column {shown(worst)} lacks most"
-            require(
-                (rows.file[kept] == number).any(),
-                f"{words}: set {option('drop', [worst])} or dataset.missing=most_frequent",
-            )
+            if not (rows.file[kept] == number).any():
+                raise UsageError(f"{words}: set {option('drop', [worst])} or dataset.missing=most_frequent")
         if len(kept) < len(lacking):
             log.info("missing=drop leaves out %d of %d rows", len(lacking) - len(kept), len(lacking))
         return rows.take(kept), empty[kept]

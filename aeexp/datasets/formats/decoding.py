@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from aeexp.datasets.formats.pictures import prepared, sixteen_bits
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 Mode = Literal["auto", "grey", "color"]
 _GREY = {"1", "L", "LA", "La"}
@@ -24,7 +24,8 @@ class PictureDecoder:
 
     def __init__(self, mode: Mode, size: list[int] | None):
         fits = size is None or (len(size) == 2 and min(size) >= 1)
-        require(fits, f"size={size}: give height and width of the pictures, as in [64,64]")
+        if not fits:
+            raise UsageError(f"size={size}: give height and width of the pictures, as in [64,64]")
         self.mode = mode
         self.size = size
         self.guessed = mode == "auto"

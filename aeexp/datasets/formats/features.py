@@ -8,7 +8,7 @@ import numpy as np
 
 from aeexp.datasets.formats.columns import Column
 from aeexp.datasets.formats.table import option, shown
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 FITTED = ("mean", "median", "most_frequent")
 
@@ -47,9 +47,8 @@ class Features:
         if self.missing in FITTED:
             for i in filled:
                 words = f"missing={self.missing}: column {shown(self.names[i])} has no value in the training split"
-                require(
-                    not np.isnan(train[:, i]).all(), f"{words} to fill gaps with; set {option('drop', [self.names[i]])}"
-                )
+                if np.isnan(train[:, i]).all():
+                    raise UsageError(f"{words} to fill gaps with; set {option('drop', [self.names[i]])}")
         number = SimpleImputer(strategy=self.missing) if self.missing in FITTED else "passthrough"
         onehot = OneHotEncoder(
             categories=[self.vocabulary[i] for i in self.codes], sparse_output=False, dtype=np.float32

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from aeexp.datasets.formats.hf import reading
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 Format = Literal["auto", "parquet", "arrow", "imagefolder", "disk"]
 
@@ -24,26 +24,33 @@ class Place(NamedTuple):
 def find(option: str, path: str, format: Format) -> Place:
     """What lies there, by its name or by what the folder holds."""
     place = Path(path)
-    require(place.exists(), f"{option}={path}: no such file or folder (looked for {place.resolve()})")
+    if not place.exists():
+        raise UsageError(f"{option}={path}: no such file or folder (looked for {place.resolve()})")
     guessed = place.suffix.lower()[1:]
     if place.is_file():
         if format == "auto":
             known = guessed in ("parquet", "arrow")
-            require(known, f"{option}={path}: a .parquet or .arrow file is read, or name it by format=parquet or arrow")
+            if not known:
+                raise UsageError(
+                    f"{option}={path}: a .parquet or .arrow file is read, or name it by format=parquet or arrow"
+                )
             format = guessed
-        require(format in ("parquet", "arrow"), f"format={format}: {path} is a file, but {format} is a folder")
+        if format not in ("parquet", "arrow"):
+            raise UsageError(f"format={format}: {path} is a file, but {format} is a folder")
         return Place(place, format, [place])
     files = {suffix: sorted(place.glob(f"*.{suffix}")) for suffix in ("parquet", "arrow")}
     if format == "auto":
         disk = any((place / name).is_file() for name in ("dataset_dict.json", "state.json"))
         both = files["parquet"] and files["arrow"] and not disk
-        require(not both, f"format=auto: {path} holds .parquet and .arrow files; set format=parquet or format=arrow")
+        if both:
+            raise UsageError(f"format=auto: {path} holds .parquet and .arrow files; set format=parquet or format=arrow")
         format = "disk" if disk else next((f for f, there in files.items() if there), "imagefolder")
     if format == "disk":
         return _saved(option, place)
     if format == "imagefolder":
         return Place(place, format, [])
-    require(bool(files[format]), f"{option}={path}: the folder holds no .{format} file")
+    if not files[format]:
+        raise UsageError(f"{option}={path}: the folder holds no .{format} file")
     return Place(place, format, files[format])
 
 
@@ -54,9 +61,11 @@ def _saved(option: str, folder: Path) -> Place:
         if (folder / "dataset_dict.json").is_file():
             splits = json.loads((folder / "dataset_dict.json").read_text())["splits"]
             listed = ", ".join(splits)
-            require("train" in splits, f"{option}={folder}: has the splits {listed}; give the folder of one of them")
+            if "train" not in splits:
+                raise UsageError(f"{option}={folder}: has the splits {listed}; give the folder of one of them")
             test = str(folder / "test") if "test" in splits else None
             folder = folder / "train"
-        require((folder / "state.json").is_file(), f"{option}={folder}: no state.json, so no saved dataset")
+        if not (folder / "state.json").is_file():
+            raise UsageError(f"{option}={folder}: no state.json, so no saved dataset")
         state = json.loads((folder / "state.json").read_text())
         return Place(folder, "disk", [folder / file["filename"] for file in state["_data_files"]], test)

@@ -11,7 +11,7 @@ import numpy as np
 from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats.pictures import Pictures, headers
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,13 @@ def folder(
     folders with official splits; sub-folders train/ and test/, perhaps val/, and no others are taken as such.
     mode=auto means grey where every picture is. `size` [H, W] cuts about the centre and resizes, see `Pictures`.
     """
-    require(path, "path is empty: give the folder, as in dataset.path=pictures")
+    if not path:
+        raise UsageError("path is empty: give the folder, as in dataset.path=pictures")
     right = size is None or (len(size) == 2 and min(size) >= 1)
-    require(right, f"size={size}: give height and width in pixels, as in dataset.size=[64,64]")
-    require(os.path.exists(path), f"path={path}: no such folder (looked for {os.path.abspath(path)})")
+    if not right:
+        raise UsageError(f"size={size}: give height and width in pixels, as in dataset.size=[64,64]")
+    if not os.path.exists(path):
+        raise UsageError(f"path={path}: no such folder (looked for {os.path.abspath(path)})")
     places = _official(path, val, test)
     parts = {option: _part(option, place) for option, place in places.items() if place is not None}
     files = [file for part in parts.values() for file in part.files]
@@ -66,11 +69,11 @@ def _official(path: str, val: str | None, test: str | None) -> dict[str, str | N
     held = {name: os.path.join(path, name) for name in folders}
     if pictures or len(held) < 2 or "train" not in held or set(held) - {"train", "val", "test"}:
         return {"path": path, "val": val, "test": test}
-    require(
-        test is not None or "test" in held,
-        f"path={path} holds the folders train and val, but no test.\nGive dataset.test as well, "
-        f"or take val for it: dataset.path={held['train']} dataset.test={held.get('val')}.",
-    )
+    if test is None and "test" not in held:
+        raise UsageError(
+            f"path={path} holds the folders train and val, but no test.\nGive dataset.test as well, "
+            f"or take val for it: dataset.path={held['train']} dataset.test={held.get('val')}."
+        )
     log.info("path=%s: %s are the official splits, as dataset/split=official has them", path, ", ".join(folders))
     return {"path": held["train"], "val": val or held.get("val"), "test": test or held.get("test")}
 
@@ -91,7 +94,8 @@ def _part(option: str, place: str) -> Part:
             f"{key}: some pictures lie directly in it, such as {direct[0]}, others in sub-folders, such as {deep}.\n"
             "Put each into the folder of its class, or all directly into the folder."
         )
-    require(direct or classes, f"{key}: the folder holds no pictures (it holds {others} other files)")
+    if not direct and not classes:
+        raise UsageError(f"{key}: the folder holds no pictures (it holds {others} other files)")
     if direct:
         return Part(key, direct, None)
     if len(classes) < len(folders):
@@ -104,7 +108,8 @@ def _part(option: str, place: str) -> Part:
 def _all_below(key: str, place: str, around: tuple[str, ...]) -> tuple[list[str], int]:
     """Pictures in a folder and in those below it, and how many other files; `around` are the folders it lies in."""
     here = os.path.realpath(place)
-    require(here not in around, f"{key}: the link {place} leads back to {here}, which it lies in: take it away")
+    if here in around:
+        raise UsageError(f"{key}: the link {place} leads back to {here}, which it lies in: take it away")
     folders, pictures, others = _listed(key, place)
     for name in folders:
         deeper, ignored = _all_below(key, os.path.join(place, name), (*around, here))
@@ -135,6 +140,7 @@ def _numbers(part: Part, train: Part, classes: tuple[str, ...]) -> np.ndarray | 
         return None if train.labels is None else np.full(len(part.files), -1)
     strange = sorted(set(part.labels) - set(classes))
     ways = f"there are {', '.join(classes)}" if classes else "there are no class folders at all"
-    require(not strange, f"{part.key}: {', '.join(strange)}: no such class in {train.key}, where {ways}")
+    if strange:
+        raise UsageError(f"{part.key}: {', '.join(strange)}: no such class in {train.key}, where {ways}")
     number = {name: place for place, name in enumerate(classes)}
     return np.array([number[name] for name in part.labels], np.int64)

@@ -14,7 +14,7 @@ from aeexp.datasets.formats.finding import Format, find
 from aeexp.datasets.formats.labels import Labels, numbered
 from aeexp.datasets.formats.opening import Found, open_mapped, shards
 from aeexp.datasets.formats.query import by_query
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 
 @dataset
@@ -51,7 +51,8 @@ def huggingface(
     if others:
         (option, named), (test_rows, test_labels, other) = list(found.items())[1], others[0]
         here, there = (f"{c.shape} {c.dtype}" for c in (other, columns))
-        require(here == there, f"{option}={named.path}: rows are {here}, those of {columns.path} {there}")
+        if here != there:
+            raise UsageError(f"{option}={named.path}: rows are {here}, those of {columns.path} {there}")
     classes: tuple[str, ...] = ()
     if rows_labels is not None:
         classes, numbers, test_numbers = numbered(
@@ -76,21 +77,26 @@ def open_files(path: str, test: str | None, format: Format, streaming: bool) -> 
 def _check(
     path: str | None, test: str | None, sql: str | None, database: str | None, test_sql: str | None, streaming: bool
 ) -> None:
-    require(path is None or sql is None, f"path={path} and sql={sql}: give one of them")
+    if path is not None and sql is not None:
+        raise UsageError(f"path={path} and sql={sql}: give one of them")
     if sql is None:
-        require(path, "path is empty: give a file or folder, as in dataset.path=data.parquet, or dataset.sql")
-        require(
-            database is None, f"database={database} needs dataset.sql, a query, as in dataset.sql='SELECT * FROM rows'"
-        )
-        require(test_sql is None, f"test_sql={test_sql} belongs to dataset.sql; the test set of a path is dataset.test")
+        if not path:
+            raise UsageError("path is empty: give a file or folder, as in dataset.path=data.parquet, or dataset.sql")
+        if database is not None:
+            raise UsageError(f"database={database} needs dataset.sql, a query, as in dataset.sql='SELECT * FROM rows'")
+        if test_sql is not None:
+            raise UsageError(f"test_sql={test_sql} belongs to dataset.sql; the test set of a path is dataset.test")
     else:
-        require(
-            database, f"sql={sql} needs dataset.database, a SQLAlchemy URI, as in dataset.database=sqlite:///rows.db"
-        )
-        require(test is None, f"test={test} belongs to dataset.path; the test set of a query is dataset.test_sql")
-        require(
-            not streaming, "streaming=true reads files; the rows of a query are memory-mapped: dataset.streaming=false"
-        )
+        if not database:
+            raise UsageError(
+                f"sql={sql} needs dataset.database, a SQLAlchemy URI, as in dataset.database=sqlite:///rows.db"
+            )
+        if test is not None:
+            raise UsageError(f"test={test} belongs to dataset.path; the test set of a query is dataset.test_sql")
+        if streaming:
+            raise UsageError(
+                "streaming=true reads files; the rows of a query are memory-mapped: dataset.streaming=false"
+            )
 
 
 def _parts(
@@ -103,10 +109,12 @@ def _parts(
         if x is None:
             x = _only_array(part, label)
         names = [x] if isinstance(x, str) else list(x)
-        require(bool(names) and len(set(names)) == len(names), f"x={names}: name each column once, one at least")
+        if not names or len(set(names)) != len(names):
+            raise UsageError(f"x={names}: name each column once, one at least")
         for name in names:
             listed = ", ".join(part.columns)
-            require(name in part.columns, f"x={name}: {part.path} has no such column; it has {listed}")
+            if name not in part.columns:
+                raise UsageError(f"x={name}: {part.path} has no such column; it has {listed}")
         columns = Columns(part.first(names), names, decoder, part.path)
         if part.files is not None:
             array = Streamed(Sequential(part, columns), part.path)
@@ -122,9 +130,10 @@ def _label(y: str | None, part: Found, x: str | list[str] | None) -> str | None:
         return None
     if y is not None:
         listed = ", ".join(part.columns)
-        require(y in part.columns, f"y={y}: {part.path} has no such column; it has {listed}; dataset.y=none: no labels")
-        words = f"y={y}: the label is also a feature: take it out of dataset.x, or set dataset.y=none"
-        require(y not in ([x] if isinstance(x, str) else x or []), words)
+        if y not in part.columns:
+            raise UsageError(f"y={y}: {part.path} has no such column; it has {listed}; dataset.y=none: no labels")
+        if y in [x] if isinstance(x, str) else x or []:
+            raise UsageError(f"y={y}: the label is also a feature: take it out of dataset.x, or set dataset.y=none")
         return y
     taken = [x] if isinstance(x, str) else x or []
     return next((name for name in ("label", "y") if name in part.columns and name not in taken), None)

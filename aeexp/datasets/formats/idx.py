@@ -15,7 +15,7 @@ from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 DENSEST = 1032  # bytes that gzip can make of one
@@ -29,30 +29,31 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
     Files that are None are found beside `path` by MNIST's names, if they are there: labels-idx1 for images-idx3, t10k
     for train. "none" leaves a file out.
     """
-    require(path, "path is empty: give a file, or a folder with train-images-idx3-ubyte")
+    if not path:
+        raise UsageError("path is empty: give a file, or a folder with train-images-idx3-ubyte")
     train = Path(path)
     if train.is_dir():
         found = _there(train / "train-images-idx3-ubyte")
         words = "has no train-images-idx3-ubyte or .gz: give the file of pictures, as in dataset.path=folder/file"
-        require(found is not None, f"path={path} {words}")
+        if found is None:
+            raise UsageError(f"path={path} {words}")
         train = found
     files = {"train": (train, _chosen(labels, _labels_beside(train)))}
     drawn = _chosen(test, _replaced(train, "train", "t10k"))
     have = files["train"][1] is not None
     if drawn is None:
-        require(
-            test_labels in (None, "none"),
-            f"test_labels={test_labels}: there are no test rows; give dataset.test as well",
-        )
+        if test_labels not in (None, "none"):
+            raise UsageError(f"test_labels={test_labels}: there are no test rows; give dataset.test as well")
     else:
         files["test"] = (drawn, _chosen(test_labels, _labels_beside(drawn) if have else None))
         lack = files["test"][1] is None
-        require(
-            have or lack,
-            f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none",
-        )
+        if not have and not lack:
+            raise UsageError(
+                f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none"
+            )
         words = "needs labels as the training rows have them; give them, or dataset.labels=none, or dataset.test=none"
-        require(not (have and lack), f"test_labels={test_labels or 'null'}: {drawn} {words}")
+        if have and lack:
+            raise UsageError(f"test_labels={test_labels or 'null'}: {drawn} {words}")
     options = {"train": ("path", "labels"), "test": ("test", "test_labels")}
     names = {
         part: [f"{option}={file}" for option, file in zip(options[part], pair, strict=True)]
@@ -88,7 +89,8 @@ def _labels_beside(path: Path) -> Path | None:
 
 
 def _read(path: Path, name: str) -> np.ndarray:
-    require(path.is_file(), f"{name}: no such file (looked for {path.resolve()})")
+    if not path.is_file():
+        raise UsageError(f"{name}: no such file (looked for {path.resolve()})")
     try:
         with open(path, "rb") as opened:
             size = path.stat().st_size
@@ -107,18 +109,23 @@ def _array(file: BinaryIO, room: int, name: str, exact: bool = True) -> np.ndarr
     magic = file.read(4)
     fits = len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and 1 <= magic[3] <= 4
     words = "two zeros, a type and 1 to 4 dimensions are needed"
-    require(fits, f"{name} is no IDX file: it begins with the bytes {magic.hex(' ') or '(none)'}; {words}")
+    if not fits:
+        raise UsageError(f"{name} is no IDX file: it begins with the bytes {magic.hex(' ') or '(none)'}; {words}")
     sizes = file.read(4 * magic[3])
-    require(len(sizes) == 4 * magic[3], f"{name} is truncated: it ends within its header")
+    if len(sizes) != 4 * magic[3]:
+        raise UsageError(f"{name} is truncated: it ends within its header")
     shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
     dtype = np.dtype(TYPES[magic[2]])
-    require(min(shape) >= 1, f"{name} has shape {shape}: it holds nothing")
+    if not min(shape) >= 1:
+        raise UsageError(f"{name} has shape {shape}: it holds nothing")
     size, rest = math.prod(shape) * dtype.itemsize, room - 4 - len(sizes)
     fits = size == rest if exact else size <= rest
     told = f"{name} is damaged: its header speaks of {dtype.name} {shape}, {size} bytes"
-    require(fits, f"{told}, but {'' if exact else 'at most '}{rest} follow")
+    if not fits:
+        raise UsageError(f"{told}, but {'' if exact else 'at most '}{rest} follow")
     content = bytearray()
     while len(content) <= size and (piece := file.read(min(PIECE, size + 1 - len(content)))):
         content += piece
-    require(len(content) == size, f"{told}, but {'more' if len(content) > size else len(content)} follow")
+    if len(content) != size:
+        raise UsageError(f"{told}, but {'more' if len(content) > size else len(content)} follow")
     return np.frombuffer(content, dtype).reshape(shape)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 MOST_FRACTIONS = 10  # different labels that are no whole numbers; more are measurements
 
@@ -32,7 +32,8 @@ def numbered(rows: Labels, test: Labels | None, instead: str) -> tuple[tuple[str
         numbers, classes = [], ()
     elif rows.ordered:
         text = all(values.dtype.kind == "U" for values in known.values())
-        require(text, "y: the test rows have labels of another kind, texts and numbers, than the rest")
+        if not text:
+            raise UsageError("y: the test rows have labels of another kind, texts and numbers, than the rest")
         names = list(dict.fromkeys(name for values in known.values() for name in values.tolist()))
         place = {name: number for number, name in enumerate(names)}
         numbers, classes = [[place[name] for name in values.tolist()] for values in known.values()], tuple(names)
@@ -53,7 +54,8 @@ def in_order(
     `rows` is the number of labels where the arrays hold the different ones only.
     """
     mixed = len({y.dtype.kind == "U" for y in parts.values()}) > 1
-    require(not mixed, f"{list(parts)[-1]} has labels of another kind, texts and numbers, than the rest")
+    if mixed:
+        raise UsageError(f"{list(parts)[-1]} has labels of another kind, texts and numbers, than the rest")
     whole = np.concatenate(list(parts.values()))
     known = np.unique(whole)
     if known.dtype.kind == "f":
@@ -85,12 +87,15 @@ def checked_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
     hint = ": (N,) is needed, and masks are named by dataset.target" if y.ndim > 1 else ""
     if y.ndim == 2 and len(y) == rows and y.dtype.kind in "buif":
         hint = ": (N,) is needed; one-hot labels become classes by y.argmax(1)"
-    require(y.shape == (rows,), f"{name} has shape {y.shape}, which does not fit the {rows} rows{hint}")
+    if y.shape != (rows,):
+        raise UsageError(f"{name} has shape {y.shape}, which does not fit the {rows} rows{hint}")
     kind = y.dtype.kind
-    require(kind in "buifSU", f"{name} has type {y.dtype}, but numbers or texts are needed as labels")
+    if kind not in "buifSU":
+        raise UsageError(f"{name} has type {y.dtype}, but numbers or texts are needed as labels")
     if kind == "f":
         bad = ~np.isfinite(y)
-        require(not bad.any(), f"{name}: row {bad.argmax()} has the label NaN or infinity: mark unlabelled by -1")
+        if bad.any():
+            raise UsageError(f"{name}: row {bad.argmax()} has the label NaN or infinity: mark unlabelled by -1")
     elif kind == "u":
         y = y.astype(np.int64) if y.max() < 2**63 else y.astype(np.float64)
     elif kind == "S":

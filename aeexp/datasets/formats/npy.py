@@ -10,7 +10,7 @@ from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 
 @dataset
@@ -28,22 +28,22 @@ def npy(
 
     Labels (N,) and attributes (N,) or (N, F) are read. Whether values are finite is seen when rows are read.
     """
-    require(path, "path is empty: give the file, as in dataset.path=rows.npy")
+    if not path:
+        raise UsageError("path is empty: give the file, as in dataset.path=rows.npy")
     files = {"path": path, "labels": labels, "target": target, "attributes": attributes}
     beside = {"labels": test_labels, "target": test_target, "attributes": test_attributes}
     for option, file in beside.items():
         if test is None:
-            require(file is None, f"test_{option}={file}: there are no test rows; give dataset.test as well")
+            if file is not None:
+                raise UsageError(f"test_{option}={file}: there are no test rows; give dataset.test as well")
             continue
         needed, given = files[option] is not None, file is not None
-        require(
-            needed or not given,
-            f"test_{option}={file}: the training rows {path} have none; give dataset.{option} as well",
-        )
-        require(
-            given or not needed,
-            f"test_{option}=null: {files[option]} has no companion for the test rows {test}; dataset.test_{option}",
-        )
+        if not needed and given:
+            raise UsageError(f"test_{option}={file}: the training rows {path} have none; give dataset.{option} as well")
+        if not given and needed:
+            raise UsageError(
+                f"test_{option}=null: {files[option]} has no companion for the test rows {test}; dataset.test_{option}"
+            )
     parts = {"train": _rows(files)}
     if test is not None:
         parts["test"] = _rows({"test": test, **{f"test_{option}": file for option, file in beside.items()}})
@@ -75,12 +75,15 @@ def _stored(x: np.ndarray, name: str, integer: type | None = None) -> Stored:
 
 def _mapped(option: str, file: str) -> np.ndarray:
     path = Path(file)
-    require(path.is_file(), f"{option}={file}: no such file (looked for {path.resolve()})")
+    if not path.is_file():
+        raise UsageError(f"{option}={file}: no such file (looked for {path.resolve()})")
     try:
         with open(path, "rb") as opened:
             magic = opened.read(6)
-        require(magic[:2] != b"PK", f"{option}={file} is an .npz archive: take dataset=npz")
-        require(magic == np.lib.format.MAGIC_PREFIX, f"{option}={file} is no .npy file: save it with numpy.save")
+        if magic[:2] == b"PK":
+            raise UsageError(f"{option}={file} is an .npz archive: take dataset=npz")
+        if magic != np.lib.format.MAGIC_PREFIX:
+            raise UsageError(f"{option}={file} is no .npy file: save it with numpy.save")
         with np.errstate(all="ignore"):  # sizes of a damaged header
             mapped = np.lib.format.open_memmap(path, mode="r")
         size = mapped.offset + mapped.nbytes
@@ -90,5 +93,6 @@ def _mapped(option: str, file: str) -> np.ndarray:
         words = "Python objects are not unpickled" if "object" in str(error) else "truncated, damaged or no array"
         raise UsageError(f"{option}={file} cannot be read, {words}: {arrays.line(error)}") from error
     length = path.stat().st_size
-    require(length == size, f"{option}={file} has {length} bytes, but its header speaks of {size}: it is damaged")
+    if length != size:
+        raise UsageError(f"{option}={file} has {length} bytes, but its header speaks of {size}: it is damaged")
     return mapped

@@ -14,7 +14,7 @@ from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +41,13 @@ def npz(
     `offsets` names integers (n+1,) that cut steps (M, F) into n sequences; `sequences` says that (N, T, F) are
     sequences of equal length. `unpack` unpacks that many bits along the last axis, as numpy.packbits packed them.
     """
-    require(len(set(parts)) == 3 and all(parts), f"parts={list(parts)}: three words are needed, [train,val,test]")
-    require(
-        offsets is None or (shape is None and not sequences),
-        f"offsets={offsets} already says what a row is: drop dataset.{'shape' if shape is not None else 'sequences'}",
-    )
+    if len(set(parts)) != 3 or not all(parts):
+        raise UsageError(f"parts={list(parts)}: three words are needed, [train,val,test]")
+    if offsets is not None and (shape is not None or sequences):
+        raise UsageError(
+            f"offsets={offsets} already says what a row is: drop "
+            f"dataset.{'shape' if shape is not None else 'sequences'}"
+        )
     archive = Archive(path)
     keys = _keys(archive, parts, {"x": x, "y": y, "s": s, "target": target, "offsets": offsets})
     rows, names = {}, {}
@@ -57,7 +59,8 @@ def npz(
         for option, key in here.items():
             way = ": leave labels out by dataset.y=none" if option == "y" else ""
             words = f"{path} has {here['x']}, but not {key} beside it{way}"
-            require(key in archive, f"{option}={keys[option]}: {words}")
+            if key not in archive:
+                raise UsageError(f"{option}={keys[option]}: {words}")
         read = {option: archive.read(key) for option, key in here.items()}
         _hinted(archive, read, offsets, path)
         rows[part] = _rows(read, names[part], unpack, shape, sequences)
@@ -73,9 +76,11 @@ class Archive:
     """The arrays of an .npz file by key. Each is read when it is asked for, and nothing is unpickled."""
 
     def __init__(self, path: str):
-        require(path, "path is empty: give the file, as in dataset.path=data.npz")
+        if not path:
+            raise UsageError("path is empty: give the file, as in dataset.path=data.npz")
         self.path = Path(path)
-        require(self.path.is_file(), f"path={path}: no such file (looked for {self.path.resolve()})")
+        if not self.path.is_file():
+            raise UsageError(f"path={path}: no such file (looked for {self.path.resolve()})")
         with self._opened() as file:
             self.keys = sorted(file.files)
 
@@ -89,9 +94,8 @@ class Archive:
                 with file.zip.open(member) as opened:
                     size = _declared(opened)
                 room = min(member.file_size, DENSEST * (member.compress_size + 1))
-                require(
-                    size <= room, f"path={self.path} is damaged: {key} says {size} bytes, and there are not as many"
-                )
+                if not size <= room:
+                    raise UsageError(f"path={self.path} is damaged: {key} says {size} bytes, and there are not as many")
             return np.asarray(file[key])  # what is no array comes as bytes
 
     @contextmanager
@@ -99,7 +103,8 @@ class Archive:
         try:
             with open(self.path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
                 single = opened.read(6) == np.lib.format.MAGIC_PREFIX
-                require(not single, f"path={self.path} is a single array: take dataset=npy, or numpy.savez")
+                if single:
+                    raise UsageError(f"path={self.path} is a single array: take dataset=npy, or numpy.savez")
                 opened.seek(0)
                 yield np.load(opened, allow_pickle=False)
         except UsageError:
@@ -127,7 +132,8 @@ def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, 
     hint = f"{path} has offsets that cut the {steps} rows into {len(ends) - 1} sequences"
     labels = len(read["y"]) if "y" in read and read["y"].ndim else steps
     own = labels != steps and labels == len(ends) - 1
-    require(not own, f"offsets=null: {hint}, as many as there are labels: set dataset.offsets=offsets")
+    if own:
+        raise UsageError(f"offsets=null: {hint}, as many as there are labels: set dataset.offsets=offsets")
     log.info("%s: dataset.offsets=offsets takes them", hint)
 
 
@@ -148,7 +154,8 @@ def _keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str |
     keys = {option: key for option, key in {**wanted, "x": x, "y": y}.items() if key is not None}
     listed = ", ".join(archive.keys[:20]) + (", ..." if len(archive.keys) > 20 else "")
     for option, key in keys.items():
-        require(key in archive, f"{option}={key}: {archive.path} has no such array; it has {listed}")
+        if key not in archive:
+            raise UsageError(f"{option}={key}: {archive.path} has no such array; it has {listed}")
     return keys
 
 
@@ -167,7 +174,8 @@ def _rows(
         x = _unpacked(x, names["x"], unpack)
     if "offsets" in read:
         x = x[:, None] if x.ndim == 1 else x
-        require(x.ndim == 2, f"{names['x']} has shape {x.shape}; with offsets, steps (M, F) are needed")
+        if x.ndim != 2:
+            raise UsageError(f"{names['x']} has shape {x.shape}; with offsets, steps (M, F) are needed")
         x = arrays.converted(arrays.features(x, names["x"]), names["x"])
         x, lengths = arrays.padded(x, read["offsets"], names["offsets"])
     else:
@@ -181,8 +189,11 @@ def _rows(
 
 
 def _unpacked(x: np.ndarray, name: str, bits: int) -> np.ndarray:
-    require(x.dtype == np.uint8 and x.ndim >= 2, f"unpack={bits}: {name} has type {x.dtype} and shape {x.shape}; "
-            "bytes (N, ...) with packed bits are needed")  # fmt: skip
+    if x.dtype != np.uint8 or x.ndim < 2:
+        raise UsageError(
+            f"unpack={bits}: {name} has type {x.dtype} and shape {x.shape}; bytes (N, ...) with packed bits are needed"
+        )
     room = 8 * x.shape[-1]
-    require(1 <= bits <= room, f"unpack={bits}: {name} has {room} bits in its last axis")
+    if not 1 <= bits <= room:
+        raise UsageError(f"unpack={bits}: {name} has {room} bits in its last axis")
     return np.unpackbits(x, axis=-1, count=bits)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aeexp.datasets.formats.finding import Place
 from aeexp.datasets.formats.hf import library, reading
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,8 @@ def open_mapped(option: str, place: Place) -> Found:
 
 
 def found_in(option: str, path: str, dataset: Dataset) -> Found:
-    require(len(dataset) > 0, f"{option}={path} has no rows")
+    if len(dataset) <= 0:
+        raise UsageError(f"{option}={path} has no rows")
     return Found(path, dataset.features.arrow_schema, dict(dataset.features), dataset=dataset)
 
 
@@ -70,8 +71,10 @@ def shards(option: str, place: Place) -> Found:
     """Files that are read one after another; the first one's columns hold for all."""
     datasets = library()
     path, format, files, _ = place
-    require(format != "imagefolder", f"streaming=true reads .parquet or .arrow files, and {path} holds none")
-    require(bool(files), f"{option}={path} has no rows")
+    if format == "imagefolder":
+        raise UsageError(f"streaming=true reads .parquet or .arrow files, and {path} holds none")
+    if not files:
+        raise UsageError(f"{option}={path} has no rows")
     format = "arrow" if format == "disk" else format
     with reading(str(path), option):
         schemas = [read_schema(file, format) for file in files]
@@ -82,7 +85,10 @@ def shards(option: str, place: Place) -> Found:
             same = schema.equals(schemas[0]) and (schema.metadata or {}).get(b"huggingface") == (
                 schemas[0].metadata or {}
             ).get(b"huggingface")
-            require(same, f"{option}={path}: {file.name} has other columns or classes than {place.files[0].name}")
+            if not same:
+                raise UsageError(
+                    f"{option}={path}: {file.name} has other columns or classes than {place.files[0].name}"
+                )
         features = datasets.Features.from_arrow_schema(schemas[0])
         return Found(str(path), features.arrow_schema, dict(features), files=files, format=format)
 
@@ -126,7 +132,8 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
 def _filled(option: str, path: Path, files: list[Path], format: str) -> list[Path]:
     """Without files of no rows, which `datasets` cannot read."""
     filled = [file for file in files if count(file, format)]
-    require(bool(filled), f"{option}={path} has no rows")
+    if not filled:
+        raise UsageError(f"{option}={path} has no rows")
     return filled
 
 
@@ -147,7 +154,8 @@ def whole(option: str, files: list[Path]) -> bool:
             if opened.read(6) == b"ARROW1":
                 return False
             opened.seek(-min(8, file.stat().st_size), os.SEEK_END)
-            require(opened.read() == _END, f"{option}={file}: the file is truncated or no Arrow file")
+            if opened.read() != _END:
+                raise UsageError(f"{option}={file}: the file is truncated or no Arrow file")
     return True
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,10 +72,10 @@ class Pictures:
         except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
             raise _damaged(file, self.key, error) from error
         (height, width), (wanted_height, wanted_width) = made.size[::-1], self.shape[2:]
-        require(
-            (height, width) == (wanted_height, wanted_width),
-            f"{self.key}: {file} has {height}x{width} pixels, not {wanted_height}x{wanted_width} as its header said",
-        )
+        if (height, width) != (wanted_height, wanted_width):
+            raise UsageError(
+                f"{self.key}: {file} has {height}x{width} pixels, not {wanted_height}x{wanted_width} as its header said"
+            )
         x = np.asarray(made)
         return x[None] if self.mode == "grey" else x.transpose(2, 0, 1)
 
@@ -100,11 +100,11 @@ def headers(files: Sequence[str], key: str) -> list[Header]:
                 size, sixteen, mode = _upright(image), sixteen_bits(image), image.mode
         except Exception as error:  # as above
             raise _damaged(file, key, error) from error
-        require(
-            sixteen or mode not in ("I", "F"),
-            f"{key}: {file} holds 32-bit values (Pillow mode {mode}), whose range it does not tell.\n"
-            "Save it with 8 or 16 bits, or give the values as an array, as by dataset=npz.",
-        )
+        if not sixteen and mode in ("I", "F"):
+            raise UsageError(
+                f"{key}: {file} holds 32-bit values (Pillow mode {mode}), whose range it does not tell.\n"
+                "Save it with 8 or 16 bits, or give the values as an array, as by dataset=npz."
+            )
         found.append(Header(size, sixteen or mode in ("1", "L", "LA", "La")))
     return found
 
@@ -156,12 +156,12 @@ def eight_bits(image: Image, mode: Mode) -> Image:
 def _one_size(files: Sequence[str], heads: Sequence[Header], key: str) -> tuple[int, int]:
     first = heads[0].size
     for file, head in zip(files, heads, strict=True):
-        require(
-            head.size == first,
-            f"{key}: pictures differ in size: {files[0]} has {first[0]}x{first[1]} pixels (HxW), "
-            f"{file} {head.size[0]}x{head.size[1]}.\nCut and resize them all by dataset.size=[H,W], "
-            f"as in dataset.size=[{first[0]},{first[1]}].",
-        )
+        if head.size != first:
+            raise UsageError(
+                f"{key}: pictures differ in size: {files[0]} has {first[0]}x{first[1]} pixels (HxW), "
+                f"{file} {head.size[0]}x{head.size[1]}.\nCut and resize them all by dataset.size=[H,W], "
+                f"as in dataset.size=[{first[0]},{first[1]}]."
+            )
     return first
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aeexp.datasets.formats.hf import library, reading
 from aeexp.datasets.formats.opening import Found, found_in
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 
 def by_query(option: str, query: str, database: str) -> Found:
@@ -41,4 +41,5 @@ def _check_database(database: str) -> None:
     except sqlalchemy.exc.ArgumentError as error:
         raise UsageError(f"database={database} is no SQLAlchemy URI, such as sqlite:///rows.db") from error
     lost = url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
-    require(not lost, f"database={database}: no such file (looked for {Path(url.database or '').resolve()})")
+    if lost:
+        raise UsageError(f"database={database}: no such file (looked for {Path(url.database or '').resolve()})")

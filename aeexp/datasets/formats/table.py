@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 
 class Table(NamedTuple):
@@ -75,7 +75,10 @@ def separator(delimiter: str) -> str:
     r"""The character meant; `\t`, which no shell makes a tab, is one."""
     delimiter = "\t" if delimiter == r"\t" else delimiter
     single = len(delimiter) == 1 and (delimiter == "\t" or delimiter.isprintable()) and delimiter != '"'
-    require(single, rf"delimiter={delimiter!r} must be one character, as in \"dataset.delimiter=';'\"; '\t' is a tab")
+    if not single:
+        raise UsageError(
+            rf"delimiter={delimiter!r} must be one character, as in \"dataset.delimiter=';'\"; '\t' is a tab"
+        )
     return delimiter
 
 
@@ -85,10 +88,12 @@ def join(tables: Sequence[Table]) -> Table:
     for table in tables[1:]:
         name, other = table.files[0], len(table.header)
         same = other == len(first.header)
-        require(same, f"{name}: the header has {other} columns, that of {first.files[0]} {len(first.header)}")
+        if not same:
+            raise UsageError(f"{name}: the header has {other} columns, that of {first.files[0]} {len(first.header)}")
         for place, (here, there) in enumerate(zip(table.header, first.header, strict=True), 1):
             words = f"{name}: column {place} of the header is {shown(here)}, but {shown(there)} in {first.files[0]}"
-            require(here == there, f"{words}; the headers must be equal")
+            if here != there:
+                raise UsageError(f"{words}; the headers must be equal")
     parts = (np.concatenate([getattr(table, field) for table in tables]) for field in ("cells", "line"))
     cells, line = parts
     file = np.repeat(np.arange(len(tables)), [len(table.cells) for table in tables])
@@ -117,28 +122,34 @@ def read(key: str, path: str, delimiter: str) -> Table:
                 continue
             count = len(cells)
             words = f"{name}: line {line} has {count} cell{'s' * (count != 1)}, but the header {len(header)}"
-            require(count == len(header), f"{words}; quote cells that hold {shown(delimiter)}")
+            if count != len(header):
+                raise UsageError(f"{words}; quote cells that hold {shown(delimiter)}")
             rows.append(cells)
             lines.append(line)
     except csv.Error as error:
         raise UsageError(f"{name}: the row at line {begin} cannot be read (a quote left open?): {error}") from error
-    require(header is not None, f"{name}: the file is empty; a header line and rows are needed")
-    require(len(rows) > 0, f"{name}: there is a header but no row")
+    if header is None:
+        raise UsageError(f"{name}: the file is empty; a header line and rows are needed")
+    if len(rows) <= 0:
+        raise UsageError(f"{name}: there is a header but no row")
     return Table(tuple(header), np.array(rows, object), (name,), np.zeros(len(rows), np.int64), np.array(lines))
 
 
 def _text(key: str, path: str) -> str:
-    require(path, f"{key} is empty: give the file, as in dataset.{key}=data.csv")
+    if not path:
+        raise UsageError(f"{key} is empty: give the file, as in dataset.{key}=data.csv")
     name = f"{key}={path}"
     file = Path(path)
     try:
-        require(not file.is_dir(), f"{name} is a folder: give the file, as in dataset.{key}=data.csv")
+        if file.is_dir():
+            raise UsageError(f"{name} is a folder: give the file, as in dataset.{key}=data.csv")
         raw = file.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{name}: no such file (looked for {file.resolve()})") from error
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from error
-    require(raw[:2] != b"PK", f"{name} is a .zip or .npz archive, no text: take dataset=npz, or unpack the table")
+    if raw[:2] == b"PK":
+        raise UsageError(f"{name} is a .zip or .npz archive, no text: take dataset=npz, or unpack the table")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -148,23 +159,28 @@ def _text(key: str, path: str) -> str:
         raise UsageError(f"{words}; save the file as UTF-8") from error
     place = text.find("\0")
     line = text.count("\n", 0, max(place, 0)) + 1
-    require(place < 0, f"{name}: line {line} holds a NUL character: no text file, or not UTF-8; save it as UTF-8")
+    if not place < 0:
+        raise UsageError(f"{name}: line {line} holds a NUL character: no text file, or not UTF-8; save it as UTF-8")
     return text
 
 
 def _header(name: str, line: int, cells: list[str], delimiter: str) -> list[str]:
     numbers = all(number(cell) is not None for cell in cells if cell) and any(cells)
-    require(not numbers, f"{name}: line {line} holds numbers only; put a header line with the columns' names above it")
+    if numbers:
+        raise UsageError(f"{name}: line {line} holds numbers only; put a header line with the columns' names above it")
     other = [sign for sign in ",;\t|" if sign != delimiter and sign in cells[0]]
     words = f"{name}: the header is the one name {shown(cells[0])}; are columns set apart by another sign?"
     hint = f'\nSet "dataset.delimiter={shown(other[0])}", or rename the column.' if other else ""
-    require(len(cells) > 1 or not other, words + hint)
+    if len(cells) <= 1 and other:
+        raise UsageError(words + hint)
     seen: dict[str, int] = {}
     for place, cell in enumerate(cells, 1):
-        require(
-            cell, f"{name}: column {place} of {len(cells)} has no name in the header (line {line}); name or delete it"
-        )
+        if not cell:
+            raise UsageError(
+                f"{name}: column {place} of {len(cells)} has no name in the header (line {line}); name or delete it"
+            )
         words = f"{name}: columns {seen.get(cell)} and {place} are both named {shown(cell)}; rename one"
-        require(cell not in seen, f"{words}, or put a header line above the rows if there is none")
+        if cell in seen:
+            raise UsageError(f"{words}, or put a header line above the rows if there is none")
         seen[cell] = place
     return cells

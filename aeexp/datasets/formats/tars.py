@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from aeexp.datasets.formats.decoding import PictureDecoder, from_npy
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 _BLOCK = 512  # bytes; a tar is made of them, and ends with two of zeros
 _META = "__"
@@ -59,16 +59,15 @@ class Tars:
                     yield self._decoded(content, self.wanted[extension], file, offset)
         except OSError as error:
             raise UsageError(f"{self.option}={file} could not be read: {error.strerror or error}") from error
-        require(not changed, f"{self.option}={file}: the shard is another than when it was counted: start anew")
+        if changed:
+            raise UsageError(f"{self.option}={file}: the shard is another than when it was counted: start anew")
 
     def _decoded(self, content: bytes, extension: str, file: Path, offset: int) -> np.ndarray:
         array = extension.split(".")[-1] == "npy"
         try:
             if array:
-                require(
-                    self.decoder.size is None,
-                    f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null",
-                )
+                if self.decoder.size is not None:
+                    raise UsageError(f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null")
                 x = from_npy(content)
             else:
                 if self.shape is None:
@@ -129,8 +128,11 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
         raise
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         raise _damaged(file, key, error, option) from error
-    require(lacking is None, lacking or "")  # not before the end was seen: a truncated shard is called so
-    require(bool(labels), f"{option}={file}: the shard holds no sample")
+    # not before the end was seen: a truncated shard is called so
+    if lacking is not None:
+        raise UsageError(lacking or "")
+    if not labels:
+        raise UsageError(f"{option}={file}: the shard holds no sample")
     return Shard(file, state, np.array(places, np.int64), labels, tuple(sorted(seen)))
 
 

@@ -15,7 +15,7 @@ from aeexp.datasets.formats.decoding import Mode, PictureDecoder
 from aeexp.datasets.formats.labels import Labels, distinct, numbered
 from aeexp.datasets.formats.table import number
 from aeexp.datasets.formats.tars import Shard, Tars, library, scan
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,11 @@ def webdataset(
     if any sample has it; "none": no labels. `test` names the shards of the official test set.
     """
     wanted = [extension.strip().lower().lstrip(".") for extension in x.split(";")]
-    require(all(wanted), f"x={x}: name extensions, as in \"dataset.x='png;npy'\"")
+    if not all(wanted):
+        raise UsageError(f"x={x}: name extensions, as in \"dataset.x='png;npy'\"")
     ending = None if y == "none" else "cls" if y is None else y.strip().lower().lstrip(".")
-    require(ending != "", f"y={y}: name an extension, as in dataset.y=cls, or dataset.y=none for no labels")
+    if ending == "":
+        raise UsageError(f"y={y}: name an extension, as in dataset.y=cls, or dataset.y=none for no labels")
     decoder = PictureDecoder(mode, size)
     parts, extensions = {}, set()
     for option, place in (("path", path), ("test", test)):
@@ -51,7 +53,8 @@ def webdataset(
     test_tars, test_labels = parts.get("test", (None, None))
     if test_tars is not None:
         here, there = (f"{t.shape} {t.dtype}" for t in (test_tars, tars))
-        require(here == there, f"test={test}: rows are {here}, those of {path} {there}")
+        if here != there:
+            raise UsageError(f"test={test}: rows are {here}, those of {path} {there}")
     rows = Rows(Streamed(tars, path))
     test_rows = None if test_tars is None else Rows(Streamed(test_tars, test))
     classes: tuple[str, ...] = ()
@@ -71,16 +74,21 @@ def _there(y: str | None, extensions: set[str], path: str) -> None:
             log.info("no sample has .cls: no labels; dataset.y names another extension of %s", listed)
     elif y != "none":
         found = y.strip().lower().lstrip(".") in extensions
-        require(found, f"y={y}: no sample of {path} has it; there are {listed}; dataset.y=none: no labels")
+        if not found:
+            raise UsageError(f"y={y}: no sample of {path} has it; there are {listed}; dataset.y=none: no labels")
 
 
 def files(option: str, path: str) -> list[Path]:
     """The shards, each of them there: those of a folder sorted, a pattern's in the pattern's order."""
-    require(path, f"{option} is empty: give a folder of .tar files or a pattern, as in dataset.{option}=train-*.tar")
+    if not path:
+        raise UsageError(
+            f"{option} is empty: give a folder of .tar files or a pattern, as in dataset.{option}=train-*.tar"
+        )
     place = Path(path)
     if place.is_dir():
         found = sorted(place.glob("*.tar"))
-        require(bool(found), f"{option}={path}: the folder holds no .tar file")
+        if not found:
+            raise UsageError(f"{option}={path}: the folder holds no .tar file")
         return found
     if place.exists():
         return [place]
@@ -94,7 +102,8 @@ def files(option: str, path: str) -> list[Path]:
     found = []
     for name in names:
         there = [name] if Path(name).exists() else sorted(glob.glob(name))
-        require(bool(there), f"{option}={path}: no such file or folder: {name} (looked for {Path(name).resolve()})")
+        if not there:
+            raise UsageError(f"{option}={path}: no such file or folder: {name} (looked for {Path(name).resolve()})")
         found += [Path(file) for file in there]
     return found
 

@@ -11,7 +11,7 @@ from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats.pictures import Pictures
 from aeexp.datasets.sets.vision import present, reading, torchvision
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 _LISTS = [
     "list_attr_celeba.txt",
@@ -30,7 +30,8 @@ def celeba(root: str, size: int = 64, label: str | None = None, download: bool =
     The 178x218 pixels are cut to the middle 178x178 and resized to `size`; they are decoded when they are read.
     s is (N, 40); `label` picks one attribute as y.
     """
-    require(size >= 1, f"size={size}: give the pixels of a side, as in dataset.size=64")
+    if size < 1:
+        raise UsageError(f"size={size}: give the pixels of a side, as in dataset.size=64")
     made = torchvision().CelebA
     folder = Path(root) / "celeba"
     present("celeba", root, folder, [*_LISTS, _PICTURES], download, lambda: made(root, "all", download=True))
@@ -41,15 +42,14 @@ def celeba(root: str, size: int = 64, label: str | None = None, download: bool =
         names = tuple(name for name in faces.attr_names if name)  # the header line ends with a blank
         if len(names) != s.shape[1] or set(np.unique(s)) - {0, 1} or set(np.unique(partition)) != {0, 1, 2}:
             raise ValueError("the lists hold other columns or values than they should")
-    require(
-        label is None or label in names, f"label={label}: no such attribute of celeba; there are {', '.join(names)}"
-    )
+    if label is not None and label not in names:
+        raise UsageError(f"label={label}: no such attribute of celeba; there are {', '.join(names)}")
     absent = sorted(set(faces.filename) - set(os.listdir(folder / _PICTURES)))
-    require(
-        not absent,
-        f"root={root}: dataset=celeba lacks {len(absent)} of {len(faces.filename)} pictures in "
-        f"{(folder / _PICTURES).resolve()}, such as {(absent or [''])[0]}.\nUnpack {_PICTURES}.zip there anew.",
-    )
+    if absent:
+        raise UsageError(
+            f"root={root}: dataset=celeba lacks {len(absent)} of {len(faces.filename)} pictures in "
+            f"{(folder / _PICTURES).resolve()}, such as {(absent or [''])[0]}.\nUnpack {_PICTURES}.zip there anew."
+        )
     key = f"root={root}"
     pictures = Pictures([str(folder / _PICTURES / name) for name in faces.filename], key, "color", [size, size])
     y = None if label is None else s[:, names.index(label)]

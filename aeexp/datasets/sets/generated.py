@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 MOST = 2**27  # values that are drawn at most: 0.5 GB
 
@@ -46,13 +46,16 @@ def sine_waves(
     in [0, 2 pi), amplitude in [0.5, 1). What noise carries beyond -1 or 1 is cut off.
     """
     _check(n, noise, seed, values=n * max_length)
-    require(min_length >= 3, f"min_length={min_length}: a wave needs at least 3 steps")
-    require(max_length >= min_length, f"max_length={max_length} must not be below min_length={min_length}")
+    if min_length < 3:
+        raise UsageError(f"min_length={min_length}: a wave needs at least 3 steps")
+    if max_length < min_length:
+        raise UsageError(f"max_length={max_length} must not be below min_length={min_length}")
     most = (min_length - 1) // 2
-    require(
-        1 <= frequencies <= most,
-        f"frequencies={frequencies} must lie between 1 and {most}: min_length={min_length} steps show no faster wave",
-    )
+    if not 1 <= frequencies <= most:
+        raise UsageError(
+            f"frequencies={frequencies} must lie between 1 and {most}: min_length={min_length} steps show no faster "
+            "wave"
+        )
     rng = np.random.default_rng(seed)
     y = rng.integers(frequencies, size=n)
     lengths = rng.integers(min_length, max_length + 1, size=n)
@@ -73,7 +76,11 @@ def _manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise:
 
 
 def _check(n: int, noise: float, seed: int, values: int) -> None:
-    require(n >= 3, f"n={n} must leave a row each for train, val and test")
-    require(values <= MOST, f"n={n}: that makes {values:,} values, more than the {MOST:,} that are drawn at most")
-    require(0 <= noise < math.inf, f"noise={noise} is a standard deviation: 0 or above")
-    require(0 <= seed < 2**32, f"seed={seed} must lie between 0 and 2^32 - 1")
+    if n < 3:
+        raise UsageError(f"n={n} must leave a row each for train, val and test")
+    if not values <= MOST:
+        raise UsageError(f"n={n}: that makes {values:,} values, more than the {MOST:,} that are drawn at most")
+    if not 0 <= noise < math.inf:
+        raise UsageError(f"noise={noise} is a standard deviation: 0 or above")
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed={seed} must lie between 0 and 2^32 - 1")

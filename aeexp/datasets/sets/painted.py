@@ -6,7 +6,7 @@ import numpy as np
 
 from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 # Orange and blue first: colour-blind readers tell them apart. Then yellow, magenta, green, white, red, cyan.
 PALETTE = np.array(
@@ -23,8 +23,10 @@ def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed:
     A class has the colour label mod colors. With probability `strength` a row has that of its class, else any of
     them: strength=0 makes colour and label independent, strength=1 colour a function of the label.
     """
-    require(0 <= strength <= 1, f"strength={strength} is a probability: between 0 and 1")
-    require(2 <= colors <= len(PALETTE), f"colors={colors} must lie between 2 and {len(PALETTE)}")
+    if not 0 <= strength <= 1:
+        raise UsageError(f"strength={strength} is a probability: between 0 and 1")
+    if not 2 <= colors <= len(PALETTE):
+        raise UsageError(f"colors={colors} must lie between 2 and {len(PALETTE)}")
     grey, y = _digits(size, seed)
     rng = np.random.default_rng(seed)
     s = np.where(rng.random(len(y)) < strength, y % colors, rng.integers(colors, size=len(y)))
@@ -51,8 +53,10 @@ def _digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits (N, size, size) from 0 to 1, enlarged bilinearly, and their labels (N,)."""
     from sklearn.datasets import load_digits
 
-    require(8 <= size <= 64, f"size={size} must lie between 8 and 64 pixels")
-    require(seed >= 0, f"seed={seed} must be 0 or above")
+    if not 8 <= size <= 64:
+        raise UsageError(f"size={size} must lie between 8 and 64 pixels")
+    if seed < 0:
+        raise UsageError(f"seed={seed} must be 0 or above")
     bunch = load_digits()
     return _enlarged(bunch.images / 16, size), bunch.target.astype(np.int64)
 

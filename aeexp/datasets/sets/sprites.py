@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 SHAPES = ("square", "ellipse", "heart")
 FACTORS = ("shape", "scale", "orientation", "x", "y")
@@ -22,9 +22,11 @@ def sprites(scales: int = 4, orientations: int = 8, positions: int = 8, size: in
     `s` (N, 5) holds the numbers 0, 1, ... of the factors: scale from half to full size, orientation
     counter-clockwise over [0, pi/2), x to the right and y downwards by whole pixels.
     """
-    require(16 <= size <= 64, f"size={size} must lie between 16 and 64 pixels")
+    if not 16 <= size <= 64:
+        raise UsageError(f"size={size} must lie between 16 and 64 pixels")
     for key, count, most in (("scales", scales, 8), ("orientations", orientations, 40), ("positions", positions, 32)):
-        require(1 <= count <= most, f"{key}={count} must lie between 1 and {most}")
+        if not 1 <= count <= most:
+            raise UsageError(f"{key}={count} must lie between 1 and {most}")
     box = size * 9 // 16  # the rest is room to move: 8 places two pixels apart at size=32
     figures = _figures(scales, orientations, box)
     step, start = _steps(positions, size, size - box)
@@ -43,11 +45,11 @@ def sprites(scales: int = 4, orientations: int = 8, positions: int = 8, size: in
 def _steps(positions: int, size: int, room: int) -> tuple[int, int]:
     """Pixels between neighbouring places, and before the first one."""
     step = room // max(1, positions - 1)
-    require(
-        step >= 1,
-        f"positions={positions}: a figure of size={size} has {room + 1} places at whole pixels; "
-        "take fewer positions or a larger size",
-    )
+    if not step >= 1:
+        raise UsageError(
+            f"positions={positions}: a figure of size={size} has {room + 1} places at whole pixels; "
+            "take fewer positions or a larger size"
+        )
     step = step if positions > 1 else 0
     return step, (room - step * (positions - 1)) // 2
 
@@ -85,8 +87,8 @@ def _require_distinct(figures: np.ndarray, where: str, counts: str) -> None:
     flat = figures.reshape(-1, *figures.shape[-2:])
     top, left = flat.any(2).argmax(1), flat.any(1).argmax(1)
     cornered = {np.roll(f, (-t, -w), (0, 1)).tobytes() for f, t, w in zip(flat, top, left, strict=True)}
-    require(
-        len(cornered) == len(flat),
-        f"{where}of the {len(flat)} figures of {counts} {len(flat) - len(cornered)} look like another one; "
-        "take fewer, or a larger size",
-    )
+    if len(cornered) != len(flat):
+        raise UsageError(
+            f"{where}of the {len(flat)} figures of {counts} {len(flat) - len(cornered)} look like another one; "
+            "take fewer, or a larger size"
+        )

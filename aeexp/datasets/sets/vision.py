@@ -15,7 +15,7 @@ import torch
 
 from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 
 _PARTS = ("train", "t10k")
 
@@ -106,13 +106,15 @@ def present(
             fetch()
         missing = [name for name in names if not (folder / name).exists()]
     packed = any((folder / f"{name}.gz").is_file() for name in missing)
-    require(
-        not missing,
-        f"root={root}: dataset={option} looked in {folder.resolve()} and did not find {', '.join(missing)}.\n"
-        f"{hint}{'Unpack the .gz files there, or set' if packed else 'Set'} dataset.root (or AEEXP_DATA) to the folder "
-        f"that holds {', '.join(names) if folder == Path(root) else folder.relative_to(root)}, or fetch the files with "
-        "dataset.download=true.",
-    )
+    if missing:
+        raise UsageError(
+            f"root={root}: dataset={option} looked in {folder.resolve()} and did not find {', '.join(missing)}.\n"
+            f"{hint}{'Unpack the .gz files there, or set' if packed else 'Set'} dataset.root (or AEEXP_DATA) to the "
+            "folder "
+            f"that holds {', '.join(names) if folder == Path(root) else folder.relative_to(root)}, or fetch the files "
+            "with "
+            "dataset.download=true."
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from aeexp.datasets.core.assemble import dataset
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.sets.vision import labelled, present, reading, torchvision
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -40,11 +40,11 @@ def cifar10(root: str, download: bool = False) -> Source:
         batches = [_batch(folder / name) for name in names]
     counts = [len(batch.x) for batch in batches]
     uneven = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
-    require(
-        len(set(counts)) == 1,
-        f"root={root}: dataset=cifar10 in {folder.resolve()} is cut short: batches have as many pictures each, "
-        f"but here {uneven}",
-    )
+    if len(set(counts)) != 1:
+        raise UsageError(
+            f"root={root}: dataset=cifar10 in {folder.resolve()} is cut short: batches have as many pictures each, "
+            f"but here {uneven}"
+        )
     return Source(_joined(batches[:-1]), batches[-1], scale=1 / 255, classes=_CIFAR10)
 
 

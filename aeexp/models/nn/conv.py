@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
@@ -148,32 +148,35 @@ def staged(
 
 def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, name: str) -> list[tuple[int, int]]:
     """Height and width of the picture and of the map after each convolution."""
-    require(
-        len(shape) == 3,
-        f"model={name} needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
-        "take model=mlp",
-    )
-    require(stride >= 1 and kernel >= stride, f"kernel={kernel} must be at least stride={stride}")
-    require(
-        kernel % stride == 0,
-        f"kernel={kernel} is not divisible by stride={stride}, which paints a checkerboard: "
-        f"take kernel={stride * max(1, round(kernel / stride))}",
-    )
-    require(len(channels) >= 1 and min(channels) >= 1, f"channels={list(channels)} needs positive numbers")
+    if len(shape) != 3:
+        raise UsageError(
+            f"model={name} needs pictures (channels, height, width), but a row of this dataset has shape "
+            f"{tuple(shape)}: "
+            "take model=mlp"
+        )
+    if stride < 1 or kernel < stride:
+        raise UsageError(f"kernel={kernel} must be at least stride={stride}")
+    if kernel % stride != 0:
+        raise UsageError(
+            f"kernel={kernel} is not divisible by stride={stride}, which paints a checkerboard: "
+            f"take kernel={stride * max(1, round(kernel / stride))}"
+        )
+    if len(channels) < 1 or not min(channels) >= 1:
+        raise UsageError(f"channels={list(channels)} needs positive numbers")
     sizes = [(shape[1], shape[2])]
     for _ in channels:
         sizes.append(tuple((n + 2 * _padding(kernel, stride) - kernel) // stride + 1 for n in sizes[-1]))
-    require(
-        min(sizes[-1]) >= 1,
-        f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer layers",
-    )
+    if not min(sizes[-1]) >= 1:
+        raise UsageError(
+            f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer layers"
+        )
     for large, small in zip(sizes, sizes[1:], strict=False):
         left = max(n - _reach(m, kernel, stride) for n, m in zip(large, small, strict=True))
-        require(
-            left <= 0,
-            f"kernel={kernel} with stride={stride} leaves {left} at the edge of a map of "
-            f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}",
-        )
+        if not left <= 0:
+            raise UsageError(
+                f"kernel={kernel} with stride={stride} leaves {left} at the edge of a map of "
+                f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}"
+            )
     return sizes
 
 

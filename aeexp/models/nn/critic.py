@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 
 class Critic(nn.Module):
@@ -15,7 +15,8 @@ class Critic(nn.Module):
 
     def __init__(self, inputs: int, hidden_dims: Sequence[int], outputs: int):
         super().__init__()
-        require(all(w >= 1 for w in hidden_dims), f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
+        if not all(w >= 1 for w in hidden_dims):
+            raise UsageError(f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
         widths = [inputs, *hidden_dims, outputs]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
 

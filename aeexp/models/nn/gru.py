@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 
 class Encoder(nn.Module):
@@ -128,19 +128,21 @@ def gru(
 
     `bidirectional` is the encoder's; `teacher_forcing` makes the decoder autoregressive.
     """
-    require(
-        len(shape) == 2,
-        f"model=gru needs sequences (steps, features), but a row of this dataset has shape {tuple(shape)}: "
-        "take dataset=sine_waves, dataset.offsets or dataset.sequences of dataset=npz, or model=mlp",
-    )
-    require(hidden >= 1, f"hidden={hidden} must be at least 1")
-    require(layers >= 1, f"layers={layers} must be at least 1")
+    if len(shape) != 2:
+        raise UsageError(
+            f"model=gru needs sequences (steps, features), but a row of this dataset has shape {tuple(shape)}: "
+            "take dataset=sine_waves, dataset.offsets or dataset.sequences of dataset=npz, or model=mlp"
+        )
+    if hidden < 1:
+        raise UsageError(f"hidden={hidden} must be at least 1")
+    if layers < 1:
+        raise UsageError(f"layers={layers} must be at least 1")
     (steps, features), output = shape, tuple(shape if output is None else output)
-    require(
-        len(output) == 2 and output[0] == steps,
-        f"model=gru gives numbers for each of {steps} steps, but this likelihood wants them in shape {output}: "
-        "take likelihood=gaussian or likelihood=bernoulli",
-    )
+    if len(output) != 2 or output[0] != steps:
+        raise UsageError(
+            f"model=gru gives numbers for each of {steps} steps, but this likelihood wants them in shape {output}: "
+            "take likelihood=gaussian or likelihood=bernoulli"
+        )
     encoder = Encoder(features + context, hidden, layers, bidirectional, params)
     if teacher_forcing:
         decoder = Autoregressive(steps, features, dim + context, hidden, layers, output[1])

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 
 
 class ToPlaces(nn.Module):
@@ -52,14 +52,15 @@ def heads(
         return nn.Linear(numbers, params), nn.Linear(dim + context, numbers)
     _, height, width = start
     places = height * width
-    require(
-        dim % places == 0,
-        f"spatial=true needs latent.dim to be a multiple of {places} ({height}x{width} places), not {dim}: "
-        f"take latent.dim={places * math.ceil(dim / places)}",
-    )
-    require(
-        params % dim == 0,
-        f"spatial=true needs a latent that takes equally many numbers for each unit, but this one takes {params} for "
-        f"latent.dim={dim}: set model.spatial=false",
-    )
+    if dim % places != 0:
+        raise UsageError(
+            f"spatial=true needs latent.dim to be a multiple of {places} ({height}x{width} places), not {dim}: "
+            f"take latent.dim={places * math.ceil(dim / places)}"
+        )
+    if params % dim != 0:
+        raise UsageError(
+            f"spatial=true needs a latent that takes equally many numbers for each unit, but this one takes {params} "
+            "for "
+            f"latent.dim={dim}: set model.spatial=false"
+        )
     return ToPlaces(start, params, dim), FromPlaces(start, dim, context)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.initial import glorot
 
@@ -73,16 +73,18 @@ def mlp(
 
     `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
     """
-    require(all(w >= 1 for w in hidden_dims), f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
+    if not all(w >= 1 for w in hidden_dims):
+        raise UsageError(f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
     output = tuple(shape if output is None else output)
     features = math.prod(shape)
     encoder = Encoder(features + context, hidden_dims, params, activation)
     if tied:
-        require(
-            params == dim and context == 0 and output == tuple(shape),
-            "tied=true needs a latent that takes as many numbers as it gives, no condition, and a likelihood of one "
-            "number a value: set model.tied=false, or latent=deterministic and condition=none",
-        )
+        if params != dim or context != 0 or output != tuple(shape):
+            raise UsageError(
+                "tied=true needs a latent that takes as many numbers as it gives, no condition, and a likelihood of "
+                "one "
+                "number a value: set model.tied=false, or latent=deterministic and condition=none"
+            )
         layers: list[nn.Module] = [Transposed(layer) for layer in reversed(encoder.layers)]
     else:
         widths = [dim + context, *reversed(hidden_dims), math.prod(output)]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn import conv
 from aeexp.models.nn.activations import Activation, activation
 
@@ -54,7 +54,8 @@ def resnet(
 
     `norm` group: GroupNorm (Wu and He 2018) in the blocks and behind them.
     """
-    require(blocks >= 1, f"blocks={blocks} must be at least 1: take model=conv for none")
+    if blocks < 1:
+        raise UsageError(f"blocks={blocks} must be at least 1: take model=conv for none")
 
     def stage(maps: int) -> nn.Module:
         return nn.Sequential(*(Block(maps, norm, activation) for _ in range(blocks)), _norm(maps, norm))

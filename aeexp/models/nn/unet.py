@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.conv import Upsample, _step
 from aeexp.models.nn.heads import heads
@@ -79,7 +79,8 @@ def unet(
     architecture is for targets that are none, as masks. `norm` group in place of the batch's, which mixes rows.
     """
     sizes = _sizes(shape, channels)
-    require(convolutions >= 1, f"convolutions={convolutions} must be at least 1")
+    if convolutions < 1:
+        raise UsageError(f"convolutions={convolutions} must be at least 1")
 
     def stage(inputs: int, maps: int) -> nn.Module:
         return _stage(inputs, maps, convolutions, norm, activation)
@@ -109,16 +110,14 @@ def _stage(inputs: int, maps: int, convolutions: int, norm: Norm, name: Activati
 
 def _sizes(shape: Sequence[int], channels: list[int]) -> list[tuple[int, int]]:
     """Height and width of each map."""
-    require(
-        len(shape) == 3,
-        f"model=unet needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
-        "take model=mlp",
-    )
-    words = f"channels={list(channels)} needs two positive numbers or more: with one there are no skips"
-    require(len(channels) >= 2 and min(channels) >= 1, words)
+    if len(shape) != 3:
+        raise UsageError(
+            f"model=unet needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
+            "take model=mlp"
+        )
+    if len(channels) < 2 or not min(channels) >= 1:
+        raise UsageError(f"channels={list(channels)} needs two positive numbers or more: with one there are no skips")
     sizes = [(shape[1] >> level, shape[2] >> level) for level in range(len(channels))]
-    require(
-        min(sizes[-1]) >= 1,
-        f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer",
-    )
+    if not min(sizes[-1]) >= 1:
+        raise UsageError(f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer")
     return sizes

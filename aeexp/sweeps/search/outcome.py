@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.runs.config import suggestion
 
 
@@ -28,16 +28,15 @@ def measured(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[
         group, _, key = name.partition("/")
         if key:
             node = metrics[group]
-            require(
-                key in node,
-                f"hydra.sweeper.objectives: {name} was not measured{suggestion(key, node)}",
-            )
+            if key not in node:
+                raise UsageError(f"hydra.sweeper.objectives: {name} was not measured{suggestion(key, node)}")
             value = node[key]
         elif name == "best":
             value = metrics["best"]
         else:
             value = OmegaConf.select(cfg, name)
             numeric = isinstance(value, int | float) and not isinstance(value, bool)
-            require(numeric, f"hydra.sweeper.objectives: {name} is no number of the configuration, but {value!r}")
+            if not numeric:
+                raise UsageError(f"hydra.sweeper.objectives: {name} is no number of the configuration, but {value!r}")
         values.append(value)
     return values if all(v is not None and math.isfinite(v) for v in values) else None

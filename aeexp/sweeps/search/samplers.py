@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.randomness import mix
 
 
@@ -23,7 +23,8 @@ class Tpe:
     """Tree-structured Parzen estimator (Bergstra et al. 2011), of several objectives too (Ozaki et al. 2022)."""
 
     def __init__(self, *, seed: int | None = 0, n_startup_trials: int = 10):
-        require(n_startup_trials >= 0, f"n_startup_trials={n_startup_trials} must not be negative")
+        if n_startup_trials < 0:
+            raise UsageError(f"n_startup_trials={n_startup_trials} must not be negative")
         self.seed = seed
         self.n_startup_trials = n_startup_trials
 
@@ -47,7 +48,8 @@ class Nsga2:
     """Evolution towards a Pareto front (Deb et al. 2002)."""
 
     def __init__(self, *, seed: int | None = 0, population_size: int = 20):
-        require(population_size >= 2, f"population_size={population_size} must be at least 2")
+        if population_size < 2:
+            raise UsageError(f"population_size={population_size} must be at least 2")
         self.seed = seed
         self.population_size = population_size
 
@@ -79,7 +81,8 @@ def values(name: str, distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
     stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
-    require(stepped, f"hydra/sweeper/sampler=grid: {name} is an open interval: name its values, as in {name}=1,2,5")
+    if not stepped:
+        raise UsageError(f"hydra/sweeper/sampler=grid: {name} is an open interval: name its values, as in {name}=1,2,5")
     count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-8) + 1
     return [round(distribution.low + i * distribution.step, 12) for i in range(count)]
 

@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn
 from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
-from aeexp.errors import require
+from aeexp.errors import UsageError
 from aeexp.sweeps.search.outcome import measured, read
 from aeexp.sweeps.search.samplers import Grid
 from aeexp.sweeps.search.space import Space, overrides
@@ -45,21 +45,31 @@ class Search:
         storage: str | None,
     ):
         for name, value in dict(n_trials=n_trials, n_jobs=n_jobs).items():
-            require(value >= 1, f"{name}={value} must be at least 1")
-        require(bool(objectives), "objectives=[]: name one at least, as best")
-        require(len(set(objectives)) == len(objectives), f"objectives={objectives}: one is named twice")
+            if not value >= 1:
+                raise UsageError(f"{name}={value} must be at least 1")
+        if not objectives:
+            raise UsageError("objectives=[]: name one at least, as best")
+        if len(set(objectives)) != len(objectives):
+            raise UsageError(f"objectives={objectives}: one is named twice")
         for name in objectives:
             words = "tuning on test rows makes the test worthless: take val/..., as val/probe/linear"
-            require(not name.startswith(("test/", "baseline/")), f"objectives={objectives}: {words}")
+            if name.startswith(("test/", "baseline/")):
+                raise UsageError(f"objectives={objectives}: {words}")
             known = "/" not in name or name.startswith(("val/", "timing/"))
-            require(known, f"objectives={objectives}: {name} is neither best, val/..., timing/... nor a value's path")
-        require(set(directions) <= {"minimize", "maximize"}, f"directions={directions}: take minimize or maximize")
-        one = f"directions={directions}: give one for each of the {len(objectives)} objectives"
-        require(len(directions) == len(objectives), one)
+            if not known:
+                raise UsageError(
+                    f"objectives={objectives}: {name} is neither best, val/..., timing/... nor a value's path"
+                )
+        if not set(directions) <= {"minimize", "maximize"}:
+            raise UsageError(f"directions={directions}: take minimize or maximize")
+        if len(directions) != len(objectives):
+            raise UsageError(f"directions={directions}: give one for each of the {len(objectives)} objectives")
         best = dict(zip(objectives, directions, strict=True)).get("best", "minimize") == "minimize"
-        require(best, "directions: best is the lowest monitored value: take minimize")
+        if not best:
+            raise UsageError("directions: best is the lowest monitored value: take minimize")
         alone = isinstance(pruner, optuna.pruners.NopPruner) or objectives == ["best"]
-        require(alone, f"pruner: runs are compared by objectives=[best], not by {objectives}: take pruner=none")
+        if not alone:
+            raise UsageError(f"pruner: runs are compared by objectives=[best], not by {objectives}: take pruner=none")
         self.n_trials = n_trials
         self.n_jobs = n_jobs
         self.objectives = objectives

@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.runs.config import suggestion
 
 Space = dict[str, BaseDistribution]
@@ -51,18 +51,24 @@ def split(params: Mapping[str, Any], words: Sequence[str], loader) -> tuple[Spac
 def of_node(path: str, node: Any) -> BaseDistribution:
     """{type: float, low: 1e-4, high: 1e-2, log: true} and the like."""
     kind = node.get("type") if isinstance(node, dict) else None
-    require(kind in KEYS, f"{path}={node!r}: give {{type: int|float|categorical, ...}}, or text as interval(0,1)")
+    if kind not in KEYS:
+        raise UsageError(f"{path}={node!r}: give {{type: int|float|categorical, ...}}, or text as interval(0,1)")
     for key in node.keys() - {"type"}:
-        require(key in KEYS[kind], f"{path}.{key}={node[key]!r}: {kind} has no such key{suggestion(key, KEYS[kind])}")
+        if key not in KEYS[kind]:
+            raise UsageError(f"{path}.{key}={node[key]!r}: {kind} has no such key{suggestion(key, KEYS[kind])}")
     if kind == "categorical":
         choices = node.get("choices")
-        require(isinstance(choices, list) and choices, f"{path}.choices={choices!r} should be a list")
+        if not isinstance(choices, list) or not choices:
+            raise UsageError(f"{path}.choices={choices!r} should be a list")
         return CategoricalDistribution(list(dict.fromkeys(map(word, choices))))
     low, high, step, log = (node.get(key) for key in KEYS[kind])
     for key, value in {"low": low, "high": high}.items():
-        require(number(value, kind), f"{path}.{key}={value!r} should be a {'whole ' if kind == 'int' else ''}number")
-    require(step is None or number(step, kind), f"{path}.step={step!r} should be a number of type {kind}")
-    require(log in (None, True, False), f"{path}.log={log!r} should be true or false")
+        if not number(value, kind):
+            raise UsageError(f"{path}.{key}={value!r} should be a {'whole ' if kind == 'int' else ''}number")
+    if step is not None and not number(step, kind):
+        raise UsageError(f"{path}.step={step!r} should be a number of type {kind}")
+    if log not in (None, True, False):
+        raise UsageError(f"{path}.log={log!r} should be true or false")
     return interval(path, kind, low, high, step, bool(log))
 
 
@@ -71,17 +77,20 @@ def of_override(override: Override) -> BaseDistribution:
     name, sweep = override.get_key_element(), override.value()
     tags = getattr(sweep, "tags", set())
     for tag in tags:
-        require(tag in TAGS, f"{override.input_line}: tag {tag} is none of {', '.join(TAGS)}")
+        if tag not in TAGS:
+            raise UsageError(f"{override.input_line}: tag {tag} is none of {', '.join(TAGS)}")
     if isinstance(sweep, IntervalSweep):
         whole = "int" in tags or (isinstance(sweep.start, int) and isinstance(sweep.end, int) and "float" not in tags)
         return interval(name, "int" if whole else "float", sweep.start, sweep.end, None, "log" in tags)
     if isinstance(sweep, RangeSweep):
         values = sorted(sweep.range())
-        require(bool(values), f"{override.input_line}: this range is empty")
+        if not values:
+            raise UsageError(f"{override.input_line}: this range is empty")
         kind = "int" if isinstance(values[0], int) else "float"
         step = None if "log" in tags else abs(sweep.step)
         return interval(name, kind, values[0], values[-1], step, "log" in tags)
-    require(not tags, f"{override.input_line}: a list of values takes no tag; leave it out")
+    if tags:
+        raise UsageError(f"{override.input_line}: a list of values takes no tag; leave it out")
     return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
 
 

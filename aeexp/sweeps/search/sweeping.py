@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import CategoricalDistribution
 
-from aeexp.errors import UsageError, require
+from aeexp.errors import UsageError
 from aeexp.reports.grouping import REPEATS
 from aeexp.runs.config import check_node, make, placed
 from aeexp.sweeps.search.search import Launch, Search
@@ -30,13 +30,16 @@ def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str
     root = folder(hydra_cfg)
     root.mkdir(parents=True, exist_ok=True)
     space, fixed = split(node["params"], arguments, loader)
-    nothing = "hydra/sweeper=aeexp_optuna: nothing to search: give a range, as latent.dim=int(interval(2,64))"
-    require(bool(space), nothing)
-    for key in REPEATS:
-        words = (
-            f"{key}: a search over it finds the luckiest; give one value, and repeat the best trial with -m {key}=0,1,2"
+    if not space:
+        raise UsageError(
+            "hydra/sweeper=aeexp_optuna: nothing to search: give a range, as latent.dim=int(interval(2,64))"
         )
-        require(key not in space, words)
+    for key in REPEATS:
+        if key in space:
+            raise UsageError(
+                f"{key}: a search over it finds the luckiest; give one value, and repeat the best trial with -m "
+                f"{key}=0,1,2"
+            )
     for words in corners(space):
         loader.load_sweep_config(config, [*fixed, *words])  # a key that does not exist is told before there is a study
     OmegaConf.save(config, root / "multirun.yaml")
