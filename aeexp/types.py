@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     hole: Tensor | None = None  # (B, *shape) bool: what the task took away from x
 
 
-def summed(values: Tensor, mask: Tensor | None = None) -> Tensor:
+def sum_features(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """(B,) sum over the features of each row; steps of a sequence (B, T, F) that `mask` (B, T) leaves out count 0."""
     return (values if mask is None else values * mask.unsqueeze(-1)).flatten(1).sum(1)
 

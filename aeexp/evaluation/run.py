@@ -18,7 +18,7 @@ from aeexp.models.learner import Learner, at_once
 from aeexp.models.pca import identity, pca
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
-from aeexp.types import Batch, Pass, summed
+from aeexp.types import Batch, Pass, sum_features
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Run:
             wrong = (task.predicted(self.model.likelihood, out.output) != truth) & (truth >= 0)
             return wrong.flatten(1).sum(1).float().cpu().numpy()
         difference = self.model.likelihood.mean(out.output) - out.batch.target
-        return summed(difference.square(), out.batch.mask).cpu().numpy()
+        return sum_features(difference.square(), out.batch.mask).cpu().numpy()
 
     def labels(self, split: str) -> np.ndarray | None:
         """(N,) int64 labels of `rows`, -1 where unknown; None where the data set has none."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aeexp.errors import UsageError
-from aeexp.types import summed
+from aeexp.types import sum_features
 
 
 class Bernoulli(nn.Module):
@@ -27,7 +27,7 @@ class Bernoulli(nn.Module):
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         values = F.binary_cross_entropy_with_logits(output, target.clamp(min=0), reduction="none")
-        return summed(values * (target >= 0), mask)
+        return sum_features(values * (target >= 0), mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
@@ -66,7 +66,7 @@ class ContinuousBernoulli(nn.Module):
         series = h**2 / 6 - h**4 / 180 + h**6 / 2835 - h**8 / 37800
         size = torch.where(h.abs() < SMALL, 1.0, h.abs())  # the branch not taken must have a finite gradient, too
         exact = size + torch.log(-torch.expm1(-2 * size)) - torch.log(2 * size)
-        return summed(h - output * target + torch.where(h.abs() < SMALL, series, exact), mask)
+        return sum_features(h - output * target + torch.where(h.abs() < SMALL, series, exact), mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.errors import UsageError
-from aeexp.types import summed
+from aeexp.types import sum_features
 
 
 class Categorical(nn.Module):
@@ -38,7 +38,7 @@ class Categorical(nn.Module):
         known = target >= 0
         level = (target * (self.levels - 1)).round().long().clamp(min=0)
         chosen = logits.gather(-1, level.unsqueeze(-1)).squeeze(-1)
-        return summed((logits.logsumexp(-1) - chosen) * known, mask)
+        return sum_features((logits.logsumexp(-1) - chosen) * known, mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) == 2:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.errors import UsageError
-from aeexp.types import Pass, summed
+from aeexp.types import Pass, sum_features
 
 DECAY = 0.95  # of the running variance: batches of 128 pictures leave an error below 1 %, 1e-4 nats a feature
 LEAST = 1e-8  # variance: exact reconstructions would have an infinite density
@@ -50,9 +50,9 @@ class Gaussian(nn.Module):
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         square = (output - target).square()
         if self.estimate == "fixed":
-            return summed(square, mask) / (2 * self.variance)
+            return sum_features(square, mask) / (2 * self.variance)
         log_variance = self._log_variance(square, mask)
-        return summed(0.5 * (square * (-log_variance).exp() + log_variance), mask)
+        return sum_features(0.5 * (square * (-log_variance).exp() + log_variance), mask)
 
     def _log_variance(self, square: Tensor, mask: Tensor | None) -> Tensor:
         if self.estimate == "learned":
@@ -77,8 +77,8 @@ class Gaussian(nn.Module):
         total = count = 0.0
         for out in passes:
             square = (out.output - out.batch.target).square()
-            total += float(summed(square, out.batch.mask).double().sum())
-            count += float(summed(torch.ones_like(square), out.batch.mask).double().sum())
+            total += float(sum_features(square, out.batch.mask).double().sum())
+            count += float(sum_features(torch.ones_like(square), out.batch.mask).double().sum())
         variance = max(total / count, LEAST)
         if self.estimate == "learned":
             self.log_variance.fill_(math.log(variance))
@@ -101,4 +101,4 @@ class Gaussian(nn.Module):
 
 def _mean_square(square: Tensor, mask: Tensor | None) -> Tensor:
     """() mean over all values that the mask leaves."""
-    return square.mean() if mask is None else summed(square, mask).sum() / (mask.sum() * square.shape[-1])
+    return square.mean() if mask is None else sum_features(square, mask).sum() / (mask.sum() * square.shape[-1])

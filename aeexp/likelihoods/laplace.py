@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from aeexp.types import summed
+from aeexp.types import sum_features
 
 
 class Laplace(nn.Module):
@@ -21,7 +21,7 @@ class Laplace(nn.Module):
     identity_link = True
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        return summed((output - target).abs(), mask)
+        return sum_features((output - target).abs(), mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape

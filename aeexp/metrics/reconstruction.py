@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.units import grid_bits, likelihood_name
-from aeexp.types import summed
+from aeexp.types import sum_features
 
 
 class Reconstruction:
@@ -47,8 +47,8 @@ class Reconstruction:
         totals: dict[str, float] = {}
         for out in run.passes(split):
             target, picture, mask = out.batch.target, likelihood.mean(out.output), out.batch.mask
-            error = summed((picture - target).square(), mask)
-            features = summed(torch.ones_like(target), mask)
+            error = sum_features((picture - target).square(), mask)
+            features = sum_features(torch.ones_like(target), mask)
             output = run.model.explain(out.code.z, out.context, out.batch) if run.model.autoregressive else out.output
             rows = {
                 "features": features,

@@ -48,7 +48,7 @@ def run(
     config = OmegaConf.to_container(cfg)
     identity = run_id(config)
     if status.finished:
-        return again(status.finished, identity, folder)
+        return return_finished(status.finished, identity, folder)
     status.update(run_id=identity)
     data, learner = loaded(cfg, machine(cfg))
     untrained = copy.deepcopy(learner.model)
@@ -84,7 +84,7 @@ def run(
     return progress.best
 
 
-def again(finished: Mapping[str, Any], identity: str, folder: Path) -> float:
+def return_finished(finished: Mapping[str, Any], identity: str, folder: Path) -> float:
     """What a finished run returned; raises UsageError where its folder holds another one's."""
     if finished["run_id"] != identity:
         raise UsageError(

@@ -9,7 +9,7 @@ from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
 from aeexp.models.pca import solve
 from aeexp.trainers.checkpoint import Progress, Store
-from aeexp.trainers.unstepped import recorded
+from aeexp.trainers.unstepped import record
 
 
 class ClosedForm:
@@ -31,4 +31,4 @@ class ClosedForm:
             learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
         progress.step = progress.best_step = progress.best_epoch = 1
         progress.seconds = time.perf_counter() - began
-        return recorded(learner, data, store, track, progress)
+        return record(learner, data, store, track, progress)

@@ -25,7 +25,7 @@ from aeexp.trainers.checkpoint import Progress, Store
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.shallow import check, coded, codes_below, shallow
 from aeexp.trainers.stages import Past, StageStore, StageTrack
-from aeexp.trainers.unstepped import recorded
+from aeexp.trainers.unstepped import record
 from aeexp.trainers.window import Diverged
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Layerwise:
         if store.resumed:
             learner.load_state_dict(store.resumed["learner"])
             place, past = store.resumed["stage"]["place"], Past(**store.resumed["stage"]["past"])
-            progress = past.whole(Progress(**store.resumed["progress"]), "")
+            progress = past.merge(Progress(**store.resumed["progress"]), "")
         rows = len(data["train"])
         total = sum(layer.epochs for layer in layers) * math.ceil(rows / self.batch_size)
         track.start(total + (self.finetune.total(rows) if self.finetune else 0), progress)
@@ -121,10 +121,10 @@ class Layerwise:
                 past = past.after(progress, name)
         views = StageStore(store, learner, len(layers), past), StageTrack(track, "", past)
         if self.finetune is None:
-            progress = recorded(learner, data, *views, Progress())
+            progress = record(learner, data, *views, Progress())
         else:
             progress = self.finetune.fit(learner, data, *parts, *views, seed, stop)
-        return past.whole(progress, "")
+        return past.merge(progress, "")
 
     def pretrain(
         self, learner: Learner, i: int, layer: Layer, data: Data, optimizer, scheduler, store, track, seed: int, stop

@@ -19,7 +19,7 @@ class Past:
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    def whole(self, progress: Progress, name: str) -> Progress:
+    def merge(self, progress: Progress, name: str) -> Progress:
         """Where the run stands when its stage `name` ("" is the last one) stands at `progress`."""
         rows = [{**row, "step": self.steps + row["step"], "split": tag(name, row["split"])} for row in progress.history]
         return replace(
@@ -33,7 +33,7 @@ class Past:
 
     def after(self, progress: Progress, name: str) -> Past:
         """The same once this stage is finished, too."""
-        whole = self.whole(progress, name)
+        whole = self.merge(progress, name)
         return Past(whole.step, whole.samples, whole.seconds, whole.history)
 
 
@@ -110,4 +110,4 @@ class StageTrack:
         self.track.train(self.past.steps + step, values, lr, tag(self.name, "train"))
 
     def evaluation(self, progress: Progress) -> None:
-        self.track.evaluation(self.past.whole(progress, self.name))
+        self.track.evaluation(self.past.merge(progress, self.name))

@@ -10,7 +10,7 @@ from aeexp.schedulers import constant
 from aeexp.trainers.checkpoint import Progress, State
 
 
-def recorded(learner: Learner, data: Data, store, track, progress: Progress) -> Progress:
+def record(learner: Learner, data: Data, store, track, progress: Progress) -> Progress:
     """The learner as it is becomes the best state, with its losses in the history; `progress` says at which step."""
     for split in ("train", "val"):
         values = average(learner, data[split])
