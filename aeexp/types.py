@@ -1,8 +1,8 @@
-"""The records that pass between the parts, and what a part must offer."""
+"""The records that pass between the parts."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -55,56 +55,4 @@ class Pass(NamedTuple):
     output: Tensor  # (B, *shape) parameters of the likelihood, as the decoder gave them
 
 
-class Latent(Protocol):
-    """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`.
-
-    A stochastic one also has `prior` and, where its codes do not fill R^dim, `space`. Where not every vector is a code
-    it has ``project(z)``: the nearest code, and may have ``between(a, b, share)``: codes on the way between two. A
-    bounded space has a uniform law: ``uniform(n, like)``, which draws (n, dim), ``uniform_log_prob(z)`` and
-    `unit_variance`, that of each unit.
-    """
-
-    dim: int
-    params: int
-    range: tuple[float, float]
-
-    def __call__(self, h: Tensor) -> Code: ...
-
-
-class Likelihood(Protocol):
-    """p(target | output); every method sums over features and keeps the rows."""
-
-    density: bool  # True: a density over real values; False: a probability of `levels` values from 0 to 1
-    identity_link: bool  # True: the output is the mean itself, so that PCA can share this likelihood
-
-    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B,) -log p without its constant; steps of a sequence beyond the mask (B, T) do not count."""
-        ...
-
-    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]: ...  # of what the decoder must give for a row
-
-    def constant(self, features: int | Tensor) -> float | Tensor: ...  # nats that no parameter moves
-
-    def mean(self, output: Tensor) -> Tensor: ...  # the picture
-
-    def check(self, low: float, high: float, step: float | None = None) -> None:
-        """Raises UsageError on values it cannot explain; `step` is that of data stored as integers."""
-        ...
-
-
-class Regularizer(Protocol):
-    """A penalty on a forward pass, (B,) or (). The objective multiplies by `weight`, a 0-d buffer.
-
-    Optional: ``sized(model, facts: Facts)``, called once when model and data are known; and, of any part, called by the
-    training loop without gradient, ``before_step(model, split, step)`` with the training split, ``observe(out: Pass)``
-    after the step, and ``readings()``, named 0-d tensors, where a line is logged.
-    """
-
-    weight: Tensor
-
-    def __call__(self, out: Pass, model: Any) -> Tensor: ...
-
-    def check(self, model: Any) -> None: ...  # raises UsageError where it cannot act on this model
-
-
-Terms = dict[str, Tensor]
+Terms = dict[str, Tensor]  # of a loss by name, each (B,) or ()

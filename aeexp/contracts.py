@@ -1,0 +1,398 @@
+"""What each kind of part must offer, and what it may: hooks that a part leaves alone do nothing.
+
+Abstract classes; a concrete class is final and inherits from one of these alone. Metrics and plots, which see a whole
+run, have theirs in `aeexp.evaluation.contracts`, trainers and trackers in `aeexp.trainers.contracts`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from aeexp.errors import UsageError
+from aeexp.types import Batch, Code, Facts, Pass, Terms
+
+Space = Literal["real", "sphere", "onehot"]
+
+
+class Examples(Protocol):
+    """The rows of a split as training and evaluation read them, wherever they lie."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of one row."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All rows in their order, `size` at a time."""
+        ...
+
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+        """All rows once in the order of this epoch, from its batch `start` on."""
+        ...
+
+
+class Posterior(Protocol):
+    """q(z|x) of B rows: what bounds and priors ask of it."""
+
+    def sample(self, samples: int | None = None) -> Tensor:
+        """(B, D), or (K, B, D)."""
+        ...
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(..., B) nats for codes (..., B, D), broadcast against the rows."""
+        ...
+
+    def detach(self) -> Posterior:
+        """Without gradient to its parameters."""
+        ...
+
+    def pick(self, index: Tensor) -> Posterior:
+        """Those of these rows."""
+        ...
+
+
+class Part(nn.Module, ABC):
+    """A module that may look at training; all hooks are called without gradient."""
+
+    predicts_label: ClassVar[bool] = False
+
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """Called before each step, in evaluation mode: look at the training split, or at the step's number."""
+
+    def observe(self, out: Pass) -> None:
+        """Called after a step with its pass: take it into an average that is kept beside the gradient."""
+
+    def readings(self) -> dict[str, Tensor]:
+        """Named 0-d tensors that are logged where a line is, and are in no loss."""
+        return {}
+
+    def score_labels(self, out: Pass) -> Tensor:
+        """(B, classes) log-probabilities of the labels, up to a constant of the row, of parts with `predicts_label`."""
+        raise TypeError(f"{type(self).__name__} predicts no label")
+
+
+def overrides(part: Part, hook: str) -> bool:
+    """Whether a part does something at a hook."""
+    return getattr(type(part), hook) is not getattr(Part, hook)
+
+
+class Moves(NamedTuple):
+    """What a traversal varies of a code: blocks of units, and the values that each can take."""
+
+    width: int = 1  # neighbouring units that move as one
+    kind: str = "unit"  # what such a block is called
+    values: Tensor | None = None  # (S, width), the same for every block; None: each unit over its own range
+    names: tuple[str, ...] = ()  # of the values
+    words: str = ""  # what the values are
+
+
+class Encoder(nn.Module, ABC):
+    """Rows (B, *shape) to the numbers (B, params) that the latent takes."""
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
+        """Side information `context` (B, C); `mask` (B, T) says which steps are real. Maps that go round the code may
+        stand behind the numbers, from the largest to the smallest."""
+
+
+class Decoder(nn.Module, ABC):
+    """Codes (B, D) to the parameters of the likelihood (B, *output)."""
+
+    autoregressive: ClassVar[bool] = False  # whether each step is predicted from those before it
+
+    @abstractmethod
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """From the code alone, and the maps that went round it."""
+
+    def force(self, z: Tensor, context: Tensor | None, target: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """Given the true past (B, T, F): what the likelihood of a sequence is measured by (teacher forcing)."""
+        return self(z, context, skips)
+
+    def run_free(self, z: Tensor, context: Tensor | None, skips: tuple[Tensor, ...], likelihood: Likelihood) -> Tensor:
+        """From the code alone, with what was given so far, as the likelihood's mean, for the past."""
+        return self(z, context, skips)
+
+    def reading_weight(self) -> Tensor:
+        """(H, D + C) weights by which the first layer reads code and context."""
+        return next(layer.weight for layer in self.modules() if isinstance(layer, nn.Linear))
+
+
+class Noise(Part):
+    """Corrupts the encoder's input, in training only: (B, *shape) to the same shape."""
+
+    level: ClassVar[str]  # name of the buffer that says how much
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def at(self, level: float) -> Noise:
+        """The same noise at another level. Raises UsageError where that is none."""
+
+    def on_range(self, low: float, high: float) -> Noise:
+        """The same noise for data from `low` to `high`."""
+        return self
+
+
+class Condition(Part):
+    """Side information (B, size) that encoder and decoder get beside picture and code."""
+
+    size: int = 0
+    reads_label: ClassVar[bool] = False
+    reads_attribute: ClassVar[bool] = False
+
+    def adapt(self, facts: Facts) -> None:
+        """Called once, when the data is known; `size` is the width of the context from then on."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor | None: ...
+
+
+class Task(Part):
+    """Says what the output is compared with, in training and in evaluation."""
+
+    masks: ClassVar[bool] = False  # whether the output is a class for each pixel, and no picture of the data
+
+    def adapt(self, facts: Facts) -> None:
+        """Called once, when the data is known. Raises UsageError where the task cannot be had of them."""
+
+    def check(self, likelihood: Likelihood) -> None:
+        """Raises UsageError where the likelihood does not speak of such targets."""
+
+    def target_shape(self, row: tuple[int, ...]) -> tuple[int, ...]:
+        """Of the target of a row of that shape."""
+        return row
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Batch:
+        """The batch with its target, and with x as the encoder gets it."""
+
+    def picture(self, likelihood: Likelihood, output: Tensor) -> Tensor:
+        """(B, *target) what is shown of the output."""
+        return likelihood.mean(output)
+
+    @abstractmethod
+    def error(self, likelihood: Likelihood, output: Tensor, batch: Batch) -> Tensor:
+        """(B,) how far the output is from the target of a batch that went through the task."""
+
+
+class Prior(Part):
+    """p(z): what a stochastic code is held against, and what new codes are drawn from."""
+
+    spaces: ClassVar[tuple[Space, ...]] = ("real",)
+
+    def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
+        """Called once, when the widths of code, rows and side information are known."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor, model: Model) -> Tensor:
+        """(..., B) nats for codes (..., B, D)."""
+
+    @abstractmethod
+    def kl(self, posterior: Any, z: Tensor, model: Model) -> Tensor:
+        """(B, G) nats by unit or group in closed form where there is one; else (B, 1) from the sample z."""
+
+    @abstractmethod
+    def sample(self, n: int, model: Model) -> Tensor:
+        """(n, D) codes."""
+
+
+class Latent(Part):
+    """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`.
+
+    A stochastic one has a prior. Raises UsageError for a width below 1, and for a prior over another space.
+    """
+
+    range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    space: ClassVar[Space] = "real"
+    constrained: ClassVar[bool] = False  # whether there are vectors that are no codes
+    reparameterized: ClassVar[bool] = True  # whether draws of training are of the law whose log_prob is in the bound
+    path: ClassVar[str] = ""  # name of the way from code to code where it is neither line nor arc (`between`)
+    unit_variance: float = 1.0  # of each unit under the uniform law of a bounded space
+    prior: Prior | None
+
+    def __init__(self, dim: int, params: int | None = None, prior: Prior | None = None):
+        super().__init__()
+        if dim < 1:
+            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        self.dim = dim
+        self.params = dim if params is None else params
+        self.prior = prior
+        if prior is not None and self.space not in prior.spaces:
+            raise UsageError(_law_elsewhere(self.space, prior))
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Code: ...
+
+    def project(self, z: Tensor) -> Tensor:
+        """(..., D) the codes nearest to made-up ones."""
+        return z
+
+    def between(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+        """(..., D) on the way from codes a to codes b."""
+        return torch.lerp(a, b, share)
+
+    def moves(self, codes: Tensor, steps: int) -> Moves:
+        """What a traversal varies, given training codes (N, D) and about how many values it shows."""
+        return Moves()
+
+    def usage(self, passes: Iterable[Pass]) -> dict[str, float]:
+        """How much of the latent's own means, such as a codebook, these passes use."""
+        return {}
+
+    def uniform(self, n: int, like: Tensor) -> Tensor:
+        """(n, D) draws of the uniform law over a bounded space."""
+        raise TypeError(f"{type(self).__name__} has no uniform law")
+
+    def uniform_log_prob(self, z: Tensor) -> Tensor:
+        """(..., B) nats of codes (..., B, D) under the uniform law over a bounded space."""
+        raise TypeError(f"{type(self).__name__} has no uniform law")
+
+
+class Likelihood(Part):
+    """p(target | output); every method sums over features and keeps the rows.
+
+    `distortion` is -log p in nats per example without the part that no parameter moves, so that a Gaussian's loss reads
+    as squared error; `distortion + constant` is the proper -log p.
+    """
+
+    density: ClassVar[bool]  # True: a density over real values; False: a probability of `levels` values from 0 to 1
+    identity_link: ClassVar[bool] = False  # True: the output is the mean itself, so that PCA can share this likelihood
+    levels: int = 0
+    uses_batch: bool = False  # whether a parameter is estimated from the batch itself
+
+    @abstractmethod
+    def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) nats; steps of a sequence beyond the mask (B, T) do not count."""
+
+    @abstractmethod
+    def mean(self, output: Tensor) -> Tensor:
+        """(B, *shape) the picture."""
+
+    def mode(self, output: Tensor) -> Tensor:
+        """(B, *shape) the most probable of the `levels`."""
+        raise TypeError(f"{type(self).__name__} is a density: it has no most probable value")
+
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of what the decoder must give for a row."""
+        return shape
+
+    def constant(self, features: int | Tensor) -> float | Tensor:
+        """Nats of so many features that no parameter moves."""
+        return 0.0 * features
+
+    def check(self, low: float, high: float, step: float | None = None) -> None:
+        """Raises UsageError on values it cannot explain; `step` is that of data stored as integers."""
+
+    def fit(self, passes: Iterable[Pass]) -> None:
+        """Without training: bring what is estimated to what these passes say."""
+
+
+class Model(nn.Module, ABC):
+    """An autoencoder as its parts see it."""
+
+    encoder: Encoder
+    latent: Latent
+    decoder: Decoder
+    likelihood: Likelihood
+    condition: Condition
+
+    @abstractmethod
+    def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
+        """Of rows (B, *shape)."""
+
+    @abstractmethod
+    def parameters_of(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """Parameters of the likelihood given the code alone, and the maps that went round it."""
+
+    @abstractmethod
+    def explain(self, z: Tensor, context: Tensor | None, batch: Batch, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """Parameters of p(target | z) for the likelihood."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, x: Tensor | None = None) -> Pass:
+        """One pass; `x` is the corrupted input, if there is one."""
+
+
+class Regularizer(Part):
+    """A penalty on a forward pass, (B,) or (), before its weight: the objective multiplies by it."""
+
+    weight: Tensor
+    holds_against_prior: bool = False  # whether it holds all codes together against N(0, I) or the latent's prior
+
+    @abstractmethod
+    def forward(self, out: Pass, model: Model) -> Tensor: ...
+
+    def check(self, model: Model) -> None:
+        """Raises UsageError where it cannot act on this model."""
+
+    def adapt(self, model: Model, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+
+    def at(self, weight: float) -> Regularizer:
+        """The same penalty with another weight. Raises UsageError on one below 0."""
+        made = copy.deepcopy(self)
+        made.weight.copy_(weight_of(weight))
+        return made
+
+
+class Objective(Part):
+    """What is minimised: a dict of named terms, each (B,) or (); the loss is the sum of their means."""
+
+    infers_labels: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def noise(self) -> nn.Module:
+        """What corrupts the encoder's input in training."""
+
+    @property
+    def copies(self) -> int:
+        """Rows that one row becomes."""
+        return 1
+
+    @abstractmethod
+    def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]: ...
+
+    def check(self, model: Model) -> None:
+        """Raises UsageError where it cannot be had of the model."""
+
+    def adapt(self, model: Model, facts: Facts) -> None:
+        """Called once, when model and data are known."""
+
+    def infer_labels(self, batch: Batch) -> Batch:
+        """After training: the batch with labels that the objective finds itself, so that no true one reaches a code."""
+        return batch
+
+
+def weight_of(value: float) -> Tensor:
+    """() a penalty's weight, for its buffer. Raises UsageError on one below 0."""
+    if not value >= 0:
+        raise UsageError(f"weight={value} must not be negative")
+    return torch.tensor(float(value))
+
+
+def _law_elsewhere(space: Space, prior: Prior) -> str:
+    where, other = {
+        "real": ("all real vectors", "standard"),
+        "sphere": ("the unit sphere", "uniform"),
+        "onehot": ("groups of one-hot units", "uniform"),
+    }[space]
+    return (
+        f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
+        f"take latent/prior={other} or latent/prior=vamp"
+    )
