@@ -1,26 +1,35 @@
 # Each target is complete by itself: it needs Python >= 3.10, make and a package index.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help train test lint format clean
+.PHONY: help train smoke test lint format hooks clean
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 train: $(VENV)/installed ## Train the default autoencoder on the embedded digits
 	$(BIN)/aeexp
 
+smoke: $(VENV)/installed ## One epoch, the help and one explanation: does it run here?
+	$(BIN)/aeexp trainer.epochs=1 plot=none
+	$(BIN)/aeexp --help
+	$(BIN)/aeexp-explain vae
+
 test: $(VENV)/installed lint ## Lint, then run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed ## Rules, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
 
 format: $(VENV)/installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: $(VENV)/installed ## Lint before every commit: installs the git hook
+	$(BIN)/pre-commit install
 
 # The versions that were tested together; on a Python they do not support, the newest that fit.
 $(VENV)/installed: requirements.lock pyproject.toml
