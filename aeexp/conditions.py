@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import ClassVar, final
 
+import torch.nn.functional as F
+from torch import Tensor
+
+from aeexp.contracts import Condition
 from aeexp.errors import UsageError
 from aeexp.types import Batch, Facts
 
 
-class Unconditional(nn.Module):
+@final
+class Unconditional(Condition):
     """No side information: the null object of the group."""
 
-    size = 0
-
-    def sized(self, facts: Facts) -> None:
-        """Called once, when the data is known; `size` is the width of the context from then on."""
-
     def forward(self, batch: Batch) -> None:
-        return None
+        """Nothing."""
 
 
-class Label(nn.Module):
+@final
+class Label(Condition):
     """The label, one-hot (B, classes); zeros where a row is unlabelled."""
 
-    size = 0
-    reads_label = True
+    reads_label: ClassVar = True
 
-    def sized(self, facts: Facts) -> None:
-        if not facts.classes >= 2:
+    def adapt(self, facts: Facts) -> None:
+        if facts.classes < 2:
             raise UsageError("condition=label needs labelled data with at least 2 classes: take condition=none")
         self.size = facts.classes
 
     def forward(self, batch: Batch) -> Tensor:
-        known = (batch.y >= 0).unsqueeze(1)
-        return F.one_hot(batch.y.clamp(min=0), self.size).to(batch.x.dtype) * known
+        known = (batch.labels >= 0).unsqueeze(1)
+        return F.one_hot(batch.labels.clamp(min=0), self.size).to(batch.x.dtype) * known
 
 
-class Attribute(nn.Module):
+@final
+class Attribute(Condition):
     """The attribute: one-hot (B, values) where it is a number from 0 on, else the quantities (B, F) as they are."""
 
-    size = 0
+    reads_attribute: ClassVar = True
     coded = False
 
-    def sized(self, facts: Facts) -> None:
+    def adapt(self, facts: Facts) -> None:
         self.coded = facts.codes > 0
         self.size = facts.codes or facts.columns
         if self.size < 1:
@@ -53,5 +53,5 @@ class Attribute(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         if self.coded:
-            return F.one_hot(batch.s.long(), self.size).to(batch.x.dtype)
-        return batch.s.view(len(batch.x), -1).to(batch.x.dtype)
+            return F.one_hot(batch.attributes.long(), self.size).to(batch.x.dtype)
+        return batch.attributes.view(len(batch.x), -1).to(batch.x.dtype)

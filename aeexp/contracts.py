@@ -32,6 +32,11 @@ class Examples(Protocol):
     @property
     def device(self) -> torch.device: ...
 
+    @property
+    def y(self) -> Tensor | None:
+        """(N,) labels, -1 where unknown."""
+        ...
+
     def __len__(self) -> int: ...
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -40,6 +45,10 @@ class Examples(Protocol):
 
     def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """All rows once in the order of this epoch, from its batch `start` on."""
+        ...
+
+    def sample(self, rows: int, seed: int = 0) -> Examples:
+        """At most that many rows, drawn."""
         ...
 
 
@@ -134,14 +143,27 @@ class Decoder(nn.Module, ABC):
 class Noise(Part):
     """Corrupts the encoder's input, in training only: (B, *shape) to the same shape."""
 
-    level: ClassVar[str]  # name of the buffer that says how much
+    level: ClassVar[str] = ""  # name of the 0-d buffer that says how much: 0 is the identity
+    highest: ClassVar[float] = 1.0  # level
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor: ...
 
-    @abstractmethod
+    def corrupt(self, batch: Batch) -> Tensor:
+        """The input under noise; what follows the end of a sequence stays 0."""
+        x = self(batch.x)
+        return x if batch.mask is None else x * batch.mask.unsqueeze(-1)
+
     def at(self, level: float) -> Noise:
         """The same noise at another level. Raises UsageError where that is none."""
+        if not self.level:
+            raise UsageError(f"{type(self).__name__} has no level that could be set to {level}")
+        if not 0 <= level <= self.highest:
+            bounds = "not be negative" if self.highest == math.inf else f"lie from 0 to {self.highest:g}"
+            raise UsageError(f"{self.level}={level} must {bounds}")
+        noise = copy.deepcopy(self)
+        noise.get_buffer(self.level).fill_(level)
+        return noise
 
     def on_range(self, low: float, high: float) -> Noise:
         """The same noise for data from `low` to `high`."""
@@ -337,6 +359,20 @@ class Regularizer(Part):
     @abstractmethod
     def forward(self, out: Pass, model: Model) -> Tensor: ...
 
+    def lesson(self, out: Pass, model: Model) -> Tensor | None:
+        """(B,) what a critic minimises that is trained in the same backward pass; no gradient reaches the codes."""
+        return None
+
+    def term(self, out: Pass, model: Model) -> Tensor:
+        """(B,) or (): the weighted penalty.
+
+        A critic learns at full rate whatever the weight, and its lesson has no value in the loss: one that the critic
+        wins is no better loss of the model.
+        """
+        value = self.weight * self(out, model)
+        lesson = self.lesson(out, model)
+        return value if lesson is None else value + (lesson - lesson.detach())
+
     def check(self, model: Model) -> None:
         """Raises UsageError where it cannot act on this model."""
 
@@ -357,8 +393,12 @@ class Objective(Part):
 
     @property
     @abstractmethod
-    def noise(self) -> nn.Module:
+    def noise(self) -> Noise:
         """What corrupts the encoder's input in training."""
+
+    def corrupt(self, batch: Batch) -> Tensor:
+        """(B, *shape) what the encoder sees: the input, under noise in training."""
+        return self.noise.corrupt(batch) if self.training else batch.x
 
     @property
     def copies(self) -> int:

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.holes import block
 
 
-class Chain(nn.Module):
+@final
+class Chain(Noise):
     """Several corruptions, one after the other; an empty chain is the identity."""
 
-    def __init__(self, noises: Mapping[str, nn.Module]):
+    def __init__(self, noises: Mapping[str, Noise]):
         super().__init__()
         self.noises = nn.ModuleDict(noises)
+
+    @property
+    def parts(self) -> dict[str, Noise]:
+        """The corruptions by name."""
+        return {name: part for name, part in self.noises.items() if isinstance(part, Noise)}
 
     def forward(self, x: Tensor) -> Tensor:
         for noise in self.noises.values():
             x = noise(x)
         return x
 
+    def at(self, level: float) -> Chain:
+        """Every corruption at this level."""
+        return Chain({name: part.at(level) for name, part in self.parts.items()})
 
-class Gaussian(nn.Module):
+    def on_range(self, low: float, high: float) -> Chain:
+        """Every corruption for data from `low` to `high`."""
+        return Chain({name: part.on_range(low, high) for name, part in self.parts.items()})
+
+
+@final
+class Gaussian(Noise):
     """Adds normal noise of standard deviation `std`, in units of x (Vincent et al. 2010, section 3.3).
 
     Formula: x + std ε, ε ~ N(0, I)
@@ -32,6 +50,8 @@ class Gaussian(nn.Module):
     Look at: plot=reconstructions from corrupted input; filters, which grow local.
     """
 
+    level: ClassVar = "std"
+    highest: ClassVar = math.inf
     std: Tensor
 
     def __init__(self, std: float):
@@ -44,7 +64,8 @@ class Gaussian(nn.Module):
         return x + self.std * torch.randn_like(x)
 
 
-class Masking(nn.Module):
+@final
+class Masking(Noise):
     """Sets each feature to 0 with probability `p` (Vincent et al. 2010, section 3.3).
 
     Formula: x_i m_i, m_i ~ Bernoulli(1 - p)
@@ -52,6 +73,7 @@ class Masking(nn.Module):
     Look at: plot=reconstructions from corrupted input; the probe over p, which has a best value.
     """
 
+    level: ClassVar = "p"
     p: Tensor
 
     def __init__(self, p: float):
@@ -64,7 +86,8 @@ class Masking(nn.Module):
         return x * (torch.rand_like(x) >= self.p)
 
 
-class SaltPepper(nn.Module):
+@final
+class SaltPepper(Noise):
     """Sets each feature with probability `p` to `low` or `high`, by a fair coin (Vincent et al. 2010).
 
     Formula: x_i with probability 1 - p, else low or high
@@ -72,6 +95,7 @@ class SaltPepper(nn.Module):
     Look at: plot=reconstructions from corrupted input.
     """
 
+    level: ClassVar = "p"
     p: Tensor
     low: Tensor
     high: Tensor
@@ -90,8 +114,13 @@ class SaltPepper(nn.Module):
         extreme = torch.where(u < self.p / 2, self.low, self.high)
         return torch.where(u < self.p, extreme, x)
 
+    def on_range(self, low: float, high: float) -> SaltPepper:
+        """Salt and pepper are the ends of the range."""
+        return SaltPepper(float(self.p), low, high) if low < high else self
 
-class Block(nn.Module):
+
+@final
+class Block(Noise):
     """Sets one block at a random place of each row to 0: `size` is its share of every side (Pathak et al. 2016).
 
     Pictures (B, C, H, W) lose round(size H) x round(size W) pixels in all channels, sequences (B, T, F)
@@ -102,6 +131,7 @@ class Block(nn.Module):
     Look at: plot=reconstructions: whether the hole is filled from what surrounds it.
     """
 
+    level: ClassVar = "size"
     size: Tensor
 
     def __init__(self, size: float):

@@ -18,10 +18,20 @@ class Batch(NamedTuple):
     ids: Tensor | None = None  # (B,) row numbers in the source: what a row draws for itself follows from them
     hole: Tensor | None = None  # (B, *shape) bool: what the task took away from x
 
+    @property
+    def labels(self) -> Tensor:
+        """`y`, of a batch that has labels."""
+        return _present(self.y, "labels")
 
-def sum_features(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """(B,) sum over the features of each row; steps of a sequence (B, T, F) that `mask` (B, T) leaves out count 0."""
-    return (values if mask is None else values * mask.unsqueeze(-1)).flatten(1).sum(1)
+    @property
+    def attributes(self) -> Tensor:
+        """`s`, of a batch that has attributes."""
+        return _present(self.s, "attributes")
+
+    @property
+    def targets(self) -> Tensor:
+        """`target`, of a batch that went through the task or whose rows have one."""
+        return _present(self.target, "targets")
 
 
 class Facts(NamedTuple):
@@ -53,6 +63,12 @@ class Pass(NamedTuple):
     context: Tensor | None  # (B, C) side information for encoder and decoder
     code: Code
     output: Tensor  # (B, *shape) parameters of the likelihood, as the decoder gave them
+
+
+def _present(field: Tensor | None, name: str) -> Tensor:
+    if field is None:
+        raise ValueError(f"a batch without {name} came where they are needed")
+    return field
 
 
 Terms = dict[str, Tensor]  # of a loss by name, each (B,) or ()

@@ -27,7 +27,9 @@ from aeexp.models.learner import Learner
 from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
+from aeexp.regularizers import KLSparsity
 from aeexp.tasks.reconstruct import Reconstruct
+from aeexp.types import Facts
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -140,8 +142,12 @@ def build_learner():
         if network is mlp:
             options = {"hidden_dims": [], **options}
         encoder, decoder = network(tuple(shape), latent.params, latent.dim, 0, **options)
+        regularizers = dict(regularizers or {})
         model = Autoencoder(encoder, latent, decoder, likelihood or Gaussian(), Unconditional())
-        return Learner(Reconstruct(), model, Additive(Chain(noises or {}), regularizers or {}))
+        for part in regularizers.values():
+            if isinstance(part, KLSparsity):
+                part.adapt(model, Facts(tuple(shape)))
+        return Learner(Reconstruct(), model, Additive(Chain(noises or {}), regularizers))
 
     return build
 

@@ -46,8 +46,8 @@ def rows_of(shape: tuple[int, ...], labels=None, classes=(), n: int = 60, s=None
 def stochastic(data: Data, dim: int = 5, condition=None) -> Run:
     """An untrained VAE, conditional if asked for."""
     condition, prior = condition or Unconditional(), Standard()
-    condition.sized(data.facts)
-    prior.sized(dim, tuple(data.shape))
+    condition.adapt(data.facts)
+    prior.adapt(dim, tuple(data.shape))
     encoder, decoder = mlp(data.shape, 2 * dim, dim, condition.size, hidden_dims=[16])
     model = Autoencoder(encoder, Stochastic(dim, prior), decoder, Gaussian(), condition)
     return Run(Learner(Reconstruct(), model, Additive(Chain({}), {})), data)

@@ -60,7 +60,7 @@ def test_every_option_composes_and_builds(group, option, tmp_path):
         facts = facts._replace(target=shape[1:], values=(0, 1))
     if option == "camvid":
         facts = Facts((3, 96, 128), target=(96, 128), values=tuple(range(12)))
-    learner = build.learner(cfg, facts)
+    learner = build.build_learner(cfg, facts)
     for key in ("trainer", "metric", "plot"):
         make(cfg, key)
     optimizer = make(cfg, "optimizer")(learner.parameters())
@@ -214,7 +214,7 @@ def test_every_pair_of_noise_and_regularizer_composes_on_both_networks():
                 cfg = noisy.copy()
                 cfg.regularizer = penalty.regularizer
                 check(cfg)
-                build.learner(cfg, Facts((1, 8, 8), 10, 2))
+                build.build_learner(cfg, Facts((1, 8, 8), 10, 2))
                 count += 1
     assert count == 48
 
@@ -237,7 +237,7 @@ def test_every_stochastic_code_learns_under_every_condition_and_objective(latent
             cfg.model = network
             check(cfg)
             torch.manual_seed(0)
-            learner = build.learner(cfg, Facts((1, 8, 8), 3, 2))
+            learner = build.build_learner(cfg, Facts((1, 8, 8), 3, 2))
             rows = Rows(
                 np.random.default_rng(0).random((40, 1, 8, 8), np.float32), np.arange(40) % 3, np.arange(40) % 2
             )

@@ -61,7 +61,7 @@ LATENTS = {
 }
 PENALTIES = {
     "l1": lambda weight, i: L1(weight),
-    "kl_sparsity": lambda weight, i: KLSparsity(weight, 0.1 * (1 + i), 4),
+    "kl_sparsity": lambda weight, i: KLSparsity(weight, 0.1 * (1 + i)),
     "contractive": lambda weight, i: Contractive(weight),
     "decoder_l2": lambda weight, i: DecoderL2(weight),
     "orthogonality": lambda weight, i: Orthogonality(weight),
@@ -172,14 +172,13 @@ def test_a_stack_of_inpainting_models_has_a_hole_of_its_own_in_training_and_the_
 
 
 def gaussian(prior) -> GaussianLatent:
-    prior.sized(4, SHAPE)
+    prior.adapt(4, SHAPE)
     return GaussianLatent(4, prior)
 
 
 def critical(penalty, latent):
     """A regularizer that needs to know the model's width."""
-    if hasattr(penalty, "sized"):
-        penalty.sized(SimpleNamespace(latent=latent), Facts(SHAPE, 2, 2))
+    penalty.adapt(SimpleNamespace(latent=latent), Facts(SHAPE, 2, 2))
     return penalty
 
 
@@ -240,12 +239,12 @@ def semi_supervised(seed: int, bound) -> Learner:
     """M2 with another weight of the labels in each model."""
     torch.manual_seed(seed)
     latent, condition, facts = gaussian(Standard()), Label(), Facts(SHAPE, 3)
-    condition.sized(facts)
+    condition.adapt(facts)
     encoder, decoder = mlp(SHAPE, latent.params, latent.dim, 3, hidden_dims=[5])
     model = Autoencoder(encoder, latent, decoder, GaussianLikelihood(), condition)
     regularizers = {"kl": KL()} if bound is Additive else {}
     objective = SemiSupervised(Chain({}), regularizers, bound=bound, hidden_dims=[4], alpha=0.1 * (1 + seed))
-    objective.sized(model, facts)
+    objective.adapt(model, facts)
     return Learner(Reconstruct(), model, objective).train()
 
 

@@ -33,7 +33,7 @@ DRAWERS = {
     "latents": {"priors", "posteriors", "bounded_posteriors"},
     "likelihoods": set(),
     "datasets/sets": {"vision"},
-    "regularizers": {"needs", "critics"},
+    "regularizers": {"needs"},
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},
     "plots": set(),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aeexp.contracts import Decoder
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows
@@ -64,14 +65,14 @@ def test_a_masked_distortion_is_that_of_the_steps_before_the_end(likelihood):
 
 
 def test_loss_and_metrics_do_not_see_the_padding(build_learner):
-    class Junk(torch.nn.Module):
+    class Junk(Decoder):
         """A decoder that paints nonsense beyond the end."""
 
         def __init__(self, decoder):
             super().__init__()
             self.decoder = decoder
 
-        def forward(self, z, context=None):
+        def forward(self, z, context=None, skips=()):
             x = self.decoder(z, context)
             return torch.where(self.mask[..., None], x, torch.full_like(x, 50.0))
 

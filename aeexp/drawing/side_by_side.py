@@ -33,7 +33,7 @@ def grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
 
     A conditional model has one row a label, the same codes in each; None where its values cannot be listed.
     """
-    source = "the prior" if hasattr(model.latent, "prior") else "one Gaussian of the training codes"
+    source = "the prior" if model.latent.prior is not None else "one Gaussian of the training codes"
     condition = model.condition
     if condition.size == 0:
         made = model.sample(SIDE * SIDE)

@@ -88,7 +88,7 @@ def _preprocessing(account: dict[str, Any], source: Source, rows: Rows, path: st
 def _conditioned(run: Finished, split: Split, path: str) -> None:
     """Refuse rows without the side information that the model was trained with."""
     condition, facts = run.model.condition, run.saved["facts"]
-    if isinstance(condition, Label) and not hasattr(run.learner.objective, "inferred"):
+    if isinstance(condition, Label) and not run.learner.objective.infers_labels:
         words = "the model was trained with condition=label, and these rows have no labels: name them"
         if split.y is None:
             raise UsageError(f"{path}: {words}, as in y=... (npz), labels=... (npy), label=... (csv)")

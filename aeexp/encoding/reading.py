@@ -80,7 +80,7 @@ def _own(run: Finished, kind: str) -> dict[str, Any]:
 
 
 def _target(kind: str) -> str:
-    return f"{LOADERS[kind].__module__}.{LOADERS[kind].__name__}"
+    return f"aeexp.datasets.{kind}"
 
 
 def _source(kind: str, keys: dict[str, Any]) -> Source:
@@ -95,7 +95,7 @@ def _source(kind: str, keys: dict[str, Any]) -> Source:
         listed = ", ".join(name for name in _parameters(load) if name != "path")
         raise UsageError(f"{wrong}={keys[wrong]}: did you mean {near[0]}?" if near else
                          f"{wrong}={keys[wrong]}: rows of {kind} have the keys {listed or 'none'}")  # fmt: skip
-    shared = {"name": kind, "split": {"_target_": "aeexp.datasets.core.splits.Fractions", "fractions": [8, 1, 1]}}
+    shared = {"name": kind, "split": {"_target_": "aeexp.datasets.Fractions", "fractions": [8, 1, 1]}}
     check_node("dataset", {"_target_": _target(kind), **known, **shared})  # types, as on aeexp's command line
     try:
         return load(**known)

@@ -48,7 +48,7 @@ def by_model(run: Run) -> dict[str, np.ndarray]:
     The suffix of a metric's key by score; the error has none.
     """
     found = {"": run.errors("test")}
-    if hasattr(run.model.latent, "prior"):
+    if run.model.latent.prior is not None:
         found["_elbo"] = run.once("negative_elbo", lambda: _negative_elbo(run))
     return {name: score[known(run)] for name, score in found.items()}
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aeexp.contracts import Part
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.splits import draw
 from aeexp.evaluation.run import Run
@@ -28,13 +29,13 @@ def labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
 def answers(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     """What the model itself says: scores (N, classes) and labels (N,) of the rows that have one.
 
-    None where no part of the learner has ``label_scores(out)``.
+    None where no part of the learner predicts labels.
     """
-    parts = [part for part in run.learner.modules() if hasattr(part, "label_scores")]
+    parts = [part for part in run.learner.modules() if isinstance(part, Part) and part.predicts_label]
     if not parts or not run.data.labelled:
         return None
     outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
-    scores, y = zip(*((parts[0].label_scores(out), out.batch.y) for out in outs), strict=True)
+    scores, y = zip(*((parts[0].score_labels(out), out.batch.y) for out in outs), strict=True)
     scores, y = torch.cat(scores), torch.cat(y)
     known = y >= 0 if run.data.normal is None else torch.isin(y, torch.tensor(run.data.normal, device=y.device))
     return scores[known], y[known]

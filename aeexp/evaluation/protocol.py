@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import average
 
-Metric = Callable[[Run, str], Values]
 Measure = Callable[[Run, Mapping[str, Metric], str], Values]
 
 
@@ -28,9 +28,9 @@ def measured(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
     """`measure` without the loss, which a finished run has told."""
     values: Values = {}
     for metric in metrics.values():
-        if split == "train" and not getattr(metric, "of_train", False):
+        if split == "train" and not metric.of_train:
             continue
-        if not (run.segments and getattr(metric, "of_pictures", False)):
+        if not (run.segments and metric.of_pictures):
             values |= metric(run, split)
     return values
 
@@ -59,13 +59,13 @@ def baselines(
     for metric in codes.values():
         found["raw"] |= metric(run.raw(), "test")
     for metric in metrics.values():
-        for name, row in metric.baselines(run, "test").items() if hasattr(metric, "baselines") else ():
+        for name, row in metric.baselines(run, "test").items():
             found[name] = found.get(name, {}) | row
-        for name, other in metric.models(run).items() if hasattr(metric, "models") else ():
+        for name, other in metric.models(run).items():
             for reader in (codes if readers is None else of_codes(readers)).values():
                 found[name] = found.get(name, {}) | reader(other, "test")
     return found
 
 
 def of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    return {name: metric for name, metric in metrics.items() if getattr(metric, "of_codes", False)}
+    return {name: metric for name, metric in metrics.items() if metric.of_codes}

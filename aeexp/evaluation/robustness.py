@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from aeexp import noises
+from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.probes import fitted, labelled
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import at_once
 from aeexp.randomness import mix
-from aeexp.types import Batch, Pass
 
 Kind = Literal["gaussian", "masking", "salt_pepper", "block"]
 PARTS: dict[str, tuple[type[nn.Module], str]] = {  # class, and the buffer that is its level
@@ -66,7 +66,7 @@ def curve(run: Run, split: str, noise: Kind, levels: Sequence[float], rows: int,
     return found
 
 
-def made(run: Run, noise: Kind, level: float) -> nn.Module:
+def made(run: Run, noise: Kind, level: float) -> Noise:
     """The noise at a level; salt and pepper are the ends of the data's range."""
     part, name = PARTS[noise]
     low, high = run.data.limits
@@ -75,7 +75,7 @@ def made(run: Run, noise: Kind, level: float) -> nn.Module:
 
 
 @torch.no_grad()
-def corrupted(run: Run, split: str, noise: Callable, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def corrupted(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(N,) squared errors against the clean targets and (N, D) mean codes of corrupted rows.
 
     The generators of the caller are left as they were.
@@ -84,22 +84,10 @@ def corrupted(run: Run, split: str, noise: Callable, seed: int) -> tuple[np.ndar
     with torch.random.fork_rng():
         for i, batch in enumerate(run.rows(split).batches(at_once(run.data.shape))):
             torch.manual_seed(mix(seed, i))  # anew: a latent that draws moves the generator
-            out = forward(run, batch, noise)
+            out = run.forward(batch, noise)
             errors.append(run.squared(out))
             codes.append(out.code.mean.cpu().numpy())
     return np.concatenate(errors), np.concatenate(codes)
-
-
-def forward(run: Run, batch: Batch, noise: Callable) -> Pass:
-    """As `Run.forward`, but the encoder sees the row under noise; a label that is inferred is inferred from that."""
-    batch, model = run.learner.task(batch), run.model
-    x = noise(batch.x)
-    if batch.mask is not None:
-        x = x * batch.mask.unsqueeze(-1)
-    context = run.learner.context(batch._replace(x=x))
-    code = model.encode(x, context, batch.mask)
-    code = code._replace(z=code.mean)
-    return Pass(batch, x, context, code, model.parameters_of(code.z, context, code.skips))
 
 
 def _probe(run: Run, rows: int, seed: int):

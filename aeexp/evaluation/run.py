@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from aeexp.contracts import Noise
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
@@ -18,7 +19,7 @@ from aeexp.models.learner import Learner, at_once
 from aeexp.models.pca import identity, pca
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
-from aeexp.types import Batch, Pass, sum_features
+from aeexp.types import Batch, Pass
 
 log = logging.getLogger(__name__)
 
@@ -50,24 +51,25 @@ class Run:
     @property
     def segments(self) -> bool:
         """Whether the target is a mask (task=segment): what the decoder gives is no picture of the data then."""
-        return hasattr(self.learner.task, "predicted")
+        return self.learner.task.masks
 
     @property
     def device(self) -> torch.device:
         return self.data.device
 
     @torch.no_grad()
-    def forward(self, batch: Batch) -> Pass:
-        """One pass without noise, decoded from the mean code alone; the target set by the task. Always the same.
+    def forward(self, batch: Batch, noise: Noise | None = None) -> Pass:
+        """One pass, decoded from the mean code alone; the target set by the task. Always the same without `noise`.
 
         Under condition=label encoder and decoder get the row's own label, so that codes may hold it, unless the
-        objective has ``inferred(batch)``: the label that it finds itself.
+        objective infers it: then the label that it finds itself, under noise from the row under noise.
         """
         batch, model = self.learner.task(batch), self.model
-        context = self.learner.context(batch)
-        code = model.encode(batch.x, context, batch.mask)
+        x = batch.x if noise is None else noise.corrupt(batch)
+        context = self.learner.context(batch._replace(x=x))
+        code = model.encode(x, context, batch.mask)
         code = code._replace(z=code.mean)
-        return Pass(batch, batch.x, context, code, model.parameters_of(code.z, context, code.skips))
+        return Pass(batch, x, context, code, model.parameters_of(code.z, context, code.skips))
 
     def passes(self, split: str) -> Iterator[Pass]:
         """Passes over all rows that are `measured`, in their order."""
@@ -96,25 +98,21 @@ class Run:
         None where the latent has no prior. Where the KL has no closed form it is that of one drawn code a row: at the
         mean code the ratio is far too large.
         """
-        if not hasattr(self.model.latent, "prior"):
+        prior = self.model.latent.prior
+        if prior is None:
             return None
 
         def kl(out: Pass) -> np.ndarray:
             posterior = out.code.posterior
-            return self.model.latent.prior.kl(posterior, posterior.sample(), self.model).cpu().numpy()
+            return prior.kl(posterior, posterior.sample(), self.model).cpu().numpy()
 
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return self._each("kl", split, kl).mean(0, dtype=np.float64)
 
     def squared(self, out: Pass) -> np.ndarray:
-        if self.segments:
-            task = self.learner.task
-            truth = task.truth(out.batch.target)
-            wrong = (task.predicted(self.model.likelihood, out.output) != truth) & (truth >= 0)
-            return wrong.flatten(1).sum(1).float().cpu().numpy()
-        difference = self.model.likelihood.mean(out.output) - out.batch.target
-        return sum_features(difference.square(), out.batch.mask).cpu().numpy()
+        """(B,) squared error of a pass, summed over features; of masks, wrong pixels."""
+        return self.learner.task.error(self.model.likelihood, out.output, out.batch).cpu().numpy()
 
     def labels(self, split: str) -> np.ndarray | None:
         """(N,) int64 labels of `rows`, -1 where unknown; None where the data set has none."""
@@ -156,8 +154,7 @@ class Run:
         run = self._baseline(pca(self.data["train"], self.model.latent.dim))
         if self.model.likelihood.identity_link:
             run.model.likelihood = copy.deepcopy(self.model.likelihood)
-            if hasattr(run.model.likelihood, "fit"):
-                run.model.likelihood.fit(run.passes("train"))
+            run.model.likelihood.fit(run.passes("train"))
         return run
 
     def _baseline(self, model: Autoencoder) -> Run:

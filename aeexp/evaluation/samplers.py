@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import torch
 
+from aeexp.contracts import Regularizer
 from aeexp.evaluation.run import Run
 from aeexp.latents.priors import Standard
 
@@ -18,30 +19,30 @@ WIDE = 64  # units up to which each of its covariances is full
 def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
     """From the latent's prior, or from N(0, I) where a penalty held the codes against it; None without either."""
     latent = run.model.latent
-    if not (hasattr(latent, "prior") or held(run)):
+    if latent.prior is None and not held(run):
         return None
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        if hasattr(latent, "prior"):
+        if latent.prior is not None:
             return latent.prior.sample(n, run.model).cpu().numpy()
         return torch.randn(n, latent.dim).numpy()
 
 
 def held(run: Run) -> bool:
     """Whether a penalty held all codes together against N(0, I)."""
-    return any(getattr(part, "holds_against_prior", False) for part in run.learner.objective.modules())
+    return any(isinstance(part, Regularizer) and part.holds_against_prior for part in run.learner.objective.modules())
 
 
 def normal(run: Run) -> bool:
     """Whether codes should be distributed as N(0, I): by their own prior, or where they have none by a penalty."""
-    prior = getattr(run.model.latent, "prior", None)
+    prior = run.model.latent.prior
     return held(run) if prior is None else isinstance(prior, Standard)
 
 
 def of_one_length(run: Run) -> bool:
     """Whether the law of codes gives them a length, so that a straight line between two leads through none: N(0, I) in
     many dimensions, and the sphere."""
-    return normal(run) or getattr(run.model.latent, "space", "real") == "sphere"
+    return normal(run) or run.model.latent.space == "sphere"
 
 
 def gaussian(run: Run, n: int, seed: int) -> np.ndarray:
@@ -100,7 +101,7 @@ def _codes(run: Run) -> np.ndarray:
 @torch.no_grad()
 def _valid(run: Run, codes: np.ndarray) -> np.ndarray:
     """What a density of vectors draws is brought to the nearest codes of the latent."""
-    return run.model.valid_codes(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
+    return run.model.latent.project(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
 
 
 SAMPLERS = {"prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Examples, Latent, Model, Moves
 from aeexp.errors import UsageError
 from aeexp.types import Code, Pass
 
 SURE = 0.1  # a unit this near to 0 or 1 has made up its mind
 
 
-class Binary(nn.Module):
+@final
+class Binary(Latent):
     """Bits, for semantic hashing (Salakhutdinov and Hinton 2009, section 3).
 
     In training z is a sigmoid of the encoder's output plus Gaussian noise: only units far from 0 on either side carry
@@ -26,23 +29,22 @@ class Binary(nn.Module):
     Look at: retrieval/map beside ITQ's, and the share of undecided units in history.csv.
     """
 
-    range = (0.0, 1.0)
+    range: ClassVar = (0.0, 1.0)
+    constrained: ClassVar = True
+    path: ClassVar = "bit by bit"
     start: Tensor
     noise: Tensor
     current: Tensor
     undecided: Tensor
 
     def __init__(self, *, dim: int, noise: float = 4.0, start: float = 0.0, warmup_steps: int = 1000):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 bit")
+        super().__init__(dim)
         if not 0 <= start < math.inf:
             raise UsageError(f"start={start} must not be negative")
         if not start <= noise < math.inf:
             raise UsageError(f"noise={noise} must not be below latent.start={start}: it grows")
         if warmup_steps < 1:
             raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
-        self.dim = self.params = dim
         self.warmup_steps = warmup_steps
         self.register_buffer("start", torch.tensor(float(start)))
         self.register_buffer("noise", torch.tensor(float(noise)))
@@ -55,7 +57,7 @@ class Binary(nn.Module):
             return Code(z=bits, mean=bits)
         return Code(z=torch.sigmoid(h + self.current * torch.randn_like(h)), mean=torch.sigmoid(h))
 
-    def before_step(self, model: nn.Module, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         share = min(1.0, step / self.warmup_steps)
         self.current.copy_(self.start + share * (self.noise - self.start))
 
@@ -74,3 +76,7 @@ class Binary(nn.Module):
         """(..., D) on the way from bits a to bits b: the first of those that differ are b's, that share of them."""
         differ = a != b
         return torch.where(differ.cumsum(-1) <= share * differ.sum(-1, keepdim=True), b, a)
+
+    def moves(self, codes: Tensor, steps: int) -> Moves:
+        """Each bit is set to 0 and to 1."""
+        return Moves(values=torch.tensor([[0.0], [1.0]]), names=("0", "1"), words="the bit")

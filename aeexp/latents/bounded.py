@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Examples, Latent, Model, Moves, Prior
 from aeexp.errors import UsageError
 from aeexp.latents.bounded_posteriors import Categorical as OneHots
 from aeexp.latents.bounded_posteriors import PowerSpherical, one_hot, sphere_area, unit
-from aeexp.latents.priors import need_space
+from aeexp.tensors import clamp_through
 from aeexp.types import Code
 
+LEVELS = 20  # values of a group that a traversal shows
 
-class Hyperspherical(nn.Module):
+
+@final
+class Hyperspherical(Latent):
     """A direction on the unit sphere, drawn about the encoder's (Davidson et al. 2018; De Cao and Aziz 2020).
 
     The encoder gives a direction and one concentration, softplus + 1 as in the authors' code: a code cannot become the
@@ -26,23 +31,20 @@ class Hyperspherical(nn.Module):
     Look at: the KL beside a Gaussian's of equal width: in few dimensions a sphere has no empty centre.
     """
 
-    range = (-1.0, 1.0)
-    space = "sphere"
+    range: ClassVar = (-1.0, 1.0)
+    space: ClassVar = "sphere"
+    constrained: ClassVar = True
+    prior: Prior
 
-    def __init__(self, dim: int, prior: nn.Module):
-        super().__init__()
+    def __init__(self, dim: int, prior: Prior):
         if dim < 2:
             raise UsageError(f"dim={dim}: a direction needs at least 2 units")
-        need_space(self, prior)
-        self.dim = dim
-        self.params = dim + 1
-        self.prior = prior
+        super().__init__(dim, dim + 1, prior)
         self.unit_variance = 1 / dim  # of each unit under the uniform law
 
     def forward(self, h: Tensor) -> Code:
         loc = unit(h[..., :-1])
-        scale = F.softplus(h[..., -1]) + 1
-        scale = scale + (scale.clamp(max=1e6) - scale).detach()  # beyond, float32 cannot tell the codes apart
+        scale = clamp_through(F.softplus(h[..., -1]) + 1, high=1e6)  # beyond, float32 cannot tell the codes apart
         posterior = PowerSpherical(loc, scale)
         return Code(z=posterior.sample(), mean=loc, posterior=posterior)
 
@@ -58,7 +60,8 @@ class Hyperspherical(nn.Module):
         return z.new_full(z.shape[:-1], -sphere_area(self.dim))
 
 
-class Categorical(nn.Module):
+@final
+class Categorical(Latent):
     """Groups of `classes` one-hot units, dim in all (Jang et al. 2017; Maddison et al. 2017).
 
     In training a code is relaxed: a softmax under Gumbel noise, whose temperature falls from `temperature` to
@@ -72,9 +75,11 @@ class Categorical(nn.Module):
     Look at: KL of each group, and the gap between training (relaxed) and validation (drawn).
     """
 
-    range = (0.0, 1.0)
-    space = "onehot"
-    reparameterized = False  # draws of training are not of the law whose log_prob stands in the bound
+    range: ClassVar = (0.0, 1.0)
+    space: ClassVar = "onehot"
+    constrained: ClassVar = True
+    prior: Prior
+    reparameterized: ClassVar = False  # draws of training are not of the law whose log_prob stands in the bound
     start: Tensor
     final: Tensor
     current: Tensor
@@ -82,14 +87,13 @@ class Categorical(nn.Module):
     def __init__(
         self,
         dim: int,
-        prior: nn.Module,
+        prior: Prior,
         classes: int = 8,
         temperature: float = 1.0,
         final_temperature: float = 0.5,
         anneal_steps: int = 1000,
         hard: bool = False,
     ):
-        super().__init__()
         if classes < 2:
             raise UsageError(f"classes={classes}: a group needs at least 2 values")
         if dim < classes or dim % classes != 0:
@@ -106,10 +110,8 @@ class Categorical(nn.Module):
             )
         if anneal_steps < 1:
             raise UsageError(f"anneal_steps={anneal_steps} must be at least 1")
-        need_space(self, prior)
-        self.dim = self.params = dim
+        super().__init__(dim, prior=prior)
         self.classes = classes
-        self.prior = prior
         self.anneal_steps = anneal_steps
         self.hard = hard
         self.unit_variance = (1 - 1 / classes) / classes  # of each unit under the uniform law
@@ -117,7 +119,7 @@ class Categorical(nn.Module):
         self.register_buffer("final", torch.tensor(float(final_temperature)))
         self.register_buffer("current", torch.tensor(float(temperature)))
 
-    def before_step(self, model: nn.Module, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         share = min(1.0, step / self.anneal_steps)
         self.current.copy_(self.start * (self.final / self.start) ** share)
 
@@ -135,3 +137,10 @@ class Categorical(nn.Module):
     def uniform_log_prob(self, z: Tensor) -> Tensor:
         """(..., B) nats."""
         return z.new_full(z.shape[:-1], -(self.dim // self.classes) * math.log(self.classes))
+
+    def moves(self, codes: Tensor, steps: int) -> Moves:
+        """Each group is set to each of its values, the first `LEVELS`."""
+        values = torch.eye(self.classes)[:LEVELS]
+        few = "" if len(values) == self.classes else f", the first {LEVELS} of {self.classes}"
+        names = tuple(str(i + 1) for i in range(len(values)))
+        return Moves(self.classes, "group", values, names, f"value of the group{few}")

@@ -54,7 +54,7 @@ class PowerSpherical(NamedTuple):
         """(B, 1) nats: the entropy that the uniform law has more."""
         return (sphere_area(self.loc.shape[-1]) - self.entropy()).unsqueeze(-1)
 
-    def detached(self) -> PowerSpherical:
+    def detach(self) -> PowerSpherical:
         return PowerSpherical(self.loc.detach(), self.scale.detach())
 
     def pick(self, index: Tensor) -> PowerSpherical:
@@ -104,7 +104,7 @@ class Categorical(NamedTuple):
         log_probabilities = self.logits.log_softmax(-1)
         return (log_probabilities.exp() * log_probabilities).sum(-1) + math.log(self.logits.shape[-1])
 
-    def detached(self) -> Categorical:
+    def detach(self) -> Categorical:
         return self._replace(logits=self.logits.detach())
 
     def pick(self, index: Tensor) -> Categorical:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from typing import ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from aeexp.errors import UsageError
+from aeexp.contracts import Latent
 from aeexp.types import Code
 
 
-class Deterministic(nn.Module):
+@final
+class Deterministic(Latent):
     """The encoder's output is the code, (B, dim) (Hinton and Salakhutdinov 2006).
 
     Formula: z = f(x)
@@ -19,19 +20,15 @@ class Deterministic(nn.Module):
     Look at: error over latent.dim, with PCA beside it: the gap is what is not linear.
     """
 
-    range = (-math.inf, math.inf)
-
     def __init__(self, dim: int):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
-        self.dim = self.params = dim
+        super().__init__(dim)
 
     def forward(self, h: Tensor) -> Code:
         return Code(z=h, mean=h)
 
 
-class Sigmoid(nn.Module):
+@final
+class Sigmoid(Latent):
     """Units squashed to (0, 1), so that an activation can be read as a firing rate (Rumelhart et al. 1986).
 
     Formula: z_j = 1 / (1 + exp(-h_j))
@@ -39,13 +36,10 @@ class Sigmoid(nn.Module):
     Look at: units that are always 0 or 1 (latent/dead_units).
     """
 
-    range = (0.0, 1.0)
+    range: ClassVar = (0.0, 1.0)
 
     def __init__(self, dim: int):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
-        self.dim = self.params = dim
+        super().__init__(dim)
 
     def forward(self, h: Tensor) -> Code:
         z = torch.sigmoid(h)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from typing import final
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from aeexp.errors import UsageError
+from aeexp.contracts import Latent, Prior
 from aeexp.latents.posteriors import Normal
-from aeexp.latents.priors import need_space
+from aeexp.tensors import clamp_through
 from aeexp.types import Code
 
 
-class Gaussian(nn.Module):
+@final
+class Gaussian(Latent):
     """A sample of N(mean, diag(variance)), both from the encoder (Kingma and Welling 2014).
 
     In training and in evaluation z is drawn; `mean` is what probes see and what reconstructions start from.
@@ -22,20 +23,13 @@ class Gaussian(nn.Module):
     Look at: active units (latent/active_units), samples from the prior.
     """
 
-    range = (-math.inf, math.inf)
+    prior: Prior
 
-    def __init__(self, dim: int, prior: nn.Module):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
-        need_space(self, prior)
-        self.dim = dim
-        self.params = 2 * dim
-        self.prior = prior
+    def __init__(self, dim: int, prior: Prior):
+        super().__init__(dim, 2 * dim, prior)
 
     def forward(self, h: Tensor) -> Code:
         mean, log_var = h.chunk(2, -1)
         # Beyond these a float32 variance or its inverse is no number; the gradient stays 1.
-        log_var = log_var + (log_var.clamp(-20, 20) - log_var).detach()
-        posterior = Normal(mean, log_var)
+        posterior = Normal(mean, clamp_through(log_var, -20, 20))
         return Code(z=posterior.sample(), mean=mean, posterior=posterior)

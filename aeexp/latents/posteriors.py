@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-
-class Posterior(Protocol):
-    """q(z|x) of B rows: what bounds and priors ask of it."""
-
-    def sample(self, samples: int | None = None) -> Tensor: ...  # (B, D), or (K, B, D)
-
-    def log_prob(self, z: Tensor) -> Tensor: ...  # (..., B) nats for codes (..., B, D), broadcast against the rows
-
-    def detached(self) -> Posterior: ...  # without gradient to its parameters
-
-    def pick(self, index: Tensor) -> Posterior: ...  # those of these rows
 
 
 class Normal(NamedTuple):
@@ -45,7 +33,7 @@ class Normal(NamedTuple):
         """(B, D) nats from N(0, 1), unit by unit (Kingma and Welling 2014, appendix B)."""
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
 
-    def detached(self) -> Normal:
+    def detach(self) -> Normal:
         return Normal(self.mean.detach(), self.log_var.detach())
 
     def pick(self, index: Tensor) -> Normal:

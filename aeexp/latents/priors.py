@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp.contracts import Examples, Model, Posterior, Prior
 from aeexp.errors import UsageError
-from aeexp.latents.posteriors import Normal, Posterior, standard_log_prob
+from aeexp.latents.posteriors import Normal, standard_log_prob
 
 
-class Standard(nn.Module):
+@final
+class Standard(Prior):
     """N(0, I) (Kingma and Welling 2014).
 
     Formula: log p(z) = -½ (|z|² + D log 2π)
@@ -21,49 +23,48 @@ class Standard(nn.Module):
 
     dim: int
 
-    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
+    def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         """Called once, when the widths of code, rows and side information are known."""
         self.dim = dim
 
-    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+    def log_prob(self, z: Tensor, model: Model) -> Tensor:
         """(..., B) nats for codes (..., B, D)."""
         return standard_log_prob(z)
 
-    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, D) nats, in closed form where the posterior has one; else (B, 1) from the sample z."""
         if isinstance(posterior, Normal):
             return posterior.kl_to_standard()
         return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
 
-    def sample(self, n: int, model: nn.Module) -> Tensor:
+    def sample(self, n: int, model: Model) -> Tensor:
         return torch.randn(n, self.dim, device=next(model.parameters()).device)
 
 
-class Uniform(nn.Module):
+@final
+class Uniform(Prior):
     """The uniform law over the latent's space, which the latent knows: sphere (Davidson et al. 2018), or groups of
     one-hot units (Jang et al. 2017).
 
     Formula: p(z) = 1 / area of the sphere; 1 / classes for each group
     """
 
-    spaces = ("sphere", "onehot")
+    spaces: ClassVar = ("sphere", "onehot")
 
-    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
-        """The latent has all that is needed."""
-
-    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+    def log_prob(self, z: Tensor, model: Model) -> Tensor:
         """(..., B) nats for codes (..., B, D)."""
         return model.latent.uniform_log_prob(z)
 
-    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, G) nats in closed form, group by group; a sphere is one group."""
         return posterior.kl_to_uniform()
 
-    def sample(self, n: int, model: nn.Module) -> Tensor:
+    def sample(self, n: int, model: Model) -> Tensor:
         return model.latent.uniform(n, next(model.parameters()))
 
 
-class Mixture(nn.Module):
+@final
+class Mixture(Prior):
     """A mixture of `components` Gaussians whose weights, means and variances are learned with the model (as in
     Tomczak and Welling 2018).
 
@@ -76,26 +77,27 @@ class Mixture(nn.Module):
             raise UsageError(f"components={components} must be at least 1")
         self.components = components
 
-    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
+    def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         # Components that start alike stay alike: their means are drawn.
         self.mean = nn.Parameter(torch.randn(self.components, dim))
         self.log_var = nn.Parameter(torch.zeros(self.components, dim))
         self.logits = nn.Parameter(torch.zeros(self.components))
 
-    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+    def log_prob(self, z: Tensor, model: Model) -> Tensor:
         each = Normal(self.mean, self.log_var).log_prob(z.unsqueeze(-2))  # (..., B, components)
         return (each + self.logits.log_softmax(0)).logsumexp(-1)
 
-    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, 1) nats, estimated from the sample z."""
         return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
 
-    def sample(self, n: int, model: nn.Module) -> Tensor:
+    def sample(self, n: int, model: Model) -> Tensor:
         chosen = torch.multinomial(self.logits.softmax(0), n, replacement=True)
         return Normal(self.mean[chosen], self.log_var[chosen]).sample()
 
 
-class Vamp(nn.Module):
+@final
+class Vamp(Prior):
     """The mean of the posteriors of `pseudo_inputs` learned rows (Tomczak and Welling 2018), for any posterior.
 
     The rows start as training rows, and keep the side information and the length that they start with. They are encoded
@@ -106,7 +108,7 @@ class Vamp(nn.Module):
     Look at: the pseudo-inputs decoded: samples of the prior.
     """
 
-    spaces = ("real", "sphere", "onehot")
+    spaces: ClassVar = ("real", "sphere", "onehot")
 
     def __init__(self, pseudo_inputs: int = 500):
         super().__init__()
@@ -114,13 +116,13 @@ class Vamp(nn.Module):
             raise UsageError(f"pseudo_inputs={pseudo_inputs} must be at least 1")
         self.count = pseudo_inputs
 
-    def sized(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
+    def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         self.rows = nn.Parameter(torch.zeros(self.count, *shape))
         sequences = len(shape) == 2
         self.register_buffer("mask", torch.ones(self.count, shape[0], dtype=torch.bool) if sequences else None)
         self.register_buffer("context", torch.zeros(self.count, context) if context else None)
 
-    def before_step(self, model: nn.Module, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         if step == 0:
             chosen = split.sample(self.count)
             batches = list(chosen.batches(1024))
@@ -132,33 +134,18 @@ class Vamp(nn.Module):
             if self.context is not None:
                 self.context.copy_(torch.cat([model.condition(batch) for batch in batches])[places])
 
-    def posterior(self, model: nn.Module) -> Posterior:
+    def posterior(self, model: Model) -> Posterior:
         rows = self.rows if self.mask is None else self.rows * self.mask.unsqueeze(-1)
         return model.encode(rows, self.context, self.mask).posterior
 
-    def log_prob(self, z: Tensor, model: nn.Module) -> Tensor:
+    def log_prob(self, z: Tensor, model: Model) -> Tensor:
         each = self.posterior(model).log_prob(z.unsqueeze(-2))
         return each.logsumexp(-1) - math.log(self.count)
 
-    def kl(self, posterior: Posterior, z: Tensor, model: nn.Module) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, 1) nats, estimated from the sample z."""
         return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
 
-    def sample(self, n: int, model: nn.Module) -> Tensor:
+    def sample(self, n: int, model: Model) -> Tensor:
         chosen = torch.randint(self.count, (n,), device=self.rows.device)
         return self.posterior(model).pick(chosen).sample()
-
-
-def need_space(latent: Any, prior: Any) -> None:
-    """Raise UsageError unless the prior is a law over the space that the latent's codes live in."""
-    space, spaces = getattr(latent, "space", "real"), getattr(prior, "spaces", ("real",))
-    where, other = {
-        "real": ("all real vectors", "standard"),
-        "sphere": ("the unit sphere", "uniform"),
-        "onehot": ("groups of one-hot units", "uniform"),
-    }[space]
-    if space not in spaces:
-        raise UsageError(
-            f"prior={type(prior).__name__.lower()} is no law over the codes of this latent, which are {where}: "
-            f"take latent/prior={other} or latent/prior=vamp"
-        )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import ClassVar, Literal, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aeexp.contracts import Examples, Latent, Model, Moves
 from aeexp.errors import UsageError
 from aeexp.types import Code, Pass
 
@@ -21,7 +24,8 @@ class Nearest(NamedTuple):
     index: Tensor  # (B, N) int64: the entry of the codebook nearest to each
 
 
-class VQ(nn.Module):
+@final
+class VQ(Latent):
     """dim / width vectors, each replaced by the nearest of `codes` learned ones (van den Oord et al. 2017).
 
     The code's gradient goes to the encoder as if nothing had been replaced (section 3.2); so does that of a penalty
@@ -36,10 +40,10 @@ class VQ(nn.Module):
     Look at: perplexity of the codebook in history.csv: how many codes are in use.
     """
 
-    range = (-math.inf, math.inf)
+    constrained: ClassVar = True
     vectors: Tensor
     sums: Tensor | None
-    usage: Tensor
+    use_counts: Tensor
     unused: Tensor
     commitment: Tensor
 
@@ -53,9 +57,7 @@ class VQ(nn.Module):
         commitment: float = 0.25,
         restart_after: int | None = 100,
     ):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        super().__init__(dim)
         if codes < 1:
             raise UsageError(f"codes={codes}: a codebook needs at least 1 vector")
         if width < 1 or dim % width != 0:
@@ -68,19 +70,20 @@ class VQ(nn.Module):
             raise UsageError(f"commitment={commitment} must not be negative")
         if restart_after is not None and restart_after < 1:
             raise UsageError(f"restart_after={restart_after} must be at least 1")
-        self.dim = self.params = dim
         self.codes = codes
         self.width = width
         self.decay = decay
         self.restart_after = restart_after
-        self.moves = codebook == "ema"
+        self.averages = codebook == "ema"
         self.register_buffer("commitment", torch.tensor(float(commitment)))
-        if self.moves:
+        if self.averages:
             self.register_buffer("vectors", torch.randn(codes, width))
         else:
             self.vectors = nn.Parameter(torch.randn(codes, width))
-        self.register_buffer("sums", torch.zeros(codes, width) if self.moves else None)
-        self.register_buffer("usage", torch.zeros(codes))  # vectors assigned, each step counting `decay` of the next
+        self.register_buffer("sums", torch.zeros(codes, width) if self.averages else None)
+        self.register_buffer(
+            "use_counts", torch.zeros(codes)
+        )  # vectors assigned, each step counting `decay` of the next
         self.register_buffer("unused", torch.zeros(codes, dtype=torch.int64))  # steps since the last use
 
     def forward(self, h: Tensor) -> Code:
@@ -88,7 +91,7 @@ class VQ(nn.Module):
         index = self.nearest(before)
         chosen = self.vectors[index]
         losses = {"commitment": self.commitment * _squared(before, chosen.detach())}
-        if not self.moves:
+        if not self.averages:
             losses["codebook"] = _squared(before.detach(), chosen)
         # The value of the chosen vectors, to the last bit, with the gradient of those before.
         z = (chosen.detach() + (before - before.detach())).flatten(-2)
@@ -103,7 +106,7 @@ class VQ(nn.Module):
         """(..., D) the valid code nearest to a made-up one (..., D)."""
         return self.vectors[self.nearest(z.unflatten(-1, (-1, self.width)))].flatten(-2)
 
-    def before_step(self, model: nn.Module, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         if step == 0:
             rows = split.sample(self.codes)
             codes = (model.encode(batch.x, model.condition(batch), batch.mask) for batch in rows.batches(1024))
@@ -117,12 +120,12 @@ class VQ(nn.Module):
         before = before.flatten(0, 1)
         assigned = self.one_hot(index).flatten(0, 1)  # (B N, codes)
         counts = assigned.sum(0)
-        self.usage.mul_(self.decay).add_(counts)
+        self.use_counts.mul_(self.decay).add_(counts)
         self.unused.copy_(torch.where(counts > 0, 0, self.unused + 1))
-        if self.moves:
+        if self.averages:
             self.sums.mul_(self.decay).add_(assigned.T @ before)
-            total = self.usage.sum()
-            smoothed = (self.usage + SMOOTHING) * total / (total + self.codes * SMOOTHING)
+            total = self.use_counts.sum()
+            smoothed = (self.use_counts + SMOOTHING) * total / (total + self.codes * SMOOTHING)
             # An entry without use stays: the smoothing would draw it to 0 as its usage fades.
             self.vectors.copy_(torch.where(counts[:, None] > 0, self.sums / smoothed[:, None], self.vectors))
         if self.restart_after is not None:
@@ -133,23 +136,36 @@ class VQ(nn.Module):
         dead = self.unused >= self.restart_after
         drawn = before[torch.randint(len(before), (self.codes,), device=before.device)]
         self.vectors.copy_(torch.where(dead[:, None], drawn, self.vectors))
-        self.usage.masked_fill_(dead, 0)
+        self.use_counts.masked_fill_(dead, 0)
         self.unused.masked_fill_(dead, 0)
-        if self.moves:
+        if self.averages:
             self.sums.masked_fill_(dead[:, None], 0)
 
     def one_hot(self, index: Tensor) -> Tensor:
         """(..., codes) float."""
         return (index.unsqueeze(-1) == torch.arange(self.codes, device=index.device)).to(self.vectors.dtype)
 
-    def counts(self, posterior: Nearest) -> Tensor:
-        """(codes,) how many vectors each entry stands for; the latent metric adds them up over a split."""
-        return self.one_hot(posterior.index).sum((0, 1))
+    def usage(self, passes: Iterable[Pass]) -> dict[str, float]:
+        """Perplexity of the entries' use over these passes, and how many entries are used at all."""
+        counts = torch.zeros(self.codes, device=self.vectors.device)
+        for out in passes:
+            counts = counts + self.one_hot(out.code.posterior.index).sum((0, 1))
+        return {"perplexity": float(perplexity(counts)), "codes_used": float((counts > 0).sum())}
+
+    def moves(self, codes: Tensor, steps: int) -> Moves:
+        """Each place is set to those `steps` vectors of the book that the training codes (N, D) use most."""
+        index = self.nearest(codes.reshape(-1, self.width).to(self.vectors.device)).cpu().numpy()
+        most = np.argsort(-np.bincount(index, minlength=self.codes), kind="stable")[:steps]
+        values = self.vectors.detach().cpu()[torch.from_numpy(most)]
+        words = f"vector of the book: of {self.codes} those that training codes use most"
+        return Moves(self.width, "place", values, tuple(str(entry + 1) for entry in most), words)
 
     def readings(self) -> dict[str, Tensor]:
         """Perplexity of the running usage, and how many entries were used within the last 1 / (1 - decay) steps."""
-        recent = (self.usage > 0) & (self.unused < 1 / (1 - self.decay))  # one that just started anew is not yet used
-        return {"perplexity": perplexity(self.usage), "codes_used": recent.sum()}
+        recent = (self.use_counts > 0) & (
+            self.unused < 1 / (1 - self.decay)
+        )  # one that just started anew is not yet used
+        return {"perplexity": perplexity(self.use_counts), "codes_used": recent.sum()}
 
 
 def perplexity(counts: Tensor) -> Tensor:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Latent
 from aeexp.errors import UsageError
 from aeexp.types import Code, Pass
 
 
-class BatchTopK(nn.Module):
+@final
+class BatchTopK(Latent):
     """Keeps the k B largest units of a batch of B rows: k a row on average (Bussmann et al. 2024, BatchTopK).
 
     A row that is hard to explain gets more of them. In evaluation rows do not know each other: a unit stays above a
@@ -23,20 +25,16 @@ class BatchTopK(nn.Module):
     Look at: units that never fire (latent/dead_units); whether evaluation keeps k a row (latent/l0).
     """
 
-    range = (-math.inf, math.inf)
     k: Tensor
     threshold: Tensor
     seen: Tensor
 
     def __init__(self, dim: int, k: int, decay: float = 0.99):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        super().__init__(dim)
         if not 1 <= k <= dim:
             raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
         if not 0 <= decay < 1:
             raise UsageError(f"decay={decay} must lie in [0, 1)")
-        self.dim = self.params = dim
         self.decay = decay
         self.register_buffer("k", torch.tensor(k))
         self.register_buffer("threshold", torch.tensor(0.0))
@@ -64,7 +62,8 @@ class BatchTopK(nn.Module):
         return {"threshold": self.threshold}
 
 
-class TopK(nn.Module):
+@final
+class TopK(Latent):
     """Keeps the k largest units of each row and sets the others to 0 (Makhzani and Frey 2014, k-sparse).
 
     Exactly k units stay, also under ties; k = dim is the identity. `k` is a buffer: it may vary in a stack.
@@ -74,16 +73,12 @@ class TopK(nn.Module):
     Look at: units that never fire (latent/dead_units), and the probe over k.
     """
 
-    range = (-math.inf, math.inf)
     k: Tensor
 
     def __init__(self, dim: int, k: int):
-        super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
+        super().__init__(dim)
         if not 1 <= k <= dim:
             raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
-        self.dim = self.params = dim
         self.register_buffer("k", torch.tensor(k))
 
     def forward(self, h: Tensor) -> Code:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
-from aeexp.types import sum_features
+from aeexp.tensors import sum_features
 
 
-class Bernoulli(nn.Module):
+@final
+class Bernoulli(Likelihood):
     """Independent coin flips; the output is their logits (Kingma and Welling 2014, appendix C).
 
     On grey pixels in [0, 1] the distortion is a cross-entropy and no likelihood. A target below 0 is unknown and counts
@@ -21,19 +25,12 @@ class Bernoulli(nn.Module):
     Look at: nats on data that is binary (dataset.binarise=fixed); on grey pixels they are no likelihood.
     """
 
-    density = False
-    identity_link = False
+    density: ClassVar = False
     levels = 2
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         values = F.binary_cross_entropy_with_logits(output, target.clamp(min=0), reduction="none")
         return sum_features(values * (target >= 0), mask)
-
-    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
-
-    def constant(self, features: int | Tensor) -> float | Tensor:
-        return 0.0 * features
 
     def mean(self, output: Tensor) -> Tensor:
         return torch.sigmoid(output)
@@ -46,7 +43,8 @@ class Bernoulli(nn.Module):
         _unit("bernoulli", low, high)
 
 
-class ContinuousBernoulli(nn.Module):
+@final
+class ContinuousBernoulli(Likelihood):
     """A density over [0, 1], proportional to exp(logit * x); the output is the logit.
 
     Loaiza-Ganem and Cunningham 2019: what Bernoulli on grey pixels lacks is the normaliser. log p is
@@ -58,8 +56,7 @@ class ContinuousBernoulli(nn.Module):
     Look at: bits per dimension beside gaussian_optimal's: both are densities on the same data.
     """
 
-    density = True
-    identity_link = False
+    density: ClassVar = True
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         h = output / 2
@@ -67,12 +64,6 @@ class ContinuousBernoulli(nn.Module):
         size = torch.where(h.abs() < SMALL, 1.0, h.abs())  # the branch not taken must have a finite gradient, too
         exact = size + torch.log(-torch.expm1(-2 * size)) - torch.log(2 * size)
         return sum_features(h - output * target + torch.where(h.abs() < SMALL, series, exact), mask)
-
-    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
-
-    def constant(self, features: int | Tensor) -> float | Tensor:
-        return 0.0 * features
 
     def mean(self, output: Tensor) -> Tensor:
         """1 / (1 - exp(-logit)) - 1 / logit: nearer to 1/2 than the sigmoid is."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
-from aeexp.types import sum_features
+from aeexp.tensors import sum_features
 
 
-class Categorical(nn.Module):
+@final
+class Categorical(Likelihood):
     """Each value is one of `levels` grey levels from 0 to 1; the output is a logit for each of them.
 
     The distortion is a probability's -log, no density's, and makes no assumption about its shape (van den Oord et
@@ -22,8 +26,7 @@ class Categorical(nn.Module):
     Look at: bits per dimension (reconstruction/bits_per_dim): those of a code for the pixels themselves.
     """
 
-    density = False
-    identity_link = False
+    density: ClassVar = False
     grid: Tensor
 
     def __init__(self, levels: int = 256):
@@ -44,9 +47,6 @@ class Categorical(nn.Module):
         if len(shape) == 2:
             return (shape[0], shape[1] * self.levels)
         return (shape[0] * self.levels, *shape[1:])
-
-    def constant(self, features: int | Tensor) -> float | Tensor:
-        return 0.0 * features
 
     def mean(self, output: Tensor) -> Tensor:
         """The expected value."""

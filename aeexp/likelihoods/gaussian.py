@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
-from aeexp.types import Pass, sum_features
+from aeexp.tensors import clamp_through, sum_features
+from aeexp.types import Pass
 
 DECAY = 0.95  # of the running variance: batches of 128 pictures leave an error below 1 %, 1e-4 nats a feature
 LEAST = 1e-8  # variance: exact reconstructions would have an infinite density
 
 
-class Gaussian(nn.Module):
+@final
+class Gaussian(Likelihood):
     """Normal with one variance for all values (Kingma and Welling 2014, appendix C); at 0.5 the distortion is the
     squared error, summed over features.
 
@@ -30,8 +33,8 @@ class Gaussian(nn.Module):
     Look at: error beside PCA's, which minimises the same; blur: the mean of all that may be.
     """
 
-    density = True
-    identity_link = True
+    density: ClassVar = True
+    identity_link: ClassVar = True
     variance: Tensor
     seen: Tensor
 
@@ -40,6 +43,7 @@ class Gaussian(nn.Module):
         if not variance > 0:
             raise UsageError(f"variance={variance} must be above 0")
         self.estimate = estimate
+        self.uses_batch = estimate == "optimal"
         if estimate == "learned":
             self.log_variance = nn.Parameter(torch.tensor(math.log(variance)))
             return
@@ -57,7 +61,7 @@ class Gaussian(nn.Module):
     def _log_variance(self, square: Tensor, mask: Tensor | None) -> Tensor:
         if self.estimate == "learned":
             # beyond these a float32 variance or its inverse is no number; the gradient stays 1
-            return self.log_variance + (self.log_variance.clamp(-20, 20) - self.log_variance).detach()
+            return clamp_through(self.log_variance, -20, 20)
         return (_mean_square(square.detach(), mask) if self.training else self.variance).clamp(min=LEAST).log()
 
     @torch.no_grad()
@@ -85,18 +89,12 @@ class Gaussian(nn.Module):
         else:
             self.variance.fill_(variance)
 
-    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
-
     def constant(self, features: int | Tensor) -> float | Tensor:
         fixed = float(self.variance) if self.estimate == "fixed" else 1.0
         return 0.5 * features * math.log(2 * math.pi * fixed)
 
     def mean(self, output: Tensor) -> Tensor:
         return output
-
-    def check(self, low: float, high: float, step: float | None = None) -> None:
-        """Any real value will do."""
 
 
 def _mean_square(square: Tensor, mask: Tensor | None) -> Tensor:

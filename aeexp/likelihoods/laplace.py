@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, final
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from aeexp.types import sum_features
+from aeexp.contracts import Likelihood
+from aeexp.tensors import sum_features
 
 
-class Laplace(nn.Module):
+@final
+class Laplace(Likelihood):
     """Laplace with unit scale: the distortion is the absolute error, summed over features (Zhao et al. 2017).
 
     Formula: Σ_i |x_i - D_i|
@@ -17,20 +20,14 @@ class Laplace(nn.Module):
     Look at: edges: the median of all that may be is sharper than the mean.
     """
 
-    density = True
-    identity_link = True
+    density: ClassVar = True
+    identity_link: ClassVar = True
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return sum_features((output - target).abs(), mask)
-
-    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
 
     def constant(self, features: int | Tensor) -> float | Tensor:
         return features * math.log(2)
 
     def mean(self, output: Tensor) -> Tensor:
         return output
-
-    def check(self, low: float, high: float, step: float | None = None) -> None:
-        """Any real value will do."""

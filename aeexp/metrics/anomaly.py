@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from typing import final
 
 import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
 
 
-class Anomaly:
+@final
+class Anomaly(Metric):
     """AUROC and average precision of a row's score for "it is of a class that training did not see".
 
     The score is the squared error of the reconstruction, and (`auroc_elbo`) -ELBO where the code is stochastic. 0.5 is

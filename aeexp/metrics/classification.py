@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import torch.nn.functional as F
 
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.probes import answers
 from aeexp.evaluation.run import Run, Values
 
 
-class Classification:
+@final
+class Classification(Metric):
     """Accuracy and cross-entropy (nats per example) of a model that was trained to predict labels.
 
     Measured on the labelled rows of `Run.rows`; left out where no part of the learner has `label_scores(out)`.
@@ -18,7 +22,7 @@ class Classification:
     Look at: probe/linear of the raw input: what labels give without a code.
     """
 
-    of_train = True
+    of_train: ClassVar = True
 
     def __call__(self, run: Run, split: str) -> Values:
         found = answers(run, split)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.probes import labelled
 from aeexp.evaluation.run import Run, Values
 
 
-class Clustering:
+@final
+class Clustering(Metric):
     """Normalised mutual information, adjusted Rand index and accuracy of k-means clusters against the labels.
 
     Labels are read in scoring alone. Centres are those of at most `rows` training codes as they are, and rows of the
@@ -26,7 +28,7 @@ class Clustering:
     Look at: PCA and raw input beside it; a map of the codes (plot=scatter).
     """
 
-    of_codes = True
+    of_codes: ClassVar = True
 
     def __init__(
         self,

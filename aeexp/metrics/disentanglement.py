@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import final
 
 import numpy as np
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.factors import Table, dci, factor_vae, mig, sap
 from aeexp.evaluation.run import Run, Values
 
@@ -15,7 +17,8 @@ log = logging.getLogger(__name__)
 PER_VALUE = 10  # rows that each value of a factor needs on average: below that every score counts chance
 
 
-class Disentanglement:
+@final
+class Disentanglement(Metric):
     """MIG, DCI, SAP and the FactorVAE score of the mean codes of one split, by its factors `s`.
 
     All lie between 0 and 1, and 1 is reached where the code is the factors themselves. Codes without information

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import warnings
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 SAME = 0.9999  # correlation of a feature that is the attribute but for rounding
 
 
-class Fairness:
+@final
+class Fairness(Metric):
     """Accuracy on the label y, leakage of the attribute s, and the gaps between its groups; on the raw input too.
 
     A linear probe (logistic regression on standardised codes) and a forest, each fitted on `rows` training rows: an
@@ -39,7 +41,7 @@ class Fairness:
     Look at: accuracy beside leakage (tradeoff.png of a sweep), and both on raw input.
     """
 
-    of_codes = True
+    of_codes: ClassVar = True
 
     def __init__(self, rows: int = 5000, trees: int = 100, seed: int = 0):
         self.rows = rows

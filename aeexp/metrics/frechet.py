@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.feature_net import feature_net
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.samplers import SAMPLERS
@@ -17,7 +19,8 @@ from aeexp.types import Batch
 CHUNK = 2**25  # numbers that the decoder gives at a time
 
 
-class Frechet:
+@final
+class Frechet(Metric):
     """Frechet distance (Dowson and Landau 1982) of n rows of the split to as many rows that the model made.
 
     Squared, as in Heusel et al. 2017, but the features are those of a small network trained on this data set
@@ -33,7 +36,7 @@ class Frechet:
     Look at: plot=samples: a number says nothing of what is wrong; the floor, below which it means nothing.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, rows: int = 1000, seed: int = 0):
         if rows < 2:

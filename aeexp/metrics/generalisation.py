@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import Reconstruction
 
 
-class Generalisation:
+@final
+class Generalisation(Metric):
     """`gap_<number>`: each number of `reconstruction` on this split minus that on the training rows, in its unit.
 
     Both at the best state, in evaluation mode and without noise: the curve of the training loss has noise, dropout and

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 
 from aeexp.datasets.core.split import Split
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.objectives.bounds import bound, log_weights
@@ -15,7 +17,8 @@ from aeexp.objectives.bounds import bound, log_weights
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
 
 
-class Generation:
+@final
+class Generation(Metric):
     """-log p(x) in nats per example by importance sampling with the encoder as proposal (Burda et al. 2016).
 
     `samples` codes a row (K), `rows` drawn rows of the split; an upper bound that falls with K. The name says how the
@@ -31,7 +34,7 @@ class Generation:
     Look at: nll beside elbo: their distance is what the encoder loses; samples from the prior (plot=samples).
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, samples: int = 100, rows: int = 1000, chunk: int = 20_000):
         self.samples = samples
@@ -40,7 +43,7 @@ class Generation:
 
     @torch.no_grad()
     def __call__(self, run: Run, split: str) -> Values:
-        if not hasattr(run.model.latent, "prior"):
+        if run.model.latent.prior is None:
             return {}
         condition = run.model.condition
         given = f"_given_{type(condition).__name__.lower()}" if condition.size else ""

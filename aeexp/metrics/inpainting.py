@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import torch
 from torch import Tensor
 
 from aeexp.errors import UsageError
 from aeexp.evaluation import fills
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.types import Batch
 
 
-class Inpainting:
+@final
+class Inpainting(Metric):
     """Squared error inside the hole: summed (mean over rows), per feature of the holes; PSNR (dB, mean over rows).
 
     Measured on at most `rows` rows of the split, the same for model, PCA and the two fills without a model: the mean of

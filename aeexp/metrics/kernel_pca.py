@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import final
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.models.kernel_pca import Kernel, kernel_pca
@@ -18,7 +20,8 @@ log = logging.getLogger(__name__)
 NUMBERS = ("mse", "mse_per_feature", "psnr", "ssim")  # of an output that is a mean and no density
 
 
-class KernelPCA:
+@final
+class KernelPCA(Metric):
     """Adds the row `kernel_pca` to `baseline`: squared error, PSNR, SSIM, and the run's own metrics of codes, such as
     its probe; measures nothing else.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import final
 
 import numpy as np
 import torch
 
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
-from aeexp.latents.quantised import perplexity
 from aeexp.regularizers.contractive import Contractive
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ DIRECTIONS = 64  # in which the Jacobian is taken at most
 NUMBERS = 2e7  # of Jacobians in memory at a time, 80 MB
 
 
-class Latent:
+@final
+class Latent(Metric):
     """Statistics of the mean codes of one split, and the size of the encoder's Jacobian.
 
     - `effective_rank`: exp of the entropy of the covariance's eigenvalues as shares (Roy and Vetterli 2007).
@@ -54,14 +56,11 @@ class Latent:
         }
         if (units := run.rate(split)) is not None:
             values |= self.rate(units, run, split, spread)
-        if hasattr(run.model.latent, "counts"):
-            batches = (run.forward(batch) for batch in run.rows(split).batches(1024))
-            counts = sum(run.model.latent.counts(out.code.posterior) for out in batches)
-            values |= {"perplexity": float(perplexity(counts)), "codes_used": float((counts > 0).sum())}
+        values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
         return {f"latent/{name}": value for name, value in values.items()}
 
     def rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
-        active = 0.01 * getattr(run.model.latent, "unit_variance", 1.0)
+        active = 0.01 * run.model.latent.unit_variance
         values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
         whole = len(units) == 1 < len(spread)  # this prior's KL does not fall into units
         collapsed = np.flatnonzero(spread**2 <= active if whole else units < 0.01) + 1

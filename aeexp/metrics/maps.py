@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.maps import Name, embed, mappable, need, trustworthiness
 from aeexp.evaluation.run import Run, Values
 
 
-class Maps:
+@final
+class Maps(Metric):
     """Trustworthiness and continuity (Venna and Kaski 2001) of each map of the codes, 1 at best, about 1/2 by chance.
 
     `trustworthiness_tsne_input` falls with points that are neighbours in the map but not in the input space,
@@ -26,7 +29,7 @@ class Maps:
     Look at: plot=scatter with equal maps: how far a picture may be believed.
     """
 
-    of_codes = True
+    of_codes: ClassVar = True
 
     def __init__(self, *, maps: Sequence[Name], neighbours: int = 5, rows: int = 1000, perplexity: float = 30.0,
                  seed: int = 0):  # fmt: skip

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from typing import ClassVar, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.probes import Kind, accuracies, fitted, labelled
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
 
 
-class Probe:
+@final
+class Probe(Metric):
     """Accuracy of simple `classifiers`, fitted on `rows` labelled training codes, and on the few of each of `budgets`.
 
     The linear probe is logistic regression (L2, C = 1) and the support vector machines have C = 1, on codes
@@ -30,7 +33,7 @@ class Probe:
     Look at: raw input and `random` beside it: what the code gains over pixels and over no training.
     """
 
-    of_codes = True
+    of_codes: ClassVar = True
 
     def __init__(
         self,

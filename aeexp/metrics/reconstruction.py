@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.units import grid_bits, likelihood_name
-from aeexp.types import sum_features
+from aeexp.tensors import sum_features
 
 
-class Reconstruction:
+@final
+class Reconstruction(Metric):
     """Squared error, PSNR and SSIM of the mean reconstruction, and -log p(target | output) in nats per example.
 
     `mse` is summed over features and averaged over rows, `mse_per_feature` averaged over both. PSNR (dB, mean
@@ -30,7 +33,7 @@ class Reconstruction:
     Look at: PCA of the same width beside it; plot=reconstructions; the probe, which often names another run.
     """
 
-    of_train = True
+    of_train: ClassVar = True
 
     def __call__(self, run: Run, split: str) -> Values:
         """Computed once for a run and a split."""
@@ -49,7 +52,11 @@ class Reconstruction:
             target, picture, mask = out.batch.target, likelihood.mean(out.output), out.batch.mask
             error = sum_features((picture - target).square(), mask)
             features = sum_features(torch.ones_like(target), mask)
-            output = run.model.explain(out.code.z, out.context, out.batch) if run.model.autoregressive else out.output
+            output = (
+                run.model.explain(out.code.z, out.context, out.batch)
+                if run.model.decoder.autoregressive
+                else out.output
+            )
             rows = {
                 "features": features,
                 "mse": error,

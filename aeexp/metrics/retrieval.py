@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation import hashing, itq
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 
 CELLS = 1 << 22  # distances that are worked on at a time
 
 
-class Retrieval:
+@final
+class Retrieval(Metric):
     """Training rows ranked by the Hamming distance of their bits from those of a query, as in semantic hashing.
 
     Queries are at most `queries` labelled rows of the split, drawn; relevant are training rows of the same class. A

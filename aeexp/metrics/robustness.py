@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, final
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.robustness import Kind, check, curve
 from aeexp.evaluation.run import Run, Values
 
 
-class Robustness:
+@final
+class Robustness(Metric):
     """`<noise>_mse_<level>`, squared error against the clean target, and `<noise>_linear_<level>`, a linear probe.
 
     The probe is fitted on clean training codes, at most `rows` of them; a level is the standard deviation of gaussian
@@ -22,7 +25,7 @@ class Robustness:
     Look at: curves over the level (plot=robustness): denoising falls late, and starts higher.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
         check(noise, levels)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import at_once
 
 
-class Segmentation:
+@final
+class Segmentation(Metric):
     """Intersection over union per class (`iou_<class>`), its mean, mean Dice and pixel accuracy under task=segment.
 
     All pixels of a split count alike: the confusion matrix is that of the split, no mean over pictures. Means are over
@@ -28,7 +31,7 @@ class Segmentation:
     Look at: rare classes one by one (plot=segmentation): pixel accuracy hides them.
     """
 
-    of_train = True
+    of_train: ClassVar = True
 
     def __init__(self, pixels: int = 20_000, seed: int = 0):
         if pixels < 2:
@@ -44,7 +47,7 @@ class Segmentation:
         for out in run.passes(split):
             found = found + confusion(
                 task.truth(out.batch.target).cpu().numpy(),
-                task.predicted(run.model.likelihood, out.output).cpu().numpy(),
+                task.predict(run.model.likelihood, out.output).cpu().numpy(),
                 task.classes,
             )
         return _named(scores(found), task.names)

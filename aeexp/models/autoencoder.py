@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Condition, Decoder, Encoder, Latent, Likelihood, Model
 from aeexp.errors import UsageError
-from aeexp.types import Batch, Code, Latent, Likelihood, Pass
+from aeexp.types import Batch, Code, Pass
 
 
-class Autoencoder(nn.Module):
+@final
+class Autoencoder(Model):
     """Encoder, latent, decoder and likelihood, none of which knows the others.
 
     Pictures and codes are tensors (B, *shape) and (B, D); `encode`, `decode`, `reconstruct` and `sample` are
@@ -22,24 +25,23 @@ class Autoencoder(nn.Module):
     code_scale: Tensor
 
     def __init__(
-        self, encoder: nn.Module, latent: Latent, decoder: nn.Module, likelihood: Likelihood, condition: nn.Module
+        self,
+        encoder: Encoder,
+        latent: Latent,
+        decoder: Decoder,
+        likelihood: Likelihood,
+        condition: Condition,
+        masks: bool = False,
     ):
         super().__init__()
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
         self.likelihood = likelihood
-        if self.autoregressive:
-            decoder.feedback = likelihood.mean
         self.condition = condition
-        self.shown = "mean"  # what `decode` shows of the likelihood; of classes, which have no mean, the "mode"
+        self.masks = masks  # whether it decodes classes, which have no mean: `decode` shows the most probable ones
         self.register_buffer("code_mean", torch.zeros(latent.dim))
         self.register_buffer("code_scale", torch.eye(latent.dim))
-
-    @property
-    def autoregressive(self) -> bool:
-        """Whether the decoder predicts each step from those before it."""
-        return hasattr(self.decoder, "forced")
 
     def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
         """`mask` (B, T) says which steps of a padded sequence are real."""
@@ -55,11 +57,11 @@ class Autoencoder(nn.Module):
         A code alone has no `skips`: where the decoder takes some (unet) they are 0 then.
         """
         self._need(context)
-        return getattr(self.likelihood, self.shown)(self.parameters_of(z, context, skips))
+        output = self.parameters_of(z, context, skips)
+        return self.likelihood.mode(output) if self.masks else self.likelihood.mean(output)
 
     def parameters_of(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
-        """Parameters of the likelihood given the code alone, and the maps that went round it."""
-        return self.decoder(z, context, skips) if skips else self.decoder(z, context)
+        return self.decoder.run_free(z, context, skips, self.likelihood)
 
     def _need(self, context: Tensor | None) -> None:
         size = self.condition.size
@@ -75,8 +77,8 @@ class Autoencoder(nn.Module):
 
         Other decoders give the same as from the code alone.
         """
-        if self.autoregressive:
-            return self.decoder.forced(z, context, batch.target)
+        if self.decoder.autoregressive:
+            return self.decoder.force(z, context, batch.targets, skips)
         return self.parameters_of(z, context, skips)
 
     def forward(self, batch: Batch, x: Tensor | None = None) -> Pass:
@@ -97,15 +99,10 @@ class Autoencoder(nn.Module):
 
     def sample_codes(self, n: int) -> Tensor:
         """(n, D) as `sample` draws them."""
-        if hasattr(self.latent, "prior"):
+        if self.latent.prior is not None:
             return self.latent.prior.sample(n, self)
         noise = torch.randn(n, len(self.code_mean), device=self.code_mean.device)
-        return self.valid_codes(self.code_mean + noise @ self.code_scale.T)
-
-    def valid_codes(self, z: Tensor) -> Tensor:
-        """(..., D) made-up codes brought to the nearest ones that the latent can give."""
-        project = getattr(self.latent, "project", None)
-        return z if project is None else project(z)
+        return self.latent.project(self.code_mean + noise @ self.code_scale.T)
 
     @torch.no_grad()
     def fit_codes(self, codes: Tensor) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aeexp.conditions import Unconditional
+from aeexp.contracts import Decoder, Encoder
 from aeexp.datasets.core.split import Split
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
@@ -52,7 +53,8 @@ def kernel_pca(
     return Fitted(Autoencoder(encoder, latent, decoder, Gaussian(), Unconditional()).eval(), *chosen)
 
 
-class _Encoder(nn.Module):
+@final
+class _Encoder(Encoder):
     """(B, *shape) to (B, dim): scikit-learn's KernelPCA; fewer units where there are fewer directions."""
 
     def __init__(self, rows: np.ndarray, mean: np.ndarray, dim: int, kernel: Kernel, gamma: float):
@@ -73,7 +75,8 @@ class _Encoder(nn.Module):
         return torch.from_numpy(self.codes(x.flatten(1).cpu().double().numpy())).to(x)
 
 
-class _Decoder(nn.Module):
+@final
+class _Decoder(Decoder):
     """(B, dim) to (B, *shape): scikit-learn's KernelRidge about the mean row."""
 
     def __init__(
@@ -90,7 +93,7 @@ class _Decoder(nn.Module):
     def rows(self, codes: np.ndarray) -> np.ndarray:
         return self.fitted.predict(codes) + self.mean
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         return torch.from_numpy(self.rows(z.cpu().double().numpy())).to(z).reshape(-1, *self.shape)
 
 

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp.contracts import Examples, Objective, Part, Task, overrides
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.types import Batch, Pass, Terms
 
 VALUES = 2**22  # of rows that are evaluated at a time
 
 
+@final
 class Learner(nn.Module):
     """Task, model and objective as one module: one state, one `functional_call`, one `vmap` over a stack."""
 
-    def __init__(self, task: nn.Module, model: Autoencoder, objective: nn.Module):
+    def __init__(self, task: Task, model: Autoencoder, objective: Objective):
         super().__init__()
         self.task = task
         self.model = model
         self.objective = objective
-        self._observers = [part for part in self.modules() if hasattr(part, "observe") and part is not self]
-        self._surveyors = [part for part in self.modules() if hasattr(part, "before_step") and part is not self]
-        self._readers = [part for part in self.modules() if hasattr(part, "readings") and part is not self]
+        parts = [part for part in self.modules() if isinstance(part, Part)]
+        self._observers = [part for part in parts if overrides(part, "observe")]
+        self._surveyors = [part for part in parts if overrides(part, "before_step")]
+        self._readers = [part for part in parts if overrides(part, "readings")]
 
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
         return self.objective(self.model, self.task(batch))
 
     def context(self, batch: Batch) -> Tensor | None:
         """(B, C) side information after training: where the objective finds labels itself, by those, never the true."""
-        inferred = getattr(self.objective, "inferred", None)
-        return self.model.condition(batch if inferred is None else inferred(batch))
+        return self.model.condition(self.objective.infer_labels(batch))
 
     @torch.no_grad()
     def observe(self, out: Pass) -> None:
@@ -41,7 +44,7 @@ class Learner(nn.Module):
             part.observe(out)
 
     @torch.no_grad()
-    def before_step(self, split, step: int) -> None:
+    def before_step(self, split: Examples, step: int) -> None:
         """Parts that need the whole training set may look at it, in evaluation mode."""
         if not self._surveyors:
             return
@@ -54,8 +57,10 @@ class Learner(nn.Module):
     @torch.no_grad()
     def readings(self) -> dict[str, float]:
         """What parts want logged beside the terms and is none of them: one transfer from the device."""
-        found = {name: value for part in self._readers for name, value in part.readings().items()}
-        return dict(zip(found, torch.stack([v.float() for v in found.values()]).tolist(), strict=True)) if found else {}
+        values = {name: value for part in self._readers for name, value in part.readings().items()}
+        if not values:
+            return {}
+        return dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist(), strict=True))
 
 
 def means(terms: Terms) -> Tensor:
@@ -69,7 +74,7 @@ def at_once(shape: Sequence[int]) -> int:
 
 
 @torch.no_grad()
-def average(learner: Learner, split, rows: int | None = None) -> dict[str, float]:
+def average(learner: Learner, split: Examples, rows: int | None = None) -> dict[str, float]:
     """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
 
     Terms that draw (Hutchinson's directions) draw the same at every call, and leave the generators as they were.
@@ -79,7 +84,7 @@ def average(learner: Learner, split, rows: int | None = None) -> dict[str, float
     sums, names = [], []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in split.batches(rows or max(1, at_once(split.shape) // getattr(learner.objective, "copies", 1))):
+        for batch in split.batches(rows or max(1, at_once(split.shape) // learner.objective.copies)):
             terms, _ = learner(batch)
             names = list(terms)
             sums.append(means(terms) * len(batch.x))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from aeexp.conditions import Unconditional
+from aeexp.contracts import Decoder, Encoder
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.models.autoencoder import Autoencoder
-from aeexp.models.nn.mlp import mlp
+from aeexp.models.nn import mlp
 
 FEATURES = 4096  # of a row, above which components are those of as many drawn rows
 
@@ -29,25 +31,34 @@ def pca(split: Split | Stream, dim: int) -> Autoencoder:
 
 def linear(shape: torch.Size, dim: int) -> Autoencoder:
     """One linear layer each way, untrained."""
-    encoder, decoder = mlp(shape, dim, dim, 0, hidden_dims=[])
+    encoder, decoder = mlp.mlp(shape, dim, dim, 0, hidden_dims=[])
     return Autoencoder(encoder, Deterministic(dim), decoder, Gaussian(), Unconditional())
 
 
 def identity(shape: torch.Size) -> Autoencoder:
     """The raw input as its own code."""
     latent = Deterministic(math.prod(shape))
-    return Autoencoder(_Fold((latent.dim,)), latent, _Fold(shape), Gaussian(), Unconditional()).eval()
+    return Autoencoder(_Flatten(), latent, _Fold(shape), Gaussian(), Unconditional()).eval()
 
 
-class _Fold(nn.Module):
-    """Rows (B, ...) in another shape."""
+@final
+class _Flatten(Encoder):
+    """Rows (B, ...) as codes (B, D)."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        return x.flatten(1)
+
+
+@final
+class _Fold(Decoder):
+    """Codes (B, D) as rows (B, *shape)."""
 
     def __init__(self, shape: Sequence[int]):
         super().__init__()
         self.shape = tuple(shape)
 
-    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        return x.reshape(-1, *self.shape)
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        return z.reshape(-1, *self.shape)
 
 
 @torch.no_grad()
@@ -57,19 +68,30 @@ def solve(model: Autoencoder, split: Split | Stream) -> None:
     Least squared error of all linear maps of that width (Baldi and Hornik 1989). The sign of each component
     makes its largest entry positive, so that equal data gives equal codes. The rows are read once, batch by batch.
     """
-    if len(getattr(model.encoder, "layers", ())) != 1 or not isinstance(model.latent, Deterministic):
+    ends = _linear_ends(model)
+    if ends is None or not isinstance(model.latent, Deterministic):
         raise UsageError(
             "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint"
         )
     mean, components = _components(split, min(model.latent.dim, math.prod(split.shape)))
     kept = len(components)
-    encoder, decoder = model.encoder.layers[0], model.decoder.layers[0]
+    encoder, decoder = ends
     for parameter in (encoder.weight, encoder.bias, decoder.weight, decoder.bias):
         parameter.zero_()
     encoder.weight[:kept] = components.to(encoder.weight)
     encoder.bias[:kept] = -(components @ mean).to(encoder.bias)
     decoder.weight[:, :kept] = components.T.to(decoder.weight)
     decoder.bias.copy_(mean)
+
+
+def _linear_ends(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
+    """The one layer each way; None where there are more, or others."""
+    if not (isinstance(model.encoder, mlp.Encoder) and isinstance(model.decoder, mlp.Decoder)):
+        return None
+    layers = [*model.encoder.layers, *model.decoder.layers]
+    first, last = layers[0], layers[-1]
+    linear = isinstance(first, nn.Linear) and isinstance(last, nn.Linear) and len(layers) == 2
+    return (first, last) if linear else None
 
 
 def _components(split: Split | Stream, count: int) -> tuple[Tensor, Tensor]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp.contracts import Model, Noise, Objective, Regularizer
 from aeexp.errors import UsageError
-from aeexp.models.autoencoder import Autoencoder
 from aeexp.types import Batch, Pass, Terms
 
 
-class Additive(nn.Module):
+@final
+class Additive(Objective):
     """Distortion of the reconstruction of the corrupted input (Vincent et al. 2010), plus weighted penalties
     (Goodfellow et al. 2016, section 14.2).
 
@@ -26,26 +28,31 @@ class Additive(nn.Module):
 
     reconstruction_weight: Tensor
 
-    def __init__(self, noise: nn.Module, regularizers: Mapping[str, nn.Module], *, reconstruction_weight: float = 1.0):
+    def __init__(self, noise: Noise, regularizers: Mapping[str, Regularizer], *, reconstruction_weight: float = 1.0):
         super().__init__()
         if not reconstruction_weight >= 0:
             raise UsageError(f"reconstruction_weight={reconstruction_weight} must not be negative")
-        words = f"reconstruction_weight={reconstruction_weight} leaves nothing to learn: name a regularizer"
-        if not reconstruction_weight > 0 and len(regularizers) <= 0:
-            raise UsageError(f"{words}, as in regularizer=[classifier]")
+        if reconstruction_weight == 0 and not regularizers:
+            raise UsageError(
+                f"reconstruction_weight={reconstruction_weight} leaves nothing to learn: name a regularizer, as in "
+                "regularizer=[classifier]"
+            )
         self.register_buffer("reconstruction_weight", torch.tensor(float(reconstruction_weight)))
-        self.noise = noise
+        self.corruption = noise
         self.regularizers = nn.ModuleDict(regularizers)
 
-    def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
-        out = model(batch, self.corrupted(batch) if self.training else batch.x)
-        reconstruction = model.likelihood.distortion(out.output, batch.target, batch.mask)
-        terms = {"reconstruction": self.reconstruction_weight * reconstruction, **out.code.losses}
-        for name, penalty in self.regularizers.items():
-            terms[name] = penalty.weight * penalty(out, model)
-        return terms, out
+    @property
+    def noise(self) -> Noise:
+        """What corrupts the encoder's input in training."""
+        return self.corruption
 
-    def corrupted(self, batch: Batch) -> Tensor:
-        """The input under noise; what follows the end of a sequence stays 0."""
-        x = self.noise(batch.x)
-        return x if batch.mask is None else x * batch.mask.unsqueeze(-1)
+    def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
+        out = model(batch, self.corrupt(batch))
+        reconstruction = model.likelihood.distortion(out.output, batch.targets, batch.mask)
+        terms = {"reconstruction": self.reconstruction_weight * reconstruction, **out.code.losses}
+        return terms | weigh_penalties(self.regularizers, out, model), out
+
+
+def weigh_penalties(regularizers: nn.ModuleDict, out: Pass, model: Model) -> Terms:
+    """The weighted penalties on a pass by name."""
+    return {name: part.term(out, model) for name, part in regularizers.items() if isinstance(part, Regularizer)}

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from aeexp.models.autoencoder import Autoencoder
+from aeexp.contracts import Model
 from aeexp.types import Batch, Pass
 
 
 def log_weights(
-    model: Autoencoder, batch: Batch, x: Tensor, samples: int, *, doubly: bool = False
+    model: Model, batch: Batch, x: Tensor, samples: int, *, doubly: bool = False
 ) -> tuple[Tensor, Tensor, Pass]:
     """log p(x|z) + log p(z) - log q(z|x) for `samples` codes a row, (K, B) in nats; the codes (K, B, D); one pass.
 
@@ -22,9 +22,11 @@ def log_weights(
     keep a stack of models from being trained at once.
     """
     context = model.condition(batch)
-    code = model.encode(x, context, batch.mask)
-    posterior = code.posterior.detached() if doubly else code.posterior
-    target = batch.target.repeat(samples, *[1] * (batch.target.dim() - 1))
+    code, prior = model.encode(x, context, batch.mask), model.latent.prior
+    if prior is None:
+        raise ValueError("importance weights are those of drawn codes")
+    posterior = code.posterior.detach() if doubly else code.posterior
+    target = batch.targets.repeat(samples, *[1] * (batch.targets.dim() - 1))
     mask = None if batch.mask is None else batch.mask.repeat(samples, 1)
     contexts = None if context is None else context.repeat(samples, 1)
     skips = tuple(maps.repeat(samples, 1, 1, 1) for maps in code.skips)
@@ -32,7 +34,7 @@ def log_weights(
     def weigh(z: Tensor) -> tuple[Tensor, Tensor]:
         output = model.explain(z.flatten(0, 1), contexts, batch._replace(target=target, mask=mask), skips)
         log_likelihood = -model.likelihood.distortion(output, target, mask).unflatten(0, (samples, -1))
-        return log_likelihood + model.latent.prior.log_prob(z, model) - posterior.log_prob(z), output
+        return log_likelihood + prior.log_prob(z, model) - posterior.log_prob(z), output
 
     z = drawn = code.posterior.sample(samples)
     if doubly:

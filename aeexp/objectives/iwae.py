@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import nn
 
+from aeexp.contracts import Model, Noise, Objective, Regularizer
 from aeexp.errors import UsageError
-from aeexp.models.autoencoder import Autoencoder
-from aeexp.objectives.additive import Additive
+from aeexp.objectives.additive import weigh_penalties
 from aeexp.objectives.bounds import bound, log_weights
 from aeexp.types import Batch, Pass, Terms
 
 
-class ImportanceWeighted(nn.Module):
+@final
+class ImportanceWeighted(Objective):
     """The negative bound of IWAE with `samples` codes a row, in nats without the likelihood's constant; 1 is the ELBO.
 
     The log-ratio of prior and posterior is that of the sample, never the closed form, which would take K out of it.
@@ -29,8 +30,8 @@ class ImportanceWeighted(nn.Module):
 
     def __init__(
         self,
-        noise: nn.Module,
-        regularizers: Mapping[str, nn.Module],
+        noise: Noise,
+        regularizers: Mapping[str, Regularizer],
         *,
         samples: int = 5,
         gradient: Literal["standard", "doubly_reparameterized"] = "standard",
@@ -40,41 +41,43 @@ class ImportanceWeighted(nn.Module):
             raise UsageError(f"samples={samples} must be at least 1")
         if "kl" in regularizers:
             raise UsageError("samples: the bound contains the KL: leave kl out of the regularizers")
-        self.corruption = Additive(noise, regularizers)
+        self.corruption = noise
+        self.regularizers = nn.ModuleDict(regularizers)
         self.samples = samples
         self.gradient = gradient
 
     @property
-    def noise(self) -> nn.Module:
-        return self.corruption.noise
+    def noise(self) -> Noise:
+        """What corrupts the encoder's input in training."""
+        return self.corruption
 
-    def check(self, model: Autoencoder) -> None:
-        """Raise UsageError where this bound cannot be had of the model."""
-        if not hasattr(model.latent, "prior"):
+    @property
+    def copies(self) -> int:
+        """One for each code that is drawn."""
+        return self.samples
+
+    def check(self, model: Model) -> None:
+        if model.latent.prior is None:
             raise UsageError(
                 "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
             )
-        if self.samples != 1 and getattr(model.likelihood, "estimate", "fixed") == "optimal":
+        if self.samples != 1 and model.likelihood.uses_batch:
             raise UsageError(
                 f"samples={self.samples}: the mean squared error over all codes is not the best variance of this "
-                "bound: "
-                "take likelihood.estimate=learned"
+                "bound: take likelihood.estimate=learned"
             )
-        if self.gradient != "standard" and not getattr(model.latent, "reparameterized", True):
+        if self.gradient != "standard" and not model.latent.reparameterized:
             raise UsageError(
                 f"gradient={self.gradient} needs codes drawn from a density, which this latent relaxes: "
                 "take objective.gradient=standard, or latent=gaussian or hyperspherical"
             )
 
-    def forward(self, model: Autoencoder, batch: Batch) -> tuple[Terms, Pass]:
-        x = self.corruption.corrupted(batch) if self.training else batch.x
+    def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
         double = self.gradient == "doubly_reparameterized" and torch.is_grad_enabled()
-        weights, _, out = log_weights(model, batch, x, self.samples, doubly=double)
+        weights, _, out = log_weights(model, batch, self.corrupt(batch), self.samples, doubly=double)
         value = bound(weights)
         if double:
             surrogate = (weights.detach().softmax(0) * weights).sum(0)
             value = surrogate + (value - surrogate).detach()
         terms = {"bound": -value, **out.code.losses}
-        for name, penalty in self.corruption.regularizers.items():
-            terms[name] = penalty.weight * penalty(out, model)
-        return terms, out
+        return terms | weigh_penalties(self.regularizers, out, model), out

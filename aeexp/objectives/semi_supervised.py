@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
+from functools import reduce
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from aeexp.conditions import Label
+from aeexp.contracts import Examples, Model, Noise, Objective, Regularizer
 from aeexp.errors import UsageError
-from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.nn.critic import Critic
 from aeexp.types import Batch, Facts, Pass
 
 
-class SemiSupervised(nn.Module):
+@final
+class SemiSupervised(Objective):
     """M2 (Kingma et al. 2014, NeurIPS 27, equations 6 to 9), in nats without the likelihood's constant.
 
     `bound` is any objective of rows whose label is known: it is called once, with every row under every class. Its
@@ -35,15 +37,17 @@ class SemiSupervised(nn.Module):
     Look at: classification/accuracy over dataset.labelled (plot=label_budget: a probe with as many labels).
     """
 
+    predicts_label: ClassVar = True
+    infers_labels: ClassVar = True
     alpha: Tensor
     log_prior: Tensor
 
     def __init__(
         self,
-        noise: nn.Module,
-        regularizers: Mapping[str, nn.Module],
+        noise: Noise,
+        regularizers: Mapping[str, Regularizer],
         *,
-        bound: Callable[..., nn.Module],
+        bound: Callable[..., Objective],
         hidden_dims: list[int],
         alpha: float = 0.1,
         prior: Literal["uniform", "shares"] = "uniform",
@@ -52,7 +56,7 @@ class SemiSupervised(nn.Module):
         if not alpha >= 0:
             raise UsageError(f"alpha={alpha} must not be negative")
         for name, part in regularizers.items():
-            if hasattr(part, "label_scores"):
+            if part.predicts_label:
                 raise UsageError(
                     f"{name} would learn the labels that M2 only tries: leave {name} out of the regularizers"
                 )
@@ -67,63 +71,59 @@ class SemiSupervised(nn.Module):
     @property
     def copies(self) -> int:
         """Rows that one row becomes."""
-        return len(self.log_prior) * getattr(self.bound, "samples", 1)
+        return len(self.log_prior) * self.bound.copies
 
     @property
-    def noise(self) -> nn.Module:
+    def noise(self) -> Noise:
+        """That of the bound."""
         return self.bound.noise
 
-    def check(self, model: Autoencoder) -> None:
-        """Raise UsageError where M2 cannot be had of the model."""
+    def check(self, model: Model) -> None:
         if not isinstance(model.condition, Label):
             raise UsageError("semi_supervised gives encoder and decoder every label in turn: take condition=label")
         try:
-            if hasattr(self.bound, "check"):
-                self.bound.check(model)
+            self.bound.check(model)
         except UsageError as error:
             raise UsageError(f"bound.{error}") from error
 
-    def sized(self, model: Autoencoder, facts: Facts) -> None:
-        """Called once, when model and data are known."""
+    def adapt(self, model: Model, facts: Facts) -> None:
+        self.bound.adapt(model, facts)
         self.classifier = Critic(math.prod(facts.shape), self.hidden_dims, facts.classes)
         self.register_buffer("log_prior", torch.full((facts.classes,), -math.log(facts.classes)))
 
-    def before_step(self, model: Autoencoder, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         if self.prior == "shares" and step == 0:
-            counts = torch.bincount(split.y[split.y >= 0], minlength=len(self.log_prior)) + 1
+            labels = torch.empty(0, dtype=torch.int64) if split.y is None else split.y
+            counts = torch.bincount(labels[labels >= 0], minlength=len(self.log_prior)) + 1
             self.log_prior.copy_((counts / counts.sum()).log())
 
-    def forward(self, model: Autoencoder, batch: Batch) -> tuple[dict[str, Tensor], Pass]:
+    def forward(self, model: Model, batch: Batch) -> tuple[dict[str, Tensor], Pass]:
         classes = len(self.log_prior)
-        log_q = self._scores(self._corrupted(batch) if self.training else batch.x).log_softmax(1)
+        log_q = self._scores(self.corrupt(batch)).log_softmax(1)
         terms, out = self.bound(model, every_class(batch, classes))
-        rows = sum(term for term in terms.values() if term.dim() == 1).unflatten(0, (classes, -1)).T
-        known = batch.y >= 0
+        rows = reduce(torch.add, (term for term in terms.values() if term.dim() == 1)).unflatten(0, (classes, -1)).T
+        known = batch.labels >= 0
         revealed = (known & self.training).unsqueeze(1)
-        label = F.one_hot(batch.y.clamp(min=0), classes).to(log_q)
+        label = F.one_hot(batch.labels.clamp(min=0), classes).to(log_q)
         weights = torch.where(revealed, label, log_q.exp())
         log_weights = torch.where(revealed, torch.zeros_like(log_q), log_q)
-        wrong = F.cross_entropy(log_q, batch.y.clamp(min=0), reduction="none") * known
+        wrong = F.cross_entropy(log_q, batch.labels.clamp(min=0), reduction="none") * known
         return {
             "bound": (weights * (rows + log_weights - self.log_prior)).sum(1),
             **{name: term for name, term in terms.items() if term.dim() == 0},
             "classification": self.alpha * wrong.sum() / known.sum().clamp(min=1),
         }, out
 
-    def label_scores(self, out: Pass) -> Tensor:
+    def score_labels(self, out: Pass) -> Tensor:
         """(B, classes) log q(y|x), up to a constant of the row: the label itself is not read."""
         return self._scores(out.x)
 
-    def inferred(self, batch: Batch) -> Batch:
+    def infer_labels(self, batch: Batch) -> Batch:
         """The batch with each row's likeliest label by q(y|x) in place of its own: what a row without label gets."""
         return batch._replace(y=self._scores(batch.x).argmax(1))
 
     def _scores(self, x: Tensor) -> Tensor:
         return self.classifier(x.flatten(1))
-
-    def _corrupted(self, batch: Batch) -> Tensor:
-        x = self.noise(batch.x)
-        return x if batch.mask is None else x * batch.mask.unsqueeze(-1)
 
 
 def every_class(batch: Batch, classes: int) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.drawing.ranking import Order, ranked
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
@@ -21,7 +23,8 @@ ROWS = 300  # of the test split in the heat map, as many of each class as can be
 SPARSE = 0.05  # of all activations are exactly 0: then whether a unit is active says as much as its value
 
 
-class Activations:
+@final
+class Activations(Plot):
     """Mean test codes unit by unit: a histogram of each, and a heat map of rows sorted by class and of class means.
 
     The units are those with the largest KL where it falls into units, else those that vary most; at most `units` of

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
 from aeexp.evaluation.run import Run
@@ -23,7 +26,8 @@ STYLES = {  # of the ROC curves
 }
 
 
-class Anomaly:
+@final
+class Anomaly(Plot):
     """Histogram of the test errors of normal and abnormal rows; ROC curves; the rows that stand out, and those missed.
 
     `rows` and `seed` are those of metric=anomaly. Drawn under dataset.normal_classes alone, and not where the model is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
@@ -21,7 +23,8 @@ LEAST = 8  # pixels a side, below which there are no frequencies between
 SPAN = 20.0  # decibels, where the colours of a ratio end
 
 
-class Checkerboard:
+@final
+class Checkerboard(Plot):
     """Power spectra of `rows` test pictures and of what the model makes of them, with the decoder's own frequencies.
 
     A step that enlarges maps s times can paint a pattern of period s (Odena et al. 2016), steps behind one another
@@ -32,7 +35,7 @@ class Checkerboard:
     shows the pattern undisguised.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, rows: int = 512):
         if rows < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
@@ -27,7 +28,8 @@ class Group(NamedTuple):
     rows: np.ndarray  # numbers of its test rows, the smallest error first
 
 
-class ClassError:
+@final
+class ClassError(Plot):
     """Squared error of the test rows by class, PCA of the same width beside it; of masks, wrong pixels.
 
     `order` sorts the classes by median error, the hardest on top, or leaves them as they are numbered. Without labels

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 
 OTHER = ("step", "epoch", "split", "lr", "loss")  # columns that are no term
@@ -22,7 +24,8 @@ SEEN = dict(
 )
 
 
-class Curves:
+@final
+class Curves(Plot):
     """One panel for the loss and one for each term, if there are several; a line marks the lowest validation loss.
 
     A diamond is the training rows in the state that is kept, measured as validation rows are, where that is known: the

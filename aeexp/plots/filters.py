@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import numpy as np
 import torch
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.nn import conv, mlp
 
 
-class Filters:
+@final
+class Filters(Plot):
     """Weights of the encoder's first and the decoder's last layer, the `most` largest by norm.
 
     Fully connected: one filter a unit, in the shape of the input. Convolutional, residual too: kernels, and what one

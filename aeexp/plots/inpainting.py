@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import final
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.run import Run
@@ -25,7 +27,8 @@ log = logging.getLogger(__name__)
 HOLE = canvas.ORANGE
 
 
-class Inpainting:
+@final
+class Inpainting(Plot):
     """Test examples, spread over the classes: whole, with a hole, and filled by the model and by each baseline.
 
     Vectors and sequences of one feature are lines, one panel each; sequences of several features are left out.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp
 from aeexp.evaluation.run import Run
@@ -20,7 +21,8 @@ APART = 1.25  # tiles between an input and what is decoded
 GROUP = 0.35  # tiles between two pairs
 
 
-class Interpolation:
+@final
+class Interpolation(Plot):
     """Paths of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
 
     `path` is the straight line, slerp (the arc about 0, White 2016), or both, a row each; auto takes both where a
@@ -30,7 +32,7 @@ class Interpolation:
     becomes an arc of uneven steps. Bits know neither: they change sides one after the other (`latent.between`).
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, pairs: int = 4, steps: int = 9, path: Literal["auto", "line", "slerp", "both"] = "auto"):
         if not 1 <= pairs <= 20:
@@ -55,7 +57,7 @@ class Interpolation:
         rows = []
         for path in self.paths(run).values():
             codes = torch.stack([path(out.code.mean[0::2], out.code.mean[1::2], share) for share in weights], 1)
-            codes = run.model.valid_codes(codes)  # (P, S, D)
+            codes = run.model.latent.project(codes)  # (P, S, D)
             rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)))
         mixed = torch.stack([torch.lerp(out.batch.x[0::2], out.batch.x[1::2], share) for share in weights], 1)
         shown = torch.stack([*rows, mixed], 1).cpu().numpy()
@@ -68,8 +70,8 @@ class Interpolation:
     def paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """Functions of two codes and a share, by name."""
         latent = run.model.latent
-        if hasattr(latent, "between"):
-            return {"bit by bit": latent.between}
+        if latent.path:
+            return {latent.path: latent.between}
         path = self.path
         if path == "auto":
             path = "both" if of_one_length(run) else "line"
@@ -97,7 +99,7 @@ class Interpolation:
         return made
 
     def words(self, run: Run, names: list[str]) -> list[str]:
-        nearest = ", brought to the nearest code" if hasattr(run.model.latent, "project") else ""
+        nearest = ", brought to the nearest code" if run.model.latent.constrained else ""
         said = {
             "line": f"line: decoded from (1 − t) code(A) + t code(B){nearest}",
             "slerp": f"slerp: decoded from the arc about 0 between code(A) and code(B){nearest}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.probes import Kind, accuracies, answers, labelled
 from aeexp.evaluation.run import Run
@@ -22,7 +24,8 @@ STYLES = {
 }
 
 
-class LabelBudget:
+@final
+class LabelBudget(Plot):
     """Test accuracy of one probe on codes, PCA codes, raw input and the codes before training, over label budgets.
 
     The last budget is all labelled training rows, at most `rows`. Bars are 95 % intervals of the mean over `draws`

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -10,18 +12,20 @@ from torch import Tensor
 
 from aeexp.conditions import Attribute, Label
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
-class LabelSwap:
+@final
+class LabelSwap(Plot):
     """Test examples, one a class, encoded under their own label and decoded under every label: a row is one style.
 
     Under condition=attribute the same by the values of an attribute that is a number; quantities have no list of
     values, and an unconditional model nothing to swap. At most `examples` rows and `labels` columns.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, examples: int = 10, labels: int = 20):
         if not 1 <= examples <= 24:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
-class Manifold:
+@final
+class Manifold(Plot):
     """A grid of `side` x `side` decoded codes over the 1st to 99th percentile of the training codes.
 
     Only for a code of two units that fill the plane and a decoder without side information.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, side: int = 15):
         if not 2 <= side <= 40:
@@ -27,7 +31,7 @@ class Manifold:
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         first = run.forward(run.rows("train").batch(slice(0, 1)))
-        if run.model.latent.dim != 2 or hasattr(run.model.latent, "project") or first.context is not None:
+        if run.model.latent.dim != 2 or run.model.latent.constrained or first.context is not None:
             return {}
         low, high = np.percentile(run.codes("train"), (1, 99), axis=0)
         across, up = (np.linspace(low[unit], high[unit], self.side) for unit in range(2))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import hashing
 from aeexp.evaluation.run import Run
@@ -15,7 +18,8 @@ LINE = 0.2  # of a second line of words
 APART, PITCH = 1.25, 1.36  # of the first neighbour from its query; of the rows, with room for the words below each
 
 
-class Neighbours:
+@final
+class Neighbours(Plot):
     """Test examples, one of each class first, and the training rows nearest to them by their codes.
 
     Hamming distance where codes are bits, else Euclidean distance of the mean codes; the first row of the source is the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
@@ -30,14 +31,15 @@ class Rows(NamedTuple):
         return ((picture - self.target) ** 2).reshape(len(picture), -1).sum(1)
 
 
-class Reconstructions:
+@final
+class Reconstructions(Plot):
     """Test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
 
     Where the run has noise, or its task makes a hole, model and PCA both get the corrupted input; `seed` draws the
     noise.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, examples: int = 10, seed: int = 0):
         if not 1 <= examples <= 24:

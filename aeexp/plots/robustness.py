@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.robustness import Kind, check, curve, trained
 from aeexp.evaluation.run import Run
@@ -27,13 +29,14 @@ LEVELS = {
 PANELS = {"mse": "squared error against the clean target", "linear": "linear probe that was fitted on clean codes"}
 
 
-class Robustness:
+@final
+class Robustness(Plot):
     """Test error and test accuracy of the model, PCA of the same width and the corrupted input, over levels of noise.
 
     Probes are fitted on clean training codes. The level of this noise in training, where there was some, is marked.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
         check(noise, levels)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from aeexp.conditions import Label
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import SAMPLERS
 
 
-class Samples:
+@final
+class Samples(Plot):
     """`count` decoded codes for each way of drawing them: the prior where there is one, and densities of the codes.
 
     Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density. Under
     condition=label one row a class is drawn instead, from the prior or the Gaussian.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, count: int = 16, seed: int = 0):
         if not 1 <= count <= 40:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from aeexp.drawing import canvas, dots
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import maps as plane
 from aeexp.evaluation.run import Run
@@ -31,7 +32,8 @@ class View(NamedTuple):
     itself: bool = False  # the code, no map of it
 
 
-class Scatter:
+@final
+class Scatter(Plot):
     """At most `rows` test codes by each of `maps`, the same points in the same colours; PCA always stands beside.
 
     Each panel says its trustworthiness: how many neighbours in the map are neighbours among the codes. A code of two

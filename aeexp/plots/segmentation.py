@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import numpy as np
 import torch
 from matplotlib.colors import to_rgb
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
@@ -22,7 +25,8 @@ LISTED = 24  # classes in the legend
 COLUMNS = ("picture", "true mask", "predicted mask", "predicted,\nover the picture", "wrong pixels")
 
 
-class Segmentation:
+@final
+class Segmentation(Plot):
     """Test pictures with true mask, predicted mask, both over each other, and where it is wrong; IoU beside each row.
 
     Mean IoU is over the classes that occur in that picture. One picture a class first, where rows have labels; else
@@ -41,7 +45,7 @@ class Segmentation:
         split, task = run.rows("test"), run.learner.task
         out = run.forward(split.batch(torch.from_numpy(self.chosen(run))))
         truth = task.truth(out.batch.target).cpu().numpy()
-        found = task.predicted(run.model.likelihood, out.output).cpu().numpy()
+        found = task.predict(run.model.likelihood, out.output).cpu().numpy()
         return {"segmentation": self.draw(run, _rgb(out.batch.x.cpu().numpy(), run.data.limits), truth, found)}
 
     def chosen(self, run: Run) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,16 +12,16 @@ from torch import Tensor
 
 from aeexp.conditions import Label
 from aeexp.drawing import canvas
+from aeexp.drawing.contracts import Plot
 from aeexp.drawing.ranking import Order, ranked
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
 
 PITCH, TOP = 1.24, 1.35  # of the rows, with room for a mark below each; of the first below the example
-LEVELS = 20  # values of a group that are shown
 
 
-class Moves(NamedTuple):
+class Rows(NamedTuple):
     """What each row sets to what: a unit, or the block of units that moves as one."""
 
     order: Order
@@ -31,7 +31,8 @@ class Moves(NamedTuple):
     words: str  # what the values are
 
 
-class Traversals:
+@final
+class Traversals(Plot):
     """Each row moves one unit over its range, the others stay at the mean code of one test example.
 
     The units are those with the largest KL on the test split where it falls into units, else those whose mean code
@@ -43,7 +44,7 @@ class Traversals:
     information stays that of the example.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, units: int = 10, steps: int = 9, example: int = 0):
         if not 1 <= units <= 40:
@@ -71,37 +72,27 @@ class Traversals:
         if out.batch.mask is not None:
             mask = out.batch.mask.cpu().numpy()
             shown, beside = canvas.ended(shown, mask), canvas.ended(beside, mask)
-        own = run.model.valid_codes(out.code.mean)[0].cpu().numpy()[moves.blocks]
+        own = run.model.latent.project(out.code.mean)[0].cpu().numpy()[moves.blocks]
         return {"traversals": self.draw(run, moves, own, shown, beside)}
 
-    def moves(self, run: Run) -> Moves:
-        latent = run.model.latent
-        if getattr(latent, "space", "real") == "onehot":
-            order, blocks = self.blocks(run, latent.classes, "group")
-            levels = np.eye(latent.classes, dtype=np.float32)[:LEVELS]
-            few = "" if len(levels) == latent.classes else f", the first {LEVELS} of {latent.classes}"
-            return _alike(order, blocks, levels, [str(i + 1) for i in range(len(levels))], f"value of the group{few}")
-        if hasattr(latent, "codes") and hasattr(latent, "nearest"):
-            order, blocks = self.blocks(run, latent.width, "place")
-            used = run.codes("train").reshape(-1, latent.width)
-            index = latent.nearest(torch.from_numpy(used).to(run.device)).cpu().numpy()
-            most = np.argsort(-np.bincount(index, minlength=latent.codes), kind="stable")[: self.steps]
-            names = [str(entry + 1) for entry in most]
-            words = f"vector of the book: of {latent.codes} those that training codes use most"
-            return _alike(order, blocks, latent.vectors.detach().cpu().numpy()[most], names, words)
-        order, blocks = self.blocks(run, 1, "unit")
-        if hasattr(latent, "between"):
-            return _alike(order, blocks, np.array([[0.0], [1.0]], np.float32), ["0", "1"], "the bit")
-        low, high = np.percentile(run.codes("train")[:, blocks[:, 0]], (1, 99), axis=0)
+    def moves(self, run: Run) -> Rows:
+        codes = run.codes("train")
+        offer = run.model.latent.moves(torch.from_numpy(codes), self.steps)
+        order, blocks = self.blocks(run, offer.width, offer.kind)
+        if offer.values is not None:
+            levels = offer.values.numpy()
+            values = np.broadcast_to(levels, (len(blocks), *levels.shape)).copy()  # the same few in every row
+            return Rows(order, blocks, values, list(offer.names), offer.words)
+        low, high = np.percentile(codes[:, blocks[:, 0]], (1, 99), axis=0)
         words = "evenly from the 1st to the 99th percentile of the training codes, given at both ends"
-        return Moves(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], words)
+        return Rows(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], words)
 
     def blocks(self, run: Run, width: int, kind: str) -> tuple[Order, np.ndarray]:
         order = ranked(run, width, kind)
         order = order._replace(units=order.units[: self.units])
         return order, order.units[:, None] * width + np.arange(width)
 
-    def draw(self, run: Run, moves: Moves, own: np.ndarray, shown: np.ndarray, beside: np.ndarray) -> Figure:
+    def draw(self, run: Run, moves: Rows, own: np.ndarray, shown: np.ndarray, beside: np.ndarray) -> Figure:
         order, steps = moves.order, shown.shape[1]
         # One bit changes little of a picture: beside its two values stands what it changes.
         change = shown[:, 1:] - shown[:, :1] if len(moves.levels) == 2 and len(run.data.shape) == 3 else None
@@ -140,12 +131,7 @@ def moved(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarr
     z = code.repeat(*values.shape[:2], 1)
     for row, units in enumerate(blocks):
         z[row][:, torch.from_numpy(units)] = torch.from_numpy(values[row]).to(z)
-    return model.valid_codes(z.flatten(0, 1)).view_as(z)
-
-
-def _alike(order: Order, blocks: np.ndarray, levels: np.ndarray, names: list[str], words: str) -> Moves:
-    """The same few values (S, W) in every row."""
-    return Moves(order, blocks, np.broadcast_to(levels, (len(blocks), *levels.shape)).copy(), names, words)
+    return model.latent.project(z.flatten(0, 1)).view_as(z)
 
 
 def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aeexp.drawing import canvas
 from aeexp.drawing.animation import Animation
+from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp, tour
 from aeexp.evaluation.run import Run
@@ -37,7 +38,8 @@ class Place(NamedTuple):
     share: float  # of the way between them
 
 
-class Walk:
+@final
+class Walk(Plot):
     """A closed walk through the codes of `stops` test rows, one of each class first: walk.gif.
 
     `steps` codes lead from one stop to the next and stand `milliseconds` each: along an arc under the prior N(0, I)
@@ -46,7 +48,7 @@ class Walk:
     itself where it has two units, else the plane of the first two principal components of the test codes.
     """
 
-    of_pictures = True
+    of_pictures: ClassVar = True
 
     def __init__(self, *, stops: int = 10, steps: int = 8, milliseconds: int = 80):
         if not 2 <= stops <= 30:
@@ -86,7 +88,8 @@ class Walk:
 
     def path(self, run: Run, codes: Tensor) -> tuple[Tensor, list[Place]]:
         """(stops * steps, D): the code of each stop and those on the way to the next; behind the last the first."""
-        between = getattr(run.model.latent, "between", slerp if of_one_length(run) else torch.lerp)
+        latent = run.model.latent
+        between = latent.between if latent.path or not of_one_length(run) else slerp
         made, places = [], []
         for start in range(len(codes)):
             end = (start + 1) % len(codes)
@@ -96,7 +99,7 @@ class Walk:
                 places.append(Place(start, end, step / self.steps))
         z = torch.cat(made)
         on_way = torch.tensor([place.share > 0 for place in places], device=z.device)
-        z[on_way] = run.model.valid_codes(z[on_way])  # a stop's own code stays what the encoder gave
+        z[on_way] = run.model.latent.project(z[on_way])  # a stop's own code stays what the encoder gave
         return z, places
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
-from aeexp.regularizers.critics import taught
-from aeexp.regularizers.needs import need_unbounded
+from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
 
 
-class Adversary(nn.Module):
+@final
+class Adversary(Regularizer):
     """What a critic reads off the codes that it should not, (B,); 0 or log 2 where it reads nothing.
 
     - `prior`: the critic tells codes from draws of the prior, and the encoder minimises -log D(z): log 2 where it
@@ -40,14 +41,12 @@ class Adversary(nn.Module):
         self, weight: float, hidden_dims: list[int], against: Literal["prior", "attribute", "label"] = "prior"
     ):
         super().__init__()
-        if not weight >= 0:
-            raise UsageError(f"weight={weight} must not be negative")
         self.against = against
+        self.holds_against_prior = against == "prior"
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", torch.tensor(float(weight)))
+        self.register_buffer("weight", weight_of(weight))
 
-    def sized(self, model: nn.Module, facts: Facts) -> None:
-        """Called once, when model and data are known."""
+    def adapt(self, model: Model, facts: Facts) -> None:
         self.coded = self.against == "label" or facts.codes > 0
         counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
         outputs = counts[self.against]
@@ -55,29 +54,21 @@ class Adversary(nn.Module):
             raise UsageError(f"against={self.against}: these data have none: take another data set, or against=prior")
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 
-    @property
-    def holds_against_prior(self) -> bool:
-        return self.against == "prior"
-
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        z = self._code(out)
-        lesson = self.lesson(out, model)
-        scores = self.critic(z, frozen=True)
+    def forward(self, out: Pass, model: Model) -> Tensor:
+        scores = self.critic(self._code(out), frozen=True)
         if self.against == "prior":
-            return taught(F.softplus(-scores).squeeze(1), lesson, self.weight)
+            return F.softplus(-scores).squeeze(1)
         target, known = self._read(out)
         if not self.coded:
-            return taught((scores - target.mean(0)).square().sum(1), lesson, self.weight)
+            return (scores - target.mean(0)).square().sum(1)
         shares = (F.one_hot(target, scores.shape[1]) * known.unsqueeze(1)).sum(0) / known.sum().clamp(min=1)
-        view = (torch.special.xlogy(shares, shares) - shares * scores.log_softmax(1)).sum(1) * known
-        return taught(view, lesson, self.weight)
+        return (torch.special.xlogy(shares, shares) - shares * scores.log_softmax(1)).sum(1) * known
 
-    def lesson(self, out: Pass, model: nn.Module) -> Tensor:
+    def lesson(self, out: Pass, model: Model) -> Tensor:
         """(B,) the critic's error: no gradient reaches the codes."""
         z = self._code(out).detach()
         if self.against == "prior":
-            prior = getattr(model.latent, "prior", None)
-            drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model).detach()
+            drawn = draw_prior(model, z).detach()
             return (F.softplus(-self.critic(drawn)) + F.softplus(self.critic(z))).squeeze(1)
         target, known = self._read(out)
         if not self.coded:
@@ -90,10 +81,10 @@ class Adversary(nn.Module):
     def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
         """What the critic is to predict, and which rows have it."""
         if not self.coded:
-            return out.batch.s.view(len(out.code.z), -1), torch.ones_like(out.code.z[:, 0])
-        values = (out.batch.y if self.against == "label" else out.batch.s).long()
+            return out.batch.attributes.view(len(out.code.z), -1), torch.ones_like(out.code.z[:, 0])
+        values = (out.batch.labels if self.against == "label" else out.batch.attributes).long()
         return values.clamp(min=0), (values >= 0).to(out.code.z)
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: Model) -> None:
         if self.against == "prior":
             need_unbounded("adversary", model)

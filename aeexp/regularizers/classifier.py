@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import ClassVar, final
 
+import torch.nn.functional as F
+from torch import Tensor
+
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.types import Facts, Pass
 
 
-class Classifier(nn.Module):
+@final
+class Classifier(Regularizer):
     """Cross-entropy in nats of the label given the code, (): the mean over the labelled rows of the batch.
 
     The two-objective network: encoder and classifier are trained together (Ranzato and Szummer 2008). A batch without
@@ -22,34 +25,31 @@ class Classifier(nn.Module):
     Look at: classification/accuracy beside probe/linear, with few labels (dataset.labelled=100).
     """
 
+    predicts_label: ClassVar = True
     weight: Tensor
 
     def __init__(self, weight: float, hidden_dims: list[int]):
         super().__init__()
-        if not weight >= 0:
-            raise UsageError(f"weight={weight} must not be negative")
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", torch.tensor(float(weight)))
+        self.register_buffer("weight", weight_of(weight))
 
-    def sized(self, model: nn.Module, facts: Facts) -> None:
-        """Called once, when model and data are known."""
-        if not facts.classes >= 2:
+    def adapt(self, model: Model, facts: Facts) -> None:
+        if facts.classes < 2:
             raise UsageError(
                 "classifier needs labelled data with at least 2 classes: take another data set, or drop classifier"
             )
         self.head = Critic(model.latent.dim, self.hidden_dims, facts.classes)
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        y = out.batch.y
+    def forward(self, out: Pass, model: Model) -> Tensor:
+        y = out.batch.labels
         known = (y >= 0).to(out.code.z)
         values = F.cross_entropy(self.head(out.code.z), y.clamp(min=0), reduction="none")
         return (values * known).sum() / known.sum().clamp(min=1)
 
-    def label_scores(self, out: Pass) -> Tensor:
+    def score_labels(self, out: Pass) -> Tensor:
         """(B, classes) log-probabilities of the labels, up to a constant of the row."""
         return self.head(out.code.mean)
 
-    def check(self, model: nn.Module) -> None:
-        told = hasattr(model.condition, "reads_label")
-        if told:
+    def check(self, model: Model) -> None:
+        if model.condition.reads_label:
             raise UsageError("classifier would read the label off a code that was told it: take condition=none")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import final
 
-from aeexp.regularizers.needs import weight_of
+from torch import Tensor
+
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.types import Pass
 
 
-class L1(nn.Module):
+@final
+class L1(Regularizer):
     """Sum of the absolute values of the code: pulls units to 0 (Goodfellow et al. 2016, section 14.2.1).
 
     Formula: Σ_j |z_j|
@@ -22,14 +25,12 @@ class L1(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight_of(weight))
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         return out.code.z.abs().sum(1)
 
-    def check(self, model: nn.Module) -> None:
-        """Acts on any code."""
 
-
-class CodeL2(nn.Module):
+@final
+class CodeL2(Regularizer):
     """Half the squared norm of the code, (B,): the KL where nothing is drawn (RAE, Ghosh et al. 2020, equation 8).
 
     Formula: ½ Σ_j z_j²
@@ -43,8 +44,5 @@ class CodeL2(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight_of(weight))
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         return 0.5 * out.code.z.square().sum(1)
-
-    def check(self, model: nn.Module) -> None:
-        """Acts on any code."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vjp, vmap
 
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
-from aeexp.regularizers.needs import weight_of
 from aeexp.types import Pass
 
 
-class Contractive(nn.Module):
+@final
+class Contractive(Regularizer):
     """Squared Frobenius norm of the encoder's Jacobian at the input it saw, (B,) (Rifai et al. 2011).
 
     `exact` takes one backward pass per unit of the code; `hutchinson` averages over `probes` random
@@ -35,7 +36,7 @@ class Contractive(nn.Module):
         self.probes = probes
         self.register_buffer("weight", weight_of(weight))
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         # a grey picture may have strides that pass for channels-last ones, for which GroupNorm has no vmap rule
         x = out.x.clone(memory_format=torch.contiguous_format)
         code, pull = vjp(lambda x: model.encode(x, out.context, out.batch.mask).mean, x)
@@ -46,6 +47,3 @@ class Contractive(nn.Module):
         directions = torch.randn(self.probes, *code.shape, dtype=code.dtype, device=code.device)
         rows = vmap(lambda v: pull(v)[0])(directions)
         return rows.square().flatten(2).sum(2).mean(0)
-
-    def check(self, model: nn.Module) -> None:
-        """Acts on any differentiable encoder."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vjp, vmap
 
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
-from aeexp.regularizers.needs import weight_of
 from aeexp.types import Pass
 
 
-class DecoderL2(nn.Module):
+@final
+class DecoderL2(Regularizer):
     """Sum of the squared weights of the decoder (RAE-L2, Ghosh et al. 2020, equation 11).
 
     Formula: Σ w² over the decoder's weights
@@ -27,16 +28,14 @@ class DecoderL2(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight_of(weight))
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         # A tied layer carries its source along (nn.mlp.Transposed), whose bias is the encoder's alone.
         own = (p for name, p in model.decoder.named_parameters() if not name.endswith("source.bias"))
         return sum(p.square().sum() for p in own)
 
-    def check(self, model: nn.Module) -> None:
-        """Acts on any decoder."""
 
-
-class GradientPenalty(nn.Module):
+@final
+class GradientPenalty(Regularizer):
     """How fast the decoded picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
 
     The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
@@ -58,7 +57,7 @@ class GradientPenalty(nn.Module):
         self.probes = probes
         self.register_buffer("weight", weight_of(weight))
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
 
         def decoded(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
@@ -70,11 +69,9 @@ class GradientPenalty(nn.Module):
         directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)
         return vmap(lambda v: pull(v)[0])(directions).square().sum(2).mean(0)
 
-    def check(self, model: nn.Module) -> None:
-        """Acts on any differentiable decoder."""
 
-
-class Orthogonality(nn.Module):
+@final
+class Orthogonality(Regularizer):
     """|W^T W - I|^2 of the decoder's layer that reads the code, (): each unit a direction of its own, of length 1.
 
     Soft orthogonality (Brock et al. 2017, Bansal et al. 2018). W (H, D) are the columns of the code without those of
@@ -92,13 +89,13 @@ class Orthogonality(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight_of(weight))
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        columns = reading(model)
+    def forward(self, out: Pass, model: Model) -> Tensor:
+        columns = code_columns(model)
         gram = columns.T @ columns
         return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
 
-    def check(self, model: nn.Module) -> None:
-        rows, columns = reading(model).shape
+    def check(self, model: Model) -> None:
+        rows, columns = code_columns(model).shape
         if not rows >= columns:
             raise UsageError(
                 f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
@@ -106,8 +103,7 @@ class Orthogonality(nn.Module):
             )
 
 
-def reading(model: nn.Module) -> Tensor:
+def code_columns(model: Model) -> Tensor:
     """(H, D) weights by which the first layer of the decoder reads the code; the context's columns come last."""
-    weights = (getattr(part, "weight", None) for part in model.decoder.modules())
-    weight = next(found for found in weights if isinstance(found, Tensor) and found.dim() == 2)
+    weight = model.decoder.reading_weight()
     return weight[:, : weight.shape[1] - model.condition.size]

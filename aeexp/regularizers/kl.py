@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Examples, Model, Regularizer, weight_of
 from aeexp.errors import UsageError
-from aeexp.regularizers.needs import need_posterior
+from aeexp.regularizers.needs import need_prior
 from aeexp.types import Pass
 
 
-class KL(nn.Module):
+@final
+class KL(Regularizer):
     """KL from the posterior to the latent's prior, nats per example; weight 1 (beta) makes the loss the negative ELBO
     (Kingma and Welling 2014, appendix B; beta: Higgins et al. 2017, equation 4).
 
@@ -42,8 +44,6 @@ class KL(nn.Module):
         capacity: float | None = None,
     ):
         super().__init__()
-        if not weight >= 0:
-            raise UsageError(f"weight={weight} must not be negative")
         if warmup_steps < 1:
             raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
         if not free_bits >= 0:
@@ -57,7 +57,7 @@ class KL(nn.Module):
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
-        self.register_buffer("target", torch.tensor(float(weight)))
+        self.register_buffer("target", weight_of(weight))
         self.register_buffer("free_bits", torch.tensor(float(free_bits)))
         self.register_buffer("progress", torch.tensor(1.0))
 
@@ -65,15 +65,15 @@ class KL(nn.Module):
     def weight(self) -> Tensor:
         return self.target * self.progress if self.training and self.warmup != "none" else self.target
 
-    def before_step(self, model: nn.Module, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         share = step / self.warmup_steps
         self.progress.fill_(min(1.0, 2 * (share % 1)) if self.warmup == "cyclic" else min(1.0, share))
 
     def readings(self) -> dict[str, Tensor]:
         return {} if self.warmup == "none" else {"kl_weight": self.weight}
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
-        units = model.latent.prior.kl(out.code.posterior, out.code.z, model)
+    def forward(self, out: Pass, model: Model) -> Tensor:
+        units = need_prior("kl", model).kl(out.code.posterior, out.code.z, model)
         if self.capacity is not None:
             allowed = self.capacity * (self.progress if self.training else 1.0)
             return (units.sum(1).mean() - allowed).abs()
@@ -81,5 +81,5 @@ class KL(nn.Module):
         floored = torch.maximum(units.mean(0), self.free_bits)
         return torch.where(self.free_bits > 0, floored.sum().expand(len(units)), units.sum(1))
 
-    def check(self, model: nn.Module) -> None:
-        need_posterior("kl", model)
+    def check(self, model: Model) -> None:
+        need_prior("kl", model)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
-from aeexp.regularizers.critics import standardised
-from aeexp.regularizers.needs import need_unbounded
+from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
 
 
-class MMD(nn.Module):
+@final
+class MMD(Regularizer):
     """Squared maximum mean discrepancy of the codes in a batch from another law, (): unbiased, over different rows.
 
     - `prior`: from as many draws of N(0, I) or the latent's prior (WAE, Tolstikhin et al. 2018). Acts on any code.
@@ -40,32 +41,26 @@ class MMD(nn.Module):
         against: Literal["prior", "attribute"] = "prior",
     ):
         super().__init__()
-        if not weight >= 0:
-            raise UsageError(f"weight={weight} must not be negative")
         self.kernel = kernel
         self.against = against
-        self.register_buffer("weight", torch.tensor(float(weight)))
+        self.holds_against_prior = against == "prior"
+        self.register_buffer("weight", weight_of(weight))
 
-    @property
-    def holds_against_prior(self) -> bool:
-        return self.against == "prior"
-
-    def sized(self, model: nn.Module, facts: Facts) -> None:
-        """Called once, when model and data are known."""
+    def adapt(self, model: Model, facts: Facts) -> None:
         words = "against=attribute: these data have no attribute of numbered values (0, 1, ...): take another data set"
         if self.against != "prior" and not facts.codes >= 2:
             raise UsageError(f"{words}, or against=prior")
         self.values = facts.codes
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         z = out.code.z
         if self.against == "attribute":
-            return group_mmd(standardised(out.code.mean), F.one_hot(out.batch.s.long(), self.values).to(z), self.kernel)
-        prior = getattr(model.latent, "prior", None)
-        drawn = torch.randn_like(z) if prior is None else prior.sample(len(z), model)
-        return mmd(z, drawn, self.kernel)
+            return group_mmd(
+                standardise_units(out.code.mean), F.one_hot(out.batch.attributes.long(), self.values).to(z), self.kernel
+            )
+        return mmd(z, draw_prior(model, z), self.kernel)
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: Model) -> None:
         if self.against == "prior":
             need_unbounded("mmd", model)
 
@@ -101,3 +96,9 @@ def _kernel(a: Tensor, b: Tensor, kernel: str) -> Tensor:
     if kernel == "rbf":
         return torch.exp(-distance / width)
     return sum(width * scale / (width * scale + distance) for scale in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+
+
+def standardise_units(z: Tensor) -> Tensor:
+    """Codes (N, D) with mean 0 and variance 1 over the rows; a unit that does not vary is 0."""
+    centred = z - z.mean(0)
+    return centred / centred.square().mean(0).clamp(min=1e-12).sqrt()

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from aeexp.contracts import Model, Prior
 from aeexp.errors import UsageError
 
 
-def need_posterior(name: str, model: Any) -> None:
-    if not hasattr(model.latent, "prior"):
+def need_prior(name: str, model: Model) -> Prior:
+    """The prior of the model's code. Raises UsageError where the code is not stochastic."""
+    if model.latent.prior is None:
         raise UsageError(
             f"{name} needs a stochastic code, which this latent does not give: take latent=gaussian, or drop {name}"
         )
+    return model.latent.prior
 
 
-def need_unbounded(name: str, model: Any) -> None:
-    """Codes can be held against N(0, I) only where they may lie anywhere."""
+def need_unbounded(name: str, model: Model) -> None:
+    """Codes can be held against N(0, I) only where they may lie anywhere: else raises UsageError."""
     latent = model.latent
-    free = latent.range == (-math.inf, math.inf) and not hasattr(latent, "project")
-    if not free and not hasattr(latent, "prior"):
+    free = latent.range == (-math.inf, math.inf) and not latent.constrained
+    if not free and latent.prior is None:
         raise UsageError(
             f"{name} holds codes against N(0, I), where those of this latent cannot lie: take latent=deterministic or "
             "latent=gaussian"
         )
 
 
-def weight_of(value: float) -> Tensor:
-    """() a penalty's weight, for its buffer. Raises UsageError on one below 0."""
-    if not value >= 0:
-        raise UsageError(f"weight={value} must not be negative")
-    return torch.tensor(float(value))
+def draw_prior(model: Model, like: Tensor) -> Tensor:
+    """(B, D) codes from the latent's prior, of N(0, I) where it has none, as many as `like` (B, D) has."""
+    prior = model.latent.prior
+    return torch.randn_like(like) if prior is None else prior.sample(len(like), model)

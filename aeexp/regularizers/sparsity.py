@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Examples, Model, Regularizer, weight_of
 from aeexp.errors import UsageError
-from aeexp.regularizers.needs import weight_of
-from aeexp.types import Pass
+from aeexp.types import Facts, Pass
 
 
 def bernoulli_kl(p: Tensor, q: Tensor) -> Tensor:
@@ -18,7 +18,8 @@ def bernoulli_kl(p: Tensor, q: Tensor) -> Tensor:
     return p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))
 
 
-class KLSparsity(nn.Module):
+@final
+class KLSparsity(Regularizer):
     """KL from Bernoulli(rho) to Bernoulli(mean activation), summed over units (Ng 2011, sparse autoencoder).
 
     The penalty speaks of the mean over the training set. `estimate` says what stands for it: the mean of the
@@ -41,7 +42,6 @@ class KLSparsity(nn.Module):
         self,
         weight: float,
         rho: float,
-        dim: int,
         estimate: Literal["batch", "ema", "dataset"] = "batch",
         decay: float = 0.9,
         refresh_steps: int = 5,
@@ -58,10 +58,13 @@ class KLSparsity(nn.Module):
         self.refresh_steps = refresh_steps
         self.register_buffer("weight", weight_of(weight))
         self.register_buffer("rho", torch.tensor(float(rho)))
-        self.register_buffer("mean", torch.full((dim,), float(rho)))
         self.register_buffer("seen", torch.tensor(0.0))  # steps in the exponential average
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def adapt(self, model: Model, facts: Facts) -> None:
+        """The estimate starts at the target."""
+        self.register_buffer("mean", self.rho.expand(model.latent.dim).clone())
+
+    def forward(self, out: Pass, model: Model) -> Tensor:
         batch = out.code.mean.mean(0)
         if self.estimate == "batch":
             mean = batch
@@ -78,12 +81,12 @@ class KLSparsity(nn.Module):
             self.mean.copy_(self._average(out.code.mean.mean(0)))
             self.seen.add_(1)
 
-    def before_step(self, model: nn.Module, split, step: int) -> None:
+    def before_step(self, model: Model, split: Examples, step: int) -> None:
         if self.estimate == "dataset" and step % self.refresh_steps == 0:
             codes = (model.encode(batch.x, model.condition(batch), batch.mask).mean for batch in split.batches(1024))
             self.mean.copy_(sum(code.sum(0) for code in codes) / len(split))
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: Model) -> None:
         if model.latent.range != (0.0, 1.0):
             raise UsageError(
                 "kl_sparsity needs units in (0, 1), which this latent does not give: take latent=sigmoid, "

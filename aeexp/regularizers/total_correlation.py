@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
-from aeexp.regularizers.critics import taught
-from aeexp.regularizers.needs import need_posterior
+from aeexp.regularizers.needs import need_prior
 from aeexp.types import Facts, Pass
 
 
-class TotalCorrelation(nn.Module):
+@final
+class TotalCorrelation(Regularizer):
     """How far the units of the aggregate posterior are from independent, nats, (B,).
 
     - `minibatch`: the batch's posteriors stand for those of the data set: minibatch-weighted sampling without its
@@ -42,41 +43,43 @@ class TotalCorrelation(nn.Module):
         rows: int = 128,
     ):
         super().__init__()
-        if not weight >= 0:
-            raise UsageError(f"weight={weight} must not be negative")
         if rows < 2:
             raise UsageError(f"rows={rows} must be at least 2")
         self.estimate = estimate
         self.rows = rows
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", torch.tensor(float(weight)))
+        self.register_buffer("weight", weight_of(weight))
 
-    def sized(self, model: nn.Module, facts: Facts) -> None:
-        """Called once, when model and data are known."""
+    def adapt(self, model: Model, facts: Facts) -> None:
         if self.estimate == "critic":
             self.critic = Critic(model.latent.dim, self.hidden_dims, 1)
 
-    def forward(self, out: Pass, model: nn.Module) -> Tensor:
+    def forward(self, out: Pass, model: Model) -> Tensor:
         z = out.code.z
         if self.estimate == "minibatch":
             groups = torch.arange(len(z), device=z.device).tensor_split(max(1, round(len(z) / self.rows)))
             return torch.cat([total_correlation(out.code.posterior.pick(group), z[group]) for group in groups])
-        apart = shuffled(z.detach())
-        lesson = F.softplus(-self.critic(z.detach())) + F.softplus(self.critic(apart))
-        return taught(self.critic(z, frozen=True).squeeze(1), lesson.squeeze(1), self.weight)
+        return self.critic(z, frozen=True).squeeze(1)
 
-    def check(self, model: nn.Module) -> None:
+    def lesson(self, out: Pass, model: Model) -> Tensor | None:
+        """(B,) the critic's error in telling codes from shuffled ones."""
+        if self.estimate == "minibatch":
+            return None
+        z = out.code.z.detach()
+        return (F.softplus(-self.critic(z)) + F.softplus(self.critic(shuffle_units(z)))).squeeze(1)
+
+    def check(self, model: Model) -> None:
         if self.estimate == "critic":
             return
-        need_posterior("total_correlation", model)
-        if getattr(model.latent, "space", "real") != "real":
+        need_prior("total_correlation", model)
+        if model.latent.space != "real":
             raise UsageError(
                 "total_correlation needs the density of each unit by itself, which this latent does not give: "
                 "take regularizer.total_correlation.estimate=critic, or latent=gaussian"
             )
 
 
-def shuffled(z: Tensor) -> Tensor:
+def shuffle_units(z: Tensor) -> Tensor:
     """Codes (B, D) each of whose units has its own order of the rows: a draw of the product of the marginals."""
     return z.gather(0, torch.rand_like(z).argsort(dim=0))
 

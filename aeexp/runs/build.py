@@ -8,71 +8,55 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
+from aeexp.contracts import Task
 from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.noises import Chain
-from aeexp.runs.config import check_node, make, placed
+from aeexp.runs.config import at_path, check_node, make
 from aeexp.trainers.checkpoint import load as load_checkpoint
 from aeexp.types import Facts
 
 MODEL = ("task", "latent", "likelihood", "condition", "model")  # the nodes that an Autoencoder is built from
 
 
-def autoencoder(cfg: DictConfig, facts: Facts) -> Autoencoder:
+def build_autoencoder(cfg: DictConfig, facts: Facts, task: Task) -> Autoencoder:
     """The untrained model for such data, on the CPU; seed the weights before."""
-    task, latent, likelihood, condition, networks = (task_for(cfg, facts), *(make(cfg, key) for key in MODEL[1:]))
-    condition.sized(facts)
-    if hasattr(latent, "prior"):
-        latent.prior.sized(latent.dim, facts.shape, condition.size)
-    segments = hasattr(task, "predicted")
-    if segments:
-        task.check(likelihood)
-    output = likelihood.output(task.shape if segments else facts.shape)
-    try:
+    latent, likelihood, condition, networks = (make(cfg, key) for key in MODEL[1:])
+    condition.adapt(facts)
+    if latent.prior is not None:
+        latent.prior.adapt(latent.dim, facts.shape, condition.size)
+    task.check(likelihood)
+    output = likelihood.output(task.target_shape(facts.shape))
+    with at_path("model"):
         encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output)
-    except UsageError as error:
-        raise placed("model", error) from error
-    model = Autoencoder(encoder, latent, decoder, likelihood, condition)
-    if segments:
-        model.shown = "mode"
-    return model
+    return Autoencoder(encoder, latent, decoder, likelihood, condition, task.masks)
 
 
-def task_for(cfg: DictConfig, facts: Facts) -> nn.Module:
+def build_task(cfg: DictConfig, facts: Facts) -> Task:
     """The task, which knows its data; raises UsageError where it cannot be had of them."""
     task = make(cfg, "task")
-    if hasattr(task, "sized"):
-        try:
-            task.sized(facts)
-        except UsageError as error:
-            raise placed("task", error) from error
+    with at_path("task"):
+        task.adapt(facts)
     return task
 
 
-def learner(cfg: DictConfig, facts: Facts) -> Learner:
+def build_learner(cfg: DictConfig, facts: Facts) -> Learner:
     """The untrained model with its task and objective."""
-    model = autoencoder(cfg, facts)
+    task = build_task(cfg, facts)
+    model = build_autoencoder(cfg, facts, task)
     regularizers = make(cfg, "regularizer")
     noise, objective = Chain(make(cfg, "noise")), make(cfg, "objective")
-    try:
+    with at_path("objective"):
         objective = objective(noise, regularizers)
-        if hasattr(objective, "check"):
-            objective.check(model)
-        if hasattr(objective, "sized"):
-            objective.sized(model, facts)
-    except UsageError as error:
-        raise placed("objective", error) from error
+        objective.check(model)
+        objective.adapt(model, facts)
     for name, penalty in regularizers.items():
         penalty.check(model)
-        if hasattr(penalty, "sized"):
-            try:
-                penalty.sized(model, facts)
-            except UsageError as error:
-                raise placed(f"regularizer.{name}", error) from error
-    return Learner(task_for(cfg, facts), model, objective)
+        with at_path(f"regularizer.{name}"):
+            penalty.adapt(model, facts)
+    return Learner(task, model, objective)
 
 
 def device(name: str) -> torch.device:
@@ -93,7 +77,8 @@ def load(folder: str | Path) -> Autoencoder:
     """
     saved = load_checkpoint(Path(folder) / "checkpoints" / "best.pt")
     # Only what the model needs: a plot that has changed since must not keep it from loading.
-    model = autoencoder(_checked(saved, MODEL), Facts(**saved["facts"]))
+    cfg, facts = _checked(saved, MODEL), Facts(**saved["facts"])
+    model = build_autoencoder(cfg, facts, build_task(cfg, facts))
     weights = {key: value for key, value in saved["learner"].items() if key.startswith("model.")}
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
     return model.eval().requires_grad_(False)
@@ -116,7 +101,7 @@ def untrained(saved: dict[str, Any]) -> Autoencoder:
 
 def _again(saved: dict[str, Any]) -> Learner:
     """The learner of a checkpoint without its weights."""
-    return learner(_checked(saved, (*MODEL, "objective"), ("noise", "regularizer")), Facts(**saved["facts"]))
+    return build_learner(_checked(saved, (*MODEL, "objective"), ("noise", "regularizer")), Facts(**saved["facts"]))
 
 
 def _checked(saved: dict[str, Any], parts: Sequence[str], several: Sequence[str] = ()) -> DictConfig:

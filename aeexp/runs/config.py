@@ -6,7 +6,8 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -75,6 +76,15 @@ def make(cfg: DictConfig, key: str) -> Any:
             raise
         path = re.search(r"full_key: (\S+)", str(error))
         raise placed(path.group(1) if path else key, cause) from error
+
+
+@contextmanager
+def at_path(path: str) -> Iterator[None]:
+    """A UsageError from inside gets the config path of the value in front."""
+    try:
+        yield
+    except UsageError as error:
+        raise placed(path, error) from error
 
 
 def placed(path: str, error: UsageError) -> UsageError:

@@ -91,7 +91,7 @@ def show(plots: Mapping[str, Plot], result: Run, track: Tracker, folder: Path) -
 def draw(plots: Mapping[str, Plot], result: Run, show: Callable[[str, Figure], None]) -> list[str]:
     """Every figure that can be drawn goes to `show` by its name; what was told of each that cannot."""
     failed = []
-    left = [name for name, plot in plots.items() if result.segments and getattr(plot, "of_pictures", False)]
+    left = [name for name, plot in plots.items() if result.segments and plot.of_pictures]
     if left:
         log.info("plot=[%s] left out: the target is a mask, and what a code decodes to is no picture", ",".join(left))
         plots = {name: plot for name, plot in plots.items() if name not in left}

@@ -109,8 +109,8 @@ def loaded(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
     data = make(cfg, "dataset").place(device)
     torch.manual_seed(cfg.seed)
-    learner = build.learner(cfg, data.facts)
-    if not hasattr(learner.task, "predicted"):  # masks are checked where the model is built
+    learner = build.build_learner(cfg, data.facts)
+    if not learner.task.masks:  # masks are checked where the model is built
         learner.model.likelihood.check(*data.limits, data.step)
     learner.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())

@@ -76,7 +76,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         # Nothing of this is seen outside: generators go on as if there had been no training.
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            learner = build.learner(cfg, data.facts).to(data.device)
+            learner = build.build_learner(cfg, data.facts).to(data.device)
             if learner.model.condition.size != 0:
                 raise UsageError(
                     "this variant wants side information, which transform does not get: take another variant"

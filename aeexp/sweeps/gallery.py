@@ -79,7 +79,7 @@ def panel(folder: Path, title: str) -> Panel | None:
         except (UsageError, OSError, RuntimeError) as error:  # RuntimeError: weights of an older version do not fit
             log.warning("%s is not in samples.png: %s", folder, str(error).splitlines()[0])
             return None
-        if model.shown != "mean":
+        if model.masks:
             log.warning("%s is not in samples.png: it decodes masks, no examples", folder)
             return None
         torch.manual_seed(SEED)

@@ -73,7 +73,7 @@ def reconstructions(named: list[tuple[str, Path]], common: str) -> Figure | None
     batch = split.batch(torch.from_numpy(canvas.spread(labels, EXAMPLES, len(split))))
     lines = []
     for title, run in loaded:
-        if run.model.shown == "mean":  # a mask is no reconstruction
+        if not run.model.masks:  # a mask is no reconstruction
             output = run.model.likelihood.mean(Run(run.learner, data).forward(batch).output).numpy()
             lines.append(Line(title, _error(run.folder), output, _samples(run)))
     if len(lines) < 2:

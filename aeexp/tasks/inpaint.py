@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aeexp import holes
+from aeexp.contracts import Likelihood, Task
 from aeexp.errors import UsageError
 from aeexp.randomness import uniform
+from aeexp.tensors import sum_features
 from aeexp.types import Batch
 
 KEY = 0x401E0000  # no epoch's number: binarised rows draw under theirs
 
 
-class Inpaint(nn.Module):
+@final
+class Inpaint(Task):
     """The target is the whole row, and x has a hole: what lies in it is `fill`. `Batch.hole` says where it is.
 
     `shape`: a block of `size` of every side, one half of the row, or irregular blots of `size` of its places (pixels,
@@ -50,3 +53,7 @@ class Inpaint(nn.Module):
         if batch.mask is not None:
             hole = hole & batch.mask.unsqueeze(-1)
         return batch._replace(x=torch.where(hole, self.fill, x), target=x, hole=hole)
+
+    def error(self, likelihood: Likelihood, output: Tensor, batch: Batch) -> Tensor:
+        """(B,) squared error of the mean, summed over all features, hole or not."""
+        return sum_features((likelihood.mean(output) - batch.targets).square(), batch.mask)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import final
 
+from torch import Tensor
+
+from aeexp.contracts import Likelihood, Task
+from aeexp.tensors import sum_features
 from aeexp.types import Batch
 
 
-class Reconstruct(nn.Module):
+@final
+class Reconstruct(Task):
     """The target is the input itself."""
 
     def forward(self, batch: Batch) -> Batch:
         return batch._replace(target=batch.x)
+
+    def error(self, likelihood: Likelihood, output: Tensor, batch: Batch) -> Tensor:
+        """(B,) squared error of the mean, summed over features."""
+        return sum_features((likelihood.mean(output) - batch.targets).square(), batch.mask)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, final
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aeexp.contracts import Likelihood, Task
 from aeexp.errors import UsageError
-from aeexp.types import Batch, Facts, Likelihood
+from aeexp.types import Batch, Facts
 
 
-class Segment(nn.Module):
+@final
+class Segment(Task):
     """The target is the row's mask, (B, 1, H, W): class c of C as c / (C - 1), the levels of bernoulli and categorical.
 
     Masks hold class numbers from 0 on; C is the number of `names`, else one more than the largest. Masks of two
@@ -17,44 +21,50 @@ class Segment(nn.Module):
     in no loss and no metric. The code is that of the picture; what noise does is done to the picture alone.
     """
 
+    masks: ClassVar = True
+    names: tuple[str, ...]
+    classes: int
+
     def __init__(self, ignore: int | None = None, names: list[str] | None = None):
         super().__init__()
         if names is not None and not len(set(names)) == len(names) >= 2:
             raise UsageError(f"names={names}: name two classes or more, each once")
         self.ignore = ignore
-        self.names = None if names is None else tuple(map(str, names))
+        self.names = tuple(map(str, names or ()))
 
-    def sized(self, facts: Facts) -> None:
-        """Called once, when the data is known."""
+    def adapt(self, facts: Facts) -> None:
         way = "take dataset=textured_digits, or name the data's masks by dataset.target"
-        if len(facts.target) <= 0:
+        if not facts.target:
             raise UsageError(f"task=segment needs masks: {way}")
         wanted = tuple(facts.shape[1:])
         if len(facts.shape) != 3 or facts.target not in (wanted, (1, *wanted)):
             raise UsageError(
-                f"task=segment needs pictures with masks of their size, not rows of shape {facts.shape} with targets "
-                "of "
-                f"shape {facts.target}: {way}"
+                f"task=segment needs pictures with masks of their size, not rows of shape {facts.shape} with "
+                f"targets of shape {facts.target}: {way}"
             )
         values = [value for value in facts.values if value != self.ignore]
-        if len(values) <= 0:
+        if not values:
             raise UsageError("task=segment needs masks of whole numbers, one for each class; these are none")
         two = len(values) == 2 and len(self.names or values) == 2
         self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)
         self.classes = 2 if two else len(self.names or range(values[-1] + 1))
         given = f"names={list(self.names)}" if self.names and len(values) > 1 else f"ignore={self.ignore}"
         held = f"{given}: the masks hold the values {_listed(values)}"
-        if len(values) <= 1 or not self.classes > 1 or not two and not values[0] >= 0:
+        if len(values) < 2 or self.classes < 2 or (not two and values[0] < 0):
             raise UsageError(f"{held}: two classes or more are needed, from 0 on")
-        if not two and not values[-1] < self.classes:
+        if not two and values[-1] >= self.classes:
             raise UsageError(
                 f"{held}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore"
             )
         self.names = self.names or tuple(str(self.first + self.step * number) for number in range(self.classes))
         self.shape = (1, *wanted)
 
+    def target_shape(self, row: tuple[int, ...]) -> tuple[int, ...]:
+        """One plane of the picture's size."""
+        return (1, *row[1:])
+
     def forward(self, batch: Batch) -> Batch:
-        mask = batch.target.to(batch.x.dtype)
+        mask = batch.targets.to(batch.x.dtype)
         target = (mask - self.first) / (self.step * (self.classes - 1))
         if self.ignore is not None:
             target = torch.where(mask == self.ignore, -1.0, target)
@@ -64,17 +74,25 @@ class Segment(nn.Module):
         """Raises UsageError where the likelihood does not speak of as many classes."""
         way = "categorical" if self.classes > 2 else "bernoulli"
         way += f" likelihood.levels={self.classes}" if self.classes > 2 else ""
-        right = hasattr(likelihood, "mode") and likelihood.levels == self.classes
-        if not right:
+        if likelihood.levels != self.classes:
             raise UsageError(f"task=segment: the masks have {self.classes} classes: take likelihood={way}")
 
     def truth(self, target: Tensor) -> Tensor:
         """(B, H, W) int64 classes of a target as this task gives it; -1 where there is none."""
         return torch.where(target < 0, -1, (target * (self.classes - 1)).round().long()).squeeze(1)
 
-    def predicted(self, likelihood: Likelihood, output: Tensor) -> Tensor:
+    def predict(self, likelihood: Likelihood, output: Tensor) -> Tensor:
         """(B, H, W) int64 the most probable class of each pixel."""
         return (likelihood.mode(output) * (self.classes - 1)).round().long().squeeze(1)
+
+    def picture(self, likelihood: Likelihood, output: Tensor) -> Tensor:
+        """(B, 1, H, W) the most probable class c of C as c / (C - 1): classes have no mean."""
+        return likelihood.mode(output)
+
+    def error(self, likelihood: Likelihood, output: Tensor, batch: Batch) -> Tensor:
+        """(B,) how many pixels that have a class are given another one."""
+        truth = self.truth(batch.targets)
+        return ((self.predict(likelihood, output) != truth) & (truth >= 0)).flatten(1).sum(1).float()
 
 
 def _listed(values: list[int]) -> str:

@@ -22,13 +22,12 @@ class ClosedForm:
         train = data["train"]
         progress = Progress(samples=len(train))
         track.start(1, progress)
-        if hasattr(learner.task, "predicted"):
+        if learner.task.masks:
             raise UsageError(
                 "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint"
             )
         solve(learner.model, train)
-        if hasattr(learner.model.likelihood, "fit"):
-            learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
+        learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
         progress.step = progress.best_step = progress.best_epoch = 1
         progress.seconds = time.perf_counter() - began
         return record(learner, data, store, track, progress)

@@ -5,13 +5,14 @@ Nothing is copied: what a shallow autoencoder learns, the deep one has learnt.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from aeexp.conditions import Unconditional
+from aeexp.contracts import Decoder, Encoder, Latent
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
@@ -34,7 +35,7 @@ def check(model: Autoencoder) -> None:
         raise UsageError("trainer=layerwise trains model=mlp layer by layer: take model=mlp, or trainer=joint")
     if model.condition.size != 0:
         raise UsageError("trainer=layerwise has no place for side information: take condition=none, or trainer=joint")
-    plain = model.latent.params == model.latent.dim and not hasattr(model.latent, "prior")
+    plain = model.latent.params == model.latent.dim and model.latent.prior is None
     words = "trainer=layerwise needs a code that is not drawn: take latent=deterministic or latent=sigmoid, or "
     if not plain:
         raise UsageError(f"{words}trainer=joint")
@@ -61,7 +62,8 @@ def shallow(model: Autoencoder, place: int) -> Autoencoder:
     return Autoencoder(_Below(below), latent, _Above(above, link, shape), likelihood, Unconditional())
 
 
-class _Below(nn.Module):
+@final
+class _Below(Encoder):
     """One layer: rows (B, *shape) to (B, units)."""
 
     def __init__(self, layer: nn.Linear):
@@ -72,7 +74,8 @@ class _Below(nn.Module):
         return self.layer(x.flatten(1))
 
 
-class _Above(nn.Module):
+@final
+class _Above(Decoder):
     """Its mirror: codes (B, units) to (B, *shape)."""
 
     def __init__(self, layer: nn.Module, link: nn.Module, shape: tuple[int, ...]):
@@ -81,18 +84,16 @@ class _Above(nn.Module):
         self.link = link
         self.shape = shape
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         return self.link(self.layer(z)).unflatten(1, self.shape)
 
 
-class _Activated(nn.Module):
+@final
+class _Activated(Latent):
     """The code of a hidden layer, (B, dim)."""
 
-    range = (-math.inf, math.inf)
-
     def __init__(self, dim: int, activation: nn.Module):
-        super().__init__()
-        self.dim = self.params = dim
+        super().__init__(dim)
         self.activation = activation
 
     def forward(self, h: Tensor) -> Code:
@@ -134,6 +135,15 @@ class Coded:
 
     def __len__(self) -> int:
         return len(self.split)
+
+    @property
+    def y(self) -> Tensor | None:
+        """None: a layer learns without labels."""
+        return None
+
+    def sample(self, rows: int, seed: int = 0) -> Coded:
+        """At most that many rows, drawn."""
+        return Coded(self.split.sample(rows, seed), self.code, self.shape[0])
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in their order, `size` at a time."""

@@ -1,4 +1,4 @@
-"""The command as a person types it: exit codes, words, multiruns, an installed wheel."""
+"""The command as a person types it: exit codes, words, multiruns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 
 import pytest
 from commands import QUICK, ROOT, aeexp
@@ -63,7 +62,7 @@ BAD = [
 # each line anew, as main() is started; the imports, which take most of the time, once
 EACH = """
 import contextlib, io, json, sys
-from aeexp.train import main
+from aeexp.cli.train import main
 for words in json.loads(sys.argv[1]):
     sys.argv, said, code = ["aeexp", *words], io.StringIO(), 0
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -159,17 +158,3 @@ def test_help_and_views_do_not_wait_for_torch(tmp_path):
     shown = aeexp("--help", cwd=tmp_path)
     assert shown.returncode == 0
     assert "variant: " in shown.stdout and "k_sparse" in shown.stdout
-
-
-def test_an_installed_wheel_finds_its_configuration(tmp_path):
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
-    made = subprocess.run(build, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    with zipfile.ZipFile(next((tmp_path / "dist").glob("*.whl"))) as wheel:
-        wheel.extractall(tmp_path / "site")
-    names = {path.relative_to(tmp_path / "site/aeexp/conf").as_posix() for path in (tmp_path / "site").rglob("*.yaml")}
-    assert names == {path.relative_to(ROOT / "conf").as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
-    assert (tmp_path / "site/hydra_plugins/aeexp_optuna/sweeper.py").is_file()
-    done = aeexp(*QUICK, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
-    assert done.returncode == 0, done.stderr
-    assert json.loads(next((tmp_path / "outputs").glob("*/*/status.json")).read_text())["status"] == "finished"

@@ -36,7 +36,7 @@ class Untrained:
         check(cfg)
         torch.manual_seed(0)
         facts = Facts(shape, 10, 0)
-        self.model = build.autoencoder(cfg, facts).eval().requires_grad_(False)
+        self.model = build.build_autoencoder(cfg, facts, build.build_task(cfg, facts)).eval().requires_grad_(False)
         self.saved = {"facts": facts._asdict()}
         self.device = torch.device("cpu")
 

@@ -62,7 +62,7 @@ def coded(build_learner):
 
     def make(kind, prior=None, **options):
         latent = MAKE[kind](prior, **{key: options.pop(key) for key in ("dim",) if key in options})
-        latent.prior.sized(latent.dim, (6,))
+        latent.prior.adapt(latent.dim, (6,))
         return build_learner((6,), latent=latent, hidden_dims=[8], **options)
 
     return make

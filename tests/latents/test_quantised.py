@@ -220,7 +220,7 @@ def trained(build_learner, as_data, quiet, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_was_cut_off_resumes_with_the_same_codebook(kind, trained):
     whole, _, saved, progress = trained("whole", kind)
-    assert {f"model.latent.{name}" for name in ("vectors", "usage", "unused")} < saved["learner"].keys()
+    assert {f"model.latent.{name}" for name in ("vectors", "use_counts", "unused")} < saved["learner"].keys()
     for step in (1, 3, 4, 7, 13):  # before, at and after a restart, between two validations
         left = iter(range(1, step + 1))
         with pytest.raises(KeyboardInterrupt):

@@ -139,7 +139,7 @@ def test_the_loop_s_steps_and_evaluations_share_one_definition_of_the_loss(objec
     torch.manual_seed(0)
     data = as_data(torch.randn(64, 6).numpy())
     prior = Standard()
-    prior.sized(2, (6,))
+    prior.adapt(2, (6,))
     learner = build_learner((6,), latent=GaussianLatent(2, prior), likelihood=Gaussian(0.5, "optimal"))
     if objective is not None:
         learner.objective = objective(learner.objective.noise, {}, samples=3, gradient="doubly_reparameterized")

@@ -25,8 +25,7 @@ from aeexp.evaluation.run import Run
 from aeexp.metrics.fairness import Fairness, gap
 from aeexp.models.pca import identity
 from aeexp.regularizers.adversary import Adversary
-from aeexp.regularizers.critics import standardised
-from aeexp.regularizers.mmd import MMD, group_mmd, mmd
+from aeexp.regularizers.mmd import MMD, group_mmd, mmd, standardise_units
 from aeexp.types import Code, Facts
 
 QUICK = Fairness(rows=600, trees=20)
@@ -160,7 +159,7 @@ def test_groups_too_small_to_compare_cost_nothing(s, same):
 
 def made(_=None, weight=1.0, kernel="imq") -> MMD:
     penalty = MMD(weight, kernel, "attribute")
-    penalty.sized(MODEL, Facts((2,), 0, 2))
+    penalty.adapt(MODEL, Facts((2,), 0, 2))
     return penalty
 
 
@@ -193,17 +192,17 @@ def test_what_the_noise_of_a_drawn_code_hides_is_still_seen():
     out = seen(mean, s=s)._replace(code=Code(z=mean + torch.randn(100, 2), mean=mean))
     assert float(made()(out, MODEL).detach()) > 1
     adversary = Adversary(1.0, [], "attribute")
-    adversary.sized(MODEL, Facts((2,), 0, 2))
+    adversary.adapt(MODEL, Facts((2,), 0, 2))
     with torch.no_grad():
         adversary.critic.layers[0].weight.copy_(torch.tensor([[-1000.0, 0], [1000.0, 0]]))
     assert float(adversary(out, MODEL).mean().detach()) > 5
-    assert standardised(torch.ones(3, 2)).abs().max() == 0
+    assert standardise_units(torch.ones(3, 2)).abs().max() == 0
 
 
 def test_data_without_groups_are_refused():
     with pytest.raises(UsageError, match=r"^against=attribute: these data have no attribute of numbered values"):
-        MMD(1.0, against="attribute").sized(MODEL, Facts((2,), 3, 0, columns=2))
-    MMD(1.0).sized(MODEL, Facts((2,)))
+        MMD(1.0, against="attribute").adapt(MODEL, Facts((2,), 3, 0, columns=2))
+    MMD(1.0).adapt(MODEL, Facts((2,)))
     assert MMD(1.0).holds_against_prior and not made().holds_against_prior
 
 

@@ -120,9 +120,9 @@ def variational(shape, dim=4, condition=None, facts=None, seed=0) -> Autoencoder
     torch.manual_seed(seed)
     condition = condition or Unconditional()
     if facts:
-        condition.sized(facts)
+        condition.adapt(facts)
     prior = Standard()
-    prior.sized(dim, shape)
+    prior.adapt(dim, shape)
     encoder, decoder = mlp(shape, 2 * dim, dim, condition.size, hidden_dims=[16])
     return Autoencoder(encoder, Gaussian(dim, prior), decoder, Bernoulli(), condition)
 

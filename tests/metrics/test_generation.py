@@ -37,9 +37,9 @@ from aeexp.types import Batch, Facts
 def variational(shape, dim=2, likelihood=None, condition=None, facts=None, output=None) -> Learner:
     torch.manual_seed(0)
     condition = condition or Unconditional()
-    condition.sized(facts or Facts(tuple(shape)))
+    condition.adapt(facts or Facts(tuple(shape)))
     prior = Standard()
-    prior.sized(dim, shape)
+    prior.adapt(dim, shape)
     latent = Gaussian(dim, prior)
     encoder, decoder = mlp(shape, latent.params, dim, condition.size, output, hidden_dims=[])
     model = Autoencoder(encoder, latent, decoder, likelihood or GaussianLikelihood(), condition)
@@ -113,15 +113,15 @@ def test_a_latent_without_prior_has_none_to_draw_from(build_learner):
 
 def test_a_label_is_one_hot_and_an_unknown_one_is_nothing():
     condition = Label()
-    condition.sized(Facts((6,), classes=3))
+    condition.adapt(Facts((6,), classes=3))
     context = condition(Batch(torch.zeros(4, 6), y=torch.tensor([0, 2, -1, 1])))
     assert context.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0]]
 
 
 def test_attributes_are_one_hot_codes_or_the_quantities_themselves():
     coded, measured = Attribute(), Attribute()
-    coded.sized(Facts((6,), codes=2))
-    measured.sized(Facts((6,), columns=2))
+    coded.adapt(Facts((6,), codes=2))
+    measured.adapt(Facts((6,), columns=2))
     assert coded(Batch(torch.zeros(2, 6), s=torch.tensor([1, 0]))).tolist() == [[0, 1], [1, 0]]
     s = torch.tensor([[0.5, 2.0], [1.0, -1.0]], dtype=torch.float64)
     assert measured(Batch(torch.zeros(2, 6), s=s)).tolist() == s.tolist()
@@ -136,7 +136,7 @@ def test_data_says_what_a_condition_needs():
 @pytest.mark.parametrize("condition", [Label(), Attribute()])
 def test_data_without_labels_or_attributes_cannot_be_conditioned_on(condition):
     with pytest.raises(UsageError, match="take condition=none"):
-        condition.sized(Facts((6,)))
+        condition.adapt(Facts((6,)))
 
 
 def test_the_condition_changes_the_output_and_an_unconditional_model_has_none():

@@ -140,7 +140,7 @@ def test_the_interval_is_student_s():
 
 def test_a_model_that_names_labels_itself_is_a_line_across():
     run = coded(FAR)
-    run.learner.objective.label_scores = lambda out: out.x
+    run.learner.objective.score_labels = lambda out: out.x
     axes = LabelBudget(budgets=[10])(run)["label_budget"].axes[0]
     words = [line.get_label() for line in axes.lines if "own" in line.get_label()]
     assert words == ["the model's own classifier, trained on 400 labels: 100.0 %"]

@@ -44,7 +44,7 @@ def digits_with_masks():
 
 def segment(values, shape=SHAPE, **options) -> Segment:
     task = Segment(**options)
-    task.sized(Facts(shape, target=tuple(shape[1:]), values=tuple(values)))
+    task.adapt(Facts(shape, target=tuple(shape[1:]), values=tuple(values)))
     return task
 
 
@@ -120,11 +120,11 @@ def test_a_prediction_is_the_largest_logit(classes):
     likelihood = Categorical(classes)
     wanted = torch.arange(30).reshape(1, 5, 6) % classes
     logits = torch.nn.functional.one_hot(wanted, classes).movedim(-1, 1).float()
-    assert torch.equal(task.predicted(likelihood, logits), wanted)
+    assert torch.equal(task.predict(likelihood, logits), wanted)
     assert torch.equal(task.truth(task(batch_of(wanted)).target), wanted)
     if classes == 2:
         signs = 2.0 * wanted[:, None] - 1
-        assert torch.equal(task.predicted(Bernoulli(), signs), wanted)
+        assert torch.equal(task.predict(Bernoulli(), signs), wanted)
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Categorical(2), Categorical(4)])
@@ -164,7 +164,7 @@ def test_an_ignored_pixel_costs_nothing_and_teaches_nothing(likelihood):
 )
 def test_masks_that_are_none_are_refused(facts, options, message):
     with pytest.raises(UsageError, match=message):
-        Segment(**options).sized(facts)
+        Segment(**options).adapt(facts)
 
 
 @pytest.mark.parametrize("size", [(5, 6), (8, 8), (7, 13)])
@@ -208,7 +208,7 @@ def test_a_jacobian_is_had_of_grey_pictures_whose_strides_pass_for_channels_last
 
 def test_importance_weights_give_every_row_its_own_maps(build_learner):
     prior = Standard()
-    prior.sized(3, SHAPE)
+    prior.adapt(3, SHAPE)
     model = build_learner(SHAPE, network=unet, latent=GaussianLatent(3, prior), channels=[4, 8]).model.eval()
     x = torch.rand(4, *SHAPE)
     batch = Batch(x, target=x)
@@ -246,7 +246,7 @@ def test_baselines_are_the_most_frequent_class_and_single_pixels(build_learner, 
     data = digits_with_masks
     learner = build_learner(tuple(data.shape), likelihood=Bernoulli())
     learner.task = Segment()
-    learner.task.sized(data.facts)
+    learner.task.adapt(data.facts)
     target = data["test"].target
     learner.model.decoder = Given(2.0 * target[:, None] - 1)
     run = Run(learner, data)
@@ -312,7 +312,7 @@ def test_camvid_has_eleven_classes_and_void(shared_data):
     assert [len(data[part]) for part in ("train", "val", "test")] == [367, 101, 233]
     assert data.facts.values == tuple(range(12)) and data.facts.target == (96, 128)
     task = Segment(ignore=11)
-    task.sized(data.facts)
+    task.adapt(data.facts)
     counts = torch.bincount(data["train"].target.flatten())
     assert task.classes == 11 and int(counts.argmax()) == 3  # road: 29 % of all pixels, says the data's README
     assert float(counts[3] / counts.sum()) == pytest.approx(0.29, abs=0.03)

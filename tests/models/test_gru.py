@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.latents.gaussian import Gaussian
 from aeexp.latents.priors import Standard, Vamp
+from aeexp.likelihoods import ContinuousBernoulli
 from aeexp.likelihoods.bernoulli import Bernoulli
 from aeexp.metrics.generation import Generation
 from aeexp.metrics.latent import Latent
@@ -65,7 +67,7 @@ def vae(build_learner):
 
     def make(steps=T, prior=None, likelihood=None, regularizers=None, **options) -> Learner:
         prior = prior or Standard()
-        prior.sized(DIM, (steps, F))
+        prior.adapt(DIM, (steps, F))
         learner = build_learner(
             (steps, F), network=gru, latent=Gaussian(DIM, prior), likelihood=likelihood or Bernoulli(),
             regularizers=regularizers, hidden=8, **options,
@@ -160,15 +162,15 @@ def test_a_free_run_is_the_forced_run_on_its_own_mean(options, vae):
     model = vae(**options).model
     z = torch.randn(4, DIM, dtype=torch.float64)
     picture = model.decode(z)
-    assert not torch.equal(picture, model.decoder(z))  # the mean, no logits
+    assert not torch.equal(picture, model.parameters_of(z))  # the mean, no logits
     forced = model.explain(z, None, Batch(picture, target=picture))
-    torch.testing.assert_close(model.decoder(z), forced, **CLOSE)
+    torch.testing.assert_close(model.parameters_of(z), forced, **CLOSE)
 
 
 def test_without_teacher_forcing_the_target_is_not_seen(vae):
     model, rows = vae().model, batch()
     z = torch.randn(len(rows.x), DIM, dtype=torch.float64)
-    assert not model.autoregressive
+    assert not model.decoder.autoregressive
     assert torch.equal(model.explain(z, None, rows._replace(target=rows.x + 1)), model.decoder(z))
 
 
@@ -199,7 +201,7 @@ def test_every_sample_of_a_bound_is_given_the_true_past_of_its_own_row(vae):
 @pytest.mark.parametrize("teacher_forcing", [False, True])
 def test_a_label_reaches_encoder_and_decoder(teacher_forcing):
     condition = Label()
-    condition.sized(Facts((T, F), classes=2))
+    condition.adapt(Facts((T, F), classes=2))
     latent = Gaussian(DIM, Standard())
     encoder, decoder = gru((T, F), latent.params, DIM, 2, hidden=4, teacher_forcing=teacher_forcing)
     model = Autoencoder(encoder, latent, decoder, Bernoulli(), condition)
@@ -353,8 +355,8 @@ def test_what_is_no_sequence_is_refused_in_words(shape, output, options, message
 def test_a_decoder_gives_as_many_numbers_a_step_as_the_likelihood_wants():
     for teacher_forcing in (False, True):
         _, decoder = gru((T, F), 3, 3, 0, (T, 5), teacher_forcing=teacher_forcing)
-        decoder.feedback = lambda output: output[..., :F]
-        assert decoder(torch.zeros(4, 3)).shape == (4, T, 5)
+        likelihood = SimpleNamespace(mean=lambda output: output[..., :F])
+        assert decoder.run_free(torch.zeros(4, 3), None, (), likelihood).shape == (4, T, 5)
 
 
 def test_teacher_forcing_survives_the_run_folder(tmp_path):
@@ -367,10 +369,13 @@ def test_teacher_forcing_survives_the_run_folder(tmp_path):
         "metric=none",
     )
     model = load(tmp_path)
-    assert model.autoregressive and model.decoder.feedback == model.likelihood.mean
+    assert model.decoder.autoregressive
     assert model.sample(2).shape == (2, 48, 1)
 
 
 def test_a_copy_feeds_back_its_own_likelihood(vae):
-    twin = copy.deepcopy(vae(teacher_forcing=True))
-    assert twin.model.decoder.feedback.__self__ is twin.model.likelihood
+    model = vae(teacher_forcing=True).model
+    twin, z = copy.deepcopy(model), torch.randn(4, DIM, dtype=torch.float64)
+    assert torch.equal(twin.decode(z), model.decode(z))
+    twin.likelihood = ContinuousBernoulli()
+    assert not torch.equal(twin.parameters_of(z), model.parameters_of(z))

@@ -84,9 +84,9 @@ def test_terms_that_a_latent_cannot_do_without_enter_the_loss(build_learner):
 
 def test_parts_that_keep_averages_see_each_pass_and_each_epoch_without_gradient(build_learner, as_data):
     penalties = {
-        "batch": KLSparsity(1.0, 0.1, 4),
-        "ema": KLSparsity(1.0, 0.1, 4, "ema"),
-        "dataset": KLSparsity(1.0, 0.1, 4, "dataset"),
+        "batch": KLSparsity(1.0, 0.1),
+        "ema": KLSparsity(1.0, 0.1, "ema"),
+        "dataset": KLSparsity(1.0, 0.1, "dataset"),
     }
     learner = build_learner((6,), latent=Sigmoid(4), regularizers=penalties)
     data = as_data(torch.randn(50, 6).numpy())

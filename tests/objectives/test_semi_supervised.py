@@ -48,19 +48,19 @@ def learner(latent=None, bound=Additive, regularizers=None, noises=None, seed=0,
     """M2 in float64 on rows of 6 features and 3 classes."""
     torch.manual_seed(seed)
     latent, condition = latent or Deterministic(2), Label()
-    condition.sized(FACTS)
+    condition.adapt(FACTS)
     encoder, decoder = mlp((6,), latent.params, latent.dim, CLASSES, hidden_dims=[5], activation="tanh")
     model = Autoencoder(encoder, latent, decoder, Gaussian(), condition)
     options = {"hidden_dims": [4], "alpha": 0.75, **options}
     objective = SemiSupervised(Chain(noises or {}), regularizers or {}, bound=bound, **options)
     objective.check(model)
-    objective.sized(model, FACTS)
+    objective.adapt(model, FACTS)
     return Learner(Reconstruct(), model, objective).double()
 
 
 def drawn(dim=2) -> GaussianLatent:
     prior = Standard()
-    prior.sized(dim, (6,))
+    prior.adapt(dim, (6,))
     return GaussianLatent(dim, prior)
 
 
@@ -219,7 +219,7 @@ def test_in_evaluation_no_label_reaches_the_bound_the_scores_the_codes_or_the_ou
     for bound, out, run in zip(bounds[1:], outs[1:], runs[1:], strict=True):
         assert torch.equal(bound, bounds[0])
         assert torch.equal(out.output, outs[0].output)
-        assert torch.equal(made.objective.label_scores(out), made.objective.label_scores(outs[0]))
+        assert torch.equal(made.objective.score_labels(out), made.objective.score_labels(outs[0]))
         assert np.array_equal(run.codes("test"), runs[0].codes("test"))
     assert torch.equal(outs[0].context.argmax(1), made.objective.classifier(outs[0].x).argmax(1))
     # what is measured against is the true label all the same
@@ -268,7 +268,7 @@ def test_a_mistake_is_told_with_key_value_and_way_out(overrides, message):
     with pytest.raises(UsageError) as caught:
         cfg = composed("variant=semi_supervised", *overrides)
         check(cfg)
-        build.learner(cfg, Facts((1, 8, 8), 10))
+        build.build_learner(cfg, Facts((1, 8, 8), 10))
     assert re.search(message, str(caught.value)), caught.value
 
 

@@ -33,7 +33,7 @@ def vae(build_learner):
 
     def make(dim=3, prior=None, regularizers=None, **options):
         prior = prior or Standard()
-        prior.sized(dim, (6,))
+        prior.adapt(dim, (6,))
         return build_learner((6,), latent=Gaussian(dim, prior), regularizers=regularizers, hidden_dims=[8], **options)
 
     return make

@@ -267,7 +267,7 @@ def test_a_traversal_of_a_categorical_code_sets_each_group_to_each_value(digit_d
     run = run_of(digit_data, latent=Categorical(6, Uniform(), classes=3))
     axes = Traversals()(run)["traversals"].axes[0]
     assert sorted(label.get_text()[:7] for label in axes.get_yticklabels()) == ["group 1", "group 2"]
-    code = run.model.valid_codes(first_code(run))
+    code = run.model.latent.project(first_code(run))
     for image, label, mark in zip(axes.images[1:], axes.get_yticklabels(), axes.lines, strict=True):
         start = 3 * (int(label.get_text()[6]) - 1)
         for value in range(3):

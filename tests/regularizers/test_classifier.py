@@ -22,7 +22,7 @@ from aeexp.types import Batch, Facts
 def made(weight=1.0, classes=3, hidden_dims=()) -> Classifier:
     torch.manual_seed(1)
     part = Classifier(weight, list(hidden_dims))
-    part.sized(SimpleNamespace(latent=Deterministic(4)), Facts((6,), classes))
+    part.adapt(SimpleNamespace(latent=Deterministic(4)), Facts((6,), classes))
     return part
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from passes import adapted
 from torch import nn
 
 from aeexp.datasets.core.records import Rows
@@ -133,7 +134,7 @@ def test_bernoulli_kl_of_the_target_itself_is_zero_and_finite_at_the_ends(p):
 
 
 def test_kl_sparsity_sums_over_units_the_kl_of_the_batchs_mean():
-    penalty = KLSparsity(1.0, rho=0.1, dim=3)
+    penalty = adapted(KLSparsity(1.0, rho=0.1), 3)
     rows = torch.rand(50, 3)
     out = Pass(Batch(rows), rows, None, Code(rows, rows), rows)
     q = rows.double().numpy().mean(0)
@@ -143,7 +144,7 @@ def test_kl_sparsity_sums_over_units_the_kl_of_the_batchs_mean():
 
 
 def test_the_exponential_average_takes_the_first_batch_whole_then_the_mean_of_all_then_forgets():
-    penalty = KLSparsity(1.0, rho=0.05, dim=2, estimate="ema", decay=0.99)
+    penalty = adapted(KLSparsity(1.0, rho=0.05, estimate="ema", decay=0.99), 2)
     means = torch.rand(100, 2)
     for count, mean in enumerate(means, 1):
         penalty.observe(with_mean(mean))
@@ -157,7 +158,7 @@ def test_the_exponential_average_takes_the_first_batch_whole_then_the_mean_of_al
 
 @pytest.mark.parametrize("estimate", ["ema", "dataset"])
 def test_in_training_the_gradient_is_that_of_the_batchs_mean_at_the_estimates_value(estimate, build_learner):
-    penalty = KLSparsity(1.0, rho=0.1, dim=4, estimate=estimate)
+    penalty = adapted(KLSparsity(1.0, rho=0.1, estimate=estimate), 4)
     learner = build_learner((7,), latent=Sigmoid(4), regularizers={"kl": penalty})
     encoder, x = learner.model.encoder, torch.randn(300, 7)
     if estimate == "ema":
@@ -181,7 +182,7 @@ def test_in_training_the_gradient_is_that_of_the_batchs_mean_at_the_estimates_va
 
 
 def test_the_dataset_estimate_is_the_mean_code_of_the_whole_training_set(build_learner):
-    penalty = KLSparsity(1.0, rho=0.1, dim=4, estimate="dataset")
+    penalty = adapted(KLSparsity(1.0, rho=0.1, estimate="dataset"), 4)
     learner = build_learner((7,), latent=Sigmoid(4), regularizers={"kl": penalty})
     x = torch.randn(2500, 7)  # more than two readings of 1,024 rows, the last one short
     learner.before_step(Split(Rows(x.numpy())), 0)
@@ -192,7 +193,7 @@ def test_the_dataset_estimate_is_the_mean_code_of_the_whole_training_set(build_l
 
 @pytest.mark.parametrize("estimate", ["ema", "dataset"])
 def test_in_evaluation_the_stored_estimate_speaks_whatever_the_batch(estimate):
-    penalty = KLSparsity(1.0, rho=0.1, dim=2, estimate=estimate).eval()
+    penalty = adapted(KLSparsity(1.0, rho=0.1, estimate=estimate), 2).eval()
     penalty.mean.copy_(torch.tensor([0.2, 0.4]))
     expected = bernoulli_kl(torch.tensor(0.1), torch.tensor([0.2, 0.4])).sum()
     for mean in ([0.9, 0.9], [0.01, 0.5]):
@@ -200,7 +201,7 @@ def test_in_evaluation_the_stored_estimate_speaks_whatever_the_batch(estimate):
 
 
 def test_observing_changes_nothing_where_the_batch_is_the_estimate():
-    penalty = KLSparsity(1.0, rho=0.1, dim=2)
+    penalty = adapted(KLSparsity(1.0, rho=0.1), 2)
     before = {name: value.clone() for name, value in penalty.state_dict().items()}
     penalty.observe(with_mean([0.5, 0.5]))
     penalty.before_step(None, None, 0)
@@ -209,7 +210,7 @@ def test_observing_changes_nothing_where_the_batch_is_the_estimate():
 
 @pytest.mark.parametrize("latent", [Deterministic(3), TopK(3, 1)])
 def test_kl_sparsity_refuses_units_that_are_no_firing_rates_and_names_a_latent_that_has_them(latent, build_learner):
-    penalty = KLSparsity(1.0, rho=0.1, dim=3)
+    penalty = adapted(KLSparsity(1.0, rho=0.1), 3)
     with pytest.raises(UsageError, match="kl_sparsity .*latent=sigmoid"):
         penalty.check(build_learner((5,), latent=latent).model)
     penalty.check(build_learner((5,), latent=Sigmoid(3)).model)
@@ -249,11 +250,11 @@ def test_decoder_l2_counts_what_the_decoder_uses_and_nothing_of_the_encoder(tied
         (lambda: DecoderL2(math.nan), "weight=nan "),
         (lambda: Contractive(-0.5), "weight=-0.5 "),
         (lambda: Contractive(1, "hutchinson", 0), "probes=0 "),
-        (lambda: KLSparsity(-2, 0.1, 3), "weight=-2 "),
-        (lambda: KLSparsity(1, 0.0, 3), "rho=0.0 "),
-        (lambda: KLSparsity(1, 1.0, 3), "rho=1.0 "),
-        (lambda: KLSparsity(1, 0.1, 3, decay=1.0), "decay=1.0 "),
-        (lambda: KLSparsity(1, 0.1, 3, refresh_steps=0), "refresh_steps=0 "),
+        (lambda: KLSparsity(-2, 0.1), "weight=-2 "),
+        (lambda: KLSparsity(1, 0.0), "rho=0.0 "),
+        (lambda: KLSparsity(1, 1.0), "rho=1.0 "),
+        (lambda: KLSparsity(1, 0.1, decay=1.0), "decay=1.0 "),
+        (lambda: KLSparsity(1, 0.1, refresh_steps=0), "refresh_steps=0 "),
     ],
 )
 def test_a_bad_number_is_refused_in_words_that_begin_with_key_and_value(make, message):
@@ -263,7 +264,7 @@ def test_a_bad_number_is_refused_in_words_that_begin_with_key_and_value(make, me
 
 
 def test_the_dataset_estimate_is_renewed_at_every_refresh_steps_th_step(build_learner):
-    penalty = KLSparsity(1.0, rho=0.1, dim=4, estimate="dataset", refresh_steps=3)
+    penalty = adapted(KLSparsity(1.0, rho=0.1, estimate="dataset", refresh_steps=3), 4)
     learner = build_learner((7,), latent=Sigmoid(4), regularizers={"kl": penalty})
     seen = []
     for step in range(7):

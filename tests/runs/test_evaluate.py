@@ -105,7 +105,7 @@ def test_the_untrained_model_is_that_of_the_run(trained):
     """Bit for bit: the same seed before the same constructors."""
     saved = load(trained / "checkpoints" / "best.pt")
     torch.manual_seed(0)
-    state = build.learner(composed("variant=vae"), build.Facts(**saved["facts"])).model.state_dict()
+    state = build.build_learner(composed("variant=vae"), build.Facts(**saved["facts"])).model.state_dict()
     torch.manual_seed(5)
     drawn = torch.rand(1)
     torch.manual_seed(5)

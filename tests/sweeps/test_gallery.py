@@ -115,7 +115,7 @@ def test_runs_of_several_shapes_and_ways_of_drawing_share_a_figure(runs, tmp_pat
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 10), (20, 1), (20, 4), (5,)])
 @pytest.mark.parametrize("count", [1, 5, 12])
 def test_every_kind_of_example_is_drawn_whole(shape, count):
-    from test_plots import save
+    from drawn import save
 
     pictures = np.random.default_rng(0).random((8, 8, *shape))
     figure = side_by_side("a title", [Panel("latent.dim=2", "words", pictures, (0, 1))] * count)

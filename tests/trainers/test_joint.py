@@ -71,7 +71,7 @@ def noisy(build_learner):
         return build_learner(
             (6,), latent=Sigmoid(4), hidden_dims=[5], seed=seed,
             noises={"masking": Masking(0.3), "gaussian": Gaussian(0.1)},
-            regularizers={"kl": KLSparsity(0.5, 0.2, 4, estimate), "jacobian": Contractive(0.1, "hutchinson")},
+            regularizers={"kl": KLSparsity(0.5, 0.2, estimate), "jacobian": Contractive(0.1, "hutchinson")},
         )  # fmt: skip
 
     return make

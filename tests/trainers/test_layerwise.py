@@ -338,7 +338,7 @@ def other(network, shape, latent, condition=None, **options):
 
 def test_what_has_no_layers_to_stack_is_refused_in_one_line():
     conditional = Label()
-    conditional.sized(SimpleNamespace(classes=3, codes=0, columns=0))
+    conditional.adapt(SimpleNamespace(classes=3, codes=0, columns=0))
     prior = Standard()
     models = {
         "model=mlp": other(conv, (1, 8, 8), Deterministic(4), channels=[4, 8], kernel=4, stride=2, upsample="nearest",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aeexp import contracts
 from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.heads import heads
@@ -19,7 +20,8 @@ Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
 Stage = Callable[[int], nn.Module]  # what follows a convolution to so many channels, and precedes a step up from them
 
 
-class Encoder(nn.Module):
+@final
+class Encoder(contracts.Encoder):
     """Strided convolutions, each with a stage behind it, then the head to (B, params). The context: constant planes."""
 
     def __init__(self, channels, head: nn.Module, kernel: int, stride: int, name: Activation, stage: Stage):
@@ -41,7 +43,8 @@ class Encoder(nn.Module):
         return self.head(x.flatten(1))
 
 
-class Decoder(nn.Module):
+@final
+class Decoder(contracts.Decoder):
     """The stem to the smallest map, then a stage and an upsampling step for each of the encoder's convolutions."""
 
     def __init__(
@@ -57,7 +60,7 @@ class Decoder(nn.Module):
         self.stages = nn.ModuleList(stage(c) for c in reversed(channels[1:]))
         self.activation = activation(name)
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         if context is not None:
             z = torch.cat([z, context], 1)
         h = self.stem(z).unflatten(1, self.start)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp import contracts
+from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
 
 
-class Encoder(nn.Module):
+@final
+class Encoder(contracts.Encoder):
     """The last state of each direction, then one linear layer to (B, outputs). Steps beyond the mask change nothing.
 
     Rows are turned around within their own length, so that both directions meet the padding after the last real step.
@@ -67,7 +71,8 @@ class Recurrence(nn.Module):
         return self.head(states), state
 
 
-class Decoder(nn.Module):
+@final
+class Decoder(contracts.Decoder):
     """The code as first state and as input of every step: (B, D) and context to (B, T, outputs) in one go."""
 
     def __init__(self, steps: int, code: int, hidden: int, layers: int, outputs: int):
@@ -75,41 +80,50 @@ class Decoder(nn.Module):
         self.steps = steps
         self.recurrence = Recurrence(code, code, hidden, layers, outputs)
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         z = z if context is None else torch.cat([z, context], 1)
         inputs = z.unsqueeze(1).expand(-1, self.steps, -1)
         return self.recurrence(inputs, self.recurrence.state(z))[0]
 
 
-class Autoregressive(nn.Module):
+@final
+class Autoregressive(contracts.Decoder):
     """p(x_t | x_<t, z): each step also sees the one before it (Bowman et al. 2016); the first sees a learned one.
 
-    `forced` takes the past from the data. From a code alone the past is `feedback` of what was given so far: the
-    likelihood's mean, which the model hands over.
+    `force` takes the past from the data. From a code alone the past is the likelihood's mean of what was given so far.
     """
+
+    autoregressive: ClassVar = True
 
     def __init__(self, steps: int, features: int, code: int, hidden: int, layers: int, outputs: int):
         super().__init__()
         self.steps = steps
         self.start = nn.Parameter(torch.zeros(features))
         self.recurrence = Recurrence(code, code + features, hidden, layers, outputs)
-        self.feedback: Callable[[Tensor], Tensor] = _same
 
-    def forced(self, z: Tensor, context: Tensor | None, target: Tensor) -> Tensor:
+    def force(self, z: Tensor, context: Tensor | None, target: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
         """(B, T, outputs), of which step t depends on the steps of `target` (B, T, F) before it alone."""
         z = z if context is None else torch.cat([z, context], 1)
         first = self.start.expand(len(target), 1, -1)
         past = torch.cat([first, target[:, :-1]], 1)
         return self.recurrence(_beside(past, z), self.recurrence.state(z))[0]
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """What was given so far is taken for the past as it is: for a likelihood whose mean is the output."""
+        return self._unroll(z, context, _same)
+
+    def run_free(self, z: Tensor, context: Tensor | None, skips: tuple[Tensor, ...], likelihood: Likelihood) -> Tensor:
+        """The past is the likelihood's mean of what was given so far."""
+        return self._unroll(z, context, likelihood.mean)
+
+    def _unroll(self, z: Tensor, context: Tensor | None, feedback: Callable[[Tensor], Tensor]) -> Tensor:
         z = z if context is None else torch.cat([z, context], 1)
-        state, past, made = self.recurrence.state(z), self.start.expand(len(z), 1, -1), []
+        state, past, outputs = self.recurrence.state(z), self.start.expand(len(z), 1, -1), []
         for _ in range(self.steps):
             output, state = self.recurrence(_beside(past, z), state)
-            past = self.feedback(output)
-            made.append(output)
-        return torch.cat(made, 1)
+            past = feedback(output)
+            outputs.append(output)
+        return torch.cat(outputs, 1)
 
 
 def gru(

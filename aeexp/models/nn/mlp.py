@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aeexp import contracts
 from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.initial import glorot
 
 
-class Encoder(nn.Module):
+@final
+class Encoder(contracts.Encoder):
     """Flattens (B, *shape), joins the context, and maps through the hidden layers to (B, outputs)."""
 
     def __init__(self, inputs: int, hidden_dims: Sequence[int], outputs: int, name: Activation):
@@ -27,7 +30,8 @@ class Encoder(nn.Module):
         return _through(self.layers, self.activation, x.flatten(1), context)
 
 
-class Decoder(nn.Module):
+@final
+class Decoder(contracts.Decoder):
     """The encoder's mirror: (B, D) and context to (B, *shape)."""
 
     def __init__(self, layers: Sequence[nn.Module], shape: Sequence[int], name: Activation):
@@ -36,8 +40,14 @@ class Decoder(nn.Module):
         self.activation = activation(name)
         self.shape = tuple(shape)
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         return _through(self.layers, self.activation, z, context).unflatten(1, self.shape)
+
+    def reading_weight(self) -> Tensor:
+        """(H, D + C); of a tied decoder the transpose of the encoder's last weight."""
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Linear | Transposed)
+        return layer.weight
 
 
 class Transposed(nn.Module):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from aeexp import contracts
 from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.conv import Upsample, _step
@@ -15,7 +17,8 @@ from aeexp.models.nn.initial import glorot
 from aeexp.models.nn.resnet import Norm, _norm
 
 
-class Encoder(nn.Module):
+@final
+class Encoder(contracts.Encoder):
     """Convolutions at each size, 2x2 max pooling between; gives (B, params) and the maps of all sizes but the last."""
 
     def __init__(self, stages: nn.ModuleList, head: nn.Module):
@@ -35,7 +38,8 @@ class Encoder(nn.Module):
         return self.head(self.stages[-1](x).flatten(1)), tuple(skips)
 
 
-class Decoder(nn.Module):
+@final
+class Decoder(contracts.Decoder):
     """The stem to the smallest map; at each size a step up, the encoder's map beside it, and convolutions of both."""
 
     def __init__(self, stem: nn.Module, start: tuple[int, int, int], steps: nn.ModuleList, stages: nn.ModuleList,

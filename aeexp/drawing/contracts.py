@@ -1,0 +1,20 @@
+"""What a plot must offer: it sees a whole run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from matplotlib.figure import Figure
+
+from aeexp.drawing.animation import Animation
+from aeexp.evaluation.run import Run
+
+
+class Plot(ABC):
+    """Figures of a run by name, {} where there is nothing to draw."""
+
+    of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
+
+    @abstractmethod
+    def __call__(self, run: Run) -> dict[str, Figure | Animation]: ...

@@ -1,0 +1,42 @@
+"""What a metric must offer, and what it may: it sees a whole run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+from aeexp.evaluation.run import Run, Values
+
+Better = Literal["lower", "higher"]
+
+
+class Number(NamedTuple):
+    """What the numbers are whose keys a pattern fits as a whole: declared by the metric, read by reports."""
+
+    pattern: str  # regular expression of the key behind `<metric>/`
+    better: Better | None  # None: more is neither better nor worse
+    unit: str  # "" of a pure number
+    headline: bool = False  # a column of a table where nobody chose any
+    alike: tuple[str, ...] = ()  # parts of the configuration that must agree for two runs to be compared: "task."
+
+
+class Metric(ABC):
+    """Numbers of one split of a run under keys `<name>/...`, {} where there is nothing to measure."""
+
+    of_codes: ClassVar[bool] = False  # reads codes and labels alone, and is measured on the raw input too
+    of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
+    of_train: ClassVar[bool] = False  # is measured on the training rows too: never one that is fitted on them
+    numbers: ClassVar[tuple[Number, ...]]
+    in_keys: ClassVar[tuple[str, ...]] = ()  # options whose values stand in the keys: others give other keys
+    harmless: ClassVar[tuple[str, ...]] = ()  # options that change no number, or one that the numbers tell themselves
+
+    @abstractmethod
+    def __call__(self, run: Run, split: str) -> Values: ...
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """Rows of its own under `baseline` in metrics.json, by name."""
+        return {}
+
+    def models(self, run: Run) -> dict[str, Run]:
+        """Other models by name, on which all metrics of codes are measured as well."""
+        return {}
