@@ -76,6 +76,7 @@ class Part(nn.Module, ABC):
     """A module that may look at training; all hooks are called without gradient."""
 
     predicts_label: ClassVar[bool] = False
+    unstackable: ClassVar[str] = ""  # why `torch.func.vmap` cannot run over a stack of models with this part
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
         """Called before each step, in evaluation mode: look at the training split, or at the step's number."""
@@ -110,6 +111,8 @@ class Moves(NamedTuple):
 class Encoder(nn.Module, ABC):
     """Rows (B, *shape) to the numbers (B, params) that the latent takes."""
 
+    unstackable: ClassVar[str] = ""
+
     @abstractmethod
     def forward(
         self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
@@ -121,6 +124,7 @@ class Encoder(nn.Module, ABC):
 class Decoder(nn.Module, ABC):
     """Codes (B, D) to the parameters of the likelihood (B, *output)."""
 
+    unstackable: ClassVar[str] = ""
     autoregressive: ClassVar[bool] = False  # whether each step is predicted from those before it
 
     @abstractmethod

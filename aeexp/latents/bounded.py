@@ -33,6 +33,7 @@ class Hyperspherical(Latent):
 
     range: ClassVar = (-1.0, 1.0)
     space: ClassVar = "sphere"
+    unstackable: ClassVar = "a draw on the sphere is made of Gamma variates, which have no vmap rule"
     constrained: ClassVar = True
     prior: Prior
 

@@ -13,6 +13,8 @@ from aeexp import contracts
 from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
 
+NO_STACKS = "nn.GRU has no vmap rule"
+
 
 @final
 class Encoder(contracts.Encoder):
@@ -21,6 +23,8 @@ class Encoder(contracts.Encoder):
     Rows are turned around within their own length, so that both directions meet the padding after the last real step.
     This trains twice as fast on the CPU as packed sequences, and its Jacobian can be differentiated again.
     """
+
+    unstackable: ClassVar = NO_STACKS
 
     def __init__(self, inputs: int, hidden: int, layers: int, bidirectional: bool, outputs: int):
         super().__init__()
@@ -75,6 +79,8 @@ class Recurrence(nn.Module):
 class Decoder(contracts.Decoder):
     """The code as first state and as input of every step: (B, D) and context to (B, T, outputs) in one go."""
 
+    unstackable: ClassVar = NO_STACKS
+
     def __init__(self, steps: int, code: int, hidden: int, layers: int, outputs: int):
         super().__init__()
         self.steps = steps
@@ -93,6 +99,7 @@ class Autoregressive(contracts.Decoder):
     `force` takes the past from the data. From a code alone the past is the likelihood's mean of what was given so far.
     """
 
+    unstackable: ClassVar = NO_STACKS
     autoregressive: ClassVar = True
 
     def __init__(self, steps: int, features: int, code: int, hidden: int, layers: int, outputs: int):
