@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -32,6 +34,16 @@ class Batch(NamedTuple):
     def targets(self) -> Tensor:
         """`target`, of a batch that went through the task or whose rows have one."""
         return _present(self.target, "targets")
+
+    def change(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every field that is there put through `function`."""
+        return Batch(function(self.x), *(None if field is None else function(field) for field in self[1:]))
+
+    def join(self, other: Batch) -> Batch:
+        """The rows of this batch and behind them those of another one, which has the same fields."""
+        pairs = zip(self[1:], other[1:], strict=True)
+        rest = (None if one is None or two is None else torch.cat([one, two]) for one, two in pairs)
+        return Batch(torch.cat([self.x, other.x]), *rest)
 
 
 class Facts(NamedTuple):

@@ -128,6 +128,5 @@ class SemiSupervised(Objective):
 
 def every_class(batch: Batch, classes: int) -> Batch:
     """(classes * B) rows: the batch with label 0, then the batch with label 1, ..."""
-    fields = (f if f is None else f.repeat(classes, *[1] * (f.dim() - 1)) for f in batch)
     labels = torch.arange(classes, device=batch.x.device).repeat_interleave(len(batch.x))
-    return Batch(*fields)._replace(y=labels)
+    return batch.change(lambda field: field.repeat(classes, *[1] * (field.dim() - 1)))._replace(y=labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from aeexp.errors import UsageError
 
 
+@final
 class ToPlaces(nn.Module):
     """A 1x1 convolution of a flattened map (B, C H W) to codes (B, params), place by place.
 
@@ -28,6 +30,7 @@ class ToPlaces(nn.Module):
         return places.unflatten(2, (self.parts, -1)).transpose(1, 2).flatten(1)
 
 
+@final
 class FromPlaces(nn.Module):
     """The mirror: (B, dim + context) to a flattened map (B, C H W); each place gets the whole context."""
 
@@ -60,7 +63,6 @@ def heads(
     if params % dim != 0:
         raise UsageError(
             f"spatial=true needs a latent that takes equally many numbers for each unit, but this one takes {params} "
-            "for "
-            f"latent.dim={dim}: set model.spatial=false"
+            f"for latent.dim={dim}: set model.spatial=false"
         )
     return ToPlaces(start, params, dim), FromPlaces(start, dim, context)
