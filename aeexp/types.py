@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 
+@final
 class Batch(NamedTuple):
     """One mini-batch, or a whole split. An absent field is None; an unlabelled row has y == -1."""
 
@@ -46,6 +47,7 @@ class Batch(NamedTuple):
         return Batch(torch.cat([self.x, other.x]), *rest)
 
 
+@final
 class Facts(NamedTuple):
     """What a model must know of its data before it is built."""
 
@@ -57,6 +59,7 @@ class Facts(NamedTuple):
     values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
 
 
+@final
 class Code(NamedTuple):
     """What a latent makes of the encoder's output."""
 
@@ -67,6 +70,7 @@ class Code(NamedTuple):
     skips: tuple[Tensor, ...] = ()  # (B, C, H, W) maps that go round the code from encoder to decoder (unet)
 
 
+@final
 class Pass(NamedTuple):
     """Everything that one forward pass produced; penalties read it, none changes it."""
 

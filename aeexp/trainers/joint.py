@@ -141,9 +141,7 @@ class Joint(Trainer):
                     several = [labelled.join(batch, number + i, epoch) for i, batch in enumerate(several)]
                 yield several
 
-    def _report(
-        self, state: State, data: Splits, window: Window, store: CheckpointStore, track: Tracker
-    ) -> None:
+    def _report(self, state: State, data: Splits, window: Window, store: CheckpointStore, track: Tracker) -> None:
         """After a step: log, validate and save where it is time."""
         progress = state.progress
         rows = len(data["train"])

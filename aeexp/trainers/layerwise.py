@@ -49,8 +49,9 @@ class Layerwise(Trainer):
     """Each layer learns as a shallow autoencoder of the clean codes below it; then `finetune` trains the whole.
 
     A list has one value for each layer of the encoder, from the input up, the code's own last; one number is for all.
-    A layer has noise and a regularizer of its own (Vincent et al. 2010: masking of 0.1, 0.2, 0.3); those of the run act
-    in fine-tuning, which minimises the run's objective. Optimizer and scheduler are the run's, anew for each stage.
+    A layer has noise (`corruption`, at the level `noise`) and a regularizer (`penalty`, with `regularizer_weight`) of
+    its own (Vincent et al. 2010: masking of 0.1, 0.2, 0.3); those of the run act in fine-tuning, which minimises the
+    run's objective. Optimizer and scheduler are the run's, anew for each stage.
     `pretrain_epochs` 0 leaves a layer as it was drawn, and with 0 for all the run is that of `finetune` alone, bit for
     bit. Without `finetune` the pre-trained network is the result.
     """
@@ -64,7 +65,7 @@ class Layerwise(Trainer):
         pretrain_lr: float | list[float] | None = None,
         pretrain_batch_size: int = 128,
         pretrain_patience: int | None = None,
-        noise: float | list[float] | None = 0.0,
+        noise: float | list[float] | None = None,
         regularizer_weight: float | list[float] | None = None,
         finetune: Joint | None = None,
     ):
@@ -81,6 +82,15 @@ class Layerwise(Trainer):
                 Chain(corruption).at(level)
             except UsageError as error:
                 raise UsageError(f"noise={noise}: {error}") from error
+        if any(_several(noise)) and not corruption:
+            raise UsageError(
+                f"noise={noise} is the level of no corruption: name one by noise@trainer.corruption=masking"
+            )
+        if any(_several(regularizer_weight)) and not penalty:
+            raise UsageError(
+                f"regularizer_weight={regularizer_weight} is the weight of no penalty: name one by "
+                "regularizer@trainer.penalty=l1"
+            )
         if not all(weight >= 0 for weight in _several(regularizer_weight)):
             raise UsageError(f"regularizer_weight={regularizer_weight} must not be negative")
         self.pretrain_epochs = pretrain_epochs
@@ -171,15 +181,11 @@ class Layerwise(Trainer):
                     penalty.check(model)
                     penalty.adapt(model, facts)
                 except UsageError as error:
-                    raise UsageError(f"trainer.penalty.{name}: layer {i + 1}: {error}{self._way(learner, i)}") from error
+                    place = f"trainer.penalty.{name}: layer {i + 1}"
+                    raise UsageError(f"{place}: {error}{_units(learner, i)}") from error
         noise = Chain(self.corruption) if layer.noise is None else Chain(self.corruption).at(layer.noise)
         task = learner.task if i == 0 else Reconstruct()
         return Learner(task, model, Additive(noise, penalties))
-
-    def _way(self, learner: Learner, i: int) -> str:
-        """What decides on the units of layer `i`, where it is not the latent."""
-        last = len(stack_of(learner.model).encoder) - 1
-        return "" if i == last else "; the units of this layer are those of model.activation, such as sigmoid"
 
     def _describe(self, layer: Layer) -> str:
         noises = ", ".join(self.corruption) if layer.noise is None or layer.noise > 0 else ""
@@ -187,6 +193,12 @@ class Layerwise(Trainer):
         weight = "" if layer.weight is None else f" {layer.weight:g}"
         penalties = "".join(f", {name}{weight}" for name in self.penalty)
         return f"{f', {noises}{level}' if noises else ''}{penalties}, {layer.epochs} epochs"
+
+
+def _units(learner: Learner, i: int) -> str:
+    """What decides on the units of layer `i`, where it is not the latent."""
+    last = len(stack_of(learner.model).encoder) - 1
+    return "" if i == last else "; the units of this layer are those of model.activation, such as sigmoid"
 
 
 def _at_rate(optimizer: MakeOptimizer, lr: float) -> Callable[..., Optimizer]:

@@ -28,6 +28,7 @@ from aeexp.types import Batch, Code
 KEPT = 2**31  # bytes of codes that are kept; a number of its own, so that a run goes on as it began
 
 
+@final
 class Stack(NamedTuple):
     """The layers of a deep autoencoder, from the input up."""
 

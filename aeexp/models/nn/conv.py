@@ -25,7 +25,9 @@ Stage = Callable[[int], nn.Module]  # what follows a convolution to so many chan
 class Encoder(contracts.Encoder):
     """Strided convolutions, each with a stage behind it, then the head to (B, params). The context: constant planes."""
 
-    def __init__(self, channels: Sequence[int], head: nn.Module, kernel: int, stride: int, name: Activation, stage: Stage):
+    def __init__(
+        self, channels: Sequence[int], head: nn.Module, kernel: int, stride: int, name: Activation, stage: Stage
+    ):
         super().__init__()
         self.convolutions = nn.ModuleList(
             nn.Conv2d(a, b, kernel, stride, _padding(kernel, stride))
@@ -36,6 +38,7 @@ class Encoder(contracts.Encoder):
         self.head = head
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) to (B, params)."""
         if context is not None:
             planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
@@ -49,8 +52,8 @@ class Decoder(contracts.Decoder):
     """The stem to the smallest map, then a stage and an upsampling step for each of the encoder's convolutions."""
 
     def __init__(
-        self, sizes: Sequence[Size], channels: Sequence[int], stem: nn.Module, kernel: int, stride: int, upsample: Upsample, name: Activation,
-        stage: Stage,
+        self, sizes: Sequence[Size], channels: Sequence[int], stem: nn.Module, kernel: int, stride: int,
+        upsample: Upsample, name: Activation, stage: Stage,
     ):  # fmt: skip
         super().__init__()
         self.planes = channels[0]
@@ -62,6 +65,7 @@ class Decoder(contracts.Decoder):
         self.activation = activation(name)
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, dim) to (B, planes, H, W)."""
         if context is not None:
             z = torch.cat([z, context], 1)
         h = self.stem(z).unflatten(1, self.start)
@@ -81,6 +85,7 @@ class Resized(nn.Module):
         self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, outputs, *size)."""
         corners = False if self.mode == "bilinear" else None
         return self.convolution(F.interpolate(x, size=self.size, mode=self.mode, align_corners=corners))
 
@@ -96,6 +101,7 @@ class Subpixel(nn.Module):
         self.shuffle = nn.PixelShuffle(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, outputs, *size)."""
         x = self.shuffle(self.convolution(x))
         # A side that the stride does not divide lacks its last rows, or has some too many.
         down, right = (max(want - have, 0) for want, have in zip(self.size, x.shape[2:], strict=True))

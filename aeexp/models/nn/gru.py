@@ -31,6 +31,7 @@ class Encoder(contracts.Encoder):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, T, F) to (B, outputs)."""
         # cuDNN's backward pass has no derivative and wants training mode: Jacobians go without it
         cudnn = nullcontext() if not (x.is_cuda and x.requires_grad) else torch.backends.cudnn.flags(enabled=False)
         with cudnn:
@@ -69,6 +70,7 @@ class Recurrence(nn.Module):
         return torch.tanh(self.stem(z)).unflatten(1, (self.gru.num_layers, -1)).transpose(0, 1).contiguous()
 
     def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, inputs) and the state before them to (B, T, outputs) and the state behind."""
         states, state = self.gru(inputs, state)
         return self.head(states), state
 
@@ -83,6 +85,7 @@ class Decoder(contracts.Decoder):
         self.recurrence = Recurrence(code, code, hidden, layers, outputs)
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, D) to (B, T, outputs)."""
         z = z if context is None else torch.cat([z, context], 1)
         inputs = z.unsqueeze(1).expand(-1, self.steps, -1)
         return self.recurrence(inputs, self.recurrence.state(z))[0]

@@ -26,6 +26,7 @@ class ToPlaces(nn.Module):
         self.place = nn.Linear(start[0], params // self.start[1])
 
     def forward(self, h: Tensor) -> Tensor:
+        """(B, C H W) to (B, params)."""
         places = self.place(h.unflatten(1, self.start).transpose(1, 2))  # (B, H W, r c)
         return places.unflatten(2, (self.parts, -1)).transpose(1, 2).flatten(1)
 
@@ -41,6 +42,7 @@ class FromPlaces(nn.Module):
         self.place = nn.Linear(dim // self.places + context, start[0])
 
     def forward(self, z: Tensor) -> Tensor:
+        """(B, dim + context) to (B, C H W)."""
         units, context = z[:, : self.dim].unflatten(1, (self.places, -1)), z[:, self.dim :]
         planes = context.unsqueeze(1).expand(-1, self.places, -1)
         return self.place(torch.cat([units, planes], 2)).transpose(1, 2).flatten(1)

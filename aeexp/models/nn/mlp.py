@@ -27,6 +27,7 @@ class Encoder(contracts.Encoder):
         self.activation = activation(name)
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, *shape) to (B, outputs)."""
         return _through(self.layers, self.activation, x.flatten(1), context)
 
     def linears(self) -> list[nn.Linear]:
@@ -45,6 +46,7 @@ class Decoder(contracts.Decoder):
         self.shape = tuple(shape)
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, D) to (B, *shape)."""
         return _through(self.layers, self.activation, z, context).unflatten(1, self.shape)
 
     def reading_weight(self) -> Tensor:
@@ -71,6 +73,7 @@ class Transposed(nn.Module):
         return self.source.weight.t()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs)."""
         return F.linear(x, self.weight, self.bias)
 
 

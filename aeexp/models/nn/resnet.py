@@ -29,6 +29,7 @@ class Block(nn.Module):
         self.activation = activation(name)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         h = x
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             h = convolution(self.activation(norm(h)))

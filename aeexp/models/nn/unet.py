@@ -30,6 +30,7 @@ class Encoder(contracts.Encoder):
     def forward(
         self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, C, H, W) to (B, params), and the maps from the largest to the smallest but one."""
         if context is not None:
             planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
