@@ -27,11 +27,13 @@ class Label(Condition):
     reads_label: ClassVar = True
 
     def adapt(self, facts: Facts) -> None:
+        """As wide as there are classes. Raises UsageError on data without labels."""
         if facts.classes < 2:
             raise UsageError("condition=label needs labelled data with at least 2 classes: take condition=none")
         self.size = facts.classes
 
     def forward(self, batch: Batch) -> Tensor:
+        """(B, classes)."""
         known = (batch.labels >= 0).unsqueeze(1)
         return F.one_hot(batch.labels.clamp(min=0), self.size).to(batch.x.dtype) * known
 
@@ -44,6 +46,7 @@ class Attribute(Condition):
     coded = False
 
     def adapt(self, facts: Facts) -> None:
+        """As wide as there are values or quantities. Raises UsageError on data without attributes."""
         self.coded = facts.codes > 0
         self.size = facts.codes or facts.columns
         if self.size < 1:
@@ -52,6 +55,7 @@ class Attribute(Condition):
             )
 
     def forward(self, batch: Batch) -> Tensor:
+        """(B, values) or (B, F)."""
         if self.coded:
             return F.one_hot(batch.attributes.long(), self.size).to(batch.x.dtype)
         return batch.attributes.view(len(batch.x), -1).to(batch.x.dtype)

@@ -10,7 +10,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,9 @@ class Examples(Protocol):
         ...
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where batches come."""
+        ...
 
     @property
     def y(self) -> Tensor | None:
@@ -93,11 +95,7 @@ class Part(nn.Module, ABC):
         raise TypeError(f"{type(self).__name__} predicts no label")
 
 
-def overrides(part: Part, hook: str) -> bool:
-    """Whether a part does something at a hook."""
-    return getattr(type(part), hook) is not getattr(Part, hook)
-
-
+@final
 class Moves(NamedTuple):
     """What a traversal varies of a code: blocks of units, and the values that each can take."""
 
@@ -151,7 +149,8 @@ class Noise(Part):
     highest: ClassVar[float] = 1.0  # level
 
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor: ...
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) the rows, corrupted."""
 
     def corrupt(self, batch: Batch) -> Tensor:
         """The input under noise; what follows the end of a sequence stays 0."""
@@ -185,7 +184,8 @@ class Condition(Part):
         """Called once, when the data is known; `size` is the width of the context from then on."""
 
     @abstractmethod
-    def forward(self, batch: Batch) -> Tensor | None: ...
+    def forward(self, batch: Batch) -> Tensor | None:
+        """(B, size), or None where there is no side information."""
 
 
 class Task(Part):
@@ -228,9 +228,9 @@ class Prior(Part):
     def log_prob(self, z: Tensor, model: Model) -> Tensor:
         """(..., B) nats for codes (..., B, D)."""
 
-    @abstractmethod
-    def kl(self, posterior: Any, z: Tensor, model: Model) -> Tensor:
+    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, G) nats by unit or group in closed form where there is one; else (B, 1) from the sample z."""
+        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
 
     @abstractmethod
     def sample(self, n: int, model: Model) -> Tensor:
@@ -262,7 +262,8 @@ class Latent(Part):
             raise UsageError(_law_elsewhere(self.space, prior))
 
     @abstractmethod
-    def forward(self, h: Tensor) -> Code: ...
+    def forward(self, h: Tensor) -> Code:
+        """The code of what the encoder gave, (B, params)."""
 
     def project(self, z: Tensor) -> Tensor:
         """(..., D) the codes nearest to made-up ones."""
@@ -361,7 +362,12 @@ class Regularizer(Part):
     holds_against_prior: bool = False  # whether it holds all codes together against N(0, I) or the latent's prior
 
     @abstractmethod
-    def forward(self, out: Pass, model: Model) -> Tensor: ...
+    def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) or (): the penalty on a pass, without its weight."""
+
+    def scale(self) -> Tensor:
+        """() what the penalty is multiplied by at this step: the weight, or as much of it as acts already."""
+        return self.weight
 
     def lesson(self, out: Pass, model: Model) -> Tensor | None:
         """(B,) what a critic minimises that is trained in the same backward pass; no gradient reaches the codes."""
@@ -373,7 +379,7 @@ class Regularizer(Part):
         A critic learns at full rate whatever the weight, and its lesson has no value in the loss: one that the critic
         wins is no better loss of the model.
         """
-        value = self.weight * self(out, model)
+        value = self.scale() * self(out, model)
         lesson = self.lesson(out, model)
         return value if lesson is None else value + (lesson - lesson.detach())
 
@@ -385,9 +391,9 @@ class Regularizer(Part):
 
     def at(self, weight: float) -> Regularizer:
         """The same penalty with another weight. Raises UsageError on one below 0."""
-        made = copy.deepcopy(self)
-        made.weight.copy_(weight_of(weight))
-        return made
+        penalty = copy.deepcopy(self)
+        penalty.weight.copy_(weight_of(weight))
+        return penalty
 
 
 class Objective(Part):
@@ -410,7 +416,8 @@ class Objective(Part):
         return 1
 
     @abstractmethod
-    def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]: ...
+    def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
+        """The terms of a batch that went through the task, and the pass that they were measured on."""
 
     def check(self, model: Model) -> None:
         """Raises UsageError where it cannot be had of the model."""

@@ -27,6 +27,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """As `write`, in UTF-8."""
     write(path, lambda file: file.write(text.encode()))
 
 

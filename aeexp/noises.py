@@ -28,6 +28,7 @@ class Chain(Noise):
         return {name: part for name, part in self.noises.items() if isinstance(part, Noise)}
 
     def forward(self, x: Tensor) -> Tensor:
+        """Through every corruption in turn."""
         for noise in self.noises.values():
             x = noise(x)
         return x
@@ -61,6 +62,7 @@ class Gaussian(Noise):
         self.register_buffer("std", torch.tensor(float(std)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) with noise added."""
         return x + self.std * torch.randn_like(x)
 
 
@@ -83,6 +85,7 @@ class Masking(Noise):
         self.register_buffer("p", torch.tensor(float(p)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) with some features at 0."""
         return x * (torch.rand_like(x) >= self.p)
 
 
@@ -110,6 +113,7 @@ class SaltPepper(Noise):
             self.register_buffer(name, torch.tensor(float(value)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) with some features at either end."""
         u = torch.rand_like(x)
         extreme = torch.where(u < self.p / 2, self.low, self.high)
         return torch.where(u < self.p, extreme, x)
@@ -141,4 +145,5 @@ class Block(Noise):
         self.register_buffer("size", torch.tensor(float(size)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) with one block of each row at 0."""
         return x * ~block(torch.rand(x.shape[0], 2, device=x.device), x, self.size)

@@ -15,7 +15,7 @@ def reseed(seed: int, device: torch.device) -> None:
     """`torch.manual_seed` for the two generators in use: at 170 us a call the whole of it costs a tenth of a step."""
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
-        getattr(torch, device.type).manual_seed(seed)
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def permutation(rows: int, seed: int, epoch: int, device: torch.device) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, final
 
+import torch
 from torch import Tensor
 
 
+@final
 class Batch(NamedTuple):
     """One mini-batch, or a whole split. An absent field is None; an unlabelled row has y == -1."""
 
@@ -33,7 +36,18 @@ class Batch(NamedTuple):
         """`target`, of a batch that went through the task or whose rows have one."""
         return _present(self.target, "targets")
 
+    def change(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every field that is there put through `function`."""
+        return Batch(function(self.x), *(None if field is None else function(field) for field in self[1:]))
 
+    def join(self, other: Batch) -> Batch:
+        """The rows of this batch and behind them those of another one, which has the same fields."""
+        pairs = zip(self[1:], other[1:], strict=True)
+        rest = (None if one is None or two is None else torch.cat([one, two]) for one, two in pairs)
+        return Batch(torch.cat([self.x, other.x]), *rest)
+
+
+@final
 class Facts(NamedTuple):
     """What a model must know of its data before it is built."""
 
@@ -45,6 +59,7 @@ class Facts(NamedTuple):
     values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
 
 
+@final
 class Code(NamedTuple):
     """What a latent makes of the encoder's output."""
 
@@ -55,6 +70,7 @@ class Code(NamedTuple):
     skips: tuple[Tensor, ...] = ()  # (B, C, H, W) maps that go round the code from encoder to decoder (unet)
 
 
+@final
 class Pass(NamedTuple):
     """Everything that one forward pass produced; penalties read it, none changes it."""
 

@@ -15,6 +15,7 @@ import functools
 import statistics
 import tempfile
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -33,19 +34,10 @@ from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.tasks.reconstruct import Reconstruct
 from aeexp.trainers.checkpoint import Store
+from aeexp.trainers.contracts import Tracker
 from aeexp.trainers.joint import Joint
 
 BATCH = 128
-
-
-class Quiet:
-    """A tracker that writes nothing: both sides are timed without logs on disk."""
-
-    def start(self, total, progress): ...
-
-    def train(self, step, values, lr): ...
-
-    def evaluation(self, progress): ...
 
 
 def ours(data, epochs: int, device: torch.device) -> float:
@@ -55,9 +47,10 @@ def ours(data, epochs: int, device: torch.device) -> float:
     learner = Learner(Reconstruct(), model, Additive(Chain({}), {})).to(device)
     optimizer = functools.partial(torch.optim.Adam, lr=1e-3, fused=True)
     with tempfile.TemporaryDirectory() as folder:
+        # a tracker that writes nothing: both sides are timed without logs on disk;
         # an epoch of training ends with a validation, which the textbook loop does not have
         progress = Joint(epochs=epochs, validate_every_epochs=epochs, batch_size=BATCH).fit(
-            learner, data, optimizer, schedulers.constant, Store(folder, {}), Quiet(), seed=0
+            learner, data, optimizer, schedulers.constant, Store(Path(folder), {}), Tracker(), seed=0
         )
     return progress.samples / progress.seconds
 

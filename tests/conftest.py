@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch: workers and their commands share the cores
@@ -29,6 +30,8 @@ from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.regularizers import KLSparsity
 from aeexp.tasks.reconstruct import Reconstruct
+from aeexp.trainers.checkpoint import Progress
+from aeexp.trainers.contracts import Tracker
 from aeexp.types import Facts
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -92,7 +95,7 @@ settings.register_profile("aeexp", deadline=None, derandomize=True, max_examples
 settings.load_profile("aeexp")
 
 
-class Quiet:
+class Quiet(Tracker):
     """A tracker that keeps what it is told, and dies at the `dies`-th word if asked to."""
 
     def __init__(self, dies: int | None = None):
@@ -100,14 +103,14 @@ class Quiet:
         self.words = 0
         self.lines: list[tuple[int, dict[str, float], float]] = []  # step, means, learning rate
 
-    def start(self, total: int, progress) -> None:
+    def start(self, total: int, progress: Progress) -> None:
         self.total = total
 
-    def train(self, step: int, values: dict[str, float], lr: float, split: str = "train") -> None:
+    def train(self, step: int, values: Mapping[str, float], lr: float, split: str = "train") -> None:
         self.lines.append((step, dict(values), lr))
         self._word()
 
-    def evaluation(self, progress) -> None:
+    def evaluation(self, progress: Progress) -> None:
         self._word()
 
     def _word(self) -> None:

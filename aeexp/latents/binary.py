@@ -52,16 +52,19 @@ class Binary(Latent):
         self.register_buffer("undecided", torch.tensor(1.0))
 
     def forward(self, h: Tensor) -> Code:
+        """In training relaxed bits, from h (B, dim); in evaluation bits."""
         if not self.training:
             bits = (h > 0).to(h)
             return Code(z=bits, mean=bits)
         return Code(z=torch.sigmoid(h + self.current * torch.randn_like(h)), mean=torch.sigmoid(h))
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """The noise grows."""
         share = min(1.0, step / self.warmup_steps)
         self.current.copy_(self.start + share * (self.noise - self.start))
 
     def observe(self, out: Pass) -> None:
+        """Counts units that have not made up their mind."""
         self.undecided.copy_(((out.code.mean - 0.5).abs() < 0.5 - SURE).to(self.undecided).mean())
 
     def readings(self) -> dict[str, Tensor]:

@@ -35,7 +35,6 @@ class Hyperspherical(Latent):
     space: ClassVar = "sphere"
     unstackable: ClassVar = "a draw on the sphere is made of Gamma variates, which have no vmap rule"
     constrained: ClassVar = True
-    prior: Prior
 
     def __init__(self, dim: int, prior: Prior):
         if dim < 2:
@@ -44,6 +43,7 @@ class Hyperspherical(Latent):
         self.unit_variance = 1 / dim  # of each unit under the uniform law
 
     def forward(self, h: Tensor) -> Code:
+        """Directions drawn about the encoder's, from h (B, dim + 1)."""
         loc = unit(h[..., :-1])
         scale = clamp_through(F.softplus(h[..., -1]) + 1, high=1e6)  # beyond, float32 cannot tell the codes apart
         posterior = PowerSpherical(loc, scale)
@@ -54,6 +54,7 @@ class Hyperspherical(Latent):
         return unit(z)
 
     def uniform(self, n: int, like: Tensor) -> Tensor:
+        """(n, D) directions, each as probable as any other."""
         return unit(torch.randn(n, self.dim, dtype=like.dtype, device=like.device))
 
     def uniform_log_prob(self, z: Tensor) -> Tensor:
@@ -79,7 +80,6 @@ class Categorical(Latent):
     range: ClassVar = (0.0, 1.0)
     space: ClassVar = "onehot"
     constrained: ClassVar = True
-    prior: Prior
     reparameterized: ClassVar = False  # draws of training are not of the law whose log_prob stands in the bound
     start: Tensor
     final: Tensor
@@ -121,10 +121,12 @@ class Categorical(Latent):
         self.register_buffer("current", torch.tensor(float(temperature)))
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """The temperature falls."""
         share = min(1.0, step / self.anneal_steps)
         self.current.copy_(self.start * (self.final / self.start) ** share)
 
     def forward(self, h: Tensor) -> Code:
+        """Relaxed groups in training, drawn ones in evaluation, from logits h (B, dim)."""
         posterior = OneHots(h.unflatten(-1, (-1, self.classes)), self.current, self.training, self.hard)
         return Code(z=posterior.sample(), mean=posterior.probabilities(), posterior=posterior)
 
@@ -133,6 +135,7 @@ class Categorical(Latent):
         return one_hot(z.unflatten(-1, (-1, self.classes))).flatten(-2)
 
     def uniform(self, n: int, like: Tensor) -> Tensor:
+        """(n, D) one-hot groups, each value as probable as any other."""
         return self.project(torch.rand(n, self.dim, dtype=like.dtype, device=like.device))
 
     def uniform_log_prob(self, z: Tensor) -> Tensor:

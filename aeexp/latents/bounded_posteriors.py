@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Gamma
 
 
+@final
 class PowerSpherical(NamedTuple):
     """Directions about `loc`, density ~ (1 + loc . z)^scale on the unit sphere in D >= 2 (De Cao and Aziz 2020).
 
@@ -55,6 +56,7 @@ class PowerSpherical(NamedTuple):
         return (sphere_area(self.loc.shape[-1]) - self.entropy()).unsqueeze(-1)
 
     def detach(self) -> PowerSpherical:
+        """Without gradient to its parameters."""
         return PowerSpherical(self.loc.detach(), self.scale.detach())
 
     def pick(self, index: Tensor) -> PowerSpherical:
@@ -62,6 +64,7 @@ class PowerSpherical(NamedTuple):
         return PowerSpherical(self.loc[index], self.scale[index])
 
 
+@final
 class Categorical(NamedTuple):
     """G groups, each one of C values; a code is their one-hot vectors side by side, (B, G * C).
 
@@ -105,6 +108,7 @@ class Categorical(NamedTuple):
         return (log_probabilities.exp() * log_probabilities).sum(-1) + math.log(self.logits.shape[-1])
 
     def detach(self) -> Categorical:
+        """Without gradient to its parameters."""
         return self._replace(logits=self.logits.detach())
 
     def pick(self, index: Tensor) -> Categorical:

@@ -24,6 +24,7 @@ class Deterministic(Latent):
         super().__init__(dim)
 
     def forward(self, h: Tensor) -> Code:
+        """z = h, (B, dim)."""
         return Code(z=h, mean=h)
 
 
@@ -42,5 +43,6 @@ class Sigmoid(Latent):
         super().__init__(dim)
 
     def forward(self, h: Tensor) -> Code:
+        """z = sigmoid(h), (B, dim)."""
         z = torch.sigmoid(h)
         return Code(z=z, mean=z)

@@ -23,12 +23,11 @@ class Gaussian(Latent):
     Look at: active units (latent/active_units), samples from the prior.
     """
 
-    prior: Prior
-
     def __init__(self, dim: int, prior: Prior):
         super().__init__(dim, 2 * dim, prior)
 
     def forward(self, h: Tensor) -> Code:
+        """A draw about the mean, from mean and log-variance side by side, h (B, 2 dim)."""
         mean, log_var = h.chunk(2, -1)
         # Beyond these a float32 variance or its inverse is no number; the gradient stays 1.
         posterior = Normal(mean, clamp_through(log_var, -20, 20))

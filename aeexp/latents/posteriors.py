@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
 
+@final
 class Normal(NamedTuple):
     """A Gaussian with diagonal covariance, over codes (B, D)."""
 
@@ -26,6 +27,7 @@ class Normal(NamedTuple):
         return self.log_prob_units(z).sum(-1)
 
     def log_prob_units(self, z: Tensor) -> Tensor:
+        """Nats of each unit, (..., B, D)."""
         square = (z - self.mean).square() * (-self.log_var).exp()
         return -0.5 * (square + self.log_var + math.log(2 * math.pi))
 
@@ -34,6 +36,7 @@ class Normal(NamedTuple):
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
 
     def detach(self) -> Normal:
+        """Without gradient to its parameters."""
         return Normal(self.mean.detach(), self.log_var.detach())
 
     def pick(self, index: Tensor) -> Normal:

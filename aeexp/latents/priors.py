@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aeexp.contracts import Examples, Model, Posterior, Prior
 from aeexp.errors import UsageError
+from aeexp.latents.bounded_posteriors import Categorical, PowerSpherical
 from aeexp.latents.posteriors import Normal, standard_log_prob
 
 
@@ -33,11 +34,10 @@ class Standard(Prior):
 
     def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, D) nats, in closed form where the posterior has one; else (B, 1) from the sample z."""
-        if isinstance(posterior, Normal):
-            return posterior.kl_to_standard()
-        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
+        return posterior.kl_to_standard() if isinstance(posterior, Normal) else super().kl(posterior, z, model)
 
     def sample(self, n: int, model: Model) -> Tensor:
+        """(n, D) codes."""
         return torch.randn(n, self.dim, device=next(model.parameters()).device)
 
 
@@ -57,9 +57,12 @@ class Uniform(Prior):
 
     def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
         """(B, G) nats in closed form, group by group; a sphere is one group."""
-        return posterior.kl_to_uniform()
+        if isinstance(posterior, PowerSpherical | Categorical):
+            return posterior.kl_to_uniform()
+        return super().kl(posterior, z, model)
 
     def sample(self, n: int, model: Model) -> Tensor:
+        """(n, D) codes, of the latent's space."""
         return model.latent.uniform(n, next(model.parameters()))
 
 
@@ -78,20 +81,18 @@ class Mixture(Prior):
         self.components = components
 
     def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
-        # Components that start alike stay alike: their means are drawn.
+        """Components of that width; those that start alike stay alike: their means are drawn."""
         self.mean = nn.Parameter(torch.randn(self.components, dim))
         self.log_var = nn.Parameter(torch.zeros(self.components, dim))
         self.logits = nn.Parameter(torch.zeros(self.components))
 
     def log_prob(self, z: Tensor, model: Model) -> Tensor:
+        """(..., B) nats for codes (..., B, D)."""
         each = Normal(self.mean, self.log_var).log_prob(z.unsqueeze(-2))  # (..., B, components)
         return (each + self.logits.log_softmax(0)).logsumexp(-1)
 
-    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
-        """(B, 1) nats, estimated from the sample z."""
-        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
-
     def sample(self, n: int, model: Model) -> Tensor:
+        """(n, D) codes."""
         chosen = torch.multinomial(self.logits.softmax(0), n, replacement=True)
         return Normal(self.mean[chosen], self.log_var[chosen]).sample()
 
@@ -109,6 +110,8 @@ class Vamp(Prior):
     """
 
     spaces: ClassVar = ("real", "sphere", "onehot")
+    mask: Tensor | None
+    context: Tensor | None
 
     def __init__(self, pseudo_inputs: int = 500):
         super().__init__()
@@ -117,35 +120,38 @@ class Vamp(Prior):
         self.count = pseudo_inputs
 
     def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
+        """Pseudo-inputs of the rows' shape, zeros until the first step."""
         self.rows = nn.Parameter(torch.zeros(self.count, *shape))
         sequences = len(shape) == 2
         self.register_buffer("mask", torch.ones(self.count, shape[0], dtype=torch.bool) if sequences else None)
         self.register_buffer("context", torch.zeros(self.count, context) if context else None)
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
-        if step == 0:
-            chosen = split.sample(self.count)
-            batches = list(chosen.batches(1024))
-            rows = torch.cat([batch.x for batch in batches])
-            places = torch.arange(self.count, device=rows.device) % len(rows)
-            self.rows.copy_(rows[places])
-            if batches[0].mask is not None:
-                self.mask.copy_(torch.cat([batch.mask for batch in batches])[places])
-            if self.context is not None:
-                self.context.copy_(torch.cat([model.condition(batch) for batch in batches])[places])
+        """Before the first step the pseudo-inputs become training rows."""
+        if step != 0:
+            return
+        batches = list(split.sample(self.count).batches(1024))
+        rows = torch.cat([batch.x for batch in batches])
+        masks = [batch.mask for batch in batches if batch.mask is not None]
+        contexts = [context for batch in batches if (context := model.condition(batch)) is not None]
+        places = torch.arange(self.count, device=rows.device) % len(rows)
+        self.rows.copy_(rows[places])
+        if self.mask is not None and masks:
+            self.mask.copy_(torch.cat(masks)[places])
+        if self.context is not None:
+            self.context.copy_(torch.cat(contexts)[places])
 
     def posterior(self, model: Model) -> Posterior:
+        """Those of the pseudo-inputs, K rows."""
         rows = self.rows if self.mask is None else self.rows * self.mask.unsqueeze(-1)
         return model.encode(rows, self.context, self.mask).posterior
 
     def log_prob(self, z: Tensor, model: Model) -> Tensor:
+        """(..., B) nats for codes (..., B, D)."""
         each = self.posterior(model).log_prob(z.unsqueeze(-2))
         return each.logsumexp(-1) - math.log(self.count)
 
-    def kl(self, posterior: Posterior, z: Tensor, model: Model) -> Tensor:
-        """(B, 1) nats, estimated from the sample z."""
-        return (posterior.log_prob(z) - self.log_prob(z, model)).unsqueeze(-1)
-
     def sample(self, n: int, model: Model) -> Tensor:
+        """(n, D) codes, each of the posterior of one pseudo-input."""
         chosen = torch.randint(self.count, (n,), device=self.rows.device)
         return self.posterior(model).pick(chosen).sample()

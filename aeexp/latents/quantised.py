@@ -17,11 +17,12 @@ from aeexp.types import Code, Pass
 SMOOTHING = 1e-5  # of the counts, as in the authors' code
 
 
+@final
 class Nearest(NamedTuple):
     """The one-hot posterior of a quantised code, and what it stands for."""
 
     before: Tensor  # (B, N, width) vectors of the encoder
-    index: Tensor  # (B, N) int64: the entry of the codebook nearest to each
+    entries: Tensor  # (B, N) int64: the entry of the codebook nearest to each
 
 
 @final
@@ -81,21 +82,21 @@ class VQ(Latent):
         else:
             self.vectors = nn.Parameter(torch.randn(codes, width))
         self.register_buffer("sums", torch.zeros(codes, width) if self.averages else None)
-        self.register_buffer(
-            "use_counts", torch.zeros(codes)
-        )  # vectors assigned, each step counting `decay` of the next
+        # vectors assigned, each step counting `decay` of the next
+        self.register_buffer("use_counts", torch.zeros(codes))
         self.register_buffer("unused", torch.zeros(codes, dtype=torch.int64))  # steps since the last use
 
     def forward(self, h: Tensor) -> Code:
+        """Each vector of h (B, dim) replaced by the nearest of the book; `losses` move the two towards each other."""
         before = h.unflatten(-1, (-1, self.width))
-        index = self.nearest(before)
-        chosen = self.vectors[index]
+        entries = self.nearest(before)
+        chosen = self.vectors[entries]
         losses = {"commitment": self.commitment * _squared(before, chosen.detach())}
         if not self.averages:
             losses["codebook"] = _squared(before.detach(), chosen)
         # The value of the chosen vectors, to the last bit, with the gradient of those before.
         z = (chosen.detach() + (before - before.detach())).flatten(-2)
-        return Code(z=z, mean=z, posterior=Nearest(before, index), losses=losses)
+        return Code(z=z, mean=z, posterior=Nearest(before, entries), losses=losses)
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """(...) int64 entries of the codebook for vectors (..., width)."""
@@ -107,6 +108,7 @@ class VQ(Latent):
         return self.vectors[self.nearest(z.unflatten(-1, (-1, self.width)))].flatten(-2)
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """Before the first step the book becomes encoder outputs of training rows."""
         if step == 0:
             rows = split.sample(self.codes)
             codes = (model.encode(batch.x, model.condition(batch), batch.mask) for batch in rows.batches(1024))
@@ -116,55 +118,54 @@ class VQ(Latent):
             self.vectors.copy_(before[number % len(before), number % before.shape[1]])
 
     def observe(self, out: Pass) -> None:
-        before, index = out.code.posterior
+        """Count which entries were used; move the averages, and start dead entries anew."""
+        before, entries = out.code.posterior
         before = before.flatten(0, 1)
-        assigned = self.one_hot(index).flatten(0, 1)  # (B N, codes)
+        assigned = self.one_hot(entries).flatten(0, 1)  # (B N, codes)
         counts = assigned.sum(0)
         self.use_counts.mul_(self.decay).add_(counts)
         self.unused.copy_(torch.where(counts > 0, 0, self.unused + 1))
-        if self.averages:
+        if self.sums is not None:
             self.sums.mul_(self.decay).add_(assigned.T @ before)
             total = self.use_counts.sum()
             smoothed = (self.use_counts + SMOOTHING) * total / (total + self.codes * SMOOTHING)
-            # An entry without use stays: the smoothing would draw it to 0 as its usage fades.
+            # An entry without use stays: the smoothing would draw it to 0 as its count fades.
             self.vectors.copy_(torch.where(counts[:, None] > 0, self.sums / smoothed[:, None], self.vectors))
         if self.restart_after is not None:
-            self.restart(before)
+            self.restart(before, self.unused >= self.restart_after)
 
-    def restart(self, before: Tensor) -> None:
-        """Dead entries start anew, without a past, as one of `before` (M, width)."""
-        dead = self.unused >= self.restart_after
+    def restart(self, before: Tensor, dead: Tensor) -> None:
+        """Dead entries (codes,) start anew, without a past, as one of `before` (M, width)."""
         drawn = before[torch.randint(len(before), (self.codes,), device=before.device)]
         self.vectors.copy_(torch.where(dead[:, None], drawn, self.vectors))
         self.use_counts.masked_fill_(dead, 0)
         self.unused.masked_fill_(dead, 0)
-        if self.averages:
+        if self.sums is not None:
             self.sums.masked_fill_(dead[:, None], 0)
 
-    def one_hot(self, index: Tensor) -> Tensor:
+    def one_hot(self, entries: Tensor) -> Tensor:
         """(..., codes) float."""
-        return (index.unsqueeze(-1) == torch.arange(self.codes, device=index.device)).to(self.vectors.dtype)
+        return (entries.unsqueeze(-1) == torch.arange(self.codes, device=entries.device)).to(self.vectors.dtype)
 
     def usage(self, passes: Iterable[Pass]) -> dict[str, float]:
         """Perplexity of the entries' use over these passes, and how many entries are used at all."""
         counts = torch.zeros(self.codes, device=self.vectors.device)
         for out in passes:
-            counts = counts + self.one_hot(out.code.posterior.index).sum((0, 1))
+            counts = counts + self.one_hot(out.code.posterior.entries).sum((0, 1))
         return {"perplexity": float(perplexity(counts)), "codes_used": float((counts > 0).sum())}
 
     def moves(self, codes: Tensor, steps: int) -> Moves:
         """Each place is set to those `steps` vectors of the book that the training codes (N, D) use most."""
-        index = self.nearest(codes.reshape(-1, self.width).to(self.vectors.device)).cpu().numpy()
-        most = np.argsort(-np.bincount(index, minlength=self.codes), kind="stable")[:steps]
+        entries = self.nearest(codes.reshape(-1, self.width).to(self.vectors.device)).cpu().numpy()
+        most = np.argsort(-np.bincount(entries, minlength=self.codes), kind="stable")[:steps]
         values = self.vectors.detach().cpu()[torch.from_numpy(most)]
         words = f"vector of the book: of {self.codes} those that training codes use most"
         return Moves(self.width, "place", values, tuple(str(entry + 1) for entry in most), words)
 
     def readings(self) -> dict[str, Tensor]:
         """Perplexity of the running usage, and how many entries were used within the last 1 / (1 - decay) steps."""
-        recent = (self.use_counts > 0) & (
-            self.unused < 1 / (1 - self.decay)
-        )  # one that just started anew is not yet used
+        # one that just started anew is not yet used
+        recent = (self.use_counts > 0) & (self.unused < 1 / (1 - self.decay))
         return {"perplexity": perplexity(self.use_counts), "codes_used": recent.sum()}
 
 

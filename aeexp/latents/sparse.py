@@ -41,6 +41,7 @@ class BatchTopK(Latent):
         self.register_buffer("seen", torch.tensor(0.0))  # batches in the threshold
 
     def forward(self, h: Tensor) -> Code:
+        """The largest units of h (B, dim): k B of the batch in training, those above the threshold in evaluation."""
         threshold = self.smallest(h) if self.training else self.threshold
         z = torch.where(h >= threshold, h, torch.zeros_like(h))
         return Code(z=z, mean=z)
@@ -51,6 +52,7 @@ class BatchTopK(Latent):
         return ordered.gather(0, (self.k * len(h) - 1).reshape(1))[0]
 
     def observe(self, out: Pass) -> None:
+        """The threshold takes in the least unit that this batch kept."""
         kept = out.code.z != 0
         least = torch.where(kept, out.code.z, torch.inf).min()
         self.seen.add_(1)
@@ -59,6 +61,7 @@ class BatchTopK(Latent):
         self.threshold.copy_(torch.where(least.isfinite(), moved, self.threshold))
 
     def readings(self) -> dict[str, Tensor]:
+        """The threshold."""
         return {"threshold": self.threshold}
 
 
@@ -82,6 +85,7 @@ class TopK(Latent):
         self.register_buffer("k", torch.tensor(k))
 
     def forward(self, h: Tensor) -> Code:
+        """The k largest units of each row of h (B, dim)."""
         rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
         z = torch.where(rank < self.k, h, torch.zeros_like(h))
         return Code(z=z, mean=z)

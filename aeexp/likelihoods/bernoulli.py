@@ -29,10 +29,12 @@ class Bernoulli(Likelihood):
     levels = 2
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) cross-entropy in nats."""
         values = F.binary_cross_entropy_with_logits(output, target.clamp(min=0), reduction="none")
         return sum_features(values * (target >= 0), mask)
 
     def mean(self, output: Tensor) -> Tensor:
+        """(B, *shape) probabilities of 1."""
         return torch.sigmoid(output)
 
     def mode(self, output: Tensor) -> Tensor:
@@ -40,6 +42,7 @@ class Bernoulli(Likelihood):
         return (output > 0).to(output.dtype)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
+        """Raises UsageError on values outside of [0, 1]."""
         _unit("bernoulli", low, high)
 
 
@@ -59,6 +62,7 @@ class ContinuousBernoulli(Likelihood):
     density: ClassVar = True
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) nats."""
         h = output / 2
         series = h**2 / 6 - h**4 / 180 + h**6 / 2835 - h**8 / 37800
         size = torch.where(h.abs() < SMALL, 1.0, h.abs())  # the branch not taken must have a finite gradient, too
@@ -73,6 +77,7 @@ class ContinuousBernoulli(Likelihood):
         return 0.5 + 0.5 * torch.where(h.abs() < SMALL, series, 1 / torch.tanh(safe) - 1 / safe)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
+        """Raises UsageError on values outside of [0, 1]."""
         _unit("continuous_bernoulli", low, high)
 
 

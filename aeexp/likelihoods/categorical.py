@@ -37,6 +37,7 @@ class Categorical(Likelihood):
         self.register_buffer("grid", torch.linspace(0, 1, levels), persistent=False)
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) nats."""
         logits = self._logits(output)
         known = target >= 0
         level = (target * (self.levels - 1)).round().long().clamp(min=0)
@@ -44,6 +45,7 @@ class Categorical(Likelihood):
         return sum_features((logits.logsumexp(-1) - chosen) * known, mask)
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """`levels` numbers for each value."""
         if len(shape) == 2:
             return (shape[0], shape[1] * self.levels)
         return (shape[0] * self.levels, *shape[1:])
@@ -57,17 +59,19 @@ class Categorical(Likelihood):
         return self._logits(output).argmax(-1) / (self.levels - 1)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
-        held = None if step is None or step <= 0 else round(1 / step) + 1
-        if held is None or not low >= 0 or not high <= 1 or not abs(step * (held - 1) - 1) < 1e-6:
+        """Raises UsageError on values that are no integers scaled to [0, 1], or are of other levels."""
+        levels = 0 if step is None or step <= 0 else round(1 / step) + 1
+        whole = step is not None and levels > 0 and abs(step * (levels - 1) - 1) < 1e-6
+        if not whole or not low >= 0 or not high <= 1:
             raise UsageError(
                 f"likelihood=categorical needs integers scaled to [0, 1], but the data has {low:.4g} to {high:.4g} "
                 f"{'and no grid' if step is None else f'in steps of {step:.4g}'}: take likelihood=gaussian, or another "
                 "dataset.scale"
             )
-        if held != self.levels:
+        if levels != self.levels:
             raise UsageError(
-                f"likelihood.levels={self.levels}, but the data has {held} values a pixel: take "
-                f"likelihood.levels={held}"
+                f"likelihood.levels={self.levels}, but the data has {levels} values a pixel: take "
+                f"likelihood.levels={levels}"
             )
 
     def _logits(self, output: Tensor) -> Tensor:

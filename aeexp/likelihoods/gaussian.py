@@ -52,6 +52,7 @@ class Gaussian(Likelihood):
             self.register_buffer("seen", torch.tensor(0.0))  # batches in the running average
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) nats; at variance 0.5 the squared error."""
         square = (output - target).square()
         if self.estimate == "fixed":
             return sum_features(square, mask) / (2 * self.variance)
@@ -69,7 +70,7 @@ class Gaussian(Likelihood):
         """After a step: the running average takes in the error of this batch."""
         if self.estimate == "optimal":
             keep = torch.clamp(self.seen / (self.seen + 1), max=DECAY)  # the first batches count fully
-            error = _mean_square((out.output - out.batch.target).square(), out.batch.mask)
+            error = _mean_square((out.output - out.batch.targets).square(), out.batch.mask)
             self.variance.copy_(keep * self.variance + (1 - keep) * error)
             self.seen.add_(1)
 
@@ -80,7 +81,7 @@ class Gaussian(Likelihood):
             return
         total = count = 0.0
         for out in passes:
-            square = (out.output - out.batch.target).square()
+            square = (out.output - out.batch.targets).square()
             total += float(sum_features(square, out.batch.mask).double().sum())
             count += float(sum_features(torch.ones_like(square), out.batch.mask).double().sum())
         variance = max(total / count, LEAST)
@@ -90,10 +91,12 @@ class Gaussian(Likelihood):
             self.variance.fill_(variance)
 
     def constant(self, features: int | Tensor) -> float | Tensor:
+        """½ log 2πv for each feature; where the variance moves, log v is in the distortion."""
         fixed = float(self.variance) if self.estimate == "fixed" else 1.0
         return 0.5 * features * math.log(2 * math.pi * fixed)
 
     def mean(self, output: Tensor) -> Tensor:
+        """The output itself."""
         return output
 
 

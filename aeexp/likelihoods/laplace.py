@@ -24,10 +24,13 @@ class Laplace(Likelihood):
     identity_link: ClassVar = True
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,) absolute error."""
         return sum_features((output - target).abs(), mask)
 
     def constant(self, features: int | Tensor) -> float | Tensor:
+        """log 2 for each feature."""
         return features * math.log(2)
 
     def mean(self, output: Tensor) -> Tensor:
+        """The output itself, which is the median as well."""
         return output

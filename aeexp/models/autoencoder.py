@@ -61,6 +61,7 @@ class Autoencoder(Model):
         return self.likelihood.mode(output) if self.masks else self.likelihood.mean(output)
 
     def parameters_of(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """Parameters of the likelihood given the code alone, and the maps that went round it."""
         return self.decoder.run_free(z, context, skips, self.likelihood)
 
     def _need(self, context: Tensor | None) -> None:

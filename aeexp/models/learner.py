@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from aeexp.contracts import Examples, Objective, Part, Task, overrides
+from aeexp.contracts import Examples, Objective, Part, Task
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.types import Batch, Pass, Terms
 
@@ -26,11 +26,13 @@ class Learner(nn.Module):
         self.model = model
         self.objective = objective
         parts = [part for part in self.modules() if isinstance(part, Part)]
-        self._observers = [part for part in parts if overrides(part, "observe")]
-        self._surveyors = [part for part in parts if overrides(part, "before_step")]
-        self._readers = [part for part in parts if overrides(part, "readings")]
+        # those that do something at a hook
+        self._observers = [part for part in parts if type(part).observe is not Part.observe]
+        self._surveyors = [part for part in parts if type(part).before_step is not Part.before_step]
+        self._readers = [part for part in parts if type(part).readings is not Part.readings]
 
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
+        """The objective's terms of a batch, and the pass that they were measured on."""
         return self.objective(self.model, self.task(batch))
 
     def context(self, batch: Batch) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import final
@@ -10,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.conditions import Unconditional
-from aeexp.contracts import Decoder, Encoder
-from aeexp.datasets.core.split import Split
-from aeexp.datasets.core.stream import Stream
+from aeexp.contracts import Decoder, Encoder, Examples
 from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
@@ -22,7 +21,7 @@ from aeexp.models.nn import mlp
 FEATURES = 4096  # of a row, above which components are those of as many drawn rows
 
 
-def pca(split: Split | Stream, dim: int) -> Autoencoder:
+def pca(split: Examples, dim: int) -> Autoencoder:
     """PCA of all rows of a split with `dim` components; beyond the rank the code is 0."""
     model = linear(split.shape, dim)
     solve(model, split)
@@ -62,7 +61,7 @@ class _Fold(Decoder):
 
 
 @torch.no_grad()
-def solve(model: Autoencoder, split: Split | Stream) -> None:
+def solve(model: Autoencoder, split: Examples) -> None:
     """Set the weights of a linear autoencoder to the leading eigenvectors of the rows' covariance.
 
     Least squared error of all linear maps of that width (Baldi and Hornik 1989). The sign of each component
@@ -88,13 +87,12 @@ def _linear_ends(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
     """The one layer each way; None where there are more, or others."""
     if not (isinstance(model.encoder, mlp.Encoder) and isinstance(model.decoder, mlp.Decoder)):
         return None
-    layers = [*model.encoder.layers, *model.decoder.layers]
+    layers = [*model.encoder.linears(), *model.decoder.linears()]
     first, last = layers[0], layers[-1]
-    linear = isinstance(first, nn.Linear) and isinstance(last, nn.Linear) and len(layers) == 2
-    return (first, last) if linear else None
+    return (first, last) if isinstance(first, nn.Linear) and isinstance(last, nn.Linear) and len(layers) == 2 else None
 
 
-def _components(split: Split | Stream, count: int) -> tuple[Tensor, Tensor]:
+def _components(split: Examples, count: int) -> tuple[Tensor, Tensor]:
     """(D,) mean and (count or fewer, D) orthonormal components, float64 on the CPU."""
     from scipy.linalg import eigh
 
@@ -107,24 +105,25 @@ def _components(split: Split | Stream, count: int) -> tuple[Tensor, Tensor]:
         last = len(rows) - 1
         values, vectors = eigh((rows @ rows.T).numpy(), subset_by_index=[max(0, last - count + 1), last])
         kept = values > values[-1] * len(rows) * torch.finfo(torch.float64).eps  # the rest is no direction
-        found = torch.from_numpy(vectors[:, kept]).T @ rows / torch.from_numpy(values[kept]).sqrt()[:, None]
+        directions = torch.from_numpy(vectors[:, kept]).T @ rows / torch.from_numpy(values[kept]).sqrt()[:, None]
     else:
         mean, covariance = _moments(split)
         _, vectors = eigh(covariance.numpy(), subset_by_index=[features - count, features - 1])
-        found = torch.from_numpy(vectors).T
-    components = found.flip(0).contiguous()
+        directions = torch.from_numpy(vectors).T
+    components = directions.flip(0).contiguous()
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     return mean, components * torch.where(largest < 0, -1.0, 1.0)
 
 
-def _moments(split: Split | Stream) -> tuple[Tensor, Tensor]:
+def _moments(split: Examples) -> tuple[Tensor, Tensor]:
     """(D,) mean and (D, D) sum of squares about it."""
-    origin, total, squares = None, 0.0, 0.0
-    for batch in split.batches(8192):
-        x = batch.x.flatten(1)
-        x = (x.cpu() if x.device.type == "mps" else x).double()  # mps has no float64
-        origin = x.mean(0) if origin is None else origin  # squares about a near point lose no digits
-        x = x - origin
+    batches = (batch.x.flatten(1) for batch in split.batches(8192))
+    rows = ((x.cpu() if x.device.type == "mps" else x).double() for x in batches)  # mps has no float64
+    first = next(rows)
+    origin = first.mean(0)  # squares about a near point lose no digits
+    total, squares = torch.zeros_like(origin), first.new_zeros(len(origin), len(origin))
+    for row in itertools.chain([first], rows):
+        x = row - origin
         total, squares = total + x.sum(0), squares + x.T @ x
     mean = total / len(split)
     return (origin + mean).cpu(), (squares - len(split) * mean[:, None] * mean).cpu()

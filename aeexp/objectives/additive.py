@@ -47,6 +47,7 @@ class Additive(Objective):
         return self.corruption
 
     def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
+        """`reconstruction`, the latent's own losses, and each penalty by its name."""
         out = model(batch, self.corrupt(batch))
         reconstruction = model.likelihood.distortion(out.output, batch.targets, batch.mask)
         terms = {"reconstruction": self.reconstruction_weight * reconstruction, **out.code.losses}

@@ -57,6 +57,7 @@ class ImportanceWeighted(Objective):
         return self.samples
 
     def check(self, model: Model) -> None:
+        """Raises UsageError on a latent that draws no codes, or none with a density where the gradient needs one."""
         if model.latent.prior is None:
             raise UsageError(
                 "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
@@ -73,6 +74,7 @@ class ImportanceWeighted(Objective):
             )
 
     def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
+        """`bound`, the latent's own losses, and each penalty by its name."""
         double = self.gradient == "doubly_reparameterized" and torch.is_grad_enabled()
         weights, _, out = log_weights(model, batch, self.corrupt(batch), self.samples, doubly=double)
         value = bound(weights)

@@ -79,6 +79,7 @@ class SemiSupervised(Objective):
         return self.bound.noise
 
     def check(self, model: Model) -> None:
+        """Raises UsageError on a model that is not given the label, and where the bound cannot be had of it."""
         if not isinstance(model.condition, Label):
             raise UsageError("semi_supervised gives encoder and decoder every label in turn: take condition=label")
         try:
@@ -87,17 +88,20 @@ class SemiSupervised(Objective):
             raise UsageError(f"bound.{error}") from error
 
     def adapt(self, model: Model, facts: Facts) -> None:
+        """The classifier q(y|x), and the prior of as many classes."""
         self.bound.adapt(model, facts)
         self.classifier = Critic(math.prod(facts.shape), self.hidden_dims, facts.classes)
         self.register_buffer("log_prior", torch.full((facts.classes,), -math.log(facts.classes)))
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """Before the first step the prior becomes the shares of the labels, if asked to."""
         if self.prior == "shares" and step == 0:
             labels = torch.empty(0, dtype=torch.int64) if split.y is None else split.y
             counts = torch.bincount(labels[labels >= 0], minlength=len(self.log_prior)) + 1
             self.log_prior.copy_((counts / counts.sum()).log())
 
     def forward(self, model: Model, batch: Batch) -> tuple[dict[str, Tensor], Pass]:
+        """`bound`, a value a row, the bound's terms of a whole batch, and `classification`."""
         classes = len(self.log_prior)
         log_q = self._scores(self.corrupt(batch)).log_softmax(1)
         terms, out = self.bound(model, every_class(batch, classes))
@@ -128,6 +132,5 @@ class SemiSupervised(Objective):
 
 def every_class(batch: Batch, classes: int) -> Batch:
     """(classes * B) rows: the batch with label 0, then the batch with label 1, ..."""
-    fields = (f if f is None else f.repeat(classes, *[1] * (f.dim() - 1)) for f in batch)
     labels = torch.arange(classes, device=batch.x.device).repeat_interleave(len(batch.x))
-    return Batch(*fields)._replace(y=labels)
+    return batch.change(lambda field: field.repeat(classes, *[1] * (field.dim() - 1)))._replace(y=labels)

@@ -47,6 +47,7 @@ class Adversary(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
+        """The critic, as wide as what it predicts. Raises UsageError where the data have no such thing."""
         self.coded = self.against == "label" or facts.codes > 0
         counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
         outputs = counts[self.against]
@@ -55,6 +56,7 @@ class Adversary(Regularizer):
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) what the encoder minimises; the critic is frozen."""
         scores = self.critic(self._code(out), frozen=True)
         if self.against == "prior":
             return F.softplus(-scores).squeeze(1)
@@ -86,5 +88,6 @@ class Adversary(Regularizer):
         return values.clamp(min=0), (values >= 0).to(out.code.z)
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where codes cannot be held against a prior."""
         if self.against == "prior":
             need_unbounded("adversary", model)

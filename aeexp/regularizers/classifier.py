@@ -34,6 +34,7 @@ class Classifier(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
+        """The head, as wide as there are classes. Raises UsageError on data without labels."""
         if facts.classes < 2:
             raise UsageError(
                 "classifier needs labelled data with at least 2 classes: take another data set, or drop classifier"
@@ -41,6 +42,7 @@ class Classifier(Regularizer):
         self.head = Critic(model.latent.dim, self.hidden_dims, facts.classes)
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """() nats."""
         y = out.batch.labels
         known = (y >= 0).to(out.code.z)
         values = F.cross_entropy(self.head(out.code.z), y.clamp(min=0), reduction="none")
@@ -51,5 +53,6 @@ class Classifier(Regularizer):
         return self.head(out.code.mean)
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where the code was told the label."""
         if model.condition.reads_label:
             raise UsageError("classifier would read the label off a code that was told it: take condition=none")

@@ -26,6 +26,7 @@ class L1(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) sum over units."""
         return out.code.z.abs().sum(1)
 
 
@@ -45,4 +46,5 @@ class CodeL2(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) half the sum of squares."""
         return 0.5 * out.code.z.square().sum(1)

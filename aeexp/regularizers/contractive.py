@@ -37,9 +37,10 @@ class Contractive(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) at the input that the encoder saw."""
         # a grey picture may have strides that pass for channels-last ones, for which GroupNorm has no vmap rule
         x = out.x.clone(memory_format=torch.contiguous_format)
-        code, pull = vjp(lambda x: model.encode(x, out.context, out.batch.mask).mean, x)
+        code, pull = vjp(lambda x: model.encode(x, out.context, out.batch.mask).mean, x)[:2]
         if self.estimate == "exact":
             eye = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
             rows = vmap(lambda unit: pull(unit.expand_as(code))[0])(eye)

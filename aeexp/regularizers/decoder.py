@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, final
 
 import torch
@@ -29,9 +30,10 @@ class DecoderL2(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """() over all weights, biases among them."""
         # A tied layer carries its source along (nn.mlp.Transposed), whose bias is the encoder's alone.
         own = (p for name, p in model.decoder.named_parameters() if not name.endswith("source.bias"))
-        return sum(p.square().sum() for p in own)
+        return functools.reduce(torch.add, (p.square().sum() for p in own))
 
 
 @final
@@ -58,12 +60,13 @@ class GradientPenalty(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) at the code that the decoder got."""
         mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
 
         def decoded(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
             return model.likelihood.mean(model.parameters_of(z, out.context, out.code.skips)) * mask
 
-        picture, pull = vjp(decoded, out.code.z)
+        picture, pull = vjp(decoded, out.code.z)[:2]
         if self.estimate == "squares":
             return pull(2 * picture)[0].square().sum(1)
         directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)
@@ -90,11 +93,13 @@ class Orthogonality(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """() how far the columns are from orthonormal."""
         columns = code_columns(model)
         gram = columns.T @ columns
         return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where there are more columns than directions."""
         rows, columns = code_columns(model).shape
         if not rows >= columns:
             raise UsageError(

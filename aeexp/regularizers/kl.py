@@ -30,7 +30,7 @@ class KL(Regularizer):
     Look at: KL of each unit and how many carry anything (latent/kl, latent/active_units): at 0 the code has collapsed.
     """
 
-    target: Tensor
+    weight: Tensor
     free_bits: Tensor
     capacity: Tensor | None
     progress: Tensor
@@ -57,22 +57,25 @@ class KL(Regularizer):
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
-        self.register_buffer("target", weight_of(weight))
+        self.register_buffer("weight", weight_of(weight))
         self.register_buffer("free_bits", torch.tensor(float(free_bits)))
         self.register_buffer("progress", torch.tensor(1.0))
 
-    @property
-    def weight(self) -> Tensor:
-        return self.target * self.progress if self.training and self.warmup != "none" else self.target
+    def scale(self) -> Tensor:
+        """() the weight, or in a warm-up as much of it as acts at this step."""
+        return self.weight * self.progress if self.training and self.warmup != "none" else self.weight
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """How far the warm-up is."""
         share = step / self.warmup_steps
         self.progress.fill_(min(1.0, 2 * (share % 1)) if self.warmup == "cyclic" else min(1.0, share))
 
     def readings(self) -> dict[str, Tensor]:
-        return {} if self.warmup == "none" else {"kl_weight": self.weight}
+        """The weight in a warm-up."""
+        return {} if self.warmup == "none" else {"kl_weight": self.scale()}
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) nats; () under a capacity."""
         units = need_prior("kl", model).kl(out.code.posterior, out.code.z, model)
         if self.capacity is not None:
             allowed = self.capacity * (self.progress if self.training else 1.0)
@@ -82,4 +85,5 @@ class KL(Regularizer):
         return torch.where(self.free_bits > 0, floored.sum().expand(len(units)), units.sum(1))
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where the code is not stochastic."""
         need_prior("kl", model)

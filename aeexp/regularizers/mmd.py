@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, final
 
 import torch
@@ -12,6 +13,8 @@ from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
 from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
+
+Kernel = Literal["imq", "rbf"]
 
 
 @final
@@ -33,11 +36,12 @@ class MMD(Regularizer):
     """
 
     weight: Tensor
+    kernel: Kernel
 
     def __init__(
         self,
         weight: float = 10.0,
-        kernel: Literal["imq", "rbf"] = "imq",
+        kernel: Kernel = "imq",
         against: Literal["prior", "attribute"] = "prior",
     ):
         super().__init__()
@@ -47,12 +51,16 @@ class MMD(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
-        words = "against=attribute: these data have no attribute of numbered values (0, 1, ...): take another data set"
-        if self.against != "prior" and not facts.codes >= 2:
-            raise UsageError(f"{words}, or against=prior")
+        """How many values the attribute has."""
+        if self.against == "attribute" and facts.codes < 2:
+            raise UsageError(
+                "against=attribute: these data have no attribute of numbered values (0, 1, ...): take another data "
+                "set, or against=prior"
+            )
         self.values = facts.codes
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """() between the batch's codes and the other law."""
         z = out.code.z
         if self.against == "attribute":
             return group_mmd(
@@ -61,21 +69,20 @@ class MMD(Regularizer):
         return mmd(z, draw_prior(model, z), self.kernel)
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where codes cannot be held against a prior."""
         if self.against == "prior":
             need_unbounded("mmd", model)
 
 
-def mmd(a: Tensor, b: Tensor, kernel: Literal["imq", "rbf"] = "imq") -> Tensor:
+def mmd(a: Tensor, b: Tensor, kernel: Kernel = "imq") -> Tensor:
     """Unbiased squared MMD of samples (N, D) and (M, D), (); may be a little below 0 (Gretton et al. 2012, eq. 3)."""
     n, m = len(a), len(b)
     if min(n, m) < 2:
         return a.sum() * 0.0
-    within = sum((_kernel(x, x, kernel).sum() - _kernel(x, x, kernel).diagonal().sum()) / (k * (k - 1))
-                 for x, k in ((a, n), (b, m)))  # fmt: skip
-    return within - 2 * _kernel(a, b, kernel).mean()
+    return _within(a, kernel) + _within(b, kernel) - 2 * _kernel(a, b, kernel).mean()
 
 
-def group_mmd(z: Tensor, groups: Tensor, kernel: Literal["imq", "rbf"] = "imq") -> Tensor:
+def group_mmd(z: Tensor, groups: Tensor, kernel: Kernel = "imq") -> Tensor:
     """Unbiased squared MMD of each group's codes (N, D) from the others', the mean over groups, ().
 
     `groups` (N, K) is one-hot. A group of one row or none, or one that leaves so few, does not count.
@@ -90,12 +97,19 @@ def group_mmd(z: Tensor, groups: Tensor, kernel: Literal["imq", "rbf"] = "imq") 
     return (values * seen).sum() / seen.sum().clamp(min=1)
 
 
-def _kernel(a: Tensor, b: Tensor, kernel: str) -> Tensor:
+def _within(x: Tensor, kernel: Kernel) -> Tensor:
+    """() mean kernel of two different rows."""
+    values, rows = _kernel(x, x, kernel), len(x)
+    return (values.sum() - values.diagonal().sum()) / (rows * (rows - 1))
+
+
+def _kernel(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
     distance = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1)
     width = 2.0 * a.shape[1]
     if kernel == "rbf":
         return torch.exp(-distance / width)
-    return sum(width * scale / (width * scale + distance) for scale in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+    scales = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+    return functools.reduce(torch.add, (width * scale / (width * scale + distance) for scale in scales))
 
 
 def standardise_units(z: Tensor) -> Tensor:

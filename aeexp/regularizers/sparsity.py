@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, final
 
 import torch
@@ -65,6 +66,7 @@ class KLSparsity(Regularizer):
         self.register_buffer("mean", self.rho.expand(model.latent.dim).clone())
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """() nats, summed over units."""
         batch = out.code.mean.mean(0)
         if self.estimate == "batch":
             mean = batch
@@ -77,16 +79,19 @@ class KLSparsity(Regularizer):
         return bernoulli_kl(self.rho, mean).sum()
 
     def observe(self, out: Pass) -> None:
+        """The exponential average takes in this batch."""
         if self.estimate == "ema":
             self.mean.copy_(self._average(out.code.mean.mean(0)))
             self.seen.add_(1)
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
+        """Measure the mean over the training set, where that is the estimate and it is time."""
         if self.estimate == "dataset" and step % self.refresh_steps == 0:
             codes = (model.encode(batch.x, model.condition(batch), batch.mask).mean for batch in split.batches(1024))
-            self.mean.copy_(sum(code.sum(0) for code in codes) / len(split))
+            self.mean.copy_(functools.reduce(torch.add, (code.sum(0) for code in codes)) / len(split))
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where units are no rates from 0 to 1."""
         if model.latent.range != (0.0, 1.0):
             raise UsageError(
                 "kl_sparsity needs units in (0, 1), which this latent does not give: take latent=sigmoid, "

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aeexp.contracts import Model, Regularizer, weight_of
 from aeexp.errors import UsageError
+from aeexp.latents.posteriors import Normal
 from aeexp.models.nn.critic import Critic
 from aeexp.regularizers.needs import need_prior
 from aeexp.types import Facts, Pass
@@ -51,10 +52,12 @@ class TotalCorrelation(Regularizer):
         self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
+        """The critic, where there is one."""
         if self.estimate == "critic":
             self.critic = Critic(model.latent.dim, self.hidden_dims, 1)
 
     def forward(self, out: Pass, model: Model) -> Tensor:
+        """(B,) nats."""
         z = out.code.z
         if self.estimate == "minibatch":
             groups = torch.arange(len(z), device=z.device).tensor_split(max(1, round(len(z) / self.rows)))
@@ -69,6 +72,7 @@ class TotalCorrelation(Regularizer):
         return (F.softplus(-self.critic(z)) + F.softplus(self.critic(shuffle_units(z)))).squeeze(1)
 
     def check(self, model: Model) -> None:
+        """Raises UsageError where the density of a unit by itself is not to be had."""
         if self.estimate == "critic":
             return
         need_prior("total_correlation", model)
@@ -84,7 +88,7 @@ def shuffle_units(z: Tensor) -> Tensor:
     return z.gather(0, torch.rand_like(z).argsort(dim=0))
 
 
-def total_correlation(posterior, z: Tensor) -> Tensor:
+def total_correlation(posterior: Normal, z: Tensor) -> Tensor:
     """(B,) log q(z) - sum log q(z_j) with q(z) the mean of the batch's posteriors (Chen et al. 2018, appendix C.1)."""
     each = posterior.log_prob_units(z.unsqueeze(1))  # (B, B, D): sample i under the posterior of row j
     count = math.log(len(z))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -27,11 +26,14 @@ from aeexp.trainers.checkpoint import Progress
 
 
 def evaluate(
-    cfg: DictConfig, metrics: Mapping[str, Metric], result: Run, track: Tracker, progress: Progress
+    metrics: Mapping[str, Metric], result: Run, track: Tracker, progress: Progress, monitor: str
 ) -> dict[str, Any]:
-    """The content of metrics.json but for the timing; the numbers go to the tracker as well."""
+    """The content of metrics.json but for the timing; the numbers go to the tracker as well.
+
+    `monitor` names the value of the validation split by which the best state was picked.
+    """
     values: dict[str, Any] = {
-        "monitor": f"val/{(cfg.trainer.get('finetune') or cfg.trainer).get('monitor', 'loss')}",
+        "monitor": f"val/{monitor}",
         "best": progress.best,
         "best_step": progress.best_step,
         "best_epoch": progress.best_epoch,

@@ -24,6 +24,7 @@ from aeexp.runs.results import evaluate, save_codes, table, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.tracking import Tracker, hyperparameters
 from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.contracts import Trainer
 
 if TYPE_CHECKING:
     pass
@@ -63,11 +64,12 @@ def run(
     finished = False
     try:
         optimizer, scheduler, measures, plots = (make(cfg, k) for k in ("optimizer", "scheduler", "metric", "plot"))
+        trainer: Trainer = make(cfg, "trainer")
         with interruptible() as stop:
-            progress = make(cfg, "trainer").fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
+            progress = trainer.fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
         track.close_bar()
         result = Run(learner, data, progress.history, untrained)
-        metrics = evaluate(cfg, measures, result, track, progress)
+        metrics = evaluate(measures, result, track, progress, trainer.monitor)
         keep(store, result)
         if cfg.save_codes:
             save_codes(folder, result)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from aeexp import files
 from aeexp.drawing.animation import Animation, gif
+from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 
 # The columns of the HParams table; where a run computes, what it measures and draws are none.
@@ -51,7 +52,8 @@ HEADLINES = ("loss", "reconstruction/mse", "probe/linear")
 FAILED = ".failed"  # ending of the event file that holds nothing but the status FAILURE
 
 
-class Tracker:
+@final
+class Tracker(contracts.Tracker):
     """Follows one run. On a terminal a progress bar, else one line a validation.
 
     `on_step` is told at each validation where the run stands, and may raise to end it.

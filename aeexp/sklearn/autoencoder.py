@@ -24,7 +24,8 @@ from aeexp.models.learner import at_once
 from aeexp.runs import build
 from aeexp.runs.config import make
 from aeexp.sklearn.configuration import configuration
-from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.checkpoint import Store
+from aeexp.trainers.contracts import Tracker
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -82,7 +83,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                     "this variant wants side information, which transform does not get: take another variant"
                 )
             learner.model.likelihood.check(*data.limits, data.step)
-            parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), _Silent())
+            parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), Tracker())
             progress = make(cfg, "trainer").fit(learner, data, *parts, seed)
             trained = Run(learner, data).model
             trained.fit_codes(torch.from_numpy(Run(learner, data).codes("train")).to(data.device))
@@ -166,19 +167,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             some = rows.split(at_once(rows.shape[1:]))
             parts = [function(trained, part.to(device, dtype)).flatten(1).cpu().numpy() for part in some]
         return np.concatenate(parts).astype(values.dtype, copy=False)
-
-
-class _Silent:
-    """A tracker that tells nobody."""
-
-    def start(self, total: int, progress: Progress) -> None:
-        """The loop begins."""
-
-    def train(self, step: int, values: dict[str, float], lr: float, split: str = "train") -> None:
-        """Means over the last steps."""
-
-    def evaluation(self, progress: Progress) -> None:
-        """A validation is done."""
 
 
 def _labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:

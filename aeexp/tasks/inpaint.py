@@ -43,6 +43,7 @@ class Inpaint(Task):
         self.register_buffer("fill", torch.tensor(float(fill)))
 
     def forward(self, batch: Batch) -> Batch:
+        """The batch with a hole in x, and the whole rows as target."""
         x, rows = batch.x, len(batch.x)
         count = holes.draws(self.shape, x.shape[1:])
         if self.training:

@@ -16,6 +16,7 @@ class Reconstruct(Task):
     """The target is the input itself."""
 
     def forward(self, batch: Batch) -> Batch:
+        """The batch with x as its own target."""
         return batch._replace(target=batch.x)
 
     def error(self, likelihood: Likelihood, output: Tensor, batch: Batch) -> Tensor:

@@ -33,6 +33,7 @@ class Segment(Task):
         self.names = tuple(map(str, names or ()))
 
     def adapt(self, facts: Facts) -> None:
+        """Which values the masks take, and how many classes these are. Raises UsageError where they are none."""
         way = "take dataset=textured_digits, or name the data's masks by dataset.target"
         if not facts.target:
             raise UsageError(f"task=segment needs masks: {way}")
@@ -64,6 +65,7 @@ class Segment(Task):
         return (1, *row[1:])
 
     def forward(self, batch: Batch) -> Batch:
+        """The batch with its masks, as values from 0 to 1, for target."""
         mask = batch.targets.to(batch.x.dtype)
         target = (mask - self.first) / (self.step * (self.classes - 1))
         if self.ignore is not None:

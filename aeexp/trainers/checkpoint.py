@@ -7,16 +7,20 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, final
 
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from aeexp import files
 from aeexp.errors import UsageError
+from aeexp.models.learner import Learner
 
 Saved = dict[str, Any]
 
 
+@final
 @dataclass
 class Progress:
     """Where a run stands, and what it has seen."""
@@ -33,25 +37,42 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)  # one row an evaluation
 
 
+class Snapshot(Protocol):
+    """What can be put into a file: a run's state, or a stage's with the run around it."""
+
+    def dump(self) -> Saved:
+        """Tensors and plain values."""
+        ...
+
+
+@final
 @dataclass
 class State:
     """All that a run is at one step. Order of rows and noise follow from seed and step: no generator is kept."""
 
-    learner: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    scheduler: Any
+    learner: Learner
+    optimizer: Optimizer
+    scheduler: LRScheduler
     progress: Progress
 
     def dump(self) -> Saved:
-        parts = {name: getattr(self, name).state_dict() for name in ("learner", "optimizer", "scheduler")}
-        return {**parts, "progress": asdict(self.progress)}
+        """Tensors and plain values, which share their memory with the state."""
+        return {
+            "learner": self.learner.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "progress": asdict(self.progress),
+        }
 
     def load(self, saved: Saved) -> None:
-        for name in ("learner", "optimizer", "scheduler"):
-            getattr(self, name).load_state_dict(saved[name])
+        """Become what was dumped."""
+        self.learner.load_state_dict(saved["learner"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scheduler.load_state_dict(saved["scheduler"])
         self.progress = Progress(**saved["progress"])
 
 
+@final
 class Store:
     """`last.pt` and `best.pt` of one run. Between writes the best state is kept in memory.
 
@@ -67,10 +88,11 @@ class Store:
         self.resumed: Saved | None = None
         self._written = -math.inf
 
-    def keep_best(self, state: State) -> None:
+    def keep_best(self, state: Snapshot) -> None:
+        """Remember this state, in memory, as the best one so far."""
         self.best = copy.deepcopy(state.dump())
 
-    def save(self, state: State, *, now: bool = False) -> None:
+    def save(self, state: Snapshot, *, now: bool = False) -> None:
         """Write both files, at most every `every_seconds` unless `now`: a kill costs no more than that."""
         if self.folder is None or not now and time.monotonic() - self._written < self.every_seconds:
             return
@@ -79,12 +101,13 @@ class Store:
             return  # the next loss will say so; the last good state stays
         # A kill between the two leaves a best state that is ahead of the last one: going on finds it again.
         self.save_best()
-        self._write("last", content)
+        self._write(self.folder / "last.pt", content)
         self._written = time.monotonic()
 
     def save_best(self) -> None:
+        """Write `best.pt` alone, where there is a best state."""
         if self.best is not None and self.folder is not None:
-            self._write("best", self.best)
+            self._write(self.folder / "best.pt", self.best)
 
     def resume(self, folder: Path) -> None:
         """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration."""
@@ -103,11 +126,12 @@ class Store:
         if (folder / "best.pt").is_file():
             self.best = load(folder / "best.pt")
 
-    def _write(self, name: str, content: Saved) -> None:
-        files.write(self.folder / f"{name}.pt", lambda file: torch.save({**self.header, **content}, file))
+    def _write(self, path: Path, content: Saved) -> None:
+        files.write(path, lambda file: torch.save({**self.header, **content}, file))
 
 
 def load(path: Path) -> Saved:
+    """The content of a checkpoint, on the CPU; nothing is unpickled. Raises UsageError where it is none."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such checkpoint")
     try:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import final
 
-from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
 from aeexp.models.pca import solve
-from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.checkpoint import Progress
+from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.unstepped import record
 
 
-class ClosedForm:
+@final
+class ClosedForm(Trainer):
     """PCA by eigenvectors (`aeexp.models.pca.solve`), with the run folder of a trained model."""
 
     def fit(
-        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int, stop=None
-    ) -> Progress:
+        self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,
+        store: CheckpointStore, track: Tracker, seed: int, stop: Callable[[], bool] = lambda: False,
+    ) -> Progress:  # fmt: skip
+        """Solve, and record the losses; optimizer, scheduler and `stop` are not asked."""
         began = time.perf_counter()
         train = data["train"]
         progress = Progress(samples=len(train))

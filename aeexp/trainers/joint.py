@@ -6,26 +6,31 @@ goes on from a checkpoint repeats the undisturbed one bit for bit.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import time
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator
+from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from aeexp.datasets.core.data import Data
+from aeexp.contracts import Examples
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average, means
 from aeexp.randomness import mix, reseed
-from aeexp.trainers.checkpoint import Progress, State, Store
+from aeexp.trainers.checkpoint import Progress, State
+from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.window import Diverged, Window
-from aeexp.types import Batch
+from aeexp.types import Batch, Pass
 
 
-class Joint:
+@final
+class Joint(Trainer):
     """Minimises the sum of all terms over the training split, all parameters at once.
 
     `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
@@ -75,8 +80,8 @@ class Joint:
         self.log_every_steps = log_every_steps
 
     def fit(
-        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int,
-        stop: Callable[[], bool] = lambda: False,
+        self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,
+        store: CheckpointStore, track: Tracker, seed: int, stop: Callable[[], bool] = lambda: False,
     ) -> Progress:  # fmt: skip
         """Train; afterwards the learner holds the best state.
 
@@ -84,26 +89,18 @@ class Joint:
         answers true, the state is saved and KeyboardInterrupt raised. Raises `Diverged`.
         """
         train = data["train"]
-        rows = self.batch_size * self.accumulate
-        steps_per_epoch = math.ceil(len(train) / rows)
         total = self.total(len(train))
-        validate_every = self.validate_every_steps or self.validate_every_epochs * steps_per_epoch
-        state = begun(learner, optimizer, scheduler, store, total)
-        labelled = self.labelled_batch_size and Labelled(train, self.labelled_batch_size, seed)
-        optimizer, progress, feed, window = state.optimizer, state.progress, None, Window(state.progress)
+        state = begin(learner, optimizer, scheduler, store, total)
+        labelled = None if self.labelled_batch_size is None else Labelled(train, self.labelled_batch_size, seed)
+        progress, window = state.progress, Window(state.progress)
         began = time.perf_counter() - progress.seconds
         track.start(total, progress)
         store.save(state, now=True)
+        feed = self._feed(train, labelled, seed, progress.step)
         while progress.step < total and (self.patience is None or progress.waited < self.patience):
-            epoch, place = divmod(progress.step, steps_per_epoch)
-            if feed is None or place == 0:
-                feed = train.epoch(seed, epoch, self.batch_size, place * self.accumulate)
             learner.before_step(train, progress.step)
-            batches = list(islice(feed, self.accumulate))
-            if labelled:
-                first = progress.step * self.accumulate
-                batches = [labelled.join(batch, first + i, epoch) for i, batch in enumerate(batches)]
-            names, terms = self.step(learner, optimizer, batches, mix(seed, progress.step))
+            batches = next(feed)
+            names, terms = self.step(learner, state.optimizer, batches, mix(seed, progress.step))
             if self.monitor not in ("loss", *names):
                 raise UsageError(
                     f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}"
@@ -114,56 +111,87 @@ class Joint:
             progress.step += 1
             progress.samples += sum(len(batch.x) for batch in batches)
             progress.seconds = time.perf_counter() - began
-
-            validate = progress.step % validate_every == 0 or progress.step == total
-            if validate or progress.step % self.log_every_steps == 0:
-                readings = learner.readings()
-                track.train(progress.step, {**window.read(), **readings}, optimizer.param_groups[0]["lr"])
-                if validate:
-                    self.validate(state, data, {**window.restart(), **readings}, store, track, steps_per_epoch)
-                store.save(state)
+            self._report(state, data, window, store, track)
             if stop():
                 window.read()
                 store.save(state, now=True)
                 raise KeyboardInterrupt
         store.save(state, now=True)
-        learner.load_state_dict(store.best["learner"])
+        if store.best is not None:
+            learner.load_state_dict(store.best["learner"])
         return progress
 
     def total(self, rows: int) -> int:
         """Optimizer steps on so many training rows, if patience does not end them."""
-        return self.steps or self.epochs * math.ceil(rows / (self.batch_size * self.accumulate))
+        return self.steps or self.epochs * self._steps_per_epoch(rows)
 
-    def step(self, learner: Learner, optimizer, batches: list[Batch], noise_seed: int) -> tuple[list[str], Tensor]:
+    def _steps_per_epoch(self, rows: int) -> int:
+        return math.ceil(rows / (self.batch_size * self.accumulate))
+
+    def _feed(self, train: Examples, labelled: Labelled | None, seed: int, step: int) -> Iterator[list[Batch]]:
+        """The batches of each step, from `step` on and without end."""
+        per_epoch = self._steps_per_epoch(len(train))
+        for epoch in itertools.count(step // per_epoch):
+            first = max(step, epoch * per_epoch)
+            batches = train.epoch(seed, epoch, self.batch_size, (first - epoch * per_epoch) * self.accumulate)
+            for now in range(first, (epoch + 1) * per_epoch):
+                several = list(itertools.islice(batches, self.accumulate))
+                if labelled is not None:
+                    number = now * self.accumulate
+                    several = [labelled.join(batch, number + i, epoch) for i, batch in enumerate(several)]
+                yield several
+
+    def _report(self, state: State, data: Splits, window: Window, store: CheckpointStore, track: Tracker) -> None:
+        """After a step: log, validate and save where it is time."""
+        progress = state.progress
+        rows = len(data["train"])
+        every = self.validate_every_steps or self.validate_every_epochs * self._steps_per_epoch(rows)
+        validate = progress.step % every == 0 or progress.step == self.total(rows)
+        if validate or progress.step % self.log_every_steps == 0:
+            readings = state.learner.readings()
+            rate = state.optimizer.param_groups[0]["lr"]
+            track.train(progress.step, {**window.read(), **readings}, rate)
+            if validate:
+                self.validate(state, data, {**window.restart(), **readings}, store, track)
+            store.save(state)
+
+    def step(
+        self, learner: Learner, optimizer: Optimizer, batches: list[Batch], noise_seed: int
+    ) -> tuple[list[str], Tensor]:
         """One optimizer step; returns names and means (T,) of the terms, before the step."""
         rows = sum(len(batch.x) for batch in batches)
         device = batches[0].x.device
         learner.train()
-        passes, first = [], []
+        passes: list[Pass] = []
+        evaluations: list[tuple[list[str], Tensor]] = []
 
-        def closure() -> Tensor:
+        def closure() -> Any:  # torch's optimizers ask for a float: a tensor stays on the device
             # An optimizer may evaluate several times (L-BFGS): the same noise makes it one function.
             reseed(noise_seed, device)
             optimizer.zero_grad(set_to_none=True)
-            total = 0.0
+            names, parts = [], []
             passes.clear()
             for batch in batches:
                 terms, out = learner(batch)
                 values = means(terms) * (len(batch.x) / rows)
                 values.sum().backward()
-                total = total + values.detach()
+                names = list(terms)
+                parts.append(values.detach())
                 passes.append(out)
             if self.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(learner.parameters(), self.clip_norm)
-            first.append((list(terms), total))
+            total = functools.reduce(torch.add, parts)
+            evaluations.append((names, total))
             return total.sum()
 
         optimizer.step(closure)
         for out in passes:
             learner.observe(out)
-        return first[0]
+        return evaluations[0]
 
-    def validate(self, state: State, data: Data, trained: dict, store: Store, track, steps_per_epoch: int) -> None:
+    def validate(
+        self, state: State, data: Splits, trained: dict[str, float], store: CheckpointStore, track: Tracker
+    ) -> None:
         """Measure, write the history's two rows, keep the state if it is the best so far.
 
         `trained` has the means of the training terms since the last validation, and the readings.
@@ -172,7 +200,7 @@ class Joint:
         values = average(state.learner, data["val"])
         if not math.isfinite(values["loss"]):
             raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
-        epoch = progress.step / steps_per_epoch
+        epoch = progress.step / self._steps_per_epoch(len(data["train"]))
         lr = state.optimizer.param_groups[0]["lr"]
         for split, terms in (("train", trained), ("val", values)):
             progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
@@ -188,13 +216,15 @@ class Joint:
         track.evaluation(progress)
 
 
-def begun(learner: Learner, optimizer, scheduler, store: Store, total: int) -> State:
+def begin(
+    learner: Learner, optimizer: MakeOptimizer, scheduler: MakeScheduler, store: CheckpointStore, total: int
+) -> State:
     """The state that training starts from: fresh, or that of the run to go on from."""
     try:
-        optimizer = optimizer(learner.parameters())
+        stepper = optimizer(learner.parameters())
     except ValueError as error:  # torch checks rates and momenta itself
         raise UsageError(f"optimizer: {error}; change that value") from error
-    state = State(learner, optimizer, scheduler(optimizer, total), Progress())
+    state = State(learner, stepper, scheduler(stepper, total), Progress())
     if store.resumed:
         state.load(store.resumed)
     return state

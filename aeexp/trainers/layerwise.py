@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeVar, final
 
-from torch import nn
+import torch
+from torch.optim import Optimizer
 
-from aeexp.datasets.core.data import Data
+from aeexp.contracts import Noise, Regularizer
 from aeexp.errors import UsageError
-from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
-from aeexp.noises import Chain, Gaussian, Masking, SaltPepper
+from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.randomness import mix
-from aeexp.regularizers.code import L1
-from aeexp.regularizers.contractive import Contractive
-from aeexp.regularizers.sparsity import KLSparsity
 from aeexp.tasks.reconstruct import Reconstruct
-from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.checkpoint import Progress
+from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.joint import Joint
-from aeexp.trainers.shallow import check, coded, codes_below, shallow
+from aeexp.trainers.shallow import codes_below, encode_split, shallow, stack_of
 from aeexp.trainers.stages import Past, StageStore, StageTrack
 from aeexp.trainers.unstepped import record
 from aeexp.trainers.window import Diverged
+from aeexp.types import Facts
 
 log = logging.getLogger(__name__)
 
-NOISES = {"masking": Masking, "gaussian": Gaussian, "salt_pepper": SaltPepper}
+N = TypeVar("N", int, float, "float | None")
 
 
+@final
 @dataclass
 class Layer:
     """What one layer is trained with."""
 
     epochs: int
-    lr: float | None
-    noise: float
-    weight: float
+    lr: float | None  # None: the optimizer's own
+    noise: float | None  # level; None: that of the noise itself
+    weight: float | None  # None: that of the penalty itself
 
 
-class Layerwise:
+@final
+class Layerwise(Trainer):
     """Each layer learns as a shallow autoencoder of the clean codes below it; then `finetune` trains the whole.
 
     A list has one value for each layer of the encoder, from the input up, the code's own last; one number is for all.
-    A layer has noise and a regularizer of its own (Vincent et al. 2010: masking of 0.1, 0.2, 0.3); those of the run act
-    in fine-tuning, which minimises the run's objective. Optimizer and scheduler are the run's, anew for each stage.
+    A layer has noise (`corruption`, at the level `noise`) and a regularizer (`penalty`, with `regularizer_weight`) of
+    its own (Vincent et al. 2010: masking of 0.1, 0.2, 0.3); those of the run act in fine-tuning, which minimises the
+    run's objective. Optimizer and scheduler are the run's, anew for each stage.
     `pretrain_epochs` 0 leaves a layer as it was drawn, and with 0 for all the run is that of `finetune` alone, bit for
     bit. Without `finetune` the pre-trained network is the result.
     """
@@ -56,54 +59,60 @@ class Layerwise:
     def __init__(
         self,
         *,
+        corruption: Mapping[str, Noise],
+        penalty: Mapping[str, Regularizer],
         pretrain_epochs: int | list[int] = 15,
         pretrain_lr: float | list[float] | None = None,
         pretrain_batch_size: int = 128,
         pretrain_patience: int | None = None,
-        corruption: Literal["masking", "gaussian", "salt_pepper"] = "masking",
-        noise: float | list[float] = 0.0,
-        regularizer: Literal["none", "l1", "kl_sparsity", "contractive"] = "none",
-        regularizer_weight: float | list[float] = 0.1,
-        rho: float = 0.1,
+        noise: float | list[float] | None = None,
+        regularizer_weight: float | list[float] | None = None,
         finetune: Joint | None = None,
     ):
-        rates = [0.0] if pretrain_lr is None else _list(pretrain_lr)
-        if not min(_list(pretrain_epochs)) >= 0:
+        if not min(_several(pretrain_epochs)) >= 0:
             raise UsageError(f"pretrain_epochs={pretrain_epochs} must not be negative")
-        if not min(rates) >= 0:
+        if not all(rate >= 0 for rate in _several(pretrain_lr)):
             raise UsageError(f"pretrain_lr={pretrain_lr} must not be negative")
-        if not min(_list(regularizer_weight)) >= 0:
-            raise UsageError(f"regularizer_weight={regularizer_weight} must not be negative")
         if pretrain_batch_size < 1:
             raise UsageError(f"pretrain_batch_size={pretrain_batch_size} must be at least 1")
         if pretrain_patience is not None and pretrain_patience < 1:
             raise UsageError(f"pretrain_patience={pretrain_patience} must be at least 1")
-        if not 0 < rho < 1:
-            raise UsageError(f"rho={rho} must lie strictly between 0 and 1")
-        for level in _list(noise):
+        for level in _several(noise):
             try:
-                NOISES[corruption](level)
+                Chain(corruption).at(level)
             except UsageError as error:
                 raise UsageError(f"noise={noise}: {error}") from error
+        if any(_several(noise)) and not corruption:
+            raise UsageError(
+                f"noise={noise} is the level of no corruption: name one by noise@trainer.corruption=masking"
+            )
+        if any(_several(regularizer_weight)) and not penalty:
+            raise UsageError(
+                f"regularizer_weight={regularizer_weight} is the weight of no penalty: name one by "
+                "regularizer@trainer.penalty=l1"
+            )
+        if not all(weight >= 0 for weight in _several(regularizer_weight)):
+            raise UsageError(f"regularizer_weight={regularizer_weight} must not be negative")
         self.pretrain_epochs = pretrain_epochs
         self.pretrain_lr = pretrain_lr
         self.batch_size = pretrain_batch_size
         self.patience = pretrain_patience
-        self.corruption = corruption
+        self.corruption = dict(corruption)
         self.noise = noise
-        self.regularizer = regularizer
+        self.penalty = dict(penalty)
         self.regularizer_weight = regularizer_weight
-        self.rho = rho
         self.finetune = finetune
+        self.monitor = "loss" if finetune is None else finetune.monitor
 
     def fit(
-        self, learner: Learner, data: Data, optimizer, scheduler, store: Store, track, seed: int,
-        stop: Callable[[], bool] = lambda: False,
+        self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,
+        store: CheckpointStore, track: Tracker, seed: int, stop: Callable[[], bool] = lambda: False,
     ) -> Progress:  # fmt: skip
         """As `Joint.fit`; steps are counted through all stages."""
-        check(learner.model)
-        layers = self.layers(len(learner.model.encoder.layers))
-        self._fits(learner.model, layers)
+        layers = self.layers(len(stack_of(learner.model).encoder))
+        for place, layer in enumerate(layers):
+            if layer.epochs > 0:
+                self._stage(learner, place, layer, seed)  # refused before a minute is spent
         place, past, progress = 0, Past(), Progress()
         if store.resumed:
             learner.load_state_dict(store.resumed["learner"])
@@ -127,75 +136,87 @@ class Layerwise:
         return past.merge(progress, "")
 
     def pretrain(
-        self, learner: Learner, i: int, layer: Layer, data: Data, optimizer, scheduler, store, track, seed: int, stop
-    ) -> Progress:
+        self, learner: Learner, i: int, layer: Layer, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,
+        store: CheckpointStore, track: Tracker, seed: int, stop: Callable[[], bool],
+    ) -> Progress:  # fmt: skip
         """Train encoder layer `i` and its mirror; no other parameter moves."""
-        model = shallow(learner.model, i)
-        task = learner.task if i == 0 else Reconstruct()
-        noise = Chain({self.corruption: NOISES[self.corruption](layer.noise)})
-        objective = Additive(noise, self._penalty(model, layer))
-        stage = Learner(task, model, objective).to(data["train"].device)
+        stage = self._stage(learner, i, layer, seed).to(data["train"].device)
+        encoder = stack_of(learner.model).encoder
         splits = {name: data[name] for name in ("train", "val")}
         if i > 0:
-            width, code = learner.model.encoder.layers[i].in_features, codes_below(learner.eval(), i)
-            splits = {name: coded(split, code, width) for name, split in splits.items()}
+            code = codes_below(learner.eval(), i)
+            splits = {name: encode_split(split, code, encoder[i].in_features) for name, split in splits.items()}
         if layer.lr is not None:
-            optimizer = _at(optimizer, layer.lr)
-        log.info("layer %d of %d: %s", i + 1, len(learner.model.encoder.layers), self._words(model, layer))
+            optimizer = _at_rate(optimizer, layer.lr)
+        units = f"{encoder[i].in_features} -> {encoder[i].out_features}"
+        log.info("layer %d of %d: %s%s", i + 1, len(encoder), units, self._describe(layer))
         joint = Joint(epochs=layer.epochs, batch_size=self.batch_size, patience=self.patience)
         try:
             # rows and noise of their own for each layer; fine-tuning has those of trainer=joint
             return joint.fit(stage, splits, optimizer, scheduler, store, track, mix(seed, i + 1), stop)
         except Diverged as error:
-            words = f"layer {i + 1} in pre-training: {error} of this layer: take a lower trainer.pretrain_lr"
-            raise Diverged(words) from error
+            message = f"layer {i + 1} in pre-training: {error} of this layer: take a lower trainer.pretrain_lr"
+            raise Diverged(message) from error
 
     def layers(self, count: int) -> list[Layer]:
         """What each layer is trained with; raises UsageError where a list has another length."""
-        keys = ("pretrain_epochs", "pretrain_lr", "noise", "regularizer_weight")
-        columns = []
-        for key in keys:
-            value = getattr(self, key)
-            values = list(value) if isinstance(value, list | tuple) else [value] * count
-            if len(values) != count:
-                raise UsageError(
-                    f"trainer.{key}={value}: the encoder has {count} layers (model.hidden_dims and the code), not "
-                    f"{len(values)}: give {count} values, or one number for all"
-                )
-            columns.append(values)
+        columns = (
+            _spread("pretrain_epochs", self.pretrain_epochs, count),
+            _spread("pretrain_lr", self.pretrain_lr, count),
+            _spread("noise", self.noise, count),
+            _spread("regularizer_weight", self.regularizer_weight, count),
+        )
         return [Layer(*row) for row in zip(*columns, strict=True)]
 
-    def _penalty(self, model: Autoencoder, layer: Layer) -> dict[str, nn.Module]:
-        if self.regularizer == "none":
-            return {}
-        make = {
-            "l1": lambda: L1(layer.weight),
-            "kl_sparsity": lambda: KLSparsity(layer.weight, self.rho, model.latent.dim),
-            "contractive": lambda: Contractive(layer.weight, "hutchinson"),  # exact: one backward pass a unit
-        }
-        return {self.regularizer: make[self.regularizer]()}
+    def _stage(self, learner: Learner, i: int, layer: Layer, seed: int) -> Learner:
+        """Layer `i` as a learner of its own. Raises UsageError where its units are none that a penalty can act on."""
+        model = shallow(learner.model, i)
+        penalties = {name: copy.deepcopy(part) if layer.weight is None else part.at(layer.weight)
+                     for name, part in self.penalty.items()}  # fmt: skip
+        facts = Facts((stack_of(learner.model).encoder[i].in_features,))
+        with torch.random.fork_rng():  # a penalty may draw weights of its own: the same in a run that goes on
+            torch.manual_seed(mix(seed, i + 1))
+            for name, penalty in penalties.items():
+                try:
+                    penalty.check(model)
+                    penalty.adapt(model, facts)
+                except UsageError as error:
+                    place = f"trainer.penalty.{name}: layer {i + 1}"
+                    raise UsageError(f"{place}: {error}{_units(learner, i)}") from error
+        noise = Chain(self.corruption) if layer.noise is None else Chain(self.corruption).at(layer.noise)
+        task = learner.task if i == 0 else Reconstruct()
+        return Learner(task, model, Additive(noise, penalties))
 
-    def _fits(self, model: Autoencoder, layers: list[Layer]) -> None:
-        """Raise UsageError where a layer's units are none that its penalty can act on."""
-        for i, layer in enumerate(layers):
-            one = shallow(model, i)
-            try:
-                for penalty in self._penalty(one, layer).values() if layer.epochs else ():
-                    penalty.check(one)
-            except UsageError as error:
-                words = f"trainer.regularizer={self.regularizer}: layer {i + 1} gives no units in (0, 1)"
-                way = "take model.activation=sigmoid latent=sigmoid, or trainer.regularizer=l1"
-                raise UsageError(f"{words}: {way}") from error
-
-    def _words(self, model: Autoencoder, layer: Layer) -> str:
-        penalty = "" if self.regularizer == "none" else f", {self.regularizer} {layer.weight:g}"
-        noise = f", {self.corruption} {layer.noise:g}" if layer.noise else ""
-        return f"{math.prod(model.decoder.shape)} -> {model.latent.dim}{noise}{penalty}, {layer.epochs} epochs"
+    def _describe(self, layer: Layer) -> str:
+        noises = ", ".join(self.corruption) if layer.noise is None or layer.noise > 0 else ""
+        level = "" if layer.noise is None else f" {layer.noise:g}"
+        weight = "" if layer.weight is None else f" {layer.weight:g}"
+        penalties = "".join(f", {name}{weight}" for name in self.penalty)
+        return f"{f', {noises}{level}' if noises else ''}{penalties}, {layer.epochs} epochs"
 
 
-def _at(optimizer: Callable, lr: float) -> Callable:
+def _units(learner: Learner, i: int) -> str:
+    """What decides on the units of layer `i`, where it is not the latent."""
+    last = len(stack_of(learner.model).encoder) - 1
+    return "" if i == last else "; the units of this layer are those of model.activation, such as sigmoid"
+
+
+def _at_rate(optimizer: MakeOptimizer, lr: float) -> Callable[..., Optimizer]:
     return lambda parameters: optimizer(parameters, lr=lr)
 
 
-def _list(value: float | list) -> list:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _several(value: float | Sequence[float] | None) -> Sequence[float]:
+    if value is None:
+        return []
+    return value if isinstance(value, Sequence) else [value]
+
+
+def _spread(key: str, value: N | Sequence[N], count: int) -> Sequence[N]:
+    """One value for each of `count` layers. Raises UsageError on a list of another length."""
+    values = value if isinstance(value, Sequence) else [value] * count
+    if len(values) != count:
+        raise UsageError(
+            f"trainer.{key}={value}: the encoder has {count} layers (model.hidden_dims and the code), not "
+            f"{len(values)}: give {count} values, or one number for all"
+        )
+    return values

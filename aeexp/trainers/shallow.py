@@ -6,13 +6,13 @@ Nothing is copied: what a shallow autoencoder learns, the deep one has learnt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from aeexp.conditions import Unconditional
-from aeexp.contracts import Decoder, Encoder, Latent
+from aeexp.contracts import Decoder, Encoder, Examples, Latent
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
@@ -25,20 +25,32 @@ from aeexp.models.learner import Learner
 from aeexp.models.nn import mlp
 from aeexp.types import Batch, Code
 
-HELD = 2**31  # bytes of codes that are kept; a number of its own, so that a run goes on as it began
+KEPT = 2**31  # bytes of codes that are kept; a number of its own, so that a run goes on as it began
 
 
-def check(model: Autoencoder) -> None:
-    """Raise UsageError unless every layer of the encoder has its mirror in the decoder, with a code between them."""
-    whole = isinstance(model.encoder, mlp.Encoder) and isinstance(model.decoder, mlp.Decoder)
-    if not whole:
+@final
+class Stack(NamedTuple):
+    """The layers of a deep autoencoder, from the input up."""
+
+    encoder: list[nn.Linear]
+    decoder: list[nn.Linear | mlp.Transposed]  # the mirror of each encoder layer, in the order of these
+    activation: nn.Module
+    shape: tuple[int, ...]  # of what the first layer's mirror gives
+
+
+def stack_of(model: Autoencoder) -> Stack:
+    """Raises UsageError unless every layer of the encoder has its mirror in the decoder, with a code between them."""
+    encoder, decoder = model.encoder, model.decoder
+    if not (isinstance(encoder, mlp.Encoder) and isinstance(decoder, mlp.Decoder)):
         raise UsageError("trainer=layerwise trains model=mlp layer by layer: take model=mlp, or trainer=joint")
     if model.condition.size != 0:
         raise UsageError("trainer=layerwise has no place for side information: take condition=none, or trainer=joint")
-    plain = model.latent.params == model.latent.dim and model.latent.prior is None
-    words = "trainer=layerwise needs a code that is not drawn: take latent=deterministic or latent=sigmoid, or "
-    if not plain:
-        raise UsageError(f"{words}trainer=joint")
+    if model.latent.params != model.latent.dim or model.latent.prior is not None:
+        raise UsageError(
+            "trainer=layerwise needs a code that is not drawn: take latent=deterministic or latent=sigmoid, or "
+            "trainer=joint"
+        )
+    return Stack(encoder.linears(), decoder.linears()[::-1], encoder.activation, decoder.shape)
 
 
 def shallow(model: Autoencoder, place: int) -> Autoencoder:
@@ -47,17 +59,15 @@ def shallow(model: Autoencoder, place: int) -> Autoencoder:
     The first one explains the input as the deep model does. The others reconstruct the codes below: by cross-entropy
     where these lie in (0, 1), else by squared error through the activation that the deep decoder has there.
     """
-    last = len(model.encoder.layers) - 1
-    below, above = model.encoder.layers[place], model.decoder.layers[last - place]
-    activation = model.encoder.activation
-    latent = model.latent
-    if place < last:
-        units = below.out_features
-        latent = Sigmoid(units) if isinstance(activation, nn.Sigmoid) else _Activated(units, activation)
-    likelihood, shape, link = model.likelihood, model.decoder.shape, nn.Identity()
+    stack = stack_of(model)
+    below, above, activation = stack.encoder[place], stack.decoder[place], stack.activation
+    sigmoid = isinstance(activation, nn.Sigmoid)
+    latent: Latent = model.latent
+    if place < len(stack.encoder) - 1:
+        latent = Sigmoid(below.out_features) if sigmoid else _Activated(below.out_features, activation)
+    likelihood, shape, link = model.likelihood, stack.shape, nn.Identity()
     if place > 0:
         shape = (below.in_features,)
-        sigmoid = isinstance(activation, nn.Sigmoid)
         likelihood, link = (Bernoulli(), nn.Identity()) if sigmoid else (Gaussian(), activation)
     return Autoencoder(_Below(below), latent, _Above(above, link, shape), likelihood, Unconditional())
 
@@ -78,7 +88,7 @@ class _Below(Encoder):
 class _Above(Decoder):
     """Its mirror: codes (B, units) to (B, *shape)."""
 
-    def __init__(self, layer: nn.Module, link: nn.Module, shape: tuple[int, ...]):
+    def __init__(self, layer: nn.Linear | mlp.Transposed, link: nn.Module, shape: tuple[int, ...]):
         super().__init__()
         self.layer = layer
         self.link = link
@@ -86,6 +96,10 @@ class _Above(Decoder):
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         return self.link(self.layer(z)).unflatten(1, self.shape)
+
+    def reading_weight(self) -> Tensor:
+        """(width below, D); of a tied decoder the transpose of the encoder's weight."""
+        return self.layer.weight
 
 
 @final
@@ -103,31 +117,33 @@ class _Activated(Latent):
 
 def codes_below(learner: Learner, place: int) -> Callable[[Batch], Tensor]:
     """(B, width) of clean rows, as encoder layer `place` gets them."""
-    layers, activation = learner.model.encoder.layers[:place], learner.model.encoder.activation
+    stack = stack_of(learner.model)
 
     @torch.no_grad()
     def code(batch: Batch) -> Tensor:
         h = learner.task(batch).x.flatten(1)
-        for layer in layers:
-            h = activation(layer(h))
+        for layer in stack.encoder[:place]:
+            h = stack.activation(layer(h))
         return h
 
     return code
 
 
-def coded(split: Split | Stream, code: Callable[[Batch], Tensor], width: int) -> Split | Coded:
-    """The split's codes: computed once where they take less than `HELD` bytes and are the same at every epoch."""
-    made = Coded(split, code, width)
-    if 4 * len(split) * width > HELD or split.preprocessing.binarise == "per_epoch":
-        return made
-    x = torch.cat([batch.x.cpu() for batch in made.batches(1024)])
+def encode_split(split: Examples, code: Callable[[Batch], Tensor], width: int) -> Split | Coded:
+    """The split's codes: computed once where they take less than `KEPT` bytes and are the same at every epoch."""
+    codes = Coded(split, code, width)
+    drawn = isinstance(split, Split | Stream) and split.preprocessing.binarise == "per_epoch"
+    if drawn or 4 * len(split) * width > KEPT:
+        return codes
+    x = torch.cat([batch.x.cpu() for batch in codes.batches(1024)])
     return Split(Rows(x.numpy()), device=split.device).to(split.device)
 
 
+@final
 class Coded:
-    """A split of codes that are computed anew for every batch: nothing is held."""
+    """A split of codes that are computed anew for every batch: nothing is kept."""
 
-    def __init__(self, split: Split | Stream, code: Callable[[Batch], Tensor], width: int):
+    def __init__(self, split: Examples, code: Callable[[Batch], Tensor], width: int):
         self.split = split
         self.code = code
         self.shape = torch.Size([width])
@@ -147,11 +163,11 @@ class Coded:
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in their order, `size` at a time."""
-        return map(self._coded, self.split.batches(size))
+        return map(self._encode, self.split.batches(size))
 
     def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """All rows once in the order of this epoch, from its batch `start` on."""
-        return map(self._coded, self.split.epoch(seed, epoch, size, start))
+        return map(self._encode, self.split.epoch(seed, epoch, size, start))
 
-    def _coded(self, batch: Batch) -> Batch:
+    def _encode(self, batch: Batch) -> Batch:
         return Batch(self.code(batch), ids=batch.ids)

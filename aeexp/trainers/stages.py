@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, final
 
 from aeexp.models.learner import Learner
-from aeexp.trainers.checkpoint import Progress, Saved, State, Store
+from aeexp.trainers.checkpoint import Progress, Saved, Snapshot, State
+from aeexp.trainers.contracts import CheckpointStore, Tracker
 
 
+@final
 @dataclass
 class Past:
     """What the finished stages leave behind: steps are counted on, epochs anew in each stage."""
@@ -42,63 +44,67 @@ def tag(name: str, split: str) -> str:
     return f"{name}/{split}" if name else split
 
 
+@final
 @dataclass
-class _Dump:
+class _StageSnapshot:
     """What a checkpoint of a stage holds: the whole learner, and beside it the stage's own state."""
 
+    state: Snapshot
     whole: Learner
-    state: State
     place: int
     past: Past
 
     def dump(self) -> Saved:
+        """Of the whole learner; `stage` says which stage it is in, what is past, and has the stage's own learner."""
         content = self.state.dump()
         stage = {"place": self.place, "past": asdict(self.past)}
-        if self.state.learner is not self.whole:
+        if not (isinstance(self.state, State) and self.state.learner is self.whole):
             stage["learner"] = content["learner"]
         return {**content, "learner": self.whole.state_dict(), "stage": stage}
 
 
+@final
 class StageStore:
     """The run's store as one stage sees it: what other stages have left there is not its own."""
 
-    def __init__(self, store: Store, whole: Learner, place: int, past: Past):
+    def __init__(self, store: CheckpointStore, whole: Learner, place: int, past: Past):
         self.store = store
         self.whole = whole
         self.place = place
         self.past = past
-        if not self._owns(store.best):
-            store.best = None
 
     @property
     def resumed(self) -> Saved | None:
-        return _own(self.store.resumed) if self._owns(self.store.resumed) else None
+        """The stage's own state to go on from."""
+        return self._pick(self.store.resumed)
 
     @property
     def best(self) -> Saved | None:
-        return self.store.best and _own(self.store.best)
+        """The best state of this stage."""
+        return self._pick(self.store.best)
 
-    def keep_best(self, state: State) -> None:
-        self.store.keep_best(self._all(state))
+    def keep_best(self, state: Snapshot) -> None:
+        """Remember this state of the stage, and the run around it, as the best one so far."""
+        self.store.keep_best(self._with_run(state))
 
-    def save(self, state: State, *, now: bool = False) -> None:
-        self.store.save(self._all(state), now=now)
+    def save(self, state: Snapshot, *, now: bool = False) -> None:
+        """Write this state of the stage, and the run around it."""
+        self.store.save(self._with_run(state), now=now)
 
-    def _owns(self, saved: Saved | None) -> bool:
-        return saved is not None and saved["stage"]["place"] == self.place
+    def _pick(self, saved: Saved | None) -> Saved | None:
+        if saved is None or saved["stage"]["place"] != self.place:
+            return None
+        return {**saved, "learner": saved["stage"].get("learner", saved["learner"])}
 
-    def _all(self, state: State) -> _Dump:
-        return _Dump(self.whole, state, self.place, self.past)
-
-
-def _own(saved: Saved) -> Saved:
-    return {**saved, "learner": saved["stage"].get("learner", saved["learner"])}
+    def _with_run(self, state: Snapshot) -> _StageSnapshot:
+        return _StageSnapshot(state, self.whole, self.place, self.past)
 
 
-class StageTrack:
+@final
+class StageTrack(Tracker):
     """The run's tracker as one stage sees it; the run itself has been started."""
 
-    def __init__(self, track, name: str, past: Past):
+    def __init__(self, track: Tracker, name: str, past: Past):
         self.track = track
         self.name = name
         self.past = past
@@ -106,8 +112,10 @@ class StageTrack:
     def start(self, total: int, progress: Progress) -> None:
         """Nothing: there is one start for all stages."""
 
-    def train(self, step: int, values: Mapping[str, float], lr: float) -> None:
-        self.track.train(self.past.steps + step, values, lr, tag(self.name, "train"))
+    def train(self, step: int, values: Mapping[str, float], lr: float, split: str = "train") -> None:
+        """Under the run's step, and under tags of the stage's own."""
+        self.track.train(self.past.steps + step, values, lr, tag(self.name, split))
 
     def evaluation(self, progress: Progress) -> None:
+        """With the rows of the stages before."""
         self.track.evaluation(self.past.merge(progress, self.name))

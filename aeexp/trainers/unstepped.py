@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from aeexp.datasets.core.data import Data
 from aeexp.models.learner import Learner, average
 from aeexp.schedulers import constant
 from aeexp.trainers.checkpoint import Progress, State
+from aeexp.trainers.contracts import CheckpointStore, Splits, Tracker
 
 
-def record(learner: Learner, data: Data, store, track, progress: Progress) -> Progress:
+def record(learner: Learner, data: Splits, store: CheckpointStore, track: Tracker, progress: Progress) -> Progress:
     """The learner as it is becomes the best state, with its losses in the history; `progress` says at which step."""
     for split in ("train", "val"):
         values = average(learner, data[split])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import torch
 from torch import Tensor
@@ -10,10 +11,12 @@ from torch import Tensor
 from aeexp.trainers.checkpoint import Progress
 
 
+@final
 class Diverged(RuntimeError):
     """The loss is no longer a finite number."""
 
 
+@final
 class Window:
     """Term means of the steps since the last reading, left on the device: one transfer a reading."""
 
@@ -23,6 +26,7 @@ class Window:
         self.steps: list[Tensor] = []
 
     def add(self, names: list[str], terms: Tensor) -> None:
+        """Take in the names and means (T,) of one step's terms."""
         self.names = names
         self.steps.append(terms)
 

@@ -55,12 +55,12 @@ def test_every_vector_becomes_the_nearest_one_and_a_made_up_code_the_nearest_val
     h = torch.randn(40, 6)
     code = latent(h)
     distance = torch.cdist(h.view(40, 3, 2), latent.vectors.expand(40, -1, -1))
-    assert torch.equal(code.posterior.index, distance.argmin(-1))
+    assert torch.equal(code.posterior.entries, distance.argmin(-1))
     torch.testing.assert_close(code.losses["commitment"], 0.25 * distance.amin(-1).square().sum(1))
     assert torch.equal(code.z, latent.vectors[distance.argmin(-1)].flatten(1))
     assert torch.equal(latent.project(h), code.z) and torch.equal(latent.project(code.z), code.z)
     assert torch.equal(latent.project(h.view(4, 10, 6)), code.z.view(4, 10, 6))
-    assert not hasattr(latent, "prior")  # which is how the project tells a stochastic code
+    assert latent.prior is None  # which is how the project tells a stochastic code
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,7 +148,7 @@ def test_a_dead_code_starts_anew_as_a_vector_of_the_batch_and_a_live_one_stays(k
     torch.testing.assert_close(latent.vectors[:2].detach(), alive, rtol=1e-4, atol=0)  # at rest but for the smoothing
     assert not latent.unused.any()
     seen(latent, h)
-    assert len(latent(h).posterior.index.unique()) > 2  # and are used from then on
+    assert len(latent(h).posterior.entries.unique()) > 2  # and are used from then on
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -89,8 +89,8 @@ def test_a_warmup_scales_the_weight_in_training_and_never_in_evaluation(warmup, 
     model = vae(regularizers={"kl": penalty})
     for step, share in zip((0, 5, 10, 15, 20), expected, strict=True):
         penalty.train().before_step(model.model, None, step)
-        assert float(penalty.weight) == pytest.approx(2.0 * share)
-        assert float(penalty.eval().weight) == 2.0
+        assert float(penalty.scale()) == pytest.approx(2.0 * share)
+        assert float(penalty.eval().scale()) == 2.0
 
 
 def test_free_bits_cost_nothing_more_below_and_everything_above(vae):

@@ -20,4 +20,5 @@ _MODULES = {
 
 
 def activation(name: Activation) -> nn.Module:
+    """The non-linearity of that name."""
     return _MODULES[name]()

@@ -17,6 +17,7 @@ from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
 
 Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
+Size = tuple[int, int]  # height and width
 Stage = Callable[[int], nn.Module]  # what follows a convolution to so many channels, and precedes a step up from them
 
 
@@ -24,7 +25,9 @@ Stage = Callable[[int], nn.Module]  # what follows a convolution to so many chan
 class Encoder(contracts.Encoder):
     """Strided convolutions, each with a stage behind it, then the head to (B, params). The context: constant planes."""
 
-    def __init__(self, channels, head: nn.Module, kernel: int, stride: int, name: Activation, stage: Stage):
+    def __init__(
+        self, channels: Sequence[int], head: nn.Module, kernel: int, stride: int, name: Activation, stage: Stage
+    ):
         super().__init__()
         self.convolutions = nn.ModuleList(
             nn.Conv2d(a, b, kernel, stride, _padding(kernel, stride))
@@ -35,6 +38,7 @@ class Encoder(contracts.Encoder):
         self.head = head
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) to (B, params)."""
         if context is not None:
             planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
@@ -48,19 +52,20 @@ class Decoder(contracts.Decoder):
     """The stem to the smallest map, then a stage and an upsampling step for each of the encoder's convolutions."""
 
     def __init__(
-        self, sizes, channels, stem: nn.Module, kernel: int, stride: int, upsample: Upsample, name: Activation,
-        stage: Stage,
+        self, sizes: Sequence[Size], channels: Sequence[int], stem: nn.Module, kernel: int, stride: int,
+        upsample: Upsample, name: Activation, stage: Stage,
     ):  # fmt: skip
         super().__init__()
         self.planes = channels[0]
         self.start = (channels[-1], *sizes[-1])
         self.stem = stem
         ups = reversed(list(zip(channels[1:], channels, sizes[1:], sizes, strict=False)))
-        self.steps = nn.ModuleList(_step(a, b, small, large, kernel, stride, upsample) for a, b, small, large in ups)
+        self.steps = nn.ModuleList(step_up(a, b, small, large, kernel, stride, upsample) for a, b, small, large in ups)
         self.stages = nn.ModuleList(stage(c) for c in reversed(channels[1:]))
         self.activation = activation(name)
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, dim) to (B, planes, H, W)."""
         if context is not None:
             z = torch.cat([z, context], 1)
         h = self.stem(z).unflatten(1, self.start)
@@ -69,30 +74,34 @@ class Decoder(contracts.Decoder):
         return h
 
 
+@final
 class Resized(nn.Module):
     """Interpolate to an exact size, then convolve (Odena et al. 2016: no checkerboard by construction)."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], mode: Literal["nearest", "bilinear"]):
+    def __init__(self, inputs: int, outputs: int, size: Size, mode: Literal["nearest", "bilinear"]):
         super().__init__()
         self.size = size
         self.mode = mode
         self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, outputs, *size)."""
         corners = False if self.mode == "bilinear" else None
         return self.convolution(F.interpolate(x, size=self.size, mode=self.mode, align_corners=corners))
 
 
+@final
 class Subpixel(nn.Module):
     """Convolve to stride^2 times the channels and shuffle them into space (Shi et al. 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], stride: int):
+    def __init__(self, inputs: int, outputs: int, size: Size, stride: int):
         super().__init__()
         self.size = size
         self.convolution = nn.Conv2d(inputs, outputs * stride**2, 3, padding=1)
         self.shuffle = nn.PixelShuffle(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, outputs, *size)."""
         x = self.shuffle(self.convolution(x))
         # A side that the stride does not divide lacks its last rows, or has some too many.
         down, right = (max(want - have, 0) for want, have in zip(self.size, x.shape[2:], strict=True))
@@ -149,13 +158,12 @@ def staged(
     return encoder, decoder
 
 
-def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, name: str) -> list[tuple[int, int]]:
+def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, name: str) -> list[Size]:
     """Height and width of the picture and of the map after each convolution."""
     if len(shape) != 3:
         raise UsageError(
             f"model={name} needs pictures (channels, height, width), but a row of this dataset has shape "
-            f"{tuple(shape)}: "
-            "take model=mlp"
+            f"{tuple(shape)}: take model=mlp"
         )
     if stride < 1 or kernel < stride:
         raise UsageError(f"kernel={kernel} must be at least stride={stride}")
@@ -164,18 +172,19 @@ def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, 
             f"kernel={kernel} is not divisible by stride={stride}, which paints a checkerboard: "
             f"take kernel={stride * max(1, round(kernel / stride))}"
         )
-    if len(channels) < 1 or not min(channels) >= 1:
+    if len(channels) < 1 or min(channels) < 1:
         raise UsageError(f"channels={list(channels)} needs positive numbers")
     sizes = [(shape[1], shape[2])]
     for _ in channels:
-        sizes.append(tuple((n + 2 * _padding(kernel, stride) - kernel) // stride + 1 for n in sizes[-1]))
-    if not min(sizes[-1]) >= 1:
+        height, width = ((n + 2 * _padding(kernel, stride) - kernel) // stride + 1 for n in sizes[-1])
+        sizes.append((height, width))
+    if min(sizes[-1]) < 1:
         raise UsageError(
             f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer layers"
         )
     for large, small in zip(sizes, sizes[1:], strict=False):
         left = max(n - _reach(m, kernel, stride) for n, m in zip(large, small, strict=True))
-        if not left <= 0:
+        if left > 0:
             raise UsageError(
                 f"kernel={kernel} with stride={stride} leaves {left} at the edge of a map of "
                 f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}"
@@ -192,11 +201,14 @@ def _reach(windows: int, kernel: int, stride: int) -> int:
     return (windows - 1) * stride - _padding(kernel, stride) + kernel
 
 
-def _step(inputs: int, outputs: int, small, large, kernel: int, stride: int, upsample: Upsample) -> nn.Module:
+def step_up(
+    inputs: int, outputs: int, small: Size, large: Size, kernel: int, stride: int, upsample: Upsample
+) -> nn.Module:
+    """Maps (B, inputs, *small) to (B, outputs, *large)."""
     if upsample == "subpixel":
         return Subpixel(inputs, outputs, large, stride)
     if upsample != "transposed":
         return Resized(inputs, outputs, large, upsample)
     padding = _padding(kernel, stride)
-    rest = [want + padding - _reach(n, kernel, stride) for n, want in zip(small, large, strict=True)]
-    return nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=tuple(rest))
+    height, width = (want + padding - _reach(n, kernel, stride) for n, want in zip(small, large, strict=True))
+    return nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=(height, width))

@@ -35,10 +35,11 @@ class Encoder(contracts.Encoder):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, T, F) to (B, outputs)."""
         # cuDNN's backward pass has no derivative and wants training mode: Jacobians go without it
         cudnn = nullcontext() if not (x.is_cuda and x.requires_grad) else torch.backends.cudnn.flags(enabled=False)
         with cudnn:
-            return self.head(self.summary(_beside(x, context), mask))
+            return self.head(self.summary(_join_side(x, context), mask))
 
     def summary(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(B, hidden) or (B, 2 hidden) last states."""
@@ -46,17 +47,19 @@ class Encoder(contracts.Encoder):
         length = time.new_full((len(x), 1), len(time)) if mask is None else mask.sum(1, keepdim=True)
         turn = torch.where(time < length, length - 1 - time, time)  # its own inverse
         last = (length - 1).clamp(min=0)
+        ends: list[Tensor] = []
         for i, forward in enumerate(self.forwards):
             states = [forward(x)[0]]
-            ends = [_taken(states[0], last)[:, 0]]
+            ends = [_pick_steps(states[0], last)[:, 0]]
             if self.backwards:
-                turned = self.backwards[i](_taken(x, turn))[0]
-                states.append(_taken(turned, turn))
+                turned = self.backwards[i](_pick_steps(x, turn))[0]
+                states.append(_pick_steps(turned, turn))
                 ends.append(states[1][:, 0])
             x = torch.cat(states, 2)
         return torch.cat(ends, 1)
 
 
+@final
 class Recurrence(nn.Module):
     """A GRU whose first state comes from the code, and one linear layer from each state to a step's parameters."""
 
@@ -71,6 +74,7 @@ class Recurrence(nn.Module):
         return torch.tanh(self.stem(z)).unflatten(1, (self.gru.num_layers, -1)).transpose(0, 1).contiguous()
 
     def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, inputs) and the state before them to (B, T, outputs) and the state behind."""
         states, state = self.gru(inputs, state)
         return self.head(states), state
 
@@ -87,6 +91,7 @@ class Decoder(contracts.Decoder):
         self.recurrence = Recurrence(code, code, hidden, layers, outputs)
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, D) to (B, T, outputs)."""
         z = z if context is None else torch.cat([z, context], 1)
         inputs = z.unsqueeze(1).expand(-1, self.steps, -1)
         return self.recurrence(inputs, self.recurrence.state(z))[0]
@@ -113,11 +118,11 @@ class Autoregressive(contracts.Decoder):
         z = z if context is None else torch.cat([z, context], 1)
         first = self.start.expand(len(target), 1, -1)
         past = torch.cat([first, target[:, :-1]], 1)
-        return self.recurrence(_beside(past, z), self.recurrence.state(z))[0]
+        return self.recurrence(_join_side(past, z), self.recurrence.state(z))[0]
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         """What was given so far is taken for the past as it is: for a likelihood whose mean is the output."""
-        return self._unroll(z, context, _same)
+        return self._unroll(z, context, lambda output: output)
 
     def run_free(self, z: Tensor, context: Tensor | None, skips: tuple[Tensor, ...], likelihood: Likelihood) -> Tensor:
         """The past is the likelihood's mean of what was given so far."""
@@ -127,7 +132,7 @@ class Autoregressive(contracts.Decoder):
         z = z if context is None else torch.cat([z, context], 1)
         state, past, outputs = self.recurrence.state(z), self.start.expand(len(z), 1, -1), []
         for _ in range(self.steps):
-            output, state = self.recurrence(_beside(past, z), state)
+            output, state = self.recurrence(_join_side(past, z), state)
             past = feedback(output)
             outputs.append(output)
         return torch.cat(outputs, 1)
@@ -188,15 +193,11 @@ def _initialise(*networks: nn.Module) -> None:
                 nn.init.xavier_uniform_(parameter)
 
 
-def _beside(x: Tensor, side: Tensor | None) -> Tensor:
+def _join_side(x: Tensor, side: Tensor | None) -> Tensor:
     """Sequences (B, T, F) with `side` (B, C) at every step."""
     return x if side is None else torch.cat([x, side.unsqueeze(1).expand(-1, x.shape[1], -1)], 2)
 
 
-def _taken(x: Tensor, steps: Tensor) -> Tensor:
+def _pick_steps(x: Tensor, steps: Tensor) -> Tensor:
     """(B, N, F): of each row of (B, T, F) the steps (B, N)."""
     return x.gather(1, steps.unsqueeze(2).expand(-1, -1, x.shape[2]))
-
-
-def _same(output: Tensor) -> Tensor:
-    return output

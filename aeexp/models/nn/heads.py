@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from aeexp.errors import UsageError
 
 
+@final
 class ToPlaces(nn.Module):
     """A 1x1 convolution of a flattened map (B, C H W) to codes (B, params), place by place.
 
@@ -24,10 +26,12 @@ class ToPlaces(nn.Module):
         self.place = nn.Linear(start[0], params // self.start[1])
 
     def forward(self, h: Tensor) -> Tensor:
+        """(B, C H W) to (B, params)."""
         places = self.place(h.unflatten(1, self.start).transpose(1, 2))  # (B, H W, r c)
         return places.unflatten(2, (self.parts, -1)).transpose(1, 2).flatten(1)
 
 
+@final
 class FromPlaces(nn.Module):
     """The mirror: (B, dim + context) to a flattened map (B, C H W); each place gets the whole context."""
 
@@ -38,6 +42,7 @@ class FromPlaces(nn.Module):
         self.place = nn.Linear(dim // self.places + context, start[0])
 
     def forward(self, z: Tensor) -> Tensor:
+        """(B, dim + context) to (B, C H W)."""
         units, context = z[:, : self.dim].unflatten(1, (self.places, -1)), z[:, self.dim :]
         planes = context.unsqueeze(1).expand(-1, self.places, -1)
         return self.place(torch.cat([units, planes], 2)).transpose(1, 2).flatten(1)
@@ -60,7 +65,6 @@ def heads(
     if params % dim != 0:
         raise UsageError(
             f"spatial=true needs a latent that takes equally many numbers for each unit, but this one takes {params} "
-            "for "
-            f"latent.dim={dim}: set model.spatial=false"
+            f"for latent.dim={dim}: set model.spatial=false"
         )
     return ToPlaces(start, params, dim), FromPlaces(start, dim, context)

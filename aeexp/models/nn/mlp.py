@@ -27,29 +27,38 @@ class Encoder(contracts.Encoder):
         self.activation = activation(name)
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, *shape) to (B, outputs)."""
         return _through(self.layers, self.activation, x.flatten(1), context)
+
+    def linears(self) -> list[nn.Linear]:
+        """The layers, from the input on."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
 @final
 class Decoder(contracts.Decoder):
     """The encoder's mirror: (B, D) and context to (B, *shape)."""
 
-    def __init__(self, layers: Sequence[nn.Module], shape: Sequence[int], name: Activation):
+    def __init__(self, layers: Sequence[nn.Linear | Transposed], shape: Sequence[int], name: Activation):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.activation = activation(name)
         self.shape = tuple(shape)
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """(B, D) to (B, *shape)."""
         return _through(self.layers, self.activation, z, context).unflatten(1, self.shape)
 
     def reading_weight(self) -> Tensor:
         """(H, D + C); of a tied decoder the transpose of the encoder's last weight."""
-        layer = self.layers[0]
-        assert isinstance(layer, nn.Linear | Transposed)
-        return layer.weight
+        return self.linears()[0].weight
+
+    def linears(self) -> list[nn.Linear | Transposed]:
+        """The layers, from the code on."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear | Transposed)]
 
 
+@final
 class Transposed(nn.Module):
     """A linear layer whose weight is the transpose of another's; only the bias is its own."""
 
@@ -60,9 +69,11 @@ class Transposed(nn.Module):
 
     @property
     def weight(self) -> Tensor:
+        """(outputs, inputs), as that of nn.Linear."""
         return self.source.weight.t()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs)."""
         return F.linear(x, self.weight, self.bias)
 
 
@@ -83,7 +94,7 @@ def mlp(
 
     `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
     """
-    if not all(w >= 1 for w in hidden_dims):
+    if any(width < 1 for width in hidden_dims):
         raise UsageError(f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
     output = tuple(shape if output is None else output)
     features = math.prod(shape)
@@ -92,10 +103,9 @@ def mlp(
         if params != dim or context != 0 or output != tuple(shape):
             raise UsageError(
                 "tied=true needs a latent that takes as many numbers as it gives, no condition, and a likelihood of "
-                "one "
-                "number a value: set model.tied=false, or latent=deterministic and condition=none"
+                "one number a value: set model.tied=false, or latent=deterministic and condition=none"
             )
-        layers: list[nn.Module] = [Transposed(layer) for layer in reversed(encoder.layers)]
+        layers: list[nn.Linear | Transposed] = [Transposed(layer) for layer in reversed(encoder.linears())]
     else:
         widths = [dim + context, *reversed(hidden_dims), math.prod(output)]
         layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, final
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from aeexp.models.nn.activations import Activation, activation
 Norm = Literal["none", "group"]
 
 
+@final
 class Block(nn.Module):
     """x + convolution(activation(convolution(activation(x)))), pre-activated (He et al. 2016b, figure 4e).
 
@@ -23,11 +24,12 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, norm: Norm, name: Activation):
         super().__init__()
-        self.norms = nn.ModuleList(_norm(channels, norm) for _ in range(2))
+        self.norms = nn.ModuleList(norm_layer(channels, norm) for _ in range(2))
         self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
         self.activation = activation(name)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         h = x
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             h = convolution(self.activation(norm(h)))
@@ -58,20 +60,27 @@ def resnet(
         raise UsageError(f"blocks={blocks} must be at least 1: take model=conv for none")
 
     def stage(maps: int) -> nn.Module:
-        return nn.Sequential(*(Block(maps, norm, activation) for _ in range(blocks)), _norm(maps, norm))
+        return nn.Sequential(*(Block(maps, norm, activation) for _ in range(blocks)), norm_layer(maps, norm))
 
-    made = conv.staged(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
-                       upsample=upsample, activation=activation, spatial=spatial, name="resnet",
-                       stage=stage)  # fmt: skip
-    for part in (part for network in made for part in network.modules()):
+    networks = conv.staged(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
+                           upsample=upsample, activation=activation, spatial=spatial, name="resnet",
+                           stage=stage)  # fmt: skip
+    reset_norms(*networks)
+    for part in (part for network in networks for part in network.modules()):
+        if isinstance(part, Block):
+            for parameter in part.convolutions[1].parameters():
+                nn.init.zeros_(parameter)  # the bias is 0 already
+    return networks
+
+
+def reset_norms(*networks: nn.Module) -> None:
+    """Norms as torch starts them: weight 1, bias 0."""
+    for part in (part for network in networks for part in network.modules()):
         if isinstance(part, nn.GroupNorm):
             part.reset_parameters()
-        if isinstance(part, Block):
-            nn.init.zeros_(part.convolutions[1].weight)
-    return made
 
 
-def _norm(channels: int, norm: Norm) -> nn.Module:
+def norm_layer(channels: int, norm: Norm) -> nn.Module:
     """At most 8 groups of at least 4 channels: over one number at one place nothing would be left."""
     if norm == "none":
         return nn.Identity()

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from aeexp import contracts
 from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
-from aeexp.models.nn.conv import Upsample, _step
+from aeexp.models.nn.conv import Upsample, step_up
 from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
-from aeexp.models.nn.resnet import Norm, _norm
+from aeexp.models.nn.resnet import Norm, norm_layer, reset_norms
 
 
 @final
@@ -27,7 +27,10 @@ class Encoder(contracts.Encoder):
         self.pool = nn.MaxPool2d(2)
         self.head = head
 
-    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None):
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, C, H, W) to (B, params), and the maps from the largest to the smallest but one."""
         if context is not None:
             planes = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
@@ -94,21 +97,19 @@ def unet(
     inputs = [shape[0] + context, *channels]
     encoder = Encoder(nn.ModuleList(stage(a, b) for a, b in zip(inputs, channels, strict=False)), head)
     ups = list(zip(channels[1:], channels, sizes[1:], sizes, strict=False))[::-1]
-    steps = nn.ModuleList(_step(a, b, small, large, 2, 2, upsample) for a, b, small, large in ups)
+    steps = nn.ModuleList(step_up(a, b, small, large, 2, 2, upsample) for a, b, small, large in ups)
     stages = nn.ModuleList(stage(2 * maps, maps) for maps in channels[-2::-1])
     last = nn.Conv2d(channels[0], shape[0] if output is None else output[0], 1)
     decoder = Decoder(stem, start, steps, stages, last, activation)
     glorot(encoder, decoder)
-    for part in (part for network in (encoder, decoder) for part in network.modules()):
-        if isinstance(part, nn.GroupNorm):
-            part.reset_parameters()
+    reset_norms(encoder, decoder)
     return encoder, decoder
 
 
 def _stage(inputs: int, maps: int, convolutions: int, norm: Norm, name: Activation) -> nn.Module:
     parts = []
     for number in range(convolutions):
-        parts += [nn.Conv2d(maps if number else inputs, maps, 3, padding=1), _norm(maps, norm), activation(name)]
+        parts += [nn.Conv2d(maps if number else inputs, maps, 3, padding=1), norm_layer(maps, norm), activation(name)]
     return nn.Sequential(*parts)
 
 
@@ -119,9 +120,9 @@ def _sizes(shape: Sequence[int], channels: list[int]) -> list[tuple[int, int]]:
             f"model=unet needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
             "take model=mlp"
         )
-    if len(channels) < 2 or not min(channels) >= 1:
+    if len(channels) < 2 or min(channels) < 1:
         raise UsageError(f"channels={list(channels)} needs two positive numbers or more: with one there are no skips")
     sizes = [(shape[1] >> level, shape[2] >> level) for level in range(len(channels))]
-    if not min(sizes[-1]) >= 1:
+    if min(sizes[-1]) < 1:
         raise UsageError(f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer")
     return sizes

@@ -1,0 +1,82 @@
+"""What a trainer offers a run, and what it is given: splits, partials, a place for its states, and a follower."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from aeexp.contracts import Examples
+from aeexp.models.learner import Learner
+from aeexp.trainers.checkpoint import Progress, Saved, Snapshot
+
+MakeOptimizer = Callable[..., Optimizer]  # wants parameters, and may be given a rate: lr=
+MakeScheduler = Callable[[Optimizer, int], LRScheduler]  # wants the optimizer and the number of steps
+
+
+class Splits(Protocol):
+    """Train and val, at least, by name."""
+
+    def __getitem__(self, split: str, /) -> Examples: ...
+
+
+class CheckpointStore(Protocol):
+    """Where a trainer leaves its states, and finds that of the run to go on from."""
+
+    @property
+    def best(self) -> Saved | None:
+        """The state that was kept last."""
+        ...
+
+    @property
+    def resumed(self) -> Saved | None:
+        """What to go on from; None for a fresh run."""
+        ...
+
+    def keep_best(self, state: Snapshot) -> None:
+        """Remember this state as the best one so far."""
+        ...
+
+    def save(self, state: Snapshot, *, now: bool = False) -> None:
+        """Write this state and the best one, now or where some time has passed since the last write."""
+        ...
+
+
+class Tracker:
+    """Follows a run in training; as it is, it tells nobody."""
+
+    def start(self, total: int, progress: Progress) -> None:
+        """The loop begins: `total` steps, if nothing ends it early, of which those of `progress` are done."""
+
+    def train(self, step: int, values: Mapping[str, float], lr: float, split: str = "train") -> None:
+        """Means of loss and terms over the last steps; `split` is the head of the tags, layer_1/train in a stage."""
+
+    def evaluation(self, progress: Progress) -> None:
+        """A validation is done: the history's last two rows are those of training and validation. May raise to end
+        the run."""
+
+
+class Trainer(ABC):
+    """Brings a learner to its best state."""
+
+    monitor: str = "loss"  # value of the validation split that says which state is best
+
+    @abstractmethod
+    def fit(
+        self,
+        learner: Learner,
+        data: Splits,
+        optimizer: MakeOptimizer,
+        scheduler: MakeScheduler,
+        store: CheckpointStore,
+        track: Tracker,
+        seed: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Progress:
+        """Train; afterwards the learner holds the best state.
+
+        Where `stop` answers true, the state is saved and KeyboardInterrupt raised. Raises `Diverged`.
+        """
