@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from itertools import combinations
 from typing import Any, ClassVar, final
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.probes import fitted
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -84,24 +84,22 @@ class Fairness(Metric):
             labelled = np.flatnonzero(y >= 0)
             chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
             probes["y"] = self.probes(codes[chosen], y[chosen])
-        return {name: fitted for name, fitted in probes.items() if fitted}
+        return {name: pair for name, pair in probes.items() if pair}
 
     def probes(self, codes: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+        """Both, what a constant guess answers, and the shares of the values; {} of what has one value only."""
         from sklearn.ensemble import RandomForestClassifier
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
         values, counts = np.unique(target, return_counts=True)
         if len(values) < 2:
             return {}
-        linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-        forest = RandomForestClassifier(self.trees, random_state=self.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are the protocol, as of metric=probe
-            fitted = {"linear": linear.fit(codes, target), "forest": forest.fit(codes, target)}
-        return {**fitted, "majority": values[counts.argmax()], "shares": counts / len(target)}
+        forest = RandomForestClassifier(self.trees, random_state=self.seed).fit(codes, target)
+        return {
+            "linear": fitted("linear", codes, target),
+            "forest": forest,
+            "majority": values[counts.argmax()],
+            "shares": counts / len(target),
+        }
 
 
 def attribute(run: Run, split: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation import hashing, itq
+from aeexp.evaluation import hashing
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 
@@ -62,7 +62,7 @@ class Retrieval(Metric):
         if not run.data.labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
-        bits = itq.itq(train, run.model.latent.dim, self.iterations, self.seed)
+        bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
         rows = {"itq": self.values(run, split, bits(codes), bits(train))}
         wanted, y = self.chosen(run, split)
         database, labels = run.labels("train") >= 0, run.labels("train")

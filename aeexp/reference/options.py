@@ -89,12 +89,13 @@ def config() -> dict[str, Any]:
 
 @cache
 def option(group: str, name: str) -> Option:
-    text = (Path(conf_dir()) / group / f"{name}.yaml").read_text()
+    folder, _, place = group.partition("@")  # noise@trainer.corruption: an option whose keys stand elsewhere
+    text = (Path(conf_dir()) / folder / f"{name}.yaml").read_text()
     root, lines = _compose(text), text.splitlines()
     said = [line for line in lines if line != GLOBAL]
     lead = next((i for i, line in enumerate(said) if not line.startswith("#")), len(said))
     header = [line[1:].strip() for line in said if line.startswith("#")]
-    prefix = "" if GLOBAL in lines else f"{group.replace('/', '.')}."
+    prefix = "" if GLOBAL in lines else f"{place or folder.replace('/', '.')}."
     keys = _keys(text, root, prefix) if isinstance(root, yaml.MappingNode) else []
     target = next((key for key in keys if key.path.endswith("._target_")), None)
     if target is not None and target.comment:
@@ -104,15 +105,15 @@ def option(group: str, name: str) -> Option:
     picks, includes, notes = [], [], {}
     for kind, what, chosen, comment in _listed(text, root):
         if kind == "pick":
-            where = (what if what.startswith("/") else f"{group}/{what}").strip("/")
+            where = (what if what.startswith("/") else f"{folder}/{what}").strip("/").replace("@", f"@{prefix}")
             picks += [(where, each) for each in chosen]
             notes |= {where: comment} if comment else {}
         elif kind == "same":
             includes.append(what)
         else:
-            folder, _, file = (what[1:] if what.startswith("/") else f"{group}/{what}").rpartition("/")
+            source, _, file = (what[1:] if what.startswith("/") else f"{folder}/{what}").rpartition("/")
             header += [comment] if comment else []
-            inherited = _inherited(folder, file, prefix + (f"{kind}." if kind != "here" else ""))
+            inherited = _inherited(source, file, prefix + (f"{kind}." if kind != "here" else ""))
             own = {key.path for key in keys}
             keys = [*keys, *(key for key in inherited if key.path not in own)]
             if kind == "here" and target is None:
