@@ -17,7 +17,8 @@ from aeexp.errors import UsageError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-TAKEN = re.compile(r"(metric|plot)(\.[\w.]+)?|device|threads")  # keys; all else is as it was in training
+# Keys; all else is as it was in training.
+TAKEN = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
 USAGE = "aeexp-evaluate [-h] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...] [device=...]"
 DESCRIPTION = """Measures and draws finished runs anew, without training. Numbers are added to metrics.json under
 `evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +14,8 @@ CELLS = 1 << 22  # distances that are worked on at a time
 SLOTS = 16  # of the table for each code: so few probes of a ball hit a slot in use by chance
 SCAN = 30  # rows that a linear scan compares in the time of one probe of the table
 ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, section 6.4)
+
+Hash = Callable[[np.ndarray], np.ndarray]  # rows (N, ...) -> bits (N, D) bool
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
@@ -57,11 +59,14 @@ def _words(packed: np.ndarray) -> np.ndarray:
 
 def _ones_by_table(words: np.ndarray) -> np.ndarray:
     """Bits set in each uint64, where numpy is older than 2.0."""
-    return sum(_ONES[(words >> np.uint64(16 * i)) & np.uint64(0xFFFF)] for i in range(4))
+    ones = np.zeros(words.shape, np.uint8)
+    for i in range(4):
+        ones += _ONES[(words >> np.uint64(16 * i)) & np.uint64(0xFFFF)]
+    return ones
 
 
 _ONES = np.unpackbits(np.arange(1 << 16, dtype=">u2").view(np.uint8).reshape(-1, 2), axis=1).sum(1, dtype=np.uint8)
-_ones = getattr(np, "bitwise_count", _ones_by_table)
+_ones = getattr(np, "bitwise_count", _ones_by_table)  # by its name: pyproject allows numpy 1.26, which lacks it
 
 
 class Index:
@@ -122,10 +127,12 @@ class Index:
 
     def scanned(self, query: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
         """`ball` of a query in words (1, L) by its distance from every row."""
-        found = sum(_ones(query[0, i] ^ self.words[:, i]).astype(np.uint16) for i in range(query.shape[1]))
-        rows = np.flatnonzero(found <= radius)
-        nearest = np.argsort(found[rows], kind="stable")
-        return rows[nearest], found[rows[nearest]]
+        far = np.zeros(len(self), np.uint16)
+        for i in range(query.shape[1]):
+            far += _ones(query[0, i] ^ self.words[:, i])
+        rows = np.flatnonzero(far <= radius)
+        nearest = np.argsort(far[rows], kind="stable")
+        return rows[nearest], far[rows[nearest]]
 
     def duplicates(self) -> list[np.ndarray]:
         """Row numbers of each code that several rows have."""
@@ -184,3 +191,57 @@ def verified(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0
             if len(same) > 1:
                 found.append(group[same])
     return found
+
+
+def pca_sign(train: np.ndarray, bits: int) -> Hash:
+    """Signs of the first principal components of rows (N, ...); beyond their rank a bit never changes."""
+    mean, axes = _principal(train, bits)
+    return lambda x: (_flat(x) - mean) @ axes > 0
+
+
+def itq(train: np.ndarray, bits: int, iterations: int = 50, seed: int = 0) -> Hash:
+    """Signs of the principal components under the rotation that brings them nearest to signs (Gong and Lazebnik 2011).
+
+    A random rotation at first, then in turn the best signs for the rotation and the best rotation for the signs.
+    """
+    if iterations < 1:
+        raise UsageError(f"iterations={iterations} must be at least 1")
+    mean, axes = _principal(train, bits)
+    components = np.concatenate([(part - mean) @ axes for part in _parts(train)])
+    rotation, _ = rotated(components, iterations, seed)
+    axes = axes @ rotation
+    return lambda x: (_flat(x) - mean) @ axes > 0
+
+
+def rotated(components: np.ndarray, iterations: int, seed: int) -> tuple[np.ndarray, list[float]]:
+    """Rotation R (D, D) of components V (N, D), and |sign(V R) - V R|^2 over N D (equation 2) before each round."""
+    drawn = np.random.default_rng(seed).normal(size=(components.shape[1],) * 2)
+    rotation, losses = np.linalg.qr(drawn)[0], []
+    for _ in range(iterations):
+        turned = components @ rotation
+        signs = np.where(turned > 0, 1.0, -1.0)
+        losses.append(float(np.square(signs - turned).mean()))
+        left, _, right = np.linalg.svd(components.T @ signs)
+        rotation = left @ right
+    return rotation, losses
+
+
+def _principal(train: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(F,) mean and (F, count) principal axes of rows (N, ...), float64; columns beyond the features are 0."""
+    if len(train) <= 0 or count < 1:
+        raise UsageError(f"bits={count} of {len(train)} rows: give rows, and at least 1 bit")
+    features = _flat(train[:1]).shape[1]
+    mean = sum((part.sum(0) for part in _parts(train)), np.zeros(features)) / len(train)
+    scatter = sum(((part - mean).T @ (part - mean) for part in _parts(train)), np.zeros((features, features)))
+    axes = np.linalg.eigh(scatter)[1][:, ::-1][:, :count]
+    axes = axes * np.where(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+    return mean, np.pad(axes, ((0, 0), (0, count - axes.shape[1])))
+
+
+def _parts(x: np.ndarray) -> Iterable[np.ndarray]:
+    """Rows as float64, some thousand at a time."""
+    return (_flat(x[start : start + 8192]) for start in range(0, len(x), 8192))
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1).astype(np.float64)

@@ -20,9 +20,17 @@ Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
 
 def labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
+    places, labels = readable(run, split)
+    return run.codes(split)[places], labels
+
+
+def readable(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Places (N,) and labels (N,) of the same rows. Raises ValueError where the data has no labels."""
     labels = run.labels(split)
-    chosen = labels >= 0 if run.data.normal is None else np.isin(labels, run.data.normal)
-    return run.codes(split)[chosen], labels[chosen]
+    if labels is None:
+        raise ValueError(f"the labels of {run.data.name} are read, which has none")
+    places = np.flatnonzero(labels >= 0 if run.data.normal is None else np.isin(labels, run.data.normal))
+    return places, labels[places]
 
 
 @torch.no_grad()

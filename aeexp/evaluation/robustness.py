@@ -3,79 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from aeexp import noises
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import fitted, labelled
+from aeexp.evaluation.probes import fitted, labelled, readable
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import at_once
 from aeexp.randomness import mix
 
-Kind = Literal["gaussian", "masking", "salt_pepper", "block"]
-PARTS: dict[str, tuple[type[nn.Module], str]] = {  # class, and the buffer that is its level
-    "gaussian": (noises.Gaussian, "std"),
-    "masking": (noises.Masking, "p"),
-    "salt_pepper": (noises.SaltPepper, "p"),
-    "block": (noises.Block, "size"),
-}
 
-
-def check(noise: Kind, levels: Sequence[float]) -> None:
-    """Raise UsageError where these levels are none of that noise."""
-    if noise not in get_args(Kind):
-        raise UsageError(f"noise={noise} should be one of {', '.join(get_args(Kind))}")
-    if len(levels) <= 0:
+def only(noise: Mapping[str, Noise], levels: Sequence[float]) -> tuple[str, Noise]:
+    """Name and part of the one noise of a configuration. Raises UsageError on none or several, and on other levels."""
+    if len(noise) != 1:
+        raise UsageError(f"noise={list(noise)}: one noise is varied: take one, as gaussian or masking")
+    name, part = next(iter(noise.items()))
+    if len(levels) == 0:
         raise UsageError("levels=[]: name one, as in [0,0.1,0.2]")
-    most = math.inf if noise == "gaussian" else 1.0
-    words = "must not be negative" if noise == "gaussian" else "must lie from 0 to 1"
-    if not all(0 <= level <= most for level in levels):
-        raise UsageError(f"levels={list(levels)} of noise={noise} {words}")
+    if not part.level:
+        raise UsageError(f"noise={name} has no level that could be varied")
+    if not all(0 <= level <= part.highest for level in levels):
+        bounds = "must not be negative" if part.highest == math.inf else f"must lie from 0 to {part.highest:g}"
+        raise UsageError(f"levels={list(levels)} of noise={name} {bounds}")
+    return name, part
 
 
-def trained(run: Run, noise: Kind) -> float | None:
-    """The level of that noise in training; None where there was none."""
-    part, level = PARTS[noise]
-    found = next((each for each in run.learner.objective.modules() if isinstance(each, part)), None)
-    return None if found is None else float(getattr(found, level))
+def level_in_training(run: Run, noise: Noise) -> float | None:
+    """Of the same kind of noise; None where there was none."""
+    parts = [part for part in run.learner.objective.noise.modules() if isinstance(part, type(noise))]
+    return float(parts[0].get_buffer(noise.level)) if parts else None
 
 
-def curve(run: Run, split: str, noise: Kind, levels: Sequence[float], rows: int, seed: int) -> dict[str, list[float]]:
-    """`mse` and, where rows are labelled, `linear`, a value a level.
+def curve(
+    run: Run, split: str, name: str, noise: Noise, levels: Sequence[float], rows: int, seed: int
+) -> dict[str, list[float]]:
+    """`mse` and, where rows are labelled, `linear`, a value a level of the noise, which is called `name`.
 
     `mse` is the squared error against the clean target, summed over features. `linear` is the accuracy of a linear
     probe fitted on the clean codes of at most `rows` training rows, the ones of metric=probe. All levels, and all
     models of the same data, see the same draws.
     """
     probe = run.once(("clean probe", rows, seed), lambda: _probe(run, rows, seed))
-    found: dict[str, list[float]] = {"mse": [], **({"linear": []} if probe is not None else {})}
-    labels = run.labels(split)
+    values: dict[str, list[float]] = {"mse": [], **({"linear": []} if probe is not None else {})}
     for level in levels:
-        key = ("corrupted", split, noise, float(level), seed)
-        errors, codes = run.once(key, lambda level=level: corrupted(run, split, made(run, noise, level), seed))
-        found["mse"].append(float(errors.mean(dtype=np.float64)))
+        key = ("corrupted", split, name, float(level), seed)
+        errors, codes = run.once(key, lambda level=level: corrupt(run, split, at_level(run, noise, level), seed))
+        values["mse"].append(float(errors.mean(dtype=np.float64)))
         if probe is not None:
-            known = labels >= 0 if run.data.normal is None else np.isin(labels, run.data.normal)
-            found["linear"].append(float(probe.score(codes[known], labels[known])))
-    return found
+            known, labels = readable(run, split)
+            values["linear"].append(float(probe.score(codes[known], labels)))
+    return values
 
 
-def made(run: Run, noise: Kind, level: float) -> Noise:
-    """The noise at a level; salt and pepper are the ends of the data's range."""
-    part, name = PARTS[noise]
-    low, high = run.data.limits
-    ends = {"low": low, "high": high} if noise == "salt_pepper" and low < high else {}
-    return part(**{name: float(level)}, **ends).to(run.device)
+def at_level(run: Run, noise: Noise, level: float) -> Noise:
+    """The noise at a level, for the range of the run's data."""
+    return noise.on_range(*run.data.limits).at(level).to(run.device)
 
 
 @torch.no_grad()
-def corrupted(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def corrupt(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(N,) squared errors against the clean targets and (N, D) mean codes of corrupted rows.
 
     The generators of the caller are left as they were.
@@ -90,7 +80,7 @@ def corrupted(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray
     return np.concatenate(errors), np.concatenate(codes)
 
 
-def _probe(run: Run, rows: int, seed: int):
+def _probe(run: Run, rows: int, seed: int) -> Any | None:
     """None where there are no labels, or one class alone."""
     if not run.data.labelled:
         return None

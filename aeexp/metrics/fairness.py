@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from itertools import combinations
 from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.probes import fitted
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,13 @@ class Fairness(Metric):
     """
 
     of_codes: ClassVar = True
+    numbers: ClassVar = (
+        Number("fairness/(accuracy_majority|leakage_majority|parity_gap_labels)", None, "share"),  # of the data
+        Number("fairness/accuracy_forest", "higher", "share", headline=True),
+        Number("fairness/accuracy_linear", "higher", "share"),
+        Number("fairness/(leakage_balanced|parity_gap)_forest", "lower", "share", headline=True),
+        Number("fairness/(leakage|leakage_balanced|parity_gap|odds_gap)_(linear|forest)", "lower", "share"),
+    )
 
     def __init__(self, rows: int = 5000, trees: int = 100, seed: int = 0):
         self.rows = rows
@@ -77,24 +84,22 @@ class Fairness(Metric):
             labelled = np.flatnonzero(y >= 0)
             chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
             probes["y"] = self.probes(codes[chosen], y[chosen])
-        return {name: fitted for name, fitted in probes.items() if fitted}
+        return {name: pair for name, pair in probes.items() if pair}
 
     def probes(self, codes: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+        """Both, what a constant guess answers, and the shares of the values; {} of what has one value only."""
         from sklearn.ensemble import RandomForestClassifier
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
         values, counts = np.unique(target, return_counts=True)
         if len(values) < 2:
             return {}
-        linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-        forest = RandomForestClassifier(self.trees, random_state=self.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are the protocol, as of metric=probe
-            fitted = {"linear": linear.fit(codes, target), "forest": forest.fit(codes, target)}
-        return {**fitted, "majority": values[counts.argmax()], "shares": counts / len(target)}
+        forest = RandomForestClassifier(self.trees, random_state=self.seed).fit(codes, target)
+        return {
+            "linear": fitted("linear", codes, target),
+            "forest": forest,
+            "majority": values[counts.argmax()],
+            "shares": counts / len(target),
+        }
 
 
 def attribute(run: Run, split: str) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation import hashing, itq
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation import hashing
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 
 CELLS = 1 << 22  # distances that are worked on at a time
@@ -35,6 +35,13 @@ class Retrieval(Metric):
     Look at: itq with as many bits; plot=neighbours.
     """
 
+    numbers: ClassVar = (
+        Number("retrieval/map", "higher", "", headline=True, of_labels=True),
+        Number("retrieval/precision_radius_2", "higher", "share", headline=True, of_labels=True),
+        # an empty answer counts as precision 0 already
+        Number("retrieval/(empty_radius_2|duplicates)", None, "share", of_labels=True),
+    )
+
     def __init__(self, *, queries: int = 1000, iterations: int = 50, seed: int = 0):
         if queries < 1:
             raise UsageError(f"queries={queries} must be at least 1")
@@ -55,7 +62,7 @@ class Retrieval(Metric):
         if not run.data.labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
-        bits = itq.itq(train, run.model.latent.dim, self.iterations, self.seed)
+        bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
         rows = {"itq": self.values(run, split, bits(codes), bits(train))}
         wanted, y = self.chosen(run, split)
         database, labels = run.labels("train") >= 0, run.labels("train")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
+from aeexp.contracts import Noise
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
-from aeexp.evaluation.robustness import Kind, check, curve
+from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.robustness import curve, only
 from aeexp.evaluation.run import Run, Values
 
 
@@ -15,10 +16,12 @@ from aeexp.evaluation.run import Run, Values
 class Robustness(Metric):
     """`<noise>_mse_<level>`, squared error against the clean target, and `<noise>_linear_<level>`, a linear probe.
 
-    The probe is fitted on clean training codes, at most `rows` of them; a level is the standard deviation of gaussian
-    noise in units of the data, the probability of masking and salt_pepper, the share of every side of block. The level
-    0 is the clean row. Draws are the same for all levels and models. Row `raw` of `baseline` is the corrupted input
-    itself: an error below it means that the model takes noise away.
+    The noise is an option of the group noise, as in noise@metric.robustness.noise=masking. A level is the standard
+    deviation of gaussian noise in units of the data, the probability of masking and salt_pepper, the share of every
+    side of block, in place of the option's own; salt and pepper are the ends of the data's range. The level 0 is the
+    clean row. The probe is fitted on clean training codes, at most `rows` of them. Draws are the same for all levels
+    and models. Row `raw` of `baseline` is the corrupted input itself: an error below it means that the model takes
+    noise away.
 
     Formula: <noise>_mse_<level>: mean over rows of |x - D(E(noise(x; level)))|²
 
@@ -26,23 +29,26 @@ class Robustness(Metric):
     """
 
     of_pictures: ClassVar = True
+    numbers: ClassVar = (
+        Number(r"robustness/\w+_mse_.*", "lower", "squared error per example", alike=("task.",), of_labels=True),
+        Number(r"robustness/\w+_linear_.*", "higher", "share", alike=("task.",), of_labels=True),
+    )
+    in_keys: ClassVar = ("noise", "levels")
 
-    def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
-        check(noise, levels)
+    def __init__(self, *, noise: Mapping[str, Noise], levels: Sequence[float], rows: int = 5000, seed: int = 0):
+        self.name, self.noise = only(noise, levels)
         if rows < 2:
             raise UsageError(f"rows={rows} must be at least 2")
-        self.noise = noise
         self.levels = sorted(set(levels))
         self.rows = rows
         self.seed = seed
 
     def __call__(self, run: Run, split: str) -> Values:
-        found = curve(run, split, self.noise, self.levels, self.rows, self.seed)
-        named = {name: zip(self.levels, values, strict=True) for name, values in found.items()}
+        curves = curve(run, split, self.name, self.noise, self.levels, self.rows, self.seed)
         return {
-            f"robustness/{self.noise}_{name}_{level:g}": value
-            for name, pairs in named.items()
-            for level, value in pairs
+            f"robustness/{self.name}_{kind}_{level:g}": value
+            for kind, values in curves.items()
+            for level, value in zip(self.levels, values, strict=True)
         }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import ClassVar, final
 
@@ -11,7 +10,8 @@ import numpy as np
 import torch
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.probes import fitted
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import at_once
 
@@ -32,6 +32,10 @@ class Segmentation(Metric):
     """
 
     of_train: ClassVar = True
+    numbers: ClassVar = (
+        Number("segmentation/(mean_iou|pixel_accuracy)", "higher", "share", headline=True, alike=("task.",)),
+        Number("segmentation/(dice|iou_.*)", "higher", "share", alike=("task.",)),
+    )
 
     def __init__(self, pixels: int = 20_000, seed: int = 0):
         if pixels < 2:
@@ -69,11 +73,6 @@ class Segmentation(Metric):
 
     def probe(self, run: Run):
         """None where the training masks hold one class only."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
         generator, drawn = np.random.default_rng(self.seed), []
         share = self.pixels / (len(run.data["train"]) * math.prod(run.learner.task.shape))
         for batch in _masked(run, "train"):
@@ -81,11 +80,7 @@ class Segmentation(Metric):
             chosen = generator.random(len(truth)) < share
             drawn.append((colours[chosen], truth[chosen]))
         colours, truth = (np.concatenate(part) for part in zip(*drawn, strict=True))
-        if len(np.unique(truth)) < 2:
-            return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are the protocol, as for the probe
-            return make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(colours, truth)
+        return None if len(np.unique(truth)) < 2 else fitted("linear", colours, truth)
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

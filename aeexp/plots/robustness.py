@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from aeexp.contracts import Noise
 from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
-from aeexp.evaluation.robustness import Kind, check, curve, trained
+from aeexp.evaluation.robustness import curve, level_in_training, only
 from aeexp.evaluation.run import Run
 
 STYLES = {
@@ -33,25 +34,26 @@ PANELS = {"mse": "squared error against the clean target", "linear": "linear pro
 class Robustness(Plot):
     """Test error and test accuracy of the model, PCA of the same width and the corrupted input, over levels of noise.
 
-    Probes are fitted on clean training codes. The level of this noise in training, where there was some, is marked.
+    Probes are fitted on clean training codes. The noise is an option of the group noise, as in
+    noise@plot.robustness.noise=masking, at each of `levels` in place of its own. The level of this noise in training,
+    where there was some, is marked.
     """
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
-        check(noise, levels)
+    def __init__(self, *, noise: Mapping[str, Noise], levels: Sequence[float], rows: int = 5000, seed: int = 0):
+        self.name, self.noise = only(noise, levels)
         if len(set(levels)) < 2:
             raise UsageError(f"levels={list(levels)}: a curve needs at least 2")
         if rows < 2:
             raise UsageError(f"rows={rows} must be at least 2")
-        self.noise = noise
         self.levels = sorted(set(levels))
         self.rows = rows
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         models = {"this model": run, "PCA, same width": run.pca(), "corrupted input": run.raw()}
-        settings = (self.noise, self.levels, self.rows, self.seed)
+        settings = (self.name, self.noise, self.levels, self.rows, self.seed)
         curves = {name: curve(model, "test", *settings) for name, model in models.items()}
         shown = [panel for panel in PANELS if all(panel in found for found in curves.values())]
         made = canvas.figure(canvas.heading(run, "robustness to noise, test split"), 4.6 * len(shown) + 0.6, 4.3)
@@ -59,7 +61,7 @@ class Robustness(Plot):
         for axes, panel in zip(boards, shown, strict=True):
             for name, found in curves.items():
                 axes.plot(self.levels, found[panel], label=name, linewidth=1.6, markersize=5, **STYLES[name])
-            self.dress(axes, panel, trained(run, self.noise))
+            self.dress(axes, panel, level_in_training(run, self.noise))
         made.legend(
             *boards[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
         )
@@ -70,7 +72,8 @@ class Robustness(Plot):
             axes.axvline(level, color=canvas.VERMILION, linestyle="-.", linewidth=1.2, label=f"in training: {level:g}")
         axes.set_title(PANELS[panel], fontsize=10)
         axes.set(
-            xlabel=LEVELS[self.noise], ylabel="sum over features, mean over rows" if panel == "mse" else "accuracy"
+            xlabel=LEVELS.get(self.name, f"level of {self.name}"),
+            ylabel="sum over features, mean over rows" if panel == "mse" else "accuracy",
         )
         if panel == "mse":
             axes.set_ylim(bottom=0)

@@ -49,7 +49,7 @@ def _unknown_key(key: str, words: Sequence[str]) -> str:
     if key.startswith("hydra.sweeper.params."):  # keys of the search space have dots in them
         name = re.sub(r"\.(low|high|log|step|type|choices)$", "", key.removeprefix("hydra.sweeper.params."))
         return f"{given}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
-    group, _, rest = key.partition(".")
+    group, _, rest = key.rpartition("@")[2].partition(".")  # noise@metric.robustness.noise
     tree, job = _composed(key, [word for word in words if "=" in word and not word.startswith(("-", "+", key))])
     option = rest.split(".")[0]
     if group in MULTIPLE and rest and option not in tree[group]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
+from aeexp.contracts import Part
 from aeexp.errors import UsageError
 
 ALLOWED = ("aeexp.", "torch.optim.", "torch.nn.")  # what a configuration may instantiate
@@ -134,6 +135,23 @@ def check_node(path: str, node: dict[str, Any]) -> None:
             check_node(f"{path}.{key}", value)
         elif key in hints:
             _check_type(f"{path}.{key}", value, hints[key])
+
+
+def _group_of_parts(hint: Any) -> str | None:
+    """noise of Mapping[str, Noise]: the group whose options nest below such a key; None of any other hint."""
+    arguments = get_args(hint)
+    mapping = get_origin(hint) is Mapping and inspect.isclass(arguments[1]) and issubclass(arguments[1], Part)
+    return arguments[1].__name__.lower() if mapping else None
+
+
+def _check_options(path: str, value: Any, group: str) -> None:
+    """Hold each option of a group that nests below a key against its constructor. Raises UsageError."""
+    if not isinstance(value, dict) or "_target_" in value:
+        raise UsageError(f"{path}={value!r}: an option of {group} goes here, as in {group}@{path}={value or 'none'}")
+    for option, node in value.items():
+        if not isinstance(node, dict):
+            raise UsageError(f"{path}.{option}={node!r}: name the option, as in {group}@{path}={option}")
+        check_node(f"{path}.{option}", node)
 
 
 def _schema(target: str, function: Any) -> tuple[list[str], dict[str, Any]]:

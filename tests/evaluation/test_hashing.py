@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeexp.errors import UsageError
-from aeexp.evaluation import hashing, itq
+from aeexp.evaluation import hashing
 
 dims = st.sampled_from([1, 3, 8, 13, 64, 65, 130])  # below, at and above a byte, a word and two words
 
@@ -101,7 +101,7 @@ def test_equal_codes_are_duplicates_only_where_their_pixels_agree():
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(2, 40))
 def test_the_quantisation_loss_of_itq_never_rises(seed, dim, rows):
     components = np.random.default_rng(seed).normal(size=(rows, dim)) * np.arange(1, dim + 1)
-    rotation, losses = itq.rotated(components, 20, seed)
+    rotation, losses = hashing.rotated(components, 20, seed)
     # each half of a round is a minimum; a sum of N D squares of size 50 is rounded to 50 * 2^-52 * log2(N D)
     assert all(after <= before * (1 + 1e-12) for before, after in zip(losses, losses[1:], strict=False))
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(dim), atol=1e-12)
@@ -110,7 +110,7 @@ def test_the_quantisation_loss_of_itq_never_rises(seed, dim, rows):
 def test_signs_of_principal_components_are_those_of_the_svd():
     generator = np.random.default_rng(0)
     x = generator.normal(size=(300, 2, 3)) * (1 + np.arange(6).reshape(2, 3)) + 5
-    bits = itq.pca_sign(x, 4)(x[:50])
+    bits = hashing.pca_sign(x, 4)(x[:50])
     flat = x.reshape(300, 6) - x.reshape(300, 6).mean(0)
     expected = flat[:50] @ np.linalg.svd(flat, full_matrices=False)[2][:4].T > 0
     assert bits.shape == (50, 4) and bits.dtype == bool
@@ -123,15 +123,15 @@ def test_itq_finds_the_corners_that_principal_components_miss():
     generator = np.random.default_rng(0)
     corners = np.array([(1, 0), (0, 1.01), (-1, 0), (0, -1.01)])[np.arange(400) % 4]
     x = corners + generator.normal(size=(400, 2)) * 0.05
-    code = itq.itq(x, 2)(x) @ np.array([1, 2])
+    code = hashing.itq(x, 2)(x) @ np.array([1, 2])
     assert all(len(np.unique(code[i::4])) == 1 for i in range(4)) and len(np.unique(code)) == 4
-    assert any(len(np.unique(itq.pca_sign(x, 2)(x)[i::4], axis=0)) > 1 for i in range(4))
+    assert any(len(np.unique(hashing.pca_sign(x, 2)(x)[i::4], axis=0)) > 1 for i in range(4))
 
 
 def test_more_bits_than_features_are_still_bits():
     x = np.random.default_rng(0).normal(size=(50, 3))
-    assert not itq.pca_sign(x, 5)(x)[:, 3:].any()  # never change
-    assert itq.itq(x, 5)(x).shape == (50, 5)
+    assert not hashing.pca_sign(x, 5)(x)[:, 3:].any()  # never change
+    assert hashing.itq(x, 5)(x).shape == (50, 5)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_more_bits_than_features_are_still_bits():
         (lambda: hashing.Index(np.zeros((4, 2), np.uint8), 16).ball(np.zeros(3, np.uint8), 1), "codes of 3 bytes"),
         (lambda: hashing.Index(np.zeros((4, 2), np.uint8), 16).ball(np.zeros(2, np.uint8), -1), "radius=-1 must"),
         (lambda: hashing.verified([], np.zeros((1, 1)), -1.0), "tolerance=-1.0 must not be negative"),
-        (lambda: itq.itq(np.zeros((4, 2)), 0), "bits=0"),
-        (lambda: itq.itq(np.zeros((4, 2)), 1, 0), "iterations=0"),
+        (lambda: hashing.itq(np.zeros((4, 2)), 0), "bits=0"),
+        (lambda: hashing.itq(np.zeros((4, 2)), 1, 0), "iterations=0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, message):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeexp.errors import UsageError
-from aeexp.evaluation import hashing, itq
+from aeexp.evaluation import hashing
 from aeexp.evaluation.run import Run
 from aeexp.latents.binary import Binary
 from aeexp.latents.deterministic import Deterministic
@@ -84,7 +84,7 @@ def test_codes_without_bits_are_their_signs_about_the_training_mean_and_pca_is_p
     run = Run(build_learner(digit_data.shape, latent=Deterministic(8)), digit_data)
     measured = Retrieval(queries=50)(run.pca(), "test")
     x, y = (run.raw().codes("train"), run.labels("train")), run.labels("test")
-    bits = itq.pca_sign(x[0], 8)
+    bits = hashing.pca_sign(x[0], 8)
     rows, _ = Retrieval(queries=50).chosen(run, "test")
     queries = hashing.pack(bits(run.raw().codes("test")[rows]))
     counts = by_distance(queries, y[rows], hashing.pack(bits(x[0])), x[1], 8)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from aeexp import noises
+from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.protocol import baselines
-from aeexp.evaluation.robustness import PARTS, corrupted, made, trained
+from aeexp.evaluation.robustness import at_level, corrupt, level_in_training
 from aeexp.evaluation.run import Run
 from aeexp.latents.gaussian import Gaussian
 from aeexp.latents.priors import Standard
@@ -22,6 +24,20 @@ from aeexp.plots import robustness as drawn
 from aeexp.tasks.inpaint import Inpaint
 
 QUICK = dict(levels=[0.3, 0, 0.1], rows=300)
+PARTS = {  # at levels that count for nothing
+    "gaussian": noises.Gaussian(0.2),
+    "masking": noises.Masking(0.25),
+    "salt_pepper": noises.SaltPepper(0.1),
+    "block": noises.Block(0.3),
+}
+
+
+def metric(noise="gaussian", **options) -> Robustness:
+    return Robustness(noise={noise: PARTS[noise]}, **options)
+
+
+def plot(noise="gaussian", **options) -> drawn.Robustness:
+    return drawn.Robustness(noise={noise: PARTS[noise]}, **options)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +47,7 @@ def run(build_learner, digit_data) -> Run:
 
 @pytest.mark.parametrize("noise", list(PARTS))
 def test_level_0_is_the_clean_row(run, noise):
-    values = Robustness(noise=noise, **QUICK)(run, "test")
+    values = metric(noise=noise, **QUICK)(run, "test")
     assert list(values) == [
         f"robustness/{noise}_{n}_{level}" for n in ("mse", "linear") for level in ("0", "0.1", "0.3")
     ]
@@ -45,25 +61,25 @@ def test_the_error_of_the_corrupted_input_is_the_energy_of_the_noise(run, digit_
     x = digit_data["test"].batch(slice(0, None)).x.flatten(1).double()
     size = x.numel()
     # mean over rows of the sum over 64 features, and five standard errors of it
-    gaussian = Robustness(noise="gaussian", levels=[0.5])(run.raw(), "test")["robustness/gaussian_mse_0.5"]
+    gaussian = metric(noise="gaussian", levels=[0.5])(run.raw(), "test")["robustness/gaussian_mse_0.5"]
     assert gaussian == pytest.approx(64 * 0.25, abs=5 * 64 * 0.25 * math.sqrt(2 / size))
-    masking = Robustness(noise="masking", levels=[0.5])(run.raw(), "test")["robustness/masking_mse_0.5"]
+    masking = metric(noise="masking", levels=[0.5])(run.raw(), "test")["robustness/masking_mse_0.5"]
     energy = x.square().sum(1).mean()
     error = math.sqrt(float((x**4).sum()) * 0.25) / len(x)
     assert masking == pytest.approx(float(energy) / 2, abs=5 * error)
-    assert Robustness(noise="masking", levels=[1])(run.raw(), "test")["robustness/masking_mse_1"] == pytest.approx(
+    assert metric(noise="masking", levels=[1])(run.raw(), "test")["robustness/masking_mse_1"] == pytest.approx(
         float(energy)
     )
-    assert Robustness(noise="block", levels=[1])(run.raw(), "test")["robustness/block_mse_1"] == pytest.approx(
+    assert metric(noise="block", levels=[1])(run.raw(), "test")["robustness/block_mse_1"] == pytest.approx(
         float(energy)
     )
-    ends = corrupted(run.raw(), "test", made(run, "salt_pepper", 1.0), 0)[1]
+    ends = corrupt(run.raw(), "test", at_level(run, PARTS["salt_pepper"], 1.0), 0)[1]
     assert set(np.unique(ends)) == {0.0, 1.0} and ends.mean() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(size))
 
 
 def test_a_linear_map_back_and_forth_loses_what_noise_lies_in_its_plane(run):
     """PCA's error under noise of variance s^2 is its clean one + dim s^2: the rest of the noise is projected away."""
-    values = Robustness(levels=[0, 0.4])(run.pca(), "test")
+    values = metric(levels=[0, 0.4])(run.pca(), "test")
     added = values["robustness/gaussian_mse_0.4"] - values["robustness/gaussian_mse_0"]
     residual = values["robustness/gaussian_mse_0"]
     # dim s^2 chi-squared over 180 rows, and the product of residual (orthogonal to the plane: none) with the noise
@@ -72,19 +88,32 @@ def test_a_linear_map_back_and_forth_loses_what_noise_lies_in_its_plane(run):
 
 def test_draws_are_the_same_for_all_levels_models_and_calls_and_leave_the_generator_alone(run, digit_data):
     state = torch.random.get_rng_state()
-    one, other = (corrupted(run.raw(), "test", made(run, "gaussian", level), 0)[1] for level in (0.1, 0.2))
+    one, other = (corrupt(run.raw(), "test", at_level(run, PARTS["gaussian"], level), 0)[1] for level in (0.1, 0.2))
     clean = run.raw().codes("test")
     # float32 numbers below 2: differences are good to 2^-23
     np.testing.assert_allclose(2 * (one - clean), other - clean, atol=4 * 2**-23)
     assert torch.equal(state, torch.random.get_rng_state())
     again = Run(run.learner, digit_data)
-    assert Robustness(**QUICK)(again, "test") == Robustness(**QUICK)(run, "test")
-    assert Robustness(seed=1, **QUICK)(run, "test") != Robustness(**QUICK)(run, "test")
+    assert metric(**QUICK)(again, "test") == metric(**QUICK)(run, "test")
+    assert metric(seed=1, **QUICK)(run, "test") != metric(**QUICK)(run, "test")
     codes = again.codes("test").copy()
-    Robustness(**QUICK)(again, "test")
+    metric(**QUICK)(again, "test")
     assert np.array_equal(again.codes("test"), codes) and np.array_equal(
         Run(run.learner, digit_data).codes("test"), codes
     )
+
+
+class Recorded(Noise):
+    """Gaussian noise that keeps what it gave."""
+
+    def __init__(self, std):
+        super().__init__()
+        self.add = noises.Gaussian(std)
+        self.rows = []
+
+    def forward(self, x):
+        self.rows.append(self.add(x))
+        return self.rows[-1]
 
 
 def test_noise_is_the_same_beyond_the_first_batch_of_a_latent_that_draws(build_learner, digit_data, monkeypatch):
@@ -92,9 +121,9 @@ def test_noise_is_the_same_beyond_the_first_batch_of_a_latent_that_draws(build_l
     seen = {}
     for name, latent in (("plain", None), ("vae", Gaussian(3, Standard()))):
         learner = build_learner((1, 8, 8), 3, **({"latent": latent} if latent else {}))
-        rows, add = [], made(Run(learner, digit_data), "gaussian", 0.3)
-        corrupted(Run(learner, digit_data), "test", lambda x, rows=rows, add=add: rows.append(add(x)) or rows[-1], 0)
-        seen[name] = torch.cat(rows)
+        noise = Recorded(0.3)
+        corrupt(Run(learner, digit_data), "test", noise, 0)
+        seen[name] = torch.cat(noise.rows)
     assert torch.equal(seen["plain"], seen["vae"]) and len(seen["vae"]) == 180
 
 
@@ -106,7 +135,7 @@ def test_the_target_is_clean_under_a_task_too(build_learner, as_data):
     with torch.no_grad():
         for parameter in run.model.parameters():
             parameter.zero_()
-    values = Robustness(levels=[0, 0.5])(run, "test")  # the output is 0: the error is the target's own energy
+    values = metric(levels=[0, 0.5])(run, "test")  # the output is 0: the error is the target's own energy
     energy = float(np.square(x).sum() / 40)
     assert values == pytest.approx(
         {"robustness/gaussian_mse_0": energy, "robustness/gaussian_mse_0.5": energy}, rel=1e-5
@@ -114,14 +143,15 @@ def test_the_target_is_clean_under_a_task_too(build_learner, as_data):
 
 
 def test_pca_and_the_corrupted_input_stand_beside_the_model(run):
-    metric = Robustness(**QUICK)
-    rows = baselines(run, {"robustness": metric})
-    assert {k: v for k, v in rows["pca"].items() if k.startswith("robustness")} == metric(run.pca(), "test")
-    assert rows["raw"] == metric(run.raw(), "test") and rows["raw"]["robustness/gaussian_mse_0"] == 0
+    robustness = metric(**QUICK)
+    rows = baselines(run, {"robustness": robustness})
+    assert {k: v for k, v in rows["pca"].items() if k.startswith("robustness")} == robustness(run.pca(), "test")
+    assert rows["raw"] == robustness(run.raw(), "test") and rows["raw"]["robustness/gaussian_mse_0"] == 0
 
 
 def test_the_level_of_training_is_known(run):
-    assert trained(run, "masking") == 0.25 and trained(run, "gaussian") is None
+    assert level_in_training(run, PARTS["masking"].at(0.5)) == 0.25
+    assert level_in_training(run, PARTS["gaussian"]) is None
 
 
 @pytest.mark.parametrize(
@@ -135,15 +165,23 @@ def test_the_level_of_training_is_known(run):
 )
 def test_a_bad_number_is_refused(keys, message):
     with pytest.raises(UsageError, match=message):
-        Robustness(**keys)
+        metric(**keys)
+
+
+def test_one_noise_is_varied_and_has_a_level():
+    for noise, names in (({}, r"\[\]"), (PARTS, r"\['gaussian', 'masking', 'salt_pepper', 'block'\]")):
+        with pytest.raises(UsageError, match=rf"^noise={names}: one noise is varied"):
+            Robustness(noise=noise, levels=[0.1])
+    with pytest.raises(UsageError, match=r"^noise=mine has no level"):
+        Robustness(noise={"mine": Recorded(0.1)}, levels=[0.1])
 
 
 def test_the_figure_draws_what_was_measured_and_marks_the_level_of_training(run):
-    made = drawn.Robustness(noise="masking", **QUICK)(run)["robustness"]
+    made = plot(noise="masking", **QUICK)(run)["robustness"]
     error, accuracy = made.axes
     lines = {line.get_label(): line for line in error.lines}
     assert list(lines) == ["this model", "PCA, same width", "corrupted input", "in training: 0.25"]
-    values = Robustness(noise="masking", **QUICK)(run, "test")
+    values = metric(noise="masking", **QUICK)(run, "test")
     assert list(lines["this model"].get_ydata()) == [
         values[f"robustness/masking_mse_{level}"] for level in ("0", "0.1", "0.3")
     ]
@@ -152,9 +190,9 @@ def test_the_figure_draws_what_was_measured_and_marks_the_level_of_training(run)
     ]
     assert list(lines["in training: 0.25"].get_xdata()) == [0.25, 0.25]
     with pytest.raises(UsageError, match=r"^levels=\[0\.1\]: a curve needs at least 2"):
-        drawn.Robustness(levels=[0.1])
+        plot(levels=[0.1])
 
 
 def test_without_labels_the_error_is_drawn_alone(build_learner, as_data):
     run = Run(build_learner((1, 8, 8), 3), as_data(np.random.default_rng(0).random((40, 1, 8, 8), np.float32)))
-    assert len(drawn.Robustness(**QUICK)(run)["robustness"].axes) == 1
+    assert len(plot(**QUICK)(run)["robustness"].axes) == 1

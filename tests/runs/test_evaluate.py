@@ -276,7 +276,7 @@ def test_data_that_has_changed_is_refused(tmp_path, capsys):
 def test_numbers_of_another_noise_stand_beside_the_first_under_names_of_their_own(folder):
     quick = ["metric=robustness", "metric.robustness.levels=[0,0.3]", "metric.robustness.rows=100"]
     for noise in ("gaussian", "masking"):
-        assert evaluate(folder, *quick, f"metric.robustness.noise={noise}") == 0
+        assert evaluate(folder, *quick, f"noise@metric.robustness.noise={noise}") == 0
     # `rows` is other than in the YAML, and a name; the noise stands in the keys
     names = {f"robustness/{noise}_mse_0.3 [rows=100]" for noise in ("gaussian", "masking")}
     assert names <= set(merged(read(folder))["test"]) and len(read(folder)["evaluations"]) == 2
