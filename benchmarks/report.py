@@ -27,16 +27,16 @@ def copies(source: Path, root: Path, runs: int) -> None:
         (new / ".hydra").mkdir(parents=True)
         width, seed = 2 + i // (5 * len(found)), i // len(found) % 5
         for name in ("config", "hydra", "overrides"):
-            text = (old / ".hydra" / f"{name}.yaml").read_text()
+            text = (old / ".hydra" / f"{name}.yaml").read_text(encoding="utf-8")
             if name == "config":
                 text = re.sub(r"^seed: .*", f"seed: {seed}", text, flags=re.M)
                 text = re.sub(r"^  dim: .*", f"  dim: {1000 + width}", text, flags=re.M)
             text = re.sub(r"^- seed=.*", f"- seed={seed}", text, flags=re.M)
             text = re.sub(r"^- latent.dim=.*", f"- latent.dim={1000 + width}", text, flags=re.M)
-            (new / ".hydra" / f"{name}.yaml").write_text(text)
-        metrics = json.loads((old / "metrics.json").read_text())
+            (new / ".hydra" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        metrics = json.loads((old / "metrics.json").read_text(encoding="utf-8"))
         metrics["test"] = {k: v if v is None else v * (1 + 0.01 * rng.normal()) for k, v in metrics["test"].items()}
-        (new / "metrics.json").write_text(json.dumps(metrics))
+        (new / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
         for name in ("status.json", "history.csv", "train.log"):
             (new / name).write_bytes((old / name).read_bytes())
         for folder in ("checkpoints", "tensorboard", "figures"):

@@ -98,7 +98,8 @@ def measure(kind: str, root: Path, steps: int) -> dict[str, float]:
 
 def private() -> float:
     """MB of memory that is not backed by a file."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    line = next(line for line in lines if line.startswith("RssAnon"))
     return int(line.split()[1]) / 1024
 
 

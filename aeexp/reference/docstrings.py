@@ -28,6 +28,7 @@ class Said(NamedTuple):
 
     @property
     def first(self) -> str:
+        """The first sentence of the text."""
         return first_sentence(self.text)
 
 
@@ -75,14 +76,14 @@ def _source(module: str) -> ast.Module:
 def first_sentence(text: str) -> str:
     """Of the first paragraph, on one line."""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    found = SENTENCE.match(paragraph)
-    return found[1] if found else paragraph
+    match = SENTENCE.match(paragraph)
+    return match[1] if match else paragraph
 
 
 def cited(text: str) -> list[str]:
     """Papers in the order in which they are named: `Kingma et al. 2014, equation 7`; the fuller of two mentions."""
-    found: dict[str, str] = {}
+    papers: dict[str, str] = {}
     for names, year, place in CITED.findall(" ".join(text.split())):
         key = f"{names} {year}"
-        found[key] = max(found.get(key, ""), key + place, key=len)
-    return list(found.values())
+        papers[key] = max(papers.get(key, ""), key + place, key=len)
+    return list(papers.values())

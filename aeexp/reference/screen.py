@@ -15,7 +15,7 @@ from rich.table import Table
 
 from aeexp.reference import options
 from aeexp.reference.docstrings import said
-from aeexp.reference.meaning import line, loss, picked, sources
+from aeexp.reference.meaning import line, list_picks, loss, picked, sources
 from aeexp.reference.options import Option
 
 
@@ -23,10 +23,10 @@ from aeexp.reference.options import Option
 def screen() -> Iterator[Console]:
     """The terminal; a pipe or a file gets plain text of 120 letters a line. Who stops reading it gets no more."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    with console.capture() as written:
+    with console.capture() as capture:
         yield console
     try:
-        print("\n".join(line.rstrip() for line in written.get().splitlines()), flush=True)
+        print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -38,8 +38,8 @@ def overview() -> None:
 
 
 def _overview(console: Console) -> None:
-    words = options.config()["hydra"]["help"]
-    console.print(escape(words["header"]))
+    texts = options.config()["hydra"]["help"]
+    console.print(escape(texts["header"]))
     console.print(
         "\n[bold]Groups, chosen as group=option[/] (*: where nothing is said; aeexp-explain OPTION says more)"
     )
@@ -48,20 +48,20 @@ def _overview(console: Console) -> None:
         listing(console, group)
     console.print("\n[bold]Values, set as key=value[/]")
     _rows(console, [(f"{key.path}={key.value}", key.comment) for key in options.values()])
-    console.print(f"\n{escape(words['footer'])}")
+    console.print(f"\n{escape(texts['footer'])}")
 
 
 def listing(console: Console, group: str) -> None:
     """A group, and one line for each of its options; a star: what stands where nothing is said."""
     names, about = options.defaults().get(group, ((), ""))
     console.print(f"[bold]{group}[/]: {escape(about)}".rstrip(": "))
-    shown = options.groups()[group]
-    width = max(map(len, shown))
+    options_of_group = options.groups()[group]
+    width = max(map(len, options_of_group))
     lines = []
-    for name in shown:  # a table of rich's takes five times as long
+    for name in options_of_group:  # a table of rich's takes five times as long
         first, *more = textwrap.wrap(line(options.option(group, name)), max(20, console.width - width - 5))
         lines.append(f" {'*' if name in names else ' '} [cyan]{name:{width}}[/]  {escape(first)}")
-        lines += [" " * (width + 5) + escape(words) for words in more]
+        lines += [" " * (width + 5) + escape(rest) for rest in more]
     console.print("\n".join(lines), soft_wrap=True)
 
 
@@ -70,8 +70,10 @@ def explain(console: Console, option: Option) -> None:
     text = said(option.target)
     file = f"conf/{option.group}/{option.name}.yaml"
     console.print(f"[bold]{option.word}[/]  [dim]{file}{f', {option.target}' if option.target else ''}[/]")
-    for words in option.header:
-        console.print(_text(words))
+    for comment in option.header:
+        console.print(_text(comment))
+    if option.requires:
+        console.print(_text(f"needs: {' '.join(option.requires)}"))
     if text.text:
         console.print(_text(_unwrapped(text.text)))
     if not option.header and not text.text:
@@ -106,15 +108,14 @@ def _picks(console: Console, option: Option) -> None:
     if option.picks:
         _head(console, "picks")
         rows = []
-        for part in (options.option(*pick) for pick in option.picks):
-            note = option.notes.get(part.group)
-            words = said(part.target).first or line(part)
-            rows.append((part.word, f"{words}\n({note})" if note else words))
+        for part in list_picks(option):
+            note, about = option.notes.get(part.group), said(part.target).first or line(part)
+            rows.append((part.word, f"{about}\n({note})" if note else about))
         _rows(console, rows)
 
 
-def _head(console: Console, words: str) -> None:
-    console.print(f"  [bold]{words}[/]")
+def _head(console: Console, title: str) -> None:
+    console.print(f"  [bold]{title}[/]")
 
 
 def _rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
@@ -125,8 +126,8 @@ def _rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     console.print(Padding(grid, (0, 0, 0, 4), expand=False))
 
 
-def _text(words: str, indent: int = 2) -> Padding:
-    return Padding(escape(words), (0, 0, 0, indent), expand=False)
+def _text(text: str, indent: int = 2) -> Padding:
+    return Padding(escape(text), (0, 0, 0, indent), expand=False)
 
 
 def _unwrapped(text: str) -> str:
@@ -134,10 +135,10 @@ def _unwrapped(text: str) -> str:
     parts = []
     for paragraph in text.split("\n\n"):
         lines = []
-        for words in paragraph.splitlines():
-            if lines and not words.startswith("- "):
-                lines[-1] += f" {words.strip()}"
+        for each in paragraph.splitlines():
+            if lines and not each.startswith("- "):
+                lines[-1] += f" {each.strip()}"
             else:
-                lines.append(words)
+                lines.append(each)
         parts.append("\n".join(lines))
     return "\n".join(parts)

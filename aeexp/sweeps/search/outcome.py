@@ -16,7 +16,7 @@ from aeexp.runs.config import suggestion
 
 def read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
