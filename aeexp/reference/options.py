@@ -46,7 +46,7 @@ class Default(NamedTuple):
 
 
 @cache
-def conf_dir() -> str:
+def find_conf_dir() -> str:
     """conf/ beside the package in a checkout, inside it in an installed wheel."""
     here = Path(__file__).resolve().parents[1]
     folders = [folder for folder in (here.parent / "conf", here / "conf") if (folder / "config.yaml").is_file()]
@@ -56,20 +56,20 @@ def conf_dir() -> str:
 
 
 @cache
-def groups() -> dict[str, list[str]]:
+def list_groups() -> dict[str, list[str]]:
     """Names of the options of each group, in the order of config.yaml; groups within groups follow theirs."""
-    root = Path(conf_dir())
+    root = Path(find_conf_dir())
     names: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*.yaml")):
         group = path.parent.relative_to(root).as_posix()
         if group != "." and not any(group == no or group.startswith(f"{no}/") for no in NO_GROUPS):
             names.setdefault(group, []).append(path.stem)
-    order = ["variant", "experiment", *defaults()]
+    order = ["variant", "experiment", *read_defaults()]
     return dict(sorted(names.items(), key=lambda item: (order.index(item[0].split("/")[0]), item[0])))
 
 
 @cache
-def defaults() -> dict[str, tuple[tuple[str, ...], str]]:
+def read_defaults() -> dict[str, tuple[tuple[str, ...], str]]:
     """Of each group of config.yaml: the options that stand where nothing is said, and what the group is."""
     text = _read_text("config")
     listed = [each for each in _list_defaults(text, parse_nodes(text)) if each.group]
@@ -80,20 +80,20 @@ def defaults() -> dict[str, tuple[tuple[str, ...], str]]:
     }
 
 
-def values() -> list[Key]:
+def list_values() -> list[Key]:
     """The keys of config.yaml that belong to no group: seed, device, ..."""
     text = _read_text("config")
-    known = (*groups(), "hydra")
+    known = (*list_groups(), "hydra")
     return [key for key in list_keys(text, parse_nodes(text), "") if key.path.split(".")[0] not in known]
 
 
-def config() -> dict[str, Any]:
+def read_config() -> dict[str, Any]:
     """config.yaml as it is."""
     return yaml.load(_read_text("config"), YAML_LOADER)
 
 
 @cache
-def option(group: str, name: str) -> Option:
+def read_option(group: str, name: str) -> Option:
     """One file with what it takes from others: keys that stand in another file, and for a variant that is another one
     with changes (`defaults: [vae]`) all that the other one sets and picks."""
     text = _read_text(f"{group}/{name}")
@@ -114,7 +114,7 @@ def option(group: str, name: str) -> Option:
             notes[place] = default.comment  # in place of an inherited one
         elif default.key is None:
             includes += default.names
-            for parent in (option(group, each) for each in default.names if whole):
+            for parent in (read_option(group, each) for each in default.names if whole):
                 picks |= parent.picks
                 notes |= parent.notes
                 keys = _add_missing(keys, parent.keys)
@@ -131,14 +131,14 @@ def option(group: str, name: str) -> Option:
     return Option(group, name, tuple(header), lead, requires, value, visible, picks, notes, tuple(includes))
 
 
-def every() -> Iterator[Option]:
+def list_options() -> Iterator[Option]:
     """All options of all groups."""
-    for group, names in groups().items():
-        yield from (option(group, name) for name in names)
+    for group, names in list_groups().items():
+        yield from (read_option(group, name) for name in names)
 
 
 def _read_text(path: str) -> str:
-    return (Path(conf_dir()) / f"{path}.yaml").read_text(encoding="utf-8")
+    return (Path(find_conf_dir()) / f"{path}.yaml").read_text(encoding="utf-8")
 
 
 def _read_header(text: str) -> tuple[list[str], int, tuple[str, ...]]:

@@ -35,6 +35,6 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from aeexp.sweeps.search.sweeping import searched
+        from aeexp.sweeps.search.sweeping import run_search
 
-        return searched(self.config, self.hydra_context.config_loader, self.launcher.launch, arguments)
+        return run_search(self.config, self.hydra_context.config_loader, self.launcher.launch, arguments)

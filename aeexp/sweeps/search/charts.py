@@ -10,22 +10,22 @@ from optuna import Study
 from optuna.trial import TrialState
 
 
-def counts(study: Study) -> str:
+def describe_counts(study: Study) -> str:
     """Search of 30 trials (20 complete, 10 pruned)"""
-    words = ", ".join(f"{number} {name}" for name, number in ended(study).items() if number)
-    return f"search of {sum(ended(study).values())} trials ({words})"
+    words = ", ".join(f"{number} {name}" for name, number in count_trials(study).items() if number)
+    return f"search of {sum(count_trials(study).values())} trials ({words})"
 
 
-def ended(study: Study) -> dict[str, int]:
+def count_trials(study: Study) -> dict[str, int]:
     states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
     return {name: len(study.get_trials(deepcopy=False, states=[state])) for name, state in states.items()}
 
 
-def named(objective: str) -> str:
+def label_objective(objective: str) -> str:
     return "best monitored value" if objective == "best" else objective
 
 
-def logarithmic(axes: Axes, values: Sequence[float], axis: str = "y") -> None:
+def set_log_scale(axes: Axes, values: Sequence[float], axis: str = "y") -> None:
     """Where positive values spread over more than a factor of 5: the good ones would lie on the axis."""
     if len(values) and min(values) > 0 and max(values) > 5 * min(values):
         getattr(axes, f"set_{axis}scale")("log")
@@ -35,14 +35,14 @@ def logarithmic(axes: Axes, values: Sequence[float], axis: str = "y") -> None:
         ruler.set_minor_formatter(NullFormatter())
 
 
-def whole(axes: Axes, values: Sequence[float], axis: str) -> None:
+def set_whole_ticks(axes: Axes, values: Sequence[float], axis: str) -> None:
     """Whole ticks where all values are, such as widths; there is no unit and a half."""
     ruler = getattr(axes, f"{axis}axis")
     if ruler.get_scale() == "linear" and all(float(value).is_integer() for value in values):
         ruler.set_major_locator(MaxNLocator(integer=True))
 
 
-def tidy(axes: Axes) -> None:
+def tidy_axes(axes: Axes) -> None:
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,14 +14,14 @@ from aeexp.errors import UsageError
 from aeexp.runs.config import suggestion
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def measured(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[float] | None:
+def read_objectives(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[float] | None:
     """One value for each objective; None where one is no number. Raises UsageError for a key that is not there."""
     values = []
     for name in objectives:

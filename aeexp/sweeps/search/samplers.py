@@ -28,10 +28,10 @@ class Tpe:
         self.seed = seed
         self.n_startup_trials = n_startup_trials
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
         """For trial `number`. Trials that run `together` count as bad ones meanwhile, so that they are not alike."""
         options = dict(n_startup_trials=self.n_startup_trials, constant_liar=together)
-        return optuna.samplers.TPESampler(seed=seeded(self.seed, number), **options)
+        return optuna.samplers.TPESampler(seed=mix_seed(self.seed, number), **options)
 
 
 class Random:
@@ -40,8 +40,8 @@ class Random:
     def __init__(self, *, seed: int | None = 0):
         self.seed = seed
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
-        return optuna.samplers.RandomSampler(seed=seeded(self.seed, number))
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
+        return optuna.samplers.RandomSampler(seed=mix_seed(self.seed, number))
 
 
 class Nsga2:
@@ -53,8 +53,8 @@ class Nsga2:
         self.seed = seed
         self.population_size = population_size
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
-        return optuna.samplers.NSGAIISampler(seed=seeded(self.seed, number), population_size=self.population_size)
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
+        return optuna.samplers.NSGAIISampler(seed=mix_seed(self.seed, number), population_size=self.population_size)
 
 
 class Grid:
@@ -66,15 +66,15 @@ class Grid:
     def __init__(self):
         pass
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
         return optuna.samplers.RandomSampler(seed=number)  # of nothing: all values are given
 
-    def points(self, space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
-        columns = [values(name, distribution) for name, distribution in space.items()]
+    def list_points(self, space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+        columns = [list_values(name, distribution) for name, distribution in space.items()]
         return (dict(zip(space, point, strict=True)) for point in itertools.product(*columns))
 
 
-def values(name: str, distribution: BaseDistribution) -> list[Any]:
+def list_values(name: str, distribution: BaseDistribution) -> list[Any]:
     """All values that it can take. Raises UsageError where they cannot be counted."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
@@ -87,5 +87,5 @@ def values(name: str, distribution: BaseDistribution) -> list[Any]:
     return [round(distribution.low + i * distribution.step, 12) for i in range(count)]
 
 
-def seeded(seed: int | None, number: int) -> int | None:
+def mix_seed(seed: int | None, number: int) -> int | None:
     return None if seed is None else mix(seed, number) % 2**32

@@ -15,10 +15,10 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
 from aeexp.errors import UsageError
-from aeexp.sweeps.search.outcome import measured, read
+from aeexp.sweeps.search.outcome import read_json, read_objectives
 from aeexp.sweeps.search.samplers import Grid
-from aeexp.sweeps.search.space import Space, overrides
-from aeexp.sweeps.search.study import opened
+from aeexp.sweeps.search.space import Space, format_overrides
+from aeexp.sweeps.search.study import open_study
 
 log = logging.getLogger(__name__)
 
@@ -84,32 +84,32 @@ class Search:
         self.space, self.fixed = space, fixed
         self.total = self.n_trials
         if isinstance(self.sampler, Grid):
-            self.total = min(self.n_trials, sum(1 for _ in islice(self.sampler.points(self.space), self.n_trials)))
+            self.total = min(self.n_trials, sum(1 for _ in islice(self.sampler.list_points(self.space), self.n_trials)))
         self.root = root
         asked = {
             "space": {name: distribution_to_json(value) for name, value in self.space.items()},
             "overrides": sorted(self.fixed),
             "objectives": [f"{d} {o}" for d, o in zip(self.directions, self.objectives, strict=True)],
         }
-        self.study = opened(store, self.study_name, self.directions, self.pruner, asked)
+        self.study = open_study(store, self.study_name, self.directions, self.pruner, asked)
 
-    def batches(self) -> Iterator[list[FrozenTrial]]:
+    def propose_batches(self) -> Iterator[list[FrozenTrial]]:
         """Trials to run: first those of this folder that were cut off, then new ones up to `n_trials`."""
-        cut = [t for t in self.trials(TrialState.RUNNING) if t.user_attrs.get("sweep") == str(self.root)]
-        ended = len(self.trials(*ENDED))
+        cut = [t for t in self.get_trials(TrialState.RUNNING) if t.user_attrs.get("sweep") == str(self.root)]
+        ended = len(self.get_trials(*ENDED))
         if ended or cut:
             log.info("the study goes on: %d of %d trials are done, %d were cut off", ended, self.total, len(cut))
         for i in range(0, len(cut), self.n_jobs):
             yield cut[i : i + self.n_jobs]
-        while (missing := self.total - len(self.trials(*BEGUN))) > 0:
+        while (missing := self.total - len(self.get_trials(*BEGUN))) > 0:
             yield [self.ask() for _ in range(min(missing, self.n_jobs))]
 
     def ask(self) -> FrozenTrial:
         trials = self.study.get_trials(deepcopy=False)
-        self.study.sampler = self.sampler.sampler(len(trials), self.n_jobs > 1)
-        if isinstance(self.sampler, Grid) and not self.trials(TrialState.WAITING):
+        self.study.sampler = self.sampler.make_sampler(len(trials), self.n_jobs > 1)
+        if isinstance(self.sampler, Grid) and not self.get_trials(TrialState.WAITING):
             taken = [trial.params for trial in trials]
-            point = next(point for point in self.sampler.points(self.space) if point not in taken)
+            point = next(point for point in self.sampler.list_points(self.space) if point not in taken)
             self.study.enqueue_trial(point)
         trial = self.study.ask(self.space)
         trial.set_user_attr("sweep", str(self.root))
@@ -118,9 +118,9 @@ class Search:
     def run(self, launch: Launch) -> list[Sequence[JobReturn]]:
         """Every batch through the launcher; a job that fails is a trial that failed."""
         results = []
-        for batch in self.batches():
-            for stretch in stretches(batch):
-                jobs = [[*self.fixed, *overrides(trial.params)] for trial in stretch]
+        for batch in self.propose_batches():
+            for stretch in split_at_gaps(batch):
+                jobs = [[*self.fixed, *format_overrides(trial.params)] for trial in stretch]
                 results.append(launch(jobs, initial_job_idx=stretch[0].number))
                 for trial, result in zip(stretch, results[-1], strict=True):
                     self.tell(trial.number, result)
@@ -129,11 +129,15 @@ class Search:
     def tell(self, number: int, result: JobReturn) -> None:
         """What the run's folder says: any launcher, any machine that shares the disk."""
         job = Path(result.hydra_cfg.hydra.runtime.output_dir)
-        status = read(job / "status.json").get("status", "failed")
+        status = read_json(job / "status.json").get("status", "failed")
         if status == "pruned":
             self.study.tell(number, state=TrialState.PRUNED)
-            return log.info("trial %d pruned: %s", number, read(job / "status.json")["message"])
-        values = measured(self.objectives, read(job / "metrics.json"), result.cfg) if status == "finished" else None
+            return log.info("trial %d pruned: %s", number, read_json(job / "status.json")["message"])
+        values = (
+            read_objectives(self.objectives, read_json(job / "metrics.json"), result.cfg)
+            if status == "finished"
+            else None
+        )
         if values is None:
             self.study.tell(number, state=TrialState.FAIL)
             return log.warning("trial %d failed: %s", number, job)
@@ -143,19 +147,19 @@ class Search:
         words = "  best" if number in [t.number for t in best] else ""
         log.info("trial %d: %s%s", number, shown, words)
 
-    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+    def get_trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states)
 
-    def command(self, trial: FrozenTrial) -> str:
+    def format_command(self, trial: FrozenTrial) -> str:
         """Runs this trial's values once."""
-        return shlex.join(["aeexp", *self.fixed, *overrides(trial.params), "hydra.mode=RUN"])
+        return shlex.join(["aeexp", *self.fixed, *format_overrides(trial.params), "hydra.mode=RUN"])
 
     def conclude(self) -> None:
         """The best trials in the log, figures in the sweep's folder."""
-        from aeexp.sweeps.search.charts import ended
-        from aeexp.sweeps.search.figures import figures
+        from aeexp.sweeps.search.charts import count_trials
+        from aeexp.sweeps.search.figures import draw_figures
 
-        told = ended(self.study)
+        told = count_trials(self.study)
         log.info("study %s: %s", self.study_name, ", ".join(f"{number} {name}" for name, number in told.items()))
         if not told["complete"]:
             return
@@ -163,14 +167,14 @@ class Search:
         log.info("best trial:" if len(best) == 1 else f"{len(best)} trials that no other beats in all objectives:")
         for trial in best:
             shown = ", ".join(f"{name} {value:.5g}" for name, value in zip(self.objectives, trial.values, strict=True))
-            log.info("trial %d: %s\n  %s", trial.number, shown, self.command(trial))
+            log.info("trial %d: %s\n  %s", trial.number, shown, self.format_command(trial))
         try:
-            figures(self.study, self.objectives, self.root)
+            draw_figures(self.study, self.objectives, self.root)
         except Exception:  # the numbers stand, and the summary and its exit code are still to come
             log.exception("a figure of the search failed")
 
 
-def stretches(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
+def split_at_gaps(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
     """Trials by consecutive numbers: a launcher counts its jobs up."""
     found: list[list[FrozenTrial]] = []
     for trial in sorted(trials, key=lambda trial: trial.number):

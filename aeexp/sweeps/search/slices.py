@@ -13,17 +13,17 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from aeexp.drawing import canvas
-from aeexp.sweeps.search.charts import counts, logarithmic, named, tidy, whole
+from aeexp.sweeps.search.charts import describe_counts, label_objective, set_log_scale, set_whole_ticks, tidy_axes
 
 COLUMNS = 3
 
 
-def slices(study: Study, objectives: Sequence[str]) -> Figure:
+def draw_slices(study: Study, objectives: Sequence[str]) -> Figure:
     """The first objective over each searched value; darker is later."""
     done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     names = list(dict.fromkeys(name for trial in done for name in trial.params))
     columns, rows = min(COLUMNS, len(names)), -(-len(names) // COLUMNS)
-    title = f"{counts(study)}: {named(objectives[0])} over each value; darker is later, the star is the best"
+    title = f"{describe_counts(study)}: {label_objective(objectives[0])} over each value; darker is later, the star is the best"
     made = canvas.figure(title, max(6.0, 3.6 * columns), 1.0 + 2.8 * rows)
     boards = made.subplots(rows, columns, squeeze=False, sharey=True)
     direction = study.directions[0]
@@ -37,19 +37,19 @@ def slices(study: Study, objectives: Sequence[str]) -> Figure:
             c=[t.number for t in known], cmap="Blues", vmin=-0.5 * len(known), edgecolors="0.4", linewidths=0.5
         )
         y = [t.values[0] for t in known]
-        axes.scatter(places(known, name), y, s=28, **style)
+        axes.scatter(locate(known, name), y, s=28, **style)
         if name in best.params:
             star = dict(marker="*", s=170, color=canvas.VERMILION, zorder=3, edgecolors="white")
-            axes.scatter(places([best], name, known), [best.values[0]], **star)
-        label(axes, known, name)
-        logarithmic(axes, y)
-        tidy(axes)
+            axes.scatter(locate([best], name, known), [best.values[0]], **star)
+        label_axis(axes, known, name)
+        set_log_scale(axes, y)
+        tidy_axes(axes)
     for row in boards:
-        row[0].set_ylabel(named(objectives[0]))
+        row[0].set_ylabel(label_objective(objectives[0]))
     return made
 
 
-def places(trials: Sequence[FrozenTrial], name: str, of: Sequence[FrozenTrial] = ()) -> list[float]:
+def locate(trials: Sequence[FrozenTrial], name: str, of: Sequence[FrozenTrial] = ()) -> list[float]:
     """Where values lie on the axis: choices by their order."""
     distribution = (of or trials)[0].distributions[name]
     if isinstance(distribution, CategoricalDistribution):
@@ -57,7 +57,7 @@ def places(trials: Sequence[FrozenTrial], name: str, of: Sequence[FrozenTrial] =
     return [trial.params[name] for trial in trials]
 
 
-def label(axes: Axes, trials: Sequence[FrozenTrial], name: str) -> None:
+def label_axis(axes: Axes, trials: Sequence[FrozenTrial], name: str) -> None:
     distribution = trials[0].distributions[name]
     if isinstance(distribution, CategoricalDistribution):
         crowded = sum(len(str(choice)) for choice in distribution.choices) > 30
@@ -65,7 +65,7 @@ def label(axes: Axes, trials: Sequence[FrozenTrial], name: str) -> None:
         axes.set_xticks(range(len(distribution.choices)), distribution.choices, fontsize=8, **angle)
         axes.set_xlim(-0.5, len(distribution.choices) - 0.5)
     elif distribution.log:
-        logarithmic(axes, [trial.params[name] for trial in trials], "x")
+        set_log_scale(axes, [trial.params[name] for trial in trials], "x")
     else:
-        whole(axes, [trial.params[name] for trial in trials], "x")
+        set_whole_ticks(axes, [trial.params[name] for trial in trials], "x")
     axes.set_xlabel(name)

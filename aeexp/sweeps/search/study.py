@@ -12,10 +12,12 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 
 from aeexp.errors import UsageError
-from aeexp.sweeps.search.space import word
+from aeexp.sweeps.search.space import format_value
 
 
-def opened(store: BaseStorage, name: str, directions: list[str], pruner: BasePruner, asked: dict[str, Any]) -> Study:
+def open_study(
+    store: BaseStorage, name: str, directions: list[str], pruner: BasePruner, asked: dict[str, Any]
+) -> Study:
     """The study of that name in `store`, made where there is none. Raises UsageError where another search has it."""
     if name not in optuna.get_all_study_names(store):
         made = optuna.create_study(storage=store, study_name=name, directions=directions, pruner=pruner)
@@ -31,21 +33,21 @@ def opened(store: BaseStorage, name: str, directions: list[str], pruner: BasePru
     if other:
         raise UsageError(
             f"hydra.sweeper.study_name={name}: that study is there already, with another {' and '.join(other)}\n"
-            f"({changed(found.user_attrs, asked, other[0])}): choose another hydra.sweep.dir or study_name"
+            f"({describe_change(found.user_attrs, asked, other[0])}): choose another hydra.sweep.dir or study_name"
         )
     return found
 
 
-def changed(known: dict, asked: dict, key: str) -> str:
+def describe_change(known: dict, asked: dict, key: str) -> str:
     """The first difference, in a few words."""
     was, now = known.get(key), asked[key]
     if isinstance(now, dict) and isinstance(was, dict):
         name = next(name for name in {**was, **now} if was.get(name) != now.get(name))
-        return f"{name}: {short(was.get(name))} then, {short(now.get(name))} now"
-    return f"{word(was)} then, {word(now)} now"
+        return f"{name}: {shorten(was.get(name))} then, {shorten(now.get(name))} now"
+    return f"{format_value(was)} then, {format_value(now)} now"
 
 
-def short(text: str | None) -> str:
+def shorten(text: str | None) -> str:
     """low 2, high 64 of a distribution's JSON."""
     if text is None:
         return "absent"

@@ -12,11 +12,11 @@ from aeexp.errors import UsageError
 from aeexp.reports.grouping import REPEATS
 from aeexp.runs.config import check_node, make, placed
 from aeexp.sweeps.search.search import Launch, Search
-from aeexp.sweeps.search.space import overrides, split
-from aeexp.sweeps.search.storage import folder, storage
+from aeexp.sweeps.search.space import format_overrides, split_space
+from aeexp.sweeps.search.storage import find_sweep_folder, open_storage
 
 
-def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str]) -> list[Sequence[JobReturn]]:
+def run_search(config: DictConfig, loader, launch: Launch, arguments: Sequence[str]) -> list[Sequence[JobReturn]]:
     """What the sweeper does. Raises UsageError before any run is begun."""
     hydra_cfg = config.hydra
     node = OmegaConf.to_container(hydra_cfg.sweeper, resolve=True)
@@ -27,9 +27,9 @@ def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str
         search = Search(**{**node, "sampler": sampler, "pruner": pruner})
     except UsageError as error:
         raise placed("hydra.sweeper", error) from error
-    root = folder(hydra_cfg)
+    root = find_sweep_folder(hydra_cfg)
     root.mkdir(parents=True, exist_ok=True)
-    space, fixed = split(node["params"], arguments, loader)
+    space, fixed = split_space(node["params"], arguments, loader)
     if not space:
         raise UsageError(
             "hydra/sweeper=aeexp_optuna: nothing to search: give a range, as latent.dim=int(interval(2,64))"
@@ -40,19 +40,19 @@ def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str
                 f"{key}: a search over it finds the luckiest; give one value, and repeat the best trial with -m "
                 f"{key}=0,1,2"
             )
-    for words in corners(space):
+    for words in list_corners(space):
         loader.load_sweep_config(config, [*fixed, *words])  # a key that does not exist is told before there is a study
     OmegaConf.save(config, root / "multirun.yaml")
-    search.begin(storage(hydra_cfg), root, space, fixed)
+    search.begin(open_storage(hydra_cfg), root, space, fixed)
     results = search.run(launch)
     search.conclude()
     return results
 
 
-def corners(space: dict) -> Iterator[list[str]]:
+def list_corners(space: dict) -> Iterator[list[str]]:
     """One job, and one more for each further choice."""
     first = {name: d.choices[0] if isinstance(d, CategoricalDistribution) else d.low for name, d in space.items()}
-    yield overrides(first)
+    yield format_overrides(first)
     for name, distribution in space.items():
         for choice in getattr(distribution, "choices", ())[1:]:
-            yield overrides({**first, name: choice})
+            yield format_overrides({**first, name: choice})
