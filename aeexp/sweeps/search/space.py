@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -22,7 +23,9 @@ KEYS = {"int": ("low", "high", "step", "log"), "float": ("low", "high", "step", 
 TAGS = ("log", "int", "float")
 
 
-def split_space(params: Mapping[str, Any], words: Sequence[str], loader) -> tuple[Space, list[str]]:
+def split_space(
+    params: Mapping[str, Any], words: Sequence[str], loader: ConfigLoader | None
+) -> tuple[Space, list[str]]:
     """What is searched, and the overrides that every trial shares. A word of the command line replaces its key in
     `params`, be it another range or one value. Raises UsageError."""
     space: Space = {}
@@ -36,7 +39,7 @@ def split_space(params: Mapping[str, Any], words: Sequence[str], loader) -> tupl
         if override.is_sweep_override():
             space[key] = parse_override(override)
         else:
-            fixed[key] = override.input_line
+            fixed[key] = str(override.input_line)
 
     for name, node in params.items():
         if isinstance(node, str):
@@ -61,25 +64,26 @@ def parse_node(path: str, node: Any) -> BaseDistribution:
         if not isinstance(choices, list) or not choices:
             raise UsageError(f"{path}.choices={choices!r} should be a list")
         return CategoricalDistribution(list(dict.fromkeys(map(format_value, choices))))
-    low, high, step, log = (node.get(key) for key in KEYS[kind])
-    for key, value in {"low": low, "high": high}.items():
-        if not is_number(value, kind):
-            raise UsageError(f"{path}.{key}={value!r} should be a {'whole ' if kind == 'int' else ''}number")
+    for key in ("low", "high"):
+        if not is_number(node.get(key), kind):
+            raise UsageError(f"{path}.{key}={node.get(key)!r} should be a {'whole ' if kind == 'int' else ''}number")
+    step, log = node.get("step"), node.get("log")
     if step is not None and not is_number(step, kind):
         raise UsageError(f"{path}.step={step!r} should be a number of type {kind}")
     if log not in (None, True, False):
         raise UsageError(f"{path}.log={log!r} should be true or false")
-    return make_interval(path, kind, low, high, step, bool(log))
+    return make_interval(path, kind, node["low"], node["high"], step, bool(log))
 
 
 def parse_override(override: Override) -> BaseDistribution:
     """a,b,c; choice(...); range(...); interval(...), int(interval(...)), tag(log, ...)."""
     name, sweep = override.get_key_element(), override.value()
-    tags = getattr(sweep, "tags", set())
+    tags = sweep.tags if isinstance(sweep, Sweep) else set()  # a glob has none
     for tag in tags:
         if tag not in TAGS:
             raise UsageError(f"{override.input_line}: tag {tag} is none of {', '.join(TAGS)}")
     if isinstance(sweep, IntervalSweep):
+        assert sweep.start is not None and sweep.end is not None, "Hydra's grammar asks for both"
         whole = "int" in tags or (isinstance(sweep.start, int) and isinstance(sweep.end, int) and "float" not in tags)
         return make_interval(name, "int" if whole else "float", sweep.start, sweep.end, None, "log" in tags)
     if isinstance(sweep, RangeSweep):
@@ -95,17 +99,19 @@ def parse_override(override: Override) -> BaseDistribution:
 
 
 def make_interval(name: str, kind: str, low: float, high: float, step: float | None, log: bool) -> BaseDistribution:
+    """Whole numbers or floats from `low` to `high`, both included. Raises UsageError where Optuna knows none such."""
     if step and not log:  # the last value that the steps reach, or Optuna warns
         high = low + step * int((high - low) / step + 1e-8)
     try:
         if kind == "int":
-            return IntDistribution(int(low), int(high), log=log, step=step or 1)
+            return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
         return FloatDistribution(float(low), float(high), log=log, step=step)
     except ValueError as error:
         raise UsageError(f"{name}: {str(error).splitlines()[0]}") from error
 
 
 def is_number(value: Any, kind: str) -> bool:
+    """Whether YAML gave a whole number (`int`), or any number (`float`); true and false are none."""
     return isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
 
 

@@ -38,17 +38,17 @@ def make_follower() -> Callable[[Progress], None] | None:
     study = optuna.load_study(study_name=hydra_cfg.sweeper.study_name, storage=open_storage(hydra_cfg), pruner=pruner)
     frozen = study.get_trials(deepcopy=False)[hydra_cfg.job.num]
     trial = optuna.trial.Trial(study, frozen._trial_id)
-    told = set(frozen.intermediate_values)  # before the run was cut off
+    known = set(frozen.intermediate_values)  # from before the run was cut off
 
     def follow(progress: Progress) -> None:
         """Of several stages the last one alone counts. Raises `Pruned`."""
         if progress.history[-1]["split"] != "val":
             return
         validation = sum(row["split"] == "val" for row in progress.history)
-        if validation not in told:
+        if validation not in known:
             trial.report(progress.best, validation)
         if trial.should_prune():
-            many = "" if validation == 1 else "s"
-            raise Pruned(f"behind others after {validation} validation{many}: best {progress.best:.4g}")
+            plural = "" if validation == 1 else "s"
+            raise Pruned(f"behind others after {validation} validation{plural}: best {progress.best:.4g}")
 
     return follow
