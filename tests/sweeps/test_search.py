@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, aeexp
 from composing import CONF
+from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
@@ -67,6 +68,7 @@ def search(tmp_path, monkeypatch):
             monkeypatch.setattr("aeexp.sweeps.search.figures.draw_figures", lambda *_: None)
         (tmp_path / "conf" / "config.yaml").write_text(TOY)
         GlobalHydra.instance().clear()
+        version.setbase("1.3")  # as the command does
         hydra = Hydra.create_main_hydra2("toy", create_config_search_path(str(tmp_path / "conf")))
         hydra.multirun("config", task, [f"hydra.sweep.dir={tmp_path / to}", *words])
         return load(tmp_path / to, study)
@@ -148,6 +150,7 @@ def test_a_run_that_is_behind_is_pruned_and_one_that_leads_is_not(search):
 
     def runs(cfg):
         follow, progress = make_follower(), Progress()
+        assert follow is not None
         try:
             for step in range(1, 7):
                 progress.step, progress.best = step, cfg.x + 1 / step
@@ -170,6 +173,7 @@ def test_a_run_that_is_behind_is_pruned_and_one_that_leads_is_not(search):
 def test_a_stage_before_the_last_is_not_told(search):
     def staged(cfg):
         follow = make_follower()
+        assert follow is not None
         progress = Progress(best=9.0, history=[{"split": "layer_1/train"}, {"split": "layer_1/val"}])
         follow(progress)
         progress.best = 1.0
