@@ -1,4 +1,4 @@
-"""Atomic writes: a file is whole or it is not there."""
+"""Atomic writes: a file is whole or it is not there. And how YAML is read fast."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+import yaml
+
+YAML_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # libyaml's is ten times as fast
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:

@@ -18,25 +18,25 @@ from pathlib import Path
 import numpy as np
 
 
-def copies(source: Path, root: Path, runs: int) -> None:
+def copy_runs(source: Path, root: Path, runs: int) -> None:
     """Run folders with another width and seed each, five seeds a width, and numbers a little off."""
-    found = sorted(path.parent for path in source.rglob("metrics.json"))
+    finished = sorted(path.parent for path in source.rglob("metrics.json"))
     rng = np.random.default_rng(0)
     for i in range(runs):
-        old, new = found[i % len(found)], root / str(i)
+        old, new = finished[i % len(finished)], root / str(i)
         (new / ".hydra").mkdir(parents=True)
-        width, seed = 2 + i // (5 * len(found)), i // len(found) % 5
+        width, seed = 2 + i // (5 * len(finished)), i // len(finished) % 5
         for name in ("config", "hydra", "overrides"):
-            text = (old / ".hydra" / f"{name}.yaml").read_text()
+            text = (old / ".hydra" / f"{name}.yaml").read_text(encoding="utf-8")
             if name == "config":
                 text = re.sub(r"^seed: .*", f"seed: {seed}", text, flags=re.M)
                 text = re.sub(r"^  dim: .*", f"  dim: {1000 + width}", text, flags=re.M)
             text = re.sub(r"^- seed=.*", f"- seed={seed}", text, flags=re.M)
             text = re.sub(r"^- latent.dim=.*", f"- latent.dim={1000 + width}", text, flags=re.M)
-            (new / ".hydra" / f"{name}.yaml").write_text(text)
-        metrics = json.loads((old / "metrics.json").read_text())
+            (new / ".hydra" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        metrics = json.loads((old / "metrics.json").read_text(encoding="utf-8"))
         metrics["test"] = {k: v if v is None else v * (1 + 0.01 * rng.normal()) for k, v in metrics["test"].items()}
-        (new / "metrics.json").write_text(json.dumps(metrics))
+        (new / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
         for name in ("status.json", "history.csv", "train.log"):
             (new / name).write_bytes((old / name).read_bytes())
         for folder in ("checkpoints", "tensorboard", "figures"):
@@ -46,12 +46,13 @@ def copies(source: Path, root: Path, runs: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Time one `aeexp-report` over the copies, in a process of its own."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("source", type=Path, help="a folder with finished runs")
     parser.add_argument("--runs", type=int, default=500)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        copies(arguments.source, Path(folder), arguments.runs)
+        copy_runs(arguments.source, Path(folder), arguments.runs)
         start = time.perf_counter()
         done = subprocess.run([sys.executable, "-m", "aeexp.cli.report", folder], capture_output=True, text=True)
         seconds = time.perf_counter() - start

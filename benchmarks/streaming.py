@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import threading
@@ -51,9 +50,10 @@ def measure(kind: str, root: Path, steps: int) -> dict[str, float]:
     """Runs in its own process."""
     import torch
 
+    import aeexp.evaluation.run
+    import aeexp.runs.build
+    import aeexp.runs.run  # noqa: F401  what a run imports counts as its floor
     from aeexp.conditions import Unconditional
-    from aeexp.evaluation import run as evaluate  # noqa: F401  what a run imports counts as its floor
-    from aeexp.evaluation import run as evaluated  # noqa: F401  what a run imports counts as its floor
     from aeexp.latents.deterministic import Deterministic
     from aeexp.likelihoods.gaussian import Gaussian
     from aeexp.models.autoencoder import Autoencoder
@@ -61,13 +61,9 @@ def measure(kind: str, root: Path, steps: int) -> dict[str, float]:
     from aeexp.models.nn.mlp import mlp
     from aeexp.noises import Chain
     from aeexp.objectives.additive import Additive
-    from aeexp.runs import (
-        build,  # noqa: F401  what a run imports counts as its floor
-        run,  # noqa: F401
-    )
     from aeexp.tasks.reconstruct import Reconstruct
 
-    floor, watch = private(), Watch()
+    floor, watch = read_private_memory(), Watch()
     torch.manual_seed(0)
     data = load(kind, root).place(torch.device("cpu"))
     train = data["train"]
@@ -83,7 +79,7 @@ def measure(kind: str, root: Path, steps: int) -> dict[str, float]:
     while done < steps:
         for batch in islice(train.epoch(0, epoch, BATCH), steps - done):
             optimizer.zero_grad(set_to_none=True)
-            sum(term.mean() for term in learner(batch)[0].values()).backward()
+            torch.stack([term.mean() for term in learner(batch)[0].values()]).sum().backward()
             optimizer.step()
             done += 1
         epoch += 1
@@ -96,27 +92,30 @@ def measure(kind: str, root: Path, steps: int) -> dict[str, float]:
     }
 
 
-def private() -> float:
+def read_private_memory() -> float:
     """MB of memory that is not backed by a file."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    line = next(line for line in lines if line.startswith("RssAnon"))
     return int(line.split()[1]) / 1024
 
 
 class Watch(threading.Thread):
-    """Keeps the largest value of `private`."""
+    """Keeps the largest value of `read_private_memory`."""
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.largest = private()
+        self.largest = read_private_memory()
         self.start()
 
     def run(self) -> None:
+        """Until the process ends."""
         while True:
-            self.largest = max(self.largest, private())
+            self.largest = max(self.largest, read_private_memory())
             time.sleep(0.02)
 
 
 def main() -> None:
+    """Measure every kind in turn and print a row of medians for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("roots", nargs="+", type=Path)
     parser.add_argument("--steps", type=int, default=1000)
@@ -126,18 +125,18 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one, options.roots[0], options.steps)))
         return
-    found: dict[tuple[Path, str], list[dict]] = {}
+    rounds: dict[tuple[Path, str], list[dict]] = {}
     for _ in range(options.rounds):  # alternating: the machine is shared
         for root in options.roots:
             for kind in KINDS:
                 command = [sys.executable, __file__, str(root), "--steps", str(options.steps), "--one", kind]
-                said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                found.setdefault((root, kind), []).append(json.loads(said.splitlines()[-1]))
+                output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                rounds.setdefault((root, kind), []).append(json.loads(output.splitlines()[-1]))
     print(f"{'rows':<22}{'folder':<18}{'reading/s':>12}{'training/s':>12}{'ratio':>7}{'peak MB':>9}{'test loss':>11}")
-    for (root, kind), rounds in found.items():
-        middle = {key: sorted(r[key] for r in rounds)[math.floor(len(rounds) / 2)] for key in rounds[0]}
-        first = found[options.roots[0], KINDS[0]]
-        ratio = middle["training"] / sorted(r["training"] for r in first)[len(first) // 2]
+    for (root, kind), results in rounds.items():
+        middle = {key: sorted(result[key] for result in results)[len(results) // 2] for key in results[0]}
+        first = rounds[options.roots[0], KINDS[0]]
+        ratio = middle["training"] / sorted(result["training"] for result in first)[len(first) // 2]
         print(
             f"{kind:<22}{root.name:<18}{middle['reading']:>12,.0f}{middle['training']:>12,.0f}{ratio:>7.2f}"
             f"{middle['peak']:>9,.0f}{middle['test']:>11.3f}"

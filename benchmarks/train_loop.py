@@ -4,8 +4,7 @@
 
 The model is the 784-512-256-32 mirror autoencoder on MNIST at batch 128 with Adam. The textbook loop is what
 tutorials show: torchvision's MNIST with ToTensor, a DataLoader without workers, a default Adam and `.item()` at
-every step. Ratios of medians are
-printed: seconds on a shared machine are noisy.
+every step. Ratios of medians are printed: seconds on a shared machine are noisy.
 """
 
 from __future__ import annotations
@@ -20,9 +19,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import Dataset
 
 from aeexp import schedulers
 from aeexp.conditions import Unconditional
+from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.splits import Official
 from aeexp.datasets.sets.vision import mnist, torchvision
 from aeexp.latents.deterministic import Deterministic
@@ -40,7 +41,8 @@ from aeexp.trainers.joint import Joint
 BATCH = 128
 
 
-def ours(data, epochs: int, device: torch.device) -> float:
+def time_aeexp(data: Data, epochs: int, device: torch.device) -> float:
+    """Samples per second of `Joint.fit`."""
     torch.manual_seed(0)
     encoder, decoder = mlp(data.shape, 32, 32, 0, hidden_dims=[512, 256])
     model = Autoencoder(encoder, Deterministic(32), decoder, Gaussian(), Unconditional())
@@ -55,7 +57,8 @@ def ours(data, epochs: int, device: torch.device) -> float:
     return progress.samples / progress.seconds
 
 
-def textbook(rows, epochs: int, device: torch.device) -> float:
+def time_textbook(rows: Dataset, epochs: int, device: torch.device) -> float:
+    """Samples per second of the loop of the tutorials."""
     torch.manual_seed(0)
     loader = torch.utils.data.DataLoader(rows, batch_size=BATCH, shuffle=True)
     model = nn.Sequential(
@@ -78,6 +81,7 @@ def textbook(rows, epochs: int, device: torch.device) -> float:
 
 
 def main() -> None:
+    """Alternate the two sides, the first turn unseen, and print each round and the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
     parser.add_argument("--epochs", type=int, default=1)
@@ -93,7 +97,10 @@ def main() -> None:
     rows = torch.utils.data.Subset(whole, data["train"].ids.tolist())
     rates: dict[str, list[float]] = {"aeexp": [], "textbook": []}
     for turn in range(options.rounds + 1):
-        pair = {"aeexp": ours(data, options.epochs, device), "textbook": textbook(rows, options.epochs, device)}
+        pair = {
+            "aeexp": time_aeexp(data, options.epochs, device),
+            "textbook": time_textbook(rows, options.epochs, device),
+        }
         if turn == 0:
             continue  # warm-up
         for name, rate in pair.items():

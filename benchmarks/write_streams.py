@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset
 from PIL import Image
+from webdataset.writer import TarWriter
 
 FEATURES = {
     "image": {"_type": "Image"},
@@ -26,11 +26,12 @@ PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def main(root: str, out: str, copies: int = 1) -> None:
+    """Write every form of both splits below `out`, the training rows `copies` times."""
     for part, prefix, times in (("train", "train", copies), ("test", "t10k", 1)):
         raw = Path(root) / "MNIST" / "raw"
         x = np.fromfile(raw / f"{prefix}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 28, 28)
         y = np.fromfile(raw / f"{prefix}-labels-idx1-ubyte", np.uint8, offset=8).astype(np.int64)
-        encoded = [png(picture) for picture in x]
+        encoded = [encode_png(picture) for picture in x]
         order = np.tile(np.arange(len(x)), times)
         write_npy(Path(out) / "npy", part, x, y, order)
         write_tars(Path(out) / "wds", part, encoded, y, np.array_split(order, 20 * times if part == "train" else 4))
@@ -40,7 +41,8 @@ def main(root: str, out: str, copies: int = 1) -> None:
         print(f"{part}: {len(order)} rows")
 
 
-def png(picture: np.ndarray) -> bytes:
+def encode_png(picture: np.ndarray) -> bytes:
+    """A picture (H, W) of bytes as a PNG file."""
     Image.fromarray(picture).save(buffer := io.BytesIO(), "PNG")
     return buffer.getvalue()
 
@@ -57,16 +59,18 @@ def write_npy(folder: Path, part: str, x: np.ndarray, y: np.ndarray, order: np.n
 
 
 def write_tars(folder: Path, part: str, encoded: list[bytes], y: np.ndarray, shards: list[np.ndarray]) -> None:
+    """One shard for each list of rows, numbered through."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
     for shard, rows in enumerate(shards):
-        with webdataset.TarWriter(str(folder / f"{part}-{shard:06d}.tar")) as tar:
+        with TarWriter(str(folder / f"{part}-{shard:06d}.tar")) as tar:
             for row in rows:
                 tar.write({"__key__": f"{number:09d}", "png": encoded[row], "cls": str(y[row]).encode()})
                 number += 1
 
 
 def write_parquet(out: Path, part: str, number: int, x: np.ndarray, encoded: list[bytes], y: np.ndarray) -> None:
+    """One file of pictures as datasets.Image writes them, and one of flat lists of bytes."""
     pictures = pa.array([{"bytes": picture, "path": None} for picture in encoded], PICTURE)
     flat = pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), x[0].size)
     for name, column, kind in (("parquet", pictures, FEATURES["image"]), ("parquet-flat", flat, None)):
@@ -74,10 +78,10 @@ def write_parquet(out: Path, part: str, number: int, x: np.ndarray, encoded: lis
         folder.mkdir(parents=True, exist_ok=True)
         table = pa.table({"image": column, "label": pa.array(y)})
         if kind is not None:
-            words = json.dumps({"info": {"features": FEATURES}})
-            table = table.replace_schema_metadata({"huggingface": words})
+            features = json.dumps({"info": {"features": FEATURES}})
+            table = table.replace_schema_metadata({"huggingface": features})
         pq.write_table(table, folder / f"{part}-{number:05d}.parquet", row_group_size=4096)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

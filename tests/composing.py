@@ -7,11 +7,11 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from aeexp.reference.options import conf_dir
+from aeexp.reference.options import find_conf_dir
 from aeexp.runs.run import run
 from aeexp.runs.status import Status
 
-CONF = Path(conf_dir())
+CONF = Path(find_conf_dir())
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -11,11 +11,13 @@ import pytest
 import samples
 import torch
 from composing import CONF, composed, run_in
+from hydra.errors import HydraException
 
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
 from aeexp.models.learner import average
+from aeexp.reference.options import list_options, read_option
 from aeexp.runs import build
 from aeexp.runs.config import MULTIPLE, PARTS, check, make
 from aeexp.trainers.window import Diverged
@@ -25,6 +27,14 @@ SHARED = {"hydra", "common"}  # no options of a group
 FILES = sorted(p for p in CONF.rglob("*.yaml") if not SHARED & set(p.parts) and p.parent != CONF)
 OPTIONS = [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in FILES]
 VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
+DIGITS = Facts((1, 8, 8), 10)
+FACTS = {  # of data that is not as digits are, by its name
+    "adult": Facts((100,), 2, 2),
+    "camvid": Facts((3, 96, 128), target=(96, 128), values=tuple(range(12))),
+    "colored_digits": Facts((3, 16, 16), 10, 2),
+    "sine_waves": Facts((48, 1), 4),
+    "textured_digits": Facts((3, 16, 16), 10, target=(16, 16), values=(0, 1)),
+}
 
 
 def test_the_walk_saw_every_group_and_option():
@@ -34,38 +44,32 @@ def test_the_walk_saw_every_group_and_option():
     assert len(VARIANTS) >= 26
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_every_option_composes_and_builds(group, option, tmp_path):
-    overrides = [f"{group}={option}"]
-    if group == "dataset" and option in samples.WRITERS:
-        overrides = samples.write(option, tmp_path)
-    if option == "kl_sparsity":
-        overrides.append("latent=sigmoid")
-    if option == "closed_form":
-        overrides.append("model=linear")
-    if option == "segment":
-        overrides.append("likelihood=bernoulli")
-    if group == "objective/bound":
-        overrides.insert(0, "objective=semi_supervised")
-    if group == "objective/bound" or option == "semi_supervised":
-        overrides.insert(0, "condition=label")
-    if group == "latent/prior" or option in ("kl", "total_correlation", "iwae"):
-        overrides.insert(0, "latent=hyperspherical" if option == "uniform" else "latent=gaussian")
+def build_parts(*overrides: str) -> None:
+    """Every part of such a run, for the data that it names."""
     cfg = composed(*overrides)
     check(cfg)
     torch.manual_seed(0)
-    shape = (8, 8) if option in ("gru", "recurrent_vae") else (1, 8, 8)
-    facts = Facts(shape, 10, 2)
-    if option in ("segment", "segmentation"):
-        facts = facts._replace(target=shape[1:], values=(0, 1))
-    if option == "camvid":
-        facts = Facts((3, 96, 128), target=(96, 128), values=tuple(range(12)))
-    learner = build.build_learner(cfg, facts)
+    learner = build.build_learner(cfg, FACTS.get(cfg.dataset.name, DIGITS))
     for key in ("trainer", "metric", "plot"):
         make(cfg, key)
     optimizer = make(cfg, "optimizer")(learner.parameters())
-    scheduler = make(cfg, "scheduler")(optimizer, 10)
-    assert scheduler is not None
+    assert make(cfg, "scheduler")(optimizer, 10) is not None
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_builds(group, option, tmp_path):
+    own = [f"{group}={option}"]
+    if group == "dataset" and option in samples.WRITERS:
+        own = samples.write(option, tmp_path)
+    build_parts(*read_option(group, option).requires, *own)
+
+
+@pytest.mark.parametrize("option", [o for o in list_options() if o.requires], ids=lambda option: option.word)
+def test_what_an_option_requires_it_does_not_build_without(option):
+    for left_out in option.requires:
+        words = [word for word in option.requires if word != left_out]
+        with pytest.raises((UsageError, HydraException)):
+            build_parts(*words, option.word)
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "dataset"])
@@ -83,9 +87,8 @@ def test_every_dataset_that_needs_no_download_trains_two_steps(option, tmp_path)
 @pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in PARTS and o[1] not in samples.WRITERS])
 def test_a_key_that_no_constructor_takes_is_refused(group, option):
     """It would parse and do nothing."""
-    extra = ["model=linear"] if option == "closed_form" else []
     with pytest.raises(UsageError, match=rf"^{group}\.misspelt=1"):
-        check(composed(f"{group}={option}", f"+{group}.misspelt=1", *extra))
+        check(composed(f"{group}={option}", f"+{group}.misspelt=1"))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

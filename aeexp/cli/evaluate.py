@@ -90,14 +90,14 @@ def composed(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    from aeexp.reference.options import conf_dir
+    from aeexp.reference.options import find_conf_dir
     from aeexp.runs.composition import composition_message
     from aeexp.runs.config import check, make
 
     groups = [f"{group}=none" for group in ("metric", "plot") if group not in keys]
     groups += [word for word in words if word.startswith(("metric=", "plot="))]
     try:
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
+        with initialize_config_dir(find_conf_dir(), version_base="1.3"):
             default = compose("config", groups)
             asked = compose("config", [*groups, *(word for word in words if word not in groups)])
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from aeexp.errors import UsageError
 from aeexp.reference import options
-from aeexp.reference.docstrings import said
+from aeexp.reference.docstrings import read_docstring
 from aeexp.reference.options import Option
-from aeexp.reference.screen import explain, listing, screen
+from aeexp.reference.screen import open_screen, print_group, print_option
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,26 +27,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    with screen() as console:
-        for i, part in enumerate(found or options.groups()):
+    with open_screen() as console:
+        for i, part in enumerate(found or options.list_groups()):
             if i:
                 console.print()
-            listing(console, part) if isinstance(part, str) else explain(console, part)
+            print_group(console, part) if isinstance(part, str) else print_option(console, part)
 
 
 def lookup(name: str) -> list[Option | str]:
     """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`; those that have the key `latent.k`."""
-    groups = options.groups()
+    groups = options.list_groups()
     head, _, rest = name.partition(".")
     if head in groups and rest in groups[head]:  # a key of a run: noise.masking
         name = f"{head}={rest}"
     group, _, option = name.lower().rpartition("=")
     found: list[Option | str] = [] if group else [each for each in groups if each == option]
     wanted = [one.strip() for one in option.strip("[]").split(",")] if group else [option]
-    found += [options.option(each, one) for each, names in groups.items() if group in ("", each)
+    found += [options.read_option(each, one) for each, names in groups.items() if group in ("", each)
               for one in wanted if one in names]  # fmt: skip
     if not found and "." in name:
-        having = [each for each in options.every() if name in [key.path for key in each.keys] and each.target]
+        having = [each for each in options.list_options() if name in [key.path for key in each.keys] and each.target]
         found += having if len(having) <= 4 else [head]
     known = [*groups, *(one for names in groups.values() for one in names)]
     if group:
@@ -64,7 +64,7 @@ def lookup(name: str) -> list[Option | str]:
 def speaking(word: str, known: Sequence[str]) -> str:
     """The nearest name, or where an option speaks of the word: mig is a number of metric=disentanglement."""
     whole = re.compile(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", re.IGNORECASE)
-    texts = ((each.word, " ".join([*each.header, *said(each.target)])) for each in options.every())
+    texts = ((each.word, " ".join([*each.header, *read_docstring(each.target)])) for each in options.list_options())
     found = [option for option, text in texts if whole.search(text)] if word else []
     nearest = near(word, known)
     return (

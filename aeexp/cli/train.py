@@ -19,18 +19,18 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aeexp.errors import UsageError
-from aeexp.reference.options import conf_dir
+from aeexp.reference.options import find_conf_dir
 
 log = logging.getLogger(__name__)
 
 
-@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
+@hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong is told in the job's own log and status.json."""
     from aeexp.runs.figures import Undrawn
     from aeexp.runs.run import run
     from aeexp.runs.status import Status
-    from aeexp.sweeps.search.trial import Pruned, follower
+    from aeexp.sweeps.search.trial import Pruned, make_follower
     from aeexp.trainers.window import Diverged
 
     hydra_cfg = HydraConfig.get()
@@ -39,7 +39,7 @@ def task(cfg: DictConfig) -> float:
     status = Status(folder)
     try:
         choices = dict(hydra_cfg.runtime.choices)
-        return run(cfg, folder, status, choices, alone, follow=follower())
+        return run(cfg, folder, status, choices, alone, follow=make_follower())
     except KeyboardInterrupt:
         way = f"resume={folder}" if alone else f"hydra.sweep.dir={hydra_cfg.sweep.dir}"
         log.error("interrupted; the same command with %s goes on", way)
@@ -63,9 +63,9 @@ def task(cfg: DictConfig) -> float:
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
-        from aeexp.reference.screen import overview  # Hydra's own help names options alone, and takes two seconds
+        from aeexp.reference.screen import print_overview  # Hydra's own help names options alone, and takes two seconds
 
-        return overview()
+        return print_overview()
     os.environ.setdefault("AEEXP_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the words and the exit code to us
     try:

@@ -19,7 +19,7 @@ CITED = re.compile(
 SENTENCE = re.compile(r"(.+?(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)[.!?])(?=\s|$)", re.DOTALL)
 
 
-class Said(NamedTuple):
+class Docstring(NamedTuple):
     """A docstring: the paragraphs that begin with `Formula:` and `Look at:` apart from the rest."""
 
     text: str
@@ -28,45 +28,46 @@ class Said(NamedTuple):
 
     @property
     def first(self) -> str:
+        """The first sentence of the text."""
         return first_sentence(self.text)
 
 
-def said(target: str | None) -> Said:
+def read_docstring(target: str | None) -> Docstring:
     """Of the class or function that a `_target_` names; empty where that is not one of this package."""
     formula = look = ""
     rest = []
-    for part in re.split(r"\n\s*\n", _docstring(target) if target else ""):
+    for part in re.split(r"\n\s*\n", _find_docstring(target) if target else ""):
         if part.startswith("Formula:"):
             formula = part.removeprefix("Formula:").strip()
         elif part.startswith("Look at:"):
             look = " ".join(part.removeprefix("Look at:").split())
         else:
             rest.append(part)
-    return Said("\n\n".join(rest).strip(), formula, look)
+    return Docstring("\n\n".join(rest).strip(), formula, look)
 
 
-def _docstring(target: str) -> str:
+def _find_docstring(target: str) -> str:
     module, _, name = target.rpartition(".")
     if not module.startswith("aeexp."):
         return ""
-    return _docstrings(_exports(module).get(name, module)).get(name, "")
+    return _read_docstrings(_read_exports(module).get(name, module)).get(name, "")
 
 
 @cache
-def _docstrings(module: str) -> dict[str, str]:
+def _read_docstrings(module: str) -> dict[str, str]:
     """Of the classes and functions of a module."""
-    nodes = [node for node in _source(module).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    nodes = [node for node in _parse_module(module).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     return {node.name: ast.get_docstring(node) or "" for node in nodes}
 
 
 @cache
-def _exports(package: str) -> dict[str, str]:
+def _read_exports(package: str) -> dict[str, str]:
     """name -> module of what a package's __init__ takes from its modules."""
-    nodes = [node for node in _source(package).body if isinstance(node, ast.ImportFrom)]
+    nodes = [node for node in _parse_module(package).body if isinstance(node, ast.ImportFrom)]
     return {alias.asname or alias.name: node.module or "" for node in nodes for alias in node.names}
 
 
-def _source(module: str) -> ast.Module:
+def _parse_module(module: str) -> ast.Module:
     place = ROOT.joinpath(*module.split(".")[1:])
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     return ast.parse(path.read_text(encoding="utf-8"))
@@ -75,14 +76,14 @@ def _source(module: str) -> ast.Module:
 def first_sentence(text: str) -> str:
     """Of the first paragraph, on one line."""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    found = SENTENCE.match(paragraph)
-    return found[1] if found else paragraph
+    match = SENTENCE.match(paragraph)
+    return match[1] if match else paragraph
 
 
-def cited(text: str) -> list[str]:
+def find_papers(text: str) -> list[str]:
     """Papers in the order in which they are named: `Kingma et al. 2014, equation 7`; the fuller of two mentions."""
-    found: dict[str, str] = {}
+    papers: dict[str, str] = {}
     for names, year, place in CITED.findall(" ".join(text.split())):
         key = f"{names} {year}"
-        found[key] = max(found.get(key, ""), key + place, key=len)
-    return list(found.values())
+        papers[key] = max(papers.get(key, ""), key + place, key=len)
+    return list(papers.values())

@@ -6,60 +6,61 @@ from collections.abc import Iterator
 from functools import cache
 
 from aeexp.reference import options
-from aeexp.reference.docstrings import Said, cited, first_sentence, said
+from aeexp.reference.docstrings import find_papers, first_sentence, read_docstring
 from aeexp.reference.options import Option
 
 HEADED = ("variant", "experiment", "dataset", "dataset/split")  # groups whose YAML's first line says it best
 
 
-def line(option: Option) -> str:
+def describe(option: Option) -> str:
     """What an option is, in one sentence."""
-    header, text = first_sentence(" ".join(option.header[: option.lead or 1])), said(option.target).first
-    if option.group in HEADED or option.target in shared(option.group):
+    header, text = first_sentence(" ".join(option.header[: option.lead or 1])), read_docstring(option.target).first
+    if option.group in HEADED or option.target in find_shared_targets(option.group):
         text = header or text
-    together = f"{', '.join(option.includes)}" if option.includes and option.target is None else ""
-    return text or header or together or "nothing"
+    return text or header or ", ".join(option.includes) or "nothing"
 
 
 @cache
-def shared(group: str) -> set[str]:
+def find_shared_targets(group: str) -> set[str]:
     """Targets that several options of a group build: their docstring cannot tell one from another."""
-    targets = [options.option(group, name).target for name in options.groups().get(group, ())]
+    targets = [options.read_option(group, name).target for name in options.list_groups().get(group, ())]
     return {target for target in targets if target and targets.count(target) > 1}
 
 
-def sources(option: Option) -> list[str]:
+def list_papers(option: Option) -> list[str]:
     """Papers that YAML and docstring name; of a variant also those of what it picks."""
-    texts = [" ".join(option.header), said(option.target).text, said(option.target).formula]
-    texts += [said(part.target).text for part in picked(option)]
-    return cited("\n".join(texts))
+    texts = [" ".join(option.header), read_docstring(option.target).text, read_docstring(option.target).formula]
+    texts += [read_docstring(part.target).text for part in list_parts(option)]
+    return find_papers("\n".join(texts))
 
 
-def picked(option: Option) -> list[Option]:
-    return [options.option(*pick) for pick in option.picks] if option.group == "variant" else []
+def list_parts(option: Option) -> list[Option]:
+    """What a variant picks, which makes it what it is; of any other option nothing."""
+    return list_picks(option) if option.group == "variant" else []
 
 
-def loss(variant: Option) -> Iterator[tuple[str, str]]:
+def list_picks(option: Option) -> list[Option]:
+    """The options of other groups that a file picks."""
+    return [options.read_option(group, name) for group, names in option.picks.items() for name in names]
+
+
+def list_loss_terms(variant: Option) -> Iterator[tuple[str, str]]:
     """Terms of a variant's loss with their formulas: picks, and the defaults where it picks nothing."""
-    chosen = {group: names for group, (names, _) in options.defaults().items()}
-    for group in dict.fromkeys(group for group, _ in variant.picks):
-        chosen[group] = tuple(name for each, name in variant.picks if each == group)
-
-    def part(group: str, name: str) -> tuple[Option, Said]:
-        found = options.option(group, name)
-        return found, said(found.target)
-
-    latent, likelihood, objective = (part(group, chosen[group][0]) for group in ("latent", "likelihood", "objective"))
-    if objective[0].name == "additive":
-        yield f"reconstruction: {likelihood[0].word}", likelihood[1].formula
+    chosen = {group: names for group, (names, _) in options.read_defaults().items()} | variant.picks
+    latent, likelihood, objective = (
+        options.read_option(group, chosen[group][0]) for group in ("latent", "likelihood", "objective")
+    )
+    formula = read_docstring(likelihood.target).formula
+    if objective.name == "additive":
+        yield f"reconstruction: {likelihood.word}", formula
     else:
-        yield objective[0].word, objective[1].formula
-        yield f"-log p(x|z): {likelihood[0].word}", likelihood[1].formula
+        yield objective.word, read_docstring(objective.target).formula
+        yield f"-log p(x|z): {likelihood.word}", formula
     own = {key.path: key.value for key in variant.keys}
     for name in chosen["regularizer"]:
-        found, text = part("regularizer", name)
-        path = f"regularizer.{name}.weight"
-        weight = own.get(path) or next((key.value for key in found.keys if key.path == path), "")
+        penalty, path = options.read_option("regularizer", name), f"regularizer.{name}.weight"
+        weight = own.get(path) or next((key.value for key in penalty.keys if key.path == path), "")
         if weight:
-            yield f"+ {weight} × {name}", text.formula or text.first
-    yield f"of the code z: {latent[0].word}", latent[1].formula
+            docstring = read_docstring(penalty.target)
+            yield f"+ {weight} × {name}", docstring.formula or docstring.first
+    yield f"of the code z: {latent.word}", read_docstring(latent.target).formula

@@ -14,110 +14,111 @@ from rich.padding import Padding
 from rich.table import Table
 
 from aeexp.reference import options
-from aeexp.reference.docstrings import said
-from aeexp.reference.meaning import line, loss, picked, sources
+from aeexp.reference.docstrings import read_docstring
+from aeexp.reference.meaning import describe, list_loss_terms, list_papers, list_parts, list_picks
 from aeexp.reference.options import Option
 
 
 @contextmanager
-def screen() -> Iterator[Console]:
+def open_screen() -> Iterator[Console]:
     """The terminal; a pipe or a file gets plain text of 120 letters a line. Who stops reading it gets no more."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    with console.capture() as written:
+    with console.capture() as capture:
         yield console
     try:
-        print("\n".join(line.rstrip() for line in written.get().splitlines()), flush=True)
+        print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def overview() -> None:
+def print_overview() -> None:
     """What `aeexp --help` prints: groups with their options, values, and examples."""
-    with screen() as console:
-        _overview(console)
+    with open_screen() as console:
+        _print_overview(console)
 
 
-def _overview(console: Console) -> None:
-    words = options.config()["hydra"]["help"]
-    console.print(escape(words["header"]))
+def _print_overview(console: Console) -> None:
+    texts = options.read_config()["hydra"]["help"]
+    console.print(escape(texts["header"]))
     console.print(
         "\n[bold]Groups, chosen as group=option[/] (*: where nothing is said; aeexp-explain OPTION says more)"
     )
-    for group in options.groups():
+    for group in options.list_groups():
         console.print()
-        listing(console, group)
+        print_group(console, group)
     console.print("\n[bold]Values, set as key=value[/]")
-    _rows(console, [(f"{key.path}={key.value}", key.comment) for key in options.values()])
-    console.print(f"\n{escape(words['footer'])}")
+    _print_rows(console, [(f"{key.path}={key.value}", key.comment) for key in options.list_values()])
+    console.print(f"\n{escape(texts['footer'])}")
 
 
-def listing(console: Console, group: str) -> None:
+def print_group(console: Console, group: str) -> None:
     """A group, and one line for each of its options; a star: what stands where nothing is said."""
-    names, about = options.defaults().get(group, ((), ""))
+    names, about = options.read_defaults().get(group, ((), ""))
     console.print(f"[bold]{group}[/]: {escape(about)}".rstrip(": "))
-    shown = options.groups()[group]
-    width = max(map(len, shown))
+    options_of_group = options.list_groups()[group]
+    width = max(map(len, options_of_group))
     lines = []
-    for name in shown:  # a table of rich's takes five times as long
-        first, *more = textwrap.wrap(line(options.option(group, name)), max(20, console.width - width - 5))
+    for name in options_of_group:  # a table of rich's takes five times as long
+        first, *more = textwrap.wrap(describe(options.read_option(group, name)), max(20, console.width - width - 5))
         lines.append(f" {'*' if name in names else ' '} [cyan]{name:{width}}[/]  {escape(first)}")
-        lines += [" " * (width + 5) + escape(words) for words in more]
+        lines += [" " * (width + 5) + escape(rest) for rest in more]
     console.print("\n".join(lines), soft_wrap=True)
 
 
-def explain(console: Console, option: Option) -> None:
+def print_option(console: Console, option: Option) -> None:
     """One option, whole."""
-    text = said(option.target)
+    text = read_docstring(option.target)
     file = f"conf/{option.group}/{option.name}.yaml"
     console.print(f"[bold]{option.word}[/]  [dim]{file}{f', {option.target}' if option.target else ''}[/]")
-    for words in option.header:
-        console.print(_text(words))
+    for comment in option.header:
+        console.print(_indent(comment))
+    if option.requires:
+        console.print(_indent(f"needs: {' '.join(option.requires)}"))
     if text.text:
-        console.print(_text(_unwrapped(text.text)))
+        console.print(_indent(_unwrap(text.text)))
     if not option.header and not text.text:
-        console.print(_text(line(option)))
-    _picks(console, option)
+        console.print(_indent(describe(option)))
+    _print_picks(console, option)
     if text.formula:
-        _head(console, "formula")
-        console.print(_text(text.formula, 4))
+        _print_title(console, "formula")
+        console.print(_indent(text.formula, 4))
     if option.group == "variant":
-        _head(console, "loss: the sum of these terms, each the mean over rows")
-        _rows(console, list(loss(option)))
+        _print_title(console, "loss: the sum of these terms, each the mean over rows")
+        _print_rows(console, list(list_loss_terms(option)))
     if option.keys:
-        _head(console, "sets" if option.group in ("variant", "experiment") else "keys")
-        _rows(console, [(f"{key.path}={key.value}", key.comment) for key in option.keys])
-    looks = [look for look in (text.look, *(said(part.target).look for part in picked(option))) if look]
+        _print_title(console, "sets" if option.group in ("variant", "experiment") else "keys")
+        _print_rows(console, [(f"{key.path}={key.value}", key.comment) for key in option.keys])
+    looks = [look for look in (text.look, *(read_docstring(part.target).look for part in list_parts(option))) if look]
     if looks:
-        _head(console, "look at")
+        _print_title(console, "look at")
         for look in looks:
-            console.print(_text(look, 4))
-    papers = sources(option)
+            console.print(_indent(look, 4))
+    papers = list_papers(option)
     if papers:
-        _head(console, "papers")
-        console.print(_text("; ".join(papers), 4))
+        _print_title(console, "papers")
+        console.print(_indent("; ".join(papers), 4))
     if (option.target or "").startswith("torch."):
-        console.print(_text(f"https://docs.pytorch.org/docs/stable/generated/{option.target}.html"))
+        console.print(_indent(f"https://docs.pytorch.org/docs/stable/generated/{option.target}.html"))
 
 
-def _picks(console: Console, option: Option) -> None:
+def _print_picks(console: Console, option: Option) -> None:
     if option.includes:
-        _head(console, "with")
-        _rows(console, [(name, line(options.option(option.group, name))) for name in option.includes])
+        _print_title(console, "with")
+        _print_rows(console, [(name, describe(options.read_option(option.group, name))) for name in option.includes])
     if option.picks:
-        _head(console, "picks")
+        _print_title(console, "picks")
         rows = []
-        for part in (options.option(*pick) for pick in option.picks):
-            note = option.notes.get(part.group)
-            words = said(part.target).first or line(part)
-            rows.append((part.word, f"{words}\n({note})" if note else words))
-        _rows(console, rows)
+        for part in list_picks(option):
+            note, about = option.notes.get(part.group), read_docstring(part.target).first or describe(part)
+            rows.append((part.word, f"{about}\n({note})" if note else about))
+        _print_rows(console, rows)
 
 
-def _head(console: Console, words: str) -> None:
-    console.print(f"  [bold]{words}[/]")
+def _print_title(console: Console, title: str) -> None:
+    console.print(f"  [bold]{title}[/]")
 
 
-def _rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+def _print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     for left, right in rows:
@@ -125,19 +126,19 @@ def _rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     console.print(Padding(grid, (0, 0, 0, 4), expand=False))
 
 
-def _text(words: str, indent: int = 2) -> Padding:
-    return Padding(escape(words), (0, 0, 0, indent), expand=False)
+def _indent(text: str, indent: int = 2) -> Padding:
+    return Padding(escape(text), (0, 0, 0, indent), expand=False)
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     """Paragraphs without the line ends of the source; items of a list keep theirs."""
     parts = []
     for paragraph in text.split("\n\n"):
         lines = []
-        for words in paragraph.splitlines():
-            if lines and not words.startswith("- "):
-                lines[-1] += f" {words.strip()}"
+        for each in paragraph.splitlines():
+            if lines and not each.startswith("- "):
+                lines[-1] += f" {each.strip()}"
             else:
-                lines.append(words)
+                lines.append(each)
         parts.append("\n".join(lines))
     return "\n".join(parts)

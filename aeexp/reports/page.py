@@ -70,8 +70,8 @@ def content(report: Report) -> dict[str, Any]:
         "figures": pictures(report.groups),
         "failures": report.failures,
         "commands": commands(report),
-        "style": Markup((HERE / "report.css").read_text()),
-        "script": Markup((HERE / "report.js").read_text()),
+        "style": Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        "script": Markup((HERE / "report.js").read_text(encoding="utf-8")),
     }
 
 

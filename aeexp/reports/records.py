@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from aeexp.errors import UsageError
+from aeexp.files import YAML_LOADER
 from aeexp.runs import evaluations
 
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 
 
 class Record(NamedTuple):
@@ -161,7 +161,7 @@ def _json(path: Path) -> Any:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_bytes(), LOADER)
+        return yaml.load(path.read_bytes(), YAML_LOADER)
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
 
@@ -170,7 +170,7 @@ def _choices(folder: Path) -> dict[str, str]:
     """The option of each group. Of hydra.yaml this part alone is read: the rest is 10 kB of Hydra's own."""
     text = (folder / ".hydra" / "hydra.yaml").read_text(encoding="utf-8")
     block = re.search(r"^    choices:\n((?:      .*\n)+)", text, re.MULTILINE)
-    found = yaml.load(block[1], LOADER) if block else {}
+    found = yaml.load(block[1], YAML_LOADER) if block else {}
     return {str(group): str(option) for group, option in found.items() if not str(group).startswith("hydra/")}
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.reference.options import conf_dir
+from aeexp.reference.options import find_conf_dir
 from aeexp.runs.config import MULTIPLE, suggestion
 
 MOST = 16  # jobs of a sweep, half a second each
@@ -70,7 +70,7 @@ def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, str]:
     """What the rest of the line composes to; where some jobs of a sweep lack `key`, the first of them, and what it has
     that no job with `key` has."""
     GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
+    with initialize_config_dir(find_conf_dir(), version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides(list(words))
             fixed = [each.input_line for each in parsed if not each.is_sweep_override()]

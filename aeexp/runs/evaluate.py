@@ -134,14 +134,14 @@ def restored(folder: Path, device: torch.device) -> tuple[Finished, Run]:
     data = finished.data("bring the data back as it was, or train anew")
     untrained = build.untrained(finished.saved).to(device)
     result = Run(finished.learner, data, history(folder / "history.csv"), untrained)
-    result.trained = json.loads((folder / "metrics.json").read_text()).get("train", {})
+    result.trained = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("train", {})
     result.best_step = finished.saved["progress"]["best_step"]
     return finished, result
 
 
 def history(path: Path) -> list[dict[str, Any]]:
     """Rows of history.csv as training wrote them; the last two, which the final evaluation added, are left out."""
-    lines = csv.DictReader(io.StringIO(path.read_text()))
+    lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
     rows = [{key: COLUMNS.get(key, float)(value) for key, value in row.items() if value != ""} for row in lines]
     return rows[:-2] if rows and rows[-1]["split"] == "test" else rows
 

@@ -86,7 +86,7 @@ def write_metrics(folder: Path, metrics: dict[str, Any], progress: Progress, beg
     metrics["timing"] = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
     path = folder / "metrics.json"
     with files.alone(folder):
-        added = json.loads(path.read_text()).get("evaluations") if path.is_file() else None
+        added = json.loads(path.read_text(encoding="utf-8")).get("evaluations") if path.is_file() else None
         files.write_json(path, metrics | ({"evaluations": added} if added else {}))
 
 

@@ -49,7 +49,9 @@ class Status:
 def _finished(folder: Path) -> dict[str, Any] | None:
     """Run id and best value of the finished run in this folder, if there is one."""
     try:
-        status, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("status", "metrics"))
+        status, metrics = (
+            json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("status", "metrics")
+        )
         return {"run_id": status["run_id"], "best": metrics["best"]} if status["status"] == "finished" else None
     except (OSError, ValueError, KeyError):
         return None

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.reference.options import conf_dir
+from aeexp.reference.options import find_conf_dir
 from aeexp.runs.config import check
 
 _RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
@@ -58,7 +58,7 @@ def _composed(words: tuple[str, ...], overrides: tuple[str, ...]) -> DictConfig:
     with _COMPOSING:
         outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
         try:
-            with initialize_config_dir(conf_dir(), version_base="1.3"):
+            with initialize_config_dir(find_conf_dir(), version_base="1.3"):
                 return compose("config", [*words, *overrides])
         except (HydraException, OmegaConfBaseException) as error:
             text = " ".join(str(e) for e in (error, error.__cause__) if e is not None)

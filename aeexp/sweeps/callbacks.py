@@ -30,7 +30,7 @@ class Summary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         root = Path(config.hydra.sweep.dir)
-        states = {folder: json.loads((folder / "status.json").read_text()) for folder in jobs(root)}
+        states = {folder: json.loads((folder / "status.json").read_text(encoding="utf-8")) for folder in jobs(root)}
         pruned = [folder for folder, state in states.items() if state["status"] == "pruned"]
         others = {folder: state for folder, state in states.items() if state["status"] not in ("finished", "pruned")}
         if text := table(root):

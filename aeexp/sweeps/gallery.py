@@ -54,7 +54,8 @@ def compared(root: Path) -> Figure | None:
 
 def finished(root: Path) -> list[Path]:
     """Folders of finished runs that were asked for figures, in the order of the jobs."""
-    done = [folder for folder in jobs(root) if json.loads((folder / "status.json").read_text())["status"] == "finished"]
+    states = {folder: json.loads((folder / "status.json").read_text(encoding="utf-8")) for folder in jobs(root)}
+    done = [folder for folder, state in states.items() if state["status"] == "finished"]
     return [folder for folder in done if OmegaConf.load(folder / ".hydra" / "config.yaml").get("plot")]
 
 
@@ -94,4 +95,4 @@ def panel(folder: Path, title: str) -> Panel | None:
 
 def described(folder: Path) -> dict:
     """The node `data` of metrics.json."""
-    return json.loads((folder / "metrics.json").read_text())["data"]
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["data"]

@@ -103,7 +103,7 @@ def _board(title: str, inputs: np.ndarray, lines: list[Line], limits: tuple[floa
 
 def _error(folder: Path) -> str:
     """The error that was measured, and PCA's beside it."""
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     key = "reconstruction/mse"
     own, pca = metrics["test"].get(key), metrics["baseline"].get("pca", {}).get(key)
     if own is None:

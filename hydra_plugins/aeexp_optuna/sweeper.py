@@ -6,7 +6,7 @@ Hydra imports this file at each start, so what works lies in aeexp.sweeps.search
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, final
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from aeexp.errors import UsageError
 
 
+@final
 class OptunaSweeper(Sweeper):
     """Asks Optuna for values, runs them through any launcher, tells what came of them."""
 
@@ -28,6 +29,7 @@ class OptunaSweeper(Sweeper):
             raise UsageError("hydra/sweeper=aeexp_optuna needs Optuna: pip install 'aeexp[hpo]'")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's call before the sweep: what it needs to compose jobs and to launch them."""
         self.hydra_context = hydra_context
         self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
@@ -35,6 +37,8 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from aeexp.sweeps.search.sweeping import searched
+        """Run the whole search; gives back what each batch of jobs returned. Raises UsageError."""
+        from aeexp.sweeps.search.sweeping import run_search
 
-        return searched(self.config, self.hydra_context.config_loader, self.launcher.launch, arguments)
+        assert self.hydra_context and self.config is not None and self.launcher, "Hydra calls setup first"
+        return run_search(self.config, self.hydra_context.config_loader, self.launcher.launch, arguments)

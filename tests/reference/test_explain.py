@@ -12,9 +12,9 @@ from composing import CONF
 
 from aeexp.cli.explain import main
 from aeexp.reference import meaning, options
-from aeexp.reference.docstrings import cited, first_sentence, said
+from aeexp.reference.docstrings import find_papers, first_sentence, read_docstring
 
-OPTIONS = list(options.every())
+OPTIONS = list(options.list_options())
 # What a course asks about: these name a paper, or the reason why there is none.
 SOURCED = ("variant", "regularizer", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
 NO_PAPER = {"regularizer=none": "the null object of the group"}
@@ -48,34 +48,35 @@ def test_the_walk_sees_every_file():
 def test_every_option_is_explained(option, capsys):
     text = told(capsys, option.word)
     assert text.startswith(option.word) and "\x1b" not in text, "plain where it is piped"
-    line = meaning.line(option)
+    line = meaning.describe(option)
     assert line and line[0] != "#" and squeezed(line) in squeezed(text)
     if option.name != "none":
         assert line != "nothing"
     path = CONF / option.group / f"{option.name}.yaml"
-    prefix = "" if "# @package _global_" in path.read_text() else f"{option.group.replace('/', '.')}."
-    content = yaml.safe_load(path.read_text()) or {}
+    prefix = "" if "# @package _global_" in path.read_text(encoding="utf-8") else f"{option.group.replace('/', '.')}."
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     keys = dict(leaves(content, prefix))
     shown = {key.path: key for key in option.keys}
     assert shown.keys() >= keys.keys()
     for key, value in keys.items():
         assert yaml.safe_load(shown[key].value) == value
         assert squeezed(f"{key}={shown[key].value}{shown[key].comment}") in squeezed(text)
-    comments = [words for words in re.findall(r"# (.*)", path.read_text()) if words != "@package _global_"]
-    sides = [words for words in comments if squeezed(words) not in squeezed(text)]
-    assert not sides, f"comments that nobody sees: {sides}"
-    assert said(option.target).text or option.header or option.includes or option.name == "none"
+    comments = re.findall(r"# (?!@package)(.*)", path.read_text(encoding="utf-8"))
+    comments = [re.sub(r"^requires:", "needs:", comment) for comment in comments]
+    unseen = [comment for comment in comments if squeezed(comment) not in squeezed(text)]
+    assert not unseen, f"comments that nobody sees: {unseen}"
+    assert read_docstring(option.target).text or option.header or option.includes or option.name == "none"
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in SOURCED], ids=lambda option: option.word)
 def test_what_a_course_asks_about_has_a_source(option):
-    assert meaning.sources(option) or NO_PAPER.get(option.word)
+    assert meaning.list_papers(option) or NO_PAPER.get(option.word)
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.group in FORMULAS], ids=lambda option: option.word)
 def test_what_a_course_asks_about_has_a_formula_and_a_place_to_look(option):
     if option.name != "none" and option.target:
-        text = said(option.target)
+        text = read_docstring(option.target)
         assert text.formula and (text.look or option.group == "latent/prior")
 
 
@@ -121,7 +122,7 @@ def test_a_name_that_is_not_known(name, words, capsys):
 
 def test_without_a_name_every_option_has_its_line(capsys):
     text = told(capsys)
-    for group, names in options.groups().items():
+    for group, names in options.list_groups().items():
         part = re.search(rf"^{group}(: .*)?\n((?: .*\n?)+)", text, re.MULTILINE)[2]
         assert re.findall(r"^ [ *] (\w+)  +\S", part, re.MULTILINE) == names
     assert re.search(r"^ \* undercomplete ", text, re.MULTILINE)
@@ -149,12 +150,12 @@ def test_nothing_heavy_is_imported():
 
 def test_papers_are_found_in_sentences():
     text = "a (van den Oord et al. 2017), b (RAE, Ghosh et al.\n2020, equation 8), c (De Cao and Aziz 2020); Ng 2011."
-    assert cited(text) == ["van den Oord et al. 2017", "Ghosh et al. 2020, equation 8", "De Cao and Aziz 2020",
+    assert find_papers(text) == ["van den Oord et al. 2017", "Ghosh et al. 2020, equation 8", "De Cao and Aziz 2020",
                            "Ng 2011"]  # fmt: skip
-    assert cited("Kingma et al. 2014. Again Kingma et al. 2014, equations 6 to 9.") == [
+    assert find_papers("Kingma et al. 2014. Again Kingma et al. 2014, equations 6 to 9.") == [
         "Kingma et al. 2014, equations 6 to 9"
     ]
-    assert cited("of 1,797 digits in 2014") == []
+    assert find_papers("of 1,797 digits in 2014") == []
 
 
 def test_a_sentence_ends_where_it_ends():

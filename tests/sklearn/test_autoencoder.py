@@ -19,7 +19,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from aeexp.errors import UsageError
-from aeexp.reference.options import conf_dir
+from aeexp.reference.options import find_conf_dir
 from aeexp.sklearn.autoencoder import Autoencoder
 
 X, Y = load_digits(return_X_y=True)
@@ -111,7 +111,7 @@ def test_hydra_is_left_as_it_was():
     assert not GlobalHydra.instance().is_initialized()
     quick(epochs=1).fit(X[:20])
     assert not GlobalHydra.instance().is_initialized()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
+    with initialize_config_dir(find_conf_dir(), version_base="1.3"):
         outer = GlobalHydra.instance().hydra
         quick(epochs=1).fit(X[:20])
         assert GlobalHydra.instance().hydra is outer

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, aeexp
 from composing import CONF
+from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
@@ -21,10 +22,10 @@ from optuna.trial import TrialState  # noqa: E402
 
 from aeexp.errors import UsageError  # noqa: E402
 from aeexp.sweeps.callbacks import Summary  # noqa: E402
-from aeexp.sweeps.search.samplers import values  # noqa: E402
-from aeexp.sweeps.search.space import of_node, overrides, split  # noqa: E402
-from aeexp.sweeps.search.study import opened  # noqa: E402
-from aeexp.sweeps.search.trial import Pruned, follower  # noqa: E402
+from aeexp.sweeps.search.samplers import list_values  # noqa: E402
+from aeexp.sweeps.search.space import format_overrides, parse_node, split_space  # noqa: E402
+from aeexp.sweeps.search.study import open_study  # noqa: E402
+from aeexp.sweeps.search.trial import Pruned, make_follower  # noqa: E402
 from aeexp.trainers.checkpoint import Progress  # noqa: E402
 
 TOY = f"""
@@ -64,9 +65,10 @@ def search(tmp_path, monkeypatch):
     def run(task, *words: str, to: str = "sweep", study: str = "aeexp", draw: bool = False):
         (tmp_path / "conf").mkdir(exist_ok=True)
         if not draw:
-            monkeypatch.setattr("aeexp.sweeps.search.figures.figures", lambda *_: None)
+            monkeypatch.setattr("aeexp.sweeps.search.figures.draw_figures", lambda *_: None)
         (tmp_path / "conf" / "config.yaml").write_text(TOY)
         GlobalHydra.instance().clear()
+        version.setbase("1.3")  # as the command does
         hydra = Hydra.create_main_hydra2("toy", create_config_search_path(str(tmp_path / "conf")))
         hydra.multirun("config", task, [f"hydra.sweep.dir={tmp_path / to}", *words])
         return load(tmp_path / to, study)
@@ -147,7 +149,8 @@ def test_a_run_that_is_behind_is_pruned_and_one_that_leads_is_not(search):
     told = []
 
     def runs(cfg):
-        follow, progress = follower(), Progress()
+        follow, progress = make_follower(), Progress()
+        assert follow is not None
         try:
             for step in range(1, 7):
                 progress.step, progress.best = step, cfg.x + 1 / step
@@ -169,7 +172,8 @@ def test_a_run_that_is_behind_is_pruned_and_one_that_leads_is_not(search):
 
 def test_a_stage_before_the_last_is_not_told(search):
     def staged(cfg):
-        follow = follower()
+        follow = make_follower()
+        assert follow is not None
         progress = Progress(best=9.0, history=[{"split": "layer_1/train"}, {"split": "layer_1/val"}])
         follow(progress)
         progress.best = 1.0
@@ -272,20 +276,20 @@ def test_a_key_that_does_not_exist_is_told_before_there_is_a_study(search, tmp_p
     ],
 )
 def test_hydras_sweep_syntax_is_a_search_space(text, expected):
-    assert split({}, [text, "b=3"], None) == ({"k": expected}, ["b=3"])
+    assert split_space({}, [text, "b=3"], None) == ({"k": expected}, ["b=3"])
     name, _, value = text.partition("=")
-    assert split({name: value}, [], None)[0] == {"k": expected}, "the same as text in YAML"
-    assert split({name: value}, ["k=5"], None) == ({}, ["k=5"]), "the command line comes first"
+    assert split_space({name: value}, [], None)[0] == {"k": expected}, "the same as text in YAML"
+    assert split_space({name: value}, ["k=5"], None) == ({}, ["k=5"]), "the command line comes first"
 
 
 def test_yaml_is_a_search_space():
-    assert of_node("p", {"type": "int", "low": 2, "high": 65, "log": True}) == IntDistribution(2, 65, log=True)
-    assert of_node("p", {"type": "int", "low": 2, "high": 7, "step": 3}) == IntDistribution(2, 5, step=3)
-    assert of_node("p", {"type": "float", "low": 0, "high": 1}) == FloatDistribution(0.0, 1.0)
-    choices = of_node("p", {"type": "categorical", "choices": [[64], [128, 64], True, None, "[a,b]"]}).choices
+    assert parse_node("p", {"type": "int", "low": 2, "high": 65, "log": True}) == IntDistribution(2, 65, log=True)
+    assert parse_node("p", {"type": "int", "low": 2, "high": 7, "step": 3}) == IntDistribution(2, 5, step=3)
+    assert parse_node("p", {"type": "float", "low": 0, "high": 1}) == FloatDistribution(0.0, 1.0)
+    choices = parse_node("p", {"type": "categorical", "choices": [[64], [128, 64], True, None, "[a,b]"]}).choices
     assert choices == ("[64]", "[128,64]", "true", "null", "[a,b]")
-    assert overrides({"a": 0.00123456789, "b": 3, "c": "[64]"}) == ["a=0.0012346", "b=3", "c=[64]"]
-    assert values("p", FloatDistribution(0.0, 0.3, step=0.1)) == [0.0, 0.1, 0.2, 0.3]
+    assert format_overrides({"a": 0.00123456789, "b": 3, "c": "[64]"}) == ["a=0.0012346", "b=3", "c=[64]"]
+    assert list_values("p", FloatDistribution(0.0, 0.3, step=0.1)) == [0.0, 0.1, 0.2, 0.3]
     for node, message in [
         (3, r"^p=3: give \{type: int"),
         ({"type": "int", "low": 0.5, "high": 2}, r"^p\.low=0\.5 should be a whole number"),
@@ -294,7 +298,7 @@ def test_yaml_is_a_search_space():
         ({"type": "float", "low": 0.0, "high": 1.0, "log": True}, r"^p: "),
     ]:
         with pytest.raises(UsageError, match=message):
-            of_node("p", node)
+            parse_node("p", node)
 
 
 def test_pruned_runs_are_counted_apart_and_do_not_fail_a_sweep(tmp_path, caplog):
@@ -344,15 +348,15 @@ def test_processes_of_joblib_share_the_study(tmp_path):
 
 def test_choices_are_as_given_each_once_and_sampled_numbers_are_short():
     given = {"type": "categorical", "choices": [123456.5, 0.1234567, 1.000001, 1.000002, 0.1234567]}
-    assert of_node("x", given).choices == ("123456.5", "0.1234567", "1.000001", "1.000002")
-    assert overrides({"x": "123456.5", "lr": 0.00123456789}) == ["x=123456.5", "lr=0.0012346"]
+    assert parse_node("x", given).choices == ("123456.5", "0.1234567", "1.000001", "1.000002")
+    assert format_overrides({"x": "123456.5", "lr": 0.00123456789}) == ["x=123456.5", "lr=0.0012346"]
 
 
 def test_a_study_that_was_cut_off_while_it_was_made_is_made_whole(tmp_path):
     store = optuna.storages.InMemoryStorage()
     optuna.create_study(storage=store, study_name="s", directions=["minimize"])
     asked = {"space": {"x": "1"}, "overrides": []}
-    assert opened(store, "s", ["minimize"], None, asked).user_attrs == asked
+    assert open_study(store, "s", ["minimize"], None, asked).user_attrs == asked
 
 
 @pytest.mark.parametrize("name", ["hpo_digits", "hpo_tradeoff"])
@@ -363,7 +367,7 @@ def test_a_recorded_search_composes_and_its_space_is_one(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         node = compose("config", [f"experiment={name}"], return_hydra_config=True).hydra
     assert node.mode.name == "MULTIRUN" and node.sweeper._target_.endswith("OptunaSweeper")
-    space, fixed = split(OmegaConf.to_container(node.sweeper.params), [], None)
+    space, fixed = split_space(OmegaConf.to_container(node.sweeper.params), [], None)
     assert len(space) == 3 and not fixed
 
 

@@ -59,7 +59,7 @@ def _saved(option: str, folder: Path) -> Place:
     test = None
     with reading(str(folder), option):
         if (folder / "dataset_dict.json").is_file():
-            splits = json.loads((folder / "dataset_dict.json").read_text())["splits"]
+            splits = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
             listed = ", ".join(splits)
             if "train" not in splits:
                 raise UsageError(f"{option}={folder}: has the splits {listed}; give the folder of one of them")
@@ -67,5 +67,5 @@ def _saved(option: str, folder: Path) -> Place:
             folder = folder / "train"
         if not (folder / "state.json").is_file():
             raise UsageError(f"{option}={folder}: no state.json, so no saved dataset")
-        state = json.loads((folder / "state.json").read_text())
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         return Place(folder, "disk", [folder / file["filename"] for file in state["_data_files"]], test)

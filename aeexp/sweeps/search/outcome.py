@@ -14,14 +14,15 @@ from aeexp.errors import UsageError
 from aeexp.runs.config import suggestion
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The file's content; empty where there is none, or a run was cut off before it was whole."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def measured(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[float] | None:
+def read_objectives(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[float] | None:
     """One value for each objective; None where one is no number. Raises UsageError for a key that is not there."""
     values = []
     for name in objectives:
@@ -35,8 +36,7 @@ def measured(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[
             value = metrics["best"]
         else:
             value = OmegaConf.select(cfg, name)
-            numeric = isinstance(value, int | float) and not isinstance(value, bool)
-            if not numeric:
+            if not isinstance(value, int | float) or isinstance(value, bool):
                 raise UsageError(f"hydra.sweeper.objectives: {name} is no number of the configuration, but {value!r}")
         values.append(value)
     return values if all(v is not None and math.isfinite(v) for v in values) else None

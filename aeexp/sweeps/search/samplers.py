@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, final
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -19,7 +20,16 @@ from aeexp.errors import UsageError
 from aeexp.randomness import mix
 
 
-class Tpe:
+class Sampler(ABC):
+    """Proposes values, by a sampler of Optuna's that is made anew for each trial."""
+
+    @abstractmethod
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
+        """For trial `number`. Trials that run `together` count as bad ones meanwhile, so that they are not alike."""
+
+
+@final
+class Tpe(Sampler):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), of several objectives too (Ozaki et al. 2022)."""
 
     def __init__(self, *, seed: int | None = 0, n_startup_trials: int = 10):
@@ -28,23 +38,25 @@ class Tpe:
         self.seed = seed
         self.n_startup_trials = n_startup_trials
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
-        """For trial `number`. Trials that run `together` count as bad ones meanwhile, so that they are not alike."""
-        options = dict(n_startup_trials=self.n_startup_trials, constant_liar=together)
-        return optuna.samplers.TPESampler(seed=seeded(self.seed, number), **options)
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
+        return optuna.samplers.TPESampler(
+            seed=mix_seed(self.seed, number), n_startup_trials=self.n_startup_trials, constant_liar=together
+        )
 
 
-class Random:
+@final
+class Random(Sampler):
     """Independent draws (Bergstra and Bengio 2012)."""
 
     def __init__(self, *, seed: int | None = 0):
         self.seed = seed
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
-        return optuna.samplers.RandomSampler(seed=seeded(self.seed, number))
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
+        return optuna.samplers.RandomSampler(seed=mix_seed(self.seed, number))
 
 
-class Nsga2:
+@final
+class Nsga2(Sampler):
     """Evolution towards a Pareto front (Deb et al. 2002)."""
 
     def __init__(self, *, seed: int | None = 0, population_size: int = 20):
@@ -53,39 +65,38 @@ class Nsga2:
         self.seed = seed
         self.population_size = population_size
 
-    def sampler(self, number: int, together: bool) -> BaseSampler:
-        return optuna.samplers.NSGAIISampler(seed=seeded(self.seed, number), population_size=self.population_size)
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
+        return optuna.samplers.NSGAIISampler(seed=mix_seed(self.seed, number), population_size=self.population_size)
 
 
-class Grid:
+@final
+class Grid(Sampler):
     """Every combination of the values once, the last key fastest.
 
     Optuna's own grid ends a study by a call that is an error under ask and tell.
     """
 
-    def __init__(self):
-        pass
-
-    def sampler(self, number: int, together: bool) -> BaseSampler:
+    def make_sampler(self, number: int, together: bool) -> BaseSampler:
         return optuna.samplers.RandomSampler(seed=number)  # of nothing: all values are given
 
-    def points(self, space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
-        columns = [values(name, distribution) for name, distribution in space.items()]
+    def list_points(self, space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+        """Every combination as a trial's values. Raises UsageError for a range without steps."""
+        columns = [list_values(name, distribution) for name, distribution in space.items()]
         return (dict(zip(space, point, strict=True)) for point in itertools.product(*columns))
 
 
-def values(name: str, distribution: BaseDistribution) -> list[Any]:
+def list_values(name: str, distribution: BaseDistribution) -> list[Any]:
     """All values that it can take. Raises UsageError where they cannot be counted."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
-    stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
-    if not stepped:
-        raise UsageError(f"hydra/sweeper/sampler=grid: {name} is an open interval: name its values, as in {name}=1,2,5")
-    count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-8) + 1
-    return [round(distribution.low + i * distribution.step, 12) for i in range(count)]
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-8) + 1
+        return [round(distribution.low + i * distribution.step, 12) for i in range(count)]
+    raise UsageError(f"hydra/sweeper/sampler=grid: {name} is an open interval: name its values, as in {name}=1,2,5")
 
 
-def seeded(seed: int | None, number: int) -> int | None:
+def mix_seed(seed: int | None, number: int) -> int | None:
+    """A seed of its own for each trial; None draws anew each time."""
     return None if seed is None else mix(seed, number) % 2**32

@@ -9,15 +9,15 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage
 
 
-def storage(hydra_cfg: Any) -> BaseStorage:
+def open_storage(hydra_cfg: Any) -> BaseStorage:
     """The storage that Hydra's node asks for: by default study.db in the sweep's folder."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the search tells in its own words
-    url = hydra_cfg.sweeper.storage or f"sqlite:///{folder(hydra_cfg) / 'study.db'}"
+    url = hydra_cfg.sweeper.storage or f"sqlite:///{find_sweep_folder(hydra_cfg) / 'study.db'}"
     # Jobs of several processes write: they wait for each other instead of failing at once.
-    waiting = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    return RDBStorage(url, engine_kwargs=waiting)
+    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    return RDBStorage(url, engine_kwargs=options)
 
 
-def folder(hydra_cfg: Any) -> Path:
-    """The sweep's, absolute, wherever a job runs."""
+def find_sweep_folder(hydra_cfg: Any) -> Path:
+    """The sweep's folder, absolute, wherever a job runs."""
     return Path(hydra_cfg.runtime.cwd) / hydra_cfg.sweep.dir

@@ -23,7 +23,7 @@ class Pruned(Exception):
     """The search ends this run: it was behind."""
 
 
-def follower() -> Callable[[Progress], None] | None:
+def make_follower() -> Callable[[Progress], None] | None:
     """What a pruned search wants to be told at each validation of this job; None outside of one."""
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode == RunMode.RUN or hydra_cfg.sweeper.get("_target_") != SWEEPER:
@@ -32,23 +32,23 @@ def follower() -> Callable[[Progress], None] | None:
         return None
     import optuna
 
-    from aeexp.sweeps.search.storage import storage
+    from aeexp.sweeps.search.storage import open_storage
 
     pruner = instantiate(hydra_cfg.sweeper.pruner)
-    study = optuna.load_study(study_name=hydra_cfg.sweeper.study_name, storage=storage(hydra_cfg), pruner=pruner)
+    study = optuna.load_study(study_name=hydra_cfg.sweeper.study_name, storage=open_storage(hydra_cfg), pruner=pruner)
     frozen = study.get_trials(deepcopy=False)[hydra_cfg.job.num]
     trial = optuna.trial.Trial(study, frozen._trial_id)
-    told = set(frozen.intermediate_values)  # before the run was cut off
+    known = set(frozen.intermediate_values)  # from before the run was cut off
 
     def follow(progress: Progress) -> None:
         """Of several stages the last one alone counts. Raises `Pruned`."""
         if progress.history[-1]["split"] != "val":
             return
         validation = sum(row["split"] == "val" for row in progress.history)
-        if validation not in told:
+        if validation not in known:
             trial.report(progress.best, validation)
         if trial.should_prune():
-            many = "" if validation == 1 else "s"
-            raise Pruned(f"behind others after {validation} validation{many}: best {progress.best:.4g}")
+            plural = "" if validation == 1 else "s"
+            raise Pruned(f"behind others after {validation} validation{plural}: best {progress.best:.4g}")
 
     return follow
