@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from declared import METRICS, declare
+
 CONFIG = {
     "seed": 0,
     "threads": 1,
@@ -60,6 +62,7 @@ def job(
         node = {"name": "digits", "fingerprint": "f", "rows": rows, **(data or {})}
         named = {key.replace("__", "/"): value for key, value in test.items()}
         metrics = {"test": named, "val": {}, "baseline": baseline or {}, "data": node}
+        metrics |= {"numbers": declare(named), "metrics": METRICS}
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 

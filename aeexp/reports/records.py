@@ -114,6 +114,14 @@ def _check(metrics: Mapping[str, Any]) -> None:
             if value is not None and not isinstance(value, int | float):
                 raise ValueError(f"metrics.json: {part} {key} is {value!r}, no number")
 
+    declared = {part: metrics.get(part) or {} for part in ("numbers", "metrics")}
+    _tables(declared)
+    for part, table in declared.items():
+        _tables({f"{part} {name}": values for name, values in table.items()})
+        for name, values in table.items():
+            if not all(isinstance(values.get(key) or [], list) for key in ("alike", "in_keys", "harmless")):
+                raise ValueError(f"metrics.json: {part} {name} holds no list where one is meant")
+
 
 def _tables(parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
