@@ -33,7 +33,7 @@ CONFIG = {
     "objective": {"_target_": "aeexp.objectives.Additive"},
     "trainer": {"epochs": 5},
 }
-CHOICES = "    choices:\n      variant: undercomplete\n      dataset: digits\n  verbose: false\n"
+CHOICES = {"variant": "undercomplete", "dataset": "digits", "hydra/job_logging": "default"}
 
 
 def job(
@@ -55,7 +55,7 @@ def job(
         place(tree, path, value)
     (folder / ".hydra" / "config.yaml").write_text(json.dumps(tree))
     (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
-    (folder / ".hydra" / "hydra.yaml").write_text("hydra:\n  runtime:\n" + CHOICES)
+    (folder / ".hydra" / "hydra.yaml").write_text(json.dumps({"hydra": {"runtime": {"choices": CHOICES}}}))
     (folder / "status.json").write_text(json.dumps({"status": status, "message": message, "ended": ended}))
     if status == "finished":
         rows = {"train": 80, "val": 10, "test": 10}

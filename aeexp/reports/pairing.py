@@ -11,7 +11,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation.baselines import named
 from aeexp.reports.declarations import LABEL_GIVEN, Declarations, is_given_label
 from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
-from aeexp.reports.records import Record, pair
+from aeexp.reports.records import Record, split_override
 from aeexp.reports.statistics import Test, holm, paired_test
 
 
@@ -65,7 +65,7 @@ def tested(group: Group, partner: Group | None, key: str, baseline: str, declare
 
 def partners(groups: Sequence[Group], baseline: str, rows: Sequence[str]) -> list[tuple[Group, Group]]:
     """Each group with the one that `baseline` selects; of several the one that is like it in all other columns."""
-    words = dict(pair(part) for part in re.split(r"[ ,]+(?=[\w./@]+=)", baseline.strip()))
+    words = dict(split_override(part) for part in re.split(r"[ ,]+(?=[\w./@]+=)", baseline.strip()))
     chosen = [g for g in groups if all(plain(word(g.records[0], k)) == plain(v) for k, v in words.items())]
     columns = "; ".join(f"{key}={'|'.join(dict.fromkeys(g.columns[key] for g in groups))}" for key in groups[0].columns)
     way = f"give {', '.join(rows)}, or words of these columns: {columns}" if columns else f"give {', '.join(rows)}"

@@ -13,7 +13,7 @@ from aeexp.reports.comparison import Report, collect
 from aeexp.reports.declarations import Declarations
 from aeexp.reports.protocol import settled_options
 from aeexp.reports.records import Record, read
-from aeexp.reports.text import console
+from aeexp.reports.text import console, markdown
 from aeexp.runs.evaluations import merged
 
 SCORE = {"better": "higher", "unit": "points", "headline": True, "alike": ["task."], "of_labels": True, "counts": False}
@@ -107,7 +107,7 @@ def test_runs_of_an_older_version_are_shown_and_named_in_one_line(tmp_path, runs
     assert "run aeexp-evaluate, or train anew" in note and "aeexp-evaluate" in console(report, 200)
     assert report.criteria == criteria and len(report.best) == len(criteria)
     asked = collect([tmp_path], criteria=["reconstruction/mse"])
-    assert "reconstruction/mse" in console(asked, 100) and len(asked.groups) == 4
+    assert "reconstruction/mse" in markdown(asked) and len(asked.groups) == 4
 
 
 def test_runs_that_declare_all_are_not_told_to_be_measured_anew(tmp_path):
