@@ -11,13 +11,18 @@ Better = Literal["lower", "higher"]
 
 
 class Number(NamedTuple):
-    """What the numbers are whose keys a pattern fits as a whole: declared by the metric, read by reports."""
+    """What the numbers are whose keys a pattern fits as a whole: declared by the metric, read by reports.
 
-    pattern: str  # regular expression of the key behind `<metric>/`
+    Of several patterns that fit a key the first counts.
+    """
+
+    pattern: str  # regular expression of keys of metrics.json: "probe/(linear|knn)"
     better: Better | None  # None: more is neither better nor worse
     unit: str  # "" of a pure number
     headline: bool = False  # a column of a table where nobody chose any
     alike: tuple[str, ...] = ()  # parts of the configuration that must agree for two runs to be compared: "task."
+    of_labels: bool = False  # a code that was told the label scores higher in it
+    counts: bool = False  # the K of an estimate, which must agree for two runs to be compared
 
 
 class Metric(ABC):
@@ -26,7 +31,7 @@ class Metric(ABC):
     of_codes: ClassVar[bool] = False  # reads codes and labels alone, and is measured on the raw input too
     of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
     of_train: ClassVar[bool] = False  # is measured on the training rows too: never one that is fitted on them
-    numbers: ClassVar[tuple[Number, ...]]
+    numbers: ClassVar[tuple[Number, ...]]  # of every key that it writes, those of its baselines included
     in_keys: ClassVar[tuple[str, ...]] = ()  # options whose values stand in the keys: others give other keys
     harmless: ClassVar[tuple[str, ...]] = ()  # options that change no number, or one that the numbers tell themselves
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import average
 
 Measure = Callable[[Run, Mapping[str, Metric], str], Values]
+
+LOSS = (
+    Number("loss", "lower", "", headline=True,
+           alike=("objective.", "likelihood.", "regularizer.", "task.", "condition.")),
+    Number("loss/.*", None, ""),  # a term alone can be had at the cost of the others
+)  # fmt: skip
 
 
 def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
@@ -69,3 +77,30 @@ def baselines(
 
 def of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
     return {name: metric for name, metric in metrics.items() if metric.of_codes}
+
+
+def describe_numbers(metrics: Mapping[str, Metric], keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What each key of metrics.json is: the fields of its `Number` but the pattern.
+
+    A loss with terms of the code compares among equal latents alone. Raises LookupError on a key that neither the
+    protocol nor one of these metrics declares.
+    """
+    declared = [*LOSS, *(number for metric in metrics.values() for number in metric.numbers)]
+    keys = list(dict.fromkeys(keys))
+    described = {}
+    for key in keys:
+        number = next((number for number in declared if re.fullmatch(number.pattern, key, re.DOTALL)), None)
+        if number is None:
+            raise LookupError(f"{key}: none of {', '.join(metrics) or 'no metrics'} declares such a number")
+        described[key] = {**number._asdict(), "alike": list(number.alike)}
+        del described[key]["pattern"]
+    if "loss" in described and any(key.startswith("loss/") and key != "loss/reconstruction" for key in keys):
+        described["loss"]["alike"].append("latent.")
+    return described
+
+
+def describe_options(metrics: Mapping[str, Metric]) -> dict[str, dict[str, list[str]]]:
+    """Of each metric the options in which two runs may differ and still compare: see `Metric`."""
+    return {
+        name: {"in_keys": list(metric.in_keys), "harmless": list(metric.harmless)} for name, metric in metrics.items()
+    }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,12 @@ class Anomaly(Metric):
 
     Look at: which rows stand out and which are missed (plot=anomaly), beside PCA's AUROC.
     """
+
+    numbers: ClassVar = (
+        Number("anomaly/(auroc|average_precision)", "higher", "", headline=True),
+        Number("anomaly/(auroc|average_precision)_elbo", "higher", ""),
+        Number("anomaly/share", None, "share"),
+    )
 
     def __init__(self, rows: int = 5000, seed: int = 0):
         if rows < 2:

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 import torch.nn.functional as F
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import answers
 from aeexp.evaluation.run import Run, Values
 
@@ -23,6 +23,10 @@ class Classification(Metric):
     """
 
     of_train: ClassVar = True
+    numbers: ClassVar = (
+        Number("classification/accuracy", "higher", "share", headline=True),
+        Number("classification/nats", "lower", "nats per example"),
+    )
 
     def __call__(self, run: Run, split: str) -> Values:
         found = answers(run, split)

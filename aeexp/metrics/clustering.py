@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import labelled
 from aeexp.evaluation.run import Run, Values
 
@@ -29,6 +29,11 @@ class Clustering(Metric):
     """
 
     of_codes: ClassVar = True
+    numbers: ClassVar = (
+        Number("clustering/nmi", "higher", "", headline=True, of_labels=True),
+        Number("clustering/ari", "higher", "", of_labels=True),
+        Number("clustering/accuracy", "higher", "share", of_labels=True),
+    )
 
     def __init__(
         self,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.factors import Table, dci, factor_vae, mig, sap
 from aeexp.evaluation.run import Run, Values
 
@@ -35,6 +35,13 @@ class Disentanglement(Metric):
 
     Look at: traversals (plot=traversals): one factor a unit; the error beside it, which it is bought with.
     """
+
+    numbers: ClassVar = (
+        Number("disentanglement/(mig|dci_disentanglement|sap)", "higher", "", headline=True),
+        Number("disentanglement/dci_completeness", "higher", ""),
+        Number("disentanglement/factor_vae", "higher", "share", headline=True),
+        Number("disentanglement/dci_informativeness", "higher", "share"),
+    )
 
     def __init__(
         self, rows: int = 5000, bins: int = 20, trees: int = 20, depth: int = 8, votes: int = 800, batch: int = 64,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 import torch
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,13 @@ class Fairness(Metric):
     """
 
     of_codes: ClassVar = True
+    numbers: ClassVar = (
+        Number("fairness/(accuracy_majority|leakage_majority|parity_gap_labels)", None, "share"),  # of the data
+        Number("fairness/accuracy_forest", "higher", "share", headline=True),
+        Number("fairness/accuracy_linear", "higher", "share"),
+        Number("fairness/(leakage_balanced|parity_gap)_forest", "lower", "share", headline=True),
+        Number("fairness/(leakage|leakage_balanced|parity_gap|odds_gap)_(linear|forest)", "lower", "share"),
+    )
 
     def __init__(self, rows: int = 5000, trees: int = 100, seed: int = 0):
         self.rows = rows

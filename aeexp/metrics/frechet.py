@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.feature_net import feature_net
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.samplers import SAMPLERS
@@ -37,6 +37,10 @@ class Frechet(Metric):
     """
 
     of_pictures: ClassVar = True
+    numbers: ClassVar = (
+        Number("generation/frechet_floor_.*", None, "squared distance of features"),  # of the data against itself
+        Number("generation/frechet_.*", "lower", "squared distance of features"),
+    )
 
     def __init__(self, rows: int = 1000, seed: int = 0):
         if rows < 2:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import ClassVar, final
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import Reconstruction
 
@@ -23,6 +23,16 @@ class Generalisation(Metric):
 
     Look at: the gap over width or rows of a sweep (sweep.png): where it opens, the network overfits.
     """
+
+    numbers: ClassVar = (  # a constant generalises without a gap: less is no better
+        *(
+            Number(
+                number.pattern.replace("reconstruction/", "generalisation/gap_"), None, number.unit, alike=("task.",)
+            )
+            for number in Reconstruction.numbers
+        ),
+        Number("generalisation/ratio_mse", None, "", alike=("task.",)),
+    )
 
     def __call__(self, run: Run, split: str) -> Values:
         if run.data.normal is not None:

@@ -9,12 +9,17 @@ import numpy as np
 import torch
 
 from aeexp.datasets.core.split import Split
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.objectives.bounds import bound, log_weights
 
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
+
+# How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
+SUFFIX = "(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?"
+BOUND, ELBO = f"generation/(nll|cross_entropy_bound){SUFFIX}", f"generation/(elbo|cross_entropy_elbo){SUFFIX}"
+NATS = ("likelihood._target_", "task.")
 
 
 @final
@@ -35,6 +40,15 @@ class Generation(Metric):
     """
 
     of_pictures: ClassVar = True
+    numbers: ClassVar = (
+        Number(BOUND, "lower", "nats per example", headline=True, alike=NATS),
+        Number(f"{BOUND}_per_step", "lower", "nats per step", headline=True, alike=NATS),
+        Number(f"{BOUND}_bits_per_dim", "lower", "bits per dimension"),
+        Number(f"{BOUND}_se", None, "nats per example", alike=NATS),
+        Number(f"{BOUND}_k", None, "codes", alike=NATS, counts=True),
+        Number(ELBO, "higher", "nats per example", alike=NATS),
+    )
+    harmless: ClassVar = ("chunk", "samples")  # rows at a time are a matter of memory; `_k` says how many samples
 
     def __init__(self, samples: int = 100, rows: int = 1000, chunk: int = 20_000):
         self.samples = samples

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from aeexp.errors import UsageError
 from aeexp.evaluation import fills
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.types import Batch
 
@@ -26,6 +26,12 @@ class Inpainting(Metric):
 
     Look at: plot=inpainting, and the fills without a model beside it.
     """
+
+    numbers: ClassVar = (
+        Number("inpainting/mse", "lower", "squared error per example", headline=True, alike=("task.",)),
+        Number("inpainting/mse_per_feature", "lower", "squared error per feature", alike=("task.",)),
+        Number("inpainting/psnr", "higher", "dB", alike=("task.",)),
+    )
 
     def __init__(self, rows: int = 1000, train_rows: int = 5000, seed: int = 0):
         if rows < 1:

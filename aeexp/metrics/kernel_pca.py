@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import final
+from typing import ClassVar, final
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
@@ -35,6 +35,8 @@ class KernelPCA(Metric):
 
     Look at: its error and probes between PCA's and the model's: what any curved map gains.
     """
+
+    numbers: ClassVar = Reconstruction.numbers
 
     def __init__(
         self,

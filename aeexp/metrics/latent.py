@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.regularizers.contractive import Contractive
 
@@ -40,6 +40,13 @@ class Latent(Metric):
 
     Look at: effective_rank beside latent.dim; dead and active units.
     """
+
+    numbers: ClassVar = (  # a code is not the better for any of these
+        Number("latent/(effective_rank|l0|dead_units|active_units)", None, "units"),
+        Number("latent/(mean_activation|jacobian_norm)", None, ""),
+        Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)?", None, "nats per example"),
+        Number("latent/(perplexity|codes_used)", None, "codes"),
+    )
 
     def __init__(self, jacobian_rows: int = 256):
         self.jacobian_rows = jacobian_rows

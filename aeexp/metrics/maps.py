@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.maps import Name, embed, mappable, need, trustworthiness
 from aeexp.evaluation.run import Run, Values
 
@@ -30,6 +30,8 @@ class Maps(Metric):
     """
 
     of_codes: ClassVar = True
+    numbers: ClassVar = (Number(r"maps/(trustworthiness|continuity)_\w+", "higher", ""),)
+    in_keys: ClassVar = ("maps",)
 
     def __init__(self, *, maps: Sequence[Name], neighbours: int = 5, rows: int = 1000, perplexity: float = 30.0,
                  seed: int = 0):  # fmt: skip

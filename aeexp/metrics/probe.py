@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import Kind, accuracies, fitted, labelled
 from aeexp.evaluation.run import Run, Values
 
@@ -34,6 +34,11 @@ class Probe(Metric):
     """
 
     of_codes: ClassVar = True
+    numbers: ClassVar = (
+        Number("probe/(linear|knn)", "higher", "share", headline=True, of_labels=True),
+        Number(r"probe/(linear|knn|svm_linear|svm_rbf)(_n\d+)?", "higher", "share", of_labels=True),
+    )
+    in_keys: ClassVar = ("classifiers", "budgets")
 
     def __init__(
         self,

@@ -9,10 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.tensors import sum_features
+
+# How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
+NATS = "reconstruction/(nats|cross_entropy)(_density)?(_fixed|_per_epoch)?"
 
 
 @final
@@ -34,6 +37,15 @@ class Reconstruction(Metric):
     """
 
     of_train: ClassVar = True
+    numbers: ClassVar[tuple[Number, ...]] = (
+        Number("reconstruction/mse", "lower", "squared error per example", headline=True, alike=("task.",)),
+        Number("reconstruction/mse_per_feature", "lower", "squared error per feature", alike=("task.",)),
+        Number("reconstruction/psnr", "higher", "dB", alike=("task.",)),
+        Number("reconstruction/ssim", "higher", "", alike=("task.",)),
+        Number(f"{NATS}_per_step", "lower", "nats per step", alike=("likelihood._target_", "task.")),
+        Number(NATS, "lower", "nats per example", alike=("likelihood._target_", "task.")),
+        Number("reconstruction/bits_per_dim(_fixed|_per_epoch)?", "lower", "bits per dimension", alike=("task.",)),
+    )
 
     def __call__(self, run: Run, split: str) -> Values:
         """Computed once for a run and a split."""

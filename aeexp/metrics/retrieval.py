@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation import hashing, itq
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 
 CELLS = 1 << 22  # distances that are worked on at a time
@@ -34,6 +34,13 @@ class Retrieval(Metric):
 
     Look at: itq with as many bits; plot=neighbours.
     """
+
+    numbers: ClassVar = (
+        Number("retrieval/map", "higher", "", headline=True, of_labels=True),
+        Number("retrieval/precision_radius_2", "higher", "share", headline=True, of_labels=True),
+        # an empty answer counts as precision 0 already
+        Number("retrieval/(empty_radius_2|duplicates)", None, "share", of_labels=True),
+    )
 
     def __init__(self, *, queries: int = 1000, iterations: int = 50, seed: int = 0):
         if queries < 1:

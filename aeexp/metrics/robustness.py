@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, final
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.robustness import Kind, check, curve
 from aeexp.evaluation.run import Run, Values
 
@@ -26,6 +26,11 @@ class Robustness(Metric):
     """
 
     of_pictures: ClassVar = True
+    numbers: ClassVar = (
+        Number(r"robustness/\w+_mse_.*", "lower", "squared error per example", alike=("task.",), of_labels=True),
+        Number(r"robustness/\w+_linear_.*", "higher", "share", alike=("task.",), of_labels=True),
+    )
+    in_keys: ClassVar = ("noise", "levels")
 
     def __init__(self, *, noise: Kind = "gaussian", levels: Sequence[float], rows: int = 5000, seed: int = 0):
         check(noise, levels)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import at_once
 
@@ -32,6 +32,10 @@ class Segmentation(Metric):
     """
 
     of_train: ClassVar = True
+    numbers: ClassVar = (
+        Number("segmentation/(mean_iou|pixel_accuracy)", "higher", "share", headline=True, alike=("task.",)),
+        Number("segmentation/(dice|iou_.*)", "higher", "share", alike=("task.",)),
+    )
 
     def __init__(self, pixels: int = 20_000, seed: int = 0):
         if pixels < 2:

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from rich.table import Table
 from aeexp.drawing.animation import Animation
 from aeexp.errors import UsageError
 from aeexp.evaluation.baselines import named as baseline
-from aeexp.evaluation.protocol import Metric, baselines, measured
+from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measured
 from aeexp.evaluation.run import Run
 from aeexp.runs import build, evaluations
 from aeexp.runs.config import make
@@ -153,7 +155,9 @@ def numbers(result: Run, name: str, metric: Metric, own: Mapping[str, Metric]) -
     values: dict[str, Any] = {split: finite(measured(result, {name: metric}, split)) for split in ("val", "test")}
     rows = baselines(result, {name: metric}, measured, own)
     values["baseline"] = {baseline: finite(row) for baseline, row in rows.items() if row}
-    return {"when": now(), "seconds": time.perf_counter() - began, **values}
+    keys = chain(values["val"], values["test"], *values["baseline"].values())
+    told = {"numbers": describe_numbers({**own, name: metric}, keys), "metrics": describe_options({name: metric})}
+    return {"when": now(), "seconds": time.perf_counter() - began, **values, **told}
 
 
 def protocol(finished: Finished, result: Run) -> dict[str, Any]:

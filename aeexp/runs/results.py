@@ -10,6 +10,7 @@ import re
 import shlex
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from rich.table import Table
 
 from aeexp import files
 from aeexp.evaluation.baselines import named
-from aeexp.evaluation.protocol import Metric, baselines, measure
+from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measure
 from aeexp.evaluation.run import Run
 from aeexp.runs.tracking import Tracker
 from aeexp.trainers.checkpoint import Progress
@@ -49,7 +51,9 @@ def evaluate(
     values["train"] = result.trained = finite(measure(result, metrics, "train"))
     result.best_step = progress.best_step
     values["baseline"] = {name: finite(row) for name, row in baselines(result, metrics).items()}
+    rows = (*(values[split] for split in ("val", "test", "train")), *values["baseline"].values())
     values["data"] = described(result)
+    values |= {"numbers": describe_numbers(metrics, chain(*rows)), "metrics": describe_options(metrics)}
     return values
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from aeexp.conditions import Unconditional
+from aeexp.contracts import Decoder, Encoder
 from aeexp.drawing import canvas
 from aeexp.errors import UsageError
 from aeexp.evaluation import fills
@@ -48,17 +49,26 @@ def run_of(data, task, *, answers=None) -> Run:
     width = int(np.prod(data.shape))
     encoder = nn.Flatten() if answers is None else Given(answers.flatten(1))
     decoder = nn.Unflatten(1, tuple(data.shape))
-    model = Autoencoder(_Sided(encoder), Deterministic(width), _Sided(decoder), Gaussian(), Unconditional())
+    model = Autoencoder(_Reading(encoder), Deterministic(width), _Writing(decoder), Gaussian(), Unconditional())
     return Run(Learner(task, model, Additive(Chain({}), {})), data)
 
 
-class _Sided(nn.Module):
+class _Reading(Encoder):
     def __init__(self, inner):
         super().__init__()
         self.inner = inner
 
     def forward(self, x, context=None, mask=None):
         return self.inner(x)
+
+
+class _Writing(Decoder):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, z, context=None, skips=()):
+        return self.inner(z)
 
 
 def rows(n=60, shape=(1, 6, 6), seed=0):

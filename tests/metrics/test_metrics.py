@@ -14,6 +14,7 @@ from measured import as_run
 from skimage.metrics import structural_similarity
 from torch import nn
 
+from aeexp.contracts import Decoder
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows
@@ -42,6 +43,17 @@ def constant(data) -> nn.Module:
         parameter.zero_()
     model.decoder.layers[0].bias.copy_(torch.cat([b.x for b in data["train"].batches(500)]).mean(0).flatten())
     return model
+
+
+class Zeros(Decoder):
+    """The same parameters for every code."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, z, context=None, skips=()):
+        return torch.zeros(len(z), *self.shape)
 
 
 def values_of(data, split) -> np.ndarray:
@@ -158,10 +170,9 @@ def test_bits_and_bytes_that_are_no_grid_are_no_likelihood_of_a_model_of_bits(as
 
 def test_an_even_guess_costs_the_logarithm_of_the_levels_whatever_the_likelihood(digit_data):
     model = constant(digit_data)
-    model.decoder = nn.Sequential()
     for likelihood, output in ((Categorical(17), (17, 8, 8)), (ContinuousBernoulli(), (1, 8, 8))):
         model.likelihood = likelihood
-        model.decoder.forward = lambda z, context=None, output=output: torch.zeros(len(z), *output)
+        model.decoder = Zeros(output)
         values = Reconstruction()(as_run(model, digit_data), "test")
         # one of 17 levels; the uniform density over [0, 1] is 1 everywhere
         nats = 0 if likelihood.density else 64 * math.log(17)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from aeexp.contracts import Part
 from aeexp.datasets.core.assemble import assemble
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows, Source
@@ -138,9 +139,18 @@ def test_the_interval_is_student_s():
     assert interval([0.3]) == 0
 
 
+class Reader(Part):
+    """Takes a row's largest number for its label."""
+
+    predicts_label = True
+
+    def score_labels(self, out):
+        return out.x
+
+
 def test_a_model_that_names_labels_itself_is_a_line_across():
     run = coded(FAR)
-    run.learner.objective.score_labels = lambda out: out.x
+    run.learner.add_module("reader", Reader())
     axes = LabelBudget(budgets=[10])(run)["label_budget"].axes[0]
     words = [line.get_label() for line in axes.lines if "own" in line.get_label()]
     assert words == ["the model's own classifier, trained on 400 labels: 100.0 %"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
 import aeexp
+from aeexp.contracts import Decoder
 from aeexp.datasets.core.splits import Fractions, Official
 from aeexp.datasets.formats.npz import npz
 from aeexp.datasets.sets.painted import textured_digits
@@ -230,14 +231,14 @@ def test_noise_is_done_to_the_picture_and_never_to_the_mask(build_learner):
     assert torch.equal(out.x, batch.x)
 
 
-class Given(torch.nn.Module):
+class Given(Decoder):
     """A decoder that says what it was given, whatever the code is."""
 
     def __init__(self, output):
         super().__init__()
         self.output = output
 
-    def forward(self, z, context=None):
+    def forward(self, z, context=None, skips=()):
         return self.output
 
 
