@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from declared import METRICS, declare
+
 CONFIG = {
     "seed": 0,
     "threads": 1,
@@ -31,7 +33,7 @@ CONFIG = {
     "objective": {"_target_": "aeexp.objectives.Additive"},
     "trainer": {"epochs": 5},
 }
-CHOICES = "    choices:\n      variant: undercomplete\n      dataset: digits\n  verbose: false\n"
+CHOICES = {"variant": "undercomplete", "dataset": "digits", "hydra/job_logging": "default"}
 
 
 def job(
@@ -53,13 +55,14 @@ def job(
         place(tree, path, value)
     (folder / ".hydra" / "config.yaml").write_text(json.dumps(tree))
     (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
-    (folder / ".hydra" / "hydra.yaml").write_text("hydra:\n  runtime:\n" + CHOICES)
+    (folder / ".hydra" / "hydra.yaml").write_text(json.dumps({"hydra": {"runtime": {"choices": CHOICES}}}))
     (folder / "status.json").write_text(json.dumps({"status": status, "message": message, "ended": ended}))
     if status == "finished":
         rows = {"train": 80, "val": 10, "test": 10}
         node = {"name": "digits", "fingerprint": "f", "rows": rows, **(data or {})}
         named = {key.replace("__", "/"): value for key, value in test.items()}
         metrics = {"test": named, "val": {}, "baseline": baseline or {}, "data": node}
+        metrics |= {"numbers": declare(named), "metrics": METRICS}
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 

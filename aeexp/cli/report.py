@@ -11,7 +11,6 @@ from pathlib import Path
 
 from aeexp.errors import UsageError
 from aeexp.reports.comparison import Report, collect
-from aeexp.reports.criteria import better
 from aeexp.reports.grouping import NONE, Group
 
 
@@ -97,7 +96,7 @@ def ordered(report: Report, name: str) -> Report:
             f"sort={name}: there is no such column or metric: take one of "
             f"{', '.join([*report.columns, *report.criteria])}"
         )
-    sign = -1.0 if better(name) == "higher" else 1.0
+    sign = -1.0 if report.declared.better(name) == "higher" else 1.0
 
     def place(group: Group) -> tuple:
         if name in report.columns:

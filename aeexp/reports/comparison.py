@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aeexp.errors import UsageError
-from aeexp.reports.criteria import headlines
+from aeexp.reports.declarations import Declarations, describe_undeclared
 from aeexp.reports.grouping import NONE, Group, common, grouped
 from aeexp.reports.pairing import Paired, paired
 from aeexp.reports.protocol import described, unlike, unshared
@@ -38,6 +38,7 @@ class Report(NamedTuple):
     protocol: dict[str, str]  # what all runs were measured by, as name -> words
     notes: list[str]  # what a reader must know to read the numbers right, as sentences
     options: list[str]  # words of `aeexp-report` that make it again
+    declared: Declarations  # what the runs say of their numbers
 
 
 def collect(
@@ -52,30 +53,33 @@ def collect(
     """
     places = [Path(root) for root in roots]
     records, failures = read(places)
-    differ = unlike(records)
+    declared = Declarations(records)
+    differ = unlike(records, declared)
     require_one(differ, mix)
     columns, groups = grouped(records, also=[path for one in differ for path in one.paths])
     elsewhere = unshared(groups)
     require_one(elsewhere, mix)
     keys = list(dict.fromkeys(key for record in records for key in record.metrics["test"]))
+    headlines = [key for key in keys if declared.is_headline(key)]
     for key in criteria if records else ():
         near = difflib.get_close_matches(key, keys, n=1)
-        words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines(keys))}"
+        words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines or keys)}"
         other = key.startswith(("val/", "train/", "baseline/"))
         why = "numbers of the test split are compared, and summary.csv has others" if other else "no run measured it"
         if key not in keys:
             raise UsageError(f"metrics={key}: {why}; {words}")
-    chosen = list(criteria) or headlines(keys)
+    chosen = list(criteria) or headlines
     options = [] if baseline == "auto" else ["--baseline", baseline or "none"]
     options += [*(["--metrics", ",".join(criteria)] if criteria else []), *(["--mix"] if mix else [])]
-    best, notes = ranked(groups, chosen)
+    best, notes = ranked(groups, chosen, declared)
     if baseline == "auto":
         baseline = "pca" if any("pca" in record.metrics.get("baseline", {}) for record in records) else None
-    pairs = paired(groups, chosen, baseline) if baseline and groups else []
+    pairs = paired(groups, chosen, baseline, declared) if baseline and groups else []
     mixed = [f"Mixed on request, though they differ in their protocol: {one.words}." for one in (*differ, *elsewhere)]
     return Report(
         places, groups, columns, common(records), keys, chosen, best, disagreement(best), pairs, failures,
-        described(records), [*mixed, *intervals(groups), *repeated(records, groups), *notes], options,
+        described(records, declared), [*mixed, *intervals(groups), *repeated(records, groups), *notes,
+                             *describe_undeclared(records)], options, declared,
     )  # fmt: skip
 
 

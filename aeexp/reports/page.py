@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aeexp import files
 from aeexp.reports.comparison import Best, Paired, Report
 from aeexp.reports.grouping import NONE
-from aeexp.reports.scatter import scatter, unit
+from aeexp.reports.scatter import scatter
 from aeexp.reports.statistics import CORRECTED, Estimate
 from aeexp.reports.swept import number, points
 from aeexp.reports.tables import probability, shown, verdict
@@ -54,7 +54,7 @@ def content(report: Report) -> dict[str, Any]:
         "facts": facts(report),
         "notes": report.notes,
         "columns": [Cell(n, n, kind=kind(report, n)) for n in report.columns] or [Cell("group", "group")],
-        "keys": [Cell(key, key, unit(key), more=key in hidden) for key in (*shown, *hidden)],
+        "keys": [Cell(key, key, report.declared.unit(key), more=key in hidden) for key in (*shown, *hidden)],
         "rows": rows(report, shown, hidden),
         "cut": len(report.keys) - len(shown) - len(hidden),
         "deviations": any(len(group.records) > 1 for group in report.groups),

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.baselines import named
-from aeexp.reports.criteria import OF_LABELS, TOLD, incomparable, told
+from aeexp.reports.declarations import LABEL_GIVEN, Declarations, is_given_label
 from aeexp.reports.grouping import NONE, Group, baselines, plain, repeat, word
-from aeexp.reports.records import Record, pair
+from aeexp.reports.records import Record, split_override
 from aeexp.reports.statistics import Test, holm, paired_test
 
 
@@ -30,7 +30,7 @@ class Paired(NamedTuple):
     reason: str | None
 
 
-def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> list[Paired]:
+def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str, declared: Declarations) -> list[Paired]:
     """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
     rows = baselines(groups)
     if baseline in rows:
@@ -40,7 +40,7 @@ def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> l
         against = [(group, beside(group, partner), partner) for group, partner in chosen]
     found = []
     for key in criteria:
-        tests = [(group, words, tested(group, partner, key, baseline)) for group, words, partner in against]
+        tests = [(group, words, tested(group, partner, key, baseline, declared)) for group, words, partner in against]
         made = [(group, words, one) for group, words, one in tests if one is not None]
         adjusted = iter(holm([one.p for _, _, one in made if one.p is not None]))
         for group, words, one in made:
@@ -49,13 +49,13 @@ def paired(groups: Sequence[Group], criteria: Sequence[str], baseline: str) -> l
     return found
 
 
-def tested(group: Group, partner: Group | None, key: str, baseline: str) -> Test | None:
+def tested(group: Group, partner: Group | None, key: str, baseline: str, declared: Declarations) -> Test | None:
     """None where the two have no such number, or not of the same thing."""
     own = group.records + ([] if partner is None else partner.records)
-    if incomparable(key, own) or (partner is None and key == "loss"):
+    if declared.incomparable(key, own) or (partner is None and key == "loss"):
         return None
-    if partner is None and re.fullmatch(OF_LABELS, key) and any(map(told, group.records)):
-        return Test(None, len(group.records), reason=TOLD)
+    if partner is None and declared.is_of_labels(key) and any(map(is_given_label, group.records)):
+        return Test(None, len(group.records), reason=LABEL_GIVEN)
     if partner is None:
         made = differences([(r, r.value(key), r.value(key, "baseline", baseline)) for r in group.records])
     else:
@@ -65,7 +65,7 @@ def tested(group: Group, partner: Group | None, key: str, baseline: str) -> Test
 
 def partners(groups: Sequence[Group], baseline: str, rows: Sequence[str]) -> list[tuple[Group, Group]]:
     """Each group with the one that `baseline` selects; of several the one that is like it in all other columns."""
-    words = dict(pair(part) for part in re.split(r"[ ,]+(?=[\w./@]+=)", baseline.strip()))
+    words = dict(split_override(part) for part in re.split(r"[ ,]+(?=[\w./@]+=)", baseline.strip()))
     chosen = [g for g in groups if all(plain(word(g.records[0], k)) == plain(v) for k, v in words.items())]
     columns = "; ".join(f"{key}={'|'.join(dict.fromkeys(g.columns[key] for g in groups))}" for key in groups[0].columns)
     way = f"give {', '.join(rows)}, or words of these columns: {columns}" if columns else f"give {', '.join(rows)}"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from aeexp.reports.declarations import Declarations
 from aeexp.reports.grouping import ASIDE, Group, text
 from aeexp.reports.records import SPLIT, Record
-from aeexp.runs.evaluations import NAMED
 
 # What a sweep may well change: other training rows or labels for the same test rows.
 OF_TRAINING = ("dataset.limit", "dataset.labelled", "dataset.unlabelled", "dataset.split.val")
-# Options that stand in the keys; rows at a time are a matter of memory; K is read from the numbers themselves.
-HARMLESS = {f"metric.{metric}.{option}" for metric, known in NAMED.items() for option in known}
-HARMLESS |= {"metric.generation.chunk", "metric.generation.samples"}
-COUNT = re.compile(r"generation/\w+_k")
 
 
 class Unlike(NamedTuple):
@@ -26,8 +21,8 @@ class Unlike(NamedTuple):
     paths: tuple[str, ...]
 
 
-def unlike(records: Sequence[Record]) -> list[Unlike]:
-    return [*_data(records), *_tested(records), *_measured(records)]
+def unlike(records: Sequence[Record], declared: Declarations) -> list[Unlike]:
+    return [*_data(records), *_tested(records), *_measured(records, declared)]
 
 
 def _data(records: Sequence[Record]) -> list[Unlike]:
@@ -85,14 +80,14 @@ def _tested(records: Sequence[Record]) -> list[Unlike]:
     return []
 
 
-def _measured(records: Sequence[Record]) -> list[Unlike]:
+def _measured(records: Sequence[Record], declared: Declarations) -> list[Unlike]:
     """Options of a metric that several runs have; K of importance sampling."""
-    found = []
+    found, settled = [], settled_options(records)
     for path in dict.fromkeys(path for r in records for path in r.config if path.startswith("metric.")):
         having = [record for record in records if path in record.config]
-        if path not in HARMLESS and len({repr(record.config[path]) for record in having}) > 1:
+        if path not in settled and len({repr(record.config[path]) for record in having}) > 1:
             found.append(_differs(having, path))
-    for key in dict.fromkeys(key for r in records for key in r.metrics["test"] if COUNT.fullmatch(key)):
+    for key in dict.fromkeys(key for r in records for key in r.metrics["test"] if declared.is_count(key)):
         counts: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             if record.value(key) is not None:
@@ -101,6 +96,15 @@ def _measured(records: Sequence[Record]) -> list[Unlike]:
             words = ", ".join(f"{key}={count} ({_where(runs)})" for count, runs in counts.items())
             found.append(Unlike(words, ("metric.generation.samples",)))
     return found
+
+
+def settled_options(records: Iterable[Record]) -> set[str]:
+    """Paths of options of metrics that may differ between runs: their values stand in the keys, or change no number."""
+    paths = set()
+    for record in records:
+        for metric, options in (record.metrics.get("metrics") or {}).items():
+            paths |= {f"metric.{metric}.{name}" for kind in ("in_keys", "harmless") for name in options.get(kind) or ()}
+    return paths
 
 
 def unshared(groups: Sequence[Group]) -> list[Unlike]:
@@ -121,10 +125,10 @@ def _place(record: Record) -> str:
     return " ".join(f"{key}={record.config[key]}" for key in SPLIT if key in record.config)
 
 
-def described(records: Sequence[Record]) -> dict[str, str]:
+def described(records: Sequence[Record], declared: Declarations) -> dict[str, str]:
     """What all runs were measured by, as name -> words; what differs is left out."""
     found = {}
-    for key, words in _facts(records).items():
+    for key, words in _facts(records, declared).items():
         if len(words) == 1 and (word := words.pop()):
             found[key] = word
     seeds = sorted({str(record.config.get("seed")) for record in records}, key=lambda s: (len(s), s))
@@ -133,7 +137,7 @@ def described(records: Sequence[Record]) -> dict[str, str]:
     return found | ({"folds": ", ".join(map(str, folds))} if folds else {})
 
 
-def _facts(records: Sequence[Record]) -> dict[str, set[str]]:
+def _facts(records: Sequence[Record], declared: Declarations) -> dict[str, set[str]]:
     facts: dict[str, set[str]] = defaultdict(set)
     for record in records:
         data, config = record.metrics["data"], record.config
@@ -148,6 +152,6 @@ def _facts(records: Sequence[Record]) -> dict[str, set[str]]:
             value = config.get(f"dataset.{name}")
             facts[name].add("" if value in (None, False, "none") else text(value))
         for key, value in record.metrics["test"].items():
-            if COUNT.fullmatch(key):
+            if declared.is_count(key):
                 facts["K"].add(f"{value:g}")
     return facts

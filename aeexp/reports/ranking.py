@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from aeexp.evaluation.baselines import named
-from aeexp.reports.criteria import OF_LABELS, Better, better, incomparable, told
+from aeexp.reports.declarations import Better, Declarations, is_given_label
 from aeexp.reports.grouping import Group, baselines
 from aeexp.reports.pairing import compared
 from aeexp.reports.statistics import FEWEST, Estimate, Test, holm
@@ -28,13 +27,13 @@ class Best(NamedTuple):
     beyond: list[str]  # baselines that are better still, as words: "raw input 0.967"
 
 
-def ranked(groups: Sequence[Group], criteria: Sequence[str]) -> tuple[list[Best], list[str]]:
+def ranked(groups: Sequence[Group], criteria: Sequence[str], declared: Declarations) -> tuple[list[Best], list[str]]:
     """The best group by each criterion that ranks, and a sentence for each that does not and might."""
     found, notes = [], []
     for key in criteria if len(groups) > 1 else ():
-        way = better(key)
+        way = declared.better(key)
         whole = [group for group in groups if complete(group, key)]
-        reason = incomparable(key, [record for group in whole for record in group.records])
+        reason = declared.incomparable(key, [record for group in whole for record in group.records])
         if way is None:
             continue
         if len(whole) < 2:
@@ -45,7 +44,7 @@ def ranked(groups: Sequence[Group], criteria: Sequence[str]) -> tuple[list[Best]
             continue
         if len(whole) < len(groups):
             notes.append(f"{key} ranks {len(whole)} of {len(groups)} groups: not all runs of the others have it.")
-        found.append(best(whole, key, way))
+        found.append(best(whole, key, way, declared))
     return found, notes
 
 
@@ -55,7 +54,7 @@ def complete(group: Group, key: str) -> bool:
     return made is not None and made.runs == len(group.records)
 
 
-def best(groups: Sequence[Group], key: str, way: Better) -> Best:
+def best(groups: Sequence[Group], key: str, way: Better, declared: Declarations) -> Best:
     sign = 1.0 if way == "lower" else -1.0
     first = min(groups, key=lambda group: sign * group.estimate(key).mean)
     rivals = [group for group in groups if group is not first]
@@ -68,8 +67,8 @@ def best(groups: Sequence[Group], key: str, way: Better) -> Best:
             continue
         told = next(adjusted) < LEVEL if test.p is not None else differ(test, first.estimate(key).mean)
         ties += [] if told else [group]
-    tested = len(untested) < len(rivals)
-    return Best(key, way, first, first.estimate(key), ties, tested, untested, beyond(groups, key, sign, first))
+    tested, better = len(untested) < len(rivals), beyond(groups, key, sign, first, declared)
+    return Best(key, way, first, first.estimate(key), ties, tested, untested, better)
 
 
 def differ(test: Test, value: float) -> bool:
@@ -77,9 +76,10 @@ def differ(test: Test, value: float) -> bool:
     return test.difference is not None and abs(test.difference) > 1e-6 * abs(value)
 
 
-def beyond(groups: Sequence[Group], key: str, sign: float, first: Group) -> list[str]:
+def beyond(groups: Sequence[Group], key: str, sign: float, first: Group, declared: Declarations) -> list[str]:
     """Baselines that beat the best group. PCA's loss has no penalties: it is another thing than a loss with them."""
-    if key == "loss" or (re.fullmatch(OF_LABELS, key) and any(told(run) for group in groups for run in group.records)):
+    given = any(is_given_label(run) for group in groups for run in group.records)
+    if key == "loss" or (given and declared.is_of_labels(key)):
         return []
     found = []
     for name in baselines(groups):

@@ -1,22 +1,18 @@
-"""Run folders as they lie on disk: what each was asked for, what it measured, what became of it. Without torch."""
+"""Finished runs read back: what each was asked for, what it measured, what became of it. Without torch."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from aeexp.errors import UsageError
-from aeexp.files import YAML_LOADER
+from aeexp.reports.folders import RunFolder, find_runs
 from aeexp.runs import evaluations
 
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
-INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
 
 
 class Record(NamedTuple):
@@ -34,8 +30,8 @@ class Record(NamedTuple):
         node: Any = self.metrics
         for name in part or ("test",):
             node = node.get(name) or {}
-        found = node.get(key)
-        return None if found is None else float(found)
+        number = node.get(key)
+        return None if number is None else float(number)
 
 
 class Failure(NamedTuple):
@@ -49,55 +45,45 @@ class Failure(NamedTuple):
 def read(roots: Iterable[Path]) -> tuple[list[Record], list[Failure]]:
     """Every run at or below `roots`, each once, in the order of the jobs. Raises UsageError where there is none."""
     records, failures = [], []
-    for folder in folders(roots):
-        found = run(folder)
-        (records if isinstance(found, Record) else failures).append(found)
+    for folder in find_folders(roots):
+        result = read_run(folder)
+        (records if isinstance(result, Record) else failures).append(result)
     return records, failures
 
 
-def folders(roots: Iterable[Path]) -> list[Path]:
-    found: dict[Path, Path] = {}
+def find_folders(roots: Iterable[Path]) -> list[RunFolder]:
+    """Run folders at or below `roots`, each once. Raises UsageError for a root without any."""
+    folders: dict[Path, RunFolder] = {}
     for root in roots:
         if not root.is_dir():
             raise UsageError(f"{root} is no folder: give run folders, or folders above them")
-        below = sorted(_below(root), key=_order)
+        below = find_runs(root)
         if not below:
             raise UsageError(f"{root} holds no run (no status.json in it or below): give folders that aeexp wrote")
         for folder in below:
-            found.setdefault(folder.resolve(), folder)
-    return list(found.values())
+            folders.setdefault(folder.path.resolve(), folder)
+    return list(folders.values())
 
 
-def _below(root: Path) -> Iterator[Path]:
-    for name, inside, files in os.walk(root):
-        if "status.json" in files or (".hydra" in inside and "multirun.yaml" not in files):
-            yield Path(name)
-        inside[:] = [folder for folder in inside if folder not in INSIDE]
-
-
-def _order(folder: Path) -> list[tuple[int, int, str]]:
-    """2 before 10, numbers before words, on each level."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in folder.parts]
-
-
-def run(folder: Path) -> Record | Failure:
+def read_run(folder: RunFolder) -> Record | Failure:
     """What lies in a run folder, or why it cannot be compared; never an exception for what is in it."""
     try:
-        status = _object(folder / "status.json")
+        status = folder.read_status()
     except (OSError, ValueError) as error:
-        return Failure(folder, "failed", _why("status.json", error))
+        return Failure(folder.path, "failed", _describe_error("status.json", error))
     if status.get("status") != "finished":
-        return Failure(folder, str(status.get("status")), _last_line(folder, status))
+        return Failure(folder.path, str(status.get("status")), _find_last_line(folder, status))
     try:
-        metrics = _object(folder / "metrics.json")
+        metrics = folder.read_metrics()
         _check(metrics)
-        told = _merged(metrics)
-        config = _settled(dict(flat(_object(folder / ".hydra" / "config.yaml"))), metrics)
-        words = _yaml(folder / ".hydra" / "overrides.yaml") or []
-        given = dict(pair(str(word)) for word in words)
-        return Record(folder, given, config, _choices(folder), told, status)
-    except (OSError, ValueError, yaml.YAMLError, TypeError) as error:
-        return Failure(folder, "unreadable", _why(Path(getattr(error, "filename", None) or "").name, error))
+        merged = _merge_evaluations(metrics)
+        config = _settle_split(dict(flatten(folder.read_config())))
+        config |= _list_added_options(metrics, config)
+        overrides = dict(map(split_override, folder.read_overrides()))
+        return Record(folder.path, overrides, config, folder.read_choices(), merged, status)
+    except (OSError, ValueError, TypeError) as error:
+        name = Path(getattr(error, "filename", None) or "").name
+        return Failure(folder.path, "unreadable", _describe_error(name, error))
 
 
 def _check(metrics: Mapping[str, Any]) -> None:
@@ -106,79 +92,62 @@ def _check(metrics: Mapping[str, Any]) -> None:
         if not isinstance(metrics.get(part), dict):
             raise ValueError(f"metrics.json has no `{part}`")
     tables = {part: metrics.get(part) or {} for part in ("test", "val", "train")}
-    _tables({"baseline": metrics.get("baseline") or {}, **tables})
+    _require_tables({"baseline": metrics.get("baseline") or {}, **tables})
     tables |= metrics.get("baseline") or {}
-    _tables({**tables, **{name: metrics["data"].get(name) or {} for name in ("rows", "sample")}})
+    _require_tables({**tables, **{name: metrics["data"].get(name) or {} for name in ("rows", "sample")}})
     for part, table in tables.items():
         for key, value in table.items():
             if value is not None and not isinstance(value, int | float):
                 raise ValueError(f"metrics.json: {part} {key} is {value!r}, no number")
+    declarations = {part: metrics.get(part) or {} for part in ("numbers", "metrics")}
+    _require_tables(declarations)
+    for part, table in declarations.items():
+        _require_tables({f"{part} {name}": values for name, values in table.items()})
+        for name, values in table.items():
+            if not all(isinstance(values.get(key) or [], list) for key in ("alike", "in_keys", "harmless")):
+                raise ValueError(f"metrics.json: {part} {name} holds no list where one is meant")
 
 
-def _tables(parts: Mapping[str, Any]) -> None:
+def _require_tables(parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
         if not isinstance(part, dict):
-            raise ValueError(f"metrics.json: {name} is no table of names and numbers")
+            raise ValueError(f"metrics.json: {name} is no table of names and values")
 
 
-def _settled(config: dict[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """With the fold and seed of the split as numbers, and the options of metrics that aeexp-evaluate added under the
-    names that the run's own would have."""
+def _settle_split(config: dict[str, Any]) -> dict[str, Any]:
+    """With the fold and seed of the split as numbers."""
     for key in SPLIT:
-        found = re.fullmatch(r"\$\{([\w.]+)\}", str(config.get(key)))
-        config |= {key: config[found[1]]} if found and found[1] in config else {}
-    for entry in metrics.get("evaluations", []):
-        if isinstance(entry, dict) and entry.get("differs") == "" and isinstance(entry.get("options"), dict):
-            added = flat({f"metric.{entry.get('metric')}": entry["options"]})
-            config |= {key: value for key, value in added if key not in config}
+        source = re.fullmatch(r"\$\{([\w.]+)\}", str(config.get(key)))
+        config |= {key: config[source[1]]} if source and source[1] in config else {}
     return config
 
 
-def _merged(metrics: dict[str, Any]) -> dict[str, Any]:
+def _list_added_options(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of metrics that aeexp-evaluate added, under the paths that the run's own would have."""
+    added = {}
+    for entry in metrics.get("evaluations", []):
+        if isinstance(entry, dict) and entry.get("differs") == "" and isinstance(entry.get("options"), dict):
+            options = flatten({f"metric.{entry.get('metric')}": entry["options"]})
+            added |= {key: value for key, value in options if key not in config and key not in added}
+    return added
+
+
+def _merge_evaluations(metrics: dict[str, Any]) -> dict[str, Any]:
     if "evaluations" not in metrics:
         return metrics
     try:
-        found = evaluations.merged(metrics)
+        merged = evaluations.merged(metrics)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("metrics.json: evaluations are not as aeexp-evaluate writes them") from error
-    _check(found)
-    return found
+    _check(merged)
+    return merged
 
 
-def _object(path: Path) -> dict[str, Any]:
-    node = _json(path) if path.suffix == ".json" else _yaml(path)
-    if not isinstance(node, dict):
-        raise ValueError(f"{path.name} holds no table of keys and values")
-    return node
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # cut off, or no text at all
-        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_bytes(), YAML_LOADER)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
-
-
-def _choices(folder: Path) -> dict[str, str]:
-    """The option of each group. Of hydra.yaml this part alone is read: the rest is 10 kB of Hydra's own."""
-    text = (folder / ".hydra" / "hydra.yaml").read_text(encoding="utf-8")
-    block = re.search(r"^    choices:\n((?:      .*\n)+)", text, re.MULTILINE)
-    found = yaml.load(block[1], YAML_LOADER) if block else {}
-    return {str(group): str(option) for group, option in found.items() if not str(group).startswith("hydra/")}
-
-
-def _last_line(folder: Path, status: Mapping[str, Any]) -> str:
+def _find_last_line(folder: RunFolder, status: Mapping[str, Any]) -> str:
     if status.get("message"):
         return str(status["message"]).strip().splitlines()[0]
     try:
-        with open(folder / "train.log", "rb") as file:
+        with open(folder.log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
             lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except OSError:
@@ -186,23 +155,23 @@ def _last_line(folder: Path, status: Mapping[str, Any]) -> str:
     return re.sub(r"^(\[[^]]*\])+ ", "", lines[-1]).strip() if lines else "it left no word"
 
 
-def _why(name: str, error: Exception) -> str:
+def _describe_error(name: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name} is missing"
-    words = str(error).splitlines()[0]
-    return words if isinstance(error, ValueError) else f"{name or 'a file'} cannot be read: {words}"
+    message = str(error).splitlines()[0]
+    return message if isinstance(error, ValueError) else f"{name or 'a file'} cannot be read: {message}"
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted path and value of every leaf; an empty table is a leaf."""
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def pair(word: str) -> tuple[str, str]:
+def split_override(override: str) -> tuple[str, str]:
     """`+key=value` -> key, value."""
-    key, _, value = word.lstrip("+").partition("=")
+    key, _, value = override.lstrip("+").partition("=")
     return key, value

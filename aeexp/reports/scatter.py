@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from aeexp.evaluation.baselines import NAMES
 from aeexp.reports.comparison import Report
-from aeexp.reports.criteria import plain
 from aeexp.reports.grouping import Group
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Sweep, number
@@ -18,12 +16,6 @@ BASELINES = {name: NAMES[name] for name in ("pca", "raw")}
 FIRST = (  # what the scatter opens with: error or leakage across, use of the code up
     ("fairness/leakage_balanced_forest", "fairness/accuracy_forest"), ("reconstruction/mse", "probe/linear"),
     ("loss", "reconstruction/mse"),
-)  # fmt: skip
-UNITS = (  # the first that matches a key
-    (r".*_k", "count"), (r".*(nats|/kl|nll|cross_entropy).*", "nats per example"), (r".*bits_per_dim", "bits per dim"),
-    (r".*psnr", "dB"), (r".*mse_per_feature", "squared error per feature"),
-    (r".*[/_]mse(_[\d.]+)?", "squared error per example"),
-    (r"probe/.*|.*accuracy.*", "accuracy"), (r"loss(/.*)?", "per example"), (r".*effective_rank|.*units|.*l0", "units"),
 )  # fmt: skip
 
 
@@ -35,7 +27,7 @@ def scatter(report: Report, found: Sweep) -> dict[str, Any] | None:
     axes = [axis for axis in axes if axis is not None]
     for part, words in PARTS.items():
         keys = report.keys if part == "test" else part_keys(report.groups, part)
-        axes += [axis(report.groups, key, part, words) for key in keys]
+        axes += [axis(report.groups, key, part, words, report.declared.unit(key)) for key in keys]
     keys = [axis["key"] for axis in axes if axis["part"] == "test"]
     if len(axes) < 2 or not keys:
         return None
@@ -69,19 +61,15 @@ def part_keys(groups: Sequence[Group], part: str) -> list[str]:
     return list(dict.fromkeys(key for g in groups for record in g.records for key in record.metrics.get(part) or {}))
 
 
-def axis(groups: Sequence[Group], key: str, part: str, words: str) -> dict[str, Any]:
+def axis(groups: Sequence[Group], key: str, part: str, words: str, unit: str) -> dict[str, Any]:
     own = [rounded(group.estimate(key, part)) for group in groups]
     spots = {name: [] for name in BASELINES}
     if part == "test" and key.split("/")[0] != "loss":  # baselines are measured there alone, and have no penalties
         spots = {n: [e and e[0] for e in (rounded(g.estimate(key, "baseline", n)) for g in groups)] for n in BASELINES}
         spots = {n: v if any(x is not None for x in v) else [] for n, v in spots.items()}
-    return {"id": f"{part}:{key}", "key": key, "part": part, "words": words, "unit": unit(key), "values": own, **spots}
+    return {"id": f"{part}:{key}", "key": key, "part": part, "words": words, "unit": unit, "values": own, **spots}
 
 
 def rounded(estimate: Estimate | None) -> list[float] | None:
     """Mean and half interval, as short as a picture needs."""
     return None if estimate is None else [float(f"{estimate.mean:.7g}"), float(f"{estimate.half:.4g}")]
-
-
-def unit(key: str) -> str:
-    return next((words for pattern, words in UNITS if re.fullmatch(pattern, plain(key))), "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from aeexp.drawing import canvas
 from aeexp.reports.charts import BASELINES, across, heading, legend, tidy
-from aeexp.reports.criteria import incomparable
-from aeexp.reports.scatter import unit
+from aeexp.reports.declarations import Declarations
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Point, Sweep, sweep
 from aeexp.reports.tradeoff import scatter
@@ -36,7 +34,7 @@ PANELS = (
 )  # fmt: skip
 TRADEOFF = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")
 WIDTHS = {"hidden_dims": "units of all layers", "channels": "channels of all layers"}
-DETAILS = re.compile(r"loss/.*|latent/.*|reconstruction/.*|probe/.*|fairness/.*|.*_(se|k)")
+LISTED = ("loss", "latent", "reconstruction", "probe", "fairness")  # metrics of which PANELS names all that is drawn
 
 
 def sweep_figures(root: Path, metrics: Sequence[str] = (), tradeoff: Sequence[str] = ()) -> None:
@@ -63,8 +61,7 @@ def save(figure: Figure | None, path: Path, what: str) -> None:
 
 def measured(found: Sweep, asked: Sequence[str] = ()) -> list[str]:
     """Keys of the sweep; a loss that is another thing in other runs is one of them only where it was asked for."""
-    records = [record for point in found.points for record in point.group.records]
-    apart = "loss" not in asked and incomparable("loss", records) is not None
+    apart = "loss" not in asked and Declarations(found.records).incomparable("loss", found.records) is not None
     return [key for key in found.keys() if key != "loss" or not apart]
 
 
@@ -76,7 +73,8 @@ def panels(keys: Sequence[str], asked: Sequence[str] = ()) -> list[str]:
         log.warning("hydra.callbacks.curves.metrics: %s is left out of sweep.png; %s", key, way)
     if asked:
         return [key for key in asked if key in keys][:MOST]
-    first = {key.split("/")[0]: key for key in reversed(keys) if not DETAILS.fullmatch(key)}
+    others = [key for key in keys if key.split("/")[0] not in LISTED and not key.endswith(("_se", "_k"))]
+    first = {key.split("/")[0]: key for key in reversed(others)}
     chosen = [key for key in PANELS if key in keys]
     return [*chosen, *(key for key in keys if key in first.values() and key not in chosen)][:MOST]
 
@@ -98,15 +96,16 @@ def curves(found: Sweep, keys: Sequence[str]) -> Figure | None:
     rows = math.ceil(len(keys) / columns)
     made = canvas.figure(heading(found, f"numbers over {found.name}"), max(6.8, 3.8 * columns), 2.8 * rows + 1.3)
     boards = made.subplots(rows, columns, squeeze=False).ravel()
+    declared = Declarations(found.records)
     for axes, key in zip(boards, keys, strict=False):
-        panel(axes, found, key)
+        panel(axes, found, key, declared.unit(key))
     for axes in boards[len(keys) :]:
         axes.set_visible(False)
     legend(made, boards)
     return made
 
 
-def panel(axes: Axes, found: Sweep, key: str) -> None:
+def panel(axes: Axes, found: Sweep, key: str, unit: str) -> None:
     values: list[float] = []
     for i, line in enumerate(found.lines):
         points = [point for point in found.points if point.line == line]
@@ -138,7 +137,7 @@ def panel(axes: Axes, found: Sweep, key: str) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 300 * min(values) else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set(title=key, xlabel=called(found), ylabel=unit(key))
+    axes.set(title=key, xlabel=called(found), ylabel=unit)
     if key in ERRORS and len(found.lines) == 1:
         chosen(axes, found.points, key)
     tidy(axes)

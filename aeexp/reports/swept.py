@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aeexp.reports.grouping import NONE, Group, common, grouped
-from aeexp.reports.records import read
+from aeexp.reports.records import Record, read
 from aeexp.reports.statistics import Estimate
 
 
@@ -34,6 +34,11 @@ class Sweep(NamedTuple):
     @property
     def lines(self) -> list[str]:
         return list(dict.fromkeys(point.line for point in self.points))
+
+    @property
+    def records(self) -> list[Record]:
+        """The runs of all points."""
+        return [record for point in self.points for record in point.group.records]
 
     def keys(self) -> list[str]:
         """What was measured on the test split, in the order in which it was."""

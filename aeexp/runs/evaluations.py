@@ -48,6 +48,8 @@ def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
+        if "numbers" in entry:  # what the keys without options are
+            found["numbers"] = {**entry["numbers"], **found.get("numbers", {})}
         for path in (("val",), ("test",), *(("baseline", name) for name in entry["baseline"])):
             source, place = entry, found
             for name in path:

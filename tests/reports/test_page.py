@@ -11,23 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from declared import declare
 from PIL import Image
 
 from aeexp.reports import page as report_page
 from aeexp.reports import pictures as report_pictures
 from aeexp.reports.comparison import Best, Failure, Paired, Report
+from aeexp.reports.declarations import Declarations
 from aeexp.reports.grouping import Group
 from aeexp.reports.page import content, write_page
 from aeexp.reports.pictures import MOST, WIDE, pictures
 from aeexp.reports.records import Record
-from aeexp.reports.scatter import unit
 
 EVIL = "</script><script>document.title='stolen'</script>"
 KEYS = ["loss", "reconstruction/mse", "probe/linear", "latent/dead_units"]
 
 
 def record(folder: Path, seed: int, columns: dict[str, str], baseline: dict | None = None, **parts) -> Record:
-    metrics = {"baseline": baseline or {}, "data": {"name": "digits"}, **parts}
+    metrics = {"baseline": baseline or {}, "data": {"name": "digits"}, "numbers": declare(KEYS), **parts}
     return Record(folder, {**columns, "seed": str(seed)}, {**columns, "seed": seed}, {}, metrics, {})
 
 
@@ -62,6 +63,7 @@ def report(folder: Path, groups: list[Group] | None = None) -> Report:
     return Report(
         [folder], found, list(found[0].columns) if found else [], ["trainer.epochs=5"], KEYS if found else [], criteria,
         bests, ["The best error is not the best code."], pairs, failures, {"split": "8:1:1"}, ["One split."], [],
+        Declarations(record for one in found for record in one.records),
     )  # fmt: skip
 
 
@@ -180,13 +182,12 @@ def test_a_table_too_large_to_be_quick_shows_the_criteria_alone(tmp_path, monkey
     assert [cell.text for cell in shown["keys"]] == ["reconstruction/mse", "probe/linear", "loss"] and shown["cut"] == 1
 
 
-@pytest.mark.parametrize(
-    ("key", "words"),
-    [("loss", "per example"), ("reconstruction/mse", "squared error per example"), ("probe/linear", "accuracy"),
-     ("reconstruction/nats", "nats per example"), ("generation/nll_k", "count"), ("something/else", "")],
-)  # fmt: skip
-def test_units_stand_at_the_axes(key, words):
-    assert unit(key) == words
+def test_declared_units_stand_at_the_axes_and_in_the_table(tmp_path):
+    expected = dict(zip(KEYS, ("per example", "squared error per example", "accuracy", "units"), strict=True))
+    shown = content(report(tmp_path))
+    assert {cell.text: cell.value for cell in shown["keys"]} == {key: key for key in expected}
+    assert {cell.text: cell.title for cell in shown["keys"]} == expected
+    assert {axis["key"]: axis["unit"] for axis in shown["scatter"]["axes"] if axis["part"] == "test"} == expected
 
 
 # --- in a browser

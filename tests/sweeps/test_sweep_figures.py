@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import aeexp as command
+from declared import declare
 from scipy.stats import t
 
 from aeexp.reports import sweep_figures as figures
@@ -32,6 +33,7 @@ def job(root: Path, name: int, overrides, status="finished", baseline=None, val=
         "train": train or {},
         "baseline": baseline or {},
         "data": {"name": "digits"},
+        "numbers": declare(test),
     }
     if status == "finished":
         (folder / "metrics.json").write_text(json.dumps(node))

@@ -1,4 +1,4 @@
-"""Which way is better for every number, and the tests that tell means apart."""
+"""The intervals of means, the tests that tell them apart, and p values of several comparisons."""
 
 from __future__ import annotations
 
@@ -10,55 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from aeexp.reports.criteria import better, headlines, known
 from aeexp.reports.statistics import estimate, holm, paired_test
-
-# What the metrics measure, by what is better; names that end in a number, a class or a feature net stand for all.
-HIGHER = """
-anomaly/auroc anomaly/auroc_elbo anomaly/average_precision anomaly/average_precision_elbo classification/accuracy
-disentanglement/dci_completeness disentanglement/dci_disentanglement disentanglement/dci_informativeness
-disentanglement/factor_vae disentanglement/mig disentanglement/sap fairness/accuracy_forest fairness/accuracy_linear
-generation/elbo generation/elbo_fixed generation/elbo_given_label generation/cross_entropy_elbo
-generation/cross_entropy_elbo_given_attribute
-clustering/nmi clustering/ari clustering/accuracy maps/trustworthiness_pca_input maps/continuity_tsne_code
-robustness/masking_linear_0.2 inpainting/psnr probe/knn probe/knn_n10 probe/linear probe/svm_linear
-probe/svm_rbf_n100 reconstruction/psnr reconstruction/ssim retrieval/map retrieval/precision_radius_2
-segmentation/dice segmentation/iou_0 segmentation/iou_road segmentation/mean_iou segmentation/pixel_accuracy
-""".split()
-LOWER = """
-classification/nats fairness/leakage_balanced_forest fairness/leakage_linear fairness/odds_gap_forest
-fairness/parity_gap_linear generation/cross_entropy_bound generation/cross_entropy_bound_given_label
-generation/frechet_prior_n1000_v1-3fe2af4d generation/frechet_reconstruction_n180_v1-ba15e5da generation/nll
-generation/nll_bits_per_dim generation/nll_fixed generation/nll_fixed_bits_per_dim generation/nll_given_label_per_step
-inpainting/mse inpainting/mse_per_feature robustness/gaussian_mse_0.5 loss
-reconstruction/bits_per_dim reconstruction/bits_per_dim_fixed
-reconstruction/cross_entropy reconstruction/mse reconstruction/mse_per_feature reconstruction/nats
-reconstruction/nats_fixed reconstruction/nats_per_step
-""".split()
-NEITHER = """
-anomaly/share fairness/accuracy_majority fairness/leakage_majority fairness/parity_gap_labels generation/nll_k
-generation/nll_se generation/cross_entropy_bound_given_label_se generation/frechet_floor_n1000_v1-3fe2af4d
-generalisation/gap_mse generalisation/ratio_mse latent/active_units latent/codes_used latent/dead_units
-latent/effective_rank latent/jacobian_norm latent/kl latent/kl_unit_3 latent/l0 latent/mean_activation latent/perplexity
-loss/kl loss/reconstruction loss/adversary retrieval/duplicates retrieval/empty_radius_2
-""".split()
-
-
-@pytest.mark.parametrize(("keys", "way"), [(HIGHER, "higher"), (LOWER, "lower"), (NEITHER, None)])
-def test_every_number_has_a_direction_or_deliberately_none(keys, way):
-    assert {key: better(key) for key in keys} == dict.fromkeys(keys, way)
-    assert all(known(key) for key in keys)
-
-
-def test_a_key_of_nobody_ranks_nothing():
-    assert better("inpainting/psnr [seed=1]") == "higher" and better("generation/nll_se [samples=9]") is None
-    assert better("mine/score") is None and not known("mine/score")
-
-
-def test_headlines_are_ranked():
-    assert len(headlines([*HIGHER, *LOWER])) > 15
-    assert not headlines(NEITHER)
-
 
 VALUES = st.lists(st.floats(-100, 100), min_size=3, max_size=12)
 
