@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A name is a file or a folder of the package; every file lies in exactly one.
 LAYERS = [
     ["__init__", "errors", "files", "randomness"],
-    ["types", "holes", "schedulers", "reference"],
+    ["types", "tensors", "holes", "schedulers", "reference"],
+    ["contracts"],
     ["noises", "conditions", "tasks", "latents", "likelihoods", "datasets/core"],
     ["datasets/formats"],
     ["datasets/sets"],
