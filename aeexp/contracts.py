@@ -102,7 +102,7 @@ class Moves(NamedTuple):
     kind: str = "unit"  # what such a block is called
     values: Tensor | None = None  # (S, width), the same for every block; None: each unit over its own range
     names: tuple[str, ...] = ()  # of the values
-    words: str = ""  # what the values are
+    caption: str = ""  # what the values are
 
 
 class Encoder(nn.Module, ABC):

@@ -15,7 +15,7 @@ from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.probes import fitted, labelled
 from aeexp.evaluation.run import Run
-from aeexp.models.learner import at_once
+from aeexp.models.learner import choose_batch_size
 from aeexp.randomness import mix
 
 Kind = Literal["gaussian", "masking", "salt_pepper", "block"]
@@ -82,7 +82,7 @@ def corrupted(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray
     """
     errors, codes = [], []
     with torch.random.fork_rng():
-        for i, batch in enumerate(run.rows(split).batches(at_once(run.data.shape))):
+        for i, batch in enumerate(run.rows(split).batches(choose_batch_size(run.data.shape))):
             torch.manual_seed(mix(seed, i))  # anew: a latent that draws moves the generator
             out = run.forward(batch, noise)
             errors.append(run.squared(out))

@@ -51,7 +51,7 @@ class Adversary(Regularizer):
         self.coded = self.against == "label" or facts.codes > 0
         counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
         outputs = counts[self.against]
-        if not outputs >= (2 if self.against != "prior" and self.coded else 1):
+        if outputs < (2 if self.against != "prior" and self.coded else 1):
             raise UsageError(f"against={self.against}: these data have none: take another data set, or against=prior")
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 

@@ -38,7 +38,7 @@ class DecoderL2(Regularizer):
 
 @final
 class GradientPenalty(Regularizer):
-    """How fast the decoded picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
+    """How fast the decode picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
 
     The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
     squared norm of the gradient of |D(z)|^2. `hutchinson` is the squared Frobenius norm of the decoder's Jacobian,
@@ -63,10 +63,10 @@ class GradientPenalty(Regularizer):
         """(B,) at the code that the decoder got."""
         mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
 
-        def decoded(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
+        def decode(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
             return model.likelihood.mean(model.parameters_of(z, out.context, out.code.skips)) * mask
 
-        picture, pull = vjp(decoded, out.code.z)[:2]
+        picture, pull = vjp(decode, out.code.z)[:2]
         if self.estimate == "squares":
             return pull(2 * picture)[0].square().sum(1)
         directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)
@@ -101,7 +101,7 @@ class Orthogonality(Regularizer):
     def check(self, model: Model) -> None:
         """Raises UsageError where there are more columns than directions."""
         rows, columns = code_columns(model).shape
-        if not rows >= columns:
+        if rows < columns:
             raise UsageError(
                 f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
                 f"take latent.dim={rows} or fewer, or a wider model"

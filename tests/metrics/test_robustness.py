@@ -88,7 +88,7 @@ def test_draws_are_the_same_for_all_levels_models_and_calls_and_leave_the_genera
 
 
 def test_noise_is_the_same_beyond_the_first_batch_of_a_latent_that_draws(build_learner, digit_data, monkeypatch):
-    monkeypatch.setattr("aeexp.evaluation.robustness.at_once", lambda shape: 32)
+    monkeypatch.setattr("aeexp.evaluation.robustness.choose_batch_size", lambda shape: 32)
     seen = {}
     for name, latent in (("plain", None), ("vae", Gaussian(3, Standard()))):
         learner = build_learner((1, 8, 8), 3, **({"latent": latent} if latent else {}))

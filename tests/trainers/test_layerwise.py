@@ -66,7 +66,8 @@ def test_pre_training_brings_every_layer_far_below_random_weights(
     run_layers("d", layerwise(pretrain_epochs=8, noise=0.1), learner=trained, data=digit_data)
     for place in range(3):
         code = layers.codes_below(trained, place)
-        errors = [excess(layers.shallow(one.model, place), digit_data["val"], code) for one in (trained, random)]
+        models = [layers.shallow_autoencoder(learner.model, place) for learner in (trained, random)]
+        errors = [excess(model, digit_data["val"], code) for model in models]
         assert errors[0] < 0.5 * errors[1], (place, errors)
 
 
