@@ -352,10 +352,17 @@ class Model(nn.Module, ABC):
 
 
 class Regularizer(Part):
-    """A penalty on a forward pass, (B,) or (), before its weight: the objective multiplies by it."""
+    """A penalty on a forward pass, (B,) or (), before its weight: the objective multiplies by it.
+
+    The weight is a buffer. Raises UsageError on one below 0.
+    """
 
     weight: Tensor
     holds_against_prior: bool = False  # whether it holds all codes together against N(0, I) or the latent's prior
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", weight_of(weight))
 
     @abstractmethod
     def forward(self, out: Pass, model: Model) -> Tensor:

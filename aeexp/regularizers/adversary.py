@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.regularizers.needs import draw_prior, need_unbounded
@@ -35,16 +35,13 @@ class Adversary(Regularizer):
     weak.
     """
 
-    weight: Tensor
-
     def __init__(
         self, weight: float, hidden_dims: list[int], against: Literal["prior", "attribute", "label"] = "prior"
     ):
-        super().__init__()
+        super().__init__(weight)
         self.against = against
         self.holds_against_prior = against == "prior"
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The critic, as wide as what it predicts. Raises UsageError where the data have no such thing."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp, vmap
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.types import Pass
 
@@ -22,12 +22,6 @@ class DecoderL2(Regularizer):
 
     Look at: samples and interpolations: a smooth decoder has no holes between codes.
     """
-
-    weight: Tensor
-
-    def __init__(self, weight: float):
-        super().__init__()
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() over all weights, biases among them."""
@@ -49,15 +43,12 @@ class GradientPenalty(Regularizer):
     Look at: interpolations, and samples of a density fitted to the codes.
     """
 
-    weight: Tensor
-
     def __init__(self, weight: float, estimate: Literal["squares", "hutchinson"] = "squares", probes: int = 1):
-        super().__init__()
+        super().__init__(weight)
         if probes < 1:
             raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) at the code that the decoder got."""
@@ -85,12 +76,6 @@ class Orthogonality(Regularizer):
 
     Look at: the decoder's filters (plot=filters): directions that do not repeat each other.
     """
-
-    weight: Tensor
-
-    def __init__(self, weight: float):
-        super().__init__()
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() how far the columns are from orthonormal."""

@@ -55,7 +55,8 @@ class Segment(Task):
             raise UsageError(f"{about}: two classes or more are needed, from 0 on")
         if not two and values[-1] >= self.classes:
             raise UsageError(
-                f"{about}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore"
+                f"{about}, which are no numbers of {self.classes} classes: name as many as there are, or set "
+                "task.ignore"
             )
         self.names = self.names or tuple(str(self.first + self.step * number) for number in range(self.classes))
         self.shape = (1, *wanted)

@@ -222,6 +222,8 @@ MASKING = "noise@trainer.corruption=masking"
         ([MASKING, "trainer.noise=[0.1,1.5,0]"], r"^trainer\.noise=\[0\.1, 1\.5, 0\]: p=1\.5 must lie from 0 to 1"),
         ([MASKING, "trainer.corruption.masking.p=2"], r"^trainer\.corruption\.masking\.p=2 is no probability"),
         ([MASKING, "trainer.corruption.masking.p=x"], r"^trainer\.corruption\.masking\.p='x' should be a number"),
+        (["+trainer.corruption.evil._target_=os.system"], r"^trainer\.corruption\.evil\._target_=os.system: only"),
+        (["+trainer.corruption.masking.p=0.1"], r"^trainer\.corruption\.masking names no class to build"),
         (["trainer.corruption=masking"], r"^trainer\.corruption='masking': .* noise@trainer\.corruption=masking$"),
         (
             ["trainer.noise=0.1"],
