@@ -103,7 +103,7 @@ class Moves(NamedTuple):
     kind: str = "unit"  # what such a block is called
     values: Tensor | None = None  # (S, width), the same for every block; None: each unit over its own range
     names: tuple[str, ...] = ()  # of the values
-    words: str = ""  # what the values are
+    caption: str = ""  # what the values are
 
 
 class Encoder(nn.Module, ABC):
@@ -356,10 +356,17 @@ class Model(nn.Module, ABC):
 
 
 class Regularizer(Part):
-    """A penalty on a forward pass, (B,) or (), before its weight: the objective multiplies by it."""
+    """A penalty on a forward pass, (B,) or (), before its weight: the objective multiplies by it.
+
+    The weight is a buffer. Raises UsageError on one below 0.
+    """
 
     weight: Tensor
     holds_against_prior: bool = False  # whether it holds all codes together against N(0, I) or the latent's prior
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.register_buffer("weight", weight_of(weight))
 
     @abstractmethod
     def forward(self, out: Pass, model: Model) -> Tensor:

@@ -17,12 +17,12 @@ DRAWS = {"block": 2, "half": 1}  # numbers a row that a shape needs; random: one
 WIDEST = 15  # radius of the smoothing, in places: sums stay below 2^31
 
 
-def draws(shape: str, row: Sequence[int]) -> int:
+def count_draws(shape: str, row: Sequence[int]) -> int:
     """How many uniform numbers a row the hole of that shape needs."""
-    return DRAWS.get(shape) or places(row)
+    return DRAWS.get(shape) or count_places(row)
 
 
-def places(row: Sequence[int]) -> int:
+def count_places(row: Sequence[int]) -> int:
     """Pixels, steps or features: what a hole takes or leaves as a whole."""
     return math.prod(row[1:]) if len(row) == 3 else row[0]
 
@@ -84,13 +84,13 @@ def random(u: Tensor, x: Tensor, size: Tensor, mask: Tensor | None = None) -> Te
         one = torch.ones_like(field)
         for _ in range(2):
             field, one = _smooth(field, radius).mT, _smooth(one, radius, squared=True).mT
-        height = (field / one.sqrt()).flatten(1)  # one variance everywhere: no place is taken more often
+        height = (field / one.sqrt()).flatten(1)  # one variance everywhere: no place is hole more often
     if mask is not None:
         height = torch.where(mask, height, math.inf)
     rank = height.argsort(dim=-1, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
     count = torch.round(size * (u.shape[1] if mask is None else _length(x, mask)))
-    taken = rank < count
-    return _spread(taken, x) if x.dim() < 4 else taken.unflatten(1, x.shape[2:]).unsqueeze(1).expand(x.shape)
+    hole = rank < count
+    return _spread(hole, x) if x.dim() < 4 else hole.unflatten(1, x.shape[2:]).unsqueeze(1).expand(x.shape)
 
 
 SHAPES = {"block": block, "half": half, "random": random}
@@ -101,9 +101,9 @@ def _length(x: Tensor, mask: Tensor | None) -> Tensor | int:
     return x.shape[1] if mask is None else mask.sum(1, keepdim=True)
 
 
-def _spread(taken: Tensor, x: Tensor) -> Tensor:
+def _spread(hole: Tensor, x: Tensor) -> Tensor:
     """(B, T) over the features of each step."""
-    return taken.view(*taken.shape, *[1] * (x.dim() - 2)).expand(x.shape)
+    return hole.view(*hole.shape, *[1] * (x.dim() - 2)).expand(x.shape)
 
 
 def _smooth(field: Tensor, radius: int = 2, squared: bool = False) -> Tensor:

@@ -31,11 +31,11 @@ def uniform(ids: Tensor, features: int, key: int) -> Tensor:
     every device, wherever it is stored. 24 bits, as many as float32 holds.
     """
     counter = ids[:, None] * features + torch.arange(features, device=ids.device)
-    mixed = _mixed(_mixed(counter) + key * 0x9E3779B97F4A7C15 % 2**63)
+    mixed = _scramble(_scramble(counter) + key * 0x9E3779B97F4A7C15 % 2**63)
     return (mixed >> 40 & 0xFFFFFF).to(torch.float32) / 2**24
 
 
-def _mixed(h: Tensor) -> Tensor:
+def _scramble(h: Tensor) -> Tensor:
     """Every bit of (N,) int64 turns on every other; products wrap around."""
     for factor in (-0xAE502812AA7333, -0x3B314601E57A13AD):
         h = (h ^ (h >> 33 & 0x7FFFFFFF)) * factor

@@ -11,7 +11,7 @@ import torch
 from aeexp import files
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
-from aeexp.models.learner import Learner, at_once
+from aeexp.models.learner import Learner, choose_batch_size
 
 
 @torch.no_grad()
@@ -21,7 +21,7 @@ def encoded(learner: Learner, split: Split | Stream) -> dict[str, np.ndarray]:
     The rows are as the encoder was trained on, before a task takes anything away.
     """
     found: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
-    for batch in split.batches(at_once(split.shape)):
+    for batch in split.batches(choose_batch_size(split.shape)):
         code = learner.model.encode(batch.x, learner.context(batch), batch.mask)
         for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
             if field is not None:

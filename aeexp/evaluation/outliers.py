@@ -9,7 +9,7 @@ import torch
 
 from aeexp.conditions import Label
 from aeexp.evaluation.run import Run
-from aeexp.models.learner import at_once
+from aeexp.models.learner import choose_batch_size
 from aeexp.objectives.bounds import log_weights
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def _negative_elbo(run: Run) -> np.ndarray:
     model, found = run.model, []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in run.rows("test").batches(max(1, at_once(run.data.shape) // SAMPLES)):
+        for batch in run.rows("test").batches(max(1, choose_batch_size(run.data.shape) // SAMPLES)):
             batch = run.learner.task(batch)
             weights, _, _ = log_weights(model, batch, batch.x, SAMPLES)
             found.append(-weights.mean(0).cpu().numpy())
@@ -86,5 +86,5 @@ def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
 
 def _flat(run: Run, split) -> np.ndarray:
     """(N, F) rows as the model sees them, with the holes of task=inpaint."""
-    batches = (run.learner.task(batch) for batch in split.batches(at_once(split.shape)))
+    batches = (run.learner.task(batch) for batch in split.batches(choose_batch_size(split.shape)))
     return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in batches])

@@ -13,7 +13,7 @@ from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.probes import fitted, labelled, readable
 from aeexp.evaluation.run import Run
-from aeexp.models.learner import at_once
+from aeexp.models.learner import choose_batch_size
 from aeexp.randomness import mix
 
 
@@ -72,7 +72,7 @@ def corrupt(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, 
     """
     errors, codes = [], []
     with torch.random.fork_rng():
-        for i, batch in enumerate(run.rows(split).batches(at_once(run.data.shape))):
+        for i, batch in enumerate(run.rows(split).batches(choose_batch_size(run.data.shape))):
             torch.manual_seed(mix(seed, i))  # anew: a latent that draws moves the generator
             out = run.forward(batch, noise)
             errors.append(run.squared(out))

@@ -15,7 +15,7 @@ from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.models.autoencoder import Autoencoder
-from aeexp.models.learner import Learner, at_once
+from aeexp.models.learner import Learner, choose_batch_size
 from aeexp.models.pca import identity, pca
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
@@ -73,7 +73,7 @@ class Run:
 
     def passes(self, split: str) -> Iterator[Pass]:
         """Passes over all rows that are `measured`, in their order."""
-        return (self.forward(batch) for batch in self.measured(split).batches(at_once(self.data.shape)))
+        return (self.forward(batch) for batch in self.measured(split).batches(choose_batch_size(self.data.shape)))
 
     def measured(self, split: str) -> Split | Stream:
         """What loss and errors are means over: all of a split, but of training rows beyond memory a sample."""
@@ -120,7 +120,7 @@ class Run:
         return None if y is None else y.cpu().numpy()
 
     def _each(self, what: str, split: str, value: Callable[[Pass], np.ndarray]) -> np.ndarray:
-        rows = at_once(self.data.shape)
+        rows = choose_batch_size(self.data.shape)
 
         def compute() -> np.ndarray:
             return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(rows)])

@@ -82,4 +82,4 @@ class Binary(Latent):
 
     def moves(self, codes: Tensor, steps: int) -> Moves:
         """Each bit is set to 0 and to 1."""
-        return Moves(values=torch.tensor([[0.0], [1.0]]), names=("0", "1"), words="the bit")
+        return Moves(values=torch.tensor([[0.0], [1.0]]), names=("0", "1"), caption="the bit")

@@ -91,9 +91,9 @@ class VQ(Latent):
         before = h.unflatten(-1, (-1, self.width))
         entries = self.nearest(before)
         chosen = self.vectors[entries]
-        losses = {"commitment": self.commitment * _squared(before, chosen.detach())}
+        losses = {"commitment": self.commitment * _sum_squares(before, chosen.detach())}
         if not self.averages:
-            losses["codebook"] = _squared(before.detach(), chosen)
+            losses["codebook"] = _sum_squares(before.detach(), chosen)
         # The value of the chosen vectors, to the last bit, with the gradient of those before.
         z = (chosen.detach() + (before - before.detach())).flatten(-2)
         return Code(z=z, mean=z, posterior=Nearest(before, entries), losses=losses)
@@ -159,8 +159,8 @@ class VQ(Latent):
         entries = self.nearest(codes.reshape(-1, self.width).to(self.vectors.device)).cpu().numpy()
         most = np.argsort(-np.bincount(entries, minlength=self.codes), kind="stable")[:steps]
         values = self.vectors.detach().cpu()[torch.from_numpy(most)]
-        words = f"vector of the book: of {self.codes} those that training codes use most"
-        return Moves(self.width, "place", values, tuple(str(entry + 1) for entry in most), words)
+        caption = f"vector of the book: of {self.codes} those that training codes use most"
+        return Moves(self.width, "place", values, tuple(str(entry + 1) for entry in most), caption)
 
     def readings(self) -> dict[str, Tensor]:
         """Perplexity of the running usage, and how many entries were used within the last 1 / (1 - decay) steps."""
@@ -175,5 +175,5 @@ def perplexity(counts: Tensor) -> Tensor:
     return torch.special.entr(shares).sum().exp()
 
 
-def _squared(a: Tensor, b: Tensor) -> Tensor:
+def _sum_squares(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum((-2, -1))

@@ -13,7 +13,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import fitted
 from aeexp.evaluation.run import Run, Values
-from aeexp.models.learner import at_once
+from aeexp.models.learner import choose_batch_size
 
 
 @final
@@ -108,7 +108,7 @@ def _named(found: dict[str, float | np.ndarray], names: Sequence[str]) -> Values
 def _masked(run: Run, split: str):
     """Batches of a split with their masks as the task gives them."""
     task = run.learner.task
-    for batch in run.data[split].batches(at_once(run.data.shape)):
+    for batch in run.data[split].batches(choose_batch_size(run.data.shape)):
         yield batch.x, task.truth(task(batch).target)
 
 

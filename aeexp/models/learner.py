@@ -70,7 +70,7 @@ def means(terms: Terms) -> Tensor:
     return torch.stack([term.mean() for term in terms.values()])
 
 
-def at_once(shape: Sequence[int]) -> int:
+def choose_batch_size(shape: Sequence[int]) -> int:
     """Rows in one forward pass without gradient: of large pictures fewer, whose maps take far more than they do."""
     return max(1, min(1024, VALUES // math.prod(shape)))
 
@@ -86,7 +86,7 @@ def average(learner: Learner, split: Examples, rows: int | None = None) -> dict[
     sums, names = [], []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in split.batches(rows or max(1, at_once(split.shape) // learner.objective.copies)):
+        for batch in split.batches(rows or max(1, choose_batch_size(split.shape) // learner.objective.copies)):
             terms, _ = learner(batch)
             names = list(terms)
             sums.append(means(terms) * len(batch.x))

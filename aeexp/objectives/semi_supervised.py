@@ -104,7 +104,7 @@ class SemiSupervised(Objective):
         """`bound`, a value a row, the bound's terms of a whole batch, and `classification`."""
         classes = len(self.log_prior)
         log_q = self._scores(self.corrupt(batch)).log_softmax(1)
-        terms, out = self.bound(model, every_class(batch, classes))
+        terms, out = self.bound(model, try_every_class(batch, classes))
         rows = reduce(torch.add, (term for term in terms.values() if term.dim() == 1)).unflatten(0, (classes, -1)).T
         known = batch.labels >= 0
         revealed = (known & self.training).unsqueeze(1)
@@ -130,7 +130,7 @@ class SemiSupervised(Objective):
         return self.classifier(x.flatten(1))
 
 
-def every_class(batch: Batch, classes: int) -> Batch:
+def try_every_class(batch: Batch, classes: int) -> Batch:
     """(classes * B) rows: the batch with label 0, then the batch with label 1, ..."""
     labels = torch.arange(classes, device=batch.x.device).repeat_interleave(len(batch.x))
     return batch.change(lambda field: field.repeat(classes, *[1] * (field.dim() - 1)))._replace(y=labels)

@@ -82,7 +82,7 @@ class Traversals(Plot):
         if offer.values is not None:
             levels = offer.values.numpy()
             values = np.broadcast_to(levels, (len(blocks), *levels.shape)).copy()  # the same few in every row
-            return Rows(order, blocks, values, list(offer.names), offer.words)
+            return Rows(order, blocks, values, list(offer.names), offer.caption)
         low, high = np.percentile(codes[:, blocks[:, 0]], (1, 99), axis=0)
         words = "evenly from the 1st to the 99th percentile of the training codes, given at both ends"
         return Rows(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], words)

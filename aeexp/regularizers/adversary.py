@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.regularizers.needs import draw_prior, need_unbounded
@@ -35,23 +35,20 @@ class Adversary(Regularizer):
     weak.
     """
 
-    weight: Tensor
-
     def __init__(
         self, weight: float, hidden_dims: list[int], against: Literal["prior", "attribute", "label"] = "prior"
     ):
-        super().__init__()
+        super().__init__(weight)
         self.against = against
         self.holds_against_prior = against == "prior"
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The critic, as wide as what it predicts. Raises UsageError where the data have no such thing."""
         self.coded = self.against == "label" or facts.codes > 0
         counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
         outputs = counts[self.against]
-        if not outputs >= (2 if self.against != "prior" and self.coded else 1):
+        if outputs < (2 if self.against != "prior" and self.coded else 1):
             raise UsageError(f"against={self.against}: these data have none: take another data set, or against=prior")
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 

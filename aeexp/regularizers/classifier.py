@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.types import Facts, Pass
@@ -26,12 +26,10 @@ class Classifier(Regularizer):
     """
 
     predicts_label: ClassVar = True
-    weight: Tensor
 
     def __init__(self, weight: float, hidden_dims: list[int]):
-        super().__init__()
+        super().__init__(weight)
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The head, as wide as there are classes. Raises UsageError on data without labels."""

@@ -6,7 +6,7 @@ from typing import final
 
 from torch import Tensor
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.types import Pass
 
 
@@ -18,12 +18,6 @@ class L1(Regularizer):
 
     Look at: how many units stay near 0 (latent/l0), and the probe beside the error.
     """
-
-    weight: Tensor
-
-    def __init__(self, weight: float):
-        super().__init__()
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) sum over units."""
@@ -38,12 +32,6 @@ class CodeL2(Regularizer):
 
     Look at: samples of a density fitted to the codes (plot=samples), and the error that they cost.
     """
-
-    weight: Tensor
-
-    def __init__(self, weight: float):
-        super().__init__()
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) half the sum of squares."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp, vmap
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.types import Pass
 
@@ -26,15 +26,12 @@ class Contractive(Regularizer):
     Look at: the Jacobian's norm (latent/jacobian_norm) against the reconstruction error.
     """
 
-    weight: Tensor
-
     def __init__(self, weight: float, estimate: Literal["exact", "hutchinson"] = "exact", probes: int = 1):
-        super().__init__()
+        super().__init__(weight)
         if probes < 1:
             raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) at the input that the encoder saw."""

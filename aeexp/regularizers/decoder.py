@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp, vmap
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.types import Pass
 
@@ -23,12 +23,6 @@ class DecoderL2(Regularizer):
     Look at: samples and interpolations: a smooth decoder has no holes between codes.
     """
 
-    weight: Tensor
-
-    def __init__(self, weight: float):
-        super().__init__()
-        self.register_buffer("weight", weight_of(weight))
-
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() over all weights, biases among them."""
         # A tied layer carries its source along (nn.mlp.Transposed), whose bias is the encoder's alone.
@@ -38,7 +32,7 @@ class DecoderL2(Regularizer):
 
 @final
 class GradientPenalty(Regularizer):
-    """How fast the decoded picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
+    """How fast the decode picture changes with the code, (B,) (RAE-GP, Ghosh et al. 2020, equation 11).
 
     The derivative is with respect to the code, never to the input. `squares` is what the paper's authors compute: the
     squared norm of the gradient of |D(z)|^2. `hutchinson` is the squared Frobenius norm of the decoder's Jacobian,
@@ -49,24 +43,21 @@ class GradientPenalty(Regularizer):
     Look at: interpolations, and samples of a density fitted to the codes.
     """
 
-    weight: Tensor
-
     def __init__(self, weight: float, estimate: Literal["squares", "hutchinson"] = "squares", probes: int = 1):
-        super().__init__()
+        super().__init__(weight)
         if probes < 1:
             raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
-        self.register_buffer("weight", weight_of(weight))
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) at the code that the decoder got."""
         mask = 1.0 if out.batch.mask is None else out.batch.mask.unsqueeze(-1)
 
-        def decoded(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
+        def decode(z: Tensor) -> Tensor:  # the mean: a mode, which masks are shown by, has no gradient
             return model.likelihood.mean(model.parameters_of(z, out.context, out.code.skips)) * mask
 
-        picture, pull = vjp(decoded, out.code.z)[:2]
+        picture, pull = vjp(decode, out.code.z)[:2]
         if self.estimate == "squares":
             return pull(2 * picture)[0].square().sum(1)
         directions = torch.randn(self.probes, *picture.shape, dtype=picture.dtype, device=picture.device)
@@ -86,12 +77,6 @@ class Orthogonality(Regularizer):
     Look at: the decoder's filters (plot=filters): directions that do not repeat each other.
     """
 
-    weight: Tensor
-
-    def __init__(self, weight: float):
-        super().__init__()
-        self.register_buffer("weight", weight_of(weight))
-
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() how far the columns are from orthonormal."""
         columns = code_columns(model)
@@ -101,7 +86,7 @@ class Orthogonality(Regularizer):
     def check(self, model: Model) -> None:
         """Raises UsageError where there are more columns than directions."""
         rows, columns = code_columns(model).shape
-        if not rows >= columns:
+        if rows < columns:
             raise UsageError(
                 f"orthogonality: {columns} units cannot have {columns} orthogonal directions in a layer of {rows}: "
                 f"take latent.dim={rows} or fewer, or a wider model"

@@ -7,7 +7,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from aeexp.contracts import Examples, Model, Regularizer, weight_of
+from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.regularizers.needs import need_prior
 from aeexp.types import Pass
@@ -30,7 +30,6 @@ class KL(Regularizer):
     Look at: KL of each unit and how many carry anything (latent/kl, latent/active_units): at 0 the code has collapsed.
     """
 
-    weight: Tensor
     free_bits: Tensor
     capacity: Tensor | None
     progress: Tensor
@@ -43,7 +42,7 @@ class KL(Regularizer):
         free_bits: float = 0.0,
         capacity: float | None = None,
     ):
-        super().__init__()
+        super().__init__(weight)
         if warmup_steps < 1:
             raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
         if not free_bits >= 0:
@@ -57,7 +56,6 @@ class KL(Regularizer):
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
-        self.register_buffer("weight", weight_of(weight))
         self.register_buffer("free_bits", torch.tensor(float(free_bits)))
         self.register_buffer("progress", torch.tensor(1.0))
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
@@ -35,7 +35,6 @@ class MMD(Regularizer):
     metric=fairness.
     """
 
-    weight: Tensor
     kernel: Kernel
 
     def __init__(
@@ -44,11 +43,10 @@ class MMD(Regularizer):
         kernel: Kernel = "imq",
         against: Literal["prior", "attribute"] = "prior",
     ):
-        super().__init__()
+        super().__init__(weight)
         self.kernel = kernel
         self.against = against
         self.holds_against_prior = against == "prior"
-        self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """How many values the attribute has."""

@@ -8,7 +8,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from aeexp.contracts import Examples, Model, Regularizer, weight_of
+from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.types import Facts, Pass
 
@@ -34,7 +34,6 @@ class KLSparsity(Regularizer):
     Look at: whether units still differ between rows (latent/effective_rank), and dead ones (latent/dead_units).
     """
 
-    weight: Tensor
     rho: Tensor
     mean: Tensor
     seen: Tensor
@@ -47,7 +46,7 @@ class KLSparsity(Regularizer):
         decay: float = 0.9,
         refresh_steps: int = 5,
     ):
-        super().__init__()
+        super().__init__(weight)
         if not 0 < rho < 1:
             raise UsageError(f"rho={rho} must lie strictly between 0 and 1")
         if not 0 <= decay < 1:
@@ -57,7 +56,6 @@ class KLSparsity(Regularizer):
             raise UsageError(f"refresh_steps={refresh_steps} must be at least 1")
         self.decay = decay
         self.refresh_steps = refresh_steps
-        self.register_buffer("weight", weight_of(weight))
         self.register_buffer("rho", torch.tensor(float(rho)))
         self.register_buffer("seen", torch.tensor(0.0))  # steps in the exponential average
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.contracts import Model, Regularizer, weight_of
+from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.latents.posteriors import Normal
 from aeexp.models.nn.critic import Critic
@@ -34,8 +34,6 @@ class TotalCorrelation(Regularizer):
     Look at: traversals: one factor a unit; where factors are known metric=disentanglement.
     """
 
-    weight: Tensor
-
     def __init__(
         self,
         weight: float,
@@ -43,13 +41,12 @@ class TotalCorrelation(Regularizer):
         estimate: Literal["minibatch", "critic"] = "minibatch",
         rows: int = 128,
     ):
-        super().__init__()
+        super().__init__(weight)
         if rows < 2:
             raise UsageError(f"rows={rows} must be at least 2")
         self.estimate = estimate
         self.rows = rows
         self.hidden_dims = list(hidden_dims)
-        self.register_buffer("weight", weight_of(weight))
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The critic, where there is one."""

@@ -22,7 +22,7 @@ NAMED = {"probe": ("budgets", "classifiers"), "robustness": ("noise", "levels"),
 
 def put(path: Path, entry: Mapping[str, Any]) -> None:
     """Into the metrics.json at `path`, in the place of an equal evaluation; the rest of the file stays as it is."""
-    with files.alone(path.parent):  # two commands at once would lose one's numbers
+    with files.lock_folder(path.parent):  # two commands at once would lose one's numbers
         metrics = json.loads(path.read_text(encoding="utf-8"))
         known = metrics.get("evaluations", [])
         places = [i for i, old in enumerate(known) if _same(old, entry)] or [len(known)]

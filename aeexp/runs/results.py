@@ -85,7 +85,7 @@ def write_metrics(folder: Path, metrics: dict[str, Any], progress: Progress, beg
     rate, total = progress.samples / max(progress.seconds, 1e-9), time.perf_counter() - began
     metrics["timing"] = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
     path = folder / "metrics.json"
-    with files.alone(folder):
+    with files.lock_folder(folder):
         added = json.loads(path.read_text(encoding="utf-8")).get("evaluations") if path.is_file() else None
         files.write_json(path, metrics | ({"evaluations": added} if added else {}))
 

@@ -20,7 +20,7 @@ from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
-from aeexp.models.learner import at_once
+from aeexp.models.learner import choose_batch_size
 from aeexp.runs import build
 from aeexp.runs.config import make
 from aeexp.sklearn.configuration import configuration
@@ -164,7 +164,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         dtype = torch.float32 if device.type == "mps" else rows.dtype
         trained = copy.deepcopy(self.model_).to(device, dtype)
         with torch.random.fork_rng():  # a latent may draw codes beside the mean
-            some = rows.split(at_once(rows.shape[1:]))
+            some = rows.split(choose_batch_size(rows.shape[1:]))
             parts = [function(trained, part.to(device, dtype)).flatten(1).cpu().numpy() for part in some]
         return np.concatenate(parts).astype(values.dtype, copy=False)
 

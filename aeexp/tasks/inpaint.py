@@ -45,7 +45,7 @@ class Inpaint(Task):
     def forward(self, batch: Batch) -> Batch:
         """The batch with a hole in x, and the whole rows as target."""
         x, rows = batch.x, len(batch.x)
-        count = holes.draws(self.shape, x.shape[1:])
+        count = holes.count_draws(self.shape, x.shape[1:])
         if self.training:
             u = torch.rand(rows, count, device=x.device)
         else:

@@ -27,7 +27,7 @@ class Segment(Task):
 
     def __init__(self, ignore: int | None = None, names: list[str] | None = None):
         super().__init__()
-        if names is not None and not len(set(names)) == len(names) >= 2:
+        if names is not None and (len(names) < 2 or len(set(names)) < len(names)):
             raise UsageError(f"names={names}: name two classes or more, each once")
         self.ignore = ignore
         self.names = tuple(map(str, names or ()))
@@ -49,13 +49,14 @@ class Segment(Task):
         two = len(values) == 2 and len(self.names or values) == 2
         self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)
         self.classes = 2 if two else len(self.names or range(values[-1] + 1))
-        given = f"names={list(self.names)}" if self.names and len(values) > 1 else f"ignore={self.ignore}"
-        held = f"{given}: the masks hold the values {_listed(values)}"
+        key = f"names={list(self.names)}" if self.names and len(values) > 1 else f"ignore={self.ignore}"
+        about = f"{key}: the masks hold the values {_list_values(values)}"
         if len(values) < 2 or self.classes < 2 or (not two and values[0] < 0):
-            raise UsageError(f"{held}: two classes or more are needed, from 0 on")
+            raise UsageError(f"{about}: two classes or more are needed, from 0 on")
         if not two and values[-1] >= self.classes:
             raise UsageError(
-                f"{held}, which are no numbers of {self.classes} classes: name as many as there are, or set task.ignore"
+                f"{about}, which are no numbers of {self.classes} classes: name as many as there are, or set "
+                "task.ignore"
             )
         self.names = self.names or tuple(str(self.first + self.step * number) for number in range(self.classes))
         self.shape = (1, *wanted)
@@ -97,5 +98,5 @@ class Segment(Task):
         return ((self.predict(likelihood, output) != truth) & (truth >= 0)).flatten(1).sum(1).float()
 
 
-def _listed(values: list[int]) -> str:
+def _list_values(values: list[int]) -> str:
     return ", ".join(map(str, values[:12])) + (", ..." if len(values) > 12 else "")

@@ -89,7 +89,7 @@ class Joint(Trainer):
         answers true, the state is saved and KeyboardInterrupt raised. Raises `Diverged`.
         """
         train = data["train"]
-        total = self.total(len(train))
+        total = self.count_steps(len(train))
         state = begin(learner, optimizer, scheduler, store, total)
         labelled = None if self.labelled_batch_size is None else Labelled(train, self.labelled_batch_size, seed)
         progress, window = state.progress, Window(state.progress)
@@ -121,7 +121,7 @@ class Joint(Trainer):
             learner.load_state_dict(store.best["learner"])
         return progress
 
-    def total(self, rows: int) -> int:
+    def count_steps(self, rows: int) -> int:
         """Optimizer steps on so many training rows, if patience does not end them."""
         return self.steps or self.epochs * self._steps_per_epoch(rows)
 
@@ -146,7 +146,7 @@ class Joint(Trainer):
         progress = state.progress
         rows = len(data["train"])
         every = self.validate_every_steps or self.validate_every_epochs * self._steps_per_epoch(rows)
-        validate = progress.step % every == 0 or progress.step == self.total(rows)
+        validate = progress.step % every == 0 or progress.step == self.count_steps(rows)
         if validate or progress.step % self.log_every_steps == 0:
             readings = state.learner.readings()
             rate = state.optimizer.param_groups[0]["lr"]

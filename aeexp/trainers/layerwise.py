@@ -22,7 +22,7 @@ from aeexp.tasks.reconstruct import Reconstruct
 from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.joint import Joint
-from aeexp.trainers.shallow import codes_below, encode_split, shallow, stack_of
+from aeexp.trainers.shallow import codes_below, encode_split, shallow_autoencoder, stack_of
 from aeexp.trainers.stages import Past, StageStore, StageTrack
 from aeexp.trainers.unstepped import record
 from aeexp.trainers.window import Diverged
@@ -109,7 +109,7 @@ class Layerwise(Trainer):
         store: CheckpointStore, track: Tracker, seed: int, stop: Callable[[], bool] = lambda: False,
     ) -> Progress:  # fmt: skip
         """As `Joint.fit`; steps are counted through all stages."""
-        layers = self.layers(len(stack_of(learner.model).encoder))
+        layers = self.plan_layers(len(stack_of(learner.model).encoder))
         for place, layer in enumerate(layers):
             if layer.epochs > 0:
                 self._stage(learner, place, layer, seed)  # refused before a minute is spent
@@ -120,14 +120,14 @@ class Layerwise(Trainer):
             progress = past.merge(Progress(**store.resumed["progress"]), "")
         rows = len(data["train"])
         total = sum(layer.epochs for layer in layers) * math.ceil(rows / self.batch_size)
-        track.start(total + (self.finetune.total(rows) if self.finetune else 0), progress)
+        track.start(total + (self.finetune.count_steps(rows) if self.finetune else 0), progress)
         parts = (optimizer, scheduler)
         for i in range(place, len(layers)):
             if layers[i].epochs > 0:
                 name = f"layer_{i + 1}"
                 views = StageStore(store, learner, i, past), StageTrack(track, name, past)
                 progress = self.pretrain(learner, i, layers[i], data, *parts, *views, seed, stop)
-                past = past.after(progress, name)
+                past = past.finish(progress, name)
         views = StageStore(store, learner, len(layers), past), StageTrack(track, "", past)
         if self.finetune is None:
             progress = record(learner, data, *views, Progress())
@@ -158,7 +158,7 @@ class Layerwise(Trainer):
             message = f"layer {i + 1} in pre-training: {error} of this layer: take a lower trainer.pretrain_lr"
             raise Diverged(message) from error
 
-    def layers(self, count: int) -> list[Layer]:
+    def plan_layers(self, count: int) -> list[Layer]:
         """What each layer is trained with; raises UsageError where a list has another length."""
         columns = (
             _spread("pretrain_epochs", self.pretrain_epochs, count),
@@ -170,7 +170,7 @@ class Layerwise(Trainer):
 
     def _stage(self, learner: Learner, i: int, layer: Layer, seed: int) -> Learner:
         """Layer `i` as a learner of its own. Raises UsageError where its units are none that a penalty can act on."""
-        model = shallow(learner.model, i)
+        model = shallow_autoencoder(learner.model, i)
         penalties = {name: copy.deepcopy(part) if layer.weight is None else part.at(layer.weight)
                      for name, part in self.penalty.items()}  # fmt: skip
         facts = Facts((stack_of(learner.model).encoder[i].in_features,))

@@ -53,7 +53,7 @@ def stack_of(model: Autoencoder) -> Stack:
     return Stack(encoder.linears(), decoder.linears()[::-1], encoder.activation, decoder.shape)
 
 
-def shallow(model: Autoencoder, place: int) -> Autoencoder:
+def shallow_autoencoder(model: Autoencoder, place: int) -> Autoencoder:
     """Encoder layer `place` (0 at the input) with its activation, and the decoder layer that mirrors it.
 
     The first one explains the input as the deep model does. The others reconstruct the codes below: by cross-entropy

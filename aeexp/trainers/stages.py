@@ -33,7 +33,7 @@ class Past:
             history=self.history + rows,
         )
 
-    def after(self, progress: Progress, name: str) -> Past:
+    def finish(self, progress: Progress, name: str) -> Past:
         """The same once this stage is finished, too."""
         whole = self.merge(progress, name)
         return Past(whole.step, whole.samples, whole.seconds, whole.history)

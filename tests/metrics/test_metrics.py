@@ -212,7 +212,7 @@ def test_a_fair_coin_costs_one_bit_a_pixel(digit_data):
 def test_values_do_not_depend_on_how_rows_fall_into_passes(digit_data, monkeypatch):
     run = as_run(constant(digit_data), digit_data)
     whole = Reconstruction()(run, "test")
-    monkeypatch.setattr("aeexp.evaluation.run.at_once", lambda shape: 7)
+    monkeypatch.setattr("aeexp.evaluation.run.choose_batch_size", lambda shape: 7)
     assert Reconstruction()(as_run(run.model, digit_data), "test") == pytest.approx(whole, rel=1e-6)
 
 
@@ -399,7 +399,7 @@ def test_the_baseline_shares_the_models_density_and_keeps_silent_where_it_has_no
 
 
 def test_codes_are_those_of_the_whole_split_in_order_and_computed_once(digit_data, monkeypatch):
-    monkeypatch.setattr("aeexp.evaluation.run.at_once", lambda shape: 50)
+    monkeypatch.setattr("aeexp.evaluation.run.choose_batch_size", lambda shape: 50)
     run = as_run(identity(digit_data.shape), digit_data)
     codes = run.codes("test")
     assert np.array_equal(codes, values_of(digit_data, "test").reshape(180, 64).astype(np.float32))

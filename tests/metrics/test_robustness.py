@@ -117,7 +117,7 @@ class Recorded(Noise):
 
 
 def test_noise_is_the_same_beyond_the_first_batch_of_a_latent_that_draws(build_learner, digit_data, monkeypatch):
-    monkeypatch.setattr("aeexp.evaluation.robustness.at_once", lambda shape: 32)
+    monkeypatch.setattr("aeexp.evaluation.robustness.choose_batch_size", lambda shape: 32)
     seen = {}
     for name, latent in (("plain", None), ("vae", Gaussian(3, Standard()))):
         learner = build_learner((1, 8, 8), 3, **({"latent": latent} if latent else {}))

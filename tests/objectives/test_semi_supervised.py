@@ -32,7 +32,7 @@ from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain, Masking
 from aeexp.objectives.additive import Additive
 from aeexp.objectives.iwae import ImportanceWeighted
-from aeexp.objectives.semi_supervised import SemiSupervised, every_class
+from aeexp.objectives.semi_supervised import SemiSupervised, try_every_class
 from aeexp.regularizers.code import L1
 from aeexp.regularizers.decoder import DecoderL2
 from aeexp.regularizers.kl import KL
@@ -199,7 +199,7 @@ def test_noise_acts_in_training_on_every_copy_and_on_the_classifier():
 
 def test_every_field_is_repeated_class_after_class():
     batch = Batch(torch.rand(2, 1, 3), torch.tensor([0, -1]), ids=torch.tensor([7, 9]))
-    stacked = every_class(batch, 3)
+    stacked = try_every_class(batch, 3)
     assert stacked.y.tolist() == [0, 0, 1, 1, 2, 2] and stacked.ids.tolist() == [7, 9] * 3
     assert torch.equal(stacked.x, batch.x.repeat(3, 1, 1)) and stacked.mask is None
 

@@ -66,7 +66,8 @@ def test_pre_training_brings_every_layer_far_below_random_weights(
     run_layers("d", layerwise(pretrain_epochs=8, noise=0.1), learner=trained, data=digit_data)
     for place in range(3):
         code = layers.codes_below(trained, place)
-        errors = [excess(layers.shallow(one.model, place), digit_data["val"], code) for one in (trained, random)]
+        models = [layers.shallow_autoencoder(learner.model, place) for learner in (trained, random)]
+        errors = [excess(model, digit_data["val"], code) for model in models]
         assert errors[0] < 0.5 * errors[1], (place, errors)
 
 
@@ -221,6 +222,8 @@ MASKING = "noise@trainer.corruption=masking"
         ([MASKING, "trainer.noise=[0.1,1.5,0]"], r"^trainer\.noise=\[0\.1, 1\.5, 0\]: p=1\.5 must lie from 0 to 1"),
         ([MASKING, "trainer.corruption.masking.p=2"], r"^trainer\.corruption\.masking\.p=2 is no probability"),
         ([MASKING, "trainer.corruption.masking.p=x"], r"^trainer\.corruption\.masking\.p='x' should be a number"),
+        (["+trainer.corruption.evil._target_=os.system"], r"^trainer\.corruption\.evil\._target_=os.system: only"),
+        (["+trainer.corruption.masking.p=0.1"], r"^trainer\.corruption\.masking names no class to build"),
         (["trainer.corruption=masking"], r"^trainer\.corruption='masking': .* noise@trainer\.corruption=masking$"),
         (
             ["trainer.noise=0.1"],

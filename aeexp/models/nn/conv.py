@@ -127,12 +127,12 @@ def conv(
     `spatial` makes the code a map: `params` and `dim` are dealt out to the places of the smallest one (`heads.Places`).
     The kernel must be divisible by the stride, else a transposed convolution paints a checkerboard.
     """
-    return staged(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
+    return build_conv(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
                   upsample=upsample, activation=activation, spatial=spatial, name="conv",
                   stage=lambda _: nn.Identity())  # fmt: skip
 
 
-def staged(
+def build_conv(
     shape: Sequence[int],
     params: int,
     dim: int,

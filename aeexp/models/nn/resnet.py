@@ -62,7 +62,7 @@ def resnet(
     def stage(maps: int) -> nn.Module:
         return nn.Sequential(*(Block(maps, norm, activation) for _ in range(blocks)), norm_layer(maps, norm))
 
-    networks = conv.staged(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
+    networks = conv.build_conv(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
                            upsample=upsample, activation=activation, spatial=spatial, name="resnet",
                            stage=stage)  # fmt: skip
     reset_norms(*networks)
