@@ -9,10 +9,13 @@ import sys
 import pytest
 import yaml
 from composing import CONF
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from aeexp.cli.explain import main
 from aeexp.reference import meaning, options
 from aeexp.reference.docstrings import find_papers, first_sentence, read_docstring
+from aeexp.runs.config import MULTIPLE
 
 OPTIONS = list(options.list_options())
 # What a course asks about: these name a paper, or the reason why there is none.
@@ -88,6 +91,34 @@ def test_a_variant_is_the_sum_of_its_terms(capsys):
     assert "-log 1/K" in told(capsys, "variant=iwae")
     plain = told(capsys, "undercomplete")
     assert "reconstruction: likelihood=gaussian" in plain and "z = f(x)" in plain and "×" not in plain
+
+
+INHERITING = [option for option in OPTIONS if option.group == "variant" and option.includes]
+
+
+@pytest.mark.parametrize("option", INHERITING, ids=lambda option: option.name)
+def test_a_variant_that_is_another_with_changes_is_told_as_hydra_composes_it(option):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", [option.word], return_hydra_config=True)
+    for group, names in option.picks.items():
+        if group in MULTIPLE:
+            assert list(cfg[group]) == list(names)
+        else:
+            assert (cfg.hydra.runtime.choices[group],) == names
+    for key in option.keys:
+        assert OmegaConf.select(cfg, key.path) == yaml.safe_load(key.value)
+
+
+def test_what_is_inherited_and_what_is_required_is_shown(capsys):
+    assert len(INHERITING) >= 10
+    text = told(capsys, "beta_vae")
+    assert "latent=gaussian" in text and "+ 2.0 × kl" in text
+    assert re.search(r"with\n +vae +Kingma and Welling 2014", text)
+    assert "model.hidden_dims=[256, 128]" in told(capsys, "stacked_denoising"), "a key of variant=stacked"
+    assert re.search(r"likelihood=(\w+)", told(capsys, "recurrent_vae"))[1] == "gaussian_optimal", "its own pick wins"
+    assert "\n  needs: latent=sigmoid\n" in told(capsys, "regularizer=kl_sparsity")
+    assert "objective=semi_supervised" in options.read_option("objective/bound", "iwae").requires
+    assert not options.read_option("regularizer", "l1").requires
 
 
 def test_names_of_several_groups_show_all_and_groups_their_options(capsys):
