@@ -12,7 +12,7 @@ from PIL import Image
 GREYS = 64  # of its 256 colours
 
 
-def gif(animation: Animation) -> bytes:
+def encode_gif(animation: Animation) -> bytes:
     """An endless GIF whose frames share one palette: what does not change costs nothing."""
     pictures = [Image.fromarray(frame) for frame in animation.frames]
     few = animation.frames[:: max(1, len(pictures) // 16)]  # enough to see every colour

@@ -65,7 +65,7 @@ def board(title: str, columns: float, rows: float, shape: Sequence[int], *, cell
     """
     made = figure(f"{title}{_reading(shape)}", columns * cell + beside, rows * cell * proportion(shape) + 1.1)
     axes = made.add_subplot()
-    lay(axes, columns, rows, shape)
+    lay_out(axes, columns, rows, shape)
     return made, axes
 
 
@@ -79,7 +79,7 @@ def _reading(shape: Sequence[int]) -> str:
     return "\na line: the values of a row, its features from left to right"
 
 
-def lay(axes: Axes, columns: float, rows: float, shape: Sequence[int]) -> None:
+def lay_out(axes: Axes, columns: float, rows: float, shape: Sequence[int]) -> None:
     """Make axes a board for so many tiles."""
     axes.set_aspect(proportion(shape))
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[], autoscale_on=False)
@@ -94,15 +94,15 @@ def proportion(shape: Sequence[int]) -> float:
     return (height + gap) / (width + gap)
 
 
-def tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left=0.0, top=0.0, cmap="gray"):
+def draw_tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left=0.0, top=0.0, cmap="gray"):
     """Draw examples (R, C, *shape) on a board, the first tile's centre at (left, top).
 
     One image holds all pictures: hundreds of axes would take seconds. Returns it; None for flat examples, which
     are lines over their features. Sequences of several features are pictures with time from left to right.
     """
-    if pictures(examples.shape[2:]) and examples.ndim == 4:
+    if are_pictures(examples.shape[2:]) and examples.ndim == 4:
         examples = examples[:, :, :STEPS].swapaxes(2, 3)[:, :, None, ::-1]  # feature 0 at the bottom
-    if not pictures(examples.shape[2:]):
+    if not are_pictures(examples.shape[2:]):
         _lines(axes, examples.reshape(*examples.shape[:2], -1), limits, left, top)
         return None
     shown = _pixels(examples, limits)
@@ -121,23 +121,23 @@ def tiles(axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left
     return image
 
 
-def pictures(shape: Sequence[int]) -> bool:
+def are_pictures(shape: Sequence[int]) -> bool:
     return len(shape) == 3 or (len(shape) == 2 and shape[1] > 1)
 
 
-def ended(examples: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+def cut_at_end(examples: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Sequences (..., T, F) that stop where their mask (..., T) does: what follows has no colour."""
     return examples if mask is None else np.where(mask[..., None], examples, np.nan)
 
 
 def sides(shape: Sequence[int]) -> tuple[int, int]:
     """Height and width of a tile, in pixels; of a line chart, in proportion."""
-    if not pictures(shape):
+    if not are_pictures(shape):
         return 3, 4
     return (shape[1], min(shape[0], STEPS)) if len(shape) == 2 else tuple(shape[1:])
 
 
-def spread(labels: np.ndarray | None, count: int, rows: int) -> np.ndarray:
+def choose_rows(labels: np.ndarray | None, count: int, rows: int) -> np.ndarray:
     """Numbers of `count` rows: the first of each class, then the second of each, ...; unlabelled rows come last."""
     if labels is None or (labels < 0).all():
         return np.arange(min(count, rows))
@@ -152,7 +152,7 @@ def heading(run: Run, what: str) -> str:
     return f"{run.data.name}: {what} (code of {units} unit{'s' if units > 1 else ''})"
 
 
-def number(value: float, digits: int = 3) -> str:
+def format_number(value: float, digits: int = 3) -> str:
     """A number of that many digits, with a minus as long as matplotlib's; what is left by rounding is 0."""
     if abs(value) < ROUNDING:
         return "0"
@@ -191,7 +191,7 @@ def _lines(axes: Axes, examples: np.ndarray, limits: tuple[float, float], left: 
     axes.add_collection(LineCollection(lines, colors=BLUE, linewidths=1.0), autolim=False)
 
 
-def symmetric(values: np.ndarray) -> tuple[float, float]:
+def symmetric_limits(values: np.ndarray) -> tuple[float, float]:
     """Colour limits around 0."""
     largest = float(np.abs(values).max(initial=0.0))
     return (-largest, largest) if largest > 0 and math.isfinite(largest) else (-1.0, 1.0)

@@ -22,7 +22,7 @@ class Hue(NamedTuple):
     named: bool = True  # by the data's class names, else by number
 
 
-def scattered(axes: Axes, points: np.ndarray, hue: Hue, run: Run):
+def draw_dots(axes: Axes, points: np.ndarray, hue: Hue, run: Run):
     """Draw by class; returns the mappable of a colour bar where classes are too many for a legend, or quantities."""
     size = float(np.clip(6000 / len(points), 9, 28))
     if not hue.whole:
@@ -37,21 +37,21 @@ def scattered(axes: Axes, points: np.ndarray, hue: Hue, run: Run):
     if len(present) > len(canvas.COLOURS):
         return axes.scatter(*points[~rest].T, s=size, c=labels[~rest], cmap="viridis", linewidths=0)
     for place, label in enumerate(present):
-        style = dict(color=canvas.COLOURS[place], marker=canvas.MARKERS[place], label=named(run, hue, int(label)))
+        style = dict(color=canvas.COLOURS[place], marker=canvas.MARKERS[place], label=value_name(run, hue, int(label)))
         axes.scatter(*points[labels == label].T, s=size, linewidths=0, alpha=0.85, **style)
     return None
 
 
-def named(run: Run, hue: Hue, label: int) -> str:
+def value_name(run: Run, hue: Hue, label: int) -> str:
     return canvas.class_name(run, label) if hue.named else str(label)
 
 
-def key(made: Figure, boards: np.ndarray, drawn, hue: Hue, run: Run) -> None:
+def draw_key(made: Figure, boards: np.ndarray, drawn, hue: Hue, run: Run) -> None:
     """A legend, or a colour bar of classes or quantities; nothing where no row is labelled."""
     if drawn is not None and not hue.whole:
         made.colorbar(drawn, ax=list(boards), label=hue.title)
     elif drawn is not None:
-        written = FuncFormatter(lambda value, _: named(run, hue, round(value)))
+        written = FuncFormatter(lambda value, _: value_name(run, hue, round(value)))
         made.colorbar(drawn, ax=list(boards), label=hue.title, ticks=MaxNLocator(10, integer=True), format=written)
     else:
         handles, names = boards[0].get_legend_handles_labels()

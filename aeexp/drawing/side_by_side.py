@@ -22,13 +22,13 @@ WIDTH = 12.8  # inches: a slide's
 
 class Panel(NamedTuple):
     title: str
-    words: str  # where its codes come from
+    source: str  # where its codes come from
     pictures: np.ndarray  # (R, C, *shape)
     limits: tuple[float, float]
 
 
 @torch.no_grad()
-def grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
+def sample_grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
     """(R, C, *shape) what codes drawn by torch's generator give, and words on them.
 
     A conditional model has one row a label, the same codes in each; None where its values cannot be listed.
@@ -48,14 +48,14 @@ def grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
     return made.numpy(), f"codes from {source}, a row for each {word}, a column for each code"
 
 
-def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
+def draw_side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
     """One board a panel; what is said of all of them alike is said once."""
     columns = _columns(len(panels))
     lines = math.ceil(len(panels) / columns)
     width = min(4.6 if lines == 1 else 3.2, WIDTH / columns)
     size = 14 if width > 3 else 11
-    shared = len({panel.words for panel in panels}) == 1
-    whole = f"{title}\n{panels[0].words}" if shared else title
+    shared = len({panel.source for panel in panels}) == 1
+    whole = f"{title}\n{panels[0].source}" if shared else title
     whole = "\n".join(textwrap.fill(line, int(width * columns / 0.11)) for line in whole.split("\n"))
     titles = [textwrap.fill(panel.title, int(width / (0.0085 * size)), break_on_hyphens=False) for panel in panels]
     depth = max(_height(panel) for panel in panels) * (width - 0.2)
@@ -65,11 +65,11 @@ def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
     boards = made.subplots(lines, columns, squeeze=False).ravel()
     for axes, panel, text in zip(boards, panels, titles, strict=False):
         rows, across = panel.pictures.shape[:2]
-        canvas.lay(axes, across, rows, panel.pictures.shape[2:])
-        canvas.tiles(axes, panel.pictures, panel.limits)
+        canvas.lay_out(axes, across, rows, panel.pictures.shape[2:])
+        canvas.draw_tiles(axes, panel.pictures, panel.limits)
         axes.set_title(text, fontsize=size)
         if not shared:
-            axes.set_xlabel(textwrap.fill(panel.words, int(width / 0.075)), fontsize=9)
+            axes.set_xlabel(textwrap.fill(panel.source, int(width / 0.075)), fontsize=9)
     for axes in boards[len(panels) :]:
         axes.set_visible(False)
     return made

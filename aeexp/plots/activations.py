@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
-from aeexp.drawing.ranking import Order, ranked
+from aeexp.drawing.ranking import Order, rank_units
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
@@ -38,16 +38,16 @@ class Activations(Plot):
         self.units = units
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        order = ranked(run)
+        order = rank_units(run)
         order = order._replace(units=order.units[: self.units])
         codes = run.codes("test")[:, order.units].astype(np.float64)
         active = (codes != 0).mean(0) if (run.codes("test") == 0).mean() > SPARSE else None
-        said = f"{canvas.heading(run, f'activations in {len(codes)} test rows')}\n{order.words()}"
-        made = {"activations": histograms(said, order, codes, active)}
-        return made | {"activations_by_class": heat_maps(run, said, order, codes, active)}
+        said = f"{canvas.heading(run, f'activations in {len(codes)} test rows')}\n{order.describe()}"
+        made = {"activations": draw_histograms(said, order, codes, active)}
+        return made | {"activations_by_class": draw_heat_maps(run, said, order, codes, active)}
 
 
-def histograms(said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
+def draw_histograms(said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
     """One axes holds all: dozens of them would take seconds."""
     rows = math.ceil(codes.shape[1] / ACROSS)
     columns = math.ceil(codes.shape[1] / rows)  # 12 are 6 and 6, not 8 and 4
@@ -71,7 +71,7 @@ def histograms(said: str, order: Order, codes: np.ndarray, active: np.ndarray | 
         if edges[0] < 0 < edges[-1]:
             zero = left + wide * -edges[0] / (edges[-1] - edges[0])
             zeros.append([(zero, bottom), (zero, bottom - high)])
-        much = order.named(unit) if active is None else f"active {active[place]:.0%}"
+        much = order.describe_unit(unit) if active is None else f"active {active[place]:.0%}"
         axes.text(left, bottom - high - 0.03, f"unit {unit + 1}: {much}", fontsize=7.5, va="bottom")
     axes.add_collection(PolyCollection(shapes, facecolors=canvas.BLUE, linewidths=0), autolim=False)
     axes.add_collection(LineCollection(zeros, colors=canvas.VERMILION, linewidths=0.8, linestyles=":"), autolim=False)
@@ -104,11 +104,11 @@ def _ticks(axes: Axes, edges: np.ndarray, top: float, rows: int, columns: int, w
     axes.spines[:].set_visible(False)
 
 
-def heat_maps(run: Run, said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
+def draw_heat_maps(run: Run, said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
     """Rows sorted by class above their class means; the share of active rows between them for sparse codes."""
     labels = run.labels("test")
     labels = np.full(len(codes), -1) if labels is None else labels
-    chosen = canvas.spread(labels, ROWS, len(codes))
+    chosen = canvas.choose_rows(labels, ROWS, len(codes))
     chosen = chosen[np.lexsort((chosen, labels[chosen], labels[chosen] < 0))]
     present = np.unique(labels[labels >= 0])
     means = np.array([codes[labels == label].mean(0) for label in present]).reshape(-1, codes.shape[1])

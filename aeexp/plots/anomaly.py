@@ -47,7 +47,7 @@ class Anomaly(Plot):
         truth = outliers.abnormal(run)
         if truth is None or outliers.told(run):
             return {}
-        scores = self.scores(run)
+        scores = self.compute_scores(run)
         if not all(np.isfinite(score).all() for score in scores.values()):
             return {}
         names = [canvas.class_name(run, i) for i in range(len(run.data.classes)) if i not in run.data.normal]
@@ -57,16 +57,16 @@ class Anomaly(Plot):
         left, right = made.subplots(1, 2, width_ratios=[1.25, 1])
         _histogram(left, scores["model"], truth)
         _roc(right, scores, truth)
-        return {"anomaly": made, "anomaly_rows": self.extremes(run, scores["model"], truth)}
+        return {"anomaly": made, "anomaly_rows": self.draw_extremes(run, scores["model"], truth)}
 
-    def scores(self, run: Run) -> dict[str, np.ndarray]:
+    def compute_scores(self, run: Run) -> dict[str, np.ndarray]:
         own, free = outliers.by_model(run), outliers.without_model(run, self.rows, self.seed)
         found = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
         found["PCA, same width"] = outliers.by_model(run.pca())[""]
         return found | {name.replace("_", " "): score for name, score in free.items()}
 
     @torch.no_grad()
-    def extremes(self, run: Run, score: np.ndarray, truth: np.ndarray) -> Figure:
+    def draw_extremes(self, run: Run, score: np.ndarray, truth: np.ndarray) -> Figure:
         """Normal and abnormal rows with the largest error, and abnormal rows with the least, each above its output."""
         order = np.argsort(-score, kind="stable")
         normal, abnormal = order[~truth[order]], order[truth[order]]
@@ -85,11 +85,11 @@ class Anomaly(Plot):
             mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()
             top = GROUP * place
             for at, rows in ((top, out.batch.target), (top + 1.0, run.model.likelihood.mean(out.output))):
-                canvas.tiles(axes, canvas.ended(rows.float().cpu().numpy(), mask)[None], run.data.limits, top=at)
+                canvas.draw_tiles(axes, canvas.cut_at_end(rows.float().cpu().numpy(), mask)[None], run.data.limits, top=at)
             ticks |= {top: name, top + 1.0: "output"}
             labels = run.labels("test")[known[chosen]]
             for column, (row, label) in enumerate(zip(chosen, labels, strict=True)):
-                words = f"{canvas.number(score[row])}\n{canvas.class_name(run, int(label))[:12]}"
+                words = f"{canvas.format_number(score[row])}\n{canvas.class_name(run, int(label))[:12]}"
                 axes.text(column - 0.04, top + 1.78, words, ha="center", va="center", fontsize=8)
         axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
         axes.set_xlabel("below a row: squared error, summed over its values, and its class", fontsize=9)
@@ -107,7 +107,7 @@ def _histogram(axes: Axes, score: np.ndarray, truth: np.ndarray) -> None:
         weights = np.full(count, 100 / count)
         label = f"{name} ({count} rows)"
         axes.hist(values, bins, weights=weights, histtype=how, color=colour, alpha=alpha, linewidth=1.8, label=label)
-    axes.set_xlabel(f"squared error of a row; the last bin holds all above {canvas.number(end)}")
+    axes.set_xlabel(f"squared error of a row; the last bin holds all above {canvas.format_number(end)}")
     axes.set_ylabel("share of normal, of abnormal rows, %")
     axes.set(xlim=(0, end), ylim=(0, 1.22 * axes.get_ylim()[1]))  # room for the legend
     axes.legend(frameon=False, fontsize=9)

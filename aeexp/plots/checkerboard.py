@@ -51,14 +51,14 @@ class Checkerboard(Plot):
         split = run.rows("test")
         chosen = np.sort(np.random.default_rng(0).permutation(len(split))[: self.rows])
         batch = split.batch(torch.from_numpy(chosen))
-        spectra = {"data": power(run.forward(batch).batch.target), "this model": power(outputs(run, batch))}
-        spectra["PCA of the same width"] = power(outputs(run.pca(), batch))
+        spectra = {"data": power(run.forward(batch).batch.target), "this model": power(reconstruct(run, batch))}
+        spectra["PCA of the same width"] = power(reconstruct(run.pca(), batch))
         if (random := run.random()) is not None:
-            spectra["before training"] = power(outputs(random, batch))
+            spectra["before training"] = power(reconstruct(random, batch))
         return {"checkerboard": draw(run, spectra, enlargements(run.model))}
 
 
-def outputs(run: Run, batch) -> Tensor:
+def reconstruct(run: Run, batch) -> Tensor:
     """(B, C, H, W) reconstructions from the mean codes, without noise."""
     return run.model.likelihood.mean(run.forward(batch).output)
 
@@ -73,7 +73,7 @@ STYLES = {
 
 def draw(run: Run, spectra: dict[str, np.ndarray], steps: list[int]) -> Figure:
     period, data = (steps or [2])[0], spectra["data"]  # of a decoder without steps: from pixel to pixel
-    number = {name: canvas.number(excess(s, data, period), 2) for name, s in spectra.items() if name != "data"}
+    number = {name: canvas.format_number(excess(s, data, period), 2) for name, s in spectra.items() if name != "data"}
     what = f"power at period {period} over its neighbours', against the data"
     words = f"\n{what} (1: alike; more: a checkerboard; less: a gap):\n"
     words += ", ".join(f"{name} {value}" for name, value in number.items())
@@ -111,7 +111,7 @@ def _map(axes: Axes, values: np.ndarray, title: str, limits: tuple[float, float]
 
 def _rings(axes: Axes, shape: tuple[int, int], period: int) -> None:
     up, across = (frequencies(n) for n in shape)
-    rows, columns = np.nonzero(marked(shape, period))
+    rows, columns = np.nonzero(pattern_frequencies(shape, period))
     style = dict(marker="o", s=90, facecolors="none", edgecolors=canvas.VERMILION, linewidths=1.3, clip_on=False)
     axes.scatter(across[columns], up[rows], **style)
 
@@ -120,7 +120,7 @@ def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], refe
     """Means over rings as lines, the frequencies of the last step as marks of their own."""
     shape, steps, own = spectra["data"].shape, steps or [2], bool(steps)
     period = steps[0]
-    at = marked(shape, period)
+    at = pattern_frequencies(shape, period)
     up, across = (frequencies(n) for n in shape)
     away = np.hypot(up[:, None], across[None])
     for name, spectrum in spectra.items():
@@ -172,7 +172,7 @@ def frequencies(size: int) -> np.ndarray:
     return np.fft.fftshift(np.fft.fftfreq(size))
 
 
-def marked(shape: tuple[int, int], period: int) -> np.ndarray:
+def pattern_frequencies(shape: tuple[int, int], period: int) -> np.ndarray:
     """(H, W) bool: frequencies that a pattern of that period is made of, but 0; the nearest that the picture has."""
     multiples = np.arange(period) / period
     found = [np.zeros(n, bool) for n in shape]
@@ -188,7 +188,7 @@ def peak(spectrum: np.ndarray, period: int) -> float:
 
     1 for a spectrum that is smooth there. The window spreads a peak over one step to each side: these count as neither.
     """
-    at = marked(spectrum.shape, period)
+    at = pattern_frequencies(spectrum.shape, period)
     power = np.log(spectrum + FLOOR * spectrum.max() + np.finfo(float).tiny)
     taken = _grown(at | _one(spectrum.shape, [n // 2 for n in spectrum.shape]), 1)
     ratios = []

@@ -45,15 +45,15 @@ class ClassError(Plot):
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         errors = run.errors("test")
-        kind, found = groups(run, errors)
+        kind, found = group_rows(run, errors)
         if self.order == "error":
             found = sorted(found, key=lambda group: -np.median(errors[group.rows]))
-        figures = {"class_error": self.boxes(run, errors, kind, found[:MOST], len(found))}
-        if canvas.pictures(run.data.shape) and not run.segments:
-            figures["class_examples"] = self.board(run, errors, kind, found[:COLUMNS], len(found))
+        figures = {"class_error": self.draw_boxes(run, errors, kind, found[:MOST], len(found))}
+        if canvas.are_pictures(run.data.shape) and not run.segments:
+            figures["class_examples"] = self.draw_examples(run, errors, kind, found[:COLUMNS], len(found))
         return figures
 
-    def boxes(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
+    def draw_boxes(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
         what = "wrong pixels" if run.segments else "squared error"
         title = canvas.heading(run, f"{what} of {len(errors)} test rows" + (f" by {kind}" if count > 1 else ""))
         part = f"\n{self._part(len(shown), count)}" if len(shown) < count else ""
@@ -92,7 +92,7 @@ class ClassError(Plot):
         return f"{which} of {count} are shown"
 
     @torch.no_grad()
-    def board(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
+    def draw_examples(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
         """A column a class: its best examples above, its worst below, each as input, output, error."""
         wide = self.examples if len(shown) == 1 else 1  # a single group lies on its side
         most = max(len(group.rows) for group in shown)
@@ -129,7 +129,7 @@ class ClassError(Plot):
         return made
 
 
-def groups(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
+def group_rows(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
     """What the groups are, and the test rows of each; unlabelled rows belong to none where others have labels."""
     labels = run.labels("test")
     if labels is not None and (labels >= 0).any():
@@ -173,9 +173,9 @@ def _examples(axes: Axes, run: Run, errors: np.ndarray, drawn: list[tuple[int, i
     out = run.forward(run.rows("test").batch(torch.tensor([row for _, row in drawn])))
     mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()
     for place, pictures in enumerate((out.batch.target, run.model.likelihood.mean(out.output))):
-        shown = canvas.ended(pictures.cpu().numpy(), mask)
+        shown = canvas.cut_at_end(pictures.cpu().numpy(), mask)
         sheet = np.full((1, 1 + drawn[-1][0], *shown.shape[1:]), np.nan, np.float32)
         sheet[0, [column for column, _ in drawn]] = shown
-        canvas.tiles(axes, sheet, run.data.limits, top=top + place)
+        canvas.draw_tiles(axes, sheet, run.data.limits, top=top + place)
     for column, row in drawn:
-        axes.text(column, top + 1.68, canvas.number(float(errors[row])), ha="center", va="center", fontsize=8)
+        axes.text(column, top + 1.68, canvas.format_number(float(errors[row])), ha="center", va="center", fontsize=8)

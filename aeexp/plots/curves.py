@@ -38,9 +38,9 @@ class Curves(Plot):
         stages = dict.fromkeys(row["split"].rpartition("/")[0] for row in run.history)
         rows = {stage: _rows(run, f"{stage}/") for stage in stages if stage}
         drawn = {stage: part for stage, part in rows.items() if min(map(len, part.values())) >= 2}
-        return {**self.terms(run), **({"curves_layers": _stages(run, drawn)} if drawn else {})}
+        return {**self.draw_terms(run), **({"curves_layers": _stages(run, drawn)} if drawn else {})}
 
-    def terms(self, run: Run) -> dict[str, Figure]:
+    def draw_terms(self, run: Run) -> dict[str, Figure]:
         """The run itself; of several stages the last."""
         rows = _rows(run, "")
         if min(len(part) for part in rows.values()) < 2:

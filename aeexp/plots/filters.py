@@ -44,11 +44,11 @@ class Filters(Plot):
 
     def draw(self, run: Run, what: str, filters: Tensor) -> Figure:
         weights = filters.float().cpu().numpy()
-        kept = strongest(weights, self.most)
+        kept = choose_strongest(weights, self.most)
         title = canvas.heading(run, what)
         if len(kept) < len(weights):
             title += f"\nthe {len(kept)} of {len(weights)} with the largest norm"
-        draw = _pictures if canvas.pictures(weights.shape[1:]) else _heat
+        draw = _pictures if canvas.are_pictures(weights.shape[1:]) else _heat
         return draw(title, weights[kept], kept + 1)
 
 
@@ -71,11 +71,11 @@ def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Found | None:
     if isinstance(decoder, mlp.Decoder) and decoder.shape == tuple(shape):  # else: several numbers a value
         return "what each unit paints by the decoder's last layer", decoder.layers[-1].weight.T.unflatten(1, shape)
     if isinstance(decoder, conv.Decoder) and decoder.planes == shape[0]:
-        return "what one place of each last feature map paints", painted(decoder.steps[-1], _size(decoder))
+        return "what one place of each last feature map paints", impulse_response(decoder.steps[-1], _size(decoder))
     return None
 
 
-def painted(step: nn.Module, size: tuple[int, int]) -> Tensor:
+def impulse_response(step: nn.Module, size: tuple[int, int]) -> Tensor:
     """(maps, C, h, w): the last step's answer to a single 1 in the middle of each map, cut to where it is not 0.
 
     For a transposed convolution these are its kernels; interpolation and shuffling become part of the picture.
@@ -100,7 +100,7 @@ def _size(decoder: conv.Decoder) -> tuple[int, int]:
     return tuple(h.shape[2:])
 
 
-def strongest(filters: np.ndarray, most: int) -> np.ndarray:
+def choose_strongest(filters: np.ndarray, most: int) -> np.ndarray:
     """Numbers of the `most` filters with the largest norm, in the order of the units."""
     norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
     return np.sort(np.argsort(-norms, kind="stable")[:most])
@@ -110,13 +110,13 @@ def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     """Tiles with the unit's number above. Colour filters are shown in colour, around a grey that means 0."""
     columns = min(len(filters), max(4, math.ceil(math.sqrt(len(filters) * 1.6))))
     rows, pitch = math.ceil(len(filters) / columns), 1.2
-    scale = canvas.symmetric(filters)
+    scale = canvas.symmetric_limits(filters)
     made, axes = canvas.board(
         title, columns, rows * pitch, filters.shape[1:], cell=min(2.0, 8 / columns, max(0.9, 4 / columns)), beside=1.6
     )
     for row in range(rows):
         part = slice(row * columns, (row + 1) * columns)
-        image = canvas.tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
+        image = canvas.draw_tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
         for column, number in enumerate(numbers[part]):
             axes.text(column, row * pitch - 0.48, number, ha="center", va="bottom", fontsize=7, color="0.3")
     if filters.ndim == 4 and filters.shape[1] == 3:
@@ -129,7 +129,7 @@ def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
 def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     """Flat data: one row a unit, one column a feature."""
     flat = filters.reshape(len(filters), -1)
-    low, high = canvas.symmetric(flat)
+    low, high = canvas.symmetric_limits(flat)
     height = float(np.clip(0.22 * len(flat), 1.2, 7))
     made = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4)
     axes = made.add_subplot()

@@ -46,7 +46,7 @@ class Inpainting(Plot):
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        chosen = canvas.spread(run.labels("test"), self.examples, len(split))
+        chosen = canvas.choose_rows(run.labels("test"), self.examples, len(split))
         batch = run.learner.task(split.batch(torch.from_numpy(chosen)))
         if batch.hole is None:
             return {}
@@ -72,20 +72,20 @@ def _tiles(title: str, batch: Batch, filled: dict[str, Tensor], limits: tuple[fl
     made, axes = canvas.board(
         title, count, places[-1] + 1.3, whole.shape[1:], cell=min(1.6, max(0.55, 8 / count)), beside=1.8
     )
-    canvas.tiles(axes, whole[None], limits, top=0.0)
-    canvas.tiles(axes, marked(whole, hole, limits)[None], limits, top=1.0)
+    canvas.draw_tiles(axes, whole[None], limits, top=0.0)
+    canvas.draw_tiles(axes, mark_hole(whole, hole, limits)[None], limits, top=1.0)
     for top, picture in zip(places[2:], map(_numpy, filled.values()), strict=True):
-        canvas.tiles(axes, picture[None], limits, top=top)
+        canvas.draw_tiles(axes, picture[None], limits, top=top)
         _outline(axes, hole[:, 0], top)
         for column, error in enumerate(_errors(picture, whole)):
-            axes.text(column - 0.04, top + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
+            axes.text(column - 0.04, top + 0.65, canvas.format_number(error), ha="center", va="center", fontsize=8)
     axes.set_yticks(places, ["whole", "with hole", *filled], fontsize=9)
     words = "number below a picture: squared error in the hole (framed), summed over its values"
     axes.set_xlabel(f"{words};\noutside the hole all show the input itself; PCA was given the mean fill", fontsize=9)
     return made
 
 
-def marked(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+def mark_hole(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """(N, 3, H, W) in the data's units: grey or colour, and the hole in a colour that no grey picture has."""
     low, high = limits
     colour = low + np.array(to_rgb(HOLE)) * ((high - low) or 1.0)
@@ -128,7 +128,7 @@ def _lines(title: str, batch: Batch, filled: dict[str, Tensor], limits: tuple[fl
             inside = np.where(hole[i], _numpy(picture).reshape(len(whole), -1)[i], np.nan)
             axes.plot(places, inside, color=styles[name], linestyle=dashes[name], linewidth=1.3, label=name, **few)
         errors = [_errors(_numpy(picture), _numpy(batch.target))[i] for picture in filled.values()]
-        axes.set_title("squared error " + ", ".join(map(canvas.number, errors[:2])), fontsize=8)
+        axes.set_title("squared error " + ", ".join(map(canvas.format_number, errors[:2])), fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=8, labelbottom=True)
         axes.set_xlabel(("feature" if batch.target.dim() == 2 else "step") if i + columns >= len(whole) else "")

@@ -46,7 +46,7 @@ class Interpolation(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        chosen = canvas.spread(run.labels("test"), 2 * self.pairs, len(split))
+        chosen = canvas.choose_rows(run.labels("test"), 2 * self.pairs, len(split))
         pairs = len(chosen) // 2
         if pairs == 0:
             return {}
@@ -55,7 +55,7 @@ class Interpolation(Plot):
             return {}  # between two side informations there is no line
         weights = torch.linspace(0, 1, self.steps, device=out.code.mean.device)
         rows = []
-        for path in self.paths(run).values():
+        for path in self.choose_paths(run).values():
             codes = torch.stack([path(out.code.mean[0::2], out.code.mean[1::2], share) for share in weights], 1)
             codes = run.model.latent.project(codes)  # (P, S, D)
             rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)))
@@ -64,10 +64,10 @@ class Interpolation(Plot):
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
         if out.batch.mask is not None:  # what is decoded has as many steps as the longer of the two
             mask = out.batch.mask.unflatten(0, (pairs, 2)).cpu().numpy()
-            ends, shown = canvas.ended(ends, mask), canvas.ended(shown, mask.any(1)[:, None, None])
-        return {"interpolation": self.draw(run, ends, shown, [*self.paths(run), "input mix"])}
+            ends, shown = canvas.cut_at_end(ends, mask), canvas.cut_at_end(shown, mask.any(1)[:, None, None])
+        return {"interpolation": self.draw(run, ends, shown, [*self.choose_paths(run), "input mix"])}
 
-    def paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+    def choose_paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """Functions of two codes and a share, by name."""
         latent = run.model.latent
         if latent.path:
@@ -88,17 +88,17 @@ class Interpolation(Plot):
         made, axes = canvas.board(title, columns, height, run.data.shape, cell=cell, beside=1.3)
         for pair, (two, rows) in enumerate(zip(ends, shown, strict=True)):
             top = pair * pitch
-            canvas.tiles(axes, rows, limits, left=APART, top=top)
+            canvas.draw_tiles(axes, rows, limits, left=APART, top=top)
             for end, place in zip(two, (0, last), strict=True):
-                canvas.tiles(axes, end[None, None], limits, left=place, top=top + (lines - 1) / 2)
+                canvas.draw_tiles(axes, end[None, None], limits, left=place, top=top + (lines - 1) / 2)
         tops = [pair * pitch + row for pair in range(len(ends)) for row in range(lines)]
         axes.set_yticks(tops, names * len(ends), fontsize=8)
         shares = [f"{weight:.3g}" for weight in np.linspace(0, 1, self.steps)]
         axes.set_xticks([0, *(APART + np.arange(self.steps)), last], ["input A", *shares, "input B"], fontsize=9)
-        axes.set_xlabel("\n".join(["the share t of the way from A to B", *self.words(run, names)]), fontsize=9)
+        axes.set_xlabel("\n".join(["the share t of the way from A to B", *self.describe_rows(run, names)]), fontsize=9)
         return made
 
-    def words(self, run: Run, names: list[str]) -> list[str]:
+    def describe_rows(self, run: Run, names: list[str]) -> list[str]:
         nearest = ", brought to the nearest code" if run.model.latent.constrained else ""
         said = {
             "line": f"line: decoded from (1 − t) code(A) + t code(B){nearest}",

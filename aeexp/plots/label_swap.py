@@ -38,24 +38,24 @@ class LabelSwap(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        own = kinds(run)
+        own = own_values(run)
         if own is None:
             return {}
         size = min(run.model.condition.size, self.labels)
         own = np.where(own < size, own, -1)
-        chosen = canvas.spread(own, self.examples, len(split))
+        chosen = canvas.choose_rows(own, self.examples, len(split))
         chosen = chosen[own[chosen] >= 0]
         if len(chosen) == 0:
             return {}
         out = run.forward(split.batch(torch.from_numpy(chosen)))
-        swapped = np.stack([self.under(run, out.code.mean, value) for value in range(size)], 1)  # (N, labels, *shape)
+        swapped = np.stack([self.decode_under(run, out.code.mean, value) for value in range(size)], 1)  # (N, labels, *shape)
         inputs = out.batch.x.cpu().numpy()[:, None]
         if out.batch.mask is not None:
             mask = out.batch.mask.cpu().numpy()[:, None]
-            inputs, swapped = canvas.ended(inputs, mask), canvas.ended(swapped, mask)
+            inputs, swapped = canvas.cut_at_end(inputs, mask), canvas.cut_at_end(swapped, mask)
         return {"label_swap": self.draw(run, inputs, swapped, own[chosen])}
 
-    def under(self, run: Run, codes: Tensor, value: int) -> np.ndarray:
+    def decode_under(self, run: Run, codes: Tensor, value: int) -> np.ndarray:
         """Codes decoded as if all rows had this label."""
         context = torch.zeros(len(codes), run.model.condition.size, device=codes.device)
         context[:, value] = 1
@@ -63,14 +63,14 @@ class LabelSwap(Plot):
 
     def draw(self, run: Run, inputs: np.ndarray, swapped: np.ndarray, own: np.ndarray) -> Figure:
         apart, columns = 1.3, swapped.shape[1]
-        word = what(run)
+        word = side_information_name(run)
         title = f"test examples, each encoded under its own {word}\nand decoded under every {word}"
         width = columns + apart
         made, axes = canvas.board(
             canvas.heading(run, title), width, len(own), run.data.shape, cell=max(0.5, min(1.5, 7 / width)), beside=1.2
         )
-        canvas.tiles(axes, inputs, run.data.limits)
-        canvas.tiles(axes, swapped, run.data.limits, left=apart)
+        canvas.draw_tiles(axes, inputs, run.data.limits)
+        canvas.draw_tiles(axes, swapped, run.data.limits, left=apart)
         for row, label in enumerate(own):
             frame = dict(fill=False, edgecolor=canvas.VERMILION, linewidth=2, clip_on=False)
             axes.add_patch(Rectangle((apart + label - 0.5, row - 0.5), 1, 1, **frame))
@@ -82,7 +82,7 @@ class LabelSwap(Plot):
         return made
 
 
-def kinds(run: Run) -> np.ndarray | None:
+def own_values(run: Run) -> np.ndarray | None:
     """(N,) the label of each test row, or its attribute, whichever is side information; None where neither is."""
     condition = run.model.condition
     if isinstance(condition, Label):
@@ -92,7 +92,7 @@ def kinds(run: Run) -> np.ndarray | None:
     return None
 
 
-def what(run: Run) -> str:
+def side_information_name(run: Run) -> str:
     """What is swapped, in a word."""
     if isinstance(run.model.condition, Label):
         return "label"

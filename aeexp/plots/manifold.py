@@ -40,9 +40,9 @@ class Manifold(Plot):
         decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu().numpy()
         title = canvas.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
         made, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
-        canvas.tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
+        canvas.draw_tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
         ticks = np.arange(0, self.side, max(1, round(self.side / 5)))
-        axes.set_xticks(ticks, [canvas.number(across[i]) for i in ticks])
-        axes.set_yticks(self.side - 1 - ticks, [canvas.number(up[i]) for i in ticks])
+        axes.set_xticks(ticks, [canvas.format_number(across[i]) for i in ticks])
+        axes.set_yticks(self.side - 1 - ticks, [canvas.format_number(up[i]) for i in ticks])
         axes.set(xlabel="unit 1", ylabel="unit 2")
         return {"manifold": made}

@@ -35,8 +35,8 @@ class Neighbours(Plot):
         self.neighbours = neighbours
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        chosen = canvas.spread(run.labels("test"), self.queries, len(run.rows("test")))
-        rows, far, name = nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
+        chosen = canvas.choose_rows(run.labels("test"), self.queries, len(run.rows("test")))
+        rows, far, name = find_nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
         queries, found = _pictures(run, "test", chosen), _pictures(run, "train", rows.ravel())
         ours, theirs = run.labels("test"), run.labels("train")
         # Names that are longer than a digit stand below the distance.
@@ -50,12 +50,12 @@ class Neighbours(Plot):
         shown = found.reshape(*rows.shape, *run.data.shape)
         between = "\n" if long else ": "
         for i, place in enumerate(pitch * np.arange(len(rows))):
-            canvas.tiles(axes, queries[i][None, None], run.data.limits, top=place)
-            canvas.tiles(axes, shown[i][None], run.data.limits, left=APART, top=place)
+            canvas.draw_tiles(axes, queries[i][None, None], run.data.limits, top=place)
+            canvas.draw_tiles(axes, shown[i][None], run.data.limits, left=APART, top=place)
             _word(axes, 0, place, _named(run, ours, chosen[i]))
             for j, row in enumerate(rows[i]):
                 label = _named(run, theirs, row)
-                distance = str(far[i, j]) if name == "Hamming" else canvas.number(float(far[i, j]), 2)
+                distance = str(far[i, j]) if name == "Hamming" else canvas.format_number(float(far[i, j]), 2)
                 _word(axes, APART + j, place, f"{distance}{between if label else ''}{label}", wrong[i, j])
         axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["query", "nearest training rows, the nearest first"])
         cross = "\n× and frame: of another class than the query" if wrong.any() else ""
@@ -65,7 +65,7 @@ class Neighbours(Plot):
         return {"neighbours": made}
 
 
-def nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, str]:
+def find_nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Row numbers (Q, K) of codes (N, D), their distances (Q, K) and the distance's name."""
     count = min(count, len(database))
     if hashing.are_bits(database) and hashing.are_bits(query):
@@ -80,7 +80,7 @@ def nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.nda
 def _pictures(run: Run, split: str, rows: np.ndarray) -> np.ndarray:
     """(N, *shape) of some rows of `run.rows`."""
     batch = run.rows(split).batch(torch.from_numpy(rows))
-    return canvas.ended(batch.x.cpu().numpy(), None if batch.mask is None else batch.mask.cpu().numpy())
+    return canvas.cut_at_end(batch.x.cpu().numpy(), None if batch.mask is None else batch.mask.cpu().numpy())
 
 
 def _others(ours: np.ndarray | None, theirs: np.ndarray | None, chosen: np.ndarray, rows: np.ndarray) -> np.ndarray:

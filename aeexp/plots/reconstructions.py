@@ -26,7 +26,7 @@ class Rows(NamedTuple):
     pca: np.ndarray
     mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
 
-    def error(self, picture: np.ndarray) -> np.ndarray:
+    def squared_error(self, picture: np.ndarray) -> np.ndarray:
         """(N,) squared error, summed over features."""
         return ((picture - self.target) ** 2).reshape(len(picture), -1).sum(1)
 
@@ -48,15 +48,15 @@ class Reconstructions(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        rows = self.rows(run)
-        draw = _pictures if canvas.pictures(run.data.shape) else _curves
+        rows = self.reconstruct(run)
+        draw = _pictures if canvas.are_pictures(run.data.shape) else _curves
         title = canvas.heading(run, "reconstructions of the test split")
         return {"reconstructions": draw(title, rows, run.data.limits)}
 
     @torch.no_grad()
-    def rows(self, run: Run) -> Rows:
+    def reconstruct(self, run: Run) -> Rows:
         split = run.rows("test")
-        chosen = canvas.spread(run.labels("test"), self.examples, len(split))
+        chosen = canvas.choose_rows(run.labels("test"), self.examples, len(split))
         batch = run.learner.task(split.batch(torch.from_numpy(chosen)))
         noise = run.learner.objective.noise
         noisy = len(noise.noises) > 0
@@ -86,7 +86,7 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     if rows.corrupted is not None:
         shown.append(("corrupted", rows.corrupted, None))
     for name, output in ((f"output{source}", rows.output), (f"PCA, same width{source}", rows.pca)):
-        shown += [(name, output, rows.error(output)), ("its error", _signed(rows, output), None)]
+        shown += [(name, output, rows.squared_error(output)), ("its error", _signed(rows, output), None)]
     below = {"its error": 1.12}  # a tile and what follows it: the error's number, or a little air
     places = np.cumsum([0.0] + [1.3 if error is not None else below.get(name, 1.0) for name, _, error in shown])
     count = len(rows.target)
@@ -94,15 +94,15 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
         title, count, places[-1], rows.target.shape[1:], cell=min(1.6, max(0.55, 8 / count)), beside=2.6
     )
     colour = rows.target.ndim == 4 and rows.target.shape[1] != 1
-    scale = canvas.symmetric(np.concatenate([picture for name, picture, _ in shown if name == "its error"]))
+    scale = canvas.symmetric_limits(np.concatenate([picture for name, picture, _ in shown if name == "its error"]))
     for place, (name, picture, errors) in zip(places[:-1], shown, strict=True):
         if name == "its error":
             style = dict(limits=(0.0, scale[1]), cmap="Greys") if colour else dict(limits=scale, cmap=canvas.SIGNED)
-            bar = canvas.tiles(axes, canvas.ended(picture, rows.mask)[None], top=place, **style)
+            bar = canvas.draw_tiles(axes, canvas.cut_at_end(picture, rows.mask)[None], top=place, **style)
         else:
-            canvas.tiles(axes, canvas.ended(picture, rows.mask)[None], limits, top=place)
+            canvas.draw_tiles(axes, canvas.cut_at_end(picture, rows.mask)[None], limits, top=place)
         for column, error in enumerate(() if errors is None else errors):
-            axes.text(column - 0.04, place + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
+            axes.text(column - 0.04, place + 0.65, canvas.format_number(error), ha="center", va="center", fontsize=8)
     axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
     label = "error, RMS over channels" if colour else "error: output − input"
     made.colorbar(bar, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
@@ -120,7 +120,7 @@ def _signed(rows: Rows, picture: np.ndarray) -> np.ndarray:
 def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     """Flat examples: one panel each, all lines over the features in it."""
     parts = (rows.target, rows.corrupted, rows.output, rows.pca)
-    flat = [None if part is None else canvas.ended(part, rows.mask).reshape(len(part), -1) for part in parts]
+    flat = [None if part is None else canvas.cut_at_end(part, rows.mask).reshape(len(part), -1) for part in parts]
     source = "" if rows.corrupted is None else " from corrupted"
     columns = min(5, len(rows.target))
     lines = math.ceil(len(rows.target) / columns)
@@ -135,13 +135,13 @@ def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     feature = "feature" if rows.target.ndim == 2 else "step"
     few = flat[0].shape[1] <= 32  # separate features read as steps, many as a curve
     features = np.arange(1, flat[0].shape[1] + 1)
-    errors = rows.error(rows.output), rows.error(rows.pca)
+    errors = rows.squared_error(rows.output), rows.squared_error(rows.pca)
     for i, axes in enumerate(panels[: len(rows.target)]):
         for part, (name, style) in zip(flat, styles, strict=True):
             if part is not None:
                 where = dict(drawstyle="steps-mid", marker=".", markersize=4) if few else {}
                 axes.plot(features, part[i], label=name, **style, **where)
-        axes.set_title(f"squared error {canvas.number(errors[0][i])}\nPCA {canvas.number(errors[1][i])}", fontsize=8)
+        axes.set_title(f"squared error {canvas.format_number(errors[0][i])}\nPCA {canvas.format_number(errors[1][i])}", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=8, labelbottom=True)
         lowest = i + columns >= len(rows.target)

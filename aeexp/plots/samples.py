@@ -41,25 +41,25 @@ class Samples(Plot):
         drawn = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
         drawn = {name: codes for name, codes in drawn.items() if codes is not None}
         if conditional:
-            return {"samples": self.by_class(run, *next(iter(drawn.items())))}
-        shown = np.stack([self.decoded(run, codes) for codes in drawn.values()])
+            return {"samples": self.draw_by_class(run, *next(iter(drawn.items())))}
+        shown = np.stack([self.decode(run, codes) for codes in drawn.values()])
         title = canvas.heading(run, "decoded codes that were drawn, none is a reconstruction")
-        made = self.board(run, title, shown, [WORDS[name] for name in drawn])
+        made = self.draw(run, title, shown, [WORDS[name] for name in drawn])
         return {"samples": made}
 
-    def by_class(self, run: Run, name: str, codes: np.ndarray) -> Figure:
+    def draw_by_class(self, run: Run, name: str, codes: np.ndarray) -> Figure:
         """The same codes under every label: a column is one handwriting."""
         eye = torch.eye(run.model.condition.size, device=run.device)
-        shown = np.stack([self.decoded(run, codes, row.expand(len(codes), -1)) for row in eye])
+        shown = np.stack([self.decode(run, codes, row.expand(len(codes), -1)) for row in eye])
         title = canvas.heading(run, f"codes drawn from {WORDS[name]}, a column is one code under every label")
-        return self.board(run, title, shown, [canvas.class_name(run, label) for label in range(len(eye))])
+        return self.draw(run, title, shown, [canvas.class_name(run, label) for label in range(len(eye))])
 
-    def decoded(self, run: Run, codes: np.ndarray, context=None) -> np.ndarray:
+    def decode(self, run: Run, codes: np.ndarray, context=None) -> np.ndarray:
         return run.model.decode(torch.from_numpy(codes).to(run.device), context).cpu().numpy()
 
-    def board(self, run: Run, title: str, shown: np.ndarray, names: list[str]) -> Figure:
+    def draw(self, run: Run, title: str, shown: np.ndarray, names: list[str]) -> Figure:
         made, axes = canvas.board(title, self.count, len(shown), run.data.shape, cell=max(0.45, 9 / self.count))
-        canvas.tiles(axes, shown, run.data.limits)
+        canvas.draw_tiles(axes, shown, run.data.limits)
         axes.set_yticks(range(len(names)), names, fontsize=9)
         return made
 

@@ -66,19 +66,19 @@ class Scatter(Plot):
         if len(codes) < 2:
             return {}  # one code has no place among others
         codes = codes[chosen].astype(np.float64)
-        hue = self.hue(run)
+        hue = self.choose_hue(run)
         hue = hue._replace(values=hue.values[chosen])
         title = canvas.heading(run, f"{len(codes)} test codes")
         if codes.shape[1] == 1:
             return {"scatter": _line(run, title, codes[:, 0], hue)}
-        views = self.views(codes)
+        views = self.map_codes(codes)
         columns = len(views) if len(views) <= 3 else math.ceil(len(views) / 2)
         lines = math.ceil(len(views) / columns)
         size = 4.6 if len(views) > 1 else 5.6
         made = canvas.figure(title, size * columns + 1.6, size * lines + 0.4)
         boards = made.subplots(lines, columns, squeeze=False).ravel()
         for axes, view in zip(boards, views, strict=False):
-            drawn = dots.scattered(axes, view.points, hue, run)
+            drawn = dots.draw_dots(axes, view.points, hue, run)
             axes.set_title(view.title, fontsize=10)
             axes.set(xlabel=view.axes[0], ylabel=view.axes[1])
             if view.itself:
@@ -88,10 +88,10 @@ class Scatter(Plot):
                 axes.set(xticks=[], yticks=[])
         for axes in boards[len(views) :]:
             axes.set_visible(False)
-        dots.key(made, boards, drawn, hue, run)
+        dots.draw_key(made, boards, drawn, hue, run)
         return {"scatter": made}
 
-    def views(self, codes: np.ndarray) -> list[View]:
+    def map_codes(self, codes: np.ndarray) -> list[View]:
         if codes.shape[1] == 2:
             return [View(codes, "the code itself", ("unit 1", "unit 2"), True)]
         views = []
@@ -101,21 +101,21 @@ class Scatter(Plot):
             points = plane.embed(name, codes, self.seed, self.perplexity)
             trust = plane.trustworthiness(codes, points, NEIGHBOURS)
             said = "" if trust is None else f"\ntrustworthiness {trust:.3f} ({NEIGHBOURS} neighbours)"
-            views.append(View(points, f"{self.title(name, len(codes))}{said}", _axes(name, codes)))
+            views.append(View(points, f"{self.map_title(name, len(codes))}{said}", _axes(name, codes)))
         return views
 
-    def title(self, name: str, rows: int) -> str:
+    def map_title(self, name: str, rows: int) -> str:
         perplexity = f"t-SNE (perplexity {min(self.perplexity, (rows - 1) / 3):.3g})"
         return {"pca": "PCA", "tsne": perplexity, "umap": "UMAP", "pacmap": "PaCMAP"}[name]
 
-    def hue(self, run: Run) -> dots.Hue:
+    def choose_hue(self, run: Run) -> dots.Hue:
         """Of all test rows."""
         labels, s = run.labels("test"), run.rows("test").s
         unlabelled = labels is None or (labels < 0).all()
         if self.attribute is None and (s is None or not unlabelled):
             return dots.Hue(np.full(len(run.codes("test")), -1) if labels is None else labels, "class", True)
         names = run.data.attributes
-        number = self.number(names, 0 if s is None else 1 if s.dim() == 1 else s.shape[1])
+        number = self.find_column(names, 0 if s is None else 1 if s.dim() == 1 else s.shape[1])
         values = (s if s.dim() == 1 else s[:, number]).cpu()
         whole = bool((values == values.round()).all() and (values >= 0).all())
         whole = whole and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
@@ -123,7 +123,7 @@ class Scatter(Plot):
         values = values.to(torch.int64 if whole else torch.float64).numpy()
         return dots.Hue(values, title, whole, False)
 
-    def number(self, names: tuple[str, ...], columns: int) -> int:
+    def find_column(self, names: tuple[str, ...], columns: int) -> int:
         """Of the attribute's column."""
         words = f"attribute={self.attribute}: this data has "
         if columns <= 0:
@@ -168,7 +168,7 @@ def _line(run: Run, title: str, codes: np.ndarray, hue: dots.Hue) -> Figure:
     shift = np.random.default_rng(0).uniform(-0.3, 0.3, len(codes))
     axes.scatter(codes, np.searchsorted(present, labels) + shift, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
     axes.set(xlabel="unit 1", ylim=(len(present) - 0.4, -0.6))
-    names = ["unlabelled" if label < 0 else dots.named(run, hue, int(label)) for label in present]
+    names = ["unlabelled" if label < 0 else dots.value_name(run, hue, int(label)) for label in present]
     every = -(-len(present) // 30)
     axes.set_yticks(range(0, len(present), every), names[::every])
     if len(present) > 1:

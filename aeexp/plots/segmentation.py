@@ -43,16 +43,16 @@ class Segmentation(Plot):
         if not run.segments:
             return {}
         split, task = run.rows("test"), run.learner.task
-        out = run.forward(split.batch(torch.from_numpy(self.chosen(run))))
+        out = run.forward(split.batch(torch.from_numpy(self.choose_rows(run))))
         truth = task.truth(out.batch.target).cpu().numpy()
         found = task.predict(run.model.likelihood, out.output).cpu().numpy()
         return {"segmentation": self.draw(run, _rgb(out.batch.x.cpu().numpy(), run.data.limits), truth, found)}
 
-    def chosen(self, run: Run) -> np.ndarray:
+    def choose_rows(self, run: Run) -> np.ndarray:
         labels, rows = run.labels("test"), len(run.rows("test"))
         if labels is None:  # neighbours may be frames of one film
             return np.unique(np.linspace(0, rows - 1, min(self.examples, rows)).round().astype(int))
-        return canvas.spread(labels, self.examples, rows)
+        return canvas.choose_rows(labels, self.examples, rows)
 
     def draw(self, run: Run, pictures: np.ndarray, truth: np.ndarray, found: np.ndarray) -> Figure:
         """Pictures (N, 3, H, W) in [0, 1], classes (N, H, W), -1 for none."""
@@ -65,7 +65,7 @@ class Segmentation(Plot):
         title = f"{run.data.name}: classes of the pixels of {count} test pictures"
         cell = 1.7 if sides[1] >= sides[0] else 1.7 * sides[1] / sides[0]
         made, axes = canvas.board(title, len(COLUMNS), count, pictures.shape[1:], cell=cell, beside=1.7)
-        canvas.tiles(axes, shown, (0.0, 1.0))
+        canvas.draw_tiles(axes, shown, (0.0, 1.0))
         axes.xaxis.tick_top()
         axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
         axes.set_yticks(range(count), [_words(*pair) for pair in zip(truth, found, strict=True)], fontsize=9)

@@ -13,7 +13,7 @@ from torch import Tensor
 from aeexp.conditions import Label
 from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
-from aeexp.drawing.ranking import Order, ranked
+from aeexp.drawing.ranking import Order, rank_units
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
@@ -62,23 +62,23 @@ class Traversals(Plot):
         split = run.rows("test")
         if not self.example < len(split):
             raise UsageError(f"example={self.example}: there are {len(split)} test rows only")
-        chosen = canvas.spread(run.labels("test"), self.example + 1, len(split))[-1:]
+        chosen = canvas.choose_rows(run.labels("test"), self.example + 1, len(split))[-1:]
         out = run.forward(split.batch(torch.from_numpy(chosen)))
-        moves = self.moves(run)
-        z = moved(run.model, out.code.mean, moves.blocks, moves.values)
+        moves = self.plan_moves(run)
+        z = set_blocks(run.model, out.code.mean, moves.blocks, moves.values)
         context = None if out.context is None else out.context.expand(z.shape[1], -1)
         shown = np.stack([run.model.decode(row, context).cpu().numpy() for row in z])
         beside = np.stack([out.batch.x.cpu().numpy(), run.model.likelihood.mean(out.output).cpu().numpy()], 1)
         if out.batch.mask is not None:
             mask = out.batch.mask.cpu().numpy()
-            shown, beside = canvas.ended(shown, mask), canvas.ended(beside, mask)
+            shown, beside = canvas.cut_at_end(shown, mask), canvas.cut_at_end(beside, mask)
         own = run.model.latent.project(out.code.mean)[0].cpu().numpy()[moves.blocks]
         return {"traversals": self.draw(run, moves, own, shown, beside)}
 
-    def moves(self, run: Run) -> Rows:
+    def plan_moves(self, run: Run) -> Rows:
         codes = run.codes("train")
         offer = run.model.latent.moves(torch.from_numpy(codes), self.steps)
-        order, blocks = self.blocks(run, offer.width, offer.kind)
+        order, blocks = self.choose_blocks(run, offer.width, offer.kind)
         if offer.values is not None:
             levels = offer.values.numpy()
             values = np.broadcast_to(levels, (len(blocks), *levels.shape)).copy()  # the same few in every row
@@ -87,8 +87,8 @@ class Traversals(Plot):
         words = "evenly from the 1st to the 99th percentile of the training codes, given at both ends"
         return Rows(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], words)
 
-    def blocks(self, run: Run, width: int, kind: str) -> tuple[Order, np.ndarray]:
-        order = ranked(run, width, kind)
+    def choose_blocks(self, run: Run, width: int, kind: str) -> tuple[Order, np.ndarray]:
+        order = rank_units(run, width, kind)
         order = order._replace(units=order.units[: self.units])
         return order, order.units[:, None] * width + np.arange(width)
 
@@ -96,37 +96,37 @@ class Traversals(Plot):
         order, steps = moves.order, shown.shape[1]
         # One bit changes little of a picture: beside its two values stands what it changes.
         change = shown[:, 1:] - shown[:, :1] if len(moves.levels) == 2 and len(run.data.shape) == 3 else None
-        what = f"traversals: each row moves one {order.kind} of one example's code\n{order.words()}"
+        what = f"traversals: each row moves one {order.kind} of one example's code\n{order.describe()}"
         rows, columns = TOP + PITCH * len(shown), max(steps, 4)
         cell = min(max(0.55, 6.5 / steps), 0.9)
         made, axes = canvas.board(f"{run.data.name}: {what}", columns, rows, run.data.shape, cell=cell, beside=2.3)
-        canvas.tiles(axes, beside, run.data.limits)
+        canvas.draw_tiles(axes, beside, run.data.limits)
         kept = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
         under = "" if run.model.condition.size == 0 else f"; its {kept}"
         axes.text(1.6, 0, f"← the example\nand its output{under}", ha="left", va="center", fontsize=9)
         places = TOP + PITCH * np.arange(len(shown))
         for place, row, values, at in zip(places, shown, moves.values, own, strict=True):
-            canvas.tiles(axes, row[None], run.data.limits, top=place)
+            canvas.draw_tiles(axes, row[None], run.data.limits, top=place)
             if moves.levels:
                 _mark_level(axes, place, values, at)
             else:
                 _mark(axes, place, values[:, 0], at[0])
                 for value, x, side in ((values[0, 0], -0.56, "right"), (values[-1, 0], steps - 0.44, "left")):
-                    axes.text(x, place, canvas.number(value, 2), ha=side, va="center", fontsize=8, color="0.35")
-        axes.set_yticks(places, [f"{order.kind} {unit + 1}\n{order.named(unit)}" for unit in order.units], fontsize=9)
+                    axes.text(x, place, canvas.format_number(value, 2), ha=side, va="center", fontsize=8, color="0.35")
+        axes.set_yticks(places, [f"{order.kind} {unit + 1}\n{order.describe_unit(unit)}" for unit in order.units], fontsize=9)
         axes.tick_params(axis="y", pad=3 if moves.levels else 36)  # room for the value at the left end
         if moves.levels:
             named = [*moves.levels, *([] if change is None else ["change"])]
             axes.set_xticks(range(len(named)), named, fontsize=9)
         if change is not None:
             for place, row in zip(places, change.mean(2, keepdims=True), strict=True):
-                canvas.tiles(axes, row[None], canvas.symmetric(change), left=2, top=place, cmap=canvas.SIGNED)
+                canvas.draw_tiles(axes, row[None], canvas.symmetric_limits(change), left=2, top=place, cmap=canvas.SIGNED)
         red = "" if change is None else "; its change: red above 0, blue below"
         axes.set_xlabel(f"{moves.words}{red}\nthe mark below a row: the example's own value", fontsize=9)
         return made
 
 
-def moved(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarray) -> Tensor:
+def set_blocks(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarray) -> Tensor:
     """(R, S, D): the code (1, D) with one block set to each value, as the nearest code that the latent can give."""
     z = code.repeat(*values.shape[:2], 1)
     for row, units in enumerate(blocks):

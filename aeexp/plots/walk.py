@@ -64,7 +64,7 @@ class Walk(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Animation]:
         split, labels = run.rows("test"), run.labels("test")
-        chosen = canvas.spread(labels, self.stops, len(split))
+        chosen = canvas.choose_rows(labels, self.stops, len(split))
         out = run.forward(split.batch(torch.from_numpy(chosen)))
         if out.context is not None:
             log.info("plot=walk left out: between two side informations there is no way")
@@ -77,12 +77,12 @@ class Walk(Plot):
         z, places = self.path(run, codes)
         decoded = np.concatenate([run.model.decode(part).float().cpu().numpy() for part in z.split(64)])
         if out.batch.mask is not None:  # what is decoded has as many steps as the longest of the stops
-            decoded = canvas.ended(decoded, out.batch.mask.cpu().numpy().any(0))
+            decoded = canvas.cut_at_end(decoded, out.batch.mask.cpu().numpy().any(0))
         names = None if labels is None else [canvas.class_name(run, int(labels[row])) for row in chosen]
         stops = [i for i, place in enumerate(places) if place.share == 0]
         stage = Stage(run, z.float().cpu().numpy(), stops, f"a walk through the codes of {len(codes)} test rows")
         words = [caption(place, names) for place in places]
-        frames = [stage.frame(i, picture, words[i]) for i, picture in enumerate(decoded)]
+        frames = [stage.draw_frame(i, picture, words[i]) for i, picture in enumerate(decoded)]
         durations = [REST if place.share == 0 else self.milliseconds for place in places]
         return {"walk": Animation(frames, durations)}
 
@@ -115,7 +115,7 @@ class Stage:
         made = canvas.figure(canvas.heading(run, title), WIDTH, HEIGHT)
         self.limits = run.data.limits
         self.picture, plane = made.subplots(1, 2)
-        self.pictures = canvas.pictures(run.data.shape)
+        self.pictures = canvas.are_pictures(run.data.shape)
         _empty(self.picture, self.pictures, run)
         self.spots = _plane(plane, run, z, stops)
         made.canvas.draw()
@@ -124,7 +124,7 @@ class Stage:
         self.dots = plane.transData.transform(self.spots) * (1, -1) + (0, len(self.sheet))
         self.font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 16)
 
-    def frame(self, number: int, example: np.ndarray, words: str) -> np.ndarray:
+    def draw_frame(self, number: int, example: np.ndarray, words: str) -> np.ndarray:
         sheet = Image.fromarray(self.sheet)
         draw = ImageDraw.Draw(sheet)
         left, top, right, bottom = self.box

@@ -29,7 +29,7 @@ from aeexp.models.nn.resnet import resnet
 from aeexp.noises import Masking
 from aeexp.plots.activations import Activations
 from aeexp.plots.curves import Curves
-from aeexp.plots.filters import Filters, painted, strongest
+from aeexp.plots.filters import Filters, choose_strongest, impulse_response
 from aeexp.plots.interpolation import Interpolation
 from aeexp.plots.label_swap import LabelSwap
 from aeexp.plots.manifold import Manifold
@@ -49,7 +49,7 @@ HISTORY = [
 
 def first_code(run: Run) -> torch.Tensor:
     """(1, D) of the first example that figures show."""
-    chosen = canvas.spread(run.labels("test"), 1, len(run.data["test"]))
+    chosen = canvas.choose_rows(run.labels("test"), 1, len(run.data["test"]))
     return run.forward(run.data["test"].batch(torch.from_numpy(chosen))).code.mean
 
 
@@ -71,7 +71,7 @@ def tile(image, row: int, column: int, side: int = 8) -> np.ndarray:
 def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data):
     run = run_of(digit_data)
     axes = Reconstructions(examples=10)(run)["reconstructions"].axes[0]
-    chosen = canvas.spread(run.labels("test"), 10, len(digit_data["test"]))
+    chosen = canvas.choose_rows(run.labels("test"), 10, len(digit_data["test"]))
     x = digit_data["test"].batch(torch.from_numpy(chosen)).x
     assert run.labels("test")[chosen].tolist() == list(range(10))
     assert [label.get_text() for label in axes.get_yticklabels()] == [
@@ -93,10 +93,10 @@ def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data
 def test_reconstructions_of_a_run_with_noise_start_from_one_reproducible_corruption(digit_data):
     run = run_of(digit_data, noises={"masking": Masking(0.5)})
     before = torch.get_rng_state()
-    rows, again = Reconstructions(examples=5).rows(run), Reconstructions(examples=5).rows(run)
+    rows, again = Reconstructions(examples=5).reconstruct(run), Reconstructions(examples=5).reconstruct(run)
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(rows.corrupted, again.corrupted)
-    assert (Reconstructions(examples=5, seed=1).rows(run).corrupted != rows.corrupted).any()
+    assert (Reconstructions(examples=5, seed=1).reconstruct(run).corrupted != rows.corrupted).any()
     changed = rows.corrupted != rows.target
     assert (rows.corrupted[changed] == 0).all() and 0.3 < changed.sum() / (rows.target != 0).sum() < 0.7
     with torch.no_grad():
@@ -169,7 +169,7 @@ def test_a_collapsed_code_still_gives_a_figure(digit_data):
 def test_interpolation_runs_from_one_input_to_another(digit_data, path):
     run = run_of(digit_data)
     axes = Interpolation(pairs=4, steps=5, path=path)(run)["interpolation"].axes[0]
-    chosen = canvas.spread(run.labels("test"), 8, len(digit_data["test"]))
+    chosen = canvas.choose_rows(run.labels("test"), 8, len(digit_data["test"]))
     x = digit_data["test"].batch(torch.from_numpy(chosen)).x
     labels = run.labels("test")[chosen]
     assert (labels[0::2] != labels[1::2]).all()
@@ -220,7 +220,7 @@ def test_a_traversal_moves_one_unit_and_no_other(digit_data):
     for row, unit, label in zip(rows, order, axes.get_yticklabels(), strict=True):
         low, high = np.percentile(run.codes("train")[:, unit], (1, 99))
         assert label.get_text().startswith(f"unit {unit + 1}\nsd {run.codes('test')[:, unit].std():.2g}"[:12])
-        assert {canvas.number(low, 2), canvas.number(high, 2)} <= {text.get_text() for text in axes.texts}
+        assert {canvas.format_number(low, 2), canvas.format_number(high, 2)} <= {text.get_text() for text in axes.texts}
         for column, value in enumerate(np.linspace(low, high, 5)):
             moved = code.clone()
             moved[0, unit] = float(value)
@@ -359,7 +359,7 @@ def test_a_label_swap_shows_one_code_under_every_label_and_frames_its_own(digit_
     run = stochastic(digit_data, condition=Label())
     axes = LabelSwap()(run)["label_swap"].axes[0]
     inputs, swapped = axes.images
-    chosen = canvas.spread(run.labels("test"), 10, len(digit_data["test"]))
+    chosen = canvas.choose_rows(run.labels("test"), 10, len(digit_data["test"]))
     out = run.forward(digit_data["test"].batch(torch.from_numpy(chosen)))
     with torch.no_grad():
         own = run.model.reconstruct(out.batch.x, out.context)
@@ -398,8 +398,8 @@ def test_the_manifold_spans_the_percentiles_of_a_code_of_two_units(digit_data):
         with torch.no_grad():
             picture = run.model.decode(torch.tensor([code], dtype=torch.float32))
         np.testing.assert_allclose(tile(axes.images[0], row, column), picture[0, 0], atol=1e-5)
-    assert axes.get_xticklabels()[0].get_text() == canvas.number(left)
-    assert axes.get_yticklabels()[0].get_text() == canvas.number(below) and axes.get_yticks()[0] == 5
+    assert axes.get_xticklabels()[0].get_text() == canvas.format_number(left)
+    assert axes.get_yticklabels()[0].get_text() == canvas.format_number(below) and axes.get_yticks()[0] == 5
 
 
 def test_filters_of_pca_are_its_components(digit_data):
@@ -423,8 +423,8 @@ def test_filters_of_a_tied_perceptron_mirror_each_other(digit_data):
 
 def test_the_strongest_filters_are_kept_in_order():
     filters = np.array([1.0, 5.0, 2.0, 4.0])[:, None, None, None] * np.ones((4, 1, 2, 2))
-    assert strongest(filters, 3).tolist() == [1, 2, 3]
-    assert strongest(filters, 9).tolist() == [0, 1, 2, 3]
+    assert choose_strongest(filters, 3).tolist() == [1, 2, 3]
+    assert choose_strongest(filters, 9).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "nearest", "bilinear", "subpixel"])
@@ -433,7 +433,7 @@ def test_filters_of_convolutions(digit_data, upsample):
     run = run_of(digit_data, (dim, encoder, decoder))
     step = decoder.steps[-1]
     with torch.no_grad():
-        shown = painted(step, (4, 4))
+        shown = impulse_response(step, (4, 4))
     if upsample == "transposed":
         assert torch.equal(shown, step.weight)
     else:
@@ -499,9 +499,9 @@ def test_curves_of_one_term_have_one_panel_and_of_a_closed_form_none(digit_data)
 
 def test_examples_are_spread_over_the_classes():
     labels = np.array([0, 0, 0, -1, 2, 2, 1])
-    assert canvas.spread(labels, 5, 7).tolist() == [0, 6, 4, 1, 5]
-    assert canvas.spread(labels, 99, 7).tolist() == [0, 6, 4, 1, 5, 2, 3]
-    assert canvas.spread(None, 3, 7).tolist() == canvas.spread(np.full(7, -1), 3, 7).tolist() == [0, 1, 2]
+    assert canvas.choose_rows(labels, 5, 7).tolist() == [0, 6, 4, 1, 5]
+    assert canvas.choose_rows(labels, 99, 7).tolist() == [0, 6, 4, 1, 5, 2, 3]
+    assert canvas.choose_rows(None, 3, 7).tolist() == canvas.choose_rows(np.full(7, -1), 3, 7).tolist() == [0, 1, 2]
 
 
 def test_pictures_in_colour_are_drawn_in_colour():

@@ -14,7 +14,7 @@ from composing import run_in
 from panels import described
 
 import aeexp
-from aeexp.drawing.side_by_side import Panel, grid, side_by_side
+from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
 from aeexp.sweeps import gallery
 
 QUICK = ["trainer.epochs=1", "metric=none", "plot=curves"]
@@ -90,7 +90,7 @@ def test_a_run_that_cannot_be_loaded_is_named_and_left_out(runs, tmp_path, caplo
 def test_a_row_of_a_conditional_model_is_a_label_and_a_column_a_code(tmp_path):
     model = aeexp.load(job(tmp_path, "0", "variant=cvae"))
     torch.manual_seed(3)
-    pictures, words = grid(model)
+    pictures, words = sample_grid(model)
     assert pictures.shape == (10, 10, 1, 8, 8) and "a row for each label" in words
     torch.manual_seed(3)
     codes = model.sample_codes(10)
@@ -118,7 +118,7 @@ def test_every_kind_of_example_is_drawn_whole(shape, count):
     from drawn import save
 
     pictures = np.random.default_rng(0).random((8, 8, *shape))
-    figure = side_by_side("a title", [Panel("latent.dim=2", "words", pictures, (0, 1))] * count)
+    figure = draw_side_by_side("a title", [Panel("latent.dim=2", "words", pictures, (0, 1))] * count)
     assert sum(axes.get_visible() for axes in figure.axes) == count
     width, height = figure.get_size_inches()
     assert width <= 13

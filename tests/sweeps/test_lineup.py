@@ -52,7 +52,7 @@ def test_each_row_is_a_runs_output_of_the_same_test_rows_and_samples_of_its_own(
     [axes] = figure.axes
     data = digits(name="digits", split=Fractions([8, 1, 1]))
     split = data["test"]
-    x = split.batch(torch.from_numpy(canvas.spread(split.y.numpy(), 10, len(split)))).x
+    x = split.batch(torch.from_numpy(canvas.choose_rows(split.y.numpy(), 10, len(split)))).x
     np.testing.assert_allclose(tile(axes, 0, 4), x[4, 0], atol=1e-6)
     for place, name in enumerate("012"):
         model = aeexp.load(runs / name)
@@ -63,7 +63,7 @@ def test_each_row_is_a_runs_output_of_the_same_test_rows_and_samples_of_its_own(
     metrics = json.loads((runs / "1" / "metrics.json").read_text())
     own, pca = (node["reconstruction/mse"] for node in (metrics["test"], metrics["baseline"]["pca"]))
     assert labels[0] == "test rows" and len(labels) == 4
-    assert labels[2] == f"latent.dim=3\nerror {canvas.number(own)} (PCA {canvas.number(pca)})"
+    assert labels[2] == f"latent.dim=3\nerror {canvas.format_number(own)} (PCA {canvas.format_number(pca)})"
     assert figure.get_suptitle().endswith("variant=vae")
 
 
