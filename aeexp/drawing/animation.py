@@ -22,9 +22,9 @@ def encode_gif(animation: Animation) -> bytes:
     colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)[: 256 - GREYS]
     colours[colours.min(1) > 247] = 255  # they are means of near colours: the paper would be tinted
     palette.putpalette(np.concatenate([greys, colours]).tobytes())
-    shown = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
     durations = list(animation.milliseconds)
-    shown[0].save(buffer := io.BytesIO(), "gif", save_all=True, append_images=shown[1:], duration=durations, loop=0)
+    first.save(buffer := io.BytesIO(), "gif", save_all=True, append_images=rest, duration=durations, loop=0)
     return buffer.getvalue()
 
 
