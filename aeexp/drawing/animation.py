@@ -30,10 +30,10 @@ def encode_gif(animation: Animation) -> bytes:
 
 def _tints(frames: Sequence[np.ndarray]) -> np.ndarray:
     """(N, 3) each colour but grey once: the few pixels of a dot would lose theirs to the many of a picture."""
-    seen = np.zeros(1 << 24, bool)
+    present = np.zeros(1 << 24, bool)
     for frame in frames:
-        seen[frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)] = True
-    colours = np.flatnonzero(seen).astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:]
+        present[frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)] = True
+    colours = np.flatnonzero(present).astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:]
     tinted = colours[np.ptp(colours, axis=1) > 2]
     return tinted if len(tinted) else colours[-1:].copy()
 

@@ -20,7 +20,7 @@ class Hue(NamedTuple):
 
     values: np.ndarray  # (N,) class numbers, -1 unknown; or quantities
     title: str  # of legend or colour bar
-    whole: bool  # classes, else quantities
+    categorical: bool  # classes, else quantities
     named: bool = True  # by the data's class names, else by number
 
 
@@ -30,7 +30,7 @@ def draw_dots(axes: Axes, points: np.ndarray, hue: Hue, run: Run) -> PathCollect
     Returns what a colour bar explains where classes are too many for a legend, or quantities.
     """
     size = float(np.clip(6000 / len(points), 9, 28))
-    if not hue.whole:
+    if not hue.categorical:
         return axes.scatter(*points.T, s=size, c=hue.values, cmap="viridis", linewidths=0)
     labels = hue.values
     present = np.unique(labels[labels >= 0])
@@ -55,7 +55,7 @@ def value_name(run: Run, hue: Hue, label: int) -> str:
 
 def draw_key(figure: Figure, panels: Sequence[Axes], dots: PathCollection | None, hue: Hue, run: Run) -> None:
     """A legend, or a colour bar of classes or quantities; nothing where no row is labelled."""
-    if dots is not None and not hue.whole:
+    if dots is not None and not hue.categorical:
         figure.colorbar(dots, ax=list(panels), label=hue.title)
     elif dots is not None:
         names = FuncFormatter(lambda value, _: value_name(run, hue, round(value)))

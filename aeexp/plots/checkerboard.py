@@ -232,9 +232,9 @@ def radial(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     step = 1 / max(spectrum.shape)
     ring = np.round(away / step).astype(int).ravel()
     counts = np.bincount(ring)
-    kept = (counts > 0) & (np.arange(len(counts)) > 0)
-    means = np.bincount(ring, spectrum.ravel())[kept] / counts[kept]
-    return np.flatnonzero(kept) * step, means
+    occupied = (counts > 0) & (np.arange(len(counts)) > 0)
+    means = np.bincount(ring, spectrum.ravel())[occupied] / counts[occupied]
+    return np.flatnonzero(occupied) * step, means
 
 
 def decibels(spectrum: np.ndarray, reference: float) -> np.ndarray:

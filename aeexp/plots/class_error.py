@@ -58,10 +58,10 @@ class ClassError(Plot):
 
     def draw_boxes(self, run: Run, errors: np.ndarray, kind: str, groups: list[Group]) -> Figure:
         """A box for each group, PCA's below it."""
-        shown, several = groups[:MOST], len(groups) > 1
+        selection, several = groups[:MOST], len(groups) > 1
         content = "wrong pixels" if run.segments else "squared error"
         title = naming.heading(run, f"{content} of {len(errors)} test rows" + (f" by {kind}" if several else ""))
-        figure = canvas.figure(title + self._part(len(shown), len(groups)), 7.5, 1.7 + 0.42 * len(shown))
+        figure = canvas.figure(title + self._part(len(selection), len(groups)), 7.5, 1.7 + 0.42 * len(selection))
         axes = figure.add_subplot()
         series = [("this model", errors, canvas.BLUE)]
         pca = None if run.segments else run.pca().errors("test")  # PCA's output is no mask
@@ -70,11 +70,11 @@ class ClassError(Plot):
             series.append(("PCA of the same width", pca, canvas.ORANGE))
         height = 0.8 / len(series)
         for place, (_, values, colour) in enumerate(series):
-            middles = [at - 0.4 + height * (place + 0.5) for at in range(len(shown))]
-            _boxes(axes, [values[group.rows] for group in shown], middles, 0.8 * height, colour)
-        axes.set_yticks(range(len(shown)), [f"{group.name} (n = {len(group.rows)})" for group in shown])
-        axes.set(ylim=(len(shown) - 0.5, -0.5), ylabel=kind if several else "")
-        _scale(axes, np.concatenate([values[group.rows] for _, values, _ in series for group in shown]))
+            middles = [at - 0.4 + height * (place + 0.5) for at in range(len(selection))]
+            _boxes(axes, [values[group.rows] for group in selection], middles, 0.8 * height, colour)
+        axes.set_yticks(range(len(selection)), [f"{group.name} (n = {len(group.rows)})" for group in selection])
+        axes.set(ylim=(len(selection) - 0.5, -0.5), ylabel=kind if several else "")
+        _scale(axes, np.concatenate([values[group.rows] for _, values, _ in series for group in selection]))
         measure = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
         label = f"{measure}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond"
         label += "\nPCA of the same width makes no error: its code is as wide as the data" if exact else ""
@@ -96,14 +96,14 @@ class ClassError(Plot):
     @torch.no_grad()
     def draw_examples(self, run: Run, errors: np.ndarray, groups: list[Group]) -> Figure:
         """A column a class: its best examples above, its worst below, each as input, output, error."""
-        shown = groups[:COLUMNS]
-        wide = self.examples if len(shown) == 1 else 1  # a single group lies on its side
-        most = max(len(group.rows) for group in shown)
+        selection = groups[:COLUMNS]
+        wide = self.examples if len(selection) == 1 else 1  # a single group lies on its side
+        most = max(len(group.rows) for group in selection)
         each = min(self.examples, max(1, most // 2))
         lines = 1 if wide > 1 else each
-        columns = each if wide > 1 else len(shown)
+        columns = each if wide > 1 else len(selection)
         title = naming.heading(run, "the test rows with the smallest and the largest error")
-        title += self._part(len(shown), len(groups))
+        title += self._part(len(selection), len(groups))
         height = 2 * lines * PAIR + APART
         cell = max(0.62, min(1.3, 8.5 / columns))
         figure, axes = canvas.board(title, columns, height, run.data.shape, cell=cell, beside=1.6)
@@ -113,20 +113,22 @@ class ClassError(Plot):
             for line in range(lines):
                 top = start + line * PAIR
                 ticks += [top, top + 1]
-                places = [(shown[0], c) for c in range(columns)] if wide > 1 else [(group, line) for group in shown]
+                places = (
+                    [(selection[0], c) for c in range(columns)] if wide > 1 else [(group, line) for group in selection]
+                )
                 rows = [
                     (c, int(group.rows[rank if end == 0 else -1 - rank]))
-                    for c, (group, rank) in enumerate(places)
+                    for c, (group, rank) in enumerate(lying if wide > 1 else standing)
                     if rank < max(1, len(group.rows) // 2)  # none is among the best and the worst
                 ]
                 _examples(axes, run, errors, rows, top)
             middle = start + (lines * PAIR - 1) / 2
             axes.text(1.01, middle, name, transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=9)
         axes.set_yticks(ticks, ["input", "output"] * (2 * lines), fontsize=9)
-        if wide == 1 and len(shown) > 1:
-            axes.set_xticks(range(columns), [group.name for group in shown], fontsize=9)
+        if wide == 1 and len(selection) > 1:
+            axes.set_xticks(range(columns), [group.name for group in selection], fontsize=9)
             axes.xaxis.tick_top()
-        if any(len(group.name) > 8 for group in shown):
+        if any(len(group.name) > 8 for group in selection):
             axes.tick_params(axis="x", rotation=30)
         axes.set_xlabel("number below an output: squared error, summed over its values", fontsize=9)
         return figure

@@ -46,12 +46,12 @@ class Filters(Plot):
     def draw(self, run: Run, content: str, filters: Tensor) -> Figure:
         """The strongest of filters (units, *shape), with their numbers."""
         weights = to_array(filters)
-        shown = choose_strongest(weights, self.most)
+        units = choose_strongest(weights, self.most)
         title = naming.heading(run, content)
-        if len(shown) < len(weights):
-            title += f"\nthe {len(shown)} of {len(weights)} with the largest norm"
+        if len(units) < len(weights):
+            title += f"\nthe {len(units)} of {len(weights)} with the largest norm"
         draw = _pictures if canvas.are_pictures(weights.shape[1:]) else _heat
-        return draw(title, weights[shown], shown + 1)
+        return draw(title, weights[units], units + 1)
 
 
 Layer = tuple[str, Tensor]  # what its filters are, in words, and the filters

@@ -39,7 +39,8 @@ class Neighbours(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         chosen = canvas.choose_rows(run.labels("test"), self.queries, len(run.rows("test")))
         rows, far, name = find_nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
-        queries, found = _pictures(run, "test", chosen), _pictures(run, "train", rows.ravel())
+        queries = _pictures(run, "test", chosen)
+        neighbours = _pictures(run, "train", rows.ravel()).reshape(*rows.shape, *run.data.shape)
         ours, theirs = run.labels("test"), run.labels("train")
         # Names that are longer than a digit stand below the distance.
         long = theirs is not None and max(map(len, run.data.classes), default=1) > 2
@@ -49,7 +50,6 @@ class Neighbours(Plot):
             APART + rows.shape[1], pitch * len(rows), run.data.shape, cell=0.85, beside=0.6,
         )  # fmt: skip
         wrong = _of_other_class(ours, theirs, chosen, rows)
-        neighbours = found.reshape(*rows.shape, *run.data.shape)
         between = "\n" if long else ": "
         for i, place in enumerate(pitch * np.arange(len(rows))):
             canvas.draw_tiles(axes, queries[i][None, None], run.data.limits, top=place)

@@ -120,11 +120,11 @@ class Scatter(Plot):
         columns = attributes[:, None] if attributes.dim() == 1 else attributes
         number = self.find_column(run.data.attributes, columns.shape[1])
         values = columns[:, number].cpu()
-        whole = bool((values == values.round()).all() and (values >= 0).all())
-        whole = whole and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
+        categorical = bool((values == values.round()).all() and (values >= 0).all())
+        categorical = categorical and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
         title = run.data.attributes[number] if number < len(run.data.attributes) else f"attribute {number}"
-        values = values.to(torch.int64 if whole else torch.float64).numpy()
-        return dots.Hue(values, title, whole, False)
+        values = values.to(torch.int64 if categorical else torch.float64).numpy()
+        return dots.Hue(values, title, categorical, False)
 
     def find_column(self, names: tuple[str, ...], columns: int) -> int:
         """Number of the attribute's column. Raises UsageError where there is no such one."""
@@ -158,7 +158,7 @@ def _prior(axes: Axes, run: Run) -> None:
 
 def _line(run: Run, title: str, codes: np.ndarray, hue: dots.Hue) -> Figure:
     """A code of one unit: one line of dots for each class, moved up and down a little so that all are seen."""
-    if not hue.whole:
+    if not hue.categorical:
         figure = canvas.figure(title, 7.5, 4.5)
         axes = figure.add_subplot()
         axes.scatter(codes, hue.values, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)

@@ -103,8 +103,8 @@ class Traversals(Plot):
             f"{title}\n{order.describe()}", columns, rows, run.data.shape, cell=cell, beside=2.3
         )
         canvas.draw_tiles(axes, beside, run.data.limits)
-        kept = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
-        under = "" if run.model.condition.size == 0 else f"; its {kept}"
+        fixed = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
+        under = "" if run.model.condition.size == 0 else f"; its {fixed}"
         axes.text(1.6, 0, f"← the example\nand its output{under}", ha="left", va="center", fontsize=9)
         places = TOP + PITCH * np.arange(len(pictures))
         for place, row, values, at in zip(places, pictures, moves.values, own, strict=True):
