@@ -42,10 +42,12 @@ def run_of(data: Data, parts=None, noises=None, history=(), latent=None, regular
 
 
 def perceptron(data: Data, dim: int, **options):
+    """Parts of a small fully connected autoencoder: width, encoder, decoder."""
     return dim, *mlp(data.shape, dim, dim, 0, **{"hidden_dims": [16], **options})
 
 
 def rows_of(shape: tuple[int, ...], labels=None, classes=(), n: int = 60, s=None) -> Data:
+    """Noise in rows of that shape, split 4 : 1 : 1."""
     x = np.random.default_rng(0).uniform(-1, 2, (n, *shape)).astype(np.float32)
     return assemble(Source(Rows(x, labels, s), classes=classes), name="made", split=Fractions([4, 1, 1]))
 

@@ -113,9 +113,7 @@ class ClassError(Plot):
             for line in range(lines):
                 top = start + line * PAIR
                 ticks += [top, top + 1]
-                places = (
-                    [(selection[0], c) for c in range(columns)] if wide > 1 else [(group, line) for group in selection]
-                )
+                lying, standing = [(selection[0], c) for c in range(columns)], [(group, line) for group in selection]
                 rows = [
                     (c, int(group.rows[rank if end == 0 else -1 - rank]))
                     for c, (group, rank) in enumerate(lying if wide > 1 else standing)

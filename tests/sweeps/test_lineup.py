@@ -14,7 +14,7 @@ from commands import aeexp as command
 from composing import CONF, composed, run_in
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from panels import described
+from panels import describe_run
 
 import aeexp
 from aeexp.datasets.core.splits import Fractions
@@ -33,9 +33,9 @@ def runs(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("sweep")
     for name, words in (("0", ["latent.dim=2"]), ("1", ["latent.dim=3"]), ("2", ["latent.dim=2", "model=linear"])):
         run_in(root / name, *QUICK, "variant=vae", "metric=reconstruction", "save_codes=true", *words)
-        described(root / name, ["variant=vae", *words])
+        describe_run(root / name, ["variant=vae", *words])
     shutil.copytree(root / "1", root / "3")
-    described(root / "3", ["variant=vae", "latent.dim=3", "seed=1"])
+    describe_run(root / "3", ["variant=vae", "latent.dim=3", "seed=1"])
     return root
 
 
@@ -84,7 +84,7 @@ def test_runs_of_other_data_share_no_rows_and_one_run_compares_with_none(runs, t
     lineup.lineup(root)
     assert not list(root.glob("*.png"))
     run_in(root / "1", *QUICK, "metric=none", "dataset.limit=200")
-    described(root / "1", ["dataset.limit=200"])
+    describe_run(root / "1", ["dataset.limit=200"])
     assert lineup.reconstructions(named(root), "") is None
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_cannot_be_read_is_a_warning(runs, tmp_path, caplog):
 def test_conditional_models_show_a_sample_of_each_label(tmp_path):
     for name in ("0", "1"):
         run_in(tmp_path / name, *QUICK, "variant=cvae", "metric=none", f"latent.dim={2 + int(name)}")
-        described(tmp_path / name, [f"latent.dim={2 + int(name)}"])
+        describe_run(tmp_path / name, [f"latent.dim={2 + int(name)}"])
     lineup.lineup(tmp_path)
     assert (tmp_path / "reconstructions.png").stat().st_size > 10_000
     assert not (tmp_path / "codes.png").exists()
