@@ -19,10 +19,17 @@ from aeexp.latents.priors import Standard
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
+from aeexp.models.nn.conv import conv
 from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.tasks.reconstruct import Reconstruct
+
+HISTORY = [
+    {"step": 10 * i, "epoch": i / 2, "split": split, "lr": 1e-3, "loss": loss, "reconstruction": loss - 0.1, "l1": 0.1}
+    for i, loss in enumerate((90.0, 5.0, 2.0, 3.0), start=1)
+    for split in ("train", "val")
+]
 
 
 def run_of(data: Data, parts=None, noises=None, history=(), latent=None, regularizers=None) -> Run:
@@ -35,10 +42,12 @@ def run_of(data: Data, parts=None, noises=None, history=(), latent=None, regular
 
 
 def perceptron(data: Data, dim: int, **options):
+    """Parts of a small fully connected autoencoder: width, encoder, decoder."""
     return dim, *mlp(data.shape, dim, dim, 0, **{"hidden_dims": [16], **options})
 
 
 def rows_of(shape: tuple[int, ...], labels=None, classes=(), n: int = 60, s=None) -> Data:
+    """Noise in rows of that shape, split 4 : 1 : 1."""
     x = np.random.default_rng(0).uniform(-1, 2, (n, *shape)).astype(np.float32)
     return assemble(Source(Rows(x, labels, s), classes=classes), name="made", split=Fractions([4, 1, 1]))
 
@@ -61,3 +70,14 @@ def save(figure) -> np.ndarray:
     assert (edge == 255).all(), "something is cut off at the edge"
     assert len(buffer.getvalue()) < 500_000
     return pixels
+
+
+def convolutional(data: Data, upsample, dim: int = 4):
+    """Parts of a small convolutional autoencoder: width, encoder, decoder."""
+    return dim, *conv(data.shape, dim, dim, 0, channels=[5, 6], upsample=upsample)
+
+
+def tile(image, row: int, column: int, side: int = 8) -> np.ndarray:
+    """One picture out of a sheet of pictures with gaps of one pixel."""
+    sheet = np.asarray(image.get_array())
+    return sheet[row * (side + 1) :, column * (side + 1) :][:side, :side]

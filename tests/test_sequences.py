@@ -119,7 +119,7 @@ def test_figures_of_sequences_have_time_from_left_to_right(features, build_learn
     if features == 1:
         assert not images  # lines
         return
-    rows = Reconstructions(examples=4).rows(run)
+    rows = Reconstructions(examples=4).reconstruct(run)
     assert len(images) == 2 * 3, "for each of two pairs what lies between, and both ends"
     shown = np.asarray(images[1].get_array())  # the first example, features upwards
     assert shown.shape == (F, T)

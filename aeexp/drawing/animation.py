@@ -12,7 +12,7 @@ from PIL import Image
 GREYS = 64  # of its 256 colours
 
 
-def gif(animation: Animation) -> bytes:
+def encode_gif(animation: Animation) -> bytes:
     """An endless GIF whose frames share one palette: what does not change costs nothing."""
     pictures = [Image.fromarray(frame) for frame in animation.frames]
     few = animation.frames[:: max(1, len(pictures) // 16)]  # enough to see every colour
@@ -22,18 +22,18 @@ def gif(animation: Animation) -> bytes:
     colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)[: 256 - GREYS]
     colours[colours.min(1) > 247] = 255  # they are means of near colours: the paper would be tinted
     palette.putpalette(np.concatenate([greys, colours]).tobytes())
-    shown = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
     durations = list(animation.milliseconds)
-    shown[0].save(buffer := io.BytesIO(), "gif", save_all=True, append_images=shown[1:], duration=durations, loop=0)
+    first.save(buffer := io.BytesIO(), "gif", save_all=True, append_images=rest, duration=durations, loop=0)
     return buffer.getvalue()
 
 
 def _tints(frames: Sequence[np.ndarray]) -> np.ndarray:
     """(N, 3) each colour but grey once: the few pixels of a dot would lose theirs to the many of a picture."""
-    seen = np.zeros(1 << 24, bool)
+    present = np.zeros(1 << 24, bool)
     for frame in frames:
-        seen[frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)] = True
-    colours = np.flatnonzero(seen).astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:]
+        present[frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)] = True
+    colours = np.flatnonzero(present).astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:]
     tinted = colours[np.ptp(colours, axis=1) > 2]
     return tinted if len(tinted) else colours[-1:].copy()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from matplotlib.figure import Figure
@@ -17,4 +18,5 @@ class Plot(ABC):
     of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
 
     @abstractmethod
-    def __call__(self, run: Run) -> dict[str, Figure | Animation]: ...
+    def __call__(self, run: Run) -> Mapping[str, Figure | Animation]:
+        """Figures and animations by the names of their files."""

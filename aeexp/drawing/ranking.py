@@ -23,12 +23,14 @@ class Order(NamedTuple):
     silent: int  # how many units of the code carry nothing
     kind: str = "unit"  # or the group, or the place, that moves as one
 
-    def named(self, unit: int) -> str:
+    def describe_unit(self, unit: int) -> str:
+        """How much a unit says."""
         if self.nats:
             return f"{self.measure[unit]:.2f} nats"
-        return f"sd {canvas.number(float(self.measure[unit]), 2)}"
+        return f"sd {canvas.format_number(float(self.measure[unit]), 2)}"
 
-    def words(self) -> str:
+    def describe(self) -> str:
+        """Which units are shown of how many, and by what they were chosen."""
         dim, kinds = len(self.measure), f"{self.kind}s" if len(self.measure) > 1 else self.kind
         if self.silent == dim:
             return f"no {self.kind} carries anything: {len(self.units)} of {dim} are shown"
@@ -40,17 +42,18 @@ class Order(NamedTuple):
         return f"{which}; {self.silent} {none}" if self.silent else which
 
 
-def ranked(run: Run, width: int = 1, kind: str = "unit") -> Order:
+def rank_units(run: Run, width: int = 1, kind: str = "unit") -> Order:
     """By KL where it falls into units, else by standard deviation; of units that carry nothing the first `FEW`.
 
     Blocks of `width` neighbouring units count as one, by the root of their summed variance.
     """
     codes = run.codes("test")
     rate = run.rate("test")
-    nats = rate is not None and len(rate) == codes.shape[1] // width
-    spread = np.sqrt(codes.astype(np.float64).var(0).reshape(-1, width).sum(1))
-    measure = rate if nats else spread
+    if rate is not None and len(rate) == codes.shape[1] // width:
+        measure, nats = rate, True
+    else:
+        measure, nats = np.sqrt(codes.astype(np.float64).var(0).reshape(-1, width).sum(1)), False
     order = np.argsort(-measure, kind="stable")
     silent = measure[order] < COLLAPSED if nats else measure[order] <= IDLE * measure.max()
-    kept = np.concatenate([order[~silent], order[silent][:FEW]])
-    return Order(kept, measure, nats, int(silent.sum()), kind)
+    shown = np.concatenate([order[~silent], order[silent][:FEW]])
+    return Order(shown, measure, nats, int(silent.sum()), kind)

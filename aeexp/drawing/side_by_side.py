@@ -21,58 +21,58 @@ WIDTH = 12.8  # inches: a slide's
 
 
 class Panel(NamedTuple):
+    """What one model draws."""
+
     title: str
-    words: str  # where its codes come from
+    source: str  # where its codes come from, in words
     pictures: np.ndarray  # (R, C, *shape)
     limits: tuple[float, float]
 
 
 @torch.no_grad()
-def grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
-    """(R, C, *shape) what codes drawn by torch's generator give, and words on them.
+def sample_grid(model: Autoencoder) -> tuple[np.ndarray, str] | None:
+    """(R, C, *shape) what codes drawn by torch's generator give, and where the codes come from, in words.
 
     A conditional model has one row a label, the same codes in each; None where its values cannot be listed.
     """
     source = "the prior" if model.latent.prior is not None else "one Gaussian of the training codes"
     condition = model.condition
     if condition.size == 0:
-        made = model.sample(SIDE * SIDE)
-        return made.unflatten(0, (SIDE, SIDE)).numpy(), f"codes from {source}"
+        examples = model.sample(SIDE * SIDE)
+        return examples.unflatten(0, (SIDE, SIDE)).numpy(), f"codes from {source}"
     if not (isinstance(condition, Label) or (isinstance(condition, Attribute) and condition.coded)):
         return None
     rows = min(condition.size, LABELS)
     codes = model.sample_codes(max(rows, SIDE))
     contexts = torch.eye(condition.size)[:rows]
-    made = torch.stack([model.decode(codes, context.expand(len(codes), -1)) for context in contexts])
-    word = "label" if isinstance(condition, Label) else "attribute"
-    return made.numpy(), f"codes from {source}, a row for each {word}, a column for each code"
+    examples = torch.stack([model.decode(codes, context.expand(len(codes), -1)) for context in contexts])
+    kind = "label" if isinstance(condition, Label) else "attribute"
+    return examples.numpy(), f"codes from {source}, a row for each {kind}, a column for each code"
 
 
-def side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
+def draw_side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
     """One board a panel; what is said of all of them alike is said once."""
     columns = _columns(len(panels))
     lines = math.ceil(len(panels) / columns)
     width = min(4.6 if lines == 1 else 3.2, WIDTH / columns)
     size = 14 if width > 3 else 11
-    shared = len({panel.words for panel in panels}) == 1
-    whole = f"{title}\n{panels[0].words}" if shared else title
-    whole = "\n".join(textwrap.fill(line, int(width * columns / 0.11)) for line in whole.split("\n"))
+    shared = len({panel.source for panel in panels}) == 1
+    heading = f"{title}\n{panels[0].source}" if shared else title
+    heading = "\n".join(textwrap.fill(line, int(width * columns / 0.11)) for line in heading.split("\n"))
     titles = [textwrap.fill(panel.title, int(width / (0.0085 * size)), break_on_hyphens=False) for panel in panels]
     depth = max(_height(panel) for panel in panels) * (width - 0.2)
     beyond = 0.3 * (max(text.count("\n") for text in titles) + 1) + (0 if shared else 0.5)
-    made = canvas.figure("", width * columns, lines * (depth + beyond) + 0.4 + 0.25 * whole.count("\n"))
-    made.suptitle(whole, fontsize=13)
-    boards = made.subplots(lines, columns, squeeze=False).ravel()
-    for axes, panel, text in zip(boards, panels, titles, strict=False):
+    figure = canvas.figure("", width * columns, lines * (depth + beyond) + 0.4 + 0.25 * heading.count("\n"))
+    figure.suptitle(heading, fontsize=13)
+    boards = canvas.panels(figure, lines, columns, len(panels))
+    for axes, panel, text in zip(boards, panels, titles, strict=True):
         rows, across = panel.pictures.shape[:2]
-        canvas.lay(axes, across, rows, panel.pictures.shape[2:])
-        canvas.tiles(axes, panel.pictures, panel.limits)
+        canvas.lay_out(axes, across, rows, panel.pictures.shape[2:])
+        canvas.draw_tiles(axes, panel.pictures, panel.limits)
         axes.set_title(text, fontsize=size)
         if not shared:
-            axes.set_xlabel(textwrap.fill(panel.words, int(width / 0.075)), fontsize=9)
-    for axes in boards[len(panels) :]:
-        axes.set_visible(False)
-    return made
+            axes.set_xlabel(textwrap.fill(panel.source, int(width / 0.075)), fontsize=9)
+    return figure
 
 
 def _columns(panels: int) -> int:

@@ -9,16 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
-from aeexp.drawing.ranking import Order, ranked
+from aeexp.drawing.ranking import Order, rank_units
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 ACROSS = 8  # histograms in a row
 BINS = 24
+WIDE, HIGH = 0.9, 0.66  # of a cell, that a histogram takes
 ROWS = 300  # of the test split in the heat map, as many of each class as can be
 SPARSE = 0.05  # of all activations are exactly 0: then whether a unit is active says as much as its value
 
@@ -38,119 +40,132 @@ class Activations(Plot):
         self.units = units
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        order = ranked(run)
+        order = rank_units(run)
         order = order._replace(units=order.units[: self.units])
         codes = run.codes("test")[:, order.units].astype(np.float64)
         active = (codes != 0).mean(0) if (run.codes("test") == 0).mean() > SPARSE else None
-        said = f"{canvas.heading(run, f'activations in {len(codes)} test rows')}\n{order.words()}"
-        made = {"activations": histograms(said, order, codes, active)}
-        return made | {"activations_by_class": heat_maps(run, said, order, codes, active)}
+        title = f"{naming.heading(run, f'activations in {len(codes)} test rows')}\n{order.describe()}"
+        return {
+            "activations": draw_histograms(title, order, codes, active),
+            "activations_by_class": draw_heat_maps(run, title, order, codes, active),
+        }
 
 
-def histograms(said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
-    """One axes holds all: dozens of them would take seconds."""
+def draw_histograms(title: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
+    """A cell for each unit of codes (N, D); `active` (D,) is the share of rows in which each is not 0.
+
+    One axes holds all: dozens of them would take seconds.
+    """
     rows = math.ceil(codes.shape[1] / ACROSS)
     columns = math.ceil(codes.shape[1] / rows)  # 12 are 6 and 6, not 8 and 4
     bits = active is not None and len(np.unique(codes)) <= 2
     dropped = active is not None and not bits
-    shown = np.where(codes == 0, np.nan, codes) if dropped else codes
-    edges = np.histogram_bin_edges(_range(shown), BINS)
-    heights = [np.histogram(unit, edges)[0] / len(codes) for unit in shown.clip(edges[0], edges[-1]).T]
+    values = np.where(codes == 0, np.nan, codes) if dropped else codes
+    edges = np.histogram_bin_edges(_range(values), BINS)
+    heights = [np.histogram(unit, edges)[0] / len(codes) for unit in values.clip(edges[0], edges[-1]).T]
     top = max(float(np.max(heights)), 1e-12)
-    made = canvas.figure(said, max(1.25 * columns + 1.0, 5.0), 1.25 * rows + 1.2)
-    axes = made.add_subplot()
+    figure = canvas.figure(title, max(1.25 * columns + 1.0, 5.0), 1.25 * rows + 1.2)
+    axes = figure.add_subplot()
     axes.set(xlim=(-0.05, columns), ylim=(rows, 0), autoscale_on=False)
-    wide, high = 0.9, 0.66  # of a cell
-    across = wide * (edges - edges[0]) / (edges[-1] - edges[0])
-    shapes, lines, zeros = [], [], []
-    for place, (unit, height) in enumerate(zip(order.units, heights, strict=True)):
-        left, bottom = place % columns, place // columns + 0.95
-        stairs = np.column_stack([np.repeat(across, 2), np.concatenate([[0], np.repeat(height / top * high, 2), [0]])])
-        shapes.append(stairs * (1, -1) + (left, bottom))
-        lines.append([(left, bottom), (left + wide, bottom)])
-        if edges[0] < 0 < edges[-1]:
-            zero = left + wide * -edges[0] / (edges[-1] - edges[0])
-            zeros.append([(zero, bottom), (zero, bottom - high)])
-        much = order.named(unit) if active is None else f"active {active[place]:.0%}"
-        axes.text(left, bottom - high - 0.03, f"unit {unit + 1}: {much}", fontsize=7.5, va="bottom")
-    axes.add_collection(PolyCollection(shapes, facecolors=canvas.BLUE, linewidths=0), autolim=False)
-    axes.add_collection(LineCollection(zeros, colors=canvas.VERMILION, linewidths=0.8, linestyles=":"), autolim=False)
-    axes.add_collection(LineCollection(lines, colors="0.4", linewidths=0.8), autolim=False)
-    _ticks(axes, edges, top, rows, columns, wide, high)
-    dotted = "; dotted: 0" if zeros else ""
+    corners = [(place % columns, place // columns + 0.95) for place in range(len(heights))]
+    zero_in_range = bool(edges[0] < 0 < edges[-1])
+    _cells(axes, corners, edges, np.array(heights) / top * HIGH, zero_in_range)
+    for place, ((left, bottom), unit) in enumerate(zip(corners, order.units, strict=True)):
+        amount = order.describe_unit(unit) if active is None else f"active {active[place]:.0%}"
+        axes.text(left, bottom - HIGH - 0.03, f"unit {unit + 1}: {amount}", fontsize=7.5, va="bottom")
+    _ticks(axes, edges, top, rows, columns)
+    dotted = "; dotted: 0" if zero_in_range else ""
     left_out = "; rows where it is 0 are left out" if dropped else ""
     axes.set_xlabel(f"activation, the same scale for all{dotted}{left_out}", fontsize=9)
     axes.set_ylabel("share of rows", fontsize=9)
-    return made
+    return figure
+
+
+def _cells(axes: Axes, corners: list[tuple[int, float]], edges: np.ndarray, bars: np.ndarray, zero: bool) -> None:
+    """Stairs `bars` (D, BINS) over the lower left corners of their cells; a dotted line at 0 where `zero`."""
+    across = WIDE * (edges - edges[0]) / (edges[-1] - edges[0])
+    shapes, lines, zeros = [], [], []
+    for (left, bottom), heights in zip(corners, bars, strict=True):
+        stairs = np.column_stack([np.repeat(across, 2), np.concatenate([[0], np.repeat(heights, 2), [0]])])
+        shapes.append(stairs * (1, -1) + (left, bottom))
+        lines.append([(left, bottom), (left + WIDE, bottom)])
+        if zero:
+            place = left + WIDE * -edges[0] / (edges[-1] - edges[0])
+            zeros.append([(place, bottom), (place, bottom - HIGH)])
+    axes.add_collection(PolyCollection(shapes, facecolors=canvas.BLUE, linewidths=0), autolim=False)
+    axes.add_collection(LineCollection(zeros, colors=canvas.VERMILION, linewidths=0.8, linestyles=":"), autolim=False)
+    axes.add_collection(LineCollection(lines, colors="0.4", linewidths=0.8), autolim=False)
 
 
 def _range(values: np.ndarray) -> np.ndarray:
     """Ends of the histograms: all but the outermost 0.05 % at each side, which count in the last bins, and a margin."""
-    found = values[np.isfinite(values)]
-    low, high = np.quantile(found, (0.0005, 0.9995)) if len(found) else (0.0, 1.0)
+    known = values[np.isfinite(values)]
+    low, high = np.quantile(known, (0.0005, 0.9995)) if len(known) else (0.0, 1.0)
     margin = 0.04 * (high - low) or 0.5
     return np.array([low - margin, high + margin])
 
 
-def _ticks(axes: Axes, edges: np.ndarray, top: float, rows: int, columns: int, wide: float, high: float) -> None:
+def _ticks(axes: Axes, edges: np.ndarray, top: float, rows: int, columns: int) -> None:
     """Numbers at the outer cells: activations below each column, shares beside each row."""
     low, width = edges[0], edges[-1] - edges[0]
     values = [value for value in MaxNLocator(3).tick_values(low, edges[-1]) if low <= value <= edges[-1]]
-    places = [column + wide * (value - low) / width for column in range(columns) for value in values]
+    places = [column + WIDE * (value - low) / width for column in range(columns) for value in values]
     axes.set_xticks(places, [f"{value:g}".replace("-", "−") for value in values] * columns, fontsize=7)
     shares = [share for share in MaxNLocator(2).tick_values(0, top) if 0 <= share <= top]
-    places = [row + 0.95 - high * share / top for row in range(rows) for share in shares]
+    places = [row + 0.95 - HIGH * share / top for row in range(rows) for share in shares]
     axes.set_yticks(places, [f"{share:.0%}" if top > 0.02 else f"{share:.1%}" for share in shares] * rows, fontsize=7)
     axes.spines[:].set_visible(False)
 
 
-def heat_maps(run: Run, said: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
+def draw_heat_maps(run: Run, title: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
     """Rows sorted by class above their class means; the share of active rows between them for sparse codes."""
     labels = run.labels("test")
     labels = np.full(len(codes), -1) if labels is None else labels
-    chosen = canvas.spread(labels, ROWS, len(codes))
+    chosen = canvas.choose_rows(labels, ROWS, len(codes))
     chosen = chosen[np.lexsort((chosen, labels[chosen], labels[chosen] < 0))]
     present = np.unique(labels[labels >= 0])
-    means = np.array([codes[labels == label].mean(0) for label in present]).reshape(-1, codes.shape[1])
     heights = [4.0, 0.7 * (active is not None), min(0.28 * len(present), 4.0)]
     parts = [height for height in heights if height]
-    made = canvas.figure(said, float(np.clip(0.3 * codes.shape[1] + 2.5, 6, 13)), sum(parts) + 1.5)
-    boards = list(made.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=parts).ravel())
-    lowest = float(codes.min())
+    figure = canvas.figure(title, float(np.clip(0.3 * codes.shape[1] + 2.5, 6, 13)), sum(parts) + 1.5)
+    boards = list(figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=parts).flat)
+    positive = bool(codes.min() >= 0)
     limit = float(np.quantile(np.abs(codes), 0.995)) or 1.0
-    style = dict(aspect="auto", interpolation="nearest", origin="upper")
-    if lowest >= 0:
-        style |= dict(cmap="viridis", vmin=0, vmax=limit)
-    else:
-        style |= dict(cmap=canvas.SIGNED, vmin=-limit, vmax=limit)
-    image = boards[0].imshow(codes[chosen], **style)
-    _classes(boards[0], run, labels[chosen], "white" if lowest >= 0 else "black")
+    image = _heat(boards[0], codes[chosen], positive, limit)
+    _classes(boards[0], run, labels[chosen], "white" if positive else "black")
     if active is not None:
         boards[1].bar(range(len(active)), active, color=canvas.BLUE)
         boards[1].set(ylim=(0, 1), yticks=[0, 1], yticklabels=["0%", "100%"], ylabel="active")
     if len(present):
-        boards[-1].imshow(means, **style)
-        every = -(-len(present) // 14)
-        names = [canvas.class_name(run, int(label)) for label in present]
+        _heat(boards[-1], np.array([codes[labels == label].mean(0) for label in present]), positive, limit)
+        every = math.ceil(len(present) / 14)
+        names = [naming.class_name(run, int(label)) for label in present]
         boards[-1].set_yticks(range(0, len(present), every), names[::every], fontsize=8)
         boards[-1].set_ylabel("mean of class")
-    every = -(-codes.shape[1] // 32)
-    boards[-1].set_xticks(range(0, codes.shape[1], every), order.units[::every] + 1, fontsize=8)
+    every = math.ceil(codes.shape[1] / 32)
+    units = [str(unit + 1) for unit in order.units[::every]]
+    boards[-1].set_xticks(range(0, codes.shape[1], every), units, fontsize=8)
     boards[-1].set_xlabel(f"unit, by {'KL' if order.nats else 'standard deviation'} from left to right")
-    beyond = "neither" if np.abs(codes).max() <= limit else "max" if lowest >= 0 else "both"
-    made.colorbar(image, ax=boards, label="activation", extend=beyond, aspect=40)
-    return made
+    beyond = "neither" if np.abs(codes).max() <= limit else "max" if positive else "both"
+    figure.colorbar(image, ax=boards, label="activation", extend=beyond, aspect=40)
+    return figure
+
+
+def _heat(axes: Axes, values: np.ndarray, positive: bool, limit: float) -> AxesImage:
+    colours, low = ("viridis", 0.0) if positive else (canvas.SIGNED, -limit)
+    return axes.imshow(
+        values, aspect="auto", interpolation="nearest", origin="upper", cmap=colours, vmin=low, vmax=limit
+    )
 
 
 def _classes(axes: Axes, run: Run, labels: np.ndarray, color: str) -> None:
     """Names in the middle of each class's rows, lines between them."""
     starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
     ends = np.append(starts[1:], len(labels))
-    every = -(-len(starts) // 20)
+    every = math.ceil(len(starts) / 20)
     if len(starts) == 1 and labels[0] < 0:
         axes.set(yticks=[], ylabel=f"{len(labels)} test rows")
         return
-    names = ["unlabelled" if labels[start] < 0 else canvas.class_name(run, int(labels[start])) for start in starts]
+    names = ["unlabelled" if labels[start] < 0 else naming.class_name(run, int(labels[start])) for start in starts]
     axes.set_yticks(((starts + ends - 1) / 2)[::every], names[::every], fontsize=8)
     axes.tick_params(axis="y", length=0)
     if len(starts) <= 20:

@@ -9,7 +9,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
@@ -17,12 +18,12 @@ from aeexp.evaluation.run import Run
 
 BINS = 10, 40  # at least and at most: few rows of a kind would be spikes
 GROUP = 2.8  # tiles from one kind of rows to the next
-STYLES = {  # of the ROC curves
-    "model": dict(color=canvas.BLUE, linewidth=2.0),
-    "model, −ELBO": dict(color=canvas.SKY, linewidth=1.6),
-    "PCA, same width": dict(color=canvas.VERMILION, linestyle="--", linewidth=1.4),
-    "isolation forest": dict(color=canvas.GREEN, linestyle="-.", linewidth=1.4),
-    "nearest neighbour": dict(color=canvas.PURPLE, linestyle=":", linewidth=1.8),
+STYLES: dict[str, canvas.Stroke] = {  # of the ROC curves
+    "model": {"color": canvas.BLUE, "linewidth": 2.0},
+    "model, −ELBO": {"color": canvas.SKY, "linewidth": 1.6},
+    "PCA, same width": {"color": canvas.VERMILION, "linestyle": "--", "linewidth": 1.4},
+    "isolation forest": {"color": canvas.GREEN, "linestyle": "-.", "linewidth": 1.4},
+    "nearest neighbour": {"color": canvas.PURPLE, "linestyle": ":", "linewidth": 1.8},
 }
 
 
@@ -45,28 +46,30 @@ class Anomaly(Plot):
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         truth = outliers.abnormal(run)
-        if truth is None or outliers.told(run):
+        labels, normal = run.labels("test"), run.data.normal
+        if truth is None or labels is None or normal is None or outliers.told(run):
             return {}
-        scores = self.scores(run)
+        scores = self.compute_scores(run)
         if not all(np.isfinite(score).all() for score in scores.values()):
             return {}
-        names = [canvas.class_name(run, i) for i in range(len(run.data.classes)) if i not in run.data.normal]
-        shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-        title = canvas.heading(run, f"test rows of class {shown}, which training did not see")
-        made = canvas.figure(title, 9.6, 4.0)
-        left, right = made.subplots(1, 2, width_ratios=[1.25, 1])
+        names = [naming.class_name(run, i) for i in range(len(run.data.classes)) if i not in normal]
+        listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        title = naming.heading(run, f"test rows of class {listed}, which training did not see")
+        figure = canvas.figure(title, 9.6, 4.0)
+        left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
         _histogram(left, scores["model"], truth)
         _roc(right, scores, truth)
-        return {"anomaly": made, "anomaly_rows": self.extremes(run, scores["model"], truth)}
+        return {"anomaly": figure, "anomaly_rows": self.draw_extremes(run, scores["model"], truth, labels)}
 
-    def scores(self, run: Run) -> dict[str, np.ndarray]:
+    def compute_scores(self, run: Run) -> dict[str, np.ndarray]:
+        """(N,) scores of the labelled test rows, by what gives them."""
         own, free = outliers.by_model(run), outliers.without_model(run, self.rows, self.seed)
-        found = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
-        found["PCA, same width"] = outliers.by_model(run.pca())[""]
-        return found | {name.replace("_", " "): score for name, score in free.items()}
+        scores = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
+        scores["PCA, same width"] = outliers.by_model(run.pca())[""]
+        return scores | {name.replace("_", " "): score for name, score in free.items()}
 
     @torch.no_grad()
-    def extremes(self, run: Run, score: np.ndarray, truth: np.ndarray) -> Figure:
+    def draw_extremes(self, run: Run, score: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> Figure:
         """Normal and abnormal rows with the largest error, and abnormal rows with the least, each above its output."""
         order = np.argsort(-score, kind="stable")
         normal, abnormal = order[~truth[order]], order[truth[order]]
@@ -76,42 +79,46 @@ class Anomaly(Plot):
             "normal,\nlargest error": normal[: self.examples],
         }
         columns = max(map(len, groups.values()))
-        title = canvas.heading(run, "rows by reconstruction error")
+        title = naming.heading(run, "rows by reconstruction error")
         cell = min(1.6, max(0.55, 8 / columns))
-        made, axes = canvas.board(title, columns, GROUP * len(groups) - 0.3, run.data.shape, cell=cell, beside=1.8)
-        split, known, ticks = run.rows("test"), outliers.known(run), {}
-        for place, (name, chosen) in enumerate(groups.items()):
-            out = run.forward(split.batch(torch.from_numpy(known[chosen])))
-            mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()
-            top = GROUP * place
-            for at, rows in ((top, out.batch.target), (top + 1.0, run.model.likelihood.mean(out.output))):
-                canvas.tiles(axes, canvas.ended(rows.float().cpu().numpy(), mask)[None], run.data.limits, top=at)
+        figure, axes = canvas.board(title, columns, GROUP * len(groups) - 0.3, run.data.shape, cell=cell, beside=1.8)
+        places, ticks = outliers.known(run), {}
+        for number, (name, chosen) in enumerate(groups.items()):
+            top, rows = GROUP * number, places[chosen]
+            _rows_and_outputs(axes, run, rows, top)
             ticks |= {top: name, top + 1.0: "output"}
-            labels = run.labels("test")[known[chosen]]
-            for column, (row, label) in enumerate(zip(chosen, labels, strict=True)):
-                words = f"{canvas.number(score[row])}\n{canvas.class_name(run, int(label))[:12]}"
-                axes.text(column - 0.04, top + 1.78, words, ha="center", va="center", fontsize=8)
+            for column, (error, label) in enumerate(zip(score[chosen], labels[rows], strict=True)):
+                text = f"{canvas.format_number(error)}\n{naming.class_name(run, int(label))[:12]}"
+                axes.text(column - 0.04, top + 1.78, text, ha="center", va="center", fontsize=8)
         axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
         axes.set_xlabel("below a row: squared error, summed over its values, and its class", fontsize=9)
-        return made
+        return figure
+
+
+def _rows_and_outputs(axes: Axes, run: Run, rows: np.ndarray, top: float) -> None:
+    """Test rows, and below them what the model makes of their mean codes."""
+    out = run.forward(run.rows("test").batch(torch.from_numpy(rows)))
+    mask = mask_array(out.batch)
+    for place, examples in ((top, out.batch.targets), (top + 1.0, run.model.likelihood.mean(out.output))):
+        canvas.draw_tiles(axes, canvas.cut_at_end(to_array(examples), mask)[None], run.data.limits, top=place)
 
 
 def _histogram(axes: Axes, score: np.ndarray, truth: np.ndarray) -> None:
     # Few rows with a huge error would press all others into one bin.
     end = float(np.quantile(score, 0.995)) or 1.0
     count = np.clip(2 * int(np.sqrt(min(truth.sum(), (~truth).sum()))), *BINS)
-    bins = np.linspace(0.0, end, count + 1)
-    kinds = ((~truth, "normal", canvas.BLUE, "stepfilled", 0.45), (truth, "abnormal", canvas.VERMILION, "step", 1.0))
-    for kind, name, colour, how, alpha in kinds:
+    bins = np.linspace(0.0, end, count + 1).tolist()
+    for kind, name, colour in ((~truth, "normal", canvas.BLUE), (truth, "abnormal", canvas.VERMILION)):
         values, count = score[kind].clip(max=end), int(kind.sum())
         weights = np.full(count, 100 / count)
+        style, alpha = ("stepfilled", 0.45) if name == "normal" else ("step", 1.0)
         label = f"{name} ({count} rows)"
-        axes.hist(values, bins, weights=weights, histtype=how, color=colour, alpha=alpha, linewidth=1.8, label=label)
-    axes.set_xlabel(f"squared error of a row; the last bin holds all above {canvas.number(end)}")
+        axes.hist(values, bins, weights=weights, histtype=style, color=colour, alpha=alpha, linewidth=1.8, label=label)
+    axes.set_xlabel(f"squared error of a row; the last bin holds all above {canvas.format_number(end)}")
     axes.set_ylabel("share of normal, of abnormal rows, %")
     axes.set(xlim=(0, end), ylim=(0, 1.22 * axes.get_ylim()[1]))  # room for the legend
     axes.legend(frameon=False, fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
+    canvas.hide_frame(axes)
 
 
 def _roc(axes: Axes, scores: dict[str, np.ndarray], truth: np.ndarray) -> None:
@@ -125,4 +132,4 @@ def _roc(axes: Axes, scores: dict[str, np.ndarray], truth: np.ndarray) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     corner = "lower right" if roc_auc_score(truth, scores["model"]) >= 0.5 else "upper left"
     axes.legend(title="area under the curve", loc=corner, fontsize=8, title_fontsize=8, framealpha=0.9)
-    axes.spines[["top", "right"]].set_visible(False)
+    canvas.hide_frame(axes)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import Tensor, nn
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.types import Batch
 
 log = logging.getLogger(__name__)
 
 LEAST = 8  # pixels a side, below which there are no frequencies between
 SPAN = 20.0  # decibels, where the colours of a ratio end
+FLOOR = 1e-10  # of the largest power: what float32 cannot tell from 0
+NEAR = 3  # steps of frequency to each side, as far as a neighbour lies
 
 
 @final
@@ -51,51 +56,54 @@ class Checkerboard(Plot):
         split = run.rows("test")
         chosen = np.sort(np.random.default_rng(0).permutation(len(split))[: self.rows])
         batch = split.batch(torch.from_numpy(chosen))
-        spectra = {"data": power(run.forward(batch).batch.target), "this model": power(outputs(run, batch))}
-        spectra["PCA of the same width"] = power(outputs(run.pca(), batch))
+        spectra = {"data": power(run.forward(batch).batch.targets), "this model": power(reconstruct(run, batch))}
+        spectra["PCA of the same width"] = power(reconstruct(run.pca(), batch))
         if (random := run.random()) is not None:
-            spectra["before training"] = power(outputs(random, batch))
+            spectra["before training"] = power(reconstruct(random, batch))
         return {"checkerboard": draw(run, spectra, enlargements(run.model))}
 
 
-def outputs(run: Run, batch) -> Tensor:
+def reconstruct(run: Run, batch: Batch) -> Tensor:
     """(B, C, H, W) reconstructions from the mean codes, without noise."""
     return run.model.likelihood.mean(run.forward(batch).output)
 
 
-STYLES = {
-    "data": dict(color=canvas.BLACK, linewidth=2.0, marker="o"),
-    "this model": dict(color=canvas.BLUE, linewidth=1.6, marker="s"),
-    "PCA of the same width": dict(color=canvas.ORANGE, linewidth=1.2, linestyle="--", marker="^"),
-    "before training": dict(color=canvas.PURPLE, linewidth=1.2, linestyle=":", marker="D"),
+STYLES: dict[str, canvas.Stroke] = {
+    "data": {"color": canvas.BLACK, "linewidth": 2.0},
+    "this model": {"color": canvas.BLUE, "linewidth": 1.6},
+    "PCA of the same width": {"color": canvas.ORANGE, "linewidth": 1.2, "linestyle": "--"},
+    "before training": {"color": canvas.PURPLE, "linewidth": 1.2, "linestyle": ":"},
 }
+MARKERS = {"data": "o", "this model": "s", "PCA of the same width": "^", "before training": "D"}
 
 
 def draw(run: Run, spectra: dict[str, np.ndarray], steps: list[int]) -> Figure:
+    """Maps of the spectra above, their means over rings below; `steps` are those of `enlargements`."""
     period, data = (steps or [2])[0], spectra["data"]  # of a decoder without steps: from pixel to pixel
-    number = {name: canvas.number(excess(s, data, period), 2) for name, s in spectra.items() if name != "data"}
-    what = f"power at period {period} over its neighbours', against the data"
-    words = f"\n{what} (1: alike; more: a checkerboard; less: a gap):\n"
-    words += ", ".join(f"{name} {value}" for name, value in number.items())
-    made = canvas.figure(canvas.heading(run, "spectra of test pictures and of reconstructions") + words, 10.5, 7.4)
-    grid = made.add_gridspec(2, 3, height_ratios=(1, 1.05))
+    numbers = {name: canvas.format_number(excess(s, data, period), 2) for name, s in spectra.items() if name != "data"}
+    title = naming.heading(run, "spectra of test pictures and of reconstructions")
+    title += f"\npower at period {period} over its neighbours', against the data"
+    title += " (1: alike; more: a checkerboard; less: a gap):\n"
+    title += ", ".join(f"{name} {value}" for name, value in numbers.items())
+    figure = canvas.figure(title, 10.5, 7.4)
+    grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.05))
     reference = data.max()
     own = spectra["this model"]
-    boards = [made.add_subplot(grid[0, i]) for i in range(3)]
+    boards = [figure.add_subplot(grid[0, i]) for i in range(3)]
     low = max(-60.0, float(decibels(np.minimum(data, own), reference).min()))
-    for axes, name, spectrum in zip(boards, ("data", "this model"), (data, own), strict=False):
-        shown = _map(axes, decibels(spectrum, reference), name, (low, 0.0), "viridis")
-    made.colorbar(shown, ax=boards[:2], label="power, dB of the data's largest", shrink=0.85, pad=0.02)
+    _map(boards[0], decibels(data, reference), "data", (low, 0.0), "viridis")
+    image = _map(boards[1], decibels(own, reference), "this model", (low, 0.0), "viridis")
+    figure.colorbar(image, ax=boards[:2], label="power, dB of the data's largest", shrink=0.85, pad=0.02)
     ratio = decibels(own, reference) - decibels(data, reference)
-    shown = _map(boards[2], ratio, "this model over the data", (-SPAN, SPAN), canvas.SIGNED)
-    made.colorbar(shown, ax=boards[2], label="ratio, dB", shrink=0.85, extend="both", pad=0.02)
+    image = _map(boards[2], ratio, "this model over the data", (-SPAN, SPAN), canvas.SIGNED)
+    figure.colorbar(image, ax=boards[2], label="ratio, dB", shrink=0.85, extend="both", pad=0.02)
     for axes in boards:
         _rings(axes, data.shape, period)
-    _profiles(made.add_subplot(grid[1, :]), spectra, steps, reference)
-    return made
+    _profiles(figure.add_subplot(grid[1, :]), spectra, steps, reference)
+    return figure
 
 
-def _map(axes: Axes, values: np.ndarray, title: str, limits: tuple[float, float], cmap: str):
+def _map(axes: Axes, values: np.ndarray, title: str, limits: tuple[float, float], cmap: str) -> AxesImage:
     height, width = values.shape
     up, across = frequencies(height), frequencies(width)
     half = 0.5 / width, 0.5 / height
@@ -109,46 +117,42 @@ def _map(axes: Axes, values: np.ndarray, title: str, limits: tuple[float, float]
     return image
 
 
-def _rings(axes: Axes, shape: tuple[int, int], period: int) -> None:
+def _rings(axes: Axes, shape: tuple[int, ...], period: int) -> None:
     up, across = (frequencies(n) for n in shape)
-    rows, columns = np.nonzero(marked(shape, period))
-    style = dict(marker="o", s=90, facecolors="none", edgecolors=canvas.VERMILION, linewidths=1.3, clip_on=False)
-    axes.scatter(across[columns], up[rows], **style)
+    rows, columns = np.nonzero(pattern_frequencies(shape, period))
+    axes.scatter(
+        across[columns], up[rows], marker="o", s=90, facecolors="none", edgecolors=canvas.VERMILION, linewidths=1.3,
+        clip_on=False,
+    )  # fmt: skip
 
 
 def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], reference: float) -> None:
     """Means over rings as lines, the frequencies of the last step as marks of their own."""
-    shape, steps, own = spectra["data"].shape, steps or [2], bool(steps)
-    period = steps[0]
-    at = marked(shape, period)
-    up, across = (frequencies(n) for n in shape)
+    period = (steps or [2])[0]
+    at = pattern_frequencies(spectra["data"].shape, period)
+    up, across = (frequencies(n) for n in spectra["data"].shape)
     away = np.hypot(up[:, None], across[None])
     for name, spectrum in spectra.items():
-        style = dict(STYLES[name])
-        marker = style.pop("marker")
+        style = STYLES[name]
         x, y = radial(spectrum)
         axes.plot(x, decibels(y, reference), label=name, **style)
-        spots = dict(linestyle="none", marker=marker, markersize=7, markerfacecolor="white", markeredgewidth=1.5)
-        axes.plot(away[at], decibels(spectrum[at], reference), color=style["color"], **spots)
-    total = np.cumprod(steps)
-    lines = sorted({round(i / int(t), 4) for t in total for i in range(1, int(t) // 2 + 1)})
-    for line in lines:
+        axes.plot(
+            away[at], decibels(spectrum[at], reference), color=style.get("color"), linestyle="none",
+            marker=MARKERS[name], markersize=7, markerfacecolor="white", markeredgewidth=1.5,
+        )  # fmt: skip
+    totals = [int(total) for total in np.cumprod(steps or [2])]
+    for line in sorted({round(i / total, 4) for total in totals for i in range(1, total // 2 + 1)}):
         axes.axvline(line, color="0.8", linewidth=0.8, zorder=0)
-        axes.annotate(
-            f"{line:.3g}", (line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8
-        )
-    axes.plot([], [], linestyle="none", marker="o", markerfacecolor="white", color="0.3",
-              label=f"at the frequencies of period {period} (red rings above)")  # fmt: skip
-    said = f"multiples of 1/{int(total[-1])}, where the decoder's steps may leave a pattern"
-    said = said if own else "1/2, a pattern from pixel to pixel (this decoder enlarges nothing)"
-    axes.set_xlabel(f"distance from frequency 0, cycles per pixel; upright lines: {said}", fontsize=9)
+        place = (line, 1.0)
+        axes.annotate(f"{line:.3g}", place, xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8)
+    label = f"at the frequencies of period {period} (red rings above)"
+    axes.plot([], [], linestyle="none", marker="o", markerfacecolor="white", color="0.3", label=label)
+    meaning = f"multiples of 1/{totals[-1]}, where the decoder's steps may leave a pattern"
+    meaning = meaning if steps else "1/2, a pattern from pixel to pixel (this decoder enlarges nothing)"
+    axes.set_xlabel(f"distance from frequency 0, cycles per pixel; upright lines: {meaning}", fontsize=9)
     axes.set_ylabel("power, dB of the data's largest", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
+    canvas.hide_frame(axes)
     axes.legend(fontsize=8, frameon=False, ncols=2)
-
-
-FLOOR = 1e-10  # of the largest power: what float32 cannot tell from 0
-NEAR = 3  # steps of frequency to each side, as far as a neighbour lies
 
 
 def power(pictures: Tensor) -> np.ndarray:
@@ -172,13 +176,13 @@ def frequencies(size: int) -> np.ndarray:
     return np.fft.fftshift(np.fft.fftfreq(size))
 
 
-def marked(shape: tuple[int, int], period: int) -> np.ndarray:
+def pattern_frequencies(shape: tuple[int, ...], period: int) -> np.ndarray:
     """(H, W) bool: frequencies that a pattern of that period is made of, but 0; the nearest that the picture has."""
     multiples = np.arange(period) / period
-    found = [np.zeros(n, bool) for n in shape]
-    for mask, n in zip(found, shape, strict=True):
-        mask[(np.round(multiples * n).astype(int) + n // 2) % n] = True
-    mask = np.outer(*found)
+    sides = [np.zeros(n, bool) for n in shape]
+    for side, n in zip(sides, shape, strict=True):
+        side[(np.round(multiples * n).astype(int) + n // 2) % n] = True
+    mask = np.outer(*sides)
     mask[shape[0] // 2, shape[1] // 2] = False
     return mask
 
@@ -188,24 +192,24 @@ def peak(spectrum: np.ndarray, period: int) -> float:
 
     1 for a spectrum that is smooth there. The window spreads a peak over one step to each side: these count as neither.
     """
-    at = marked(spectrum.shape, period)
+    at = pattern_frequencies(spectrum.shape, period)
     power = np.log(spectrum + FLOOR * spectrum.max() + np.finfo(float).tiny)
-    taken = _grown(at | _one(spectrum.shape, [n // 2 for n in spectrum.shape]), 1)
+    left_out = _grow(at | _one(spectrum.shape, [n // 2 for n in spectrum.shape]), 1)
     ratios = []
     for place in np.argwhere(at):
-        around = _grown(_one(spectrum.shape, place), NEAR) & ~taken
+        around = _grow(_one(spectrum.shape, place), NEAR) & ~left_out
         if around.any():
             ratios.append(power[tuple(place)] - power[around].mean())
     return float(np.exp(np.mean(ratios))) if ratios else 1.0
 
 
-def _one(shape: tuple[int, int], place) -> np.ndarray:
+def _one(shape: tuple[int, ...], place: Sequence[int] | np.ndarray) -> np.ndarray:
     mask = np.zeros(shape, bool)
     mask[tuple(place)] = True
     return mask
 
 
-def _grown(mask: np.ndarray, steps: int) -> np.ndarray:
+def _grow(mask: np.ndarray, steps: int) -> np.ndarray:
     """The mask and all places at most so many steps away; frequencies go round."""
     moves = range(-steps, steps + 1)
     return np.any([np.roll(mask, (i, j), (0, 1)) for i in moves for j in moves], 0)
@@ -228,9 +232,9 @@ def radial(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     step = 1 / max(spectrum.shape)
     ring = np.round(away / step).astype(int).ravel()
     counts = np.bincount(ring)
-    kept = (counts > 0) & (np.arange(len(counts)) > 0)
-    means = np.bincount(ring, spectrum.ravel())[kept] / counts[kept]
-    return np.flatnonzero(kept) * step, means
+    occupied = (counts > 0) & (np.arange(len(counts)) > 0)
+    means = np.bincount(ring, spectrum.ravel())[occupied] / counts[occupied]
+    return np.flatnonzero(occupied) * step, means
 
 
 def decibels(spectrum: np.ndarray, reference: float) -> np.ndarray:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import attribute_tensor, mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
@@ -24,6 +25,8 @@ PAIR, APART = 2.4, 0.45  # tiles of an example with its number, and the gap betw
 
 
 class Group(NamedTuple):
+    """The test rows of one class."""
+
     name: str
     rows: np.ndarray  # numbers of its test rows, the smallest error first
 
@@ -45,20 +48,21 @@ class ClassError(Plot):
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         errors = run.errors("test")
-        kind, found = groups(run, errors)
+        kind, groups = group_rows(run, errors)
         if self.order == "error":
-            found = sorted(found, key=lambda group: -np.median(errors[group.rows]))
-        figures = {"class_error": self.boxes(run, errors, kind, found[:MOST], len(found))}
-        if canvas.pictures(run.data.shape) and not run.segments:
-            figures["class_examples"] = self.board(run, errors, kind, found[:COLUMNS], len(found))
+            groups = sorted(groups, key=lambda group: -np.median(errors[group.rows]))
+        figures = {"class_error": self.draw_boxes(run, errors, kind, groups)}
+        if canvas.are_pictures(run.data.shape) and not run.segments:
+            figures["class_examples"] = self.draw_examples(run, errors, groups)
         return figures
 
-    def boxes(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
-        what = "wrong pixels" if run.segments else "squared error"
-        title = canvas.heading(run, f"{what} of {len(errors)} test rows" + (f" by {kind}" if count > 1 else ""))
-        part = f"\n{self._part(len(shown), count)}" if len(shown) < count else ""
-        made = canvas.figure(title + part, 7.5, 1.7 + 0.42 * len(shown))
-        axes = made.add_subplot()
+    def draw_boxes(self, run: Run, errors: np.ndarray, kind: str, groups: list[Group]) -> Figure:
+        """A box for each group, PCA's below it."""
+        selection, several = groups[:MOST], len(groups) > 1
+        content = "wrong pixels" if run.segments else "squared error"
+        title = naming.heading(run, f"{content} of {len(errors)} test rows" + (f" by {kind}" if several else ""))
+        figure = canvas.figure(title + self._part(len(selection), len(groups)), 7.5, 1.7 + 0.42 * len(selection))
+        axes = figure.add_subplot()
         series = [("this model", errors, canvas.BLUE)]
         pca = None if run.segments else run.pca().errors("test")  # PCA's output is no mask
         exact = pca is not None and pca.max() < canvas.ROUNDING * math.prod(run.data.shape)
@@ -66,84 +70,91 @@ class ClassError(Plot):
             series.append(("PCA of the same width", pca, canvas.ORANGE))
         height = 0.8 / len(series)
         for place, (_, values, colour) in enumerate(series):
-            middles = [at - 0.4 + height * (place + 0.5) for at in range(len(shown))]
-            _boxes(axes, [values[group.rows] for group in shown], middles, 0.8 * height, colour)
-        names = [f"{group.name} (n = {len(group.rows)})" for group in shown]
-        axes.set_yticks(range(len(shown)), names)
-        axes.set(ylim=(len(shown) - 0.5, -0.5), ylabel=kind if count > 1 else "")
-        kept = np.concatenate([values[group.rows] for _, values, _ in series for group in shown])
-        if kept.min() > 0 and kept.max() > 30 * np.median(kept):
-            axes.set_xscale("log")
-        elif kept.max() > 0:
-            axes.set_xlim(left=0)
-        said = "\nPCA of the same width makes no error: its code is as wide as the data" if exact else ""
-        words = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
-        axes.set_xlabel(f"{words}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond{said}")
+            middles = [at - 0.4 + height * (place + 0.5) for at in range(len(selection))]
+            _boxes(axes, [values[group.rows] for group in selection], middles, 0.8 * height, colour)
+        axes.set_yticks(range(len(selection)), [f"{group.name} (n = {len(group.rows)})" for group in selection])
+        axes.set(ylim=(len(selection) - 0.5, -0.5), ylabel=kind if several else "")
+        _scale(axes, np.concatenate([values[group.rows] for _, values, _ in series for group in selection]))
+        measure = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
+        label = f"{measure}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond"
+        label += "\nPCA of the same width makes no error: its code is as wide as the data" if exact else ""
+        axes.set_xlabel(label)
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        canvas.hide_frame(axes)
         keys = [Patch(facecolor=colour, label=name) for name, _, colour in series]
         if len(keys) > 1:
-            made.legend(handles=keys, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-        return made
+            figure.legend(handles=keys, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+        return figure
 
     def _part(self, shown: int, count: int) -> str:
+        if shown == count:
+            return ""
         which = f"the {shown} with the largest median" if self.order == "error" else f"the first {shown}"
-        return f"{which} of {count} are shown"
+        return f"\n{which} of {count} are shown"
 
     @torch.no_grad()
-    def board(self, run: Run, errors: np.ndarray, kind: str, shown: list[Group], count: int) -> Figure:
+    def draw_examples(self, run: Run, errors: np.ndarray, groups: list[Group]) -> Figure:
         """A column a class: its best examples above, its worst below, each as input, output, error."""
-        wide = self.examples if len(shown) == 1 else 1  # a single group lies on its side
-        most = max(len(group.rows) for group in shown)
+        selection = groups[:COLUMNS]
+        wide = self.examples if len(selection) == 1 else 1  # a single group lies on its side
+        most = max(len(group.rows) for group in selection)
         each = min(self.examples, max(1, most // 2))
         lines = 1 if wide > 1 else each
-        columns = each if wide > 1 else len(shown)
-        title = canvas.heading(run, "the test rows with the smallest and the largest error")
-        part = f"\n{self._part(len(shown), count)}" if len(shown) < count else ""
+        columns = each if wide > 1 else len(selection)
+        title = naming.heading(run, "the test rows with the smallest and the largest error")
+        title += self._part(len(selection), len(groups))
         height = 2 * lines * PAIR + APART
         cell = max(0.62, min(1.3, 8.5 / columns))
-        made, axes = canvas.board(title + part, columns, height, run.data.shape, cell=cell, beside=1.6)
+        figure, axes = canvas.board(title, columns, height, run.data.shape, cell=cell, beside=1.6)
         ticks = []
-        for end in range(2):
+        for end, name in enumerate(("smallest error", "largest error")):
+            start = end * (lines * PAIR + APART)
             for line in range(lines):
-                top = end * (lines * PAIR + APART) + line * PAIR
+                top = start + line * PAIR
                 ticks += [top, top + 1]
-                places = [(shown[0], c) for c in range(columns)] if wide > 1 else [(group, line) for group in shown]
-                drawn = [
+                lying, standing = [(selection[0], c) for c in range(columns)], [(group, line) for group in selection]
+                rows = [
                     (c, int(group.rows[rank if end == 0 else -1 - rank]))
-                    for c, (group, rank) in enumerate(places)
+                    for c, (group, rank) in enumerate(lying if wide > 1 else standing)
                     if rank < max(1, len(group.rows) // 2)  # none is among the best and the worst
                 ]
-                _examples(axes, run, errors, drawn, top)
+                _examples(axes, run, errors, rows, top)
+            middle = start + (lines * PAIR - 1) / 2
+            axes.text(1.01, middle, name, transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=9)
         axes.set_yticks(ticks, ["input", "output"] * (2 * lines), fontsize=9)
-        if wide == 1 and len(shown) > 1:
-            axes.set_xticks(range(columns), [group.name for group in shown], fontsize=9)
+        if wide == 1 and len(selection) > 1:
+            axes.set_xticks(range(columns), [group.name for group in selection], fontsize=9)
             axes.xaxis.tick_top()
-        if any(len(group.name) > 8 for group in shown):
+        if any(len(group.name) > 8 for group in selection):
             axes.tick_params(axis="x", rotation=30)
-        for end, word in enumerate(("smallest error", "largest error")):
-            middle = end * (lines * PAIR + APART) + (lines * PAIR - 1) / 2
-            axes.text(1.01, middle, word, transform=axes.get_yaxis_transform(), rotation=270, va="center", fontsize=9)
         axes.set_xlabel("number below an output: squared error, summed over its values", fontsize=9)
-        return made
+        return figure
 
 
-def groups(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
+def group_rows(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
     """What the groups are, and the test rows of each; unlabelled rows belong to none where others have labels."""
-    labels = run.labels("test")
+    labels, attributes = run.labels("test"), attribute_tensor(run)
     if labels is not None and (labels >= 0).any():
         kind, values = "class", labels
+    elif attributes is not None and attributes.dim() == 1 and not attributes.is_floating_point():
+        kind, values = "attribute", attributes.cpu().numpy()
     else:
-        s = run.rows("test").s
-        whole = s is not None and s.dim() == 1 and not s.is_floating_point()
-        kind, values = ("attribute", s.cpu().numpy()) if whole else ("all", np.zeros(len(errors), int))
-    found = []
+        kind, values = "all", np.zeros(len(errors), int)
+    groups = []
     for value in np.unique(values[values >= 0]):
         rows = np.flatnonzero(values == value)
-        name = {"class": canvas.class_name(run, int(value)), "attribute": str(value), "all": "all rows"}[kind]
-        found.append(Group(name, rows[np.argsort(errors[rows], kind="stable")]))
-    return kind, found
+        name = {"class": naming.class_name(run, int(value)), "attribute": str(value), "all": "all rows"}[kind]
+        groups.append(Group(name, rows[np.argsort(errors[rows], kind="stable")]))
+    return kind, groups
+
+
+def _scale(axes: Axes, values: np.ndarray) -> None:
+    """Logarithmic where a few errors are much larger than most, else from 0."""
+    if values.min() > 0 and values.max() > 30 * np.median(values):
+        axes.set_xscale("log")
+    elif values.max() > 0:
+        axes.set_xlim(left=0)
 
 
 def _boxes(axes: Axes, rows: list[np.ndarray], middles: list[float], height: float, colour: str) -> None:
@@ -154,28 +165,30 @@ def _boxes(axes: Axes, rows: list[np.ndarray], middles: list[float], height: flo
     if many:
         at = np.array([middle for _, middle in many])
         low, left, centre, right, high = np.array([np.percentile(v, (ENDS[0], 25, 50, 75, ENDS[1])) for v, _ in many]).T
-        thin, half = dict(color=canvas.BLACK, linewidth=0.8), height / 2
-        axes.hlines(np.concatenate([at, at]), np.concatenate([low, right]), np.concatenate([left, high]), **thin)
-        for ends in (low, high):
-            axes.vlines(ends, at - half / 2, at + half / 2, **thin)
-        axes.barh(at, right - left, height, left, facecolor=colour, edgecolor=canvas.BLACK, linewidth=0.8)
-        axes.vlines(centre, at - half, at + half, color=canvas.BLACK, linewidth=1.6, zorder=3)
+        half, black, thin = height / 2, canvas.BLACK, 0.8
+        starts, ends = np.concatenate([low, right]), np.concatenate([left, high])
+        axes.hlines(np.concatenate([at, at]), starts, ends, color=black, linewidth=thin)
+        for whisker in (low, high):
+            axes.vlines(whisker, at - half / 2, at + half / 2, color=black, linewidth=thin)
+        axes.barh(at, right - left, height, left, facecolor=colour, edgecolor=black, linewidth=thin)
+        axes.vlines(centre, at - half, at + half, color=black, linewidth=1.6, zorder=3)
         dots += [(v[(v < a) | (v > b)], middle, 2.5) for (v, middle), a, b in zip(many, low, high, strict=True)]
     for size in {size for *_, size in dots}:
         values = [v for v, _, s in dots if s == size]
         heights = np.concatenate([np.full(len(v), middle) for v, middle, s in dots if s == size])
-        style = dict(linestyle="none", marker="o", markersize=size, markeredgewidth=0)
-        axes.plot(np.concatenate(values), heights, color=colour, **style)
+        x = np.concatenate(values)
+        axes.plot(x, heights, color=colour, linestyle="none", marker="o", markersize=size, markeredgewidth=0)
 
 
-def _examples(axes: Axes, run: Run, errors: np.ndarray, drawn: list[tuple[int, int]], top: float) -> None:
+def _examples(axes: Axes, run: Run, errors: np.ndarray, places: list[tuple[int, int]], top: float) -> None:
     """Test rows, each in its column, over what the model makes of their mean codes."""
-    out = run.forward(run.rows("test").batch(torch.tensor([row for _, row in drawn])))
-    mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()
-    for place, pictures in enumerate((out.batch.target, run.model.likelihood.mean(out.output))):
-        shown = canvas.ended(pictures.cpu().numpy(), mask)
-        sheet = np.full((1, 1 + drawn[-1][0], *shown.shape[1:]), np.nan, np.float32)
-        sheet[0, [column for column, _ in drawn]] = shown
-        canvas.tiles(axes, sheet, run.data.limits, top=top + place)
-    for column, row in drawn:
-        axes.text(column, top + 1.68, canvas.number(float(errors[row])), ha="center", va="center", fontsize=8)
+    columns, rows = (list(part) for part in zip(*places, strict=True))
+    out = run.forward(run.rows("test").batch(torch.tensor(rows)))
+    for place, pictures in enumerate((out.batch.targets, run.model.likelihood.mean(out.output))):
+        examples = canvas.cut_at_end(pictures.cpu().numpy(), mask_array(out.batch))
+        sheet = np.full((1, 1 + columns[-1], *examples.shape[1:]), np.nan, np.float32)
+        sheet[0, columns] = examples
+        canvas.draw_tiles(axes, sheet, run.data.limits, top=top + place)
+    for column, row in places:
+        number = canvas.format_number(float(errors[row]))
+        axes.text(column, top + 1.68, number, ha="center", va="center", fontsize=8)

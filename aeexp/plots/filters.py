@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
@@ -36,46 +37,54 @@ class Filters(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         shape = run.data.shape
-        found = {
+        layers = {
             "filters_encoder": encoder_filters(run.model.encoder, shape),
             "filters_decoder": decoder_filters(run.model.decoder, shape),
         }
-        return {name: self.draw(run, *one) for name, one in found.items() if one is not None}
+        return {name: self.draw(run, *layer) for name, layer in layers.items() if layer is not None}
 
-    def draw(self, run: Run, what: str, filters: Tensor) -> Figure:
-        weights = filters.float().cpu().numpy()
-        kept = strongest(weights, self.most)
-        title = canvas.heading(run, what)
-        if len(kept) < len(weights):
-            title += f"\nthe {len(kept)} of {len(weights)} with the largest norm"
-        draw = _pictures if canvas.pictures(weights.shape[1:]) else _heat
-        return draw(title, weights[kept], kept + 1)
-
-
-Found = tuple[str, Tensor]
+    def draw(self, run: Run, content: str, filters: Tensor) -> Figure:
+        """The strongest of filters (units, *shape), with their numbers."""
+        weights = to_array(filters)
+        units = choose_strongest(weights, self.most)
+        title = naming.heading(run, content)
+        if len(units) < len(weights):
+            title += f"\nthe {len(units)} of {len(weights)} with the largest norm"
+        draw = _pictures if canvas.are_pictures(weights.shape[1:]) else _heat
+        return draw(title, weights[units], units + 1)
 
 
-def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Found | None:
-    """Words and (units, *shape) or (maps, C, k, k): weights on the example, without those on side information."""
+Layer = tuple[str, Tensor]  # what its filters are, in words, and the filters
+
+
+def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Layer | None:
+    """(units, *shape) or (maps, C, k, k): weights on the example, without those on side information."""
     if isinstance(encoder, mlp.Encoder):
-        return "weights of the encoder's first layer", encoder.layers[0].weight[:, : math.prod(shape)].unflatten(
-            1, shape
-        )
+        weight = _weight(encoder.layers[0])[:, : math.prod(shape)]
+        return "weights of the encoder's first layer", weight.unflatten(1, shape)
     if isinstance(encoder, conv.Encoder):
-        return "kernels of the encoder's first layer", encoder.convolutions[0].weight[:, : shape[0]]
+        return "kernels of the encoder's first layer", _weight(encoder.convolutions[0])[:, : shape[0]]
     return None
 
 
-def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Found | None:
-    """Words and (units, *shape) or (maps, C, h, w): what is added to the output when one unit grows by 1."""
+def decoder_filters(decoder: nn.Module, shape: torch.Size) -> Layer | None:
+    """(units, *shape) or (maps, C, h, w): what is added to the output when one unit grows by 1."""
     if isinstance(decoder, mlp.Decoder) and decoder.shape == tuple(shape):  # else: several numbers a value
-        return "what each unit paints by the decoder's last layer", decoder.layers[-1].weight.T.unflatten(1, shape)
+        weight = _weight(decoder.layers[-1]).T
+        return "what each unit paints by the decoder's last layer", weight.unflatten(1, shape)
     if isinstance(decoder, conv.Decoder) and decoder.planes == shape[0]:
-        return "what one place of each last feature map paints", painted(decoder.steps[-1], _size(decoder))
+        answer = impulse_response(decoder.steps[-1], _size(decoder))
+        return "what one place of each last feature map paints", answer
     return None
 
 
-def painted(step: nn.Module, size: tuple[int, int]) -> Tensor:
+def _weight(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def impulse_response(step: nn.Module, size: tuple[int, int]) -> Tensor:
     """(maps, C, h, w): the last step's answer to a single 1 in the middle of each map, cut to where it is not 0.
 
     For a transposed convolution these are its kernels; interpolation and shuffling become part of the picture.
@@ -97,10 +106,10 @@ def _size(decoder: conv.Decoder) -> tuple[int, int]:
     h = next(decoder.parameters()).new_zeros(1, *decoder.start)
     for step in decoder.steps[:-1]:
         h = step(h)
-    return tuple(h.shape[2:])
+    return h.shape[2], h.shape[3]
 
 
-def strongest(filters: np.ndarray, most: int) -> np.ndarray:
+def choose_strongest(filters: np.ndarray, most: int) -> np.ndarray:
     """Numbers of the `most` filters with the largest norm, in the order of the units."""
     norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
     return np.sort(np.argsort(-norms, kind="stable")[:most])
@@ -110,29 +119,29 @@ def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     """Tiles with the unit's number above. Colour filters are shown in colour, around a grey that means 0."""
     columns = min(len(filters), max(4, math.ceil(math.sqrt(len(filters) * 1.6))))
     rows, pitch = math.ceil(len(filters) / columns), 1.2
-    scale = canvas.symmetric(filters)
-    made, axes = canvas.board(
-        title, columns, rows * pitch, filters.shape[1:], cell=min(2.0, 8 / columns, max(0.9, 4 / columns)), beside=1.6
-    )
+    scale = canvas.symmetric_limits(filters)
+    cell = min(2.0, 8 / columns, max(0.9, 4 / columns))
+    figure, axes = canvas.board(title, columns, rows * pitch, filters.shape[1:], cell=cell, beside=1.6)
+    image = None
     for row in range(rows):
         part = slice(row * columns, (row + 1) * columns)
-        image = canvas.tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
+        image = canvas.draw_tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
         for column, number in enumerate(numbers[part]):
-            axes.text(column, row * pitch - 0.48, number, ha="center", va="bottom", fontsize=7, color="0.3")
+            axes.text(column, row * pitch - 0.48, str(number), ha="center", va="bottom", fontsize=7, color="0.3")
     if filters.ndim == 4 and filters.shape[1] == 3:
         axes.set_xlabel(f"in each colour channel middle grey is 0, full is {scale[1]:.2g}, none is −{scale[1]:.2g}")
-    else:
-        made.colorbar(image, ax=axes, label="weight", shrink=0.8, pad=0.02)
-    return made
+    elif image is not None:
+        figure.colorbar(image, ax=axes, label="weight", shrink=0.8, pad=0.02)
+    return figure
 
 
 def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     """Flat data: one row a unit, one column a feature."""
     flat = filters.reshape(len(filters), -1)
-    low, high = canvas.symmetric(flat)
+    low, high = canvas.symmetric_limits(flat)
     height = float(np.clip(0.22 * len(flat), 1.2, 7))
-    made = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4)
-    axes = made.add_subplot()
+    figure = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4)
+    axes = figure.add_subplot()
     extent = (0.5, flat.shape[1] + 0.5, len(flat) - 0.5, -0.5)
     image = axes.imshow(
         flat, extent=extent, cmap=canvas.SIGNED, vmin=low, vmax=high, aspect="auto", interpolation="nearest"
@@ -141,5 +150,5 @@ def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     axes.set_yticks(range(0, len(numbers), every), [str(number) for number in numbers[::every]])
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.set(xlabel="feature", ylabel="unit")
-    made.colorbar(image, ax=axes, label="weight")
-    return made
+    figure.colorbar(image, ax=axes, label="weight")
+    return figure

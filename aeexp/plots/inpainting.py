@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -13,18 +13,37 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.run import Run
-from aeexp.types import Batch
 
 log = logging.getLogger(__name__)
 
 HOLE = canvas.ORANGE
+STYLES: tuple[canvas.Stroke, ...] = (  # of what fills a hole, in its order
+    {"color": canvas.BLUE, "linestyle": "-"},
+    {"color": canvas.VERMILION, "linestyle": "--"},
+    {"color": canvas.GREEN, "linestyle": ":"},
+    {"color": canvas.PURPLE, "linestyle": "-."},
+)
+WHOLE: canvas.Stroke = {"color": canvas.BLACK, "linewidth": 1.6}
+
+
+class Rows(NamedTuple):
+    """The rows shown, as arrays."""
+
+    whole: np.ndarray  # (N, *shape)
+    hole: np.ndarray  # (N, *shape) bool
+    filled: dict[str, np.ndarray]  # (N, *shape) by what fills the hole
+    mask: np.ndarray | None  # (N, T) which steps of sequences there are
+
+    def squared_error(self, name: str) -> np.ndarray:
+        """(N,) summed over features; outside the hole there is none."""
+        return ((self.filled[name] - self.whole) ** 2).reshape(len(self.whole), -1).sum(1)
 
 
 @final
@@ -46,46 +65,48 @@ class Inpainting(Plot):
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        chosen = canvas.spread(run.labels("test"), self.examples, len(split))
+        chosen = canvas.choose_rows(run.labels("test"), self.examples, len(split))
         batch = run.learner.task(split.batch(torch.from_numpy(chosen)))
         if batch.hole is None:
             return {}
         if len(run.data.shape) == 2 and run.data.shape[1] > 1:
             log.info("plot=inpainting: left out, since the steps have %d features", run.data.shape[1])
             return {}
-        filled = {
+        fillings = {
             "model": fills.by_model(run, batch),
             "PCA, same width": fills.by_pca(run, batch),
             "mean fill": fills.by_mean(run, batch),
             "nearest neighbour": fills.by_neighbour(run, batch, self.train_rows, self.seed),
         }
-        draw = _tiles if len(run.data.shape) == 3 else _lines
-        title = canvas.heading(run, "holes in test examples, filled")
-        return {"inpainting": draw(title, batch, filled, run.data.limits)}
+        filled = {name: to_array(rows) for name, rows in fillings.items()}
+        rows = Rows(to_array(batch.targets), batch.hole.cpu().numpy(), filled, mask_array(batch))
+        title = naming.heading(run, "holes in test examples, filled")
+        figure = _tiles(title, rows, run.data.limits) if len(run.data.shape) == 3 else _lines(title, rows)
+        return {"inpainting": figure}
 
 
-def _tiles(title: str, batch: Batch, filled: dict[str, Tensor], limits: tuple[float, float]) -> Figure:
+def _tiles(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     """One column an example; below each filled hole its squared error."""
-    whole, hole = _numpy(batch.target), batch.hole.cpu().numpy()
-    count = len(whole)
-    places = [0.0, 1.0, *(2.05 + 1.3 * i for i in range(len(filled)))]
-    made, axes = canvas.board(
-        title, count, places[-1] + 1.3, whole.shape[1:], cell=min(1.6, max(0.55, 8 / count)), beside=1.8
+    count = len(rows.whole)
+    places = [0.0, 1.0, *(2.05 + 1.3 * i for i in range(len(rows.filled)))]
+    cell = min(1.6, max(0.55, 8 / count))
+    figure, axes = canvas.board(title, count, places[-1] + 1.3, rows.whole.shape[1:], cell=cell, beside=1.8)
+    canvas.draw_tiles(axes, rows.whole[None], limits, top=0.0)
+    canvas.draw_tiles(axes, mark_hole(rows.whole, rows.hole, limits)[None], limits, top=1.0)
+    for top, (name, pictures) in zip(places[2:], rows.filled.items(), strict=True):
+        canvas.draw_tiles(axes, pictures[None], limits, top=top)
+        _outline(axes, rows.hole[:, 0], top)
+        canvas.write_numbers(axes, rows.squared_error(name), top + 0.65)
+    axes.set_yticks(places, ["whole", "with hole", *rows.filled], fontsize=9)
+    axes.set_xlabel(
+        "number below a picture: squared error in the hole (framed), summed over its values;\n"
+        "outside the hole all show the input itself; PCA was given the mean fill",
+        fontsize=9,
     )
-    canvas.tiles(axes, whole[None], limits, top=0.0)
-    canvas.tiles(axes, marked(whole, hole, limits)[None], limits, top=1.0)
-    for top, picture in zip(places[2:], map(_numpy, filled.values()), strict=True):
-        canvas.tiles(axes, picture[None], limits, top=top)
-        _outline(axes, hole[:, 0], top)
-        for column, error in enumerate(_errors(picture, whole)):
-            axes.text(column - 0.04, top + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
-    axes.set_yticks(places, ["whole", "with hole", *filled], fontsize=9)
-    words = "number below a picture: squared error in the hole (framed), summed over its values"
-    axes.set_xlabel(f"{words};\noutside the hole all show the input itself; PCA was given the mean fill", fontsize=9)
-    return made
+    return figure
 
 
-def marked(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+def mark_hole(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """(N, 3, H, W) in the data's units: grey or colour, and the hole in a colour that no grey picture has."""
     low, high = limits
     colour = low + np.array(to_rgb(HOLE)) * ((high - low) or 1.0)
@@ -96,7 +117,7 @@ def marked(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> 
 def _outline(axes: Axes, hole: np.ndarray, top: float) -> None:
     """Frame the holes (N, H, W) of a line of tiles."""
     height, width = hole.shape[1:]
-    gap = max(1, round(canvas.MARGIN * min(height, width)))
+    gap = canvas.gap_between(height, width)
     unit, lines = np.array((width + gap, height + gap)), []
     for column, plane in enumerate(hole):
         padded = np.pad(plane, 1).astype(np.int8)
@@ -107,44 +128,36 @@ def _outline(axes: Axes, hole: np.ndarray, top: float) -> None:
     axes.add_collection(LineCollection(lines, colors=HOLE, linewidths=0.9, capstyle="projecting"), autolim=False)
 
 
-def _lines(title: str, batch: Batch, filled: dict[str, Tensor], limits: tuple[float, float]) -> Figure:
+def _lines(title: str, rows: Rows) -> Figure:
     """One panel an example, the hole in grey."""
-    whole, hole = (part.flatten(1).cpu().numpy() for part in (batch.target, batch.hole))
-    mask = None if batch.mask is None else batch.mask.cpu().numpy()
-    columns = min(4, len(whole))
-    rows = math.ceil(len(whole) / columns)
-    made = canvas.figure(title, max(6.0, 2.9 * columns + 0.6), 2.1 * rows + 1.1)
-    panels = made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    styles = dict(zip(filled, (canvas.BLUE, canvas.VERMILION, canvas.GREEN, canvas.PURPLE), strict=True))
-    dashes = dict(zip(filled, ("-", "--", ":", "-."), strict=True))
-    places = np.arange(1, whole.shape[1] + 1)
-    few = dict(marker=".", markersize=4) if len(places) <= 32 else {}
-    for i, axes in enumerate(panels[: len(whole)]):
-        for place in places[hole[i]]:
-            axes.axvspan(place - 0.5, place + 0.5, color="0.88", linewidth=0)
-        real = np.ones(len(places), bool) if mask is None else mask[i]
-        axes.plot(places, np.where(real, whole[i], np.nan), color=canvas.BLACK, linewidth=1.6, label="whole", **few)
-        for name, picture in filled.items():
-            inside = np.where(hole[i], _numpy(picture).reshape(len(whole), -1)[i], np.nan)
-            axes.plot(places, inside, color=styles[name], linestyle=dashes[name], linewidth=1.3, label=name, **few)
-        errors = [_errors(_numpy(picture), _numpy(batch.target))[i] for picture in filled.values()]
-        axes.set_title("squared error " + ", ".join(map(canvas.number, errors[:2])), fontsize=8)
+    count = len(rows.whole)
+    columns = min(4, count)
+    lines = math.ceil(count / columns)
+    figure = canvas.figure(title, max(6.0, 2.9 * columns + 0.6), 2.1 * lines + 1.1)
+    panels = canvas.panels(figure, lines, columns, count, sharex=True, sharey=True)
+    errors = [rows.squared_error(name) for name in list(rows.filled)[:2]]
+    for i, axes in enumerate(panels):
+        _panel(axes, rows, i)
+        numbers = ", ".join(canvas.format_number(error[i]) for error in errors)
+        axes.set_title(f"squared error {numbers}", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=8, labelbottom=True)
-        axes.set_xlabel(("feature" if batch.target.dim() == 2 else "step") if i + columns >= len(whole) else "")
+        axes.set_xlabel(("feature" if rows.whole.ndim == 2 else "step") if i + columns >= count else "")
         axes.set_ylabel("value" if i % columns == 0 else "")
-    for axes in panels[len(whole) :]:
-        axes.set_visible(False)
-    handles = panels[0].get_legend_handles_labels()
-    names = "the hole is grey; above a panel the error in it: model, PCA"
-    made.legend(*handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False, title=names, title_fontsize=8)
-    return made
+    meaning = "the hole is grey; above a panel the error in it: model, PCA"
+    canvas.legend_below(figure, panels[0], 5, meaning)
+    return figure
 
 
-def _errors(filled: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """(N,) summed squared error; outside the hole there is none."""
-    return ((filled - whole) ** 2).reshape(len(whole), -1).sum(1)
-
-
-def _numpy(x: Tensor) -> np.ndarray:
-    return x.float().cpu().numpy()
+def _panel(axes: Axes, rows: Rows, i: int) -> None:
+    """Row `i` and what fills its hole, over its features or steps."""
+    whole, hole = rows.whole[i].reshape(-1), rows.hole[i].reshape(-1)
+    places = np.arange(1, len(whole) + 1)
+    for place in places[hole]:
+        axes.axvspan(place - 0.5, place + 0.5, color="0.88", linewidth=0)
+    dots: canvas.Stroke = {"marker": ".", "markersize": 4} if len(places) <= 32 else {}
+    real = np.ones(len(places), bool) if rows.mask is None else rows.mask[i]
+    axes.plot(places, np.where(real, whole, np.nan), label="whole", **WHOLE | dots)
+    for (name, filled), style in zip(rows.filled.items(), STYLES, strict=True):
+        inside = np.where(hole, filled[i].reshape(-1), np.nan)
+        axes.plot(places, inside, label=name, **dots | style | {"linewidth": 1.3})

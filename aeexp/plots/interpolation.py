@@ -10,7 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp
@@ -46,7 +47,7 @@ class Interpolation(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        chosen = canvas.spread(run.labels("test"), 2 * self.pairs, len(split))
+        chosen = canvas.choose_rows(run.labels("test"), 2 * self.pairs, len(split))
         pairs = len(chosen) // 2
         if pairs == 0:
             return {}
@@ -54,20 +55,21 @@ class Interpolation(Plot):
         if out.context is not None:
             return {}  # between two side informations there is no line
         weights = torch.linspace(0, 1, self.steps, device=out.code.mean.device)
-        rows = []
-        for path in self.paths(run).values():
+        paths, rows = self.choose_paths(run), []
+        for path in paths.values():
             codes = torch.stack([path(out.code.mean[0::2], out.code.mean[1::2], share) for share in weights], 1)
             codes = run.model.latent.project(codes)  # (P, S, D)
             rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)))
         mixed = torch.stack([torch.lerp(out.batch.x[0::2], out.batch.x[1::2], share) for share in weights], 1)
-        shown = torch.stack([*rows, mixed], 1).cpu().numpy()
+        pictures = torch.stack([*rows, mixed], 1).cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
-        if out.batch.mask is not None:  # what is decoded has as many steps as the longer of the two
-            mask = out.batch.mask.unflatten(0, (pairs, 2)).cpu().numpy()
-            ends, shown = canvas.ended(ends, mask), canvas.ended(shown, mask.any(1)[:, None, None])
-        return {"interpolation": self.draw(run, ends, shown, [*self.paths(run), "input mix"])}
+        if (mask := mask_array(out.batch)) is not None:
+            mask = mask.reshape(pairs, 2, -1)
+            longer = np.logical_or.reduce(mask, axis=1)  # what is decoded has as many steps as the longer of the two
+            ends, pictures = canvas.cut_at_end(ends, mask), canvas.cut_at_end(pictures, longer[:, None, None])
+        return {"interpolation": self.draw(run, ends, pictures, [*paths, "input mix"])}
 
-    def paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+    def choose_paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """Functions of two codes and a share, by name."""
         latent = run.model.latent
         if latent.path:
@@ -78,32 +80,33 @@ class Interpolation(Plot):
         known = {"line": torch.lerp, "slerp": slerp}
         return known if path == "both" else {path: known[path]}
 
-    def draw(self, run: Run, ends: np.ndarray, shown: np.ndarray, names: list[str]) -> Figure:
-        """`ends` (P, 2, *shape) stand a little apart from `shown` (P, R, S, *shape), a row for each name."""
+    def draw(self, run: Run, ends: np.ndarray, pictures: np.ndarray, names: list[str]) -> Figure:
+        """`ends` (P, 2, *shape) stand a little apart from `pictures` (P, R, S, *shape), a row for each name."""
         limits, columns, lines = run.data.limits, self.steps + 2 * APART, len(names)
         pitch, last = lines + GROUP, 2 * APART + self.steps - 1
-        title = canvas.heading(run, "from one test example to another")
+        title = naming.heading(run, "from one test example to another")
         cell = max(0.45, 8.5 / columns)
         height = len(ends) * pitch - GROUP
-        made, axes = canvas.board(title, columns, height, run.data.shape, cell=cell, beside=1.3)
-        for pair, (two, rows) in enumerate(zip(ends, shown, strict=True)):
+        figure, axes = canvas.board(title, columns, height, run.data.shape, cell=cell, beside=1.3)
+        for pair, (two, rows) in enumerate(zip(ends, pictures, strict=True)):
             top = pair * pitch
-            canvas.tiles(axes, rows, limits, left=APART, top=top)
+            canvas.draw_tiles(axes, rows, limits, left=APART, top=top)
             for end, place in zip(two, (0, last), strict=True):
-                canvas.tiles(axes, end[None, None], limits, left=place, top=top + (lines - 1) / 2)
+                canvas.draw_tiles(axes, end[None, None], limits, left=place, top=top + (lines - 1) / 2)
         tops = [pair * pitch + row for pair in range(len(ends)) for row in range(lines)]
         axes.set_yticks(tops, names * len(ends), fontsize=8)
         shares = [f"{weight:.3g}" for weight in np.linspace(0, 1, self.steps)]
         axes.set_xticks([0, *(APART + np.arange(self.steps)), last], ["input A", *shares, "input B"], fontsize=9)
-        axes.set_xlabel("\n".join(["the share t of the way from A to B", *self.words(run, names)]), fontsize=9)
-        return made
+        axes.set_xlabel("\n".join(["the share t of the way from A to B", *self.describe_rows(run, names)]), fontsize=9)
+        return figure
 
-    def words(self, run: Run, names: list[str]) -> list[str]:
+    def describe_rows(self, run: Run, names: list[str]) -> list[str]:
+        """What each kind of row shows."""
         nearest = ", brought to the nearest code" if run.model.latent.constrained else ""
-        said = {
+        meanings = {
             "line": f"line: decoded from (1 − t) code(A) + t code(B){nearest}",
             "slerp": f"slerp: decoded from the arc about 0 between code(A) and code(B){nearest}",
             "bit by bit": "bit by bit: decoded from code(A) with the share t of the bits that differ from code(B)",
             "input mix": "input mix: (1 − t) A + t B, no code",
         }
-        return [said[name] for name in names]
+        return [meanings[name] for name in names]

@@ -10,17 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.probes import Kind, accuracies, answers, labelled
 from aeexp.evaluation.run import Run
 
-STYLES = {
-    "codes": dict(color=canvas.BLUE, marker="o"),
-    "PCA, same width": dict(color=canvas.ORANGE, marker="s", linestyle="--"),
-    "raw input": dict(color=canvas.GREEN, marker="^", linestyle=":"),
-    "untrained encoder": dict(color=canvas.GREY, marker="D", linestyle="-."),
+STYLES: dict[str, canvas.Stroke] = {
+    "codes": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.5, "markersize": 5},
+    "PCA, same width": {"color": canvas.ORANGE, "marker": "s", "linestyle": "--", "linewidth": 1.5, "markersize": 5},
+    "raw input": {"color": canvas.GREEN, "marker": "^", "linestyle": ":", "linewidth": 1.5, "markersize": 5},
+    "untrained encoder": {"color": canvas.GREY, "marker": "D", "linestyle": "-.", "linewidth": 1.5, "markersize": 5},
 }
 
 
@@ -35,13 +35,13 @@ class LabelBudget(Plot):
     def __init__(
         self, *, classifier: Kind = "linear", budgets: list[int], draws: int = 5, rows: int = 5000, seed: int = 0
     ):
-        if not all(b >= 1 for b in budgets):
+        if min(budgets, default=1) < 1:
             raise UsageError(f"budgets={list(budgets)}: a probe needs at least 1 label")
         if draws < 2:
             raise UsageError(f"draws={draws}: an interval needs at least 2")
         if rows < 1:
             raise UsageError(f"rows={rows} must be at least 1")
-        self.classifier = classifier
+        self.classifier: Kind = classifier
         self.budgets = sorted(set(budgets))
         self.draws = draws
         self.rows = rows
@@ -53,19 +53,20 @@ class LabelBudget(Plot):
         known = len(labelled(run, "train")[1])
         most = min(self.rows, known)
         budgets = [*(b for b in self.budgets if b < most), most]
-        made = canvas.figure(canvas.heading(run, "accuracy by number of labels"), 6.4, 4.4)
-        axes = made.add_subplot()
+        figure = canvas.figure(naming.heading(run, "accuracy by number of labels"), 6.4, 4.4)
+        axes = figure.add_subplot()
         models = {"codes": run, "PCA, same width": run.pca(), "raw input": run.raw(), "untrained encoder": run.random()}
         for place, (name, model) in enumerate((n, m) for n, m in models.items() if m is not None):
-            found = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
-            _line(axes, name, found, 1.03 ** (place - 1.5))
-        if (found := answers(run, "test")) is not None:
-            own = float((found[0].argmax(1) == found[1]).double().mean())
-            words = f"the model's own classifier, trained on {known:,} labels: {100 * own:.1f} %"
-            axes.axhline(own, color=canvas.VERMILION, linewidth=1.4, label=words)
+            scores = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
+            _line(axes, name, scores, 1.03 ** (place - 1.5))
+        if (prediction := answers(run, "test")) is not None:
+            scores, labels = prediction
+            own = float((scores.argmax(1) == labels).double().mean())
+            label = f"the model's own classifier, trained on {known:,} labels: {100 * own:.1f} %"
+            axes.axhline(own, color=canvas.VERMILION, linewidth=1.4, label=label)
         _dress(axes, budgets, self.classifier)
-        made.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-        return {"label_budget": made}
+        canvas.legend_below(figure, axes, 2)
+        return {"label_budget": figure}
 
 
 def interval(values: list[float]) -> float:
@@ -76,12 +77,12 @@ def interval(values: list[float]) -> float:
     return float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count)) if count > 1 else 0.0
 
 
-def _line(axes: Axes, name: str, found: dict[int, list[float]], aside: float) -> None:
+def _line(axes: Axes, name: str, scores: dict[int, list[float]], aside: float) -> None:
     """Points stand a little aside of each other, so that every bar is seen."""
-    means = [float(np.mean(values)) for values in found.values()]
-    bars = [interval(values) for values in found.values()]
-    places = [budget * aside for budget in found]
-    axes.errorbar(places, means, yerr=bars, label=name, capsize=3, linewidth=1.5, markersize=5, **STYLES[name])
+    means = [float(np.mean(values)) for values in scores.values()]
+    bars = [interval(values) for values in scores.values()]
+    places = [budget * aside for budget in scores]
+    axes.errorbar(places, means, yerr=bars, label=name, capsize=3, **STYLES[name])
 
 
 def _dress(axes: Axes, budgets: list[int], classifier: Kind) -> None:
@@ -95,4 +96,4 @@ def _dress(axes: Axes, budgets: list[int], classifier: Kind) -> None:
     axes.set_ylabel(f"test accuracy, {names[classifier]}")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(color="0.9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    canvas.hide_frame(axes)

@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from aeexp.conditions import Attribute, Label
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import attribute_tensor, mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
@@ -38,62 +39,63 @@ class LabelSwap(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        own = kinds(run)
+        own = own_values(run)
         if own is None:
             return {}
         size = min(run.model.condition.size, self.labels)
         own = np.where(own < size, own, -1)
-        chosen = canvas.spread(own, self.examples, len(split))
+        chosen = canvas.choose_rows(own, self.examples, len(split))
         chosen = chosen[own[chosen] >= 0]
         if len(chosen) == 0:
             return {}
         out = run.forward(split.batch(torch.from_numpy(chosen)))
-        swapped = np.stack([self.under(run, out.code.mean, value) for value in range(size)], 1)  # (N, labels, *shape)
+        swapped = np.stack([self.decode_under(run, out.code.mean, value) for value in range(size)], 1)
         inputs = out.batch.x.cpu().numpy()[:, None]
-        if out.batch.mask is not None:
-            mask = out.batch.mask.cpu().numpy()[:, None]
-            inputs, swapped = canvas.ended(inputs, mask), canvas.ended(swapped, mask)
+        if (mask := mask_array(out.batch)) is not None:
+            inputs, swapped = canvas.cut_at_end(inputs, mask[:, None]), canvas.cut_at_end(swapped, mask[:, None])
         return {"label_swap": self.draw(run, inputs, swapped, own[chosen])}
 
-    def under(self, run: Run, codes: Tensor, value: int) -> np.ndarray:
-        """Codes decoded as if all rows had this label."""
+    def decode_under(self, run: Run, codes: Tensor, value: int) -> np.ndarray:
+        """(N, *shape) decoded from codes (N, D) as if all rows had this label."""
         context = torch.zeros(len(codes), run.model.condition.size, device=codes.device)
         context[:, value] = 1
         return run.model.decode(codes, context).cpu().numpy()
 
     def draw(self, run: Run, inputs: np.ndarray, swapped: np.ndarray, own: np.ndarray) -> Figure:
+        """Inputs (N, 1, *shape) beside what is decoded (N, labels, *shape); `own` (N,) are their own labels."""
         apart, columns = 1.3, swapped.shape[1]
-        word = what(run)
-        title = f"test examples, each encoded under its own {word}\nand decoded under every {word}"
+        kind = side_information_name(run)
+        title = naming.heading(run, f"test examples, each encoded under its own {kind}\nand decoded under every {kind}")
         width = columns + apart
-        made, axes = canvas.board(
-            canvas.heading(run, title), width, len(own), run.data.shape, cell=max(0.5, min(1.5, 7 / width)), beside=1.2
-        )
-        canvas.tiles(axes, inputs, run.data.limits)
-        canvas.tiles(axes, swapped, run.data.limits, left=apart)
+        cell = max(0.5, min(1.5, 7 / width))
+        figure, axes = canvas.board(title, width, len(own), run.data.shape, cell=cell, beside=1.2)
+        canvas.draw_tiles(axes, inputs, run.data.limits)
+        canvas.draw_tiles(axes, swapped, run.data.limits, left=apart)
         for row, label in enumerate(own):
-            frame = dict(fill=False, edgecolor=canvas.VERMILION, linewidth=2, clip_on=False)
-            axes.add_patch(Rectangle((apart + label - 0.5, row - 0.5), 1, 1, **frame))
-        names = [canvas.class_name(run, value) if word == "label" else str(value) for value in range(columns)]
-        turned = dict(rotation=40, ha="right") if max(map(len, names)) > 5 else {}
-        axes.set_xticks([0, *(apart + np.arange(columns))], ["input", *names], fontsize=9, **turned)
+            corner = (apart + label - 0.5, row - 0.5)
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=canvas.VERMILION, linewidth=2, clip_on=False))
+        names = [naming.class_name(run, value) if kind == "label" else str(value) for value in range(columns)]
+        turn, align = (40, "right") if max(map(len, names)) > 5 else (0, "center")
+        places = [0, *(apart + np.arange(columns))]
+        axes.set_xticks(places, ["input", *names], fontsize=9, rotation=turn, ha=align)
         axes.set_yticks(range(len(own)), [names[label] for label in own], fontsize=9)
-        axes.set(xlabel=f"decoded under this {word}; framed: its own, the reconstruction", ylabel=f"own {word}")
-        return made
+        axes.set(xlabel=f"decoded under this {kind}; framed: its own, the reconstruction", ylabel=f"own {kind}")
+        return figure
 
 
-def kinds(run: Run) -> np.ndarray | None:
+def own_values(run: Run) -> np.ndarray | None:
     """(N,) the label of each test row, or its attribute, whichever is side information; None where neither is."""
     condition = run.model.condition
     if isinstance(condition, Label):
         return run.labels("test")
-    if isinstance(condition, Attribute) and condition.coded:
-        return run.rows("test").s.long().cpu().numpy()
+    attributes = attribute_tensor(run)
+    if isinstance(condition, Attribute) and condition.coded and attributes is not None:
+        return attributes.long().cpu().numpy()
     return None
 
 
-def what(run: Run) -> str:
-    """What is swapped, in a word."""
+def side_information_name(run: Run) -> str:
+    """What a figure calls the side information that is swapped."""
     if isinstance(run.model.condition, Label):
         return "label"
     return run.data.attributes[0] if run.data.attributes else "attribute"

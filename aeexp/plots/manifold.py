@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
@@ -38,11 +38,11 @@ class Manifold(Plot):
         codes = np.stack(np.meshgrid(across, up[::-1]), -1).reshape(-1, 2)  # large values of unit 2 on top
         z = torch.from_numpy(codes).to(first.code.mean)
         decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu().numpy()
-        title = canvas.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
-        made, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
-        canvas.tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
+        title = naming.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
+        figure, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
+        canvas.draw_tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
         ticks = np.arange(0, self.side, max(1, round(self.side / 5)))
-        axes.set_xticks(ticks, [canvas.number(across[i]) for i in ticks])
-        axes.set_yticks(self.side - 1 - ticks, [canvas.number(up[i]) for i in ticks])
+        axes.set_xticks(ticks, [canvas.format_number(across[i]) for i in ticks])
+        axes.set_yticks(self.side - 1 - ticks, [canvas.format_number(up[i]) for i in ticks])
         axes.set(xlabel="unit 1", ylabel="unit 2")
-        return {"manifold": made}
+        return {"manifold": figure}

@@ -6,15 +6,17 @@ from typing import final
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import hashing
 from aeexp.evaluation.run import Run
 
-LINE = 0.2  # of a second line of words
+LINE = 0.2  # of a second line of text
 APART, PITCH = 1.25, 1.36  # of the first neighbour from its query; of the rows, with room for the words below each
 
 
@@ -35,37 +37,37 @@ class Neighbours(Plot):
         self.neighbours = neighbours
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        chosen = canvas.spread(run.labels("test"), self.queries, len(run.rows("test")))
-        rows, far, name = nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
-        queries, found = _pictures(run, "test", chosen), _pictures(run, "train", rows.ravel())
+        chosen = canvas.choose_rows(run.labels("test"), self.queries, len(run.rows("test")))
+        rows, far, name = find_nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
+        queries = _pictures(run, "test", chosen)
+        neighbours = _pictures(run, "train", rows.ravel()).reshape(*rows.shape, *run.data.shape)
         ours, theirs = run.labels("test"), run.labels("train")
         # Names that are longer than a digit stand below the distance.
         long = theirs is not None and max(map(len, run.data.classes), default=1) > 2
         pitch = PITCH + LINE * long
-        made, axes = canvas.board(
-            canvas.heading(run, f"test examples and their nearest training rows, by {name} distance of codes"),
+        figure, axes = canvas.board(
+            naming.heading(run, f"test examples and their nearest training rows, by {name} distance of codes"),
             APART + rows.shape[1], pitch * len(rows), run.data.shape, cell=0.85, beside=0.6,
         )  # fmt: skip
-        wrong = _others(ours, theirs, chosen, rows)
-        shown = found.reshape(*rows.shape, *run.data.shape)
+        wrong = _of_other_class(ours, theirs, chosen, rows)
         between = "\n" if long else ": "
         for i, place in enumerate(pitch * np.arange(len(rows))):
-            canvas.tiles(axes, queries[i][None, None], run.data.limits, top=place)
-            canvas.tiles(axes, shown[i][None], run.data.limits, left=APART, top=place)
-            _word(axes, 0, place, _named(run, ours, chosen[i]))
+            canvas.draw_tiles(axes, queries[i][None, None], run.data.limits, top=place)
+            canvas.draw_tiles(axes, neighbours[i][None], run.data.limits, left=APART, top=place)
+            _write(axes, 0, place, _label_name(run, ours, chosen[i]))
             for j, row in enumerate(rows[i]):
-                label = _named(run, theirs, row)
-                distance = str(far[i, j]) if name == "Hamming" else canvas.number(float(far[i, j]), 2)
-                _word(axes, APART + j, place, f"{distance}{between if label else ''}{label}", wrong[i, j])
+                label = _label_name(run, theirs, row)
+                distance = str(far[i, j]) if name == "Hamming" else canvas.format_number(float(far[i, j]), 2)
+                _write(axes, APART + j, place, f"{distance}{between if label else ''}{label}", wrong[i, j])
         axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["query", "nearest training rows, the nearest first"])
         cross = "\n× and frame: of another class than the query" if wrong.any() else ""
-        what = "" if theirs is None else " and class"
+        classes = "" if theirs is None else " and class"
         own = "" if theirs is None else "below a query its class; "
-        axes.set_xlabel(f"{own}below a neighbour {name} distance of the codes{what}{cross}", fontsize=9)
-        return {"neighbours": made}
+        axes.set_xlabel(f"{own}below a neighbour {name} distance of the codes{classes}{cross}", fontsize=9)
+        return {"neighbours": figure}
 
 
-def nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, str]:
+def find_nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Row numbers (Q, K) of codes (N, D), their distances (Q, K) and the distance's name."""
     count = min(count, len(database))
     if hashing.are_bits(database) and hashing.are_bits(query):
@@ -80,25 +82,28 @@ def nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.nda
 def _pictures(run: Run, split: str, rows: np.ndarray) -> np.ndarray:
     """(N, *shape) of some rows of `run.rows`."""
     batch = run.rows(split).batch(torch.from_numpy(rows))
-    return canvas.ended(batch.x.cpu().numpy(), None if batch.mask is None else batch.mask.cpu().numpy())
+    return canvas.cut_at_end(batch.x.cpu().numpy(), mask_array(batch))
 
 
-def _others(ours: np.ndarray | None, theirs: np.ndarray | None, chosen: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _of_other_class(
+    ours: np.ndarray | None, theirs: np.ndarray | None, chosen: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
     """(Q, K) whether a neighbour is known to be of another class than its query."""
     if ours is None or theirs is None:
         return np.zeros(rows.shape, bool)
     return (theirs[rows] != ours[chosen, None]) & (theirs[rows] >= 0) & (ours[chosen, None] >= 0)
 
 
-def _named(run: Run, labels: np.ndarray | None, row: int) -> str:
-    return "" if labels is None or labels[row] < 0 else canvas.class_name(run, int(labels[row]))
+def _label_name(run: Run, labels: np.ndarray | None, row: int) -> str:
+    return "" if labels is None or labels[row] < 0 else naming.class_name(run, int(labels[row]))
 
 
-def _word(axes, column: float, place: float, word: str, wrong: bool = False) -> None:
+def _write(axes: Axes, column: float, place: float, text: str, wrong: bool = False) -> None:
     """Below a tile; `wrong` marks it by sign, weight, colour and frame."""
-    style = dict(color=canvas.VERMILION, fontweight="bold") if wrong else {}
-    axes.text(column - 0.04, place + 0.54, f"{word} ×" if wrong else word, ha="center", va="top", fontsize=8, **style)
-    if wrong:
-        half = 0.5
-        x, y = np.array([-1, 1, 1, -1, -1]) * half + column, np.array([-1, -1, 1, 1, -1]) * half + place
-        axes.plot(x - 0.04, y, color=canvas.VERMILION, linewidth=1.5, clip_on=False)
+    x, y = column - 0.04, place + 0.54
+    if not wrong:
+        axes.text(x, y, text, ha="center", va="top", fontsize=8)
+        return
+    axes.text(x, y, f"{text} ×", ha="center", va="top", fontsize=8, color=canvas.VERMILION, fontweight="bold")
+    across, down = np.array([-0.5, 0.5, 0.5, -0.5, -0.5]) + column, np.array([-0.5, -0.5, 0.5, 0.5, -0.5]) + place
+    axes.plot(across - 0.04, down, color=canvas.VERMILION, linewidth=1.5, clip_on=False)

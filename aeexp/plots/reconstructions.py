@@ -11,10 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
+from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
+from aeexp.models.autoencoder import Autoencoder
+from aeexp.noises import Chain
+from aeexp.types import Batch
+
+STYLES: tuple[canvas.Stroke, ...] = (  # input, corrupted input, output, PCA
+    {"color": canvas.BLACK, "linewidth": 1.6},
+    {"color": canvas.GREY, "linestyle": ":", "linewidth": 1.4},
+    {"color": canvas.BLUE, "linewidth": 1.2},
+    {"color": canvas.ORANGE, "linestyle": "--", "linewidth": 1.2},
+)
 
 
 class Rows(NamedTuple):
@@ -26,7 +37,12 @@ class Rows(NamedTuple):
     pca: np.ndarray
     mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
 
-    def error(self, picture: np.ndarray) -> np.ndarray:
+    @property
+    def source(self) -> str:
+        """What outputs were made from, where that is not the input."""
+        return "" if self.corrupted is None else "from corrupted"
+
+    def squared_error(self, picture: np.ndarray) -> np.ndarray:
         """(N,) squared error, summed over features."""
         return ((picture - self.target) ** 2).reshape(len(picture), -1).sum(1)
 
@@ -48,107 +64,107 @@ class Reconstructions(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        rows = self.rows(run)
-        draw = _pictures if canvas.pictures(run.data.shape) else _curves
-        title = canvas.heading(run, "reconstructions of the test split")
-        return {"reconstructions": draw(title, rows, run.data.limits)}
+        rows = self.reconstruct(run)
+        title = naming.heading(run, "reconstructions of the test split")
+        if canvas.are_pictures(run.data.shape):
+            return {"reconstructions": _pictures(title, rows, run.data.limits)}
+        return {"reconstructions": _curves(title, rows)}
 
     @torch.no_grad()
-    def rows(self, run: Run) -> Rows:
+    def reconstruct(self, run: Run) -> Rows:
+        """Test rows, and what the model and PCA make of them; the generators of others stay as they were."""
         split = run.rows("test")
-        chosen = canvas.spread(run.labels("test"), self.examples, len(split))
+        chosen = canvas.choose_rows(run.labels("test"), self.examples, len(split))
         batch = run.learner.task(split.batch(torch.from_numpy(chosen)))
         noise = run.learner.objective.noise
-        noisy = len(noise.noises) > 0
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            x = noise(batch.x) if noisy else batch.x
-            x = x if batch.mask is None else x * batch.mask.unsqueeze(-1)
-            outputs = [_mean(model(batch, x), model) for model in (run.model, run.pca().model)]
-        mask = None if batch.mask is None else batch.mask.cpu().numpy()
-        return Rows(_numpy(batch.target), _numpy(x) if noisy or batch.hole is not None else None, *outputs, mask)
+            x = noise.corrupt(batch)
+            output, pca = (_mean_output(model, batch, x) for model in (run.model, run.pca().model))
+        noisy = bool(noise.parts) if isinstance(noise, Chain) else True
+        corrupted = noisy or batch.hole is not None
+        mask = mask_array(batch)
+        return Rows(to_array(batch.targets), to_array(x) if corrupted else None, output, pca, mask)
 
 
-def _mean(out, model) -> np.ndarray:
+def _mean_output(model: Autoencoder, batch: Batch, x: Tensor) -> np.ndarray:
     """The reconstruction from the mean code, which is the same at every call."""
+    out = model(batch, x)
     picture, mask = model.decode(out.code.mean, out.context, out.code.skips), out.batch.mask
-    return _numpy(picture if mask is None else picture * mask.unsqueeze(-1))
+    return to_array(picture if mask is None else picture * mask.unsqueeze(-1))
 
 
-def _numpy(x: Tensor) -> np.ndarray:
-    return x.float().cpu().numpy()
+class Line(NamedTuple):
+    """A row of the board: one tile for each example."""
+
+    name: str
+    pictures: np.ndarray
+    errors: np.ndarray | None = None  # (N,) the numbers below
+    height: float = 1.0  # of a tile and what follows it
+    signed: bool = False  # is an error itself
 
 
 def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     """One column an example; below each output its squared error."""
-    source = "" if rows.corrupted is None else "\nfrom corrupted"
-    shown = [("input", rows.target, None)]
+    lines = [Line("input", rows.target)]
     if rows.corrupted is not None:
-        shown.append(("corrupted", rows.corrupted, None))
-    for name, output in ((f"output{source}", rows.output), (f"PCA, same width{source}", rows.pca)):
-        shown += [(name, output, rows.error(output)), ("its error", _signed(rows, output), None)]
-    below = {"its error": 1.12}  # a tile and what follows it: the error's number, or a little air
-    places = np.cumsum([0.0] + [1.3 if error is not None else below.get(name, 1.0) for name, _, error in shown])
+        lines.append(Line("corrupted", rows.corrupted))
+    for name, output in (("output", rows.output), ("PCA, same width", rows.pca)):
+        lines.append(Line(f"{name}\n{rows.source}".rstrip(), output, rows.squared_error(output), 1.3))
+        lines.append(Line("its error", _difference(rows, output), height=1.12, signed=True))
+    places = np.cumsum([0.0, *(line.height for line in lines)])
     count = len(rows.target)
-    made, axes = canvas.board(
-        title, count, places[-1], rows.target.shape[1:], cell=min(1.6, max(0.55, 8 / count)), beside=2.6
-    )
+    cell = min(1.6, max(0.55, 8 / count))
+    figure, axes = canvas.board(title, count, places[-1], rows.target.shape[1:], cell=cell, beside=2.6)
     colour = rows.target.ndim == 4 and rows.target.shape[1] != 1
-    scale = canvas.symmetric(np.concatenate([picture for name, picture, _ in shown if name == "its error"]))
-    for place, (name, picture, errors) in zip(places[:-1], shown, strict=True):
-        if name == "its error":
-            style = dict(limits=(0.0, scale[1]), cmap="Greys") if colour else dict(limits=scale, cmap=canvas.SIGNED)
-            bar = canvas.tiles(axes, canvas.ended(picture, rows.mask)[None], top=place, **style)
-        else:
-            canvas.tiles(axes, canvas.ended(picture, rows.mask)[None], limits, top=place)
-        for column, error in enumerate(() if errors is None else errors):
-            axes.text(column - 0.04, place + 0.65, canvas.number(error), ha="center", va="center", fontsize=8)
-    axes.set_yticks(places[:-1], [name for name, *_ in shown], fontsize=9)
+    scale = canvas.symmetric_limits(np.concatenate([line.pictures for line in lines if line.signed]))
+    error_limits, cmap = ((0.0, scale[1]), "Greys") if colour else (scale, canvas.SIGNED)
     label = "error, RMS over channels" if colour else "error: output − input"
-    made.colorbar(bar, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
+    image = None
+    for place, line in zip(places[:-1], lines, strict=True):
+        pictures = canvas.cut_at_end(line.pictures, rows.mask)[None]
+        if line.signed:
+            image = canvas.draw_tiles(axes, pictures, error_limits, top=place, cmap=cmap)
+        else:
+            canvas.draw_tiles(axes, pictures, limits, top=place)
+        if line.errors is not None:
+            canvas.write_numbers(axes, line.errors, place + 0.65)
+    axes.set_yticks(places[:-1], [line.name for line in lines], fontsize=9)
+    if image is not None:
+        figure.colorbar(image, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
     axes.set_xlabel("number below a picture: squared error,\nsummed over its values", fontsize=9)
-    return made
+    return figure
 
 
-def _signed(rows: Rows, picture: np.ndarray) -> np.ndarray:
+def _difference(rows: Rows, picture: np.ndarray) -> np.ndarray:
     """Difference (N, ...); for pictures in colour its root mean square over channels (N, 1, H, W), without sign."""
     difference = picture - rows.target
     grey = difference.ndim == 3 or difference.shape[1] == 1
     return difference if grey else np.sqrt((difference**2).mean(1, keepdims=True))
 
 
-def _curves(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
+def _curves(title: str, rows: Rows) -> Figure:
     """Flat examples: one panel each, all lines over the features in it."""
+    names = ("input", "corrupted", f"output {rows.source}".rstrip(), f"PCA, same width {rows.source}".rstrip())
     parts = (rows.target, rows.corrupted, rows.output, rows.pca)
-    flat = [None if part is None else canvas.ended(part, rows.mask).reshape(len(part), -1) for part in parts]
-    source = "" if rows.corrupted is None else " from corrupted"
-    columns = min(5, len(rows.target))
-    lines = math.ceil(len(rows.target) / columns)
-    made = canvas.figure(title, max(5.5, 2.3 * columns + 0.6), 2.0 * lines + 1.0)
-    panels = made.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    styles = (
-        ("input", dict(color=canvas.BLACK, linewidth=1.6)),
-        ("corrupted", dict(color=canvas.GREY, linestyle=":", linewidth=1.4)),
-        (f"output{source}", dict(color=canvas.BLUE, linewidth=1.2)),
-        (f"PCA, same width{source}", dict(color=canvas.ORANGE, linestyle="--", linewidth=1.2)),
-    )
-    feature = "feature" if rows.target.ndim == 2 else "step"
-    few = flat[0].shape[1] <= 32  # separate features read as steps, many as a curve
-    features = np.arange(1, flat[0].shape[1] + 1)
-    errors = rows.error(rows.output), rows.error(rows.pca)
-    for i, axes in enumerate(panels[: len(rows.target)]):
-        for part, (name, style) in zip(flat, styles, strict=True):
-            if part is not None:
-                where = dict(drawstyle="steps-mid", marker=".", markersize=4) if few else {}
-                axes.plot(features, part[i], label=name, **style, **where)
-        axes.set_title(f"squared error {canvas.number(errors[0][i])}\nPCA {canvas.number(errors[1][i])}", fontsize=8)
+    count, features = len(rows.target), math.prod(rows.target.shape[1:])
+    columns = min(5, count)
+    lines = math.ceil(count / columns)
+    figure = canvas.figure(title, max(5.5, 2.3 * columns + 0.6), 2.0 * lines + 1.0)
+    panels = canvas.panels(figure, lines, columns, count, sharex=True, sharey=True)
+    # separate features read as steps, many as a curve
+    steps: canvas.Stroke = {"drawstyle": "steps-mid", "marker": ".", "markersize": 4} if features <= 32 else {}
+    for name, part, style in zip(names, parts, STYLES, strict=True):
+        if part is not None:
+            for axes, values in zip(panels, canvas.cut_at_end(part, rows.mask).reshape(count, -1), strict=True):
+                axes.plot(np.arange(1, features + 1), values, label=name, **style | steps)
+    numbers = [map(canvas.format_number, rows.squared_error(output)) for output in (rows.output, rows.pca)]
+    for i, (axes, own, pca) in enumerate(zip(panels, *numbers, strict=True)):
+        axes.set_title(f"squared error {own}\nPCA {pca}", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=8, labelbottom=True)
-        lowest = i + columns >= len(rows.target)
-        axes.set_xlabel(feature if lowest else "", fontsize=9)
+        feature = "feature" if rows.target.ndim == 2 else "step"
+        axes.set_xlabel(feature if i + columns >= count else "", fontsize=9)
         axes.set_ylabel("value" if i % columns == 0 else "", fontsize=9)
-    for axes in panels[len(rows.target) :]:
-        axes.set_visible(False)
-    style = dict(ncols=4 if columns > 3 else 2, fontsize=8, frameon=False)
-    made.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", **style)
-    return made
+    canvas.legend_below(figure, panels[0], 4 if columns > 3 else 2)
+    return figure

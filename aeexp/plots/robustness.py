@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aeexp.contracts import Noise
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.robustness import curve, level_in_training, only
 from aeexp.evaluation.run import Run
 
-STYLES = {
-    "this model": dict(color=canvas.BLUE, marker="o"),
-    "PCA, same width": dict(color=canvas.ORANGE, marker="s", linestyle="--"),
-    "corrupted input": dict(color=canvas.GREEN, marker="^", linestyle=":"),
+STYLES: dict[str, canvas.Stroke] = {
+    "this model": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.6, "markersize": 5},
+    "PCA, same width": {"color": canvas.ORANGE, "marker": "s", "linestyle": "--", "linewidth": 1.6, "markersize": 5},
+    "corrupted input": {"color": canvas.GREEN, "marker": "^", "linestyle": ":", "linewidth": 1.6, "markersize": 5},
 }
 LEVELS = {
     "gaussian": "standard deviation of Gaussian noise",
@@ -55,29 +55,27 @@ class Robustness(Plot):
         models = {"this model": run, "PCA, same width": run.pca(), "corrupted input": run.raw()}
         settings = (self.name, self.noise, self.levels, self.rows, self.seed)
         curves = {name: curve(model, "test", *settings) for name, model in models.items()}
-        shown = [panel for panel in PANELS if all(panel in found for found in curves.values())]
-        made = canvas.figure(canvas.heading(run, "robustness to noise, test split"), 4.6 * len(shown) + 0.6, 4.3)
-        boards = made.subplots(1, len(shown), squeeze=False)[0]
-        for axes, panel in zip(boards, shown, strict=True):
-            for name, found in curves.items():
-                axes.plot(self.levels, found[panel], label=name, linewidth=1.6, markersize=5, **STYLES[name])
-            self.dress(axes, panel, level_in_training(run, self.noise))
-        made.legend(
-            *boards[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
-        )
-        return {"robustness": made}
+        measures = [measure for measure in PANELS if all(measure in values for values in curves.values())]
+        title = naming.heading(run, "robustness to noise, test split")
+        figure = canvas.figure(title, 4.6 * len(measures) + 0.6, 4.3)
+        panels = canvas.panels(figure, 1, len(measures), len(measures))
+        for axes, measure in zip(panels, measures, strict=True):
+            for name, values in curves.items():
+                axes.plot(self.levels, values[measure], label=name, **STYLES[name])
+            self.dress(axes, measure, level_in_training(run, self.noise))
+        canvas.legend_below(figure, panels[0], 4)
+        return {"robustness": figure}
 
-    def dress(self, axes: Axes, panel: str, level: float | None) -> None:
+    def dress(self, axes: Axes, measure: str, level: float | None) -> None:
+        """Axes, titles, and a line at the level of this noise in training."""
         if level is not None:
             axes.axvline(level, color=canvas.VERMILION, linestyle="-.", linewidth=1.2, label=f"in training: {level:g}")
-        axes.set_title(PANELS[panel], fontsize=10)
-        axes.set(
-            xlabel=LEVELS.get(self.name, f"level of {self.name}"),
-            ylabel="sum over features, mean over rows" if panel == "mse" else "accuracy",
-        )
-        if panel == "mse":
+        axes.set_title(PANELS[measure], fontsize=10)
+        ylabel = "sum over features, mean over rows" if measure == "mse" else "accuracy"
+        axes.set(xlabel=LEVELS.get(self.name, f"level of {self.name}"), ylabel=ylabel)
+        if measure == "mse":
             axes.set_ylim(bottom=0)
         else:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.grid(color="0.9", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        canvas.hide_frame(axes)

@@ -7,13 +7,21 @@ from typing import ClassVar, final
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from aeexp.conditions import Label
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import SAMPLERS
+
+SOURCES = {
+    "prior": "the prior",
+    "gaussian": "one Gaussian",
+    "mixture": "a mixture\nof Gaussians",
+    "kernel": "a kernel\ndensity",
+}
 
 
 @final
@@ -38,35 +46,29 @@ class Samples(Plot):
         if conditional and not isinstance(run.model.condition, Label):
             return {}  # an attribute has no list of values to draw for
         names = ["prior", "gaussian"] if conditional else list(SAMPLERS)
-        drawn = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
-        drawn = {name: codes for name, codes in drawn.items() if codes is not None}
+        draws = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
+        codes = {name: values for name, values in draws.items() if values is not None}
         if conditional:
-            return {"samples": self.by_class(run, *next(iter(drawn.items())))}
-        shown = np.stack([self.decoded(run, codes) for codes in drawn.values()])
-        title = canvas.heading(run, "decoded codes that were drawn, none is a reconstruction")
-        made = self.board(run, title, shown, [WORDS[name] for name in drawn])
-        return {"samples": made}
+            return {"samples": self.draw_by_class(run, *next(iter(codes.items())))}
+        examples = np.stack([self.decode(run, values) for values in codes.values()])
+        title = naming.heading(run, "decoded codes that were drawn, none is a reconstruction")
+        return {"samples": self.draw(run, title, examples, [SOURCES[name] for name in codes])}
 
-    def by_class(self, run: Run, name: str, codes: np.ndarray) -> Figure:
+    def draw_by_class(self, run: Run, name: str, codes: np.ndarray) -> Figure:
         """The same codes under every label: a column is one handwriting."""
         eye = torch.eye(run.model.condition.size, device=run.device)
-        shown = np.stack([self.decoded(run, codes, row.expand(len(codes), -1)) for row in eye])
-        title = canvas.heading(run, f"codes drawn from {WORDS[name]}, a column is one code under every label")
-        return self.board(run, title, shown, [canvas.class_name(run, label) for label in range(len(eye))])
+        examples = np.stack([self.decode(run, codes, row.expand(len(codes), -1)) for row in eye])
+        title = naming.heading(run, f"codes drawn from {SOURCES[name]}, a column is one code under every label")
+        return self.draw(run, title, examples, [naming.class_name(run, label) for label in range(len(eye))])
 
-    def decoded(self, run: Run, codes: np.ndarray, context=None) -> np.ndarray:
+    def decode(self, run: Run, codes: np.ndarray, context: Tensor | None = None) -> np.ndarray:
+        """(N, *shape) of codes (N, D)."""
         return run.model.decode(torch.from_numpy(codes).to(run.device), context).cpu().numpy()
 
-    def board(self, run: Run, title: str, shown: np.ndarray, names: list[str]) -> Figure:
-        made, axes = canvas.board(title, self.count, len(shown), run.data.shape, cell=max(0.45, 9 / self.count))
-        canvas.tiles(axes, shown, run.data.limits)
+    def draw(self, run: Run, title: str, examples: np.ndarray, names: list[str]) -> Figure:
+        """A board of examples (R, count, *shape), a name for each row."""
+        cell = max(0.45, 9 / self.count)
+        figure, axes = canvas.board(title, self.count, len(examples), run.data.shape, cell=cell)
+        canvas.draw_tiles(axes, examples, run.data.limits)
         axes.set_yticks(range(len(names)), names, fontsize=9)
-        return made
-
-
-WORDS = {
-    "prior": "the prior",
-    "gaussian": "one Gaussian",
-    "mixture": "a mixture\nof Gaussians",
-    "kernel": "a kernel\ndensity",
-}
+        return figure

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from aeexp.drawing import canvas, dots
+from aeexp.drawing import canvas, dots, naming
+from aeexp.drawing.arrays import attribute_tensor
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import maps as plane
@@ -55,7 +56,7 @@ class Scatter(Plot):
             raise UsageError(f"maps={maps}: each map once")
         plane.need(maps)
         self.rows = rows
-        self.maps = ["pca", *(name for name in maps if name != "pca")]
+        self.maps: list[plane.Name] = ["pca", *(name for name in maps if name != "pca")]
         self.perplexity = perplexity
         self.attribute = attribute
         self.seed = seed
@@ -66,19 +67,19 @@ class Scatter(Plot):
         if len(codes) < 2:
             return {}  # one code has no place among others
         codes = codes[chosen].astype(np.float64)
-        hue = self.hue(run)
+        hue = self.choose_hue(run)
         hue = hue._replace(values=hue.values[chosen])
-        title = canvas.heading(run, f"{len(codes)} test codes")
+        title = naming.heading(run, f"{len(codes)} test codes")
         if codes.shape[1] == 1:
             return {"scatter": _line(run, title, codes[:, 0], hue)}
-        views = self.views(codes)
+        views = self.map_codes(codes)
         columns = len(views) if len(views) <= 3 else math.ceil(len(views) / 2)
         lines = math.ceil(len(views) / columns)
         size = 4.6 if len(views) > 1 else 5.6
-        made = canvas.figure(title, size * columns + 1.6, size * lines + 0.4)
-        boards = made.subplots(lines, columns, squeeze=False).ravel()
-        for axes, view in zip(boards, views, strict=False):
-            drawn = dots.scattered(axes, view.points, hue, run)
+        figure = canvas.figure(title, size * columns + 1.6, size * lines + 0.4)
+        panels, explained = canvas.panels(figure, lines, columns, len(views)), None
+        for axes, view in zip(panels, views, strict=True):
+            explained = dots.draw_dots(axes, view.points, hue, run)
             axes.set_title(view.title, fontsize=10)
             axes.set(xlabel=view.axes[0], ylabel=view.axes[1])
             if view.itself:
@@ -86,12 +87,11 @@ class Scatter(Plot):
                 _prior(axes, run)
             elif not view.axes[1]:
                 axes.set(xticks=[], yticks=[])
-        for axes in boards[len(views) :]:
-            axes.set_visible(False)
-        dots.key(made, boards, drawn, hue, run)
-        return {"scatter": made}
+        dots.draw_key(figure, panels, explained, hue, run)
+        return {"scatter": figure}
 
-    def views(self, codes: np.ndarray) -> list[View]:
+    def map_codes(self, codes: np.ndarray) -> list[View]:
+        """A panel for each map of codes (N, D) that has enough rows."""
         if codes.shape[1] == 2:
             return [View(codes, "the code itself", ("unit 1", "unit 2"), True)]
         views = []
@@ -100,48 +100,51 @@ class Scatter(Plot):
                 continue
             points = plane.embed(name, codes, self.seed, self.perplexity)
             trust = plane.trustworthiness(codes, points, NEIGHBOURS)
-            said = "" if trust is None else f"\ntrustworthiness {trust:.3f} ({NEIGHBOURS} neighbours)"
-            views.append(View(points, f"{self.title(name, len(codes))}{said}", _axes(name, codes)))
+            suffix = "" if trust is None else f"\ntrustworthiness {trust:.3f} ({NEIGHBOURS} neighbours)"
+            views.append(View(points, f"{self.map_title(name, len(codes))}{suffix}", _axes(name, codes)))
         return views
 
-    def title(self, name: str, rows: int) -> str:
+    def map_title(self, name: str, rows: int) -> str:
+        """What a map is called, with t-SNE's perplexity for so many rows."""
         perplexity = f"t-SNE (perplexity {min(self.perplexity, (rows - 1) / 3):.3g})"
         return {"pca": "PCA", "tsne": perplexity, "umap": "UMAP", "pacmap": "PaCMAP"}[name]
 
-    def hue(self, run: Run) -> dots.Hue:
-        """Of all test rows."""
-        labels, s = run.labels("test"), run.rows("test").s
+    def choose_hue(self, run: Run) -> dots.Hue:
+        """Of all test rows: their classes, or an attribute."""
+        labels, attributes = run.labels("test"), attribute_tensor(run)
         unlabelled = labels is None or (labels < 0).all()
-        if self.attribute is None and (s is None or not unlabelled):
+        if self.attribute is None and (attributes is None or not unlabelled):
             return dots.Hue(np.full(len(run.codes("test")), -1) if labels is None else labels, "class", True)
-        names = run.data.attributes
-        number = self.number(names, 0 if s is None else 1 if s.dim() == 1 else s.shape[1])
-        values = (s if s.dim() == 1 else s[:, number]).cpu()
-        whole = bool((values == values.round()).all() and (values >= 0).all())
-        whole = whole and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
-        title = names[number] if number < len(names) else f"attribute {number}"
-        values = values.to(torch.int64 if whole else torch.float64).numpy()
-        return dots.Hue(values, title, whole, False)
+        if attributes is None or attributes.shape[-1] == 0:
+            raise UsageError(f"{self._complaint()}no attributes; leave it at null for classes")
+        columns = attributes[:, None] if attributes.dim() == 1 else attributes
+        number = self.find_column(run.data.attributes, columns.shape[1])
+        values = columns[:, number].cpu()
+        categorical = bool((values == values.round()).all() and (values >= 0).all())
+        categorical = categorical and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
+        title = run.data.attributes[number] if number < len(run.data.attributes) else f"attribute {number}"
+        values = values.to(torch.int64 if categorical else torch.float64).numpy()
+        return dots.Hue(values, title, categorical, False)
 
-    def number(self, names: tuple[str, ...], columns: int) -> int:
-        """Of the attribute's column."""
-        words = f"attribute={self.attribute}: this data has "
-        if columns <= 0:
-            raise UsageError(f"{words}no attributes; leave it at null for classes")
-        if self.attribute in names:
+    def find_column(self, names: tuple[str, ...], columns: int) -> int:
+        """Number of the attribute's column. Raises UsageError where there is no such one."""
+        if isinstance(self.attribute, str) and self.attribute in names:
             return names.index(self.attribute)
         number = 0 if self.attribute is None else self.attribute
-        listed = ", ".join(names[:20]) or f"attributes 0 to {columns - 1}"
         if not isinstance(number, int) or not 0 <= number < columns:
-            raise UsageError(f"{words}{listed}")
+            listed = ", ".join(names[:20]) or f"attributes 0 to {columns - 1}"
+            raise UsageError(f"{self._complaint()}{listed}")
         return number
+
+    def _complaint(self) -> str:
+        return f"attribute={self.attribute}: this data has "
 
 
 def _axes(name: str, codes: np.ndarray) -> tuple[str, str]:
     if name != "pca":
         return "(axes have no unit)", ""
-    found = np.append(plane.shares(codes), 0.0)
-    return tuple(f"component {i + 1} ({found[i]:.0%} of the variance)" for i in range(2))
+    first, second = np.append(plane.shares(codes), 0.0)[:2]
+    return f"component 1 ({first:.0%} of the variance)", f"component 2 ({second:.0%} of the variance)"
 
 
 def _prior(axes: Axes, run: Run) -> None:
@@ -155,22 +158,22 @@ def _prior(axes: Axes, run: Run) -> None:
 
 def _line(run: Run, title: str, codes: np.ndarray, hue: dots.Hue) -> Figure:
     """A code of one unit: one line of dots for each class, moved up and down a little so that all are seen."""
-    if not hue.whole:
-        made = canvas.figure(title, 7.5, 4.5)
-        axes = made.add_subplot()
+    if not hue.categorical:
+        figure = canvas.figure(title, 7.5, 4.5)
+        axes = figure.add_subplot()
         axes.scatter(codes, hue.values, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
         axes.set(xlabel="unit 1", ylabel=hue.title)
-        return made
+        return figure
     labels = hue.values
     present = np.unique(labels)
-    made = canvas.figure(title, 7.5, 1.6 + 0.32 * min(len(present), 30))
-    axes = made.add_subplot()
+    figure = canvas.figure(title, 7.5, 1.6 + 0.32 * min(len(present), 30))
+    axes = figure.add_subplot()
     shift = np.random.default_rng(0).uniform(-0.3, 0.3, len(codes))
     axes.scatter(codes, np.searchsorted(present, labels) + shift, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
     axes.set(xlabel="unit 1", ylim=(len(present) - 0.4, -0.6))
-    names = ["unlabelled" if label < 0 else dots.named(run, hue, int(label)) for label in present]
-    every = -(-len(present) // 30)
+    names = ["unlabelled" if label < 0 else dots.value_name(run, hue, int(label)) for label in present]
+    every = math.ceil(len(present) / 30)
     axes.set_yticks(range(0, len(present), every), names[::every])
     if len(present) > 1:
         axes.set_ylabel(hue.title)
-    return made
+    return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 import numpy as np
@@ -14,6 +15,7 @@ from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
+from aeexp.tasks.segment import Segment
 
 # Twelve classes: Okabe and Ito's colours and four that differ from them in lightness. Void is white.
 CLASSES = (
@@ -40,60 +42,64 @@ class Segmentation(Plot):
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        if not run.segments:
-            return {}
         split, task = run.rows("test"), run.learner.task
-        out = run.forward(split.batch(torch.from_numpy(self.chosen(run))))
-        truth = task.truth(out.batch.target).cpu().numpy()
-        found = task.predict(run.model.likelihood, out.output).cpu().numpy()
-        return {"segmentation": self.draw(run, _rgb(out.batch.x.cpu().numpy(), run.data.limits), truth, found)}
+        if not isinstance(task, Segment):
+            return {}
+        out = run.forward(split.batch(torch.from_numpy(self.choose_rows(run))))
+        truth = task.truth(out.batch.targets).cpu().numpy()
+        predicted = task.predict(run.model.likelihood, out.output).cpu().numpy()
+        pictures = _rgb(out.batch.x.cpu().numpy(), run.data.limits)
+        title = f"{run.data.name}: classes of the pixels of {len(pictures)} test pictures"
+        return {"segmentation": _draw(title, task, pictures, truth, predicted)}
 
-    def chosen(self, run: Run) -> np.ndarray:
+    def choose_rows(self, run: Run) -> np.ndarray:
+        """Numbers of the test rows that are shown."""
         labels, rows = run.labels("test"), len(run.rows("test"))
         if labels is None:  # neighbours may be frames of one film
             return np.unique(np.linspace(0, rows - 1, min(self.examples, rows)).round().astype(int))
-        return canvas.spread(labels, self.examples, rows)
+        return canvas.choose_rows(labels, self.examples, rows)
 
-    def draw(self, run: Run, pictures: np.ndarray, truth: np.ndarray, found: np.ndarray) -> Figure:
-        """Pictures (N, 3, H, W) in [0, 1], classes (N, H, W), -1 for none."""
-        colours = palette(run.learner.task.classes)
-        true, said = (np.moveaxis(colours[mask], -1, 1) for mask in (truth, found))
-        faint = 1 - RIGHT * (1 - pictures.mean(1, keepdims=True).repeat(3, 1))
-        wrong = np.where(((found != truth) & (truth >= 0))[:, None], np.reshape(WRONG, (1, 3, 1, 1)), faint)
-        shown = np.stack([pictures, true, said, 0.45 * pictures + 0.55 * said, wrong], 1)
-        count, sides = len(shown), pictures.shape[2:]
-        title = f"{run.data.name}: classes of the pixels of {count} test pictures"
-        cell = 1.7 if sides[1] >= sides[0] else 1.7 * sides[1] / sides[0]
-        made, axes = canvas.board(title, len(COLUMNS), count, pictures.shape[1:], cell=cell, beside=1.7)
-        canvas.tiles(axes, shown, (0.0, 1.0))
-        axes.xaxis.tick_top()
-        axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
-        axes.set_yticks(range(count), [_words(*pair) for pair in zip(truth, found, strict=True)], fontsize=9)
-        self.legend(made, run, colours, bool((truth < 0).any()))
-        return made
 
-    def legend(self, made: Figure, run: Run, colours: np.ndarray, void: bool) -> None:
-        names = run.learner.task.names
-        handles = [Patch(facecolor=colours[i], edgecolor="0.5", label=_class(name))
-                   for i, name in enumerate(names[:LISTED])]  # fmt: skip
-        if len(names) > LISTED:
-            handles.append(Patch(facecolor="none", label=f"and {len(names) - LISTED} more"))
-        if void:
-            handles.append(Patch(facecolor=VOID, edgecolor="0.5", label="no class: counts nowhere"))
-        made.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=9, frameon=False)
+def _draw(title: str, task: Segment, pictures: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Pictures (N, 3, H, W) in [0, 1], classes (N, H, W), -1 for none."""
+    colours = palette(task.classes)
+    true, painted = (np.moveaxis(colours[mask], -1, 1) for mask in (truth, predicted))
+    faint = 1 - RIGHT * (1 - pictures.mean(1, keepdims=True).repeat(3, 1))
+    wrong = np.where(((predicted != truth) & (truth >= 0))[:, None], np.reshape(WRONG, (1, 3, 1, 1)), faint)
+    columns = np.stack([pictures, true, painted, 0.45 * pictures + 0.55 * painted, wrong], 1)
+    count, (height, width) = len(columns), pictures.shape[2:]
+    cell = 1.7 if width >= height else 1.7 * width / height
+    figure, axes = canvas.board(title, len(COLUMNS), count, pictures.shape[1:], cell=cell, beside=1.7)
+    canvas.draw_tiles(axes, columns, (0.0, 1.0))
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
+    axes.set_yticks(range(count), [_score(*pair) for pair in zip(truth, predicted, strict=True)], fontsize=9)
+    _legend(figure, task.names, colours, bool((truth < 0).any()))
+    return figure
+
+
+def _legend(figure: Figure, names: tuple[str, ...], colours: np.ndarray, void: bool) -> None:
+    handles = [
+        Patch(facecolor=tuple(colour), edgecolor="0.5", label=_class(name))
+        for name, colour in zip(names[:LISTED], colours, strict=False)
+    ]
+    if len(names) > LISTED:
+        handles.append(Patch(facecolor="none", label=f"and {len(names) - LISTED} more"))
+    if void:
+        handles.append(Patch(facecolor=VOID, edgecolor="0.5", label="no class: counts nowhere"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=9, frameon=False)
 
 
 def palette(classes: int) -> np.ndarray:
     """(classes + 1, 3) colours; the last, which -1 takes, is that of no class. Beyond twelve they come again, paler."""
     base = np.array([to_rgb(colour) for colour in CLASSES])
-    rounds = [1 - (1 - base) * 0.5**number for number in range(-(-classes // len(base)))]
+    rounds = [1 - (1 - base) * 0.5**number for number in range(math.ceil(classes / len(base)))]
     return np.vstack([np.vstack(rounds)[:classes], VOID])
 
 
 def _rgb(pictures: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """(N, 3, H, W) in [0, 1]; other than three channels become grey."""
-    low, high = limits
-    pictures = ((pictures - low) / ((high - low) or 1.0)).clip(0, 1)
+    pictures = canvas.scale(pictures, limits).clip(0, 1)
     return pictures if pictures.shape[1] == 3 else pictures.mean(1, keepdims=True).repeat(3, 1)
 
 
@@ -101,10 +107,12 @@ def _class(name: str) -> str:
     return f"class {name}" if name.lstrip("-").isdigit() else name
 
 
-def _words(truth: np.ndarray, found: np.ndarray) -> str:
+def _score(truth: np.ndarray, predicted: np.ndarray) -> str:
+    """What stands beside a picture whose masks (H, W) these are."""
     known = truth >= 0
     if not known.any():
         return "no pixel has a class"
-    truth, found = truth[known], found[known]
-    ious = [((truth == c) & (found == c)).sum() / ((truth == c) | (found == c)).sum() for c in np.unique(truth)]
-    return f"mean IoU {np.mean(ious):.2f}\n{(truth == found).mean():.1%} of pixels right"
+    truth, predicted = truth[known], predicted[known]
+    classes = [(truth == c, predicted == c) for c in np.unique(truth)]
+    ious = [(own & given).sum() / (own | given).sum() for own, given in classes]
+    return f"mean IoU {np.mean(ious):.2f}\n{(truth == predicted).mean():.1%} of pixels right"

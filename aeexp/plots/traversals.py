@@ -12,8 +12,9 @@ from torch import Tensor
 
 from aeexp.conditions import Label
 from aeexp.drawing import canvas
+from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
-from aeexp.drawing.ranking import Order, ranked
+from aeexp.drawing.ranking import Order, rank_units
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
@@ -28,7 +29,7 @@ class Rows(NamedTuple):
     blocks: np.ndarray  # (R, W) numbers of units
     values: np.ndarray  # (R, S, W)
     levels: list[str]  # names of the S values where all rows have the same few; else []
-    words: str  # what the values are
+    meaning: str  # of the values
 
 
 @final
@@ -37,11 +38,10 @@ class Traversals(Plot):
 
     The units are those with the largest KL on the test split where it falls into units, else those whose mean code
     varies most; at most `units` of them, and of those that carry nothing two at most. The range is the 1st to 99th
-    percentile of the mean training codes in `steps` even steps. A bit is set to 0 and to 1, and
-    of a picture the change stands beside; of a categorical code each
-    row is a group, set to each of its values (20 at most); of a quantised one each row is a place, set to those `steps`
-    vectors of the book that are used most. `example` counts test examples with one of each class first. Side
-    information stays that of the example.
+    percentile of the mean training codes in `steps` even steps. A bit is set to 0 and to 1, and of a picture the change
+    stands beside; of a categorical code each row is a group, set to each of its values (20 at most); of a quantised one
+    each row is a place, set to those `steps` vectors of the book that are used most. `example` counts test examples
+    with one of each class first. Side information stays that of the example.
     """
 
     of_pictures: ClassVar = True
@@ -60,73 +60,73 @@ class Traversals(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        if not self.example < len(split):
+        if self.example >= len(split):
             raise UsageError(f"example={self.example}: there are {len(split)} test rows only")
-        chosen = canvas.spread(run.labels("test"), self.example + 1, len(split))[-1:]
+        chosen = canvas.choose_rows(run.labels("test"), self.example + 1, len(split))[-1:]
         out = run.forward(split.batch(torch.from_numpy(chosen)))
-        moves = self.moves(run)
-        z = moved(run.model, out.code.mean, moves.blocks, moves.values)
+        moves = self.plan_moves(run)
+        z = set_blocks(run.model, out.code.mean, moves.blocks, moves.values)
         context = None if out.context is None else out.context.expand(z.shape[1], -1)
-        shown = np.stack([run.model.decode(row, context).cpu().numpy() for row in z])
+        pictures = np.stack([run.model.decode(row, context).cpu().numpy() for row in z])
         beside = np.stack([out.batch.x.cpu().numpy(), run.model.likelihood.mean(out.output).cpu().numpy()], 1)
-        if out.batch.mask is not None:
-            mask = out.batch.mask.cpu().numpy()
-            shown, beside = canvas.ended(shown, mask), canvas.ended(beside, mask)
+        mask = mask_array(out.batch)
+        pictures, beside = canvas.cut_at_end(pictures, mask), canvas.cut_at_end(beside, mask)
         own = run.model.latent.project(out.code.mean)[0].cpu().numpy()[moves.blocks]
-        return {"traversals": self.draw(run, moves, own, shown, beside)}
+        return {"traversals": self.draw(run, moves, own, pictures, beside)}
 
-    def moves(self, run: Run) -> Rows:
+    def plan_moves(self, run: Run) -> Rows:
+        """Which units each row moves, and to what."""
         codes = run.codes("train")
         offer = run.model.latent.moves(torch.from_numpy(codes), self.steps)
-        order, blocks = self.blocks(run, offer.width, offer.kind)
+        order, blocks = self.choose_blocks(run, offer.width, offer.kind)
         if offer.values is not None:
             levels = offer.values.numpy()
             values = np.broadcast_to(levels, (len(blocks), *levels.shape)).copy()  # the same few in every row
             return Rows(order, blocks, values, list(offer.names), offer.caption)
         low, high = np.percentile(codes[:, blocks[:, 0]], (1, 99), axis=0)
-        words = "evenly from the 1st to the 99th percentile of the training codes, given at both ends"
-        return Rows(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], words)
+        meaning = "evenly from the 1st to the 99th percentile of the training codes, given at both ends"
+        return Rows(order, blocks, np.linspace(low, high, self.steps, axis=1)[..., None], [], meaning)
 
-    def blocks(self, run: Run, width: int, kind: str) -> tuple[Order, np.ndarray]:
-        order = ranked(run, width, kind)
+    def choose_blocks(self, run: Run, width: int, kind: str) -> tuple[Order, np.ndarray]:
+        """The order of the blocks, and the numbers of their units (R, W)."""
+        order = rank_units(run, width, kind)
         order = order._replace(units=order.units[: self.units])
         return order, order.units[:, None] * width + np.arange(width)
 
-    def draw(self, run: Run, moves: Rows, own: np.ndarray, shown: np.ndarray, beside: np.ndarray) -> Figure:
-        order, steps = moves.order, shown.shape[1]
-        # One bit changes little of a picture: beside its two values stands what it changes.
-        change = shown[:, 1:] - shown[:, :1] if len(moves.levels) == 2 and len(run.data.shape) == 3 else None
-        what = f"traversals: each row moves one {order.kind} of one example's code\n{order.words()}"
-        rows, columns = TOP + PITCH * len(shown), max(steps, 4)
+    def draw(self, run: Run, moves: Rows, own: np.ndarray, pictures: np.ndarray, beside: np.ndarray) -> Figure:
+        """Pictures (R, S, *shape), the values `own` (R, W) of the example, and itself and its output `beside`."""
+        order, steps = moves.order, pictures.shape[1]
+        title = f"{run.data.name}: traversals: each row moves one {order.kind} of one example's code"
+        rows, columns = TOP + PITCH * len(pictures), max(steps, 4)
         cell = min(max(0.55, 6.5 / steps), 0.9)
-        made, axes = canvas.board(f"{run.data.name}: {what}", columns, rows, run.data.shape, cell=cell, beside=2.3)
-        canvas.tiles(axes, beside, run.data.limits)
-        kept = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
-        under = "" if run.model.condition.size == 0 else f"; its {kept}"
+        figure, axes = canvas.board(
+            f"{title}\n{order.describe()}", columns, rows, run.data.shape, cell=cell, beside=2.3
+        )
+        canvas.draw_tiles(axes, beside, run.data.limits)
+        fixed = "label stays" if isinstance(run.model.condition, Label) else "attributes stay"
+        under = "" if run.model.condition.size == 0 else f"; its {fixed}"
         axes.text(1.6, 0, f"← the example\nand its output{under}", ha="left", va="center", fontsize=9)
-        places = TOP + PITCH * np.arange(len(shown))
-        for place, row, values, at in zip(places, shown, moves.values, own, strict=True):
-            canvas.tiles(axes, row[None], run.data.limits, top=place)
+        places = TOP + PITCH * np.arange(len(pictures))
+        for place, row, values, at in zip(places, pictures, moves.values, own, strict=True):
+            canvas.draw_tiles(axes, row[None], run.data.limits, top=place)
             if moves.levels:
                 _mark_level(axes, place, values, at)
             else:
                 _mark(axes, place, values[:, 0], at[0])
-                for value, x, side in ((values[0, 0], -0.56, "right"), (values[-1, 0], steps - 0.44, "left")):
-                    axes.text(x, place, canvas.number(value, 2), ha=side, va="center", fontsize=8, color="0.35")
-        axes.set_yticks(places, [f"{order.kind} {unit + 1}\n{order.named(unit)}" for unit in order.units], fontsize=9)
+        names = [f"{order.kind} {unit + 1}\n{order.describe_unit(unit)}" for unit in order.units]
+        axes.set_yticks(places, names, fontsize=9)
         axes.tick_params(axis="y", pad=3 if moves.levels else 36)  # room for the value at the left end
-        if moves.levels:
-            named = [*moves.levels, *([] if change is None else ["change"])]
-            axes.set_xticks(range(len(named)), named, fontsize=9)
-        if change is not None:
-            for place, row in zip(places, change.mean(2, keepdims=True), strict=True):
-                canvas.tiles(axes, row[None], canvas.symmetric(change), left=2, top=place, cmap=canvas.SIGNED)
-        red = "" if change is None else "; its change: red above 0, blue below"
-        axes.set_xlabel(f"{moves.words}{red}\nthe mark below a row: the example's own value", fontsize=9)
-        return made
+        levels, meaning = moves.levels, moves.meaning
+        if len(levels) == 2 and len(run.data.shape) == 3:
+            _changes(axes, places, pictures)
+            levels, meaning = [*levels, "change"], f"{meaning}; its change: red above 0, blue below"
+        if levels:
+            axes.set_xticks(range(len(levels)), levels, fontsize=9)
+        axes.set_xlabel(f"{meaning}\nthe mark below a row: the example's own value", fontsize=9)
+        return figure
 
 
-def moved(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarray) -> Tensor:
+def set_blocks(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarray) -> Tensor:
     """(R, S, D): the code (1, D) with one block set to each value, as the nearest code that the latent can give."""
     z = code.repeat(*values.shape[:2], 1)
     for row, units in enumerate(blocks):
@@ -134,13 +134,24 @@ def moved(model: Autoencoder, code: Tensor, blocks: np.ndarray, values: np.ndarr
     return model.latent.project(z.flatten(0, 1)).view_as(z)
 
 
+def _changes(axes: Axes, places: np.ndarray, pictures: np.ndarray) -> None:
+    """One bit changes little of a picture: beside its two values stands what it changes."""
+    change = pictures[:, 1:] - pictures[:, :1]
+    scale = canvas.symmetric_limits(change)
+    for place, row in zip(places, change.mean(2, keepdims=True), strict=True):
+        canvas.draw_tiles(axes, row[None], scale, left=2, top=place, cmap=canvas.SIGNED)
+
+
 def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
-    """Below the row where the example's own value lies; an arrow at the end where it lies beyond."""
+    """The values at both ends of a row; below it where the example's own lies, an arrow where that lies beyond."""
     width = values[-1] - values[0]
     last = len(values) - 1
     at = (own - values[0]) / width * last if width > 0 else last / 2
     marker = "<" if at < -0.5 else ">" if at > last + 0.5 else "^"
     _triangle(axes, np.clip(at, -0.4, last + 0.4), place, marker)
+    lowest, highest = (canvas.format_number(float(value), 2) for value in (values[0], values[-1]))
+    axes.text(-0.56, place, lowest, ha="right", va="center", fontsize=8, color="0.35")
+    axes.text(last + 0.56, place, highest, ha="left", va="center", fontsize=8, color="0.35")
 
 
 def _mark_level(axes: Axes, place: float, values: np.ndarray, own: np.ndarray) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, naming
 from aeexp.drawing.animation import Animation
+from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp, tour
@@ -64,7 +66,7 @@ class Walk(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Animation]:
         split, labels = run.rows("test"), run.labels("test")
-        chosen = canvas.spread(labels, self.stops, len(split))
+        chosen = canvas.choose_rows(labels, self.stops, len(split))
         out = run.forward(split.batch(torch.from_numpy(chosen)))
         if out.context is not None:
             log.info("plot=walk left out: between two side informations there is no way")
@@ -72,17 +74,17 @@ class Walk(Plot):
         if len(chosen) < 2:
             log.info("plot=walk left out: one test row is no way")
             return {}
-        order = tour(out.code.mean.float().cpu().numpy())
+        order = tour(to_array(out.code.mean))
         chosen, codes = chosen[order], out.code.mean[torch.from_numpy(order).to(out.code.mean.device)]
         z, places = self.path(run, codes)
-        decoded = np.concatenate([run.model.decode(part).float().cpu().numpy() for part in z.split(64)])
-        if out.batch.mask is not None:  # what is decoded has as many steps as the longest of the stops
-            decoded = canvas.ended(decoded, out.batch.mask.cpu().numpy().any(0))
-        names = None if labels is None else [canvas.class_name(run, int(labels[row])) for row in chosen]
+        decoded = np.concatenate([to_array(run.model.decode(part)) for part in z.split(64)])
+        if (mask := mask_array(out.batch)) is not None:  # decoded are as many steps as the longest of the stops has
+            decoded = canvas.cut_at_end(decoded, np.logical_or.reduce(mask))
+        names = None if labels is None else [naming.class_name(run, int(labels[row])) for row in chosen]
         stops = [i for i, place in enumerate(places) if place.share == 0]
-        stage = Stage(run, z.float().cpu().numpy(), stops, f"a walk through the codes of {len(codes)} test rows")
-        words = [caption(place, names) for place in places]
-        frames = [stage.frame(i, picture, words[i]) for i, picture in enumerate(decoded)]
+        stage = Stage(run, to_array(z), stops, f"a walk through the codes of {len(codes)} test rows")
+        captions = [caption(place, names) for place in places]
+        frames = [stage.draw_frame(i, picture, captions[i]) for i, picture in enumerate(decoded)]
         durations = [REST if place.share == 0 else self.milliseconds for place in places]
         return {"walk": Animation(frames, durations)}
 
@@ -90,52 +92,55 @@ class Walk(Plot):
         """(stops * steps, D): the code of each stop and those on the way to the next; behind the last the first."""
         latent = run.model.latent
         between = latent.between if latent.path or not of_one_length(run) else slerp
-        made, places = [], []
+        steps, places = [], []
         for start in range(len(codes)):
             end = (start + 1) % len(codes)
             for step in range(self.steps):
                 share = torch.tensor(step / self.steps, device=codes.device)
-                made.append(between(codes[start][None], codes[end][None], share) if step else codes[start][None])
+                steps.append(between(codes[start][None], codes[end][None], share) if step else codes[start][None])
                 places.append(Place(start, end, step / self.steps))
-        z = torch.cat(made)
+        z = torch.cat(steps)
         on_way = torch.tensor([place.share > 0 for place in places], device=z.device)
-        z[on_way] = run.model.latent.project(z[on_way])  # a stop's own code stays what the encoder gave
+        z[on_way] = latent.project(z[on_way])  # a stop's own code stays what the encoder gave
         return z, places
 
 
 def caption(place: Place, names: list[str] | None) -> str:
+    """From which stop to which, by the names of their classes or by number."""
     start, end = (f"row {i + 1}" if names is None else names[i] for i in (place.start, place.end))
     return f"from {start} to {end}"
 
 
 class Stage:
-    """What all frames share, drawn once; a frame adds the decoded example, the dot on the map and the words."""
+    """What all frames share, drawn once; a frame adds the decoded example, the dot on the map and the caption."""
 
     def __init__(self, run: Run, z: np.ndarray, stops: list[int], title: str):
-        made = canvas.figure(canvas.heading(run, title), WIDTH, HEIGHT)
+        figure = canvas.figure(naming.heading(run, title), WIDTH, HEIGHT)
         self.limits = run.data.limits
-        self.picture, plane = made.subplots(1, 2)
-        self.pictures = canvas.pictures(run.data.shape)
+        self.picture, plane = figure.subplots(1, 2)
+        self.pictures = canvas.are_pictures(run.data.shape)
         _empty(self.picture, self.pictures, run)
         self.spots = _plane(plane, run, z, stops)
-        made.canvas.draw()
-        self.sheet = np.asarray(made.canvas.buffer_rgba())[..., :3].copy()
+        agg = FigureCanvasAgg(figure)
+        agg.draw()
+        self.sheet = np.asarray(agg.buffer_rgba())[..., :3].copy()
         self.box = _pixels(self.picture, len(self.sheet))
         self.dots = plane.transData.transform(self.spots) * (1, -1) + (0, len(self.sheet))
         self.font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 16)
 
-    def frame(self, number: int, example: np.ndarray, words: str) -> np.ndarray:
+    def draw_frame(self, number: int, example: np.ndarray, text: str) -> np.ndarray:
+        """(H, W, 3) uint8: the sheet with the example (*shape) of that number."""
         sheet = Image.fromarray(self.sheet)
         draw = ImageDraw.Draw(sheet)
         left, top, right, bottom = self.box
         if self.pictures:
-            sheet.paste(_painted(example, self.limits, (right - left, bottom - top)), (left, top))
+            sheet.paste(_paint(example, self.limits, (right - left, bottom - top)), (left, top))
         else:
             values = example.reshape(-1)
             across, up = np.arange(1, values.size + 1), np.nan_to_num(values)
             points = self.picture.transData.transform(np.column_stack([across, up])) * (1, -1) + (0, len(self.sheet))
             draw.line([tuple(point) for point in points], fill=canvas.BLUE, width=2)
-        draw.text(((left + right) / 2, bottom + (12 if self.pictures else 52)), words, "black", self.font, "mt")
+        draw.text(((left + right) / 2, bottom + (12 if self.pictures else 52)), text, "black", self.font, "mt")
         x, y = self.dots[number]
         draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill="white", outline="black", width=3)
         return np.asarray(sheet)
@@ -148,7 +153,7 @@ def _empty(axes: Axes, pictures: bool, run: Run) -> None:
         height, width = canvas.sides(run.data.shape)
         axes.set(xticks=[], yticks=[])
         axes.set_box_aspect(height / width)
-        axes.set_xlabel(" \n ", fontsize=11)  # room for the words
+        axes.set_xlabel(" \n ", fontsize=11)  # room for the caption
         return
     low, high = run.data.limits
     features, margin = math.prod(run.data.shape), 0.05 * (high - low or 1.0)
@@ -156,39 +161,45 @@ def _empty(axes: Axes, pictures: bool, run: Run) -> None:
     axes.set_xlabel("step\n \n " if len(run.data.shape) == 2 else "feature\n \n ", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
+    canvas.hide_frame(axes)
 
 
 def _plane(axes: Axes, run: Run, z: np.ndarray, stops: list[int]) -> np.ndarray:
     """(N, 2) the walk on the map of the test codes, both drawn; `stops` are marked."""
     codes = run.codes("test").astype(np.float64)
     chosen = np.random.default_rng(0).permutation(len(codes))[:BEHIND]
-    centre, axes_of = np.zeros(codes.shape[1]), np.eye(codes.shape[1], 2)
-    names = ("unit 1", "unit 2" if codes.shape[1] == 2 else "")
+    centre, basis = np.zeros(codes.shape[1]), np.eye(codes.shape[1], 2)
+    xlabel, ylabel = "unit 1", "unit 2" if codes.shape[1] == 2 else ""
     if codes.shape[1] > 2:
         centre = codes.mean(0)
-        axes_of = np.linalg.svd(codes - centre, full_matrices=False)[2][:2].T
-        names = ("component 1", "component 2")
-    labels, points, walk = run.labels("test"), (codes[chosen] - centre) @ axes_of, (z - centre) @ axes_of
+        basis = np.linalg.svd(codes - centre, full_matrices=False)[2][:2].T
+        xlabel, ylabel = "component 1", "component 2"
+    labels, walk = run.labels("test"), (z - centre) @ basis
     labels = np.full(len(chosen), -1) if labels is None else labels[chosen]
-    shown = [label for label in np.unique(labels) if label >= 0]
-    named = len(shown) <= len(canvas.COLOURS)
-    colours = ["0.7" if label < 0 or not named else canvas.COLOURS[shown.index(label)] for label in labels]
-    axes.scatter(*points.T, s=5, c=colours, linewidths=0, alpha=0.6)
-    for label in shown if named else ():
-        place = np.median(points[labels == label], 0)
-        short = canvas.class_name(run, int(label)).split(" ")[0]  # 0 of "0 - zero"
-        axes.text(*place, short, ha="center", va="center", fontsize=10, weight="bold",
-                  bbox=dict(facecolor="white", edgecolor="none", alpha=0.7, pad=0.8))  # fmt: skip
+    named = _dots(axes, run, (codes[chosen] - centre) @ basis, labels)
     axes.plot(*np.concatenate([walk, walk[:1]]).T, color=canvas.BLACK, linewidth=1.0)
     axes.plot(*walk[stops].T, color=canvas.BLACK, linestyle="none", marker="o", markersize=4.5)
-    what = "the code itself" if codes.shape[1] <= 2 else "PCA of the test codes"
-    axes.set(xlabel=names[0], ylabel=names[1])
-    said = "black: walk and rows" + ("; names: class medians" if named and shown else "")
-    axes.set_title(f"where the walk stands: {what}\n{said}", fontsize=9)
+    origin = "the code itself" if codes.shape[1] <= 2 else "PCA of the test codes"
+    key = "black: walk and rows" + ("; names: class medians" if named else "")
+    axes.set_title(f"where the walk stands: {origin}\n{key}", fontsize=9)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    canvas.hide_frame(axes)
     return walk
+
+
+def _dots(axes: Axes, run: Run, points: np.ndarray, labels: np.ndarray) -> bool:
+    """Points (N, 2) by class, its name at the median. Returns whether there are names: some classes, but few."""
+    classes = [int(label) for label in np.unique(labels) if label >= 0]
+    named = 0 < len(classes) <= len(canvas.COLOURS)
+    colours = [canvas.COLOURS[classes.index(label)] if named and label >= 0 else "0.7" for label in labels]
+    axes.scatter(*points.T, s=5, c=colours, linewidths=0, alpha=0.6)
+    for label in classes if named else ():
+        x, y = np.median(points[labels == label], 0)
+        short = naming.class_name(run, label).split(" ")[0]  # 0 of "0 - zero"
+        box = dict(facecolor="white", edgecolor="none", alpha=0.7, pad=0.8)
+        axes.text(x, y, short, ha="center", va="center", fontsize=10, weight="bold", bbox=box)
+    return named
 
 
 def _pixels(axes: Axes, height: int) -> tuple[int, int, int, int]:
@@ -197,12 +208,11 @@ def _pixels(axes: Axes, height: int) -> tuple[int, int, int, int]:
     return round(box.x0) + 1, round(height - box.y1) + 1, round(box.x1), round(height - box.y0)
 
 
-def _painted(example: np.ndarray, limits: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+def _paint(example: np.ndarray, limits: tuple[float, float], size: tuple[int, int]) -> Image.Image:
     """One example as a picture of that width and height; what has no value is white."""
     if example.ndim == 2:
         example = example[: canvas.STEPS].T[None, ::-1]  # time from left to right, feature 0 at the bottom
-    low, high = limits
-    grey = example if example.shape[0] == 3 else example.mean(0, keepdims=True).repeat(3, 0)
-    shown = np.nan_to_num((grey - low) / ((high - low) or 1.0), nan=1.0).clip(0, 1)
-    pixels = (255 * np.moveaxis(shown, 0, -1)).round().astype(np.uint8)
+    channels = example if example.shape[0] == 3 else example.mean(0, keepdims=True).repeat(3, 0)
+    brightness = np.nan_to_num(canvas.scale(channels, limits), nan=1.0).clip(0, 1)
+    pixels = (255 * np.moveaxis(brightness, 0, -1)).round().astype(np.uint8)
     return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)

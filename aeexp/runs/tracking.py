@@ -20,7 +20,7 @@ from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from aeexp import files
-from aeexp.drawing.animation import Animation, gif
+from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 
@@ -192,7 +192,7 @@ def animated(folder: Path, writer: SummaryWriter, name: str, animation: Animatio
     """figures/<name>.gif, and the same file in TensorBoard's images, where a browser plays it."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    encoded = gif(animation)
+    encoded = encode_gif(animation)
     files.write(folder / "figures" / f"{name}.gif", lambda file: file.write(encoded))
     height, width = animation.frames[0].shape[:2]
     # add_video would do the same, by moviepy and without a pause

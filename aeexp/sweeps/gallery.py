@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from aeexp.drawing import canvas
-from aeexp.drawing.side_by_side import Panel, grid, side_by_side
+from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
 from aeexp.errors import UsageError
 from aeexp.runs import build
 from aeexp.runs.folder import jobs
@@ -49,7 +49,7 @@ def compared(root: Path) -> Figure | None:
     names = {described(folder)["name"] for folder, _ in panels}
     common = " ".join(word for word in shown[0][0] if word in shared and not word.startswith(ASIDE))
     title = f"{', '.join(sorted(names))}: new examples, decoded from drawn codes"
-    return side_by_side(f"{title}\n{common}".rstrip(), [made for _, made in panels])
+    return draw_side_by_side(f"{title}\n{common}".rstrip(), [made for _, made in panels])
 
 
 def finished(root: Path) -> list[Path]:
@@ -84,7 +84,7 @@ def panel(folder: Path, title: str) -> Panel | None:
             log.warning("%s is not in samples.png: it decodes masks, no examples", folder)
             return None
         torch.manual_seed(SEED)
-        made = grid(model)
+        made = sample_grid(model)
     if made is None:
         log.warning("%s is not in samples.png: no list of the values of its side information", folder)
         return None

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
-from aeexp.drawing.side_by_side import grid
+from aeexp.drawing.side_by_side import sample_grid
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.runs.finished import Finished
@@ -70,7 +70,7 @@ def reconstructions(named: list[tuple[str, Path]], common: str) -> Figure | None
         return None
     split = data.sample("test")
     labels = None if split.y is None else split.y.cpu().numpy()
-    batch = split.batch(torch.from_numpy(canvas.spread(labels, EXAMPLES, len(split))))
+    batch = split.batch(torch.from_numpy(canvas.choose_rows(labels, EXAMPLES, len(split))))
     lines = []
     for title, run in loaded:
         if not run.model.masks:  # a mask is no reconstruction
@@ -79,9 +79,9 @@ def reconstructions(named: list[tuple[str, Path]], common: str) -> Figure | None
     if len(lines) < 2:
         return None
     mask = None if batch.mask is None else batch.mask.numpy()
-    lines = [line._replace(output=canvas.ended(line.output, mask)) for line in lines]
+    lines = [line._replace(output=canvas.cut_at_end(line.output, mask)) for line in lines]
     title = f"{data.name}: test rows, what each model makes of them, and what it draws from codes of its own\n{common}"
-    return _board(title.rstrip(), canvas.ended(batch.x.numpy(), mask), lines, data.limits)
+    return _board(title.rstrip(), canvas.cut_at_end(batch.x.numpy(), mask), lines, data.limits)
 
 
 def _board(title: str, inputs: np.ndarray, lines: list[Line], limits: tuple[float, float]) -> Figure:
@@ -89,11 +89,11 @@ def _board(title: str, inputs: np.ndarray, lines: list[Line], limits: tuple[floa
     columns, first = 2 * count + APART, 1.2
     cell = min(0.75, 11 / columns)
     made, axes = canvas.board(title, columns, first + len(lines), shape, cell=cell, beside=2.4)
-    canvas.tiles(axes, inputs[None], limits)
+    canvas.draw_tiles(axes, inputs[None], limits)
     for place, line in enumerate(lines):
-        canvas.tiles(axes, line.output[None], limits, top=first + place)
+        canvas.draw_tiles(axes, line.output[None], limits, top=first + place)
         if line.samples is not None:
-            canvas.tiles(axes, line.samples[None, :count], limits, left=count + APART, top=first + place)
+            canvas.draw_tiles(axes, line.samples[None, :count], limits, left=count + APART, top=first + place)
     labels = ["test rows", *(f"{textwrap.fill(line.title, 30)}\n{line.error}".rstrip() for line in lines)]
     axes.set_yticks([0, *(first + np.arange(len(lines)))], labels, fontsize=10)
     style = dict(ha="center", va="center", fontsize=11)
@@ -108,14 +108,14 @@ def _error(folder: Path) -> str:
     own, pca = metrics["test"].get(key), metrics["baseline"].get("pca", {}).get(key)
     if own is None:
         return ""
-    return f"error {canvas.number(own)}" + ("" if pca is None else f" (PCA {canvas.number(pca)})")
+    return f"error {canvas.format_number(own)}" + ("" if pca is None else f" (PCA {canvas.format_number(pca)})")
 
 
 def _samples(run: Finished) -> np.ndarray | None:
     """(N, *shape): of a conditional model one a label, of others the first that are drawn."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
-        made = grid(run.model)
+        made = sample_grid(run.model)
     if made is None:
         return None
     pictures = made[0]

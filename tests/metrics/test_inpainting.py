@@ -172,11 +172,11 @@ def test_tiles_show_whole_holed_and_filled_rows_and_the_hole_in_a_colour(as_data
     axes = figure.axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["whole", "with hole", "model", "PCA, same width", "mean fill", "nearest neighbour"]
-    assert len(axes.images) == 6 and [text.get_text() for text in axes.texts[:5]] == [canvas.number(0.0)] * 5
+    assert len(axes.images) == 6 and [text.get_text() for text in axes.texts[:5]] == [canvas.format_number(0.0)] * 5
     save(figure)
     hole = np.zeros((1, 1, 4, 4), bool)
     hole[..., :2] = True
-    shown = drawn.marked(np.zeros((1, 1, 4, 4), np.float32) - 1, hole, (-1.0, 1.0))
+    shown = drawn.mark_hole(np.zeros((1, 1, 4, 4), np.float32) - 1, hole, (-1.0, 1.0))
     assert shown.shape == (1, 3, 4, 4) and (shown[..., 2:] == -1).all()
     grey = shown[0, :, 0, 0]
     assert grey.max() - grey.min() > 0.5  # no grey at all
@@ -192,7 +192,7 @@ def test_every_kind_of_row_has_its_figure(as_data, shape, hole):
 
 def test_reconstructions_show_the_hole_and_several_features_a_step_are_left_out(as_data, caplog):
     run = run_of(as_data(rows(12, (1, 6, 6))), Inpaint("block"))
-    seen = Reconstructions(examples=4).rows(run)
+    seen = Reconstructions(examples=4).reconstruct(run)
     assert (seen.corrupted != seen.target).any() and np.array_equal(seen.corrupted, seen.output)
     caplog.set_level("INFO")
     assert drawn.Inpainting()(run_of(as_data(rows(12, (9, 3))), Inpaint("block"))) == {}

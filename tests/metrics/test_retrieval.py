@@ -16,7 +16,7 @@ from aeexp.evaluation.run import Run
 from aeexp.latents.binary import Binary
 from aeexp.latents.deterministic import Deterministic
 from aeexp.metrics.retrieval import Retrieval, by_distance, euclidean_precision, mean_average_precision
-from aeexp.plots.neighbours import Neighbours, nearest
+from aeexp.plots.neighbours import Neighbours, find_nearest
 
 
 def average_precision(relevant) -> float:
@@ -125,9 +125,9 @@ def test_without_labels_duplicates_are_all_that_can_be_said(build_learner, as_da
 
 def test_the_nearest_codes_come_first_and_of_equally_near_ones_the_first_row():
     database = np.array([[0, 0, 1], [0, 0, 0], [1, 1, 1], [0, 0, 0]], np.float32)
-    rows, far, name = nearest(np.zeros((1, 3), np.float32), database, 9)
+    rows, far, name = find_nearest(np.zeros((1, 3), np.float32), database, 9)
     assert (rows.tolist(), far.tolist(), name) == ([[1, 3, 0, 2]], [[0, 0, 1, 3]], "Hamming")
-    rows, far, name = nearest(np.full((1, 3), 0.5), database * 2, 2)
+    rows, far, name = find_nearest(np.full((1, 3), 0.5), database * 2, 2)
     assert (rows.tolist(), name) == ([[1, 3]], "Euclidean") and far[0, 0] == pytest.approx(math.sqrt(0.75))
 
 

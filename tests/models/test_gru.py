@@ -313,7 +313,7 @@ def test_statistics_and_samples_of_a_recurrent_model(vae):
     run = Run(vae(teacher_forcing=True, regularizers={"kl": KL()}).float(), sequences())
     assert all(map(math.isfinite, Latent()(run, "test").values()))
     with torch.no_grad():
-        shown = Samples(count=3).decoded(run, np.zeros((3, DIM), np.float32))
+        shown = Samples(count=3).decode(run, np.zeros((3, DIM), np.float32))
     assert shown.shape == (3, T, F)  # no mask: in full length
     assert run.model.reconstruct(torch.rand(2, T, F), mask=torch.ones(2, T, dtype=torch.bool)).shape == (2, T, F)
 

@@ -24,11 +24,11 @@ from aeexp.plots.checkerboard import (
     enlargements,
     excess,
     frequencies,
-    marked,
-    outputs,
+    pattern_frequencies,
     peak,
     power,
     radial,
+    reconstruct,
 )
 from aeexp.tasks.reconstruct import Reconstruct
 
@@ -56,7 +56,7 @@ def test_a_synthetic_checkerboard_gives_a_peak_at_its_own_frequencies(period, si
     # A board of height h puts |h sum(w) / p^2|^2 / sum(w^2) on each of its frequencies, for the window w: Hann's sums
     # over a plane are (N/2)^2, and (3N/8)^2 of the squares.
     theory = size**2 * (side**4 / 16) / period**4 / (9 * side**2 / 64)
-    at = marked(plain.shape, period)
+    at = pattern_frequencies(plain.shape, period)
     # Of 64 rows the noise of power 1 has a standard deviation of 1/8, and twice the product of both at most sqrt(2) / 8
     # of sqrt(theory) more.
     np.testing.assert_allclose(painted[at].mean(), 1 + theory, atol=5 * (1 + 1.5 * theory**0.5) / 8)
@@ -74,7 +74,7 @@ def test_power_of_white_noise_is_its_variance_and_its_radial_mean_is_flat():
 
 
 def test_marked_frequencies_are_the_multiples_of_one_over_the_period_but_0():
-    at = marked((8, 12), 4)
+    at = pattern_frequencies((8, 12), 4)
     up, across = frequencies(8), frequencies(12)
     found = {(float(up[i]), float(across[j])) for i, j in np.argwhere(at)}
     multiples = (-0.5, -0.25, 0.0, 0.25)
@@ -89,7 +89,7 @@ def test_a_blurred_picture_has_no_checkerboard():
     # The filter's gain at w is (4 + 2 cos w) / 6: power 0.111 at 1/2 and 0.129 two steps of 1/32 beside it, so 0.86 on
     # one axis and 0.74 at the corner. Of 200 rows an error of 1/sqrt(200) = 0.07 at each of 3 frequencies, 5 times.
     assert 0.5 < excess(power(blurred), power(x), 2) < 1.2
-    assert power(blurred)[marked((32, 32), 2)].mean() < 0.2
+    assert power(blurred)[pattern_frequencies((32, 32), 2)].mean() < 0.2
 
 
 def upsampled(data, upsample: str, channels=(8, 8), stride=2) -> Run:
@@ -106,7 +106,7 @@ def test_untrained_transposed_convolutions_paint_one_and_bilinear_steps_leave_a_
     found = {}
     for name in ("transposed", "bilinear"):
         run = upsampled(data, name)
-        found[name] = excess(power(outputs(run, batch)), power(batch.x), 2)
+        found[name] = excess(power(reconstruct(run, batch)), power(batch.x), 2)
     assert found["transposed"] > 3 and found["bilinear"] < 0.5
 
 
@@ -128,7 +128,7 @@ def test_the_figure_says_how_far_the_pattern_stands_out(as_data, channels):
     assert "period 2" in words and "this model" in words and "before training" in words
     with torch.no_grad():
         batch = data["test"].batch(slice(0, 64))
-        expected = excess(power(outputs(run, batch)), power(batch.x), 2)
+        expected = excess(power(reconstruct(run, batch)), power(batch.x), 2)
     assert float(words.split("this model ")[1].split(",")[0]) == pytest.approx(expected, rel=0.06)
     lines = next(axes for axes in figure.axes if len(axes.lines) > 4).get_legend_handles_labels()[1]
     assert lines[:4] == ["data", "this model", "PCA of the same width", "before training"]
@@ -139,7 +139,7 @@ def test_a_perfect_copy_has_the_datas_spectrum(as_data):
     run = Run(Learner(Reconstruct(), identity(data.shape), Additive(Chain({}), {})), data)
     batch = data["test"].batch(slice(0, 64))
     with torch.no_grad():
-        np.testing.assert_allclose(power(outputs(run, batch)), power(batch.x), rtol=1e-6)
+        np.testing.assert_allclose(power(reconstruct(run, batch)), power(batch.x), rtol=1e-6)
 
 
 def test_a_constant_picture_has_no_power_and_no_peak():

@@ -13,7 +13,7 @@ from aeexp.datasets.core.splits import Fractions
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.pca import identity
-from aeexp.plots.class_error import COLUMNS, MOST, ClassError, groups
+from aeexp.plots.class_error import COLUMNS, MOST, ClassError, group_rows
 
 
 def made(shape, labels=None, classes=(), s=None, n: int = 200) -> Data:
@@ -79,7 +79,7 @@ def test_without_labels_an_attribute_makes_the_groups_and_without_both_all_rows_
     s = np.arange(200) % 3
     data = made((1, 5, 5), s=s)
     run = Run(build_learner((1, 5, 5)), data)
-    kind, found = groups(run, run.errors("test"))
+    kind, found = group_rows(run, run.errors("test"))
     assert kind == "attribute" and [group.name for group in found] == ["0", "1", "2"]
     alone = Run(build_learner((1, 5, 5)), made((1, 5, 5)))
     figures = ClassError(examples=3)(alone)
@@ -93,7 +93,7 @@ def test_without_labels_an_attribute_makes_the_groups_and_without_both_all_rows_
 def test_unlabelled_rows_belong_to_no_class(build_learner):
     labels = np.tile([0, 1, -1, -1], 50)
     run = Run(build_learner((4,)), made((4,), labels, ("a", "b")))
-    _, found = groups(run, run.errors("test"))
+    _, found = group_rows(run, run.errors("test"))
     known = run.labels("test")
     assert [group.name for group in found] == ["a", "b"]
     assert sorted(np.concatenate([group.rows for group in found])) == list(np.flatnonzero(known >= 0))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aeexp.drawing.animation import Animation, gif
+from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.drawing.canvas import COLOURS
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import tour
@@ -119,7 +119,7 @@ def test_a_gif_loops_keeps_its_times_and_its_white(tmp_path):
     frames = [np.full((20, 30, 3), 255, np.uint8) for _ in range(3)]
     for i, frame in enumerate(frames):
         frame[5:10, 5 * i : 5 * i + 5] = (0, 114, 178)
-    with Image.open(io.BytesIO(gif(Animation(frames, [600, 80, 120])))) as shown:
+    with Image.open(io.BytesIO(encode_gif(Animation(frames, [600, 80, 120])))) as shown:
         assert shown.n_frames == 3 and shown.info["loop"] == 0
         for i, (frame, time) in enumerate(zip(frames, (600, 80, 120), strict=True)):
             shown.seek(i)
@@ -134,7 +134,7 @@ def test_the_few_pixels_of_a_dot_keep_their_colour_beside_many_greys_and_the_pap
     frame[:, :128] = np.arange(256)[:, None, None]  # all greys, 128 pixels each
     dots = np.array([int(c[i : i + 2], 16) for c in COLOURS for i in (1, 3, 5)], np.uint8).reshape(-1, 3)
     frame[40, 140:150] = dots
-    with Image.open(io.BytesIO(gif(Animation([frame] * 2, [80, 80])))) as shown:
+    with Image.open(io.BytesIO(encode_gif(Animation([frame] * 2, [80, 80])))) as shown:
         made = np.asarray(shown.convert("RGB"), int)
     np.testing.assert_allclose(made[40, 140:150], dots, atol=5)  # a palette of 8 bits, and greys 4 apart
     assert (made[60:, 130:] == 255).all()

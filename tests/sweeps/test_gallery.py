@@ -11,10 +11,10 @@ import pytest
 import torch
 from commands import aeexp as command
 from composing import run_in
-from panels import described
+from panels import describe_run
 
 import aeexp
-from aeexp.drawing.side_by_side import Panel, grid, side_by_side
+from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
 from aeexp.sweeps import gallery
 
 QUICK = ["trainer.epochs=1", "metric=none", "plot=curves"]
@@ -23,7 +23,7 @@ QUICK = ["trainer.epochs=1", "metric=none", "plot=curves"]
 def job(root: Path, name: str, *overrides: str, plots=("curves",)) -> Path:
     """A finished run as a multirun leaves it; its figures and metrics do not matter here."""
     run_in(root / name, *QUICK, *overrides)
-    return described(root / name, overrides, plots)
+    return describe_run(root / name, overrides, plots)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def runs(tmp_path_factory) -> Path:
     job(root, "2", "variant=vae", "latent.dim=2", "seed=0")
     for name, more in (("11", ["latent.dim=3", "seed=1"]), ("12", ["latent.dim=4"]), ("13", ["latent.dim=5"])):
         shutil.copytree(root / "10", root / name)
-        described(root / name, ["variant=vae", *more], plots=() if name == "12" else ("curves",))
+        describe_run(root / name, ["variant=vae", *more], plots=() if name == "12" else ("curves",))
     state = json.loads((root / "13" / "status.json").read_text())
     (root / "13" / "status.json").write_text(json.dumps({**state, "status": "failed"}))
     return root
@@ -90,7 +90,7 @@ def test_a_run_that_cannot_be_loaded_is_named_and_left_out(runs, tmp_path, caplo
 def test_a_row_of_a_conditional_model_is_a_label_and_a_column_a_code(tmp_path):
     model = aeexp.load(job(tmp_path, "0", "variant=cvae"))
     torch.manual_seed(3)
-    pictures, words = grid(model)
+    pictures, words = sample_grid(model)
     assert pictures.shape == (10, 10, 1, 8, 8) and "a row for each label" in words
     torch.manual_seed(3)
     codes = model.sample_codes(10)
@@ -101,7 +101,7 @@ def test_a_row_of_a_conditional_model_is_a_label_and_a_column_a_code(tmp_path):
 def test_runs_of_several_shapes_and_ways_of_drawing_share_a_figure(runs, tmp_path):
     root = tmp_path / "sweep"
     shutil.copytree(runs / "2", root / "0")
-    described(root / "0", ["variant=vae"])
+    describe_run(root / "0", ["variant=vae"])
     np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((60, 6, 9)).astype(np.float32))
     job(root, "1", "dataset=npz", f"dataset.path={tmp_path / 'rows.npz'}")
     figure = gallery.compared(root)
@@ -118,7 +118,7 @@ def test_every_kind_of_example_is_drawn_whole(shape, count):
     from drawn import save
 
     pictures = np.random.default_rng(0).random((8, 8, *shape))
-    figure = side_by_side("a title", [Panel("latent.dim=2", "words", pictures, (0, 1))] * count)
+    figure = draw_side_by_side("a title", [Panel("latent.dim=2", "words", pictures, (0, 1))] * count)
     assert sum(axes.get_visible() for axes in figure.axes) == count
     width, height = figure.get_size_inches()
     assert width <= 13

@@ -14,7 +14,7 @@ from commands import aeexp as command
 from composing import CONF, composed, run_in
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from panels import described
+from panels import describe_run
 
 import aeexp
 from aeexp.datasets.core.splits import Fractions
@@ -33,9 +33,9 @@ def runs(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("sweep")
     for name, words in (("0", ["latent.dim=2"]), ("1", ["latent.dim=3"]), ("2", ["latent.dim=2", "model=linear"])):
         run_in(root / name, *QUICK, "variant=vae", "metric=reconstruction", "save_codes=true", *words)
-        described(root / name, ["variant=vae", *words])
+        describe_run(root / name, ["variant=vae", *words])
     shutil.copytree(root / "1", root / "3")
-    described(root / "3", ["variant=vae", "latent.dim=3", "seed=1"])
+    describe_run(root / "3", ["variant=vae", "latent.dim=3", "seed=1"])
     return root
 
 
@@ -52,7 +52,7 @@ def test_each_row_is_a_runs_output_of_the_same_test_rows_and_samples_of_its_own(
     [axes] = figure.axes
     data = digits(name="digits", split=Fractions([8, 1, 1]))
     split = data["test"]
-    x = split.batch(torch.from_numpy(canvas.spread(split.y.numpy(), 10, len(split)))).x
+    x = split.batch(torch.from_numpy(canvas.choose_rows(split.y.numpy(), 10, len(split)))).x
     np.testing.assert_allclose(tile(axes, 0, 4), x[4, 0], atol=1e-6)
     for place, name in enumerate("012"):
         model = aeexp.load(runs / name)
@@ -63,7 +63,7 @@ def test_each_row_is_a_runs_output_of_the_same_test_rows_and_samples_of_its_own(
     metrics = json.loads((runs / "1" / "metrics.json").read_text())
     own, pca = (node["reconstruction/mse"] for node in (metrics["test"], metrics["baseline"]["pca"]))
     assert labels[0] == "test rows" and len(labels) == 4
-    assert labels[2] == f"latent.dim=3\nerror {canvas.number(own)} (PCA {canvas.number(pca)})"
+    assert labels[2] == f"latent.dim=3\nerror {canvas.format_number(own)} (PCA {canvas.format_number(pca)})"
     assert figure.get_suptitle().endswith("variant=vae")
 
 
@@ -84,7 +84,7 @@ def test_runs_of_other_data_share_no_rows_and_one_run_compares_with_none(runs, t
     lineup.lineup(root)
     assert not list(root.glob("*.png"))
     run_in(root / "1", *QUICK, "metric=none", "dataset.limit=200")
-    described(root / "1", ["dataset.limit=200"])
+    describe_run(root / "1", ["dataset.limit=200"])
     assert lineup.reconstructions(named(root), "") is None
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_cannot_be_read_is_a_warning(runs, tmp_path, caplog):
 def test_conditional_models_show_a_sample_of_each_label(tmp_path):
     for name in ("0", "1"):
         run_in(tmp_path / name, *QUICK, "variant=cvae", "metric=none", f"latent.dim={2 + int(name)}")
-        described(tmp_path / name, [f"latent.dim={2 + int(name)}"])
+        describe_run(tmp_path / name, [f"latent.dim={2 + int(name)}"])
     lineup.lineup(tmp_path)
     assert (tmp_path / "reconstructions.png").stat().st_size > 10_000
     assert not (tmp_path / "codes.png").exists()

@@ -1,0 +1,66 @@
+"""plot=scatter: dots are the test codes, or their map, in the colours of their classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn import perceptron, rows_of, run_of, save
+from torch import nn
+
+from aeexp.drawing import canvas
+from aeexp.plots.scatter import Scatter
+
+
+def test_a_code_of_two_units_is_shown_as_it_is(digit_data):
+    run = run_of(digit_data, perceptron(digit_data, 2))
+    (plain,) = Scatter()(run)["scatter"].axes
+    points = np.concatenate([np.asarray(part.get_offsets()) for part in plain.collections])
+    order = np.argsort(run.labels("test"), kind="stable")
+    np.testing.assert_allclose(np.sort(points, 0), np.sort(run.codes("test")[order], 0), rtol=1e-6)
+    for label, part in enumerate(plain.collections):
+        assert len(part.get_offsets()) == (run.labels("test") == label).sum() and part.get_label() == str(label)
+
+
+def test_scatter_shows_principal_components_of_at_most_so_many_rows(digit_data):
+    run = run_of(digit_data, perceptron(digit_data, 6))
+    plane = Scatter(rows=50)(run)["scatter"].axes[0]
+    points = np.concatenate([np.asarray(part.get_offsets()) for part in plane.collections])
+    assert len(points) == 50
+    covariance = np.cov(points.T)
+    assert abs(covariance[0, 1]) < 1e-6 * covariance[0, 0] and covariance[0, 0] >= covariance[1, 1]
+    chosen = np.random.default_rng(0).permutation(180)[:50]
+    largest = np.linalg.eigvalsh(np.cov(run.codes("test")[chosen].T.astype(float)))[::-1]
+    np.testing.assert_allclose(np.diag(covariance), largest[:2], rtol=1e-4)
+    assert f"({largest[0] / largest.sum():.0%} of" in plane.get_xlabel()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_scatter_without_labels_and_with_many_classes(dim):
+    unlabelled = rows_of((4,))
+    figure = Scatter()(run_of(unlabelled, perceptron(unlabelled, dim)))["scatter"]
+    save(figure)
+    assert not figure.legends and len(figure.axes[0].collections) == 1
+    labels = np.arange(240) % 12 - 1  # 11 classes and some unknown
+    many = rows_of((4,), labels=labels, classes=tuple("abcdefghijk"), n=240)
+    figure = Scatter()(run_of(many, perceptron(many, dim)))["scatter"]
+    save(figure)
+    if dim == 1:
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == ["unlabelled", "a"]
+    else:
+        bar = figure.axes[-1]
+        assert bar.get_ylabel() == "class" and "a" in [label.get_text() for label in bar.get_yticklabels()]
+
+
+def test_a_collapsed_code_still_gives_a_figure(digit_data):
+    run = run_of(digit_data)
+    for parameter in run.model.encoder.parameters():
+        nn.init.zeros_(parameter)
+    save(Scatter()(run)["scatter"])
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_long_class_names_fit(dim):
+    names = tuple(f"a rather long class name {i}" for i in range(9))
+    data = rows_of((1, 5, 5), np.arange(60) % 9, names)
+    save(Scatter()(run_of(data, perceptron(data, dim)))["scatter"])
+    assert len({canvas.class_name(run_of(data), label) for label in range(9)}) == 9
