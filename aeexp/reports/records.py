@@ -138,7 +138,7 @@ def _merged(metrics: dict[str, Any]) -> dict[str, Any]:
     if "evaluations" not in metrics:
         return metrics
     try:
-        found = evaluations.merged(metrics)
+        found = evaluations.merge_evaluations(metrics)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("metrics.json: evaluations are not as aeexp-evaluate writes them") from error
     _check(found)

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -41,12 +41,12 @@ def check(cfg: DictConfig) -> None:
         raise UsageError(str(error).splitlines()[0]) from error
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
-        raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=..." if missing else "")
-    tree = OmegaConf.to_container(cfg)
+        raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=...")
+    tree = to_dict(cfg)
     known = [*PARTS, *MULTIPLE, *VALUES]
     for key, value in tree.items():
         if key not in known:
-            raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(str(key), known)}")
+            raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(key, known)}")
     for key, hint in VALUES.items():
         _check_type(key, tree[key], hint)
     if not 0 <= tree["seed"] < 2**32:
@@ -55,13 +55,19 @@ def check(cfg: DictConfig) -> None:
         check_node(key, tree[key])
     for group in MULTIPLE:
         for option, node in tree[group].items():
-            chosen = isinstance(node, dict) and "_target_" in node
-            if not chosen:
+            if not isinstance(node, dict) or "_target_" not in node:
                 raise UsageError(
                     f"{group}.{option} is set, but {option} is not among your {group} options: "
                     f"add it, as in {group}=[{option}], or leave {group}.{option} alone"
                 )
             check_node(f"{group}.{option}", node)
+
+
+def to_dict(cfg: DictConfig) -> dict[str, Any]:
+    """A node as plain Python."""
+    tree = OmegaConf.to_container(cfg)
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
 
 
 def make(cfg: DictConfig, key: str) -> Any:
@@ -115,16 +121,22 @@ def check_node(path: str, node: dict[str, Any]) -> None:
         function = get_object(target)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{path}._target_={target} does not exist: {str(error).splitlines()[0]}") from error
-    parameters = inspect.signature(function).parameters
+    for key in node:
+        if key.startswith("_") and key not in ("_target_", "_partial_"):
+            raise UsageError(f"{path}.{key}={node[key]!r}: there is no such key: leave it out")
+    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    check_values(path, function, values, partial=bool(node.get("_partial_")))
+
+
+def check_values(path: str, function: Callable[..., Any], values: Mapping[str, Any], *, partial: bool = False) -> None:
+    """Hold values, and nodes among them, against the parameters of the function that they are for. Raises UsageError.
+
+    A `partial` gets the rest at run time: there the keys are what stands behind the `*` of our functions, and all but
+    the first parameter, `params`, of an optimizer.
+    """
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    keys = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    if not keys or target.startswith("torch."):
-        keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
-    for key, value in node.items():
-        if key.startswith("_"):
-            if key not in ("_target_", "_partial_"):
-                raise UsageError(f"{path}.{key}={value!r}: there is no such key: leave it out")
-            continue
+    keys = _find_keys(function, partial)
+    for key, value in values.items():
         if _builds(value):
             raise UsageError(f"{path}.{key}: a list that builds something (_target_): leave it out")
         if key not in keys:
@@ -135,6 +147,16 @@ def check_node(path: str, node: dict[str, Any]) -> None:
             check_node(f"{path}.{key}", value)
         elif key in hints:
             _check_type(f"{path}.{key}", value, hints[key])
+
+
+def _find_keys(function: Callable[..., Any], partial: bool) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if not partial:
+        return named
+    if function.__module__.startswith("torch.optim."):
+        return named[1:]
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 def _builds(value: Any) -> bool:
@@ -155,10 +177,10 @@ def _check_type(path: str, value: Any, hint: Any) -> None:
     try:
         adapter.validate_json(json.dumps(value))
     except ValidationError as error:
-        raise UsageError(f"{path}={value!r} should be {_words(hint)}") from error
+        raise UsageError(f"{path}={value!r} should be {_describe(hint)}") from error
 
 
-def _words(hint: Any) -> str:
+def _describe(hint: Any) -> str:
     plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if hint in plain:
         return plain[hint]
@@ -166,8 +188,8 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if get_origin(hint) in (list, tuple) and get_origin(arguments[0]) is Literal:
-        return f"a list of names out of {_words(arguments[0]).removeprefix('one of ')}"
+        return f"a list of names out of {_describe(arguments[0]).removeprefix('one of ')}"
     if get_origin(hint) in (list, tuple):
-        return f"a list of {_words(arguments[0]).removeprefix('a ')}s"
+        return f"a list of {_describe(arguments[0]).removeprefix('a ')}s"
     # a tensor, say, cannot be typed on a command line
-    return " or ".join(words for argument in arguments if (words := _words(argument)))
+    return " or ".join(text for argument in arguments if (text := _describe(argument)))

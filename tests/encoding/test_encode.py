@@ -12,9 +12,9 @@ from composing import composed, run_in
 
 from aeexp.cli.encode import main
 from aeexp.datasets.core.data import Data
-from aeexp.encoding.codes import by_split
+from aeexp.encoding.codes import encode_splits
 from aeexp.runs.config import make
-from aeexp.runs.finished import Finished
+from aeexp.runs.loading import LoadedRun
 
 QUICK = ("trainer.steps=3", "metric=none", "latent.dim=4")
 GRU = ("model=gru", "model.hidden=4")
@@ -45,8 +45,8 @@ def test_codes_of_all_splits_are_those_of_the_model_row_by_row(folder, capsys):
     main([str(folder), "--device", "cpu"])
     assert "dataset/split=official" in capsys.readouterr().out
     found = read(folder / "encoded.npz")
-    run = Finished(folder, "cpu")
-    data = run.data()
+    run = LoadedRun(folder, "cpu")
+    data = run.load_data()
     for name, split in data.splits.items():
         batch = split.batch(slice(0, 5))
         assert found[f"x_{name}"].shape == (len(split), 4) and found[f"x_{name}"].dtype == np.float32
@@ -68,10 +68,10 @@ def test_a_run_trains_on_the_codes_of_another(folder, tmp_path):
 
 
 def test_a_split_without_labels_is_unlabelled_beside_one_that_has_them(folder):
-    run = Finished(folder, "cpu")
-    data = run.data()
+    run = LoadedRun(folder, "cpu")
+    data = run.load_data()
     data["val"].y = None
-    found = by_split(run.learner, data.splits, data.classes)
+    found = encode_splits(run.learner, data.splits, data.classes)
     assert (found["y_val"] == -1).all() and found["y_val"].dtype == np.int64
 
 

@@ -10,7 +10,7 @@ import samples
 from composing import composed, run_in
 
 from aeexp.cli.encode import main
-from aeexp.encoding.neighbours import neighbours
+from aeexp.encoding.neighbours import find_neighbours
 from aeexp.runs.config import make
 
 QUICK = ("trainer.steps=3", "metric=none")
@@ -36,7 +36,7 @@ def test_neighbours_are_those_of_all_distances(binary, k, radius):
     database, queries = (RNG.integers(0, 2, (n, 9)).astype(np.float32) for n in (60, 5))
     if not binary:
         database, queries = database + RNG.normal(size=(60, 9)), queries + RNG.normal(size=(5, 9))
-    found = list(neighbours(database, queries, binary, k, radius))
+    found = list(find_neighbours(database, queries, binary, k, radius))
     assert len(found) == 5
     for query, (rows, far) in zip(queries, found, strict=True):
         every = np.abs(database - query).sum(1) if binary else np.sqrt(np.square(database - query).sum(1))

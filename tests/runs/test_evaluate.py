@@ -16,19 +16,24 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aeexp.cli.evaluate import main
-from aeexp.runs import build
-from aeexp.runs.evaluate import history
-from aeexp.runs.evaluations import differs, merged, put
+from aeexp.runs.build import build_learner
+from aeexp.runs.evaluate import read_history
+from aeexp.runs.evaluations import add_evaluation, describe_difference, merge_evaluations
+from aeexp.runs.folder import RunFolder
+from aeexp.runs.loading import build_untrained
 from aeexp.trainers.checkpoint import load
+from aeexp.types import Facts
 
 FEW = "dataset.limit=300"
 HERE = ("device=cpu", "threads=1")
 
 
 def evaluate(*words) -> int:
-    with pytest.raises(SystemExit) as end:
+    try:
         main([*map(str, words), *HERE])
-    return end.value.code
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def refused(capsys, *words) -> str:
@@ -98,18 +103,18 @@ def test_the_run_s_own_metrics_are_had_again(name, tmp_path):
     assert seen >= before["test"].keys() - losses, "nothing that the run measured is missing"
     untrained = [entry["baseline"].get("random") for entry in after["evaluations"] if entry["metric"] == "probe"]
     assert before["baseline"].get("random") in (None, *untrained)
-    assert {k: merged(after)[k] for k in ("val", "test")} == {k: before[k] for k in ("val", "test")}
+    assert {k: merge_evaluations(after)[k] for k in ("val", "test")} == {k: before[k] for k in ("val", "test")}
 
 
 def test_the_untrained_model_is_that_of_the_run(trained):
     """Bit for bit: the same seed before the same constructors."""
     saved = load(trained / "checkpoints" / "best.pt")
     torch.manual_seed(0)
-    state = build.build_learner(composed("variant=vae"), build.Facts(**saved["facts"])).model.state_dict()
+    state = build_learner(composed("variant=vae"), Facts(**saved["facts"])).model.state_dict()
     torch.manual_seed(5)
     drawn = torch.rand(1)
     torch.manual_seed(5)
-    again = build.untrained(saved).state_dict()
+    again = build_untrained(saved).state_dict()
     assert torch.equal(torch.rand(1), drawn), "others' draws stay as they were"
     assert all(torch.equal(again[key], state[key]) for key in state)
     assert any(not torch.equal(again[k], saved["learner"][f"model.{k}"]) for k in state)
@@ -128,7 +133,7 @@ def test_equal_questions_replace_each_other_and_others_stand_beside(folder):
     assert found["evaluations"][0]["when"] > first[0]["when"]
     assert found["evaluations"][0]["test"] == first[0]["test"]
     assert {key: value for key, value in found.items() if key != "evaluations"} == own
-    table = merged(found)
+    table = merge_evaluations(found)
     assert table["test"]["probe/linear"] == own["test"]["probe/linear"]
     assert table["test"]["probe/linear_n10 [draws=1]"] == first[0]["test"]["probe/linear_n10"]
     assert "retrieval/map [queries=20]" in table["baseline"]["itq"] and table["evaluations"] == []
@@ -165,7 +170,7 @@ def test_figures_are_drawn_anew_and_shown_in_the_run_s_tensorboard(folder, train
 
 
 def test_history_is_what_training_wrote(trained):
-    rows = history(trained / "history.csv")
+    rows = read_history(RunFolder(trained))
     progress = load(trained / "checkpoints" / "last.pt")["progress"]
     assert rows == progress["history"]
 
@@ -202,7 +207,7 @@ def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
 
     def add(metric: str) -> None:
         for i in range(20):
-            put(path, {"metric": metric, "options": {"i": i}})
+            add_evaluation(RunFolder(tmp_path), {"metric": metric, "options": {"i": i}})
 
     both = [multiprocessing.get_context("fork").Process(target=add, args=(name,)) for name in "ab"]
     for process in both:
@@ -279,14 +284,14 @@ def test_numbers_of_another_noise_stand_beside_the_first_under_names_of_their_ow
         assert evaluate(folder, *quick, f"metric.robustness.noise={noise}") == 0
     # `rows` is other than in the YAML, and a name; the noise stands in the keys
     names = {f"robustness/{noise}_mse_0.3 [rows=100]" for noise in ("gaussian", "masking")}
-    assert names <= set(merged(read(folder))["test"]) and len(read(folder)["evaluations"]) == 2
+    assert names <= set(merge_evaluations(read(folder))["test"]) and len(read(folder)["evaluations"]) == 2
 
 
 def test_of_two_versions_with_other_defaults_the_newest_has_the_name(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text("{}")
     for clusters in (10, 20):
-        put(path, {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""})
+        add_evaluation(RunFolder(tmp_path), {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""})
     assert [entry["options"] for entry in read(tmp_path)["evaluations"]] == [{"clusters": 20}]
 
 
@@ -298,14 +303,16 @@ def test_a_metric_that_is_a_baseline_alone_is_kept(folder):
 
 def test_what_differs_is_named_by_the_yaml():
     default = {"rows": 5, "kinds": ["a"], "budgets": None}
-    assert (
-        differs("probe", default, default, None) == ""
-        and differs("probe", {**default, "rows": 7}, default, {**default, "rows": 7}) == ""
-    )
-    assert differs("probe", {**default, "rows": 7, "kinds": ["a", "b"]}, default, None) == "rows=7 kinds=[a,b]"
-    assert differs("probe", default, default, {**default, "rows": 7}) == "defaults", "the run itself measured another"
-    assert differs("probe", {**default, "budgets": [10, 2]}, default, default) == "", "probe/linear_n10 says it"
-    assert differs("other", {**default, "budgets": [10, 2]}, default, default) == "budgets=[10,2]"
+    rows = {**default, "rows": 7}
+
+    def describe(options, own, metric="probe"):
+        return describe_difference(metric, options, default, own)
+
+    assert describe(default, None) == "" and describe(rows, rows) == ""
+    assert describe({**rows, "kinds": ["a", "b"]}, None) == "rows=7 kinds=[a,b]"
+    assert describe(default, rows) == "defaults", "the run itself measured another"
+    assert describe({**default, "budgets": [10, 2]}, default) == "", "probe/linear_n10 says it"
+    assert describe({**default, "budgets": [10, 2]}, default, "other") == "budgets=[10,2]"
 
 
 def test_help_needs_no_torch():

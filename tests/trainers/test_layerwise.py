@@ -29,6 +29,7 @@ from aeexp.models.nn.mlp import mlp
 from aeexp.models.pca import pca
 from aeexp.noises import Masking
 from aeexp.regularizers.code import L1
+from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
 from aeexp.trainers import shallow as layers
 from aeexp.trainers.checkpoint import Progress, Store, load
@@ -227,7 +228,7 @@ def test_steps_run_on_through_the_stages_and_rows_name_them(run):
 
 
 def test_tensorboard_keeps_the_stages_apart(run, tmp_path):
-    track = Tracker(tmp_path, {}, bar=False, on_step=lambda step: None)
+    track = Tracker(RunFolder(tmp_path), {}, bar=False, on_step=lambda step: None)
     run(track=track)
     track.close(True)
     shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
