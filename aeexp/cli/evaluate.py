@@ -34,28 +34,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     run = "folder of a finished run, or of a multirun: all finished runs below"
     parser.add_argument("given", metavar="RUN", nargs="+", help=run)
-    given = parser.parse_args(argv).given
-    overrides = [word for word in given if "=" in word and not Path(word).exists()]
+    words = parser.parse_args(argv).given
+    overrides = [word for word in words if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
-    run_command(evaluate_runs, [Path(word) for word in given if word not in overrides], overrides)
+    run_command(evaluate_runs, [Path(word) for word in words if word not in overrides], overrides)
 
 
 def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str]) -> int:
     """Every run, whatever becomes of the others; returns the exit code."""
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
-    asked, default = compose_evaluation(overrides)
+    cfg, default = compose_evaluation(overrides)
     from aeexp.runs.evaluate import evaluate, select_runs
     from aeexp.runs.machine import set_up_machine
 
-    device = set_up_machine(asked)
+    device = set_up_machine(cfg)
     runs, code = select_runs(paths), 0
     for i, run in enumerate(runs):
         if len(runs) > 1:
             print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
         try:
-            text, failures = evaluate(run, asked, default, device)
+            text, failures = evaluate(run, cfg, default, device)
             print(text, flush=True)
             code = max(code, FAILED if failures else 0)
         except BrokenPipeError:
@@ -92,13 +92,13 @@ def compose_evaluation(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig
     try:
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             default = compose("config", groups)
-            asked = compose("config", [*groups, *(override for override in overrides if override not in groups)])
+            cfg = compose("config", [*groups, *(override for override in overrides if override not in groups)])
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UsageError(composition_message(error, [*groups, *overrides])) from error
-    check(asked)
+    check(cfg)
     for group in ("metric", "plot"):
-        make(asked, group)  # what a constructor refuses is said before any run is loaded
-    return asked, default
+        make(cfg, group)  # what a constructor refuses is said before any run is loaded
+    return cfg, default
 
 
 def _check_changeable(override: str) -> None:

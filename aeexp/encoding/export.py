@@ -33,6 +33,7 @@ class Encoder(nn.Module):
         self.model = run.model
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Mean codes."""
         return self.model.encode(x, context, mask).mean
 
 
@@ -45,6 +46,7 @@ class Decoder(nn.Module):
         self.model = run.model
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """The likelihood's mean."""
         return self.model.decode(z, context)
 
 

@@ -30,13 +30,13 @@ def load_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> tuple
     if account is None:
         raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
     source = read_rows(run, path, overrides)
-    parts = {"train": source.rows, "val": source.val, "test": source.test}
-    rows = {part: _fit_shape(run, each, path) for part, each in parts.items() if each is not None}
+    official = {"train": source.rows, "val": source.val, "test": source.test}
+    rows = {part: _fit_shape(run, each, path) for part, each in official.items() if each is not None}
     rows, classes = _renumber_labels(run, rows, source.classes, path)
     first = next(iter(rows.values()))
     preprocessing = _choose_preprocessing(account, source, first, path)
-    named = rows if len(rows) > 1 else {"": first}
-    splits = {name: Split(each, preprocessing).to(run.device, resident=False) for name, each in named.items()}
+    parts = rows if len(rows) > 1 else {"": first}
+    splits = {name: Split(each, preprocessing).to(run.device, resident=False) for name, each in parts.items()}
     for split in splits.values():
         _check_condition(run, split, path)
         _compare_values(split, account["limits"], path)
@@ -45,14 +45,14 @@ def load_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> tuple
 
 def _fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
     """Rows as the model takes them: short sequences get zeros behind them; all else must fit."""
-    wanted, given = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
-    shorter = len(wanted) == 2 and given[1:] == wanted[1:] and given[0] < wanted[0]
+    expected, shape = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
+    shorter = len(expected) == 2 and shape[1:] == expected[1:] and shape[0] < expected[0]
     if shorter and rows.lengths is not None and isinstance(rows.x, np.ndarray):
-        return rows._replace(x=arrays.lengthened(rows.x, wanted[0]))
-    folds = path.endswith(".npz") and np.prod(given) == np.prod(wanted)
-    way = f": add shape=[{','.join(map(str, wanted))}]" if folds and given != wanted and len(wanted) != 2 else ""
-    if given != wanted:
-        raise UsageError(f"{path}: its rows have shape {given}, but {run.folder} was trained on {wanted}{way}")
+        return rows._replace(x=arrays.lengthened(rows.x, expected[0]))
+    folds = path.endswith(".npz") and np.prod(shape) == np.prod(expected)
+    way = f": add shape=[{','.join(map(str, expected))}]" if folds and shape != expected and len(expected) != 2 else ""
+    if shape != expected:
+        raise UsageError(f"{path}: its rows have shape {shape}, but {run.folder} was trained on {expected}{way}")
     return rows
 
 

@@ -45,25 +45,25 @@ def composition_message(error: Exception, overrides: Sequence[str]) -> str:
 
 def _explain_unknown_key(key: str, overrides: Sequence[str]) -> str:
     """Which keys stand beside the place where this one was looked for, in the rest of the command line."""
-    given = next((word for word in overrides if word.startswith(f"{key}=")), key)
+    override = next((word for word in overrides if word.startswith(f"{key}=")), key)
     if key.startswith("hydra.sweeper.params."):  # keys of the search space have dots in them
         name = re.sub(r"\.(low|high|log|step|type|choices)$", "", key.removeprefix("hydra.sweeper.params."))
-        return f"{given}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
+        return f"{override}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
     group, _, rest = key.partition(".")
     tree, job = _compose_rest(key, [word for word in overrides if "=" in word and not word.startswith(("-", "+", key))])
     option = rest.split(".")[0]
     if group in MULTIPLE and rest and option not in tree[group]:
-        return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
+        return f"{override}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
     if "/" in key:
         group, _, inner = key.rpartition("/")
-        return f"{given}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
+        return f"{override}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
     parent, _, name = key.rpartition(".")
     beside = OmegaConf.select(tree, parent) if parent else tree
     known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
     where = f"{parent} as chosen has" if parent else "there is"
     if job:
-        return f"{given}: under {job} {where} no such key{suggestion(name, known)}; sweep without {job}"
-    return f"{given}: {where} no such key{suggestion(name, known)}"
+        return f"{override}: under {job} {where} no such key{suggestion(name, known)}; sweep without {job}"
+    return f"{override}: {where} no such key{suggestion(name, known)}"
 
 
 def _compose_rest(key: str, overrides: Sequence[str]) -> tuple[DictConfig, str]:
@@ -89,5 +89,5 @@ def _compose_rest(key: str, overrides: Sequence[str]) -> tuple[DictConfig, str]:
     if all(having) or not any(having):
         return trees[0][0], ""
     tree, job = trees[having.index(False)]
-    fine = {word for (_, words), there in zip(trees, having, strict=True) if there for word in words}
-    return tree, " ".join([word for word in job if word not in fine] or job)
+    fine = {override for (_, job), there in zip(trees, having, strict=True) if there for override in job}
+    return tree, " ".join([override for override in job if override not in fine] or job)

@@ -81,7 +81,7 @@ def make(cfg: DictConfig, key: str) -> Any:
         if cause is None:
             raise
         path = re.search(r"full_key: (\S+)", str(error))
-        raise placed(path.group(1) if path else key, cause) from error
+        raise put_in_front(path.group(1) if path else key, cause) from error
 
 
 @contextmanager
@@ -90,10 +90,10 @@ def at_path(path: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise placed(path, error) from error
+        raise put_in_front(path, error) from error
 
 
-def placed(path: str, error: UsageError) -> UsageError:
+def put_in_front(path: str, error: UsageError) -> UsageError:
     """The same error with the config path of the value, unless the message names it itself."""
     message = str(error)
     if message.startswith((f"{path}=", f"{path}.")):
@@ -137,7 +137,7 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     keys = _find_keys(function, partial)
     for key, value in values.items():
-        if _builds(value):
+        if _holds_node(value):
             raise UsageError(f"{path}.{key}: a list that builds something (_target_): leave it out")
         if key not in keys:
             raise UsageError(
@@ -151,20 +151,20 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
 
 def _find_keys(function: Callable[..., Any], partial: bool) -> list[str]:
     parameters = inspect.signature(function).parameters.values()
-    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if not partial:
-        return named
+        return names
     if function.__module__.startswith("torch.optim."):
-        return named[1:]
+        return names[1:]
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
-def _builds(value: Any) -> bool:
+def _holds_node(value: Any) -> bool:
     """Whether a node hides in a list, or in a plain dict, where nobody would check it."""
     if isinstance(value, list):
-        return any((isinstance(item, dict) and "_target_" in item) or _builds(item) for item in value)
+        return any((isinstance(item, dict) and "_target_" in item) or _holds_node(item) for item in value)
     if isinstance(value, dict) and "_target_" not in value:
-        return _builds(list(value.values()))
+        return _holds_node(list(value.values()))
     return False
 
 

@@ -70,14 +70,14 @@ def _describe_state(run: RunFolder) -> str:
         return f"{state}, metrics.json {UNREADABLE}"
 
 
-def evaluate(folder: RunFolder, asked: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
-    """Add the numbers of `asked.metric` to metrics.json and draw `asked.plot`.
+def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
+    """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
     `default` is the same choice with the values of the YAML. Returns what there is to show, and a line for each metric
     and figure that failed, which keeps no other from being written.
     """
     loaded, run = restore_run(folder, device)
-    config = OmegaConf.create({**loaded.config, "metric": asked.metric, "plot": asked.plot})
+    config = OmegaConf.create({**loaded.config, "metric": cfg.metric, "plot": cfg.plot})
     own = make(OmegaConf.create(loaded.config), "metric")
     entries, failures, paths = [], [], []
     for name, metric in make(config, "metric").items():
@@ -90,7 +90,7 @@ def evaluate(folder: RunFolder, asked: DictConfig, default: DictConfig, device: 
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
             log.info("metric=%s: there is nothing of it to measure on %s", name, run.data.name)
             continue
-        entry = {**identify(name, asked, default, loaded), **entry, "protocol": describe_protocol(loaded, run)}
+        entry = {**identify(name, cfg, default, loaded), **entry, "protocol": describe_protocol(loaded, run)}
         add_evaluation(folder, entry)
         entries.append(entry)
     with open_album(folder, run.best_step or 0) as add:
@@ -104,9 +104,9 @@ def evaluate(folder: RunFolder, asked: DictConfig, default: DictConfig, device: 
     return "\n".join([text, *map(str, paths)]), failures
 
 
-def identify(name: str, asked: DictConfig, default: DictConfig, loaded: LoadedRun) -> dict[str, Any]:
+def identify(name: str, cfg: DictConfig, default: DictConfig, loaded: LoadedRun) -> dict[str, Any]:
     """Which evaluation it is: the metric with its options, and how these differ from what goes without saying."""
-    options, usual = (_options(to_dict(cfg.metric[name])) for cfg in (asked, default))
+    options, usual = (_options(to_dict(tree.metric[name])) for tree in (cfg, default))
     own = loaded.config["metric"].get(name)
     differs = describe_difference(name, options, usual, None if own is None else _options(own))
     return {"metric": name, "options": options, "differs": differs}

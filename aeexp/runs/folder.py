@@ -151,8 +151,8 @@ def _order(path: Path) -> list[tuple[int, int, str]]:
 
 def run_id(config: Mapping[str, Any]) -> str:
     """A hash of the whole configuration but for where it goes on from."""
-    named = {key: value for key, value in config.items() if key != "resume"}
-    return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=8).hexdigest()
+    values = {key: value for key, value in config.items() if key != "resume"}
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _read_table(path: Path) -> dict[str, Any]:

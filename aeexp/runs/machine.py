@@ -33,19 +33,19 @@ def set_up_machine(cfg: DictConfig) -> torch.device:
 @contextmanager
 def catch_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a flag that the loop reads between steps; the second one is at once."""
-    asked = []
+    signals = []
 
-    def ask(number: int, frame: Any) -> None:
-        if asked:
+    def remember(number: int, frame: Any) -> None:
+        if signals:
             raise KeyboardInterrupt
-        asked.append(number)
+        signals.append(number)
 
     try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: signals are not ours
         before = {}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(signals)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -130,6 +130,7 @@ class Tracker:
         self.on_step(progress)
 
     def close_bar(self) -> None:
+        """Before anything else is printed."""
         if self.bar is not None:
             self.bar.close()
 

@@ -32,8 +32,8 @@ def draw_gallery(root: Path) -> Figure | None:
     runs = select_distinct(find_drawn_runs(root))
     if len(runs) > MOST:
         log.info("samples.png shows the first %d of %d different runs", MOST, len(runs))
-    named, common = name_runs(dict(islice(runs.items(), MOST)))
-    panels = [(run, panel) for title, run in named if (panel := draw_panel(run, title)) is not None]
+    titles, common = name_runs(dict(islice(runs.items(), MOST)))
+    panels = [(run, panel) for title, run in titles if (panel := draw_panel(run, title)) is not None]
     if not panels:
         return None
     names = {read_data(run)["name"] for run, _ in panels}

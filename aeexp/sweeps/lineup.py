@@ -43,8 +43,8 @@ def save_lineup(root: Path) -> None:
     runs = dict(islice(select_distinct(find_drawn_runs(root)).items(), MOST))
     if len(runs) < 2:
         return
-    named, common = name_runs(runs)
-    figures = {"reconstructions": draw_reconstructions(named, common), "codes": draw_codes(named, common)}
+    titles, common = name_runs(runs)
+    figures = {"reconstructions": draw_reconstructions(titles, common), "codes": draw_codes(titles, common)}
     for name, figure in figures.items():
         if figure is not None:
             canvas.save(figure, root / f"{name}.png", DPI)
@@ -52,15 +52,15 @@ def save_lineup(root: Path) -> None:
 
 
 @torch.no_grad()
-def draw_reconstructions(named: list[tuple[str, RunFolder]], common: str) -> Figure | None:
+def draw_reconstructions(runs: list[tuple[str, RunFolder]], common: str) -> Figure | None:
     """Test rows above, below them a row for each run: its reconstructions, and samples beside them.
 
     None where the runs saw different data, or rows that lie beyond memory: they are read once, for all runs.
     """
     try:
-        loaded = [(title, LoadedRun(run.path, "cpu")) for title, run in named]
+        loaded = [(title, LoadedRun(run.path, "cpu")) for title, run in runs]
         node = loaded[0][1].config["dataset"]
-        where = read_data(named[0][1]).get("residency", "device")
+        where = read_data(runs[0][1]).get("residency", "device")
         if where not in ("device", "host") or any(run.config["dataset"] != node for _, run in loaded):
             log.info("no reconstructions.png: the runs see different data, or data beyond memory")
             return None
@@ -122,9 +122,9 @@ def _draw_samples(run: LoadedRun) -> np.ndarray | None:
     return pictures[:, 0] if run.model.condition.size else pictures.reshape(-1, *pictures.shape[2:])[:EXAMPLES]
 
 
-def draw_codes(named: list[tuple[str, RunFolder]], common: str) -> Figure | None:
+def draw_codes(runs: list[tuple[str, RunFolder]], common: str) -> Figure | None:
     """Maps of the test codes of runs that saved them (save_codes=true) and whose code has two units."""
-    saved = [(title, run, arrays) for title, run in named if (arrays := run.read_codes()) is not None]
+    saved = [(title, run, arrays) for title, run in runs if (arrays := run.read_codes()) is not None]
     saved = [(title, run, arrays) for title, run, arrays in saved if arrays["codes"].shape[1] == 2]
     if len(saved) < 2:
         return None

@@ -34,9 +34,9 @@ def name_runs(runs: dict[tuple[str, ...], RunFolder]) -> tuple[list[tuple[str, R
     if not runs:
         return [], ""
     shared = set.intersection(*map(set, runs))
-    named = [(format_title(overrides, shared), run) for overrides, run in runs.items()]
+    titles = [(format_title(overrides, shared), run) for overrides, run in runs.items()]
     first = next(iter(runs))
-    return named, " ".join(word for word in first if word in shared and not word.startswith(ASIDE))
+    return titles, " ".join(word for word in first if word in shared and not word.startswith(ASIDE))
 
 
 def format_title(overrides: Sequence[str], shared: set[str]) -> str:

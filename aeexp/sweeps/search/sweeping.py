@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution
 
 from aeexp.errors import UsageError
 from aeexp.reports.grouping import REPEATS
-from aeexp.runs.config import check_node, make, placed
+from aeexp.runs.config import check_node, make, put_in_front
 from aeexp.sweeps.search.search import Launch, Search
 from aeexp.sweeps.search.space import overrides, split
 from aeexp.sweeps.search.storage import folder, storage
@@ -26,7 +26,7 @@ def searched(config: DictConfig, loader, launch: Launch, arguments: Sequence[str
     try:
         search = Search(**{**node, "sampler": sampler, "pruner": pruner})
     except UsageError as error:
-        raise placed("hydra.sweeper", error) from error
+        raise put_in_front("hydra.sweeper", error) from error
     root = folder(hydra_cfg)
     root.mkdir(parents=True, exist_ok=True)
     space, fixed = split(node["params"], arguments, loader)
