@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -64,18 +63,23 @@ class RunFolder:
         return [str(override) for override in _read_yaml(self.hydra / "overrides.yaml") or []]
 
     def read_choices(self) -> dict[str, str]:
-        """The option of each group. Of hydra.yaml this part alone is read: the rest is 10 kB of Hydra's own."""
-        text = (self.hydra / "hydra.yaml").read_text(encoding="utf-8")
-        block = re.search(r"^    choices:\n((?:      .*\n)+)", text, re.MULTILINE)
-        choices = yaml.load(block[1], Loader) if block else {}
+        """The option of each group, but for Hydra's own."""
+        choices = self._read_runtime().get("choices") or {}
         return {str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")}
 
     def read_cwd(self) -> Path | None:
         """Where the run was started: relative paths begin there. None where that is not known."""
         try:
-            return Path(_read_table(self.hydra / "hydra.yaml")["hydra"]["runtime"]["cwd"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return Path(self._read_runtime()["cwd"])
+        except (OSError, ValueError, KeyError):
             return None
+
+    def _read_runtime(self) -> dict[str, Any]:
+        """What Hydra says of how the run was started; {} where it does not."""
+        node: Any = _read_yaml(self.hydra / "hydra.yaml")
+        for name in ("hydra", "runtime"):
+            node = node.get(name) if isinstance(node, dict) else None
+        return node if isinstance(node, dict) else {}
 
     def read_codes(self) -> dict[str, np.ndarray] | None:
         """Arrays of codes.npz; None where none were saved."""
@@ -101,7 +105,7 @@ class RunFolder:
             self.read_metrics()
         except (FileNotFoundError, ValueError):
             return False
-        return self.read_state() != "running"
+        return self.read_state() not in ("running", UNREADABLE)
 
     def write_status(self, values: Mapping[str, Any]) -> None:
         """Whole, at once."""

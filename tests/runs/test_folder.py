@@ -54,6 +54,8 @@ def test_a_file_that_is_cut_off_is_named(content, message, tmp_path):
     assert run.is_finished() and not run.is_measured()
     run.status.write_text(content)
     assert run.read_state() == "unreadable" and not run.is_finished()
+    run.write_metrics({"best": 1.0})
+    assert not run.is_measured()
 
 
 def test_what_is_missing_is_told_from_what_is_damaged(tmp_path):
