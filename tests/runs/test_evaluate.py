@@ -36,11 +36,11 @@ def evaluate(*words) -> int:
     return 0
 
 
-def refused(capsys, *words) -> str:
+def expect_refusal(capsys, *words) -> str:
     assert evaluate(*words) == 2
-    told = capsys.readouterr().err
-    assert len(told.strip().splitlines()) <= 2 and "Traceback" not in told, told
-    return told
+    stderr = capsys.readouterr().err
+    assert len(stderr.strip().splitlines()) <= 2 and "Traceback" not in stderr, stderr
+    return stderr
 
 
 def pixels(folder, name) -> np.ndarray:
@@ -128,12 +128,12 @@ def test_equal_questions_replace_each_other_and_others_stand_beside(folder):
     assert first[0]["differs"] == "draws=1" and "probe/linear_n10" in first[0]["test"]
     assert evaluate(folder, "metric=retrieval", "metric.retrieval.queries=20") == 0
     assert evaluate(folder, "metric=probe", "metric.probe.draws=1", "metric.probe.budgets=[10]") == 0
-    found = read(folder)
-    assert [e["metric"] for e in found["evaluations"]] == ["probe", "retrieval"]
-    assert found["evaluations"][0]["when"] > first[0]["when"]
-    assert found["evaluations"][0]["test"] == first[0]["test"]
-    assert {key: value for key, value in found.items() if key != "evaluations"} == own
-    table = merge_evaluations(found)
+    result = read(folder)
+    assert [e["metric"] for e in result["evaluations"]] == ["probe", "retrieval"]
+    assert result["evaluations"][0]["when"] > first[0]["when"]
+    assert result["evaluations"][0]["test"] == first[0]["test"]
+    assert {key: value for key, value in result.items() if key != "evaluations"} == own
+    table = merge_evaluations(result)
     assert table["test"]["probe/linear"] == own["test"]["probe/linear"]
     assert table["test"]["probe/linear_n10 [draws=1]"] == first[0]["test"]["probe/linear_n10"]
     assert "retrieval/map [queries=20]" in table["baseline"]["itq"] and table["evaluations"] == []
@@ -183,10 +183,10 @@ def test_a_multirun_is_measured_whole_and_a_failing_run_hides_no_other(folder, t
     (root / "2" / "status.json").write_text(json.dumps(status))
     (root / "0" / "checkpoints" / "best.pt").write_bytes(b"broken")
     assert evaluate(root, "metric=latent") == 2
-    said = capsys.readouterr()
-    assert "0/checkpoints/best.pt is no readable checkpoint" in said.err and "latent/active_units" in said.out
+    output = capsys.readouterr()
+    assert "0/checkpoints/best.pt is no readable checkpoint" in output.err and "latent/active_units" in output.out
     assert [("evaluations" in read(root / name)) for name in ("0", "1", "2")] == [False, True, False]
-    assert "2 is not finished (status running)" in refused(capsys, root / "2", "metric=latent")
+    assert "2 is not finished (status running)" in expect_refusal(capsys, root / "2", "metric=latent")
 
 
 def test_a_run_whose_files_are_cut_off_is_told_and_left_out(folder, tmp_path, capsys):
@@ -195,9 +195,9 @@ def test_a_run_whose_files_are_cut_off_is_told_and_left_out(folder, tmp_path, ca
         shutil.copytree(folder, root / name)
     (root / "0" / "metrics.json").write_text((root / "0" / "metrics.json").read_text()[:90])
     assert evaluate(root, "metric=latent") == 0 and "evaluations" in read(root / "1")
-    assert "metrics.json unreadable" in refused(capsys, root / "0", "metric=latent")
+    assert "metrics.json unreadable" in expect_refusal(capsys, root / "0", "metric=latent")
     (root / "1" / "status.json").write_text("{")
-    assert "status unreadable" in refused(capsys, root / "1", "metric=latent")
+    assert "status unreadable" in expect_refusal(capsys, root / "1", "metric=latent")
 
 
 def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
@@ -214,8 +214,8 @@ def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
         process.start()
     for process in both:
         process.join()
-    found = {(entry["metric"], entry["options"]["i"]) for entry in read(tmp_path)["evaluations"]}
-    assert len(found) == 40 and [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    result = {(entry["metric"], entry["options"]["i"]) for entry in read(tmp_path)["evaluations"]}
+    assert len(result) == 40 and [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, capsys, monkeypatch):
@@ -227,8 +227,8 @@ def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, ca
     (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {tmp_path}\n")
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")
-    told = refused(capsys, tmp_path / "run", "metric=latent")
-    assert "data.npz: no such file" in told and f"started in {tmp_path}, where its paths begin" in told
+    stderr = expect_refusal(capsys, tmp_path / "run", "metric=latent")
+    assert "data.npz: no such file" in stderr and f"started in {tmp_path}, where its paths begin" in stderr
     monkeypatch.chdir(tmp_path)
     assert evaluate(tmp_path / "run", "metric=latent") == 0
 
@@ -236,8 +236,8 @@ def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, ca
 def test_a_metric_or_figure_that_fails_leaves_the_others(folder, capsys):
     words = ["plot=[traversals,samples]", "plot.traversals.example=5000", "metric=latent"]
     assert evaluate(folder, *words) == 1
-    said = capsys.readouterr()
-    assert "plot=traversals failed: UsageError: example=5000" in said.err
+    output = capsys.readouterr()
+    assert "plot=traversals failed: UsageError: example=5000" in output.err
     assert (folder / "figures" / "samples.png").is_file() and read(folder)["evaluations"]
 
 
@@ -259,13 +259,13 @@ def test_a_metric_or_figure_that_fails_leaves_the_others(folder, capsys):
     ],
 )
 def test_a_bad_line_is_told_before_a_run_is_loaded(words, message, trained, capsys):
-    assert message in refused(capsys, trained, *words)
+    assert message in expect_refusal(capsys, trained, *words)
     assert "evaluations" not in read(trained)
 
 
 def test_what_is_no_run_is_told(tmp_path, capsys):
-    assert "there is no such folder" in refused(capsys, tmp_path / "nowhere", "metric=latent")
-    assert "no finished run below" in refused(capsys, tmp_path, "metric=latent")
+    assert "there is no such folder" in expect_refusal(capsys, tmp_path / "nowhere", "metric=latent")
+    assert "no finished run below" in expect_refusal(capsys, tmp_path, "metric=latent")
 
 
 def test_data_that_has_changed_is_refused(tmp_path, capsys):
@@ -274,8 +274,8 @@ def test_data_that_has_changed_is_refused(tmp_path, capsys):
     words = ("dataset=npz", f"dataset.path={tmp_path / 'x.npz'}", "trainer.steps=2", "metric=none", "latent.dim=2")
     run_in(tmp_path / "run", *words)
     np.savez(tmp_path / "x.npz", x=x[::-1])
-    said = refused(capsys, tmp_path / "run", "metric=latent")
-    assert "the data has changed since" in said and "train anew" in said
+    output = expect_refusal(capsys, tmp_path / "run", "metric=latent")
+    assert "the data has changed since" in output and "train anew" in output
 
 
 def test_numbers_of_another_noise_stand_beside_the_first_under_names_of_their_own(folder):
@@ -318,5 +318,5 @@ def test_what_differs_is_named_by_the_yaml():
 def test_help_needs_no_torch():
     quick = "import sys; from aeexp.cli.evaluate import main\ntry: main(['--help'])\n"
     code = quick + "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.startswith("usage: aeexp-evaluate") and said.strip().endswith("0 False")
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("usage: aeexp-evaluate") and output.strip().endswith("0 False")

@@ -53,8 +53,8 @@ def test_a_panel_is_a_distinct_finished_run_in_the_order_of_the_jobs(runs):
     expected = model.sample(64)
     for place in (0, 9, 63):
         row, column = divmod(place, 8)
-        shown = sheet(figure.axes[1])[9 * row :, 9 * column :][:8, :8]
-        np.testing.assert_allclose(shown, expected[place, 0], atol=1e-6)
+        picture = sheet(figure.axes[1])[9 * row :, 9 * column :][:8, :8]
+        np.testing.assert_allclose(picture, expected[place, 0], atol=1e-6)
     assert all(axes.images[0].get_clim() == (0, 1) for axes in figure.axes)
 
 
@@ -130,6 +130,6 @@ def test_a_multirun_leaves_samples_and_keeps_its_last_word_and_exit_code(tmp_pat
     done = command("-m", "latent.dim=2,0", "hydra.sweep.dir=sweep", "threads=1", *QUICK, cwd=tmp_path)
     assert done.returncode == 2
     assert (tmp_path / "sweep" / "samples.png").stat().st_size > 10_000
-    said = done.stdout
-    assert said.index("samples side by side") < said.index("1 of 2 runs finished")
+    output = done.stdout
+    assert output.index("samples side by side") < output.index("1 of 2 runs finished")
     assert "Warning" not in done.stderr

@@ -136,6 +136,6 @@ def test_one_command_is_the_whole_lecture(tmp_path):
     done = command(*words, "threads=1", "hydra.sweep.dir=sweep", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "4 of 4 runs finished" in done.stdout and "reconstructions side by side" in done.stdout
-    found = {path.name for path in (tmp_path / "sweep").glob("*.png")}
-    assert found == {"samples.png", "reconstructions.png", "sweep.png"}
+    figures = {path.name for path in (tmp_path / "sweep").glob("*.png")}
+    assert figures == {"samples.png", "reconstructions.png", "sweep.png"}
     assert "Warning" not in done.stderr
