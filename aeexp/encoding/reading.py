@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aeexp.conditions import Attribute, Label
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Source
 from aeexp.datasets.formats.csv import csv
 from aeexp.datasets.formats.folder import folder
@@ -24,7 +25,7 @@ from aeexp.errors import UsageError
 from aeexp.runs.config import check_values, to_dict
 from aeexp.runs.loading import LoadedRun
 
-LOADERS: dict[str, Callable[..., Any]] = {"npz": npz, "npy": npy, "csv": csv, "folder": folder, "idx": idx}
+LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "csv": csv, "folder": folder, "idx": idx}
 # Of the run's own keys those that say how a file of its kind is read; the others name files, or rows to take.
 READING = {
     "npz": ("x", "offsets", "unpack", "parts", "sequences", "shape"),
@@ -90,7 +91,7 @@ def _name_target(kind: str) -> str:
 
 def _load(kind: str, keys: dict[str, Any]) -> Source:
     """What the loader finds, with its own keys alone."""
-    load = inspect.unwrap(LOADERS[kind])  # the keys that every data set has are those of the run
+    load: Callable[..., Source] = LOADERS[kind].load
     known = list(inspect.signature(load).parameters)
     if keys.get("offsets"):
         keys = {key: value for key, value in keys.items() if key != "sequences"}

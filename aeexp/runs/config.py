@@ -134,8 +134,7 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
     A `partial` gets the rest at run time: there the keys are what stands behind the `*` of our functions, and all but
     the first parameter, `params`, of an optimizer.
     """
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    keys = _find_keys(function, partial)
+    keys, hints = _find_keys(function, partial)
     for key, value in values.items():
         if _holds_node(value):
             raise UsageError(f"{path}.{key}: a list that builds something (_target_): leave it out")
@@ -149,14 +148,20 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
             _check_type(f"{path}.{key}", value, hints[key])
 
 
-def _find_keys(function: Callable[..., Any], partial: bool) -> list[str]:
+def _find_keys(function: Callable[..., Any], partial: bool) -> tuple[list[str], dict[str, Any]]:
+    """Names that a configuration may give, and types by name."""
+    from aeexp.datasets.core.assemble import DataSet  # with torch, which a composed configuration does without
+
+    if isinstance(function, DataSet):
+        return list(function.hints), function.hints
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    if not partial:
-        return names
-    if function.__module__.startswith("torch.optim."):
-        return names[1:]
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if partial and function.__module__.startswith("torch.optim."):
+        names = names[1:]
+    elif partial:
+        names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return names, hints
 
 
 def _holds_node(value: Any) -> bool:

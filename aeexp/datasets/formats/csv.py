@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import table
 from aeexp.datasets.formats.columns import Column, attribute_values, column, few, numbered, sure
@@ -32,7 +32,7 @@ class Roles(NamedTuple):
     features: tuple[str, ...]  # in the order of the file
 
 
-@dataset
+@DataSet
 def csv(
     path: str,
     test: str | None = None,

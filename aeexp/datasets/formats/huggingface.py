@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.arrow import Mapped, Sequential, labels_of
@@ -17,7 +17,7 @@ from aeexp.datasets.formats.query import by_query
 from aeexp.errors import UsageError
 
 
-@dataset
+@DataSet
 def huggingface(
     path: str | None = None,
     test: str | None = None,

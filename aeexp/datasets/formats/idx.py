@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
@@ -22,7 +22,7 @@ DENSEST = 1032  # bytes that gzip can make of one
 PIECE = 2**20
 
 
-@dataset
+@DataSet
 def idx(path: str, labels: str | None = None, test: str | None = None, test_labels: str | None = None) -> Source:
     """Rows (N, D) or pictures (N, H, W), (N, C, H, W), (N, H, W, C) of an IDX file, or of a folder with MNIST's names.
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
 from aeexp.errors import UsageError
 
 
-@dataset
+@DataSet
 def npy(
     path: str,
     labels: str | None = None,

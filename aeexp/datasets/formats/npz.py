@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 DENSEST = 1032  # bytes that deflate can make of one
 
 
-@dataset
+@DataSet
 def npz(
     path: str,
     x: str | None = None,

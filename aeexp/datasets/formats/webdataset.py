@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, Streamed
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.decoding import Mode, PictureDecoder
@@ -20,7 +20,7 @@ from aeexp.errors import UsageError
 log = logging.getLogger(__name__)
 
 
-@dataset
+@DataSet
 def webdataset(
     path: str,
     test: str | None = None,

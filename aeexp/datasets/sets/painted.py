@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
 
@@ -16,7 +16,7 @@ PALETTE = np.array(
 CLASSES = tuple("0123456789")
 
 
-@dataset
+@DataSet
 def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed: int = 0) -> Source:
     """1,797 digits (3, size, size), each in one of `colors` colours on black; `s` (N,) is the colour's number.
 
@@ -34,7 +34,7 @@ def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed:
     return Source(Rows(x, y, s), scale=1 / 255, classes=CLASSES, attributes=("color",))
 
 
-@dataset
+@DataSet
 def textured_digits(size: int = 16, seed: int = 0) -> Source:
     """1,797 bright textured digits on a darker texture (3, size, size); `target` (N, size, size) is 1 on the digit.
 

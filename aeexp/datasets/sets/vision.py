@@ -13,32 +13,32 @@ from typing import Literal
 import numpy as np
 import torch
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
 
 _PARTS = ("train", "t10k")
 
 
-@dataset
+@DataSet
 def mnist(root: str, download: bool = False) -> Source:
     """70,000 handwritten digits of 28x28 pixels with the official 60,000/10,000 split (LeCun et al. 1998)."""
     return _idx("MNIST", "mnist", root, download)
 
 
-@dataset
+@DataSet
 def fashion_mnist(root: str, download: bool = False) -> Source:
     """70,000 pictures of clothes of 28x28 pixels in MNIST's format (Xiao et al. 2017)."""
     return _idx("FashionMNIST", "fashion_mnist", root, download)
 
 
-@dataset
+@DataSet
 def kmnist(root: str, download: bool = False) -> Source:
     """70,000 cursive hiragana of 10 kinds of 28x28 pixels in MNIST's format (Clanuwat et al. 2018)."""
     return _idx("KMNIST", "kmnist", root, download)
 
 
-@dataset
+@DataSet
 def emnist(
     root: str,
     subset: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = "balanced",
@@ -57,7 +57,7 @@ def emnist(
     return found._replace(rows=rows, test=test)
 
 
-@dataset
+@DataSet
 def usps(root: str, download: bool = False) -> Source:
     """9,298 handwritten digits of 16x16 pixels from envelopes, split 7,291/2,007 (Hull 1994)."""
     made = torchvision().USPS

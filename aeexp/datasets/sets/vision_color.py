@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.sets.vision import labelled, present, reading, torchvision
 from aeexp.errors import UsageError
@@ -18,7 +18,7 @@ _CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 _PIXELS = 3 * 32 * 32
 
 
-@dataset
+@DataSet
 def cifar10(root: str, download: bool = False) -> Source:
     """60,000 colour pictures of 32x32 pixels of 10 kinds, split 50,000/10,000 (Krizhevsky 2009).
 
@@ -48,7 +48,7 @@ def cifar10(root: str, download: bool = False) -> Source:
     return Source(_joined(batches[:-1]), batches[-1], scale=1 / 255, classes=_CIFAR10)
 
 
-@dataset
+@DataSet
 def svhn(root: str, extra: bool = False, download: bool = False) -> Source:
     """99,289 colour pictures of 32x32 pixels of house numbers, split 73,257/26,032 (Netzer et al. 2011).
 
