@@ -38,7 +38,7 @@ DRAWERS = {
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},
     "plots": set(),
-    "cli": set(),
+    "cli": {"command"},
 }
 PACKAGE_MAY = {"__init__": {"runs"}}  # `aeexp.load` is fetched when it is asked for
 COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "cli", "__main__")  # these know hydra

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from aeexp.cli.command import run_command
 from aeexp.errors import UsageError
 
 # Which modes read what; all others say so.
-TAKEN = {"k": ("neighbours",), "radius": ("neighbours",), "index": ("neighbours",), "tolerance": ("duplicates",)}
+MODES = {"k": ("neighbours",), "radius": ("neighbours",), "index": ("neighbours",), "tolerance": ("duplicates",)}
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser("aeexp-encode", description="Codes of a run's own data, of new rows, and the model.")
-    add = made.add_argument
+def build_parser() -> argparse.ArgumentParser:
+    """Flags and their help."""
+    parser = argparse.ArgumentParser(
+        "aeexp-encode", description="Codes of a run's own data, of new rows, and the model."
+    )
+    add = parser.add_argument
     add("run", metavar="RUN", help="folder of a finished run")
     rows = "new rows: .npz, .npy, .csv, IDX, a folder of pictures; without it all splits of the run's own data"
     add("data", metavar="DATA", nargs="?", help=rows)
@@ -24,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", metavar="FILE", type=Path, help="file to write; default RUN/encoded.npz, and stdout for tables")
     add("--force", action="store_true", help="write over a file that is there")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    instead = made.add_mutually_exclusive_group()
+    instead = parser.add_mutually_exclusive_group()
     model = "write encoder and decoder, as .onnx or .pt2, into the folder --output; default RUN/export"
     instead.add_argument("--export", choices=("onnx", "torch"), help=model)
     near = "table of the rows of DATA (default: the training split) whose codes are nearest to those of these rows"
@@ -35,41 +38,32 @@ def parser() -> argparse.ArgumentParser:
     add("--radius", type=float, help="neighbours within this distance: bits (latent=binary), else Euclidean")
     add("--index", metavar="FILE", type=Path, help="look for neighbours in codes that this command wrote")
     add("--tolerance", type=float, help="duplicates: how much a value may differ; default 0")
-    return made
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser().parse_args(argv)
-    try:
-        work(arguments)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        told = isinstance(error, UsageError)
-        if not told:
-            traceback.print_exc()
-        print(error if told else f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(2 if told else 1)
+    """The command."""
+    run_command(encode, build_parser().parse_args(argv))
 
 
-def work(arguments: argparse.Namespace) -> None:
+def encode(arguments: argparse.Namespace) -> None:
+    """Codes, tables or the model, as the flags say."""
     if arguments.data is not None and "=" in arguments.data and not Path(arguments.data).exists():
         arguments.keys, arguments.data = [arguments.data, *arguments.keys], None
     mode = "export" if arguments.export else "duplicates" if arguments.duplicates else "neighbours"
     mode = mode if arguments.export or arguments.duplicates or arguments.neighbours is not None else "codes"
-    for name, modes in TAKEN.items():
-        given = getattr(arguments, name) is not None
-        if given and mode not in modes:
+    for name, modes in MODES.items():
+        if vars(arguments)[name] is not None and mode not in modes:
             raise UsageError(f"--{name}: only {' and '.join(modes)} take it: leave it out")
-    if arguments.export is not None:
-        exported(arguments)
-    elif arguments.neighbours is not None or arguments.duplicates:
-        searched(arguments)
+    if mode == "export":
+        export(arguments)
+    elif mode == "codes":
+        write_codes(arguments)
     else:
-        encoded(arguments)
+        write_table(arguments)
 
 
-def encoded(arguments: argparse.Namespace) -> None:
+def write_codes(arguments: argparse.Namespace) -> None:
     """Codes as .npz, bits packed. Without --output beside the run's other files, by the name of DATA."""
     if not arguments.data and arguments.keys:
         raise UsageError(f"{' '.join(arguments.keys)}: keys read DATA: give it before them")
@@ -77,56 +71,58 @@ def encoded(arguments: argparse.Namespace) -> None:
     output = arguments.output or Path(arguments.run) / f"{name}.npz"
     if output.suffix != ".npz":
         raise UsageError(f"--output {output}: codes are written as .npz: give such a name")
-    free(output, arguments.force)
-    from aeexp.encoding.codes import by_split, save
-    from aeexp.encoding.neighbours import bits, packed
-    from aeexp.encoding.new_rows import splits
-    from aeexp.runs.finished import Finished
+    check_free(output, arguments.force)
+    from aeexp.encoding.codes import encode_splits, save_arrays
+    from aeexp.encoding.neighbours import count_bits, pack_codes
+    from aeexp.encoding.new_rows import load_rows
+    from aeexp.runs.loading import LoadedRun
 
-    run = Finished(arguments.run, arguments.device)
+    run = LoadedRun(arguments.run, arguments.device)
     if arguments.data is None:
-        data = run.data()
-        arrays = by_split(run.learner, data.splits, data.classes)
+        data = run.load_data()
+        arrays = encode_splits(run.learner, data.splits, data.classes)
     else:
-        arrays = by_split(run.learner, *splits(run, arguments.data, arguments.keys))
-    dim = bits(run)
-    arrays = arrays if dim is None else packed(arrays, dim)
-    save(output, arrays)
+        arrays = encode_splits(run.learner, *load_rows(run, arguments.data, arguments.keys))
+    dim = count_bits(run)
+    arrays = arrays if dim is None else pack_codes(arrays, dim)
+    save_arrays(output, arrays)
     shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items() if name[:2] in ("x", "x_"))
-    words = ("" if "x" in arrays else " dataset/split=official") + ("" if dim is None else f" dataset.unpack={dim}")
-    print(f"{output}: {shapes}\nTrain on them: aeexp dataset=npz dataset.path={output}{words}")
+    how = ("" if "x" in arrays else " dataset/split=official") + ("" if dim is None else f" dataset.unpack={dim}")
+    print(f"{output}: {shapes}\nTrain on them: aeexp dataset=npz dataset.path={output}{how}")
 
 
-def exported(arguments: argparse.Namespace) -> None:
+def export(arguments: argparse.Namespace) -> None:
+    """Encoder and decoder as files."""
     if arguments.data is not None:
         raise UsageError(f"{arguments.data}: --export writes the model and needs no rows: leave DATA out")
-    from aeexp.encoding.export import export
-    from aeexp.runs.finished import Finished
+    from aeexp.encoding.export import export_model
+    from aeexp.runs.loading import LoadedRun
 
     folder = arguments.output or Path(arguments.run) / "export"
-    for path in export(Finished(arguments.run, "cpu"), folder, arguments.export, arguments.force):
+    for path in export_model(LoadedRun(arguments.run, "cpu"), folder, arguments.export, arguments.force):
         print(path)
 
 
-def searched(arguments: argparse.Namespace) -> None:
+def write_table(arguments: argparse.Namespace) -> None:
     """Tables of neighbours or duplicates, as CSV on stdout or in --output."""
     if arguments.output is not None:
-        free(arguments.output, arguments.force)
+        check_free(arguments.output, arguments.force)
     if arguments.index is not None and arguments.data is not None:
         raise UsageError("--index is searched instead of DATA: give one of them")
     from aeexp import files
-    from aeexp.encoding.neighbours import duplicate_rows, neighbour_rows
-    from aeexp.runs.finished import Finished
+    from aeexp.encoding.neighbours import tabulate_duplicates, tabulate_neighbours
+    from aeexp.runs.loading import LoadedRun
 
-    run = Finished(arguments.run, arguments.device)
+    run = LoadedRun(arguments.run, arguments.device)
     if arguments.duplicates:
         if arguments.index is not None:
             raise UsageError("--duplicates compares pixels, which --index does not hold: give DATA")
-        text = files.csv_text(*duplicate_rows(run, arguments.data, arguments.keys, arguments.tolerance or 0.0))
+        table = tabulate_duplicates(run, arguments.data, arguments.keys, arguments.tolerance or 0.0)
     else:
         k = 10 if arguments.k is None and arguments.radius is None else arguments.k
         where = arguments.data, arguments.index
-        text = files.csv_text(*neighbour_rows(run, *where, arguments.neighbours, arguments.keys, k, arguments.radius))
+        table = tabulate_neighbours(run, *where, arguments.neighbours, arguments.keys, k, arguments.radius)
+    text = files.csv_text(*table)
     if text.count("\n") == 1:
         print("none found", file=sys.stderr)
     if arguments.output is None:
@@ -135,7 +131,8 @@ def searched(arguments: argparse.Namespace) -> None:
         files.write_text(arguments.output, text)
 
 
-def free(path: Path, force: bool) -> None:
+def check_free(path: Path, force: bool) -> None:
+    """Raises UsageError where a file would be written over."""
     if not force and path.exists():
         raise UsageError(f"{path} is there already: give another file by --output, or --force to write over it")
 

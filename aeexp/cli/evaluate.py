@@ -7,18 +7,18 @@ import argparse
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aeexp.cli.command import FAILED, report_error, run_command
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 # Keys; all else is as it was in training.
-TAKEN = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
+CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
 USAGE = "aeexp-evaluate [-h] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...] [device=...]"
 DESCRIPTION = """Measures and draws finished runs anew, without training. Numbers are added to metrics.json under
 `evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard."""
@@ -29,57 +29,51 @@ What there is: aeexp-explain metric, aeexp-explain plot."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    made = argparse.ArgumentParser(
+    """The command."""
+    parser = argparse.ArgumentParser(
         "aeexp-evaluate", USAGE, DESCRIPTION, EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     run = "folder of a finished run, or of a multirun: all finished runs below"
-    made.add_argument("given", metavar="RUN", nargs="+", help=run)
-    given = made.parse_args(argv).given
-    words = [word for word in given if "=" in word and not Path(word).exists()]
+    parser.add_argument("given", metavar="RUN", nargs="+", help=run)
+    words = parser.parse_args(argv).given
+    overrides = [word for word in words if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
-    try:
-        sys.exit(work([Path(word) for word in given if word not in words], words))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    run_command(evaluate_runs, [Path(word) for word in words if word not in overrides], overrides)
 
 
-def work(paths: Sequence[Path], words: Sequence[str]) -> int:
+def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str]) -> int:
     """Every run, whatever becomes of the others; returns the exit code."""
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
-    asked, default = composed(words)
-    from aeexp.runs.evaluate import evaluate, runs
-    from aeexp.runs.machine import machine
+    cfg, default = compose_evaluation(overrides)
+    from aeexp.runs.evaluate import evaluate, select_runs
+    from aeexp.runs.machine import set_up_machine
 
-    device = machine(asked)
-    folders, code = runs(paths), 0
-    for i, folder in enumerate(folders):
-        if len(folders) > 1:
-            print(f"[{i + 1}/{len(folders)}] {folder}", file=sys.stderr)
+    device = set_up_machine(cfg)
+    runs, code = select_runs(paths), 0
+    for i, run in enumerate(runs):
+        if len(runs) > 1:
+            print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
         try:
-            text, failed = evaluate(folder, asked, default, device)
+            text, failures = evaluate(run, cfg, default, device)
             print(text, flush=True)
-            code = max(code, 1 if failed else 0)
+            code = max(code, FAILED if failures else 0)
+        except BrokenPipeError:
+            raise
         except Exception as error:
-            usage = isinstance(error, UsageError)
-            if not isinstance(error, UsageError | OSError):  # a full disk and the like need no traceback
-                traceback.print_exc()
-            failed = [str(error) if usage else f"{type(error).__name__}: {error}"]
-            code = max(code, 2 if usage else 1)
-        for line in failed:
-            print(line if str(folder) in line else f"{folder}: {line}", file=sys.stderr)
+            message, own = report_error(error)
+            failures, code = [message], max(code, own)
+        for line in failures:
+            print(line if str(run) in line else f"{run}: {line}", file=sys.stderr)
     return code
 
 
-def composed(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+def compose_evaluation(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     """aeexp's configuration with the asked metrics and plots, checked, and the same with their YAML's values."""
-    for word in words:
-        _taken(word)
-    keys = [word.partition("=")[0] for word in words]
+    for override in overrides:
+        _check_changeable(override)
+    keys = [override.partition("=")[0] for override in overrides]
     if not ({"metric", "plot"} & {key.split(".")[0] for key in keys}):
         raise UsageError(
             "nothing is asked for: name metrics or figures, as in metric=[probe] plot=[scatter]; aeexp-explain metric "
@@ -95,31 +89,33 @@ def composed(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     from aeexp.runs.config import check, make
 
     groups = [f"{group}=none" for group in ("metric", "plot") if group not in keys]
-    groups += [word for word in words if word.startswith(("metric=", "plot="))]
+    groups += [override for override in overrides if override.startswith(("metric=", "plot="))]
     try:
         with initialize_config_dir(find_conf_dir(), version_base="1.3"):
             default = compose("config", groups)
-            asked = compose("config", [*groups, *(word for word in words if word not in groups)])
+            cfg = compose("config", [*groups, *(override for override in overrides if override not in groups)])
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UsageError(composition_message(error, [*groups, *words])) from error
-    check(asked)
+        raise UsageError(composition_message(error, [*groups, *overrides])) from error
+    check(cfg)
     for group in ("metric", "plot"):
-        make(asked, group)  # what a constructor refuses is told before any run is loaded
-    return asked, default
+        make(cfg, group)  # what a constructor refuses is said before any run is loaded
+    return cfg, default
 
 
-def _taken(word: str) -> None:
+def _check_changeable(override: str) -> None:
     """Refuse what cannot be changed of a finished run."""
-    key = word.partition("=")[0]
-    if TAKEN.fullmatch(key):
+    key = override.partition("=")[0]
+    if CHANGEABLE.fullmatch(key):
         return
     group = key.lstrip("+~").replace("/", ".").split(".")[0]
     if group in ("metric", "plot"):
-        raise UsageError(f"{word}: give {group}=[...] and values below it, as in {group}.x.y=..., without + or ~")
+        raise UsageError(f"{override}: give {group}=[...] and values below it, as in {group}.x.y=..., without + or ~")
     if group == "seed":
-        raise UsageError(f"{word}: the run keeps its seed; metrics draw by their own, as in metric.probe.seed=1")
-    raise UsageError(f"{word}: a finished run's model and data are as they were: aeexp-evaluate takes metric, plot, "
-                     "device and threads; what else is to change is trained, by aeexp")  # fmt: skip
+        raise UsageError(f"{override}: the run keeps its seed; metrics draw by their own, as in metric.probe.seed=1")
+    raise UsageError(
+        f"{override}: a finished run's model and data are as they were: aeexp-evaluate takes metric, plot, device and "
+        "threads; what else is to change is trained, by aeexp"
+    )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from aeexp.cli.command import run_command
 from aeexp.errors import UsageError
 from aeexp.reference import options
 from aeexp.reference.docstrings import read_docstring
@@ -17,64 +17,64 @@ from aeexp.reference.screen import open_screen, print_group, print_option
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
     about = "What an option is: its formula, keys with values, what to look at, and the paper."
-    made = argparse.ArgumentParser("aeexp-explain", description=about)
-    words = "an option (vae, regularizer=kl), or a group (noise); without a name all groups and options"
-    made.add_argument("names", metavar="NAME", nargs="*", help=words)
-    names = made.parse_args(argv).names
-    try:
-        found = [part for name in names for part in lookup(name)]
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    parser = argparse.ArgumentParser("aeexp-explain", description=about)
+    names = "an option (vae, regularizer=kl), or a group (noise); without a name all groups and options"
+    parser.add_argument("names", metavar="NAME", nargs="*", help=names)
+    run_command(explain_names, parser.parse_args(argv).names)
+
+
+def explain_names(names: Sequence[str]) -> None:
+    """Each of them, or all groups where there is none."""
+    parts = [part for name in names for part in look_up(name)]
     with open_screen() as console:
-        for i, part in enumerate(found or options.list_groups()):
+        for i, part in enumerate(parts or options.list_groups()):
             if i:
                 console.print()
             print_group(console, part) if isinstance(part, str) else print_option(console, part)
 
 
-def lookup(name: str) -> list[Option | str]:
+def look_up(name: str) -> list[Option | str]:
     """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`; those that have the key `latent.k`."""
     groups = options.list_groups()
     head, _, rest = name.partition(".")
     if head in groups and rest in groups[head]:  # a key of a run: noise.masking
         name = f"{head}={rest}"
     group, _, option = name.lower().rpartition("=")
-    found: list[Option | str] = [] if group else [each for each in groups if each == option]
+    parts: list[Option | str] = [] if group else [each for each in groups if each == option]
     wanted = [one.strip() for one in option.strip("[]").split(",")] if group else [option]
-    found += [options.read_option(each, one) for each, names in groups.items() if group in ("", each)
+    parts += [options.read_option(each, one) for each, names in groups.items() if group in ("", each)
               for one in wanted if one in names]  # fmt: skip
-    if not found and "." in name:
+    if not parts and "." in name:
         having = [each for each in options.list_options() if name in [key.path for key in each.keys] and each.target]
-        found += having if len(having) <= 4 else [head]
+        parts += having if len(having) <= 4 else [head]
     known = [*groups, *(one for names in groups.values() for one in names)]
     if group:
         if group not in groups:
-            raise UsageError(f"{name}: there is no group {group}{near(group, groups)}")
+            raise UsageError(f"{name}: there is no group {group}{suggest(group, groups)}")
         known = groups[group]
         for one in wanted:
             if one not in known:
-                raise UsageError(f"{group}={one}: there is no such option{near(one, known)}")
-    if not found:
-        raise UsageError(f"{name}: there is no such option{speaking(option, known)}")
-    return found
+                raise UsageError(f"{group}={one}: there is no such option{suggest(one, known)}")
+    if not parts:
+        raise UsageError(f"{name}: there is no such option{suggest_mention(option, known)}")
+    return parts
 
 
-def speaking(word: str, known: Sequence[str]) -> str:
+def suggest_mention(word: str, known: Sequence[str]) -> str:
     """The nearest name, or where an option speaks of the word: mig is a number of metric=disentanglement."""
     whole = re.compile(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", re.IGNORECASE)
     texts = ((each.word, " ".join([*each.header, *read_docstring(each.target)])) for each in options.list_options())
-    found = [option for option, text in texts if whole.search(text)] if word else []
-    nearest = near(word, known)
-    return (
-        f", but {', '.join(found[:4])} speak{'s' * (len(found) == 1)} of it"
-        if found and "?" not in nearest
-        else nearest
-    )
+    mentions = [option for option, text in texts if whole.search(text)] if word else []
+    nearest = suggest(word, known)
+    if mentions and "?" not in nearest:
+        return f", but {', '.join(mentions[:4])} speak{'s' * (len(mentions) == 1)} of it"
+    return nearest
 
 
-def near(word: str, known: Sequence[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?`, or where all names are."""
     close = list(dict.fromkeys(difflib.get_close_matches(word, known, n=2, cutoff=0.7)))
     return f": did you mean {' or '.join(close)}?" if close else "; aeexp-explain lists all of them"
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from aeexp.cli.command import run_command
 from aeexp.errors import UsageError
 from aeexp.reports.comparison import Report, collect
 from aeexp.reports.grouping import NONE, Group
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """Flags and their help."""
+    parser = argparse.ArgumentParser(
         "aeexp-report",
         description="Compare runs: those that differ in seed and fold alone are one row, with mean and 95 % interval.",
     )
-    add = made.add_argument
+    add = parser.add_argument
     add("roots", metavar="DIR", nargs="+", type=Path, help="run folders, or folders above them such as a multirun")
-    words = "pca (where measured, the default), raw, or words of a row, as in variant=undercomplete; none: no tests"
-    add("--baseline", default="auto", metavar="WORDS", help=f"what each row is compared with, seed by seed: {words}")
+    rows = "pca (where measured, the default), raw, or words of a row, as in variant=undercomplete; none: no tests"
+    add("--baseline", default="auto", metavar="WORDS", help=f"what each row is compared with, seed by seed: {rows}")
     add(
         "--metrics",
         default="",
@@ -33,62 +34,52 @@ def parser() -> argparse.ArgumentParser:
     add("--output", type=Path, metavar="DIR", help="where summary.csv, report.md and report.html go; else into the one "
         "DIR given, or here")  # fmt: skip
     add("--mix", action="store_true", help="compare runs of unlike protocols all the same")
-    return made
+    return parser
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    arguments = parser().parse_args(words)
-    try:
-        code = command(arguments)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # who reads had enough, as `head` does; the files are written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except OSError as error:  # a full disk, a folder that may not be written
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(code)
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_command(report_runs, build_parser().parse_args(argv))
 
 
-def command(arguments: argparse.Namespace) -> int:
+def report_runs(arguments: argparse.Namespace) -> int:
+    """The comparison on the console and as files; returns the exit code."""
     from aeexp.reports.text import console
     from aeexp.reports.writing import write_report
 
-    criteria = named(arguments.metrics)
+    criteria = split_keys(arguments.metrics)
     baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
     report = collect(arguments.roots, baseline, criteria, arguments.mix)
     if arguments.sort:
-        report = ordered(report, arguments.sort)
+        report = sort_groups(report, arguments.sort)
     folder = arguments.output or (arguments.roots[0] if len(arguments.roots) == 1 else Path())
-    paths, failed = [], None
+    paths, unwritten = [], None
     try:
         paths = write_report(report, folder) if report.groups else []
     except OSError as error:  # what can be shown is, of a folder that may not be written too
-        failed = error
+        unwritten = error
     print(console(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
     if not report.groups:
         print("no run is finished: there is nothing to compare", file=sys.stderr)
         return 1
-    if failed is not None:
-        raise failed
+    if unwritten is not None:
+        raise unwritten
     return 0
 
 
-def named(words: str) -> list[str]:
+def split_keys(text: str) -> list[str]:
     """Keys between commas and spaces; options of an evaluation, as in `clustering/nmi [clusters=7]`, belong to one."""
-    found, depth = [""], 0
-    for i, letter in enumerate(words):
+    keys, depth = [""], 0
+    for i, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
-        if letter in ", " and depth == 0 and not words.startswith(" [", i):
-            found.append("")
+        if letter in ", " and depth == 0 and not text.startswith(" [", i):
+            keys.append("")
         else:
-            found[-1] += letter
-    return [key for key in found if key]
+            keys[-1] += letter
+    return [key for key in keys if key]
 
 
-def ordered(report: Report, name: str) -> Report:
+def sort_groups(report: Report, name: str) -> Report:
     """By a column, or by the mean of a number; groups without it come last."""
     known = [*report.columns, *report.keys]
     if name not in known:
@@ -101,15 +92,15 @@ def ordered(report: Report, name: str) -> Report:
     def place(group: Group) -> tuple:
         if name in report.columns:
             value = group.columns[name]
-            number = _number(value)
+            number = _parse_number(value)
             return (value == NONE, number is None, number or 0.0, value)
-        made = group.estimate(name)
-        return (made is None, 0.0 if made is None else sign * made.mean)
+        estimate = group.estimate(name)
+        return (estimate is None, 0.0 if estimate is None else sign * estimate.mean)
 
     return report._replace(groups=sorted(report.groups, key=place), options=[*report.options, "--sort", name])
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:

@@ -1,9 +1,10 @@
-"""A finished run at work: its model, its data again, and codes of whole splits."""
+"""Codes of whole splits, and the file that holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,21 +16,21 @@ from aeexp.models.learner import Learner, choose_batch_size
 
 
 @torch.no_grad()
-def encoded(learner: Learner, split: Split | Stream) -> dict[str, np.ndarray]:
+def encode_split(learner: Learner, split: Split | Stream) -> dict[str, np.ndarray]:
     """Mean codes x (N, D) float32 of a split, row numbers ids, and y and s where there are any; row by row alike.
 
     The rows are as the encoder was trained on, before a task takes anything away.
     """
-    found: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
+    fields: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
     for batch in split.batches(choose_batch_size(split.shape)):
         code = learner.model.encode(batch.x, learner.context(batch), batch.mask)
         for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
             if field is not None:
-                found[name].append(field.cpu().numpy())
-    return {name: np.concatenate(parts) for name, parts in found.items() if parts}
+                fields[name].append(field.cpu().numpy())
+    return {name: np.concatenate(parts) for name, parts in fields.items() if parts}
 
 
-def by_split(
+def encode_splits(
     learner: Learner, splits: Mapping[str, Split | Stream], classes: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
     """Codes of splits under the keys of official splits in an .npz: x_train, y_train, s_train, ids_train, ...
@@ -41,15 +42,16 @@ def by_split(
     arrays: dict[str, np.ndarray] = {}
     labelled = any(split.y is not None for split in splits.values())
     for name, split in splits.items():
-        found = encoded(learner, split)
+        fields = encode_split(learner, split)
         if labelled:
-            found.setdefault("y", np.full(len(found["x"]), -1, np.int64))
-        arrays |= {f"{key}_{name}" if name else key: value for key, value in found.items()}
+            fields.setdefault("y", np.full(len(fields["x"]), -1, np.int64))
+        arrays |= {f"{key}_{name}" if name else key: value for key, value in fields.items()}
     if labelled and len(classes):
         arrays["classes"] = np.array(classes)
     return arrays
 
 
-def save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """An .npz of plain arrays, whole or not there."""
-    files.write(path, lambda file: np.savez_compressed(file, **arrays))
+    content: dict[str, Any] = dict(arrays)
+    files.write(path, lambda file: np.savez_compressed(file, **content))

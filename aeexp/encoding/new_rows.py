@@ -13,93 +13,95 @@ from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.formats import arrays
-from aeexp.encoding.reading import read
+from aeexp.encoding.reading import read_rows
 from aeexp.errors import UsageError
-from aeexp.runs.finished import Finished
+from aeexp.runs.loading import LoadedRun
 
 log = logging.getLogger(__name__)
 
 
-def splits(run: Finished, path: str, words: Sequence[str] = ()) -> tuple[dict[str, Split], tuple[str, ...]]:
+def load_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The rows of a file or folder on the run's device, by split where the file has official ones, and their classes.
 
-    `words` are keys of the loader, as in ["y=label", "shape=[1,8,8]"]. Raises UsageError for rows of another shape, and
-    where the model wants labels or attributes that are not there.
+    `overrides` are keys of the loader, as in ["y=label", "shape=[1,8,8]"]. Raises UsageError for rows of another
+    shape, and where the model wants labels or attributes that are not there.
     """
     account = run.saved.get("data")
     if account is None:
         raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
-    source = read(run, path, words)
-    parts = {"train": source.rows, "val": source.val, "test": source.test}
-    found = {part: _shaped(run, rows, path) for part, rows in parts.items() if rows is not None}
-    found, classes = _labelled(run, found, source.classes, path)
-    made = _preprocessing(account, source, next(iter(found.values())), path)
-    named = found if len(found) > 1 else {"": next(iter(found.values()))}
-    ready = {name: Split(rows, made).to(run.device, resident=False) for name, rows in named.items()}
-    for split in ready.values():
-        _conditioned(run, split, path)
-        _compared(split, account["limits"], path)
-    return ready, classes
+    source = read_rows(run, path, overrides)
+    official = {"train": source.rows, "val": source.val, "test": source.test}
+    rows = {part: _fit_shape(run, each, path) for part, each in official.items() if each is not None}
+    rows, classes = _renumber_labels(run, rows, source.classes, path)
+    first = next(iter(rows.values()))
+    preprocessing = _choose_preprocessing(account, source, first, path)
+    parts = rows if len(rows) > 1 else {"": first}
+    splits = {name: Split(each, preprocessing).to(run.device, resident=False) for name, each in parts.items()}
+    for split in splits.values():
+        _check_condition(run, split, path)
+        _compare_values(split, account["limits"], path)
+    return splits, classes
 
 
-def _shaped(run: Finished, rows: Rows, path: str) -> Rows:
+def _fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
     """Rows as the model takes them: short sequences get zeros behind them; all else must fit."""
-    wanted, given = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
-    if rows.lengths is not None and len(wanted) == 2 and given[1:] == wanted[1:] and given[0] < wanted[0]:
-        return rows._replace(x=arrays.lengthened(rows.x, wanted[0]))
-    folds = path.endswith(".npz") and np.prod(given) == np.prod(wanted)
-    way = f": add shape=[{','.join(map(str, wanted))}]" if folds and given != wanted and len(wanted) != 2 else ""
-    if given != wanted:
-        raise UsageError(f"{path}: its rows have shape {given}, but {run.folder} was trained on {wanted}{way}")
+    expected, shape = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
+    shorter = len(expected) == 2 and shape[1:] == expected[1:] and shape[0] < expected[0]
+    if shorter and rows.lengths is not None and isinstance(rows.x, np.ndarray):
+        return rows._replace(x=arrays.lengthened(rows.x, expected[0]))
+    folds = path.endswith(".npz") and np.prod(shape) == np.prod(expected)
+    way = f": add shape=[{','.join(map(str, expected))}]" if folds and shape != expected and len(expected) != 2 else ""
+    if shape != expected:
+        raise UsageError(f"{path}: its rows have shape {shape}, but {run.folder} was trained on {expected}{way}")
     return rows
 
 
-def _labelled(
-    run: Finished, parts: dict[str, Rows], classes: tuple[str, ...], path: str
+def _renumber_labels(
+    run: LoadedRun, parts: dict[str, Rows], classes: tuple[str, ...], path: str
 ) -> tuple[dict[str, Rows], tuple[str, ...]]:
     """Labels as the run numbers them, by the names of the classes, where it knows all of them."""
     own = run.saved["data"]["classes"]
     strange = [name for name in classes if name not in own]
-    if isinstance(run.model.condition, Label):
-        if strange:
-            raise UsageError(
-                f"{path}: the run knows no class {', '.join(strange[:5])}; it was trained on {', '.join(own[:20])}"
-            )
+    if strange and isinstance(run.model.condition, Label):
+        raise UsageError(
+            f"{path}: the run knows no class {', '.join(strange[:5])}; it was trained on {', '.join(own[:20])}"
+        )
     if strange or not classes:
         return parts, classes
     place = np.array([*(own.index(name) for name in classes), -1], np.int64)  # the last for -1, unlabelled
-    return {part: rows if rows.y is None else rows._replace(y=place[rows.y]) for part, rows in parts.items()}, tuple(
-        own
-    )
+    numbered = {part: rows if rows.y is None else rows._replace(y=place[rows.y]) for part, rows in parts.items()}
+    return numbered, tuple(own)
 
 
-def _preprocessing(account: dict[str, Any], source: Source, rows: Rows, path: str) -> Preprocessing:
+def _choose_preprocessing(account: dict[str, Any], source: Source, rows: Rows, path: str) -> Preprocessing:
     """That of the training split. Rows of another type than its own are brought to its units first, bytes as 1/255."""
-    made = Preprocessing(**account["preprocessing"])
+    own = Preprocessing(**account["preprocessing"])
     dtype = np.dtype(rows.x.dtype).name
     if dtype == account["dtype"]:
-        return made
+        return own
     factor = source.scale / account["unit"]
-    words = "%s: %s rows, where training had %s: a value of 1 is taken for a stored value of %.4g there"
-    log.warning(words, path, dtype, account["dtype"], factor)
-    return Preprocessing(made.scale * factor, made.shift, made.binarise, made.clip)
+    message = "%s: %s rows, where training had %s: a value of 1 is taken for a stored value of %.4g there"
+    log.warning(message, path, dtype, account["dtype"], factor)
+    return Preprocessing(own.scale * factor, own.shift, own.binarise, own.clip)
 
 
-def _conditioned(run: Finished, split: Split, path: str) -> None:
+def _check_condition(run: LoadedRun, split: Split, path: str) -> None:
     """Refuse rows without the side information that the model was trained with."""
     condition, facts = run.model.condition, run.saved["facts"]
-    if isinstance(condition, Label) and not run.learner.objective.infers_labels:
-        words = "the model was trained with condition=label, and these rows have no labels: name them"
-        if split.y is None:
-            raise UsageError(f"{path}: {words}, as in y=... (npz), labels=... (npy), label=... (csv)")
+    if isinstance(condition, Label) and not run.learner.objective.infers_labels and split.y is None:
+        raise UsageError(
+            f"{path}: the model was trained with condition=label, and these rows have no labels: name them, as in "
+            "y=... (npz), labels=... (npy), label=... (csv)"
+        )
     if isinstance(condition, Attribute):
-        words = "the model was trained with condition=attribute, and these rows have no attributes: name them"
         if split.s is None:
-            raise UsageError(f"{path}: {words}, as in s=... (npz), attributes=... (npy, csv)")
+            raise UsageError(
+                f"{path}: the model was trained with condition=attribute, and these rows have no attributes: name "
+                "them, as in s=... (npz), attributes=... (npy, csv)"
+            )
         if facts["codes"]:
             whole = split.s.dim() == 1 and not split.s.is_floating_point()
-            fits = whole and 0 <= int(split.s.min()) and int(split.s.max()) < facts["codes"]
-            if not fits:
+            if not whole or int(split.s.min()) < 0 or int(split.s.max()) >= facts["codes"]:
                 raise UsageError(f"{path}: its attribute must be whole numbers (N,) from 0 to {facts['codes'] - 1}")
         else:
             columns = 1 if split.s.dim() == 1 else split.s.shape[1]
@@ -107,11 +109,11 @@ def _conditioned(run: Finished, split: Split, path: str) -> None:
                 raise UsageError(f"{path}: its rows have {columns} attributes, those of the run {facts['columns']}")
 
 
-def _compared(split: Split, limits: Sequence[float], path: str) -> None:
+def _compare_values(split: Split, limits: Sequence[float], path: str) -> None:
     """A word on values far beyond those of the run's own rows: other units, most likely."""
     batch = split.sample(1024).batch(slice(0, 1024))
     low, high = (float(end) for end in batch.x.aminmax())
     room = limits[1] - limits[0]
     if low < limits[0] - room or high > limits[1] + room:
-        words = "%s: values run from %.4g to %.4g, those of the run from %.4g to %.4g: are the units the same?"
-        log.warning(words, path, low, high, *limits)
+        message = "%s: values run from %.4g to %.4g, those of the run from %.4g to %.4g: are the units the same?"
+        log.warning(message, path, low, high, *limits)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -21,8 +22,8 @@ from aeexp.datasets.formats.idx import idx
 from aeexp.datasets.formats.npy import npy
 from aeexp.datasets.formats.npz import npz
 from aeexp.errors import UsageError
-from aeexp.runs.config import check_node
-from aeexp.runs.finished import Finished
+from aeexp.runs.config import check_values, to_dict
+from aeexp.runs.loading import LoadedRun
 
 LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "csv": csv, "folder": folder, "idx": idx}
 # Of the run's own keys those that say how a file of its kind is read; the others name files, or rows to take.
@@ -35,14 +36,14 @@ READING = {
 }
 
 
-def read(run: Finished, path: str, words: Sequence[str] = ()) -> Source:
-    """What the loader finds in a file or folder; `words` are its keys, as in ["y=label", "shape=[1,8,8]"]."""
-    kind = _kind(path)
-    keys = {**_own(run, kind), **_keys(words)}
-    return _table(run, path, keys) if kind == "csv" else _source(kind, {**keys, "path": path})
+def read_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> Source:
+    """What the loader finds in a file or folder; `overrides` are its keys, as in ["y=label", "shape=[1,8,8]"]."""
+    kind = _recognise(path)
+    keys = {**_select_own_keys(run, kind), **_parse_keys(overrides)}
+    return _read_table(run, path, keys) if kind == "csv" else _load(kind, {**keys, "path": path})
 
 
-def _kind(path: str) -> str:
+def _recognise(path: str) -> str:
     """The loader for a path, by its ending."""
     place = Path(path)
     if not place.exists():
@@ -51,27 +52,31 @@ def _kind(path: str) -> str:
         return "idx" if any(place.glob("train-images-idx3-ubyte*")) else "folder"
     endings = {".npz": "npz", ".npy": "npy", ".csv": "csv", ".tsv": "csv"}
     kind = "idx" if "-ubyte" in place.name or "idx" in place.name else endings.get(place.suffix.lower())
-    ways = "give an .npz, .npy or .csv file, an IDX file (...-ubyte), or a folder of pictures"
     if kind is None:
-        raise UsageError(f"{path}: rows of this kind are not known: {ways}")
+        raise UsageError(
+            f"{path}: rows of this kind are not known: give an .npz, .npy or .csv file, an IDX file (...-ubyte), or a "
+            "folder of pictures"
+        )
     return kind
 
 
-def _keys(words: Sequence[str]) -> dict[str, Any]:
-    for word in words:
-        if "=" not in word:
-            raise UsageError(f"{word}: what follows the data are keys of its loader, as in y=label or shape=[1,8,8]")
+def _parse_keys(overrides: Sequence[str]) -> dict[str, Any]:
+    for override in overrides:
+        if "=" not in override:
+            raise UsageError(
+                f"{override}: what follows the data are keys of its loader, as in y=label or shape=[1,8,8]"
+            )
     try:
-        return OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
+        return to_dict(OmegaConf.from_dotlist(list(overrides)))
     except (OmegaConfBaseException, YAMLError) as error:
-        raise UsageError(f"{' '.join(words)}: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{' '.join(overrides)}: {str(error).splitlines()[0]}") from error
 
 
-def _own(run: Finished, kind: str) -> dict[str, Any]:
+def _select_own_keys(run: LoadedRun, kind: str) -> dict[str, Any]:
     """How the run's own file was read, where it is of this kind."""
     node = run.config["dataset"]
     keys: dict[str, Any] = {}
-    if node["_target_"] == _target(kind):
+    if node["_target_"] == _name_target(kind):
         keys = {key: node[key] for key in READING[kind] if key in node}
         if kind == "npz" and isinstance(run.model.condition, Label | Attribute):
             keys |= {key: node[key] for key in ("y", "s")}
@@ -80,42 +85,42 @@ def _own(run: Finished, kind: str) -> dict[str, Any]:
     return keys
 
 
-def _target(kind: str) -> str:
+def _name_target(kind: str) -> str:
     return f"aeexp.datasets.{kind}"
 
 
-def _source(kind: str, keys: dict[str, Any]) -> Source:
+def _load(kind: str, keys: dict[str, Any]) -> Source:
     """What the loader finds, with its own keys alone."""
-    load = LOADERS[kind].load
+    load: Callable[..., Source] = LOADERS[kind].load
+    known = list(inspect.signature(load).parameters)
     if keys.get("offsets"):
         keys = {key: value for key, value in keys.items() if key != "sequences"}
-    known = {key: value for key, value in keys.items() if key in _parameters(load)}
-    wrong = next((key for key in keys if key not in known), None)
-    if wrong is not None:
-        near = difflib.get_close_matches(wrong, _parameters(load), n=1)
-        listed = ", ".join(name for name in _parameters(load) if name != "path")
-        raise UsageError(f"{wrong}={keys[wrong]}: did you mean {near[0]}?" if near else
-                         f"{wrong}={keys[wrong]}: rows of {kind} have the keys {listed or 'none'}")  # fmt: skip
-    shared = {"name": kind, "split": {"_target_": "aeexp.datasets.Fractions", "fractions": [8, 1, 1]}}
-    check_node("dataset", {"_target_": _target(kind), **known, **shared})  # types, as on aeexp's command line
+    for key, value in keys.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            listed = ", ".join(name for name in known if name != "path")
+            raise UsageError(
+                f"{key}={value}: did you mean {near[0]}?"
+                if near
+                else f"{key}={value}: rows of {kind} have the keys {listed or 'none'}"
+            )
+    check_values("dataset", load, keys)  # types, as on aeexp's command line
     try:
-        return load(**known)
+        return load(**keys)
     except UsageError as error:
         raise UsageError(str(error).replace("dataset.", "")) from error
 
 
-def _parameters(load: Callable[..., Source]) -> list[str]:
-    return list(inspect.signature(load).parameters)
-
-
-def _table(run: Finished, path: str, keys: dict[str, Any]) -> Source:
+def _read_table(run: LoadedRun, path: str, keys: dict[str, Any]) -> Source:
     """Rows of a table as features: categories and fillings are those of the run's own file, which is read again."""
     node = run.config["dataset"]
     own = f"{run.folder} was trained on {node['name']}, whose features are no columns of a table"
-    if node["_target_"] != _target("csv"):
+    if node["_target_"] != _name_target("csv"):
         raise UsageError(f"{path}: {own}: give its rows as .npz or .npy")
-    train = run.data()["train"].ids
-    source = _source("csv", {**keys, "path": node["path"], "test": path})
-    transform = source.fit(source.rows.x[train])
-    rows = source.test._replace(x=transform(source.test.x))
+    train = run.load_data()["train"].ids
+    source = _load("csv", {**keys, "path": node["path"], "test": path})
+    old, new = source.rows.x, source.test
+    assert isinstance(old, np.ndarray) and source.fit is not None
+    assert new is not None and isinstance(new.x, np.ndarray)
+    rows = new._replace(x=source.fit(old[train])(new.x))
     return source._replace(rows=rows, test=None, fit=None)

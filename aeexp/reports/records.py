@@ -136,7 +136,7 @@ def _merge_evaluations(metrics: dict[str, Any]) -> dict[str, Any]:
     if "evaluations" not in metrics:
         return metrics
     try:
-        merged = evaluations.merged(metrics)
+        merged = evaluations.merge_evaluations(metrics)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("metrics.json: evaluations are not as aeexp-evaluate writes them") from error
     _check(merged)

@@ -1,4 +1,4 @@
-"""A command line that does not compose, told in words."""
+"""A command line that does not compose: why, in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST = 16  # jobs of a sweep, half a second each
 MISSING = object()
 
 
-def composition_message(error: Exception, words: Sequence[str]) -> str:
+def composition_message(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's word on a line that does not compose, in one or two lines and with the nearest name."""
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
@@ -32,7 +32,7 @@ def composition_message(error: Exception, words: Sequence[str]) -> str:
         return str(error.__cause__)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     if key := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(key[1], words)
+        return _explain_unknown_key(key[1], overrides)
     if option := re.search(r"Could not find '([^']+)'", text):
         group, _, name = option[1].rpartition("/")
         known = re.search(r"Available options[^\n]*\n(.*?)\nConfig search path", text, re.DOTALL)
@@ -43,37 +43,37 @@ def composition_message(error: Exception, words: Sequence[str]) -> str:
     return "\n".join(lines[:2])
 
 
-def _unknown_key(key: str, words: Sequence[str]) -> str:
+def _explain_unknown_key(key: str, overrides: Sequence[str]) -> str:
     """Which keys stand beside the place where this one was looked for, in the rest of the command line."""
-    given = next((word for word in words if word.startswith(f"{key}=")), key)
+    override = next((word for word in overrides if word.startswith(f"{key}=")), key)
     if key.startswith("hydra.sweeper.params."):  # keys of the search space have dots in them
         name = re.sub(r"\.(low|high|log|step|type|choices)$", "", key.removeprefix("hydra.sweeper.params."))
-        return f"{given}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
+        return f"{override}: another range is given under the key itself, as in '{name}=tag(log,interval(1e-4,1e-2))'"
     group, _, rest = key.rpartition("@")[2].partition(".")  # noise@metric.robustness.noise
-    tree, job = _composed(key, [word for word in words if "=" in word and not word.startswith(("-", "+", key))])
+    tree, job = _compose_rest(key, [word for word in overrides if "=" in word and not word.startswith(("-", "+", key))])
     option = rest.split(".")[0]
     if group in MULTIPLE and rest and option not in tree[group]:
-        return f"{given}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
+        return f"{override}: {option} is not among your {group} options; add it, as in {group}=[{option}]"
     if "/" in key:
         group, _, inner = key.rpartition("/")
-        return f"{given}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
+        return f"{override}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
     parent, _, name = key.rpartition(".")
     beside = OmegaConf.select(tree, parent) if parent else tree
     known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
     where = f"{parent} as chosen has" if parent else "there is"
     if job:
-        return f"{given}: under {job} {where} no such key{suggestion(name, known)}; sweep without {job}"
-    return f"{given}: {where} no such key{suggestion(name, known)}"
+        return f"{override}: under {job} {where} no such key{suggestion(name, known)}; sweep without {job}"
+    return f"{override}: {where} no such key{suggestion(name, known)}"
 
 
-def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, str]:
+def _compose_rest(key: str, overrides: Sequence[str]) -> tuple[DictConfig, str]:
     """What the rest of the line composes to; where some jobs of a sweep lack `key`, the first of them, and what it has
     that no job with `key` has."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(find_conf_dir(), version_base="1.3"):
         try:
-            parsed = OverridesParser.create().parse_overrides(list(words))
-            fixed = [each.input_line for each in parsed if not each.is_sweep_override()]
+            parsed = OverridesParser.create().parse_overrides(list(overrides))
+            fixed = [each.input_line or "" for each in parsed if not each.is_sweep_override()]
             hydra = compose("config", overrides=fixed, return_hydra_config=True).hydra
             more = [f"{name}={values}" for name, values in (hydra.sweeper.get("params") or {}).items()
                     if isinstance(values, str) and name not in [each.key_or_group for each in parsed]]  # fmt: skip
@@ -89,5 +89,5 @@ def _composed(key: str, words: Sequence[str]) -> tuple[DictConfig, str]:
     if all(having) or not any(having):
         return trees[0][0], ""
     tree, job = trees[having.index(False)]
-    fine = {word for (_, words), there in zip(trees, having, strict=True) if there for word in words}
-    return tree, " ".join([word for word in job if word not in fine] or job)
+    fine = {override for (_, job), there in zip(trees, having, strict=True) if there for override in job}
+    return tree, " ".join([override for override in job if override not in fine] or job)

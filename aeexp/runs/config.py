@@ -6,7 +6,7 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -42,12 +42,12 @@ def check(cfg: DictConfig) -> None:
         raise UsageError(str(error).splitlines()[0]) from error
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
-        raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=..." if missing else "")
-    tree = OmegaConf.to_container(cfg)
+        raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=...")
+    tree = to_dict(cfg)
     known = [*PARTS, *MULTIPLE, *VALUES]
     for key, value in tree.items():
         if key not in known:
-            raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(str(key), known)}")
+            raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(key, known)}")
     for key, hint in VALUES.items():
         _check_type(key, tree[key], hint)
     if not 0 <= tree["seed"] < 2**32:
@@ -56,13 +56,19 @@ def check(cfg: DictConfig) -> None:
         check_node(key, tree[key])
     for group in MULTIPLE:
         for option, node in tree[group].items():
-            chosen = isinstance(node, dict) and "_target_" in node
-            if not chosen:
+            if not isinstance(node, dict) or "_target_" not in node:
                 raise UsageError(
                     f"{group}.{option} is set, but {option} is not among your {group} options: "
                     f"add it, as in {group}=[{option}], or leave {group}.{option} alone"
                 )
             check_node(f"{group}.{option}", node)
+
+
+def to_dict(cfg: DictConfig) -> dict[str, Any]:
+    """A node as plain Python."""
+    tree = OmegaConf.to_container(cfg)
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
 
 
 def make(cfg: DictConfig, key: str) -> Any:
@@ -76,7 +82,7 @@ def make(cfg: DictConfig, key: str) -> Any:
         if cause is None:
             raise
         path = re.search(r"full_key: (\S+)", str(error))
-        raise placed(path.group(1) if path else key, cause) from error
+        raise put_in_front(path.group(1) if path else key, cause) from error
 
 
 @contextmanager
@@ -85,10 +91,10 @@ def at_path(path: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise placed(path, error) from error
+        raise put_in_front(path, error) from error
 
 
-def placed(path: str, error: UsageError) -> UsageError:
+def put_in_front(path: str, error: UsageError) -> UsageError:
     """The same error with the config path of the value, unless the message names it itself."""
     message = str(error)
     if message.startswith((f"{path}=", f"{path}.")):
@@ -116,14 +122,23 @@ def check_node(path: str, node: dict[str, Any]) -> None:
         function = get_object(target)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{path}._target_={target} does not exist: {str(error).splitlines()[0]}") from error
-    keys, hints = _schema(target, function)
-    for key, value in node.items():
-        if key.startswith("_"):
-            if key not in ("_target_", "_partial_"):
-                raise UsageError(f"{path}.{key}={value!r}: there is no such key: leave it out")
-            continue
-        group = _group_of_parts(hints.get(key))
-        if _builds(value) and group is None:
+    for key in node:
+        if key.startswith("_") and key not in ("_target_", "_partial_"):
+            raise UsageError(f"{path}.{key}={node[key]!r}: there is no such key: leave it out")
+    values = {key: value for key, value in node.items() if not key.startswith("_")}
+    check_values(path, function, values, partial=bool(node.get("_partial_")))
+
+
+def check_values(path: str, function: Callable[..., Any], values: Mapping[str, Any], *, partial: bool = False) -> None:
+    """Hold values, and nodes among them, against the parameters of the function that they are for. Raises UsageError.
+
+    A `partial` gets the rest at run time: there the keys are what stands behind the `*` of our functions, and all but
+    the first parameter, `params`, of an optimizer.
+    """
+    keys, hints = _find_keys(function, partial)
+    for key, value in values.items():
+        group = _find_group(hints.get(key))
+        if group is None and _holds_node(value):
             raise UsageError(f"{path}.{key}: a list that builds something (_target_): leave it out")
         if key not in keys:
             raise UsageError(
@@ -137,39 +152,24 @@ def check_node(path: str, node: dict[str, Any]) -> None:
             _check_type(f"{path}.{key}", value, hints[key])
 
 
-def _group_of_parts(hint: Any) -> str | None:
-    """noise of Mapping[str, Noise]: the group whose options nest below such a key; None of any other hint."""
-    arguments = get_args(hint)
-    mapping = get_origin(hint) is Mapping and inspect.isclass(arguments[1]) and issubclass(arguments[1], Part)
-    return arguments[1].__name__.lower() if mapping else None
-
-
-def _check_options(path: str, value: Any, group: str) -> None:
-    """Hold each option of a group that nests below a key against its constructor. Raises UsageError."""
-    if not isinstance(value, dict) or "_target_" in value:
-        raise UsageError(f"{path}={value!r}: an option of {group} goes here, as in {group}@{path}={value or 'none'}")
-    for option, node in value.items():
-        if not isinstance(node, dict):
-            raise UsageError(f"{path}.{option}={node!r}: name the option, as in {group}@{path}={option}")
-        check_node(f"{path}.{option}", node)
-
-
-def _schema(target: str, function: Any) -> tuple[list[str], dict[str, Any]]:
-    """The keys that a constructor takes of a configuration, and types by key."""
+def _find_keys(function: Callable[..., Any], partial: bool) -> tuple[list[str], dict[str, Any]]:
+    """Names that a configuration may give, and types by name."""
     from aeexp.datasets.core.assemble import DataSet  # with torch, which a composed configuration does without
 
     if isinstance(function, DataSet):
         return list(function.hints), function.hints
-    parameters = inspect.signature(function).parameters
-    keys = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    if not keys or target.startswith("torch."):
-        keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
-    return keys, get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if partial and function.__module__.startswith("torch.optim."):
+        names = names[1:]
+    elif partial:
+        names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return names, hints
 
 
-def _group_of_parts(hint: Any) -> str | None:
+def _find_group(hint: Any) -> str | None:
     """noise of Mapping[str, Noise]: the group whose options nest below such a key; None of any other hint."""
-    from aeexp.contracts import Part  # with torch, which a composed configuration does without
 
     arguments = get_args(hint)
     mapping = get_origin(hint) is Mapping and inspect.isclass(arguments[1]) and issubclass(arguments[1], Part)
@@ -186,12 +186,12 @@ def _check_options(path: str, value: Any, group: str) -> None:
         check_node(f"{path}.{option}", node)
 
 
-def _builds(value: Any) -> bool:
+def _holds_node(value: Any) -> bool:
     """Whether a node hides in a list, or in a plain dict, where nobody would check it."""
     if isinstance(value, list):
-        return any((isinstance(item, dict) and "_target_" in item) or _builds(item) for item in value)
+        return any((isinstance(item, dict) and "_target_" in item) or _holds_node(item) for item in value)
     if isinstance(value, dict) and "_target_" not in value:
-        return _builds(list(value.values()))
+        return _holds_node(list(value.values()))
     return False
 
 
@@ -204,10 +204,10 @@ def _check_type(path: str, value: Any, hint: Any) -> None:
     try:
         adapter.validate_json(json.dumps(value))
     except ValidationError as error:
-        raise UsageError(f"{path}={value!r} should be {_words(hint)}") from error
+        raise UsageError(f"{path}={value!r} should be {_describe(hint)}") from error
 
 
-def _words(hint: Any) -> str:
+def _describe(hint: Any) -> str:
     plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if hint in plain:
         return plain[hint]
@@ -215,8 +215,8 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if get_origin(hint) in (list, tuple) and get_origin(arguments[0]) is Literal:
-        return f"a list of names out of {_words(arguments[0]).removeprefix('one of ')}"
+        return f"a list of names out of {_describe(arguments[0]).removeprefix('one of ')}"
     if get_origin(hint) in (list, tuple):
-        return f"a list of {_words(arguments[0]).removeprefix('a ')}s"
+        return f"a list of {_describe(arguments[0]).removeprefix('a ')}s"
     # a tensor, say, cannot be typed on a command line
-    return " or ".join(words for argument in arguments if (words := _words(argument)))
+    return " or ".join(text for argument in arguments if (text := _describe(argument)))

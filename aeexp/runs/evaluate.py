@@ -4,194 +4,173 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from aeexp.drawing.animation import Animation
 from aeexp.errors import UsageError
-from aeexp.evaluation.baselines import named as baseline
+from aeexp.evaluation.baselines import named
 from aeexp.evaluation.contracts import Metric
-from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measured
 from aeexp.evaluation.run import Run
-from aeexp.runs import build, evaluations
-from aeexp.runs.config import make
-from aeexp.runs.figures import draw
-from aeexp.runs.finished import Finished
-from aeexp.runs.folder import jobs
-from aeexp.runs.results import described, finite
-from aeexp.runs.status import commit, now, versions
-from aeexp.runs.tracking import album
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from aeexp.runs.config import make, to_dict
+from aeexp.runs.evaluations import add_evaluation, describe_difference
+from aeexp.runs.figures import draw_plots
+from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+from aeexp.runs.loading import LoadedRun, build_untrained
+from aeexp.runs.measuring import describe_data, measure_run
+from aeexp.runs.status import now, read_commit, read_versions
+from aeexp.runs.tracking import open_album
 
 log = logging.getLogger(__name__)
 
 COLUMNS = {"split": str, "step": int}  # of history.csv; all others are float
 
 
-def runs(paths: Sequence[Path]) -> list[Path]:
+def select_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """Run folders: those named, each of which must be finished, and the finished ones below any other folder."""
-    found: list[Path] = []
+    runs: dict[Path, RunFolder] = {}
     for path in paths:
         if not path.is_dir():
             raise UsageError(f"{path}: there is no such folder: name a finished run, or a folder above some")
-        if (path / "status.json").is_file():
-            standing = _standing(path)
-            broken = "unreadable" in standing
-            way = "bring the file back, or train anew" if broken else f"the same command with resume={path} ends it"
-            if not _measured(path):
-                raise UsageError(f"{path} is not finished ({standing}): {way}")
-            found.append(path)
+        if (run := RunFolder(path)).status.is_file():
+            state = _describe_state(run)
+            way = "bring the file back, or train anew" if UNREADABLE in state else (
+                f"the same command with resume={path} ends it")  # fmt: skip
+            if not run.is_measured():
+                raise UsageError(f"{path} is not finished ({state}): {way}")
+            runs.setdefault(path, run)
             continue
-        below = jobs(path)
-        ready = [folder for folder in below if _measured(folder)]
+        below = find_runs(path)
+        ready = [run for run in below if run.is_measured()]
         if not ready:
             raise UsageError(f"{path} is no run folder, and there is no finished run below it ({len(below)} others)")
-        for folder in below:
-            if folder not in ready:
-                log.warning("%s is left out: not finished (%s)", folder, _standing(folder))
-        found += ready
-    return list(dict.fromkeys(found))
+        for run in below:
+            if run not in ready:
+                log.warning("%s is left out: not finished (%s)", run, _describe_state(run))
+        runs |= {run.path: run for run in ready if run.path not in runs}
+    return list(runs.values())
 
 
-def _table(path: Path) -> dict[str, Any] | None:
-    """None where the file is missing or cut off."""
+def _describe_state(run: RunFolder) -> str:
+    state = f"status {run.read_state()}"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        return state if run.read_metrics() else f"{state}, metrics.json {UNREADABLE}"
+    except FileNotFoundError:
+        return f"{state}, no metrics.json"
+    except ValueError:
+        return f"{state}, metrics.json {UNREADABLE}"
 
 
-def _standing(folder: Path) -> str:
-    status = (_table(folder / "status.json") or {}).get("status", "unreadable")
-    name = folder / "metrics.json"
-    there = "" if _table(name) else ", metrics.json unreadable" if name.is_file() else ", no metrics.json"
-    return f"status {status}{there}"
-
-
-def _measured(folder: Path) -> bool:
-    """Trained and measured; a figure may have failed."""
-    status = (_table(folder / "status.json") or {}).get("status", "running")
-    return status != "running" and _table(folder / "metrics.json") is not None
-
-
-def evaluate(folder: Path, asked: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
-    """Add the numbers of `asked.metric` to metrics.json and draw `asked.plot`.
+def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
+    """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
     `default` is the same choice with the values of the YAML. Returns what there is to show, and a line for each metric
     and figure that failed, which keeps no other from being written.
     """
-    finished, result = restored(folder, device)
-    config = OmegaConf.create({**finished.config, "metric": asked.metric, "plot": asked.plot})
-    entries, failed, drawn = [], [], []
-    own = make(OmegaConf.create(finished.config), "metric")
+    loaded, run = restore_run(folder, device)
+    config = OmegaConf.create({**loaded.config, "metric": cfg.metric, "plot": cfg.plot})
+    own = make(OmegaConf.create(loaded.config), "metric")
+    entries, failures, paths = [], [], []
     for name, metric in make(config, "metric").items():
         try:
-            entry = numbers(result, name, metric, own)
-        except Exception as error:  # told here with its traceback, and again at the end
+            entry = measure_metric(run, name, metric, own)
+        except Exception as error:  # logged here with its traceback, and named again at the end
             log.error("%s: metric=%s failed", folder, name, exc_info=not isinstance(error, UsageError))
-            failed.append(f"metric={name} failed: {type(error).__name__}: {error}")
+            failures.append(f"metric={name} failed: {type(error).__name__}: {error}")
             continue
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
-            log.info("metric=%s: there is nothing of it to measure on %s", name, result.data.name)
+            log.info("metric=%s: there is nothing of it to measure on %s", name, run.data.name)
             continue
-        entries.append({**named(name, asked, default, finished), **entry, "protocol": protocol(finished, result)})
-        evaluations.put(folder / "metrics.json", entries[-1])
-    with album(folder, finished.saved["progress"]["best_step"]) as add:
+        entry = {**identify(name, cfg, default, loaded), **entry, "protocol": describe_protocol(loaded, run)}
+        add_evaluation(folder, entry)
+        entries.append(entry)
+    with open_album(folder, run.best_step or 0) as add:
 
-        def show(name: str, figure: Figure) -> None:
+        def save(name: str, figure: Figure | Animation) -> None:
             add(name, figure)
-            drawn.append(folder / "figures" / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
+            paths.append(folder.figures / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
 
-        failed += draw(make(config, "plot"), result, show)
-    text = table(entries, f"{result.data.name}, {folder}", result.model.latent.dim)
-    return "\n".join([text, *map(str, drawn)]), failed
+        failures += draw_plots(make(config, "plot"), run, save)
+    text = format_entries(entries, f"{run.data.name}, {folder}", run.model.latent.dim)
+    return "\n".join([text, *map(str, paths)]), failures
 
 
-def named(name: str, asked: DictConfig, default: DictConfig, finished: Finished) -> dict[str, Any]:
+def identify(name: str, cfg: DictConfig, default: DictConfig, loaded: LoadedRun) -> dict[str, Any]:
     """Which evaluation it is: the metric with its options, and how these differ from what goes without saying."""
-    options, usual = (_options(cfg.metric[name]) for cfg in (asked, default))
-    own = finished.config["metric"].get(name)
-    differs = evaluations.differs(name, options, usual, None if own is None else _options(own))
+    options, usual = (_options(to_dict(tree.metric[name])) for tree in (cfg, default))
+    own = loaded.config["metric"].get(name)
+    differs = describe_difference(name, options, usual, None if own is None else _options(own))
     return {"metric": name, "options": options, "differs": differs}
 
 
-def restored(folder: Path, device: torch.device) -> tuple[Finished, Run]:
+def restore_run(folder: RunFolder, device: torch.device) -> tuple[LoadedRun, Run]:
     """The run as it was when it was measured: best state, its own data, learning curves, and the untrained model."""
-    finished = Finished(folder, device.type)
-    data = finished.data("bring the data back as it was, or train anew")
-    untrained = build.untrained(finished.saved).to(device)
-    result = Run(finished.learner, data, history(folder / "history.csv"), untrained)
-    result.trained = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("train", {})
-    result.best_step = finished.saved["progress"]["best_step"]
-    return finished, result
+    loaded = LoadedRun(folder.path, device.type)
+    data = loaded.load_data("bring the data back as it was, or train anew")
+    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved).to(device))
+    run.trained = folder.read_metrics().get("train", {})
+    run.best_step = loaded.saved["progress"]["best_step"]
+    return loaded, run
 
 
-def history(path: Path) -> list[dict[str, Any]]:
+def read_history(folder: RunFolder) -> list[dict[str, Any]]:
     """Rows of history.csv as training wrote them; the last two, which the final evaluation added, are left out."""
-    lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    lines = csv.DictReader(io.StringIO(folder.history.read_text(encoding="utf-8")))
     rows = [{key: COLUMNS.get(key, float)(value) for key, value in row.items() if value != ""} for row in lines]
     return rows[:-2] if rows and rows[-1]["split"] == "test" else rows
 
 
-def numbers(result: Run, name: str, metric: Metric, own: Mapping[str, Metric]) -> dict[str, Any]:
+def measure_metric(run: Run, name: str, metric: Metric, own: Mapping[str, Metric]) -> dict[str, Any]:
     """Of one metric: val, test and the baselines of the test split, and how long that took.
 
     Another model that it brings, such as kernel PCA, is read by the run's `own` probes.
     """
-    began = time.perf_counter()
-    values: dict[str, Any] = {split: finite(measured(result, {name: metric}, split)) for split in ("val", "test")}
-    rows = baselines(result, {name: metric}, measured, own)
-    values["baseline"] = {baseline: finite(row) for baseline, row in rows.items() if row}
-    keys = chain(values["val"], values["test"], *values["baseline"].values())
-    told = {"numbers": describe_numbers({**own, name: metric}, keys), "metrics": describe_options({name: metric})}
-    return {"when": now(), "seconds": time.perf_counter() - began, **values, **told}
+    start = time.perf_counter()
+    numbers = measure_run(run, {name: metric}, ("val", "test"), losses=False, readers=own)
+    numbers["baseline"] = {name: row for name, row in numbers["baseline"].items() if row}
+    return {"when": now(), "seconds": time.perf_counter() - start, **numbers}
 
 
-def protocol(finished: Finished, result: Run) -> dict[str, Any]:
+def describe_protocol(loaded: LoadedRun, run: Run) -> dict[str, Any]:
     """What the numbers were measured on and with."""
-    progress = finished.saved["progress"]
+    progress = loaded.saved["progress"]
     return {
         "checkpoint": {"name": "best", "step": progress["best_step"], "epoch": progress["best_epoch"]},
-        "run_id": finished.saved["run_id"],
-        "seed": finished.config["seed"],
-        "data": described(result),
-        "device": result.device.type,
+        "run_id": loaded.saved["run_id"],
+        "seed": loaded.config["seed"],
+        "data": describe_data(run),
+        "device": run.device.type,
         "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "git_commit": commit(),
+        "versions": read_versions(),
+        "git_commit": read_commit(),
     }
 
 
 def _options(node: Mapping[str, Any]) -> dict[str, Any]:
-    plain = OmegaConf.to_container(node) if isinstance(node, DictConfig) else dict(node)
-    return {key: value for key, value in plain.items() if key != "_target_"}
+    return {key: value for key, value in node.items() if key != "_target_"}
 
 
-def table(entries: Sequence[Mapping[str, Any]], title: str, width: int) -> str:
+def format_entries(entries: Sequence[Mapping[str, Any]], title: str, width: int) -> str:
     """Every number with validation, PCA, raw input and what else it is held against; a dash: not measured."""
     if not entries:
         return title
     others = list(dict.fromkeys(name for entry in entries for name in entry["baseline"]))
-    grid = Table("", "val", "test", *(f"PCA, width {width}" if name == "pca" else baseline(name) for name in others))
+    grid = Table("", "val", "test", *(f"PCA, width {width}" if name == "pca" else named(name) for name in others))
     for entry in entries:
-        own = {key: None for row in (entry["val"], entry["test"], *entry["baseline"].values()) for key in row}
+        keys = {key: None for row in (entry["val"], entry["test"], *entry["baseline"].values()) for key in row}
         grid.add_section()
         if entry["differs"]:
             grid.add_row(f"{entry['metric']}: {entry['differs']}")
-        for key in own:
+        for key in keys:
             cells = [row.get(key) for row in (entry["val"], entry["test"])]
             cells += [entry["baseline"].get(name, {}).get(key) for name in others]
             grid.add_row(key, *("-" if value is None else f"{value:.4g}" for value in cells))

@@ -11,70 +11,71 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from aeexp import files
+from aeexp.runs.folder import RunFolder
 
 # Options whose values stand in the keys themselves: with others there are other keys, and equal ones are equal numbers.
 NAMED = {"probe": ("budgets", "classifiers"), "robustness": ("noise", "levels"), "maps": ("maps",)}
 
 
-def put(path: Path, entry: Mapping[str, Any]) -> None:
-    """Into the metrics.json at `path`, in the place of an equal evaluation; the rest of the file stays as it is."""
-    with files.lock_folder(path.parent):  # two commands at once would lose one's numbers
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+def add_evaluation(folder: RunFolder, entry: Mapping[str, Any]) -> None:
+    """Into metrics.json, in the place of an equal evaluation; the rest of the file stays as it is."""
+    with folder.lock():  # two commands at once would lose one's numbers
+        metrics = folder.read_metrics()
         known = metrics.get("evaluations", [])
-        places = [i for i, old in enumerate(known) if _same(old, entry)] or [len(known)]
+        places = [i for i, old in enumerate(known) if _is_equal(old, entry)] or [len(known)]
         known = [old for i, old in enumerate(known) if i not in places[1:]]
         known[places[0] : places[0] + 1] = [dict(entry)]
-        files.write_json(path, {**metrics, "evaluations": known})
+        folder.write_metrics({**metrics, "evaluations": known})
 
 
-def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _is_equal(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Of equal options; or of equal names for other numbers, where a default changed between two versions."""
     if old["metric"] != new["metric"] or old["options"] == new["options"]:
         return old["metric"] == new["metric"]
-    told = NAMED.get(new["metric"], ())
-    rest = [{key: value for key, value in entry["options"].items() if key not in told} for entry in (old, new)]
+    in_keys = NAMED.get(new["metric"], ())
+    rest = [{key: value for key, value in entry["options"].items() if key not in in_keys} for entry in (old, new)]
     return old.get("differs", "?") == new.get("differs") and rest[0] != rest[1]
 
 
-def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def merge_evaluations(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The content of metrics.json with added numbers among the run's own, in val, test and each row of baseline.
 
     Under their own names, as probe/linear, where `differs` is "" (a number of the run itself stays then); else as
     ``probe/linear_n10 [draws=9]``.
     """
-    found = {**copy.deepcopy(dict(metrics)), "evaluations": []}
+    merged = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
         if "numbers" in entry:  # what the keys without options are
-            found["numbers"] = {**entry["numbers"], **found.get("numbers", {})}
+            merged["numbers"] = {**entry["numbers"], **merged.get("numbers", {})}
         for path in (("val",), ("test",), *(("baseline", name) for name in entry["baseline"])):
-            source, place = entry, found
+            source, place = entry, merged
             for name in path:
                 source, place = source[name], place.setdefault(name, {})
             for key, value in source.items():
                 place.setdefault(f"{key} [{entry['differs']}]" if entry["differs"] else key, value)
-    return found
+    return merged
 
 
-def differs(metric: str, options: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:
+def describe_difference(
+    metric: str, options: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any] | None
+) -> str:
     """What an entry is called by: its options against those of the YAML, "" where they are the run's `own`.
 
     None: the run itself did not measure it.
     """
-    told = NAMED.get(metric, ())
-    options, usual = ({key: value for key, value in node.items() if key not in told}
+    in_keys = NAMED.get(metric, ())
+    options, usual = ({key: value for key, value in node.items() if key not in in_keys}
                       for node in (options, default if own is None else own))  # fmt: skip
     if options == usual:
         return ""
     other = {key: value for key, value in options.items() if key not in default or default[key] != value}
-    return " ".join(f"{key}={_typed(value)}" for key, value in other.items()) or "defaults"
+    return " ".join(f"{key}={_format(value)}" for key, value in other.items()) or "defaults"
 
 
-def _typed(value: Any) -> str:
+def _format(value: Any) -> str:
     """As on the command line."""
     if isinstance(value, list):
-        return f"[{','.join(map(_typed, value))}]"
+        return f"[{','.join(map(_format, value))}]"
     return value if isinstance(value, str) else json.dumps(value)

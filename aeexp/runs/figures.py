@@ -5,28 +5,25 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from aeexp.drawing.animation import Animation
+from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
+from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from aeexp.drawing.animation import Animation
 
 log = logging.getLogger(__name__)
 
 WIDEST_SPRITE = 8192  # pixels; a wider sheet kills the tab
 
 
-def projection(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list], Tensor | None]:
+def project(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list], Tensor | None]:
     """Codes (N, D, at least 3), columns label, split and error, and pictures (N, 1 or 3, H, W) in [0, 1] or None.
 
     At most `rows` of each split, fewer where pictures are large; the first ones, which splits keep in the
@@ -71,35 +68,33 @@ def _pictures(run: Run, rows: int) -> Tensor:
     return pictures.cpu()
 
 
-Plot = Callable[[Run], dict[str, "Figure | Animation"]]
-
-
 class Undrawn(RuntimeError):
     """The run is trained and measured, but a figure of it could not be drawn."""
 
 
-def show(plots: Mapping[str, Plot], result: Run, track: Tracker, folder: Path) -> None:
+def log_figures(plots: Mapping[str, Plot], run: Run, track: Tracker, folder: RunFolder) -> None:
     """Figures, and codes for the projector; raises `Undrawn` once all that can be drawn is there."""
-    failed = draw(plots, result, lambda name, figure: track.figure(name, figure, result.best_step))
+    step = run.best_step or 0
+    failures = draw_plots(plots, run, lambda name, figure: track.log_figure(name, figure, step))
     if plots:
-        track.projector(*projection(result), result.best_step)
+        track.log_codes(*project(run), step)
     way = f"metrics.json is written; the same command with hydra.run.dir={folder} draws again"
-    if failed:
-        raise Undrawn(f"{'; '.join(failed)}\n{way}")
+    if failures:
+        raise Undrawn(f"{'; '.join(failures)}\n{way}")
 
 
-def draw(plots: Mapping[str, Plot], result: Run, show: Callable[[str, Figure], None]) -> list[str]:
-    """Every figure that can be drawn goes to `show` by its name; what was told of each that cannot."""
-    failed = []
-    left = [name for name, plot in plots.items() if result.segments and plot.of_pictures]
+def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure | Animation], None]) -> list[str]:
+    """Every figure that can be drawn goes to `save` by its name; returns a line for each plot that cannot."""
+    failures = []
+    left = [name for name, plot in plots.items() if run.segments and plot.of_pictures]
     if left:
         log.info("plot=[%s] left out: the target is a mask, and what a code decodes to is no picture", ",".join(left))
         plots = {name: plot for name, plot in plots.items() if name not in left}
     for option, plot in plots.items():
         try:
-            for name, figure in plot(result).items():
-                show(name, figure)
-        except Exception as error:  # told here with its traceback, and again at the end
+            for name, figure in plot(run).items():
+                save(name, figure)
+        except Exception as error:  # logged here with its traceback, and named again at the end
             log.exception("plot=%s failed", option)
-            failed.append(f"plot={option} failed: {type(error).__name__}: {error}")
-    return failed
+            failures.append(f"plot={option} failed: {type(error).__name__}: {error}")
+    return failures

@@ -1,21 +1,180 @@
-"""The files of a run folder."""
+"""The files of a run folder, in one place: who finds, reads, writes or locks them asks here. Without torch."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, final
+
+import numpy as np
+import yaml
+
+from aeexp import files
+
+try:
+    from yaml import CSafeLoader as Loader  # ten times as fast; not everywhere built
+except ImportError:
+    from yaml import SafeLoader as Loader
+
+INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
+UNREADABLE = "unreadable"
+
+
+@final
+class RunFolder:
+    """One run's files. Reading raises OSError for a file that is missing, and ValueError, with the file's name in
+    front, for one that is cut off or holds something else."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.status = self.path / "status.json"
+        self.metrics = self.path / "metrics.json"
+        self.history = self.path / "history.csv"
+        self.codes = self.path / "codes.npz"
+        self.log = self.path / "train.log"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.pt"
+        self.last = self.checkpoints / "last.pt"
+        self.figures = self.path / "figures"
+        self.tensorboard = self.path / "tensorboard"
+        self.hydra = self.path / ".hydra"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read_status(self) -> dict[str, Any]:
+        """What became of the run."""
+        return _read_table(self.status)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What was measured."""
+        return _read_table(self.metrics)
+
+    def read_config(self) -> dict[str, Any]:
+        """As it was composed: what interpolates is the text `${...}`."""
+        return _read_table(self.hydra / "config.yaml")
+
+    def read_overrides(self) -> list[str]:
+        """What the user typed, job by job of a sweep, as in ["latent.dim=3", "seed=1"]."""
+        return [str(override) for override in _read_yaml(self.hydra / "overrides.yaml") or []]
+
+    def read_choices(self) -> dict[str, str]:
+        """The option of each group, but for Hydra's own."""
+        choices = self._read_runtime().get("choices") or {}
+        return {str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")}
+
+    def read_cwd(self) -> Path | None:
+        """Where the run was started: relative paths begin there. None where that is not known."""
+        try:
+            return Path(self._read_runtime()["cwd"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _read_runtime(self) -> dict[str, Any]:
+        """What Hydra says of how the run was started; {} where it does not."""
+        node: Any = _read_yaml(self.hydra / "hydra.yaml")
+        for name in ("hydra", "runtime"):
+            node = node.get(name) if isinstance(node, dict) else None
+        return node if isinstance(node, dict) else {}
+
+    def read_codes(self) -> dict[str, np.ndarray] | None:
+        """Arrays of codes.npz; None where none were saved."""
+        if not self.codes.is_file():
+            return None
+        with np.load(self.codes, allow_pickle=False) as saved:
+            return {key: saved[key] for key in saved}
+
+    def read_state(self) -> str:
+        """running, finished, pruned, failed or interrupted; `unreadable` where status.json does not say."""
+        try:
+            return str(self.read_status().get("status", UNREADABLE))
+        except (OSError, ValueError):
+            return UNREADABLE
+
+    def is_finished(self) -> bool:
+        """Whether the run got to its end."""
+        return self.read_state() == "finished"
+
+    def is_measured(self) -> bool:
+        """Whether the run is trained and measured; a figure may have failed."""
+        try:
+            self.read_metrics()
+        except (FileNotFoundError, ValueError):
+            return False
+        return self.read_state() not in ("running", UNREADABLE)
+
+    def write_status(self, values: Mapping[str, Any]) -> None:
+        """Whole, at once."""
+        files.write_json(self.status, dict(values))
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Whole, at once."""
+        files.write_json(self.metrics, dict(metrics))
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """One row an evaluation; a value that a row does not have stays empty."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = files.csv_text(columns, ([row.get(key) for key in columns] for row in rows))
+        files.write_text(self.history, text)
+
+    def write_codes(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """A compressed .npz."""
+        content: dict[str, Any] = dict(arrays)
+        files.write(self.codes, lambda file: np.savez_compressed(file, **content))
+
+    def write_figure(self, name: str, content: bytes) -> None:
+        """`name` with its ending, as scatter.png."""
+        files.write(self.figures / name, lambda file: file.write(content))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Who reads a file and writes it anew waits for others who do."""
+        return files.lock_folder(self.path)
+
+
+def find_runs(root: Path) -> list[RunFolder]:
+    """Run folders at and below `root`, in the order of the jobs: 2 before 10. One that was cut off before its first
+    file has Hydra's files alone."""
+    return [RunFolder(path) for path in sorted(_walk(root), key=_order)]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for name, folders, names in os.walk(root):
+        if "status.json" in names or (".hydra" in folders and "multirun.yaml" not in names):
+            yield Path(name)
+        folders[:] = [folder for folder in folders if folder not in INSIDE]
+
+
+def _order(path: Path) -> list[tuple[int, int, str]]:
+    """Numbers before words, on each level."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in path.parts]
 
 
 def run_id(config: Mapping[str, Any]) -> str:
     """A hash of the whole configuration but for where it goes on from."""
-    named = {key: value for key, value in config.items() if key != "resume"}
-    return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=8).hexdigest()
+    values = {key: value for key, value in config.items() if key != "resume"}
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def jobs(root: Path) -> list[Path]:
-    """Run folders below `root`, in the order of the jobs."""
-    folders = (path.parent for path in root.rglob("status.json"))
-    return sorted(folders, key=lambda folder: (int(folder.name) if folder.name.isdigit() else 0, str(folder)))
+def _read_table(path: Path) -> dict[str, Any]:
+    node = _read_json(path) if path.suffix == ".json" else _read_yaml(path)
+    if not isinstance(node, dict):
+        raise ValueError(f"{path.name} holds no table of keys and values")
+    return node
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # cut off, or no text at all
+        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_bytes(), Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error

@@ -12,14 +12,15 @@ import torch
 from omegaconf import DictConfig
 
 from aeexp.errors import UsageError
-from aeexp.runs import build
+from aeexp.runs.build import choose_device
 
 THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
 
 
-def machine(cfg: DictConfig) -> torch.device:
-    device = build.device(cfg.device)
-    if cfg.threads is not None and not cfg.threads >= 1:
+def set_up_machine(cfg: DictConfig) -> torch.device:
+    """Set threads and determinism of this process and return the device. Raises UsageError where there is none."""
+    device = choose_device(cfg.device)
+    if cfg.threads is not None and cfg.threads < 1:
         raise UsageError(f"threads={cfg.threads} must be at least 1")
     torch.set_num_threads(cfg.threads or THREADS)
     if cfg.deterministic:
@@ -30,21 +31,21 @@ def machine(cfg: DictConfig) -> torch.device:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def catch_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a flag that the loop reads between steps; the second one is at once."""
-    asked = []
+    signals = []
 
-    def ask(number: int, frame: Any) -> None:
-        if asked:
+    def remember(number: int, frame: Any) -> None:
+        if signals:
             raise KeyboardInterrupt
-        asked.append(number)
+        signals.append(number)
 
     try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: signals are not ours
         before = {}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(signals)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

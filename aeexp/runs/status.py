@@ -3,75 +3,77 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from aeexp import files
+from aeexp.runs.folder import RunFolder
 
 _PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf", "matplotlib", "tensorboard")
 
 
+@final
 class Status:
     """One of running, finished, pruned, failed, interrupted; every change is on disk at once.
 
     A folder whose run is finished already stays as it is: `finished` holds what that run left.
     """
 
-    def __init__(self, folder: Path):
-        self.path = Path(folder) / "status.json"
-        self.finished = _finished(Path(folder))
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self.finished = _read_finished(folder)
         self.values: dict[str, Any] = {
             "status": "running",
             "run_id": None,
             "step": 0,
             "started": now(),
             "ended": None,
-            "versions": {"python": platform.python_version(), **versions()},
-            "git_commit": commit(),
+            "versions": {"python": platform.python_version(), **read_versions()},
+            "git_commit": read_commit(),
             "message": None,
             "exit_code": 0,
         }
         self.update()
 
     def update(self, **values: Any) -> None:
+        """Change some of the values."""
         self.values |= values
         if self.finished is None:
-            files.write_json(self.path, self.values)
+            self.folder.write_status(self.values)
 
     def end(self, status: str, message: str | None = None, exit_code: int = 0) -> None:
+        """The last word."""
         self.update(status=status, ended=now(), message=message, exit_code=exit_code)
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
+def _read_finished(folder: RunFolder) -> dict[str, Any] | None:
     """Run id and best value of the finished run in this folder, if there is one."""
     try:
-        status, metrics = (
-            json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("status", "metrics")
-        )
+        status, metrics = folder.read_status(), folder.read_metrics()
         return {"run_id": status["run_id"], "best": metrics["best"]} if status["status"] == "finished" else None
     except (OSError, ValueError, KeyError):
         return None
 
 
 def now() -> str:
+    """The time in UTC, ISO 8601 with milliseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def versions() -> dict[str, str]:
-    found = {}
+def read_versions() -> dict[str, str]:
+    """Of the packages that numbers depend on, where they are installed."""
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
-def commit() -> str | None:
+def read_commit() -> str | None:
     """Of the checkout that this code lies in, `-dirty` where it has changes; None outside of one."""
     here = Path(__file__).resolve().parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]

@@ -9,18 +9,21 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue] -- made at import
+from tensorboard.plugins.hparams.api_pb2 import Status  # pyright: ignore[reportAttributeAccessIssue] -- made at import
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo  # pyright: ignore[reportAttributeAccessIssue] -- made at import
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
-from aeexp import files
 from aeexp.drawing.animation import Animation, encode_gif
+from aeexp.runs.folder import RunFolder
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 
@@ -59,26 +62,40 @@ class Tracker(contracts.Tracker):
     `on_step` is told at each validation where the run stands, and may raise to end it.
     """
 
-    def __init__(self, folder: Path, hyperparameters: Mapping[str, Any], *, bar: bool, on_step):
-        self.folder = Path(folder)
-        self.events = self.folder / "tensorboard"
+    def __init__(
+        self,
+        folder: RunFolder,
+        hyperparameters: Mapping[str, Any],
+        *,
+        bar: bool,
+        on_step: Callable[[Progress], None],
+    ):
+        self.folder = folder
         self.hyperparameters = hyperparameters
         self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
         self.on_step = on_step
-        self.writer: SummaryWriter | None = None
         self.total = 0
+        self._writer: SummaryWriter | None = None
+        self._end: Summary | None = None
+
+    @property
+    def writer(self) -> SummaryWriter:
+        """TensorBoard's, once the run is started."""
+        if self._writer is None:
+            raise RuntimeError("start comes first")
+        return self._writer
 
     def start(self, total: int, progress: Progress) -> None:
         """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
-        for path in self.events.glob(f"*{FAILED}"):
+        for path in self.folder.tensorboard.glob(f"*{FAILED}"):
             path.unlink()
         purge = progress.step + 1 if progress.step else None
-        self.writer = SummaryWriter(str(self.events), purge_step=purge)
+        self._writer = SummaryWriter(str(self.folder.tensorboard), purge_step=purge)
         values = {key: _plain(value) for key, value in self.hyperparameters.items() if value is not None}
         # The first summary, of the experiment, is left out: it would show the first run's columns for all runs.
         # Without it TensorBoard takes every run's, those that differ in front.
         _, session, self._end = hparams(values, {})
-        self.writer.file_writer.add_summary(session)
+        _add_summary(self.writer, session)
         self.total = total
         if self.bar is not None:
             self.bar.total, self.bar.n = total, progress.step
@@ -114,16 +131,15 @@ class Tracker(contracts.Tracker):
         self.on_step(progress)
 
     def close_bar(self) -> None:
+        """Before anything else is printed."""
         if self.bar is not None:
             self.bar.close()
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
-        """history.csv: one row an evaluation; a value that a row does not have stays empty."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        text = files.csv_text(columns, ([row.get(key) for key in columns] for row in rows))
-        files.write_text(self.folder / "history.csv", text)
+        """history.csv: one row an evaluation."""
+        self.folder.write_history(rows)
 
-    def final(self, split: str, values: Mapping[str, float], step: int) -> None:
+    def log_final(self, split: str, values: Mapping[str, float], step: int) -> None:
         """What was measured at the best state: all of it is values/..., which TensorBoard sorts behind the curves,
         and the test split's headlines are test/... as well. A curve's own tag would cut the curve off at this step."""
         for name, value in values.items():
@@ -132,11 +148,11 @@ class Tracker(contracts.Tracker):
             for name in (name for name in HEADLINES if name in values):
                 self.writer.add_scalar(f"test/{name}", values[name], step)
 
-    def figure(self, name: str, figure, step: int) -> None:
+    def log_figure(self, name: str, figure: Figure | Animation, step: int) -> None:
         """figures/<name>.png, and the same picture in TensorBoard; <name>.gif of an animation."""
-        show(self.folder, self.writer, name, figure, step)
+        save_figure(self.folder, self.writer, name, figure, step)
 
-    def projector(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
+    def log_codes(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
         """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
         rows = [[_cell(column[i]) for column in metadata.values()] for i in range(len(codes))]
         with warnings.catch_warnings():
@@ -147,39 +163,39 @@ class Tracker(contracts.Tracker):
     def close(self, finished: bool) -> None:
         """Ends the HParams row: SUCCESS, or FAILURE for a run that did not get to its end."""
         self.close_bar()
-        if self.writer is None:
+        if self._writer is None:
             return
         if finished:
-            self.writer.file_writer.add_summary(self._end)
+            _add_summary(self.writer, self._end)
         self.writer.close()
         if not finished:
             # TensorBoard keeps the first status that it reads: in its own file it can go when the run goes on.
-            with SummaryWriter(str(self.events), filename_suffix=FAILED) as writer:
-                writer.file_writer.add_summary(_failure())
+            with SummaryWriter(str(self.folder.tensorboard), filename_suffix=FAILED) as writer:
+                _add_summary(writer, _build_failure())
 
 
-def show(folder: Path, writer: SummaryWriter, name: str, figure, step: int) -> None:
-    """`Tracker.figure` with a writer of one's own."""
+def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Figure | Animation, step: int) -> None:
+    """`Tracker.log_figure` with a writer of one's own."""
     if isinstance(figure, Animation):
-        return animated(folder, writer, name, figure, step)
+        return _save_animation(folder, writer, name, figure, step)
     figure.savefig(buffer := io.BytesIO(), format="png")
-    files.write(folder / "figures" / f"{name}.png", lambda file: file.write(buffer.getvalue()))
+    folder.write_figure(f"{name}.png", buffer.getvalue())
     with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
         writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
 
 @contextmanager
-def album(folder: Path, step: int) -> Iterator[Callable[[str, Any], None]]:
+def open_album(folder: RunFolder, step: int) -> Iterator[Callable[[str, Figure | Animation], None]]:
     """Figures of a run that is through: PNG files, and pictures in an event file of their own, made with the first.
 
     No hyperparameters: the run has its row in their table already.
     """
     writers: list[SummaryWriter] = []
 
-    def add(name: str, figure: Any) -> None:
+    def add(name: str, figure: Figure | Animation) -> None:
         if not writers:
-            writers.append(SummaryWriter(str(folder / "tensorboard")))
-        show(folder, writers[0], name, figure, step)
+            writers.append(SummaryWriter(str(folder.tensorboard)))
+        save_figure(folder, writers[0], name, figure, step)
 
     try:
         yield add
@@ -188,16 +204,22 @@ def album(folder: Path, step: int) -> Iterator[Callable[[str, Any], None]]:
             writer.close()
 
 
-def animated(folder: Path, writer: SummaryWriter, name: str, animation: Animation, step: int) -> None:
+def _save_animation(folder: RunFolder, writer: SummaryWriter, name: str, animation: Animation, step: int) -> None:
     """figures/<name>.gif, and the same file in TensorBoard's images, where a browser plays it."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
     encoded = encode_gif(animation)
-    files.write(folder / "figures" / f"{name}.gif", lambda file: file.write(encoded))
+    folder.write_figure(f"{name}.gif", encoded)
     height, width = animation.frames[0].shape[:2]
     # add_video would do the same, by moviepy and without a pause
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
-    writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+    _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+
+def _add_summary(writer: SummaryWriter, summary: Any, step: int | None = None) -> None:
+    """What SummaryWriter itself has no method for."""
+    file_writer = writer.file_writer
+    if file_writer is None:
+        raise RuntimeError("the writer is closed")
+    file_writer.add_summary(summary, step)
 
 
 def _plain(value: Any) -> int | float | str:
@@ -213,11 +235,8 @@ def _cell(value: Any) -> str:
     return " ".join(text.split()) or "-"
 
 
-def _failure():
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
-
-    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value("STATUS_FAILURE"))
-    content = plugin_data_pb2.HParamsPluginData(session_end_info=end, version=0).SerializeToString()
+def _build_failure() -> Summary:
+    end = SessionEndInfo(status=Status.Value("STATUS_FAILURE"))
+    content = HParamsPluginData(session_end_info=end, version=0).SerializeToString()
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
     return Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.random import RandomState
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
@@ -21,13 +22,16 @@ from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
-from aeexp.runs import build
-from aeexp.runs.config import make
-from aeexp.sklearn.configuration import configuration
+from aeexp.runs.build import build_learner, choose_device
+from aeexp.runs.config import make, to_dict
+from aeexp.sklearn.configuration import compose_configuration
 from aeexp.trainers.checkpoint import Store
 from aeexp.trainers.contracts import Tracker
 
+FLOATS: Any = [np.float64, np.float32]  # a list, which scikit-learn's own annotations forget
 
+
+@final
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An autoencoder of aeexp as a transformer: codes by `transform`, rows again by `inverse_transform`.
 
@@ -45,6 +49,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     evaluation.
     Pickles hold Python objects: load those of your own only.
     """
+
+    n_features_in_: int  # set by validate_data
 
     def __init__(
         self,
@@ -70,14 +76,15 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.device = device
 
     def fit(self, X, y=None) -> Autoencoder:
-        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        """Train on rows (N, D). Raises UsageError for a variant that cannot be had of them."""
+        X = np.asarray(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
         seed = int(check_random_state(self.random_state).randint(2**31))
-        cfg = self._config(seed)
-        data = self._data(X, y, seed).place(build.device(self.device))
+        cfg = self._compose(seed)
+        data = self._split(X, y, seed).place(choose_device(self.device))
         # Nothing of this is seen outside: generators go on as if there had been no training.
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            learner = build.build_learner(cfg, data.facts).to(data.device)
+            learner = build_learner(cfg, data.facts).to(data.device)
             if learner.model.condition.size != 0:
                 raise UsageError(
                     "this variant wants side information, which transform does not get: take another variant"
@@ -85,36 +92,38 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             learner.model.likelihood.check(*data.limits, data.step)
             parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), Tracker())
             progress = make(cfg, "trainer").fit(learner, data, *parts, seed)
-            trained = Run(learner, data).model
-            trained.fit_codes(torch.from_numpy(Run(learner, data).codes("train")).to(data.device))
-        self.config_ = OmegaConf.to_container(cfg)
+            run = Run(learner, data)
+            run.model.fit_codes(torch.from_numpy(run.codes("train")).to(data.device))
+        self.config_ = to_dict(cfg)
         self.history_ = progress.history
-        self.model_ = trained.cpu().requires_grad_(False)
+        self.model_ = run.model.cpu().requires_grad_(False)
         return self
 
     def transform(self, X) -> np.ndarray:
         """(N, latent_dim) mean codes, in the type of X where that is float32 or float64."""
-        return self._mapped(self._checked(X), self._row, lambda trained, x: trained.encode(x).mean)
+        return self._map(self._validate(X), self._row, lambda model, x: model.encode(x).mean)
 
     def inverse_transform(self, X) -> np.ndarray:
         """(N, n_features_in_) rows decoded from codes (N, latent_dim)."""
         check_is_fitted(self)
-        codes = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        words = f"X has {codes.shape[1]} features, but the codes of this {type(self).__name__} have"
+        codes = np.asarray(check_array(X, dtype=FLOATS, input_name="X"))
         if codes.shape[1] != self._n_features_out:
-            raise UsageError(f"{words} {self._n_features_out}")
-        return self._mapped(codes, codes.shape[1:], lambda trained, z: trained.decode(z))
+            raise UsageError(
+                f"X has {codes.shape[1]} features, but the codes of this {type(self).__name__} have "
+                f"{self._n_features_out}"
+            )
+        return self._map(codes, codes.shape[1:], lambda model, z: model.decode(z))
 
     def reconstruct(self, X) -> np.ndarray:
         """(N, n_features_in_) rows after encoder and decoder."""
-        return self._mapped(self._checked(X), self._row, lambda trained, x: trained.reconstruct(x))
+        return self._map(self._validate(X), self._row, lambda model, x: model.reconstruct(x))
 
     def score(self, X, y=None) -> float:
         """Minus the squared error of a reconstruction, summed over features, mean over rows: 0 is the best.
 
         That is minus `reconstruction/mse` of metrics.json.
         """
-        return -float(np.square(self.reconstruct(X) - self._checked(X), dtype=np.float64).sum(1).mean())
+        return -float(np.square(self.reconstruct(X) - self._validate(X), dtype=np.float64).sum(1).mean())
 
     @property
     def _row(self) -> tuple[int, ...]:
@@ -129,47 +138,49 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _config(self, seed: int) -> DictConfig:
+    def _compose(self, seed: int) -> DictConfig:
         sizes = (self.latent_dim, self.epochs, self.batch_size)
-        return configuration(self.variant, tuple(self.overrides), *sizes, seed)
+        return compose_configuration(self.variant, tuple(self.overrides), *sizes, seed)
 
-    def _data(self, X: np.ndarray, y: Any, seed: int) -> Data:
-        x = X if self.shape is None else X.reshape(self._folded(X))
-        y, classes = _labels(X, y)
+    def _split(self, X: np.ndarray, y: Any, seed: int) -> Data:
+        x = X if self.shape is None else _fold(X, self.shape)
+        y, classes = _number_labels(X, y)
         rows = Rows(x, y, ids=np.arange(len(x)))
         share = self.validation_fraction
         if not 0 <= share < 1:
             raise UsageError(f"validation_fraction={share} must lie in [0, 1)")
-        held = min(max(1, round(share * len(x))), len(x) - 1) if share else 0
+        count = min(max(1, round(share * len(x))), len(x) - 1) if share else 0
         order = np.random.default_rng(seed).permutation(len(x))
-        train = np.sort(order[held:])
-        parts = {"train": train, "val": np.sort(order[:held]) if held else train}
+        train = np.sort(order[count:])
+        parts = {"train": train, "val": np.sort(order[:count]) if count else train}
         return Data("rows", {name: Split(rows.take(index)) for name, index in parts.items()}, classes)
 
-    def _folded(self, X: np.ndarray) -> tuple[int, ...]:
-        values = int(np.prod(self.shape))
-        if values != X.shape[1]:
-            raise UsageError(f"shape={tuple(self.shape)} has {values} values, but X has {X.shape[1]} features")
-        return len(X), *self.shape
-
-    def _checked(self, X) -> np.ndarray:
+    def _validate(self, X) -> np.ndarray:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return np.asarray(validate_data(self, X, dtype=FLOATS, reset=False))
 
     @torch.no_grad()
-    def _mapped(self, values: np.ndarray, shape: Sequence[int], function: Callable[..., Tensor]) -> np.ndarray:
+    def _map(self, values: np.ndarray, shape: Sequence[int], function: Callable[..., Tensor]) -> np.ndarray:
         """`function` of the model and rows of this shape, in the type of the values: float64 is not rounded."""
-        device = build.device(self.device)
+        device = choose_device(self.device)
         rows = torch.from_numpy(np.require(values, requirements=["C", "W"])).view(-1, *shape)
         dtype = torch.float32 if device.type == "mps" else rows.dtype
-        trained = copy.deepcopy(self.model_).to(device, dtype)
+        model = copy.deepcopy(self.model_).to(device, dtype)
         with torch.random.fork_rng():  # a latent may draw codes beside the mean
             some = rows.split(choose_batch_size(rows.shape[1:]))
-            parts = [function(trained, part.to(device, dtype)).flatten(1).cpu().numpy() for part in some]
+            parts = [function(model, part.to(device, dtype)).flatten(1).cpu().numpy() for part in some]
         return np.concatenate(parts).astype(values.dtype, copy=False)
 
 
-def _labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _fold(X: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Rows (N, *shape) of rows (N, D)."""
+    values = math.prod(shape)
+    if values != X.shape[1]:
+        raise UsageError(f"shape={tuple(shape)} has {values} values, but X has {X.shape[1]} features")
+    return X.reshape(len(X), *shape)
+
+
+def _number_labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Class numbers (N,), -1 where y is -1, and the names of the classes; None where y is no such thing."""
     if y is None:
         return None, ()

@@ -27,16 +27,16 @@ ELSEWHERE = {  # words of the command line that belong to an argument, or to a r
 _COMPOSING = threading.Lock()  # Hydra keeps one global object
 
 
-def configuration(
+def compose_configuration(
     variant: str, overrides: tuple[str, ...], latent_dim: int | None, epochs: int | None, batch_size: int | None,
     seed: int,
 ) -> DictConfig:  # fmt: skip
     """Raises UsageError for a size that the variant has none of, and for words that belong to a run folder."""
-    for word in overrides:
-        head = re.split(r"[./=]", word.lstrip("+~"))[0]
+    for override in overrides:
+        head = re.split(r"[./=]", override.lstrip("+~"))[0]
         if head in ELSEWHERE:
-            raise UsageError(f"{word}: {ELSEWHERE.get(head)}")
-    cfg = copy.deepcopy(_composed((f"variant={variant}",), overrides))
+            raise UsageError(f"{override}: {ELSEWHERE[head]}")
+    cfg = copy.deepcopy(_compose(f"variant={variant}", overrides))
     trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
     values = {"latent.dim": latent_dim, f"{trainer}.epochs": epochs, f"{trainer}.batch_size": batch_size}
     for key, value in values.items():
@@ -53,15 +53,15 @@ def configuration(
 
 
 @functools.lru_cache(maxsize=64)
-def _composed(words: tuple[str, ...], overrides: tuple[str, ...]) -> DictConfig:
+def _compose(variant: str, overrides: tuple[str, ...]) -> DictConfig:
     """Hydra's composition; who uses Hydra around this finds it as it was. A search composes each candidate once."""
     with _COMPOSING:
         outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
         try:
             with initialize_config_dir(find_conf_dir(), version_base="1.3"):
-                return compose("config", [*words, *overrides])
+                return compose("config", [variant, *overrides])
         except (HydraException, OmegaConfBaseException) as error:
             text = " ".join(str(e) for e in (error, error.__cause__) if e is not None)
-            raise UsageError(f"{words[0]}: {' '.join(text.split())[:300]}") from error
+            raise UsageError(f"{variant}: {' '.join(text.split())[:300]}") from error
         finally:
             GlobalHydra.instance().hydra = outer  # Hydra has put a copy in the place of the instance

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from aeexp.errors import UsageError
-from aeexp.reports.comparison import Report as Compared
+from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
-from aeexp.runs.folder import jobs
+from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 
 log = logging.getLogger(__name__)
 
 WIDTH = 120  # of tables in a log, which no terminal cuts
 
 
+@final
 class Summary(Callback):
     """Counts the finished jobs of a sweep, names each other one with its last word, and sets the exit code.
 
@@ -29,22 +29,32 @@ class Summary(Callback):
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra. Raises SystemExit where a job is neither finished nor pruned."""
         root = Path(config.hydra.sweep.dir)
-        states = {folder: json.loads((folder / "status.json").read_text(encoding="utf-8")) for folder in jobs(root)}
-        pruned = [folder for folder, state in states.items() if state["status"] == "pruned"]
-        others = {folder: state for folder, state in states.items() if state["status"] not in ("finished", "pruned")}
-        if text := table(root):
+        states = {run: _read_state(run) for run in find_runs(root) if run.status.is_file()}
+        pruned = [run for run, state in states.items() if state["status"] == "pruned"]
+        others = {run: state for run, state in states.items() if state["status"] not in ("finished", "pruned")}
+        if text := tabulate(root):
             log.info("\n%s", text)
         finished = len(states) - len(others) - len(pruned)
-        words = f", {len(pruned)} pruned" if pruned else ""
-        log.info("%d of %d runs finished%s: %s", finished, len(states), words, root)
-        for folder, state in others.items():
-            log.error("%s %s: %s", folder, state["status"], state["message"])
+        behind = f", {len(pruned)} pruned" if pruned else ""
+        log.info("%d of %d runs finished%s: %s", finished, len(states), behind, root)
+        for run, state in others.items():
+            log.error("%s %s: %s", run, state["status"], state["message"])
         log.info("tensorboard --logdir %s", shlex.quote(str(root)))
         if others:
             raise SystemExit(max(state["exit_code"] for state in others.values()) or 1)
 
 
+def _read_state(run: RunFolder) -> dict[str, Any]:
+    """status.json; a damaged one must not hide the other runs."""
+    try:
+        return run.read_status()
+    except (OSError, ValueError) as error:
+        return {"status": UNREADABLE, "message": str(error), "exit_code": 1}
+
+
+@final
 class Report(Callback):
     """summary.csv, report.md and report.html in the sweep's folder: what `aeexp-report` writes for it."""
 
@@ -53,11 +63,12 @@ class Report(Callback):
         self.metrics = list(metrics)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra."""
         from aeexp.reports.writing import write_report
 
         root = Path(config.hydra.sweep.dir)
         try:
-            report = compared(root, None if self.baseline == "none" else self.baseline, self.metrics)
+            report = compare(root, None if self.baseline == "none" else self.baseline, self.metrics)
         except UsageError as error:
             log.warning("hydra.callbacks.report: %s", error)
             return
@@ -66,6 +77,7 @@ class Report(Callback):
             log.info("report: %s", root / "report.html")
 
 
+@final
 class Gallery(Callback):
     """samples.png in the sweep's folder: what the runs' models draw, side by side. `plot=none` leaves a run out.
 
@@ -73,20 +85,24 @@ class Gallery(Callback):
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from aeexp.sweeps.gallery import gallery
+        """Called by Hydra."""
+        from aeexp.sweeps.gallery import save_gallery
 
-        gallery(Path(config.hydra.sweep.dir))
+        save_gallery(Path(config.hydra.sweep.dir))
 
 
+@final
 class Lineup(Callback):
     """reconstructions.png: the same test rows by each run; codes.png: their codes, where saved and of two units."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from aeexp.sweeps.lineup import lineup
+        """Called by Hydra."""
+        from aeexp.sweeps.lineup import save_lineup
 
-        lineup(Path(config.hydra.sweep.dir))
+        save_lineup(Path(config.hydra.sweep.dir))
 
 
+@final
 class Curves(Callback):
     """sweep.png, numbers over the swept value, and tradeoff.png, one number over another, in the sweep's folder.
 
@@ -98,23 +114,24 @@ class Curves(Callback):
         self.tradeoff = list(tradeoff)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra."""
         from aeexp.reports.sweep_figures import sweep_figures
 
         sweep_figures(Path(config.hydra.sweep.dir), self.metrics, self.tradeoff)
 
 
-def table(root: Path) -> str:
+def tabulate(root: Path) -> str:
     """The runs below `root` compared, for a log; "" where none is finished."""
     from aeexp.reports.text import console
 
-    if not jobs(root):
+    if not find_runs(root):
         return ""
-    report = compared(root)
-    # what failed is told below, and tests against a baseline are in the report's files
+    report = compare(root)
+    # what failed is said below, and tests against a baseline are in the report's files
     return console(report._replace(failures=[]), WIDTH, paired=False) if report.groups else ""
 
 
-def compared(root: Path, baseline: str | None = None, metrics: Sequence[str] = ()) -> Compared:
+def compare(root: Path, baseline: str | None = None, metrics: Sequence[str] = ()) -> Comparison:
     """Of runs whose protocols were swept a table as well, without a word on which is best."""
     try:
         return collect([root], baseline, metrics)

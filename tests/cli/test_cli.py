@@ -88,11 +88,11 @@ def answers(tmp_path_factory) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("i", range(len(BAD)), ids=[" ".join(words) for words, _ in BAD])
 def test_a_bad_line_exits_with_2_and_no_traceback(answers, i):
-    code, said = answers[i]
+    code, output = answers[i]
     assert code == 2
-    assert BAD[i][1] in said
-    assert "Traceback" not in said
-    assert len(said.strip().splitlines()) <= 2
+    assert BAD[i][1] in output
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) <= 2
 
 
 def test_the_traceback_is_there_when_asked_for(tmp_path):
@@ -155,6 +155,6 @@ def test_help_and_views_do_not_wait_for_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "hidden_dims" in done.stdout
-    shown = aeexp("--help", cwd=tmp_path)
-    assert shown.returncode == 0
-    assert "variant: " in shown.stdout and "k_sparse" in shown.stdout
+    overview = aeexp("--help", cwd=tmp_path)
+    assert overview.returncode == 0
+    assert "variant: " in overview.stdout and "k_sparse" in overview.stdout

@@ -12,9 +12,9 @@ from composing import composed, run_in
 
 from aeexp.cli.encode import main
 from aeexp.datasets.core.data import Data
-from aeexp.encoding.codes import by_split
+from aeexp.encoding.codes import encode_splits
 from aeexp.runs.config import make
-from aeexp.runs.finished import Finished
+from aeexp.runs.loading import LoadedRun
 
 QUICK = ("trainer.steps=3", "metric=none", "latent.dim=4")
 GRU = ("model=gru", "model.hidden=4")
@@ -23,17 +23,17 @@ GRU = ("model=gru", "model.hidden=4")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A run on digits; 50 labels of its training split were known to it."""
-    made = tmp_path_factory.mktemp("runs") / "digits"
-    run_in(made, *QUICK, "dataset.labelled=50")
-    return made
+    run_folder = tmp_path_factory.mktemp("runs") / "digits"
+    run_in(run_folder, *QUICK, "dataset.labelled=50")
+    return run_folder
 
 
-def refused(capsys, *argv) -> str:
+def expect_refusal(capsys, *argv) -> str:
     with pytest.raises(SystemExit) as end:
         main([str(word) for word in argv])
-    told = capsys.readouterr().err
-    assert end.value.code == 2 and len(told.strip().splitlines()) <= 2
-    return told
+    stderr = capsys.readouterr().err
+    assert end.value.code == 2 and len(stderr.strip().splitlines()) <= 2
+    return stderr
 
 
 def read(path) -> dict[str, np.ndarray]:
@@ -44,18 +44,18 @@ def read(path) -> dict[str, np.ndarray]:
 def test_codes_of_all_splits_are_those_of_the_model_row_by_row(folder, capsys):
     main([str(folder), "--device", "cpu"])
     assert "dataset/split=official" in capsys.readouterr().out
-    found = read(folder / "encoded.npz")
-    run = Finished(folder, "cpu")
-    data = run.data()
+    arrays = read(folder / "encoded.npz")
+    run = LoadedRun(folder, "cpu")
+    data = run.load_data()
     for name, split in data.splits.items():
         batch = split.batch(slice(0, 5))
-        assert found[f"x_{name}"].shape == (len(split), 4) and found[f"x_{name}"].dtype == np.float32
+        assert arrays[f"x_{name}"].shape == (len(split), 4) and arrays[f"x_{name}"].dtype == np.float32
         # float32 sums of at most 128 products in another order: a few 1e-6 of values near 1
-        assert np.allclose(found[f"x_{name}"][:5], run.model.encode(batch.x).mean, atol=1e-5)
-        assert np.array_equal(found[f"ids_{name}"], split.ids)
-        assert np.array_equal(found[f"y_{name}"], split.y)
-    assert (found["y_train"] >= 0).sum() == 50 and (found["y_test"] >= 0).all()
-    assert found["classes"].tolist() == list("0123456789")
+        assert np.allclose(arrays[f"x_{name}"][:5], run.model.encode(batch.x).mean, atol=1e-5)
+        assert np.array_equal(arrays[f"ids_{name}"], split.ids)
+        assert np.array_equal(arrays[f"y_{name}"], split.y)
+    assert (arrays["y_train"] >= 0).sum() == 50 and (arrays["y_test"] >= 0).all()
+    assert arrays["classes"].tolist() == list("0123456789")
 
 
 def test_a_run_trains_on_the_codes_of_another(folder, tmp_path):
@@ -68,25 +68,25 @@ def test_a_run_trains_on_the_codes_of_another(folder, tmp_path):
 
 
 def test_a_split_without_labels_is_unlabelled_beside_one_that_has_them(folder):
-    run = Finished(folder, "cpu")
-    data = run.data()
+    run = LoadedRun(folder, "cpu")
+    data = run.load_data()
     data["val"].y = None
-    found = by_split(run.learner, data.splits, data.classes)
-    assert (found["y_val"] == -1).all() and found["y_val"].dtype == np.int64
+    arrays = encode_splits(run.learner, data.splits, data.classes)
+    assert (arrays["y_val"] == -1).all() and arrays["y_val"].dtype == np.int64
 
 
 def test_a_file_that_is_there_stays_unless_forced(folder, tmp_path, capsys):
     there = tmp_path / "there.npz"
     there.write_bytes(b"mine")
-    assert "--force" in refused(capsys, folder, "--output", there)
+    assert "--force" in expect_refusal(capsys, folder, "--output", there)
     assert there.read_bytes() == b"mine"
     main([str(folder), "--output", str(there), "--force", "--device", "cpu"])
     assert "x_test" in read(there)
 
 
 def test_what_is_no_run_is_told(folder, tmp_path, capsys):
-    assert "is no run folder" in refused(capsys, tmp_path)
-    assert "such a name" in refused(capsys, folder, "--output", tmp_path / "codes.txt")
+    assert "is no run folder" in expect_refusal(capsys, tmp_path)
+    assert "such a name" in expect_refusal(capsys, folder, "--output", tmp_path / "codes.txt")
 
 
 def test_data_that_has_changed_since_is_refused(tmp_path, capsys):
@@ -94,14 +94,14 @@ def test_data_that_has_changed_since_is_refused(tmp_path, capsys):
     np.savez(tmp_path / "x.npz", x=x)
     run_in(tmp_path / "run", *QUICK, "dataset=npz", f"dataset.path={tmp_path / 'x.npz'}")
     np.savez(tmp_path / "x.npz", x=x[::-1])
-    assert "the data has changed since" in refused(capsys, tmp_path / "run")
+    assert "the data has changed since" in expect_refusal(capsys, tmp_path / "run")
 
 
 def test_the_command_stands_alone_and_its_help_needs_no_torch():
     quick = "import sys; sys.argv=['aeexp-encode', '--help']\nfrom aeexp.cli.encode import main\ntry: main()\n"
     code = quick + "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.startswith("usage: aeexp-encode") and said.strip().endswith("0 False")
+    stdout = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert stdout.startswith("usage: aeexp-encode") and stdout.strip().endswith("0 False")
 
 
 def trained(tmp_path, option, *words):
@@ -166,9 +166,9 @@ def test_conditioned_models_need_their_labels_and_know_them_by_name(tmp_path, ca
     np.savez(tmp_path / "ones.npz", x=samples.PICTURES[ones], y=samples.LABELS[ones])  # its first class is the second
     assert np.allclose(encoded(run, tmp_path / "ones.npz")["x"], both[ones], atol=1e-5)
     np.savez(tmp_path / "none.npz", x=samples.PICTURES)
-    assert "these rows have no labels" in refused(capsys, run, tmp_path / "none.npz")
+    assert "these rows have no labels" in expect_refusal(capsys, run, tmp_path / "none.npz")
     np.savez(tmp_path / "other.npz", x=samples.PICTURES, y=samples.LABELS + 7)
-    assert "knows no class 7, 8" in refused(capsys, run, tmp_path / "other.npz")
+    assert "knows no class 7, 8" in expect_refusal(capsys, run, tmp_path / "other.npz")
 
 
 def test_sequences_keep_their_lengths(tmp_path, capsys):
@@ -189,25 +189,25 @@ def test_sequences_keep_their_lengths(tmp_path, capsys):
     np.savez(tmp_path / "short.npz", x=x[:10], offsets=[0, 5, 10])  # the first two: five steps of up to seven
     assert np.allclose(encoded(run, tmp_path / "short.npz")["x"], new["x"][:2], atol=1e-5)
     np.savez(tmp_path / "long.npz", x=x, offsets=[0, 50, 100])
-    assert "was trained on (7, 2)" in refused(capsys, run, tmp_path / "long.npz")
+    assert "was trained on (7, 2)" in expect_refusal(capsys, run, tmp_path / "long.npz")
 
 
 def test_what_is_wrong_with_new_rows_is_told(folder, tmp_path, capsys):
     np.savez(tmp_path / "flat.npz", x=np.zeros((5, 64), np.uint8))
-    assert "add shape=[1,8,8]" in refused(capsys, folder, tmp_path / "flat.npz")
+    assert "add shape=[1,8,8]" in expect_refusal(capsys, folder, tmp_path / "flat.npz")
     assert encoded_shape(folder, tmp_path, "shape=[1,8,8]") == (5, 4)
     np.save(tmp_path / "wide.npy", np.zeros((5, 9, 9), np.uint8))
-    assert "was trained on (1, 8, 8)" in refused(capsys, folder, tmp_path / "wide.npy")
-    assert "did you mean labels?" in refused(capsys, folder, tmp_path / "wide.npy", "label=a")
-    assert "should be a list of whole numbers" in refused(capsys, folder, tmp_path / "flat.npz", "shape=8")
-    assert "keys of its loader" in refused(capsys, folder, tmp_path / "wide.npy", "label")
-    assert "there is no such file" in refused(capsys, folder, tmp_path / "nix.npy")
+    assert "was trained on (1, 8, 8)" in expect_refusal(capsys, folder, tmp_path / "wide.npy")
+    assert "did you mean labels?" in expect_refusal(capsys, folder, tmp_path / "wide.npy", "label=a")
+    assert "should be a list of whole numbers" in expect_refusal(capsys, folder, tmp_path / "flat.npz", "shape=8")
+    assert "keys of its loader" in expect_refusal(capsys, folder, tmp_path / "wide.npy", "label")
+    assert "there is no such file" in expect_refusal(capsys, folder, tmp_path / "nix.npy")
     (tmp_path / "x.pdf").write_bytes(b"")
-    assert "rows of this kind are not known" in refused(capsys, folder, tmp_path / "x.pdf")
+    assert "rows of this kind are not known" in expect_refusal(capsys, folder, tmp_path / "x.pdf")
     np.savez(tmp_path / "objects.npz", x=np.array([{}], object))
-    assert "nothing is unpickled" in refused(capsys, folder, tmp_path / "objects.npz")
+    assert "nothing is unpickled" in expect_refusal(capsys, folder, tmp_path / "objects.npz")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    assert "are no columns of a table" in refused(capsys, folder, tmp_path / "x.csv")
+    assert "are no columns of a table" in expect_refusal(capsys, folder, tmp_path / "x.csv")
 
 
 def encoded_shape(folder, tmp_path, word):

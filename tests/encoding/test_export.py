@@ -8,9 +8,9 @@ import pytest
 import torch
 from composing import composed
 
-from aeexp.encoding.export import export
+from aeexp.encoding.export import export_model
 from aeexp.errors import UsageError
-from aeexp.runs import build
+from aeexp.runs.build import build_autoencoder, build_task
 from aeexp.runs.config import check
 from aeexp.types import Facts
 
@@ -36,7 +36,7 @@ class Untrained:
         check(cfg)
         torch.manual_seed(0)
         facts = Facts(shape, 10, 0)
-        self.model = build.build_autoencoder(cfg, facts, build.build_task(cfg, facts)).eval().requires_grad_(False)
+        self.model = build_autoencoder(cfg, facts, build_task(cfg, facts)).eval().requires_grad_(False)
         self.saved = {"facts": facts._asdict()}
         self.device = torch.device("cpu")
 
@@ -62,7 +62,7 @@ def compared(run: Untrained, rows: int, encode, decode) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_torch_programs_give_the_same_for_any_number_of_rows(case, tmp_path):
     run = Untrained(*CASES[case])
-    encoder, decoder = (torch.export.load(path).module() for path in export(run, tmp_path, "torch"))
+    encoder, decoder = (torch.export.load(path).module() for path in export_model(run, tmp_path, "torch"))
     for rows in (1, 7):
         compared(run, rows, lambda inputs: encoder(**inputs), lambda inputs: decoder(**inputs))
 
@@ -74,7 +74,7 @@ def test_onnx_files_give_the_same_for_any_number_of_rows(case, tmp_path):
         pytest.importorskip(package)
     runtime = pytest.importorskip("onnxruntime")
     run = Untrained(*CASES[case])
-    sessions = [runtime.InferenceSession(str(path)) for path in export(run, tmp_path, "onnx")]
+    sessions = [runtime.InferenceSession(str(path)) for path in export_model(run, tmp_path, "onnx")]
 
     def through(session):
         return lambda inputs: torch.from_numpy(session.run(None, {k: v.numpy() for k, v in inputs.items()})[0])
@@ -88,8 +88,8 @@ def test_what_is_there_stays_and_what_is_missing_is_named(tmp_path, monkeypatch)
     run = Untrained(*CASES["sigmoid"])
     (tmp_path / "decoder.pt2").write_bytes(b"mine")
     with pytest.raises(UsageError, match="--force"):
-        export(run, tmp_path, "torch")
+        export_model(run, tmp_path, "torch")
     assert [path.name for path in tmp_path.iterdir()] == ["decoder.pt2"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'aeexp\[onnx\]'"):
-        export(run, tmp_path, "onnx")
+        export_model(run, tmp_path, "onnx")

@@ -7,12 +7,12 @@ import json
 import re
 
 import pytest
+from aeexp.reports.criteria import ALIKE, OF_LABELS, better, headlines
 from composing import run_in
 
 from aeexp import metrics
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.protocol import describe_numbers, describe_options
-from aeexp.reports.criteria import ALIKE, OF_LABELS, better, headlines
 from aeexp.reports.protocol import COUNT, HARMLESS
 from aeexp.runs.evaluations import NAMED
 from aeexp.runs.tracking import HEADLINES

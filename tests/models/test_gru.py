@@ -36,7 +36,7 @@ from aeexp.objectives.iwae import ImportanceWeighted
 from aeexp.plots.samples import Samples
 from aeexp.regularizers.contractive import Contractive
 from aeexp.regularizers.kl import KL
-from aeexp.runs.build import load
+from aeexp.runs.loading import load
 from aeexp.types import Batch, Facts
 
 T, F, DIM = 6, 2, 3

@@ -16,26 +16,31 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aeexp.cli.evaluate import main
-from aeexp.runs import build
-from aeexp.runs.evaluate import history
-from aeexp.runs.evaluations import differs, merged, put
+from aeexp.runs.build import build_learner
+from aeexp.runs.evaluate import read_history
+from aeexp.runs.evaluations import add_evaluation, describe_difference, merge_evaluations
+from aeexp.runs.folder import RunFolder
+from aeexp.runs.loading import build_untrained
 from aeexp.trainers.checkpoint import load
+from aeexp.types import Facts
 
 FEW = "dataset.limit=300"
 HERE = ("device=cpu", "threads=1")
 
 
 def evaluate(*words) -> int:
-    with pytest.raises(SystemExit) as end:
+    try:
         main([*map(str, words), *HERE])
-    return end.value.code
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
-def refused(capsys, *words) -> str:
+def expect_refusal(capsys, *words) -> str:
     assert evaluate(*words) == 2
-    told = capsys.readouterr().err
-    assert len(told.strip().splitlines()) <= 2 and "Traceback" not in told, told
-    return told
+    stderr = capsys.readouterr().err
+    assert len(stderr.strip().splitlines()) <= 2 and "Traceback" not in stderr, stderr
+    return stderr
 
 
 def pixels(folder, name) -> np.ndarray:
@@ -98,18 +103,18 @@ def test_the_run_s_own_metrics_are_had_again(name, tmp_path):
     assert seen >= before["test"].keys() - losses, "nothing that the run measured is missing"
     untrained = [entry["baseline"].get("random") for entry in after["evaluations"] if entry["metric"] == "probe"]
     assert before["baseline"].get("random") in (None, *untrained)
-    assert {k: merged(after)[k] for k in ("val", "test")} == {k: before[k] for k in ("val", "test")}
+    assert {k: merge_evaluations(after)[k] for k in ("val", "test")} == {k: before[k] for k in ("val", "test")}
 
 
 def test_the_untrained_model_is_that_of_the_run(trained):
     """Bit for bit: the same seed before the same constructors."""
     saved = load(trained / "checkpoints" / "best.pt")
     torch.manual_seed(0)
-    state = build.build_learner(composed("variant=vae"), build.Facts(**saved["facts"])).model.state_dict()
+    state = build_learner(composed("variant=vae"), Facts(**saved["facts"])).model.state_dict()
     torch.manual_seed(5)
     drawn = torch.rand(1)
     torch.manual_seed(5)
-    again = build.untrained(saved).state_dict()
+    again = build_untrained(saved).state_dict()
     assert torch.equal(torch.rand(1), drawn), "others' draws stay as they were"
     assert all(torch.equal(again[key], state[key]) for key in state)
     assert any(not torch.equal(again[k], saved["learner"][f"model.{k}"]) for k in state)
@@ -123,12 +128,12 @@ def test_equal_questions_replace_each_other_and_others_stand_beside(folder):
     assert first[0]["differs"] == "draws=1" and "probe/linear_n10" in first[0]["test"]
     assert evaluate(folder, "metric=retrieval", "metric.retrieval.queries=20") == 0
     assert evaluate(folder, "metric=probe", "metric.probe.draws=1", "metric.probe.budgets=[10]") == 0
-    found = read(folder)
-    assert [e["metric"] for e in found["evaluations"]] == ["probe", "retrieval"]
-    assert found["evaluations"][0]["when"] > first[0]["when"]
-    assert found["evaluations"][0]["test"] == first[0]["test"]
-    assert {key: value for key, value in found.items() if key != "evaluations"} == own
-    table = merged(found)
+    result = read(folder)
+    assert [e["metric"] for e in result["evaluations"]] == ["probe", "retrieval"]
+    assert result["evaluations"][0]["when"] > first[0]["when"]
+    assert result["evaluations"][0]["test"] == first[0]["test"]
+    assert {key: value for key, value in result.items() if key != "evaluations"} == own
+    table = merge_evaluations(result)
     assert table["test"]["probe/linear"] == own["test"]["probe/linear"]
     assert table["test"]["probe/linear_n10 [draws=1]"] == first[0]["test"]["probe/linear_n10"]
     assert "retrieval/map [queries=20]" in table["baseline"]["itq"] and table["evaluations"] == []
@@ -165,7 +170,7 @@ def test_figures_are_drawn_anew_and_shown_in_the_run_s_tensorboard(folder, train
 
 
 def test_history_is_what_training_wrote(trained):
-    rows = history(trained / "history.csv")
+    rows = read_history(RunFolder(trained))
     progress = load(trained / "checkpoints" / "last.pt")["progress"]
     assert rows == progress["history"]
 
@@ -178,10 +183,10 @@ def test_a_multirun_is_measured_whole_and_a_failing_run_hides_no_other(folder, t
     (root / "2" / "status.json").write_text(json.dumps(status))
     (root / "0" / "checkpoints" / "best.pt").write_bytes(b"broken")
     assert evaluate(root, "metric=latent") == 2
-    said = capsys.readouterr()
-    assert "0/checkpoints/best.pt is no readable checkpoint" in said.err and "latent/active_units" in said.out
+    output = capsys.readouterr()
+    assert "0/checkpoints/best.pt is no readable checkpoint" in output.err and "latent/active_units" in output.out
     assert [("evaluations" in read(root / name)) for name in ("0", "1", "2")] == [False, True, False]
-    assert "2 is not finished (status running)" in refused(capsys, root / "2", "metric=latent")
+    assert "2 is not finished (status running)" in expect_refusal(capsys, root / "2", "metric=latent")
 
 
 def test_a_run_whose_files_are_cut_off_is_told_and_left_out(folder, tmp_path, capsys):
@@ -190,9 +195,9 @@ def test_a_run_whose_files_are_cut_off_is_told_and_left_out(folder, tmp_path, ca
         shutil.copytree(folder, root / name)
     (root / "0" / "metrics.json").write_text((root / "0" / "metrics.json").read_text()[:90])
     assert evaluate(root, "metric=latent") == 0 and "evaluations" in read(root / "1")
-    assert "metrics.json unreadable" in refused(capsys, root / "0", "metric=latent")
+    assert "metrics.json unreadable" in expect_refusal(capsys, root / "0", "metric=latent")
     (root / "1" / "status.json").write_text("{")
-    assert "status unreadable" in refused(capsys, root / "1", "metric=latent")
+    assert "status unreadable" in expect_refusal(capsys, root / "1", "metric=latent")
 
 
 def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
@@ -202,15 +207,15 @@ def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
 
     def add(metric: str) -> None:
         for i in range(20):
-            put(path, {"metric": metric, "options": {"i": i}})
+            add_evaluation(RunFolder(tmp_path), {"metric": metric, "options": {"i": i}})
 
     both = [multiprocessing.get_context("fork").Process(target=add, args=(name,)) for name in "ab"]
     for process in both:
         process.start()
     for process in both:
         process.join()
-    found = {(entry["metric"], entry["options"]["i"]) for entry in read(tmp_path)["evaluations"]}
-    assert len(found) == 40 and [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    result = {(entry["metric"], entry["options"]["i"]) for entry in read(tmp_path)["evaluations"]}
+    assert len(result) == 40 and [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, capsys, monkeypatch):
@@ -222,8 +227,8 @@ def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, ca
     (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {tmp_path}\n")
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")
-    told = refused(capsys, tmp_path / "run", "metric=latent")
-    assert "data.npz: no such file" in told and f"started in {tmp_path}, where its paths begin" in told
+    stderr = expect_refusal(capsys, tmp_path / "run", "metric=latent")
+    assert "data.npz: no such file" in stderr and f"started in {tmp_path}, where its paths begin" in stderr
     monkeypatch.chdir(tmp_path)
     assert evaluate(tmp_path / "run", "metric=latent") == 0
 
@@ -231,8 +236,8 @@ def test_data_that_is_gone_is_told_with_the_place_where_paths_begin(tmp_path, ca
 def test_a_metric_or_figure_that_fails_leaves_the_others(folder, capsys):
     words = ["plot=[traversals,samples]", "plot.traversals.example=5000", "metric=latent"]
     assert evaluate(folder, *words) == 1
-    said = capsys.readouterr()
-    assert "plot=traversals failed: UsageError: example=5000" in said.err
+    output = capsys.readouterr()
+    assert "plot=traversals failed: UsageError: example=5000" in output.err
     assert (folder / "figures" / "samples.png").is_file() and read(folder)["evaluations"]
 
 
@@ -254,13 +259,13 @@ def test_a_metric_or_figure_that_fails_leaves_the_others(folder, capsys):
     ],
 )
 def test_a_bad_line_is_told_before_a_run_is_loaded(words, message, trained, capsys):
-    assert message in refused(capsys, trained, *words)
+    assert message in expect_refusal(capsys, trained, *words)
     assert "evaluations" not in read(trained)
 
 
 def test_what_is_no_run_is_told(tmp_path, capsys):
-    assert "there is no such folder" in refused(capsys, tmp_path / "nowhere", "metric=latent")
-    assert "no finished run below" in refused(capsys, tmp_path, "metric=latent")
+    assert "there is no such folder" in expect_refusal(capsys, tmp_path / "nowhere", "metric=latent")
+    assert "no finished run below" in expect_refusal(capsys, tmp_path, "metric=latent")
 
 
 def test_data_that_has_changed_is_refused(tmp_path, capsys):
@@ -269,8 +274,8 @@ def test_data_that_has_changed_is_refused(tmp_path, capsys):
     words = ("dataset=npz", f"dataset.path={tmp_path / 'x.npz'}", "trainer.steps=2", "metric=none", "latent.dim=2")
     run_in(tmp_path / "run", *words)
     np.savez(tmp_path / "x.npz", x=x[::-1])
-    said = refused(capsys, tmp_path / "run", "metric=latent")
-    assert "the data has changed since" in said and "train anew" in said
+    output = expect_refusal(capsys, tmp_path / "run", "metric=latent")
+    assert "the data has changed since" in output and "train anew" in output
 
 
 def test_numbers_of_another_noise_stand_beside_the_first_under_names_of_their_own(folder):
@@ -279,14 +284,14 @@ def test_numbers_of_another_noise_stand_beside_the_first_under_names_of_their_ow
         assert evaluate(folder, *quick, f"noise@metric.robustness.noise={noise}") == 0
     # `rows` is other than in the YAML, and a name; the noise stands in the keys
     names = {f"robustness/{noise}_mse_0.3 [rows=100]" for noise in ("gaussian", "masking")}
-    assert names <= set(merged(read(folder))["test"]) and len(read(folder)["evaluations"]) == 2
+    assert names <= set(merge_evaluations(read(folder))["test"]) and len(read(folder)["evaluations"]) == 2
 
 
 def test_of_two_versions_with_other_defaults_the_newest_has_the_name(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text("{}")
     for clusters in (10, 20):
-        put(path, {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""})
+        add_evaluation(RunFolder(tmp_path), {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""})
     assert [entry["options"] for entry in read(tmp_path)["evaluations"]] == [{"clusters": 20}]
 
 
@@ -298,18 +303,20 @@ def test_a_metric_that_is_a_baseline_alone_is_kept(folder):
 
 def test_what_differs_is_named_by_the_yaml():
     default = {"rows": 5, "kinds": ["a"], "budgets": None}
-    assert (
-        differs("probe", default, default, None) == ""
-        and differs("probe", {**default, "rows": 7}, default, {**default, "rows": 7}) == ""
-    )
-    assert differs("probe", {**default, "rows": 7, "kinds": ["a", "b"]}, default, None) == "rows=7 kinds=[a,b]"
-    assert differs("probe", default, default, {**default, "rows": 7}) == "defaults", "the run itself measured another"
-    assert differs("probe", {**default, "budgets": [10, 2]}, default, default) == "", "probe/linear_n10 says it"
-    assert differs("other", {**default, "budgets": [10, 2]}, default, default) == "budgets=[10,2]"
+    rows = {**default, "rows": 7}
+
+    def describe(options, own, metric="probe"):
+        return describe_difference(metric, options, default, own)
+
+    assert describe(default, None) == "" and describe(rows, rows) == ""
+    assert describe({**rows, "kinds": ["a", "b"]}, None) == "rows=7 kinds=[a,b]"
+    assert describe(default, rows) == "defaults", "the run itself measured another"
+    assert describe({**default, "budgets": [10, 2]}, default) == "", "probe/linear_n10 says it"
+    assert describe({**default, "budgets": [10, 2]}, default, "other") == "budgets=[10,2]"
 
 
 def test_help_needs_no_torch():
     quick = "import sys; from aeexp.cli.evaluate import main\ntry: main(['--help'])\n"
     code = quick + "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.startswith("usage: aeexp-evaluate") and said.strip().endswith("0 False")
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("usage: aeexp-evaluate") and output.strip().endswith("0 False")

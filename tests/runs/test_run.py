@@ -35,14 +35,14 @@ def metrics(folder):
 
 
 def test_the_folder_is_complete(folder):
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     names = ("reconstructions", "samples", "scatter", "interpolation", "traversals", "filters_encoder",
              "filters_decoder", "curves")  # fmt: skip
     figures = {f"figures/{name}.png" for name in names}
     wanted = {"status.json", "history.csv", "metrics.json", "codes.npz", "checkpoints/best.pt", "checkpoints/last.pt"}
-    assert wanted | figures <= found
-    assert any(name.startswith("tensorboard/events") for name in found)
-    assert not [name for name in found if name.endswith(".tmp")]
+    assert wanted | figures <= files
+    assert any(name.startswith("tensorboard/events") for name in files)
+    assert not [name for name in files if name.endswith(".tmp")]
 
 
 def test_status_says_finished_with_versions_and_identity(folder):

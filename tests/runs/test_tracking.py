@@ -23,6 +23,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.bundled import digits
 from aeexp.runs.figures import WIDEST_SPRITE
+from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import HEADLINES, Tracker
 from aeexp.trainers.checkpoint import Progress
 
@@ -125,7 +126,7 @@ def test_a_failed_run_says_so(failed):
 
 def test_a_run_that_goes_on_and_gets_through_has_not_failed(tmp_path):
     for finished, expected in ((False, "STATUS_FAILURE"), (True, "STATUS_SUCCESS")):
-        track = Tracker(tmp_path, {"latent.dim": 2}, bar=False, on_step=None)
+        track = Tracker(RunFolder(tmp_path), {"latent.dim": 2}, bar=False, on_step=lambda progress: None)
         track.start(10, Progress())
         track.close(finished)
         assert status(tmp_path) == expected
@@ -157,9 +158,9 @@ def test_the_projector_is_given_codes_metadata_and_pictures(run):
 
 
 def test_words_with_tabs_and_line_ends_do_not_shift_the_metadata(tmp_path):
-    track = Tracker(tmp_path, {}, bar=False, on_step=None)
+    track = Tracker(RunFolder(tmp_path), {}, bar=False, on_step=lambda progress: None)
     track.start(10, Progress())
-    track.projector(np.eye(3), {"label": ["a\tb", "c\r\nd", ""], "error": [0.5, float("nan"), 1.0]}, None, 7)
+    track.log_codes(np.eye(3), {"label": ["a\tb", "c\r\nd", ""], "error": [0.5, float("nan"), 1.0]}, None, 7)
     track.close(True)
     [metadata] = tmp_path.rglob("metadata.tsv")
     assert metadata.read_text() == "label\terror\na b\t0.5\nc d\tnan\n-\t1\n"

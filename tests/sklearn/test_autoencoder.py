@@ -51,24 +51,24 @@ def test_scikit_learns_own_checks(estimator, check):
     ],
 )
 def test_variants_go_there_and_back_and_survive_a_pickle(variant, keys):
-    made = quick(variant, **keys).fit(X)
-    codes = made.transform(X)
-    assert codes.shape == (len(X), made.model_.latent.dim) and codes.dtype == np.float32
-    again = pickle.loads(pickle.dumps(made))
+    model = quick(variant, **keys).fit(X)
+    codes = model.transform(X)
+    assert codes.shape == (len(X), model.model_.latent.dim) and codes.dtype == np.float32
+    again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.transform(X), codes)
-    rows = made.inverse_transform(codes)
+    rows = model.inverse_transform(codes)
     assert rows.shape == X.shape and np.isfinite(rows).all()
     # the mean code is what the decoder gets; both come from the same float32 numbers
-    assert np.allclose(rows, made.reconstruct(X), atol=1e-6)
-    assert made.score(X) == pytest.approx(-np.square(rows - X).sum(1).mean(), rel=1e-5)
-    assert list(made.get_feature_names_out())[:2] == ["autoencoder0", "autoencoder1"]
+    assert np.allclose(rows, model.reconstruct(X), atol=1e-6)
+    assert model.score(X) == pytest.approx(-np.square(rows - X).sum(1).mean(), rel=1e-5)
+    assert list(model.get_feature_names_out())[:2] == ["autoencoder0", "autoencoder1"]
 
 
 def test_the_closed_form_is_scikit_learns_pca():
-    made = quick("pca", epochs=None, validation_fraction=0.0).fit(X)
+    model = quick("pca", epochs=None, validation_fraction=0.0).fit(X)
     pca = PCA(4).fit(X.astype(np.float64))
     error = np.square(pca.inverse_transform(pca.transform(X)) - X).sum(1).mean()
-    assert made.score(X.astype(np.float64)) == pytest.approx(-error, rel=1e-4)  # float32 eigenvectors
+    assert model.score(X.astype(np.float64)) == pytest.approx(-error, rel=1e-4)  # float32 eigenvectors
 
 
 def test_random_state_decides_all_and_nothing_else_is_touched():
@@ -141,8 +141,8 @@ def test_values_that_the_likelihood_cannot_explain_are_refused():
 
 
 def test_parameters_are_cloned_and_set():
-    made = clone(quick("denoising", overrides=("noise.masking.p=0.3",)).set_params(latent_dim=3))
-    assert made.get_params()["overrides"] == ("noise.masking.p=0.3",)
-    assert made.fit(X).transform(X).shape == (300, 3) and made.config_["noise"]["masking"]["p"] == 0.3
+    model = clone(quick("denoising", overrides=("noise.masking.p=0.3",)).set_params(latent_dim=3))
+    assert model.get_params()["overrides"] == ("noise.masking.p=0.3",)
+    assert model.fit(X).transform(X).shape == (300, 3) and model.config_["noise"]["masking"]["p"] == 0.3
     with pytest.raises(UsageError, match="3"):
-        made.inverse_transform(np.zeros((2, 5)))
+        model.inverse_transform(np.zeros((2, 5)))

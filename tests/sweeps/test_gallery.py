@@ -45,7 +45,7 @@ def sheet(axes) -> np.ndarray:
 
 
 def test_a_panel_is_a_distinct_finished_run_in_the_order_of_the_jobs(runs):
-    figure = gallery.compared(runs)
+    figure = gallery.draw_gallery(runs)
     assert [axes.get_title() for axes in figure.axes] == ["latent.dim=2", "latent.dim=3"]
     assert figure.get_suptitle() == "digits: new examples, decoded from drawn codes\nvariant=vae\ncodes from the prior"
     model = aeexp.load(runs / "10")
@@ -53,8 +53,8 @@ def test_a_panel_is_a_distinct_finished_run_in_the_order_of_the_jobs(runs):
     expected = model.sample(64)
     for place in (0, 9, 63):
         row, column = divmod(place, 8)
-        shown = sheet(figure.axes[1])[9 * row :, 9 * column :][:8, :8]
-        np.testing.assert_allclose(shown, expected[place, 0], atol=1e-6)
+        picture = sheet(figure.axes[1])[9 * row :, 9 * column :][:8, :8]
+        np.testing.assert_allclose(picture, expected[place, 0], atol=1e-6)
     assert all(axes.images[0].get_clim() == (0, 1) for axes in figure.axes)
 
 
@@ -69,7 +69,7 @@ def test_equal_models_give_equal_grids_and_the_generator_stays_where_it_was(runs
 def test_beyond_so_many_panels_a_line_says_so(runs, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(gallery, "MOST", 1)
-    assert len(gallery.compared(runs).axes) == 1
+    assert len(gallery.draw_gallery(runs).axes) == 1
     assert "the first 1 of 2 different runs" in caplog.text
 
 
@@ -77,13 +77,13 @@ def test_a_run_that_cannot_be_loaded_is_named_and_left_out(runs, tmp_path, caplo
     root = tmp_path / "sweep"
     shutil.copytree(runs, root)
     (root / "2" / "checkpoints" / "best.pt").write_bytes(b"damaged")
-    figure = gallery.compared(root)
+    figure = gallery.draw_gallery(root)
     assert [axes.get_title() for axes in figure.axes] == ["latent.dim=3"]
     assert f"{root / '2'} is not in samples.png" in caplog.text
     for folder in ("10", "11"):
         (root / folder / "metrics.json").unlink()
-    assert gallery.compared(root) is None
-    gallery.gallery(root)
+    assert gallery.draw_gallery(root) is None
+    gallery.save_gallery(root)
     assert not (root / "samples.png").exists()
 
 
@@ -104,11 +104,11 @@ def test_runs_of_several_shapes_and_ways_of_drawing_share_a_figure(runs, tmp_pat
     describe_run(root / "0", ["variant=vae"])
     np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((60, 6, 9)).astype(np.float32))
     job(root, "1", "dataset=npz", f"dataset.path={tmp_path / 'rows.npz'}")
-    figure = gallery.compared(root)
+    figure = gallery.draw_gallery(root)
     assert [sheet(axes).shape for axes in figure.axes] == [(71, 71), (8 * 7 - 1, 8 * 10 - 1)]
     assert figure.axes[0].get_title() == "variant=vae" and "dataset=npz" in figure.axes[1].get_title()
     assert "from the prior" in figure.axes[0].get_xlabel() and "one Gaussian" in figure.axes[1].get_xlabel()
-    gallery.gallery(root)
+    gallery.save_gallery(root)
     assert (root / "samples.png").stat().st_size > 10_000
 
 
@@ -130,6 +130,6 @@ def test_a_multirun_leaves_samples_and_keeps_its_last_word_and_exit_code(tmp_pat
     done = command("-m", "latent.dim=2,0", "hydra.sweep.dir=sweep", "threads=1", *QUICK, cwd=tmp_path)
     assert done.returncode == 2
     assert (tmp_path / "sweep" / "samples.png").stat().st_size > 10_000
-    said = done.stdout
-    assert said.index("samples side by side") < said.index("1 of 2 runs finished")
+    output = done.stdout
+    assert output.index("samples side by side") < output.index("1 of 2 runs finished")
     assert "Warning" not in done.stderr

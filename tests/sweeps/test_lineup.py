@@ -20,8 +20,9 @@ import aeexp
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.bundled import digits
 from aeexp.drawing import canvas
+from aeexp.runs.folder import RunFolder
 from aeexp.sweeps import lineup
-from aeexp.sweeps.gallery import distinct, finished
+from aeexp.sweeps.selection import find_drawn_runs, select_distinct
 
 QUICK = ["trainer.epochs=1", "plot=curves"]
 SWEEPS = sorted(path.stem for path in (CONF / "experiment").glob("lecture_*.yaml"))
@@ -39,8 +40,8 @@ def runs(tmp_path_factory) -> Path:
     return root
 
 
-def named(root: Path) -> list[tuple[str, Path]]:
-    return [(" ".join(words[1:]), folder) for words, folder in distinct(finished(root)).items()]
+def named(root: Path) -> list[tuple[str, RunFolder]]:
+    return [(" ".join(words[1:]), run) for words, run in select_distinct(find_drawn_runs(root)).items()]
 
 
 def tile(axes, sheet: int, column: int) -> np.ndarray:
@@ -48,7 +49,7 @@ def tile(axes, sheet: int, column: int) -> np.ndarray:
 
 
 def test_each_row_is_a_runs_output_of_the_same_test_rows_and_samples_of_its_own(runs):
-    figure = lineup.reconstructions(named(runs), "variant=vae")
+    figure = lineup.draw_reconstructions(named(runs), "variant=vae")
     [axes] = figure.axes
     data = digits(name="digits", split=Fractions([8, 1, 1]))
     split = data["test"]
@@ -68,7 +69,7 @@ def test_each_row_is_a_runs_output_of_the_same_test_rows_and_samples_of_its_own(
 
 
 def test_codes_of_two_units_are_dots_by_class_on_equal_axes(runs):
-    figure = lineup.codes(named(runs), "")
+    figure = lineup.draw_codes(named(runs), "")
     assert [axes.get_title() for axes in figure.axes] == ["latent.dim=2", "latent.dim=2 model=linear"]
     with np.load(runs / "0" / "codes.npz") as saved:
         codes, labels = saved["codes"], saved["labels"]
@@ -81,18 +82,18 @@ def test_codes_of_two_units_are_dots_by_class_on_equal_axes(runs):
 def test_runs_of_other_data_share_no_rows_and_one_run_compares_with_none(runs, tmp_path):
     root = tmp_path / "sweep"
     shutil.copytree(runs / "0", root / "0")
-    lineup.lineup(root)
+    lineup.save_lineup(root)
     assert not list(root.glob("*.png"))
     run_in(root / "1", *QUICK, "metric=none", "dataset.limit=200")
     describe_run(root / "1", ["dataset.limit=200"])
-    assert lineup.reconstructions(named(root), "") is None
+    assert lineup.draw_reconstructions(named(root), "") is None
 
 
 def test_a_run_that_cannot_be_read_is_a_warning(runs, tmp_path, caplog):
     root = tmp_path / "sweep"
     shutil.copytree(runs, root)
     (root / "0" / "checkpoints" / "best.pt").write_bytes(b"damaged")
-    assert lineup.reconstructions(named(root), "") is None
+    assert lineup.draw_reconstructions(named(root), "") is None
     assert "no reconstructions.png" in caplog.text
 
 
@@ -100,7 +101,7 @@ def test_conditional_models_show_a_sample_of_each_label(tmp_path):
     for name in ("0", "1"):
         run_in(tmp_path / name, *QUICK, "variant=cvae", "metric=none", f"latent.dim={2 + int(name)}")
         describe_run(tmp_path / name, [f"latent.dim={2 + int(name)}"])
-    lineup.lineup(tmp_path)
+    lineup.save_lineup(tmp_path)
     assert (tmp_path / "reconstructions.png").stat().st_size > 10_000
     assert not (tmp_path / "codes.png").exists()
 
@@ -135,6 +136,6 @@ def test_one_command_is_the_whole_lecture(tmp_path):
     done = command(*words, "threads=1", "hydra.sweep.dir=sweep", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "4 of 4 runs finished" in done.stdout and "reconstructions side by side" in done.stdout
-    found = {path.name for path in (tmp_path / "sweep").glob("*.png")}
-    assert found == {"samples.png", "reconstructions.png", "sweep.png"}
+    figures = {path.name for path in (tmp_path / "sweep").glob("*.png")}
+    assert figures == {"samples.png", "reconstructions.png", "sweep.png"}
     assert "Warning" not in done.stderr

@@ -12,7 +12,7 @@ from composing import run_in
 from reported import job
 from scipy.stats import t
 
-from aeexp.sweeps.callbacks import table
+from aeexp.sweeps.callbacks import tabulate
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_row_is_the_runs_that_differ_in_seed_or_fold_alone(tmp_path):
         for seed in (0, 1):
             job(tmp_path / f"{dim}{seed}", "a=1", f"latent.dim={dim}", f"seed={seed}", loss=float(seed + dim), x=1)
     job(tmp_path / "99", "a=1", "latent.dim=8", loss=1.25)
-    text = table(tmp_path)
+    text = tabulate(tmp_path)
     assert "a=1" in text.splitlines()[0]  # what all share is said once
     assert rows(text) == [
         ["latent.dim", "runs", "loss"],
@@ -98,7 +98,7 @@ def test_details_are_no_columns_and_a_number_that_a_run_lacks_says_of_how_many_i
             "latent__kl": 3.0, "generation__nll_given_label_se": 1.0}  # fmt: skip
     for i, value in enumerate((0.5, None)):
         job(tmp_path / str(i), f"seed={i}", loss=1.0, probe__linear=value, **more)
-    assert rows(table(tmp_path)) == [
+    assert rows(tabulate(tmp_path)) == [
         ["", "", "probe/", "generation/"],
         ["runs", "loss", "linear", "nll_fixed"],
         ["2", "1 ± 0", "0.5 (of 1)", "90 ± 0"],
@@ -108,12 +108,12 @@ def test_details_are_no_columns_and_a_number_that_a_run_lacks_says_of_how_many_i
 def test_swept_protocols_are_a_table_without_a_verdict(tmp_path):
     for i, name in enumerate(("none", "fixed")):
         job(tmp_path / str(i), f"dataset.binarise={name}", data={"fingerprint": name}, loss=float(i))
-    text = table(tmp_path)
+    text = tabulate(tmp_path)
     assert [row[0] for row in rows(text)] == ["dataset.binarise", "none", "fixed"]
     assert "*" not in text and "Nothing is ranked: unlike protocols: dataset.binarise=none" in text
 
 
-def test_no_finished_run_is_no_table(tmp_path):
-    assert table(tmp_path) == ""
+def test_no_finished_run_is_no_tabulate(tmp_path):
+    assert tabulate(tmp_path) == ""
     job(tmp_path / "0", status="failed", message="broke")
-    assert table(tmp_path) == ""
+    assert tabulate(tmp_path) == ""

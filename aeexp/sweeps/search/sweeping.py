@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from aeexp.errors import UsageError
 from aeexp.reports.grouping import REPEATS
-from aeexp.runs.config import check_node, make, placed
+from aeexp.runs.config import check_node, make, put_in_front
 from aeexp.sweeps.search.search import Launch, Search
 from aeexp.sweeps.search.space import Space, format_overrides, split_space
 from aeexp.sweeps.search.storage import find_sweep_folder, open_storage
@@ -29,7 +29,7 @@ def run_search(
     try:
         search = Search(**{**node, "sampler": sampler, "pruner": pruner})
     except UsageError as error:
-        raise placed("hydra.sweeper", error) from error
+        raise put_in_front("hydra.sweeper", error) from error
     root = find_sweep_folder(hydra_cfg)
     root.mkdir(parents=True, exist_ok=True)
     space, fixed = split_space(node["params"], arguments, loader)

@@ -1,0 +1,60 @@
+"""A run in its best state, measured: `aeexp` and `aeexp-evaluate` do it here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measure, measured
+from aeexp.evaluation.run import Run
+
+Numbers = dict[str, float | None]  # None: not finite
+
+
+def measure_run(
+    run: Run,
+    metrics: Mapping[str, Metric],
+    splits: Sequence[str],
+    *,
+    losses: bool,
+    readers: Mapping[str, Metric] | None = None,
+) -> dict[str, Any]:
+    """Numbers by split, and under `baseline` those of the test split for PCA, raw input and what else there is; under
+    `numbers` what each of them is, and under `metrics` which options may differ between runs that are compared.
+
+    With `losses` the loss and its terms as well, which a finished run has told. Other models that a metric brings,
+    such as kernel PCA, are read by the metrics of codes among `readers`, else among `metrics`.
+    """
+    values = measure if losses else measured
+    numbers: dict[str, Any] = {}
+    for split in splits:
+        numbers[split] = drop_infinite(values(run, metrics, split))
+        if split == "train":
+            run.trained = numbers[split]
+    rows = baselines(run, metrics, values, readers)
+    numbers["baseline"] = {name: drop_infinite(row) for name, row in rows.items()}
+    keys = chain(*(numbers[split] for split in splits), *numbers["baseline"].values())
+    numbers["numbers"] = describe_numbers({**(readers or {}), **metrics}, keys)
+    return {**numbers, "metrics": describe_options(metrics)}
+
+
+def drop_infinite(values: Mapping[str, float]) -> Numbers:
+    """None for what is not finite: JSON has no word for it."""
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}
+
+
+def describe_data(run: Run) -> dict[str, Any]:
+    """What the numbers were measured on; `sample` where codes and probes saw a part of a split only."""
+    data, node = run.data, {}
+    rows = {name: len(split) for name, split in data.splits.items()}
+    sampled = {name: len(run.rows(name)) for name in rows if len(run.rows(name)) < rows[name]}
+    if sampled:
+        node["sample"] = sampled
+    if data["train"].y is not None:
+        labels = {name: split.y for name, split in data.splits.items()}
+        node["labelled"] = {name: int((y >= 0).sum()) for name, y in labels.items() if y is not None}
+    node |= {"shape": list(data.shape), "limits": list(data.limits), "residency": data.residency}
+    return {"name": data.name, "fingerprint": data.fingerprint, "rows": rows, **node}
