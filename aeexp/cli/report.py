@@ -53,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from aeexp.reports.text import console
+    from aeexp.reports.text import console_text
     from aeexp.reports.writing import write_report
 
     criteria = named(arguments.metrics)
@@ -67,7 +67,7 @@ def command(arguments: argparse.Namespace) -> int:
         paths = write_report(report, folder) if report.groups else []
     except OSError as error:  # what can be shown is, of a folder that may not be written too
         failed = error
-    print(console(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
+    print(console_text(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
     if not report.groups:
         print("no run is finished: there is nothing to compare", file=sys.stderr)
         return 1

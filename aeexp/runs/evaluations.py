@@ -48,8 +48,9 @@ def merged(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
-        if "numbers" in entry:  # what the keys without options are
-            found["numbers"] = {**entry["numbers"], **found.get("numbers", {})}
+        for part in ("numbers", "metrics"):  # what the keys without options are, and which options may differ
+            if part in entry:
+                found[part] = {**entry[part], **found.get(part, {})}
         for path in (("val",), ("test",), *(("baseline", name) for name in entry["baseline"])):
             source, place = entry, found
             for name in path:
