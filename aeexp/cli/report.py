@@ -96,7 +96,7 @@ def ordered(report: Report, name: str) -> Report:
             f"sort={name}: there is no such column or metric: take one of "
             f"{', '.join([*report.columns, *report.criteria])}"
         )
-    sign = -1.0 if report.declared.better(name) == "higher" else 1.0
+    sign = -1.0 if report.declarations.better(name) == "higher" else 1.0
 
     def place(group: Group) -> tuple:
         if name in report.columns:

@@ -36,7 +36,7 @@ class Report(NamedTuple):
     protocol: dict[str, str]  # what all runs were measured by, as name -> text
     notes: list[str]  # what a reader must know to read the numbers right, as sentences
     options: list[str]  # words of `aeexp-report` that make it again
-    declared: Declarations  # what the runs say of their numbers
+    declarations: Declarations  # what the runs say of their numbers
 
 
 def collect(
@@ -51,23 +51,23 @@ def collect(
     """
     places = [Path(root) for root in roots]
     records, failures = read(places)
-    declared = Declarations(records)
-    differences = find_differences(records, declared)
+    declarations = Declarations(records)
+    differences = find_differences(records, declarations)
     require_one_protocol(differences, mix)
     columns, groups = group_runs(records, also=[path for one in differences for path in one.paths])
     elsewhere = find_unshared_rows(groups)
     require_one_protocol(elsewhere, mix)
     keys = list(dict.fromkeys(key for record in records for key in record.metrics["test"]))
-    headlines = [key for key in keys if declared.is_headline(key)]
+    headlines = [key for key in keys if declarations.is_headline(key)]
     if records:
         require_measured(criteria, keys, headlines)
     chosen = list(criteria) or headlines
     options = [] if baseline == "auto" else ["--baseline", baseline or "none"]
     options += [*(["--metrics", ",".join(criteria)] if criteria else []), *(["--mix"] if mix else [])]
-    best, notes = rank_groups(groups, chosen, declared)
+    best, notes = rank_groups(groups, chosen, declarations)
     if baseline == "auto":
         baseline = "pca" if any("pca" in record.metrics.get("baseline", {}) for record in records) else None
-    pairs = compare_with_baseline(groups, chosen, baseline, declared) if baseline and groups else []
+    pairs = compare_with_baseline(groups, chosen, baseline, declarations) if baseline and groups else []
     mixed = [
         f"Mixed on request, though they differ in their protocol: {one.text}." for one in (*differences, *elsewhere)
     ]
@@ -75,7 +75,7 @@ def collect(
     notes += describe_undeclared(records)
     return Report(
         places, groups, columns, list_common(records), keys, chosen, best, describe_disagreement(best), pairs, failures,
-        describe_protocol(records, declared), notes, options, declared,
+        describe_protocol(records, declarations), notes, options, declarations,
     )  # fmt: skip
 
 

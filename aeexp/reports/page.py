@@ -56,7 +56,7 @@ def collect_content(report: Report) -> dict[str, Any]:
         "facts": list_facts(report),
         "notes": report.notes,
         "columns": [Cell(n, n, kind=choose_kind(report, n)) for n in report.columns] or [Cell("group", "group")],
-        "keys": [Cell(key, key, report.declared.unit(key), more=key in more) for key in (*criteria, *more)],
+        "keys": [Cell(key, key, report.declarations.unit(key), more=key in more) for key in (*criteria, *more)],
         "rows": list_rows(report, criteria, more),
         "cut": len(report.keys) - len(criteria) - len(more),
         "deviations": any(len(group.records) > 1 for group in report.groups),

@@ -31,7 +31,7 @@ class Paired(NamedTuple):
 
 
 def compare_with_baseline(
-    groups: Sequence[Group], criteria: Sequence[str], baseline: str, declared: Declarations
+    groups: Sequence[Group], criteria: Sequence[str], baseline: str, declarations: Declarations
 ) -> list[Paired]:
     """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
     rows = list_baselines(groups)
@@ -43,7 +43,8 @@ def compare_with_baseline(
     pairs = []
     for key in criteria:
         tests = [
-            (group, name, compare_group(group, partner, key, baseline, declared)) for group, name, partner in against
+            (group, name, compare_group(group, partner, key, baseline, declarations))
+            for group, name, partner in against
         ]
         tests = [(group, name, test) for group, name, test in tests if test is not None]
         adjusted = iter(holm([test.p for _, _, test in tests if test.p is not None]))
@@ -53,12 +54,14 @@ def compare_with_baseline(
     return pairs
 
 
-def compare_group(group: Group, partner: Group | None, key: str, baseline: str, declared: Declarations) -> Test | None:
+def compare_group(
+    group: Group, partner: Group | None, key: str, baseline: str, declarations: Declarations
+) -> Test | None:
     """The test of one criterion; None where the two have no such number, or not of the same thing."""
     own = group.records + ([] if partner is None else partner.records)
-    if declared.incomparable(key, own) or (partner is None and key == "loss"):
+    if declarations.incomparable(key, own) or (partner is None and key == "loss"):
         return None
-    if partner is None and declared.is_of_labels(key) and any(map(is_given_label, group.records)):
+    if partner is None and declarations.is_of_labels(key) and any(map(is_given_label, group.records)):
         return Test(None, len(group.records), reason=LABEL_GIVEN)
     if partner is None:
         test = compare_values([(r, r.value(key), r.value(key, "baseline", baseline)) for r in group.records])

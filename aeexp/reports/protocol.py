@@ -21,9 +21,9 @@ class Difference(NamedTuple):
     paths: tuple[str, ...]
 
 
-def find_differences(records: Sequence[Record], declared: Declarations) -> list[Difference]:
+def find_differences(records: Sequence[Record], declarations: Declarations) -> list[Difference]:
     """What keeps the runs' numbers from being compared: other data, other test rows, other options of metrics."""
-    return [*_compare_data(records), *_compare_test_rows(records), *_compare_measuring(records, declared)]
+    return [*_compare_data(records), *_compare_test_rows(records), *_compare_measuring(records, declarations)]
 
 
 def _compare_data(records: Sequence[Record]) -> list[Difference]:
@@ -79,14 +79,14 @@ def _compare_test_rows(records: Sequence[Record]) -> list[Difference]:
     return []
 
 
-def _compare_measuring(records: Sequence[Record], declared: Declarations) -> list[Difference]:
+def _compare_measuring(records: Sequence[Record], declarations: Declarations) -> list[Difference]:
     """Options of a metric that several runs have; K of importance sampling."""
     differences, settled = [], list_settled_options(records)
     for path in dict.fromkeys(path for r in records for path in r.config if path.startswith("metric.")):
         having = [record for record in records if path in record.config]
         if path not in settled and len({repr(record.config[path]) for record in having}) > 1:
             differences.append(_describe_values(having, path))
-    for key in dict.fromkeys(key for r in records for key in r.metrics["test"] if declared.is_count(key)):
+    for key in dict.fromkeys(key for r in records for key in r.metrics["test"] if declarations.is_count(key)):
         counts: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             if (count := record.value(key)) is not None:
@@ -124,9 +124,9 @@ def _describe_rows(record: Record) -> str:
     return " ".join(f"{key}={record.config[key]}" for key in SPLIT if key in record.config)
 
 
-def describe_protocol(records: Sequence[Record], declared: Declarations) -> dict[str, str]:
+def describe_protocol(records: Sequence[Record], declarations: Declarations) -> dict[str, str]:
     """What all runs were measured by, as name -> text; what differs is left out."""
-    facts = _collect_facts(records, declared)
+    facts = _collect_facts(records, declarations)
     protocol = {key: next(iter(values)) for key, values in facts.items() if len(values) == 1 and "" not in values}
     seeds = sorted({str(record.config.get("seed")) for record in records}, key=lambda s: (len(s), s))
     protocol["seeds"] = ", ".join(seeds)
@@ -134,7 +134,7 @@ def describe_protocol(records: Sequence[Record], declared: Declarations) -> dict
     return protocol | ({"folds": ", ".join(map(str, folds))} if folds else {})
 
 
-def _collect_facts(records: Sequence[Record], declared: Declarations) -> dict[str, set[str]]:
+def _collect_facts(records: Sequence[Record], declarations: Declarations) -> dict[str, set[str]]:
     facts: dict[str, set[str]] = defaultdict(set)
     for record in records:
         data, config = record.metrics["data"], record.config
@@ -149,6 +149,6 @@ def _collect_facts(records: Sequence[Record], declared: Declarations) -> dict[st
             value = config.get(f"dataset.{name}")
             facts[name].add("" if value in (None, False, "none") else format_value(value))
         for key, value in record.metrics["test"].items():
-            if declared.is_count(key):
+            if declarations.is_count(key):
                 facts["K"].add(f"{value:g}")
     return facts

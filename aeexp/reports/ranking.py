@@ -28,14 +28,14 @@ class Best(NamedTuple):
 
 
 def rank_groups(
-    groups: Sequence[Group], criteria: Sequence[str], declared: Declarations
+    groups: Sequence[Group], criteria: Sequence[str], declarations: Declarations
 ) -> tuple[list[Best], list[str]]:
     """The best group by each criterion that ranks, and a sentence for each that does not and might."""
     ranking, notes = [], []
     for key in criteria if len(groups) > 1 else ():
-        better = declared.better(key)
+        better = declarations.better(key)
         whole = [group for group in groups if is_complete(group, key)]
-        reason = declared.incomparable(key, [record for group in whole for record in group.records])
+        reason = declarations.incomparable(key, [record for group in whole for record in group.records])
         if better is None:
             continue
         if len(whole) < 2:
@@ -46,7 +46,7 @@ def rank_groups(
             continue
         if len(whole) < len(groups):
             notes.append(f"{key} ranks {len(whole)} of {len(groups)} groups: not all runs of the others have it.")
-        ranking.append(find_best(whole, key, better, declared))
+        ranking.append(find_best(whole, key, better, declarations))
     return ranking, notes
 
 
@@ -56,7 +56,7 @@ def is_complete(group: Group, key: str) -> bool:
     return estimate is not None and estimate.runs == len(group.records)
 
 
-def find_best(groups: Sequence[Group], key: str, better: Better, declared: Declarations) -> Best:
+def find_best(groups: Sequence[Group], key: str, better: Better, declarations: Declarations) -> Best:
     """Of groups that all have the number: the best mean, and which others the runs cannot tell from it."""
     sign = 1.0 if better == "lower" else -1.0
     estimates = [(group, estimate) for group in groups if (estimate := group.estimate(key)) is not None]
@@ -72,7 +72,7 @@ def find_best(groups: Sequence[Group], key: str, better: Better, declared: Decla
         apart = next(adjusted) < LEVEL if test.p is not None else differs(test, estimate.mean)
         ties += [] if apart else [group]
     best = Best(key, better, first, estimate, ties, len(untested) < len(rivals), untested, [])
-    return best._replace(beyond=list_better_baselines(groups, best, declared))
+    return best._replace(beyond=list_better_baselines(groups, best, declarations))
 
 
 def differs(test: Test, value: float) -> bool:
@@ -80,10 +80,10 @@ def differs(test: Test, value: float) -> bool:
     return test.difference is not None and abs(test.difference) > 1e-6 * abs(value)
 
 
-def list_better_baselines(groups: Sequence[Group], best: Best, declared: Declarations) -> list[str]:
+def list_better_baselines(groups: Sequence[Group], best: Best, declarations: Declarations) -> list[str]:
     """Baselines that beat the best group. PCA's loss has no penalties: it is another thing than a loss with them."""
     given = any(is_given_label(run) for group in groups for run in group.records)
-    if best.key == "loss" or (given and declared.is_of_labels(best.key)):
+    if best.key == "loss" or (given and declarations.is_of_labels(best.key)):
         return []
     sign, names = 1.0 if best.better == "lower" else -1.0, []
     for name in list_baselines(groups):

@@ -27,7 +27,7 @@ def collect_scatter(report: Report, sweep: Sweep) -> dict[str, Any] | None:
     axes = [axis for axis in axes if axis is not None]
     for part, name in PARTS.items():
         keys = report.keys if part == "test" else list_keys(report.groups, part)
-        axes += [number_axis(report.groups, key, part, name, report.declared.unit(key)) for key in keys]
+        axes += [number_axis(report.groups, key, part, name, report.declarations.unit(key)) for key in keys]
     keys = [axis["key"] for axis in axes if axis["part"] == "test"]
     if len(axes) < 2 or not keys:
         return None

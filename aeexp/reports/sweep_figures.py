@@ -94,9 +94,9 @@ def draw_curves(sweep: Sweep, keys: Sequence[str]) -> Figure | None:
     title = describe_sweep(sweep, f"numbers over {sweep.name}")
     figure = canvas.figure(title, max(6.8, 3.8 * columns), 2.8 * rows + 1.3)
     boards = figure.subplots(rows, columns, squeeze=False).ravel()
-    declared = Declarations(sweep.records)
+    declarations = Declarations(sweep.records)
     for axes, key in zip(boards, keys, strict=False):
-        draw_panel(axes, sweep, key, declared.unit(key))
+        draw_panel(axes, sweep, key, declarations.unit(key))
     for axes in boards[len(keys) :]:
         axes.set_visible(False)
     add_legend(figure, boards)
