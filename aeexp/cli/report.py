@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def report_runs(arguments: argparse.Namespace) -> int:
     """The comparison on the console and as files; returns the exit code."""
-    from aeexp.reports.text import console
+    from aeexp.reports.text import console_text
     from aeexp.reports.writing import write_report
 
     criteria = split_keys(arguments.metrics)
@@ -58,7 +58,7 @@ def report_runs(arguments: argparse.Namespace) -> int:
         paths = write_report(report, folder) if report.groups else []
     except OSError as error:  # what can be shown is, of a folder that may not be written too
         unwritten = error
-    print(console(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
+    print(console_text(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
     if not report.groups:
         print("no run is finished: there is nothing to compare", file=sys.stderr)
         return 1
@@ -87,7 +87,7 @@ def sort_groups(report: Report, name: str) -> Report:
             f"sort={name}: there is no such column or metric: take one of "
             f"{', '.join([*report.columns, *report.criteria])}"
         )
-    sign = -1.0 if report.declared.better(name) == "higher" else 1.0
+    sign = -1.0 if report.declarations.better(name) == "higher" else 1.0
 
     def place(group: Group) -> tuple:
         if name in report.columns:

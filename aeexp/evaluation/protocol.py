@@ -13,9 +13,9 @@ from aeexp.models.learner import average
 Measure = Callable[[Run, Mapping[str, Metric], str], Values]
 
 LOSS = (
-    Number("loss", "lower", "", headline=True,
+    Number("loss", "lower", "per example", headline=True,
            alike=("objective.", "likelihood.", "regularizer.", "task.", "condition.")),
-    Number("loss/.*", None, ""),  # a term alone can be had at the cost of the others
+    Number("loss/.*", None, "per example"),  # a term alone can be had at the cost of the others
 )  # fmt: skip
 
 

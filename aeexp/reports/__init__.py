@@ -1,1 +1,1 @@
-"""Many runs compared, told and drawn."""
+"""Many runs compared, described and drawn."""

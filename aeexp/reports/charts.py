@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -17,18 +18,18 @@ LONGEST = 120  # letters of the overrides that all runs share, in a title
 BASELINES = {"pca": (NAMES["pca"], "s", "--"), "raw": (NAMES["raw"], "D", ":")}
 
 
-def heading(found: Sweep, what: str) -> str:
-    nodes = [node for point in found.points for node in point.metrics]
-    names = sorted({node.get("data", {}).get("name", "data") for node in nodes})
-    sizes = sorted({len(point.metrics) for point in found.points})
+def describe_sweep(sweep: Sweep, what: str) -> str:
+    """The title of a chart: data, what is drawn, of how many runs, and the overrides that all share."""
+    names = sorted({record.metrics["data"].get("name", "data") for record in sweep.records})
+    sizes = sorted({len(point.group.records) for point in sweep.points})
     runs = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    words = f"; mean of {runs} runs, 95 % interval" if sizes[-1] > 1 else ""
-    common = " ".join(word for word in found.common if not word.startswith(("dataset.path", "dataset.test")))
+    mean = f"; mean of {runs} runs, 95 % interval" if sizes[-1] > 1 else ""
+    common = " ".join(text for text in sweep.common if not text.startswith(("dataset.path", "dataset.test")))
     common = textwrap.shorten(common, LONGEST, placeholder=" ...")
-    return f"{', '.join(names)}: {what}\ntest split{words}\n{common}".rstrip()
+    return f"{', '.join(names)}: {what}\ntest split{mean}\n{common}".rstrip()
 
 
-def across(axes: Axes, values: Sequence[float]) -> None:
+def scale_axis(axes: Axes, values: Sequence[float]) -> None:
     """Logarithmic where positive values spread over more than a decade; a 0 beside them has a place left of them."""
     ticks = sorted(set(values))
     positive = [value for value in ticks if value > 0]
@@ -45,20 +46,23 @@ def across(axes: Axes, values: Sequence[float]) -> None:
 
 
 def tidy(axes: Axes) -> None:
+    """A light grid, and no frame above and at the right."""
     axes.grid(color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend(made: Figure, boards: Iterable[Axes]) -> None:
-    """Each word once, below all panels."""
-    words = {}
+def add_legend(figure: Figure, boards: Iterable[Axes]) -> None:
+    """Each label once, below all panels; baselines come last."""
+    handles: dict[str, Artist] = {}
     for axes in boards:
-        for handle, word in zip(*axes.get_legend_handles_labels(), strict=True):
-            words.setdefault(word, handle)
-    last = [word for word in words if word in [label for label, *_ in BASELINES.values()]]
-    words = {word: words[word] for word in [*(word for word in words if word not in last), *last]}
-    wide = 0.065 * max(map(len, words), default=1) + 0.7  # inches of an entry at this size
-    columns = max(1, min(3, int(made.get_figwidth() / wide)))
-    made.set_figheight(made.get_figheight() + 0.18 * max(0, math.ceil(len(words) / columns) - 3))
-    style = dict(loc="outside lower center", ncols=columns, fontsize=8, frameon=False, handlelength=3.0)
-    made.legend(words.values(), [textwrap.shorten(word, 100, placeholder=" ...") for word in words], **style)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    baselines = [label for label, *_ in BASELINES.values()]
+    labels = sorted(handles, key=lambda label: label in baselines)
+    wide = 0.065 * max(map(len, labels), default=1) + 0.7  # inches of an entry at this size
+    columns = max(1, min(3, int(figure.get_figwidth() / wide)))
+    figure.set_figheight(figure.get_figheight() + 0.18 * max(0, math.ceil(len(labels) / columns) - 3))
+    figure.legend(
+        [handles[label] for label in labels], [textwrap.shorten(label, 100, placeholder=" ...") for label in labels],
+        loc="outside lower center", ncols=columns, fontsize=8, frameon=False, handlelength=3.0,
+    )  # fmt: skip

@@ -9,15 +9,11 @@ from typing import NamedTuple
 
 from aeexp.errors import UsageError
 from aeexp.reports.declarations import Declarations, describe_undeclared
-from aeexp.reports.grouping import NONE, Group, common, grouped
-from aeexp.reports.pairing import Paired, paired
-from aeexp.reports.protocol import described, unlike, unshared
-from aeexp.reports.ranking import Best, disagreement, ranked
+from aeexp.reports.grouping import Group, group_runs, list_common
+from aeexp.reports.pairing import Paired, compare_with_baseline
+from aeexp.reports.protocol import Difference, describe_protocol, find_differences, find_unshared_rows
+from aeexp.reports.ranking import Best, describe_disagreement, rank_groups
 from aeexp.reports.records import Failure, Record, read
-from aeexp.reports.statistics import Estimate
-
-__all__ = ["NONE", "Best", "Estimate", "Failure", "Group", "Paired", "Record", "Report", "Unmixed", "collect", "common",
-           "grouped"]  # fmt: skip
 
 
 class Unmixed(UsageError):
@@ -25,6 +21,8 @@ class Unmixed(UsageError):
 
 
 class Report(NamedTuple):
+    """What is shown on the console, in report.md, summary.csv and report.html."""
+
     roots: list[Path]
     groups: list[Group]
     columns: list[str]  # names of what differs
@@ -35,10 +33,10 @@ class Report(NamedTuple):
     disagreement: list[str]  # sentences
     paired: list[Paired]
     failures: list[Failure]
-    protocol: dict[str, str]  # what all runs were measured by, as name -> words
+    protocol: dict[str, str]  # what all runs were measured by, as name -> text
     notes: list[str]  # what a reader must know to read the numbers right, as sentences
     options: list[str]  # words of `aeexp-report` that make it again
-    declared: Declarations  # what the runs say of their numbers
+    declarations: Declarations  # what the runs say of their numbers
 
 
 def collect(
@@ -53,44 +51,55 @@ def collect(
     """
     places = [Path(root) for root in roots]
     records, failures = read(places)
-    declared = Declarations(records)
-    differ = unlike(records, declared)
-    require_one(differ, mix)
-    columns, groups = grouped(records, also=[path for one in differ for path in one.paths])
-    elsewhere = unshared(groups)
-    require_one(elsewhere, mix)
+    declarations = Declarations(records)
+    differences = find_differences(records, declarations)
+    require_one_protocol(differences, mix)
+    columns, groups = group_runs(records, also=[path for one in differences for path in one.paths])
+    elsewhere = find_unshared_rows(groups)
+    require_one_protocol(elsewhere, mix)
     keys = list(dict.fromkeys(key for record in records for key in record.metrics["test"]))
-    headlines = [key for key in keys if declared.is_headline(key)]
-    for key in criteria if records else ():
-        near = difflib.get_close_matches(key, keys, n=1)
-        words = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines or keys)}"
-        other = key.startswith(("val/", "train/", "baseline/"))
-        why = "numbers of the test split are compared, and summary.csv has others" if other else "no run measured it"
-        if key not in keys:
-            raise UsageError(f"metrics={key}: {why}; {words}")
+    headlines = [key for key in keys if declarations.is_headline(key)]
+    if records:
+        require_measured(criteria, keys, headlines)
     chosen = list(criteria) or headlines
     options = [] if baseline == "auto" else ["--baseline", baseline or "none"]
     options += [*(["--metrics", ",".join(criteria)] if criteria else []), *(["--mix"] if mix else [])]
-    best, notes = ranked(groups, chosen, declared)
+    best, notes = rank_groups(groups, chosen, declarations)
     if baseline == "auto":
         baseline = "pca" if any("pca" in record.metrics.get("baseline", {}) for record in records) else None
-    pairs = paired(groups, chosen, baseline, declared) if baseline and groups else []
-    mixed = [f"Mixed on request, though they differ in their protocol: {one.words}." for one in (*differ, *elsewhere)]
+    pairs = compare_with_baseline(groups, chosen, baseline, declarations) if baseline and groups else []
+    mixed = [
+        f"Mixed on request, though they differ in their protocol: {one.text}." for one in (*differences, *elsewhere)
+    ]
+    notes = [*mixed, *describe_intervals(groups), *describe_repeats(records, groups), *notes]
+    notes += describe_undeclared(records)
     return Report(
-        places, groups, columns, common(records), keys, chosen, best, disagreement(best), pairs, failures,
-        described(records, declared), [*mixed, *intervals(groups), *repeated(records, groups), *notes,
-                             *describe_undeclared(records)], options, declared,
+        places, groups, columns, list_common(records), keys, chosen, best, describe_disagreement(best), pairs, failures,
+        describe_protocol(records, declarations), notes, options, declarations,
     )  # fmt: skip
 
 
-def require_one(differ: Sequence, mix: bool) -> None:
-    if differ and not mix:
-        more = f" (and {len(differ) - 1} more)" if len(differ) > 1 else ""
+def require_measured(criteria: Sequence[str], keys: Sequence[str], headlines: Sequence[str]) -> None:
+    """Raises UsageError for a criterion that no run measured, with what there is."""
+    for key in criteria:
+        if key in keys:
+            continue
+        near = difflib.get_close_matches(key, keys, n=1)
+        way = f"did you mean {near[0]}?" if near else f"there are {', '.join(headlines or keys)}"
+        other = key.startswith(("val/", "train/", "baseline/"))
+        why = "numbers of the test split are compared, and summary.csv has others" if other else "no run measured it"
+        raise UsageError(f"metrics={key}: {why}; {way}")
+
+
+def require_one_protocol(differences: Sequence[Difference], mix: bool) -> None:
+    """Raises Unmixed for runs that do not compare, of which nobody said to mix them."""
+    if differences and not mix:
+        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         way = "give folders of one protocol, or --mix to compare all the same"
-        raise Unmixed(f"unlike protocols: {differ[0].words}{more}\ntheir numbers do not compare; {way}")
+        raise Unmixed(f"unlike protocols: {differences[0].text}{more}\ntheir numbers do not compare; {way}")
 
 
-def intervals(groups: Sequence[Group]) -> list[str]:
+def describe_intervals(groups: Sequence[Group]) -> list[str]:
     """What the intervals are over."""
     if max((len(group.records) for group in groups), default=0) < 2:
         return ["One run a group: no interval, and no test can tell them apart."] if len(groups) > 1 else []
@@ -105,7 +114,8 @@ def intervals(groups: Sequence[Group]) -> list[str]:
     return [f"{kind} over training seeds on one split of the data: of another split it says nothing."]
 
 
-def repeated(records: Sequence[Record], groups: Sequence[Group]) -> list[str]:
+def describe_repeats(records: Sequence[Record], groups: Sequence[Group]) -> list[str]:
+    """How many runs were left out since another one of the same configuration and seed is newer."""
     left = len(records) - sum(len(group.records) for group in groups)
-    words = "repeat another one's configuration and seed: the newest of each counts, for they are no second sample"
-    return [f"{left} of {len(records)} runs {words}."] if left else []
+    why = "repeat another one's configuration and seed: the newest of each counts, for they are no second sample"
+    return [f"{left} of {len(records)} runs {why}."] if left else []

@@ -29,8 +29,8 @@ class Group(NamedTuple):
 
     @property
     def name(self) -> str:
-        words = [f"{key}={value}" for key, value in self.columns.items() if value != NONE]
-        return " ".join(words) or "all runs"
+        """The columns' values as typed."""
+        return " ".join(f"{key}={value}" for key, value in self.columns.items() if value != NONE) or "all runs"
 
     def estimate(self, key: str, *part: str) -> Estimate | None:
         """Of a number on the test split, or in another `part` of metrics.json; None where no run has it."""
@@ -38,113 +38,115 @@ class Group(NamedTuple):
         return estimate([value for value in values if value is not None and math.isfinite(value)])
 
 
-def baselines(groups: Iterable[Group]) -> list[str]:
+def list_baselines(groups: Iterable[Group]) -> list[str]:
     """Names of the baselines that any run was measured beside."""
     rows = (record.metrics.get("baseline", {}) for group in groups for record in group.records)
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def grouped(records: Sequence[Record], also: Collection[str] = ()) -> tuple[list[str], list[Group]]:
+def group_runs(records: Sequence[Record], also: Collection[str] = ()) -> tuple[list[str], list[Group]]:
     """Names of the columns, and the groups in the order of their first runs.
 
     Runs are told apart by the whole configuration but REPEATS and ASIDE, of which the paths in `also` count too.
     """
     sets: dict[tuple, list[Record]] = defaultdict(list)
     for record in records:
-        sets[identity(record, also)].append(record)
+        sets[identify(record, also)].append(record)
     members = list(sets.values())
-    columns = told_apart(members, also)
+    columns = choose_columns(members, also)
     return list(columns), [
-        Group({name: values[i] for name, values in columns.items()}, newest(runs)) for i, runs in enumerate(members)
+        Group({name: values[i] for name, values in columns.items()}, keep_newest(runs))
+        for i, runs in enumerate(members)
     ]
 
 
-def identity(record: Record, also: Collection[str] = ()) -> tuple:
-    items = ((key, repr(value)) for key, value in record.config.items() if counts(key) or key in also)
+def identify(record: Record, also: Collection[str] = ()) -> tuple:
+    """The settings that runs of a group share."""
+    items = ((key, repr(value)) for key, value in record.config.items() if changes_result(key) or key in also)
     return tuple(sorted(items))
 
 
-def counts(key: str) -> bool:
+def changes_result(key: str) -> bool:
     """Whether a path of the configuration, or an override, may change a result."""
     return key not in REPEATS and not any(key == name or key.startswith(f"{name}.") for name in ASIDE)
 
 
-def newest(runs: Sequence[Record]) -> list[Record]:
+def keep_newest(runs: Sequence[Record]) -> list[Record]:
     """One run for each seed and fold: the same training twice is no second sample."""
-    kept: dict[tuple, Record] = {}
+    newest: dict[tuple, Record] = {}
     for record in runs:
-        place = repeat(record)
-        if place not in kept or str(record.status.get("ended")) > str(kept[place].status.get("ended")):
-            kept[place] = record
-    return list(kept.values())
+        place = identify_repeat(record)
+        if place not in newest or str(record.status.get("ended")) > str(newest[place].status.get("ended")):
+            newest[place] = record
+    return list(newest.values())
 
 
-def repeat(record: Record) -> tuple:
+def identify_repeat(record: Record) -> tuple:
     """Seed, fold and seed of the split: what pairs a run with those of other groups."""
     return tuple(record.config.get(key) for key in REPEATS)
 
 
-def told_apart(members: Sequence[Sequence[Record]], also: Collection[str] = ()) -> dict[str, list[str]]:
-    """Column -> a word for each group: of what was typed, what differs; else of the configuration what is needed."""
+def choose_columns(members: Sequence[Sequence[Record]], also: Collection[str] = ()) -> dict[str, list[str]]:
+    """Column -> a value for each group: of what was typed, what differs; else of the configuration what is needed."""
     first = [runs[0] for runs in members]
-    typed = dict.fromkeys(key for record in first for key in record.overrides if counts(key) or key in also)
-    columns = {key: [word(record, key) for record in first] for key in typed}
-    columns = {key: words for key, words in columns.items() if len(set(map(plain, words))) > 1}
-    paths = dict.fromkeys(key for record in first for key in record.config if counts(key) or key in also)
-    rest = {key: [word(record, key) for record in first] for key in paths if key not in columns}
-    rest = {key: words for key, words in rest.items() if len(set(words)) > 1}
-    while rest and different(columns) < len(first):
-        split = {key: different({**columns, key: words}) for key, words in rest.items()}
+    typed = dict.fromkeys(key for record in first for key in record.overrides if changes_result(key) or key in also)
+    columns = {key: [format_setting(record, key) for record in first] for key in typed}
+    columns = {key: values for key, values in columns.items() if len(set(map(parse_value, values))) > 1}
+    paths = dict.fromkeys(key for record in first for key in record.config if changes_result(key) or key in also)
+    rest = {key: [format_setting(record, key) for record in first] for key in paths if key not in columns}
+    rest = {key: values for key, values in rest.items() if len(set(values)) > 1}
+    while rest and count_groups(columns) < len(first):
+        split = {key: count_groups({**columns, key: values}) for key, values in rest.items()}
         most = max(split, key=lambda key: (split[key], not key.rpartition(".")[2].startswith("_")))
-        if split[most] == different(columns):
+        if split[most] == count_groups(columns):
             break
         columns[most] = rest.pop(most)
     return columns
 
 
-def different(columns: Mapping[str, Sequence[str]]) -> int:
+def count_groups(columns: Mapping[str, Sequence[str]]) -> int:
     """How many groups the columns tell apart; 1 without columns."""
-    return len(set(zip(*(map(plain, words) for words in columns.values()), strict=True))) or 1
+    return len(set(zip(*(map(parse_value, values) for values in columns.values()), strict=True))) or 1
 
 
-def word(record: Record, key: str) -> str:
+def format_setting(record: Record, key: str) -> str:
     """What was typed for `key`, else what the configuration says, "-" where it has no such key."""
     if key in record.overrides:
-        return listed(record.overrides[key]) if key in MULTIPLE else record.overrides[key]
+        return format_options(record.overrides[key]) if key in MULTIPLE else record.overrides[key]
     if record.config.get(key, {}) != {}:
-        return text(record.config[key])
+        return format_value(record.config[key])
     if key in record.choices:
         return NONE if record.choices[key] == "None" else record.choices[key]
     options = [path.split(".")[1] for path in record.config if path.startswith(f"{key}.")]
     if key in MULTIPLE:  # which Hydra's choices do not name
-        return listed(",".join(dict.fromkeys(options)) or "none")
+        return format_options(",".join(dict.fromkeys(options)) or "none")
     return NONE
 
 
-def listed(words: str) -> str:
+def format_options(options: str) -> str:
     """Options as one types them: none, [masking,gaussian]."""
-    inner = words.strip("[] ")
+    inner = options.strip("[] ")
     return f"[{inner}]" if "," in inner else inner
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
     """As a user would type it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(text, value))}]"
+        return f"[{','.join(map(format_value, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def plain(word: str) -> float | str:
-    """What a word means: 1e-3 is 0.001."""
+def parse_value(text: str) -> float | str:
+    """What is meant: 1e-3 is 0.001."""
     try:
-        return float(word)
+        return float(text)
     except ValueError:
-        return word.replace(" ", "")
+        return text.replace(" ", "")
 
 
-def common(records: Iterable[Record]) -> list[str]:
+def list_common(records: Iterable[Record]) -> list[str]:
     """Overrides that all runs share, as typed."""
-    words = [[f"{key}={value}" for key, value in record.overrides.items() if counts(key)] for record in records]
-    return [word for word in words[0] if all(word in own for own in words)] if words else []
+    rows = [[f"{key}={value}" for key, value in record.overrides.items() if changes_result(key)] for record in records]
+    return [override for override in rows[0] if all(override in row for row in rows)] if rows else []

@@ -21,12 +21,14 @@ COLORS = 64
 
 
 class Picture(NamedTuple):
+    """A PNG that lies in the page."""
+
     source: str  # data URI
     width: int
     height: int
 
 
-class Shown(NamedTuple):
+class RunFigures(NamedTuple):
     """The figures of one run."""
 
     group: str
@@ -35,72 +37,76 @@ class Shown(NamedTuple):
 
 
 class Gallery(NamedTuple):
+    """The figures of the runs that the page shows."""
+
     names: list[str]  # of figures, in the order of the alphabet
-    runs: list[Shown]
-    left_out: str  # in words; "" of nothing
+    runs: list[RunFigures]
+    left_out: str  # a sentence; "" of nothing
 
 
-def curves(found: Sweep) -> Picture | None:
+def encode_curves(sweep: Sweep) -> Picture | None:
     """Numbers over the swept value; None where no number was swept, or more lines than can be told apart."""
     from aeexp.reports import sweep_figures
 
-    if found.name is None or len(found.points) < 2:
+    if sweep.name is None or len(sweep.points) < 2:
         return None
-    figure = sweep_figures.curves(found, sweep_figures.panels(sweep_figures.measured(found)))
+    figure = sweep_figures.draw_curves(sweep, sweep_figures.choose_panels(sweep_figures.list_keys(sweep)))
     if figure is None:
         return None
     figure.savefig(buffer := io.BytesIO(), format="png", dpi=140)
-    return encoded(buffer, 1700, 256)
+    return encode(buffer, 1700, 256)
 
 
-def pictures(groups: Sequence[Group]) -> Gallery:
+def collect_pictures(groups: Sequence[Group]) -> Gallery:
     """Figures of the first run of each group that has some; of many figures a run, fewer runs."""
-    found = [(group, folder) for group in groups if (folder := drawn(group))]
-    names = sorted({path.stem for _, folder in found[:MOST] for path in folder.glob("*.png")})
-    runs = found[: min(MOST, max(4, PICTURES // max(1, len(names))))]
+    having = [(group, folder) for group in groups if (folder := find_figures(group))]
+    names = sorted({path.stem for _, folder in having[:MOST] for path in folder.glob("*.png")})
+    runs = having[: min(MOST, max(4, PICTURES // max(1, len(names))))]
     places = [(name, folder) for name in names for _, folder in runs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside of Python's lock
-        made = dict(zip(places, pool.map(lambda place: small(place[1] / f"{place[0]}.png"), places), strict=True))
+        pictures = dict(zip(places, pool.map(lambda place: shrink(place[1] / f"{place[0]}.png"), places), strict=True))
     room, kept = BYTES, []
     for name in names:  # a figure of all runs, or of none
-        size = sum(len(picture.source) for _, folder in runs if (picture := made[name, folder]))
+        size = sum(len(picture.source) for _, folder in runs if (picture := pictures[name, folder]))
         if size <= room:
             kept.append(name)
             room -= size
-    shown = [
-        Shown(group.name, folder.parent, {n: picture for n in kept if (picture := made[n, folder])})
+    figures = [
+        RunFigures(group.name, folder.parent, {n: picture for n in kept if (picture := pictures[n, folder])})
         for group, folder in runs
     ]
-    return Gallery(kept, shown, left_out(len(found), len(runs), [name for name in names if name not in kept]))
+    left_out = describe_left_out(len(having) - len(runs), len(having), [name for name in names if name not in kept])
+    return Gallery(kept, figures, left_out)
 
 
-def left_out(found: int, shown: int, names: Sequence[str]) -> str:
-    words = [f"figures of {found - shown} of {found} groups"] if found > shown else []
+def describe_left_out(count: int, groups: int, names: Sequence[str]) -> str:
+    """A sentence on `count` of `groups` groups and on figures by `names` that are not shown; "" of nothing."""
+    parts = [f"figures of {count} of {groups} groups"] if count else []
     if names:
-        words.append(f"{', '.join(names)} (all figures may take {BYTES // 1_000_000} MB)")
-    return f"Left out: {'; '.join(words)}. The run folders have them." if words else ""
+        parts.append(f"{', '.join(names)} (all figures may take {BYTES // 1_000_000} MB)")
+    return f"Left out: {'; '.join(parts)}. The run folders have them." if parts else ""
 
 
-def drawn(group: Group) -> Path | None:
+def find_figures(group: Group) -> Path | None:
     """The first folder of figures that holds one."""
     folders = (record.folder / "figures" for record in group.records)
     return next((folder for folder in folders if next(folder.glob("*.png"), None)), None)
 
 
-def small(path: Path) -> Picture | None:
-    """None where the file is missing or broken: a page does not fail for a figure."""
+def shrink(path: Path) -> Picture | None:
+    """As small as the page shows it; None of a missing or broken file: a page does not fail for a figure."""
     try:
-        return encoded(path, WIDE, COLORS)
+        return encode(path, WIDE, COLORS)
     except OSError:
         return None
 
 
-def encoded(file: Path | io.BytesIO, width: int, colors: int) -> Picture:
+def encode(file: Path | io.BytesIO, width: int, colors: int) -> Picture:
     """At most so wide, in so many colours: text and flat areas keep, and a tenth of the bytes is left."""
     from PIL import Image
 
-    with Image.open(file) as opened:
-        image = opened.convert("RGB")
+    with Image.open(file) as source:
+        image = source.convert("RGB")
     if image.width > width:
         height = max(1, round(image.height * width / image.width))
         image = image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)

@@ -82,7 +82,7 @@ def read_run(folder: RunFolder) -> Record | Failure:
         overrides = dict(map(split_override, folder.read_overrides()))
         return Record(folder.path, overrides, config, folder.read_choices(), merged, status)
     except (OSError, ValueError, TypeError) as error:
-        name = Path(getattr(error, "filename", None) or "").name
+        name = Path(error.filename or "").name if isinstance(error, OSError) else ""
         return Failure(folder.path, "unreadable", _describe_error(name, error))
 
 

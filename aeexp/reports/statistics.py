@@ -11,6 +11,8 @@ import numpy as np
 
 
 class Estimate(NamedTuple):
+    """A mean over runs and how far it may be off."""
+
     mean: float
     half: float  # of Student's 95 % interval over independent runs; 0 of a single one
     runs: int
@@ -18,6 +20,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
+    """Of the values of independent runs; None of no values."""
     n = len(values)
     if n == 0:
         return None

@@ -47,8 +47,9 @@ def merge_evaluations(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """
     merged = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
-        if "numbers" in entry:  # what the keys without options are
-            merged["numbers"] = {**entry["numbers"], **merged.get("numbers", {})}
+        for part in ("numbers", "metrics"):  # what the keys without options are, and which options may differ
+            if part in entry:
+                merged[part] = {**entry[part], **merged.get(part, {})}
         for path in (("val",), ("test",), *(("baseline", name) for name in entry["baseline"])):
             source, place = entry, merged
             for name in path:

@@ -115,20 +115,20 @@ class Curves(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
-        from aeexp.reports.sweep_figures import sweep_figures
+        from aeexp.reports.sweep_figures import write_sweep_figures
 
-        sweep_figures(Path(config.hydra.sweep.dir), self.metrics, self.tradeoff)
+        write_sweep_figures(Path(config.hydra.sweep.dir), self.metrics, self.tradeoff)
 
 
 def tabulate(root: Path) -> str:
     """The runs below `root` compared, for a log; "" where none is finished."""
-    from aeexp.reports.text import console
+    from aeexp.reports.text import console_text
 
     if not find_runs(root):
         return ""
     report = compare(root)
     # what failed is said below, and tests against a baseline are in the report's files
-    return console(report._replace(failures=[]), WIDTH, paired=False) if report.groups else ""
+    return console_text(report._replace(failures=[]), WIDTH, paired=False) if report.groups else ""
 
 
 def compare(root: Path, baseline: str | None = None, metrics: Sequence[str] = ()) -> Comparison:

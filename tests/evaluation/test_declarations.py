@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 
 import pytest
-from aeexp.reports.criteria import ALIKE, OF_LABELS, better, headlines
 from composing import run_in
 
 from aeexp import metrics
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.protocol import describe_numbers, describe_options
-from aeexp.reports.protocol import COUNT, HARMLESS
-from aeexp.runs.evaluations import NAMED
-from aeexp.runs.tracking import HEADLINES
 
 ALL = {name.lower(): getattr(metrics, name) for name in metrics.__all__}
 
@@ -134,25 +129,3 @@ def test_metrics_json_says_what_its_numbers_are(tmp_path):
         "of_labels": False, "counts": False,
     }  # fmt: skip
     assert written["metrics"]["generation"]["harmless"] == ["chunk", "samples"]
-
-
-# ---------------------------------------------------------------- as the lists of reports say it: goes with them
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_a_key_is_judged_as_before(key):
-    number = describe(key)[key]
-    assert number["better"] == better(key)
-    assert number["headline"] == bool(headlines([key]))
-    assert set(number["alike"]) == {part for pattern, parts in ALIKE if re.fullmatch(pattern, key) for part in parts}
-    assert number["of_labels"] == bool(re.fullmatch(OF_LABELS, key))
-    assert number["counts"] == bool(COUNT.fullmatch(key))
-    assert number["headline"] or key not in HEADLINES
-
-
-def test_the_same_options_may_differ():
-    options = describe_options(ALL)
-    assert {name: set(known["in_keys"]) for name, known in options.items() if known["in_keys"]} == {
-        name: set(known) for name, known in NAMED.items()
-    }
-    assert {f"metric.{name}.{key}" for name, known in options.items() for key in sum(known.values(), [])} == HARMLESS

@@ -11,9 +11,9 @@ from reported import job
 
 from aeexp.reports.comparison import Report, collect
 from aeexp.reports.declarations import Declarations
-from aeexp.reports.protocol import settled_options
+from aeexp.reports.protocol import list_settled_options
 from aeexp.reports.records import Record, read
-from aeexp.reports.text import console, markdown
+from aeexp.reports.text import console_text, markdown
 from aeexp.runs.evaluations import merged
 
 SCORE = {"better": "higher", "unit": "points", "headline": True, "alike": ["task."], "of_labels": True, "counts": False}
@@ -78,7 +78,10 @@ def test_a_loss_with_terms_of_the_code_compares_for_one_latent_of_any_width():
 
 def test_options_that_stand_in_the_keys_or_change_nothing_may_differ():
     options = {"mine": {"in_keys": ["budgets"], "harmless": ["rows"]}}
-    assert settled_options([record({}, metrics=options), record(None)]) == {"metric.mine.budgets", "metric.mine.rows"}
+    assert list_settled_options([record({}, metrics=options), record(None)]) == {
+        "metric.mine.budgets",
+        "metric.mine.rows",
+    }
 
 
 def test_a_users_own_number_is_a_column_and_ranked(tmp_path):
@@ -104,7 +107,7 @@ def test_runs_of_an_older_version_are_shown_and_named_in_one_line(tmp_path, runs
     report = older(tmp_path, runs)
     (note,) = [note for note in report.notes if "older version" in note]
     assert note.startswith(f"{runs} of 4 runs were measured by an older version")
-    assert "run aeexp-evaluate, or train anew" in note and "aeexp-evaluate" in console(report, 200)
+    assert "run aeexp-evaluate, or train anew" in note and "aeexp-evaluate" in console_text(report, 200)
     assert report.criteria == criteria and len(report.best) == len(criteria)
     asked = collect([tmp_path], criteria=["reconstruction/mse"])
     assert "reconstruction/mse" in markdown(asked) and len(asked.groups) == 4
@@ -117,11 +120,13 @@ def test_runs_that_declare_all_are_not_told_to_be_measured_anew(tmp_path):
 def test_an_evaluations_declarations_come_along(tmp_path):
     folder = job(tmp_path / "0", loss=1.0)
     entry = {"metric": "mine", "options": {"n": 2}, "differs": "n=2", "val": {}, "baseline": {},
-             "test": {"mine/score": 0.5}, "numbers": {"mine/score": SCORE, "loss": {"better": "higher"}}}  # fmt: skip
+             "test": {"mine/score": 0.5}, "numbers": {"mine/score": SCORE, "loss": {"better": "higher"}},
+             "metrics": {"mine": {"in_keys": ["n"], "harmless": []}}}  # fmt: skip
     rewrite(folder, evaluations=[entry])
     (found,), _ = read([tmp_path])
     declared = Declarations([found])
     assert declared.better("mine/score [n=2]") == "higher" and found.value("mine/score [n=2]") == 0.5
+    assert "metric.mine.n" in list_settled_options([found])
     assert declared.better("loss") == "lower", "what the run says of its own numbers stays"
     rewrite(folder, numbers=None)
     assert merged(json.loads((folder / "metrics.json").read_text()))["numbers"].keys() == {"mine/score", "loss"}

@@ -19,8 +19,8 @@ from aeexp.reports import pictures as report_pictures
 from aeexp.reports.comparison import Best, Failure, Paired, Report
 from aeexp.reports.declarations import Declarations
 from aeexp.reports.grouping import Group
-from aeexp.reports.page import content, write_page
-from aeexp.reports.pictures import MOST, WIDE, pictures
+from aeexp.reports.page import collect_content, write_page
+from aeexp.reports.pictures import MOST, WIDE, collect_pictures
 from aeexp.reports.records import Record
 
 EVIL = "</script><script>document.title='stolen'</script>"
@@ -108,7 +108,7 @@ def test_the_numbers_of_the_page_are_means_of_what_the_runs_measured(tmp_path):
             runs = [run.metrics["test"][key] for run in each.records]
             assert float(cell) == pytest.approx(np.mean(runs), rel=1e-12)
         assert row[-1] == ""  # not measured
-    cells = [cell for row in content(one)["rows"] for cell in row["cells"]]
+    cells = [cell for row in collect_content(one)["rows"] for cell in row["cells"]]
     first = one.groups[0].estimate(KEYS[1])
     assert (
         cells[0].text == f"{first.mean:.4g} ± {first.half:.2g}" and cells[0].title == f"sd {first.sd:.3g} over 3 runs"
@@ -154,7 +154,7 @@ def test_nothing_finished_is_a_page_of_failures(tmp_path):
 
 def test_one_group_of_one_run_has_neither_interval_nor_curve(tmp_path):
     one = report(tmp_path, [group(tmp_path, {}, 1.0, seeds=1)])
-    assert "±" not in "".join(cell.text for row in content(one)["rows"] for cell in row["cells"])
+    assert "±" not in "".join(cell.text for row in collect_content(one)["rows"] for cell in row["cells"])
     text = page(one, tmp_path)
     assert "all runs" in text and 'id="curves"' not in text
 
@@ -165,26 +165,26 @@ def test_figures_are_small_and_what_is_left_out_is_said(tmp_path, monkeypatch):
         picture(each.records[0].folder / "figures" / "samples.png", 800)
     picture(groups[1].records[0].folder / "figures" / "scatter.png", 400)
     (groups[2].records[0].folder / "figures" / "scatter.png").write_bytes(b"no picture")
-    made = pictures(groups)
+    made = collect_pictures(groups)
     assert made.names == ["samples", "scatter"] and len(made.runs) == MOST
     assert made.left_out == f"Left out: figures of 1 of {MOST + 1} groups. The run folders have them."
     shown = made.runs[0].figures
     assert (shown["samples"].width, shown["samples"].height) == (WIDE, WIDE // 2) and shown["scatter"].width == 400
     assert made.runs[0].group == "latent.dim=2" and "scatter" not in made.runs[1].figures
     monkeypatch.setattr(report_pictures, "BYTES", len(shown["scatter"].source))
-    small = pictures(groups)
+    small = collect_pictures(groups)
     assert small.names == ["scatter"] and "samples (all figures may take" in small.left_out
 
 
 def test_a_table_too_large_to_be_quick_shows_the_criteria_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(report_page, "CELLS", 6 * 3)
-    shown = content(report(tmp_path))
+    shown = collect_content(report(tmp_path))
     assert [cell.text for cell in shown["keys"]] == ["reconstruction/mse", "probe/linear", "loss"] and shown["cut"] == 1
 
 
 def test_declared_units_stand_at_the_axes_and_in_the_table(tmp_path):
     expected = dict(zip(KEYS, ("per example", "squared error per example", "accuracy", "units"), strict=True))
-    shown = content(report(tmp_path))
+    shown = collect_content(report(tmp_path))
     assert {cell.text: cell.value for cell in shown["keys"]} == {key: key for key in expected}
     assert {cell.text: cell.title for cell in shown["keys"]} == expected
     assert {axis["key"]: axis["unit"] for axis in shown["scatter"]["axes"] if axis["part"] == "test"} == expected

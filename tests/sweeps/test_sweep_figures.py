@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import aeexp as command
 from declared import declare
 from scipy.stats import t
 
 from aeexp.reports import sweep_figures as figures
 from aeexp.reports.statistics import estimate
-from aeexp.reports.swept import number, sweep, swept_number
-from aeexp.reports.tables import shown as worded
+from aeexp.reports.swept import find_swept_number, parse_number, read_sweep
+from aeexp.reports.tables import format_estimate as worded
 
 FAIR = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")
 
@@ -62,7 +61,7 @@ def lines(axes) -> dict[str, np.ndarray]:
 
 
 def test_a_point_is_the_mean_over_seeds_and_a_bar_students_interval(tmp_path):
-    found = sweep(fair(tmp_path))
+    found = read_sweep(fair(tmp_path))
     assert found.name == "w" and found.lines == [""] and [p.at for p in found.points] == [0, 10, 100, 1000]
     assert found.common == ["variant=fair_vae"]
     runs = [json.loads((tmp_path / str(i) / "metrics.json").read_text())["test"][FAIR[0]] for i in range(3)]
@@ -70,7 +69,7 @@ def test_a_point_is_the_mean_over_seeds_and_a_bar_students_interval(tmp_path):
     assert first.mean == pytest.approx(np.mean(runs)) and first.runs == 3
     assert first.half == pytest.approx(t.ppf(0.975, 2) * np.std(runs, ddof=1) / np.sqrt(3))
     assert worded(estimate(runs)) == f"{first.mean:.4g} ± {first.half:.2g}"  # the table says the same
-    axes = figures.curves(found, [FAIR[0]]).axes[0]
+    axes = figures.draw_curves(found, [FAIR[0]]).axes[0]
     np.testing.assert_allclose(lines(axes)["this model, test split"][0], (0, first.mean))
     np.testing.assert_allclose(lines(axes)["PCA of the same width"], [(w, 0.95) for w in (0, 10, 100, 1000)])
     np.testing.assert_allclose(lines(axes)["raw input"][:, 1], 1.0)
@@ -84,9 +83,9 @@ def test_capacity_shows_train_validation_test_and_pca_on_one_plot(tmp_path):
         key = "reconstruction/mse"
         more = dict(baseline={"pca": {key: 3.0}}, val={key: val}, train={key: train}, **{key: test})
         job(tmp_path, i, [f"model.hidden_dims=[{width}]"], **more)
-    found = sweep(tmp_path)
+    found = read_sweep(tmp_path)
     assert found.name == "model.hidden_dims"
-    axes = figures.curves(found, ["reconstruction/mse"]).axes[0]
+    axes = figures.draw_curves(found, ["reconstruction/mse"]).axes[0]
     assert axes.get_xlabel() == "model.hidden_dims (units of all layers)" and axes.get_xscale() == "log"
     shown = lines(axes)
     names = ("training split", "validation split", "this model, test split")
@@ -109,8 +108,8 @@ def test_capacity_shows_train_validation_test_and_pca_on_one_plot(tmp_path):
     ],
 )
 def test_a_list_of_layers_counts_by_its_units(key, values, numbers):
-    assert swept_number([{key: value} for value in values]) == (key if numbers else None)
-    assert numbers is None or [number(value, key) for value in values] == numbers
+    assert find_swept_number([{key: value} for value in values]) == (key if numbers else None)
+    assert numbers is None or [parse_number(value, key) for value in values] == numbers
 
 
 @pytest.mark.parametrize(
@@ -121,16 +120,16 @@ def test_a_list_of_layers_counts_by_its_units(key, values, numbers):
 def test_the_axis_is_logarithmic_where_values_spread_over_decades(values, scale, tmp_path):
     for i, value in enumerate(values):
         job(tmp_path, i, [f"a={value}"], loss=1.0 + i)
-    assert figures.curves(sweep(tmp_path), ["loss"]).axes[0].get_xscale() == scale
+    assert figures.draw_curves(read_sweep(tmp_path), ["loss"]).axes[0].get_xscale() == scale
 
 
 def test_what_else_was_swept_is_a_line_and_a_baseline_that_differs_is_drawn_for_each(tmp_path):
     for i, (variant, dim) in enumerate((v, d) for v in ("vae", "rae_l2") for d in (2, 8, 32)):
         base = {"pca": {"loss": float(dim)}, "raw": {"loss": 1.0 if variant == "vae" else 2.0}}
         job(tmp_path, i, [f"variant={variant}", f"latent.dim={dim}"], baseline=base, loss=i + 1.0)
-    found = sweep(tmp_path)
+    found = read_sweep(tmp_path)
     assert found.name == "latent.dim" and found.lines == ["variant=vae", "variant=rae_l2"]
-    axes = figures.curves(found, ["loss"]).axes[0]
+    axes = figures.draw_curves(found, ["loss"]).axes[0]
     shown = lines(axes)
     np.testing.assert_allclose(shown["variant=rae_l2"], [(2, 4), (8, 5), (32, 6)])
     np.testing.assert_allclose(shown["PCA of the same width"], [(2, 2), (8, 8), (32, 32)])  # one: it is the same
@@ -143,12 +142,12 @@ def test_failed_jobs_missing_keys_and_no_numbers_leave_gaps_and_break_nothing(tm
     job(tmp_path, 1, ["a=1", "seed=1"], loss=None)
     job(tmp_path, 2, ["a=2", "seed=0"], status="failed")
     job(tmp_path, 3, ["a=3", "seed=0"], loss=3.0, x=5.0)
-    found = sweep(tmp_path)
-    assert [(p.at, len(p.metrics)) for p in found.points] == [(1, 2), (3, 1)]
-    axes = figures.curves(found, ["loss", "x"]).axes
+    found = read_sweep(tmp_path)
+    assert [(p.at, len(p.group.records)) for p in found.points] == [(1, 2), (3, 1)]
+    axes = figures.draw_curves(found, ["loss", "x"]).axes
     np.testing.assert_allclose(lines(axes[0])["this model, test split"], [(1, 1), (3, 3)])
     np.testing.assert_allclose(lines(axes[1])["this model, test split"], [(3, 5)])
-    figures.sweep_figures(tmp_path)
+    figures.write_sweep_figures(tmp_path)
     assert (tmp_path / "sweep.png").stat().st_size > 5_000 and not (tmp_path / "tradeoff.png").exists()
 
 
@@ -159,7 +158,7 @@ def test_failed_jobs_missing_keys_and_no_numbers_leave_gaps_and_break_nothing(tm
 def test_where_no_number_was_swept_nothing_is_drawn(runs, tmp_path):
     for i, words in enumerate(runs):
         job(tmp_path, i, words, loss=1.0)
-    figures.sweep_figures(tmp_path)
+    figures.write_sweep_figures(tmp_path)
     assert not (tmp_path / "sweep.png").exists()
 
 
@@ -167,45 +166,34 @@ def test_the_panels_are_a_few_of_each_metric_or_those_asked_for(caplog):
     keys = ["loss", "loss/kl", "reconstruction/mse", "reconstruction/psnr", "probe/linear", "probe/knn",
             "latent/active_units", "retrieval/map", "retrieval/precision", "anomaly/auroc", "generation/nll",
             "generation/nll_se"]  # fmt: skip
-    chosen = figures.panels(keys)
+    chosen = figures.choose_panels(keys)
     assert chosen == ["loss", "reconstruction/mse", "probe/linear", "retrieval/map", "anomaly/auroc", "generation/nll"]
-    assert figures.panels(keys, ["probe/knn", "probe/liner", "loss"]) == ["probe/knn", "loss"]
+    assert figures.choose_panels(keys, ["probe/knn", "probe/liner", "loss"]) == ["probe/knn", "loss"]
     assert "probe/liner is left out of sweep.png; did you mean probe/linear?" in caplog.text
-    assert len(figures.panels([f"m{i}/x" for i in range(9)])) == 6
+    assert len(figures.choose_panels([f"m{i}/x" for i in range(9)])) == 6
 
 
 def test_the_tradeoff_is_a_point_a_value_with_both_baselines(tmp_path):
     root = fair(tmp_path, more=((), ("regularizer=[kl,adversary]",)))
-    found = sweep(root)
-    axes = figures.scatter(found, *FAIR).axes[0]
+    found = read_sweep(root)
+    axes = figures.draw_tradeoff(found, *FAIR).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == FAIR
     assert [text.get_text() for text in axes.texts] == ["0", "10", "100", "1000"] * 2
     point = found.points[0]
     np.testing.assert_allclose(lines(axes)["regularizer=none"][0], [point.estimate(key).mean for key in FAIR])
     np.testing.assert_allclose(lines(axes)["raw input"], [(1.0, 0.9)])
-    figures.sweep_figures(root, tradeoff=["loss", "reconstruction/mse"])
+    figures.write_sweep_figures(root, tradeoff=["loss", "reconstruction/mse"])
     assert (root / "tradeoff.png").stat().st_size > 5_000
 
 
 def test_a_tradeoff_of_what_no_run_measured_is_told(tmp_path, caplog):
-    figures.sweep_figures(fair(tmp_path, seeds=(0,)), tradeoff=["loss", "other"])
+    figures.write_sweep_figures(fair(tmp_path, seeds=(0,)), tradeoff=["loss", "other"])
     assert "tradeoff=[loss,other] wants two keys that were measured" in caplog.text
     assert not (tmp_path / "tradeoff.png").exists() and (tmp_path / "sweep.png").exists()
 
 
 def test_numbers_are_what_hydra_takes_for_numbers():
-    assert [number(text) for text in ("1e-3", "-2", "+3.5", "1_000", "nan", "true", "[1]", " 1")] == [
+    assert [parse_number(text) for text in ("1e-3", "-2", "+3.5", "1_000", "nan", "true", "[1]", " 1")] == [
         1e-3, -2.0, 3.5, None, None, None, 1.0, None,
     ]  # fmt: skip
     assert estimate([]) is None and estimate([2.0]) == (2.0, 0.0, 1, 0.0)
-
-
-def test_a_multirun_leaves_the_figure_without_plots_and_a_users_panels(tmp_path):
-    words = ["-m", "latent.dim=2,30", "seed=0,1", "trainer.epochs=1", "metric=[reconstruction,probe]", "plot=none",
-             "threads=1", "hydra.sweep.dir=s",
-             "hydra.callbacks.curves.metrics=[reconstruction/mse,probe/knn]"]  # fmt: skip
-    done = command(*words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "s" / "sweep.png").stat().st_size > 10_000
-    assert done.stdout.index("numbers over latent.dim") < done.stdout.index("4 of 4 runs finished")
-    assert "Warning" not in done.stderr
