@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ STEPS, BATCH, RATE, SEED = 500, 128, 2e-3, 0
 ROWS = 10_000  # of the training split that scales are taken from
 
 
+@final
 class FeatureNet(nn.Module):
     """(B, *shape) to features (B, 32): the last hidden layer before its activation, standardised on training rows.
 
@@ -61,20 +63,23 @@ class FeatureNet(nn.Module):
         self.register_buffer("deviation", torch.ones(UNITS))
 
     def raw(self, x: Tensor) -> Tensor:
+        """(B, 32) features before they are standardised."""
         h = self.scaled(x)
         for convolution in self.convolutions:
             h = F.relu(convolution(h))
         return self.last(F.relu(self.hidden(h.flatten(1))))
 
     def scaled(self, x: Tensor) -> Tensor:
+        """(B, *shape) rows by the one mean and deviation of the training rows."""
         return (x - self.centre) / self.spread
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.raw(x) - self.mean) / self.deviation
 
     def loss(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """() cross-entropy over labelled rows, or squared error of the autoencoder, which takes no labels."""
         output = self.head(self.raw(x))
-        if not self.classes:
+        if y is None or not self.classes:
             return F.mse_loss(output, self.scaled(x).flatten(1))
         known = y >= 0
         # a batch may have no labelled row, and no mean then

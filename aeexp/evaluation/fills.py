@@ -18,6 +18,13 @@ def holed(run: Run, split: str, rows: int, seed: int = 0) -> Batch | None:
     return None if batch.hole is None else batch
 
 
+def hole_of(batch: Batch) -> Tensor:
+    """(B, *shape) bool of a batch that `holed` gave."""
+    if batch.hole is None:
+        raise ValueError("a batch without holes came where they are filled")
+    return batch.hole
+
+
 @torch.no_grad()
 def by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
     """The decoded mean code of what is visible, inside the hole."""
@@ -25,9 +32,10 @@ def by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
     parts = []
     with torch.random.fork_rng():  # encoding draws codes: others' draws stay as they were
         for start in range(0, len(batch.x), rows):
-            x, mask, side = (f if f is None else f[start : start + rows] for f in (batch.x, batch.mask, context))
-            parts.append(model.reconstruct(x, side, mask))
-    return torch.where(batch.hole, torch.cat(parts), batch.target)
+            at = slice(start, start + rows)
+            mask, side = (field if field is None else field[at] for field in (batch.mask, context))
+            parts.append(model.reconstruct(batch.x[at], side, mask))
+    return torch.where(hole_of(batch), torch.cat(parts), batch.targets)
 
 
 def by_pca(run: Run, batch: Batch) -> Tensor:
@@ -37,7 +45,7 @@ def by_pca(run: Run, batch: Batch) -> Tensor:
 
 def by_mean(run: Run, batch: Batch) -> Tensor:
     """The mean of each feature over the training rows that have it."""
-    return torch.where(batch.hole, run.once("mean", lambda: _mean(run)).to(batch.target), batch.target)
+    return torch.where(hole_of(batch), run.once("mean", lambda: _mean(run)).to(batch.targets), batch.targets)
 
 
 def _mean(run: Run) -> Tensor:
@@ -55,9 +63,10 @@ def by_neighbour(run: Run, batch: Batch, rows: int, seed: int = 0) -> Tensor:
     sum m (x - t)^2 = sum m x^2 - 2 (m x) t + m t^2: products of matrices, whatever hole each row has.
     """
     train = run.rows("train").sample(rows, seed)
-    known = ~batch.hole if batch.mask is None else ~batch.hole & batch.mask.unsqueeze(-1)
+    hole, target = hole_of(batch), batch.targets
+    known = ~hole if batch.mask is None else ~hole & batch.mask.unsqueeze(-1)
     seen = known.flatten(1).cpu().double()
-    x = batch.target.flatten(1).cpu().double() * seen
+    x = target.flatten(1).cpu().double() * seen
     least, nearest = torch.full((len(x),), torch.inf, dtype=torch.float64), torch.zeros_like(x)
     for part in train.batches(max(1, CHUNK // x.shape[1])):
         t = part.x.flatten(1).cpu().double()
@@ -65,4 +74,4 @@ def by_neighbour(run: Run, batch: Batch, rows: int, seed: int = 0) -> Tensor:
         value, place = distance.min(1)
         nearest = torch.where((value < least)[:, None], t[place], nearest)
         least = torch.minimum(value, least)
-    return torch.where(batch.hole, nearest.view_as(batch.target).to(batch.target), batch.target)
+    return torch.where(hole, nearest.view_as(target).to(target), target)

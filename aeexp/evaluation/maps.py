@@ -71,9 +71,9 @@ def trustworthiness(codes: np.ndarray, points: np.ndarray, k: int = 5) -> float 
     """
     if len(codes) <= 2 * k:
         return None
-    from sklearn.manifold import trustworthiness as measured
+    from sklearn.manifold import trustworthiness as measure
 
-    return float(measured(codes, points, n_neighbors=k))
+    return float(measure(codes, points, n_neighbors=k))
 
 
 def _pca(codes: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def _umap(codes: np.ndarray, seed: int) -> np.ndarray:
 
         few = min(NEIGHBOURS, len(codes) - 1)
         # A spectral start fails on few rows and warns on parts that do not touch; PCA's is as good.
-        return UMAP(n_neighbors=few, init="pca", random_state=seed, n_jobs=1).fit_transform(codes)
+        return np.asarray(UMAP(n_neighbors=few, init="pca", random_state=seed, n_jobs=1).fit_transform(codes))
 
 
 def _pacmap(codes: np.ndarray, seed: int) -> np.ndarray:
@@ -113,5 +113,5 @@ def _pacmap(codes: np.ndarray, seed: int) -> np.ndarray:
         from pacmap import PaCMAP
 
         few = min(10, (len(codes) - 1) // 2)
-        made = PaCMAP(n_neighbors=few, random_state=seed, apply_pca=False)
-        return made.fit_transform(codes.astype(np.float32), init="pca")
+        mapper = PaCMAP(n_neighbors=few, random_state=seed, apply_pca=False)
+        return np.asarray(mapper.fit_transform(codes.astype(np.float32), init="pca"))

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import torch
 
-from aeexp.conditions import Label
+from aeexp.datasets.core.split import Split
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
 from aeexp.objectives.bounds import log_weights
@@ -25,21 +25,22 @@ def abnormal(run: Run) -> np.ndarray | None:
     labels = run.labels("test")
     if run.data.normal is None or labels is None:
         return None
-    found = ~np.isin(labels[labels >= 0], run.data.normal)
-    if 0 < found.sum() < len(found):
-        return found
+    strange = ~np.isin(labels[labels >= 0], run.data.normal)
+    if 0 < strange.sum() < len(strange):
+        return strange
     log.info("anomalies are left out: the test rows of %s are all of one kind", run.data.name)
     return None
 
 
 def told(run: Run) -> bool:
     """Whether the model is told the label, which gives an anomaly away."""
-    return isinstance(run.model.condition, Label)
+    return run.model.condition.reads_label
 
 
 def known(run: Run) -> np.ndarray:
-    """(N,) places of the labelled test rows."""
-    return np.flatnonzero(run.labels("test") >= 0)
+    """(N,) places of the labelled test rows, of data with labels."""
+    labels = run.labels("test")
+    return np.arange(0) if labels is None else np.flatnonzero(labels >= 0)
 
 
 def by_model(run: Run) -> dict[str, np.ndarray]:
@@ -47,23 +48,23 @@ def by_model(run: Run) -> dict[str, np.ndarray]:
 
     The suffix of a metric's key by score; the error has none.
     """
-    found = {"": run.errors("test")}
+    scores = {"": run.errors("test")}
     if run.model.latent.prior is not None:
-        found["_elbo"] = run.once("negative_elbo", lambda: _negative_elbo(run))
-    return {name: score[known(run)] for name, score in found.items()}
+        scores["_elbo"] = run.once("negative_elbo", lambda: _negative_elbo(run))
+    return {name: score[known(run)] for name, score in scores.items()}
 
 
 @torch.no_grad()
 def _negative_elbo(run: Run) -> np.ndarray:
     """Mean over drawn codes of -log p(x|z) p(z) / q(z|x): -ELBO but for the likelihood's constant."""
-    model, found = run.model, []
+    model, parts = run.model, []
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in run.rows("test").batches(max(1, choose_batch_size(run.data.shape) // SAMPLES)):
             batch = run.learner.task(batch)
             weights, _, _ = log_weights(model, batch, batch.x, SAMPLES)
-            found.append(-weights.mean(0).cpu().numpy())
-    return np.concatenate(found)
+            parts.append(-weights.mean(0).cpu().numpy())
+    return np.concatenate(parts)
 
 
 def without_model(run: Run, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -84,7 +85,7 @@ def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
     return {"isolation_forest": -forest.score_samples(test), "nearest_neighbour": neighbours.kneighbors(test)[0][:, 0]}
 
 
-def _flat(run: Run, split) -> np.ndarray:
+def _flat(run: Run, split: Split) -> np.ndarray:
     """(N, F) rows as the model sees them, with the holes of task=inpaint."""
     batches = (run.learner.task(batch) for batch in split.batches(choose_batch_size(split.shape)))
     return np.concatenate([batch.x.flatten(1).cpu().numpy() for batch in batches])

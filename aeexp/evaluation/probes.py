@@ -43,8 +43,8 @@ def answers(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     if not parts or not run.data.labelled:
         return None
     outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
-    scores, y = zip(*((parts[0].score_labels(out), out.batch.y) for out in outs), strict=True)
-    scores, y = torch.cat(scores), torch.cat(y)
+    pairs = [(parts[0].score_labels(out), out.batch.labels) for out in outs]
+    scores, y = (torch.cat(column) for column in zip(*pairs, strict=True))
     known = y >= 0 if run.data.normal is None else torch.isin(y, torch.tensor(run.data.normal, device=y.device))
     return scores[known], y[known]
 
@@ -80,7 +80,7 @@ def drawn(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
     """(budget,) places of rows, by label: those that dataset.labelled keeps where the seed is 0."""
     if budget >= len(labels):
         return np.arange(len(labels))
-    return draw(Rows(np.arange(len(labels)), labels), budget, seed, quiet=True)[1].x
+    return np.asarray(draw(Rows(np.arange(len(labels)), labels), budget, seed, quiet=True)[1].x)
 
 
 def accuracies(
@@ -93,8 +93,8 @@ def accuracies(
     """
     train, labels = labelled(run, "train")
     codes, truth = labelled(run, split)
-    found: dict[int, list[float]] = {}
+    scores: dict[int, list[float]] = {}
     for budget in (b for b in budgets if b <= len(labels)):
         rows = [drawn(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
-        found[budget] = [float(fitted(kind, train[r], labels[r], neighbours).score(codes, truth)) for r in rows]
-    return found
+        scores[budget] = [float(fitted(kind, train[r], labels[r], neighbours).score(codes, truth)) for r in rows]
+    return scores

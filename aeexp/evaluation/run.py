@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Values = dict[str, float]
 
 
+@final
 class Run:
     """A trained learner with its data, in evaluation mode; codes are computed once.
 
@@ -46,6 +47,7 @@ class Run:
 
     @property
     def model(self) -> Autoencoder:
+        """The learner's."""
         return self.learner.model
 
     @property
@@ -55,6 +57,7 @@ class Run:
 
     @property
     def device(self) -> torch.device:
+        """Where model and batches lie."""
         return self.data.device
 
     @torch.no_grad()
@@ -146,9 +149,10 @@ class Run:
 
     def random(self) -> Run | None:
         """The network before training; None where that is not known, or where the encoder gets side information."""
-        if self.untrained is None or self.untrained.condition.size > 0:
+        model = self.untrained
+        if model is None or model.condition.size > 0:
             return None
-        return self.once("random", lambda: self._baseline(self.untrained))
+        return self.once("random", lambda: self._baseline(model))
 
     def _pca(self) -> Run:
         run = self._baseline(pca(self.data["train"], self.model.latent.dim))

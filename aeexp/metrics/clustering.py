@@ -69,7 +69,8 @@ class Clustering(Metric):
         codes = run.codes(split)
         codes = codes[np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]]
         wanted = self.clusters or len(run.data.normal or run.data.classes) or len(np.unique(labels))
-        groups = KMeans(min(wanted, len(codes)), n_init=self.starts, random_state=self.seed)
+        # scikit-learn has no types: the checker takes n_init's default, a string, for all that there can be
+        groups = KMeans(min(wanted, len(codes)), n_init=self.starts, random_state=self.seed)  # type: ignore
         with warnings.catch_warnings(), threadpool_limits(1):
             # Equal codes leave clusters empty: their scores say so.
             warnings.simplefilter("ignore", ConvergenceWarning)

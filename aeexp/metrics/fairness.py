@@ -61,18 +61,18 @@ class Fairness(Metric):
             return {}
         probes = run.once(("fairness", self.rows, self.trees, self.seed), lambda: self.fit(run))
         codes, s, y = run.codes(split), attribute(run, split), run.labels(split)
-        found: Values = {}
+        values: Values = {}
         if "s" in probes:
-            found["fairness/leakage_majority"] = share(s, probes["s"]["majority"])
+            values["fairness/leakage_majority"] = share(s, probes["s"]["majority"])
             for name in ("linear", "forest"):
-                found |= leakage(probes["s"], name, codes, s)
-        if "y" in probes:
+                values |= leakage(probes["s"], name, codes, s)
+        if "y" in probes and y is not None:
             known = y >= 0
-            found["fairness/accuracy_majority"] = share(y[known], probes["y"]["majority"])
-            found["fairness/parity_gap_labels"] = gap(y[known], s[known])
+            values["fairness/accuracy_majority"] = share(y[known], probes["y"]["majority"])
+            values["fairness/parity_gap_labels"] = gap(y[known], s[known])
             for name in ("linear", "forest"):
-                found |= outcome(name, probes["y"][name].predict(codes[known]), y[known], s[known])
-        return found
+                values |= outcome(name, probes["y"][name].predict(codes[known]), y[known], s[known])
+        return values
 
     def fit(self, run: Run) -> dict[str, dict[str, Any]]:
         """Probes of s and, where there are labels, of y; none of what has one value only."""
@@ -80,7 +80,7 @@ class Fairness(Metric):
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         warn_of_copies(run, chosen, s)
         probes = {"s": self.probes(codes[chosen], s[chosen])}
-        if run.data.labelled:
+        if y is not None and run.data.labelled:
             labelled = np.flatnonzero(y >= 0)
             chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
             probes["y"] = self.probes(codes[chosen], y[chosen])
@@ -104,7 +104,9 @@ class Fairness(Metric):
 
 def attribute(run: Run, split: str) -> np.ndarray:
     """(N,) values of the attribute of `run.rows`, 0, 1, ..."""
-    return run.rows(split).s.cpu().numpy()
+    s = run.rows(split).s
+    assert s is not None, "data whose attribute is coded has one"
+    return s.cpu().numpy()
 
 
 def leakage(probes: dict[str, Any], name: str, codes: np.ndarray, s: np.ndarray) -> Values:
@@ -120,6 +122,7 @@ def leakage(probes: dict[str, Any], name: str, codes: np.ndarray, s: np.ndarray)
 
 
 def outcome(name: str, predicted: np.ndarray, y: np.ndarray, s: np.ndarray) -> Values:
+    """Accuracy on y, and the gaps between the groups of s."""
     within = [gap(predicted[y == value], s[y == value]) for value in np.unique(y)]
     return {
         f"fairness/accuracy_{name}": float((predicted == y).mean()),
@@ -136,6 +139,7 @@ def gap(predicted: np.ndarray, s: np.ndarray) -> float:
 
 
 def share(values: np.ndarray, value: int) -> float:
+    """Of the rows that have this value."""
     return float((values == value).mean())
 
 
@@ -147,6 +151,6 @@ def warn_of_copies(run: Run, chosen: np.ndarray, s: np.ndarray) -> None:
         of = (s[chosen] == value).astype(np.float64)
         likeness = np.abs(x.T @ (of - of.mean())) / len(of) / max(of.std(), 1e-12)
         if likeness.max() > SAME:
-            words = "fairness: feature %d of %s is the attribute itself (value %d): leave it out of the input"
-            log.warning(words, likeness.argmax(), run.data.name, value)
+            text = "fairness: feature %d of %s is the attribute itself (value %d): leave it out of the input"
+            log.warning(text, likeness.argmax(), run.data.name, value)
             return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.feature_net import feature_net
@@ -64,24 +66,23 @@ class Frechet(Metric):
 
         real, train = (_whole(run.rows(part).sample(n, self.seed)) for part in (split, "train"))
         target = features(real.x)
-        made = {"reconstruction": features(self._reconstructed(run, real)), "floor": features(train.x)}
-        made |= run.once(("frechet", n, self.seed), lambda: self._samples(run, train, features))
-        return {f"generation/frechet_{who}_n{n}_{name}": distance(rows, target) for who, rows in made.items()}
+        others = {"reconstruction": features(self._reconstructed(run, real)), "floor": features(train.x)}
+        others |= run.once(("frechet", n, self.seed), lambda: self._samples(run, train, features))
+        return {f"generation/frechet_{who}_n{n}_{name}": distance(rows, target) for who, rows in others.items()}
 
-    def _samples(self, run: Run, train: Batch, features) -> dict[str, np.ndarray]:
+    def _samples(self, run: Run, train: Batch, features: Callable[[Tensor], np.ndarray]) -> dict[str, np.ndarray]:
         """Features of decoded codes by each sampler that there is."""
-        n, context, found = len(train.x), run.model.condition(train), {}
+        n, context, samples = len(train.x), run.model.condition(train), {}
         for name, sampler in SAMPLERS.items():
             codes = sampler(run, n, self.seed)
             if codes is not None:
                 z = torch.from_numpy(codes).to(run.device)
                 parts = [run.model.decode(z[at], None if context is None else context[at]) for at in _chunks(run, n)]
-                found[name] = features(self._as_data(run, torch.cat(parts), train.mask))
-        return found
+                samples[name] = features(self._as_data(run, torch.cat(parts), train.mask))
+        return samples
 
     def _reconstructed(self, run: Run, real: Batch) -> Tensor:
-        fields = [Batch(*(f if f is None else f[at] for f in real)) for at in _chunks(run, len(real.x))]
-        outs = (run.forward(batch) for batch in fields)
+        outs = (run.forward(_part(real, at)) for at in _chunks(run, len(real.x)))
         return self._as_data(run, torch.cat([run.model.likelihood.mean(out.output) for out in outs]), real.mask)
 
     def _as_data(self, run: Run, means: Tensor, mask: Tensor | None) -> Tensor:
@@ -112,8 +113,14 @@ def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return features.mean(0), (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
 
 
-def _whole(split) -> Batch:
+def _whole(split: Split) -> Batch:
     return split.batch(slice(0, len(split)))
+
+
+def _part(batch: Batch, at: slice) -> Batch:
+    """Some rows of a batch."""
+    fields = {name: field[at] for name, field in batch._asdict().items() if field is not None}
+    return Batch(**fields)
 
 
 def _chunks(run: Run, n: int) -> list[slice]:

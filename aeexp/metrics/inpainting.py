@@ -60,8 +60,9 @@ class Inpainting(Metric):
 
 def errors(filled: Tensor, batch: Batch, limits: tuple[float, float]) -> Values:
     """Of rows (B, *shape) that are right outside the hole; rows without a hole count nowhere."""
-    features = batch.hole.flatten(1).sum(1).cpu().double()
-    squared = (filled - batch.target).square() * batch.hole
+    hole = fills.hole_of(batch)
+    features = hole.flatten(1).sum(1).cpu().double()
+    squared = (filled - batch.targets).square() * hole
     error = squared.flatten(1).sum(1).cpu().double()[features > 0]
     features = features[features > 0]
     if len(features) == 0:

@@ -52,7 +52,7 @@ class KernelPCA(Metric):
                 raise UsageError(f"{name}={list(values)}: name one or more above 0")
         if not 2 <= rows <= 10_000:
             raise UsageError(f"rows={rows}: take 2 to 10000; memory grows with the square, time with the cube")
-        self.kernel = kernel
+        self.kernel: Kernel = kernel
         self.gammas = list(gammas)
         self.alphas = list(alphas)
         self.rows = rows
@@ -62,10 +62,12 @@ class KernelPCA(Metric):
         return {}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        errors = {name: Reconstruction()(made, split) for name, made in self.models(run).items()}
+        """Its error, of an output that is a mean."""
+        errors = {name: Reconstruction()(other, split) for name, other in self.models(run).items()}
         return {name: {k: v for k, v in row.items() if k.split("/")[1] in NUMBERS} for name, row in errors.items()}
 
     def models(self, run: Run) -> dict[str, Run]:
+        """Kernel PCA, where rows are whole and the target is the row."""
         whole = next(run.data["test"].batches(2))
         target = run.learner.task(whole).target
         if run.segments or whole.mask is not None or run.learner.task(whole).hole is not None or target is None:
@@ -73,9 +75,10 @@ class KernelPCA(Metric):
         return {"kernel_pca": run.once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))}
 
     def fit(self, run: Run) -> Run:
+        """Kernel PCA of the run's rows, by the settings that are best on validation rows."""
         train, val = (run.rows(part).sample(self.rows, self.seed) for part in ("train", "val"))
-        grid = dict(kernel=self.kernel, gammas=self.gammas, alphas=self.alphas)
-        found = kernel_pca(train, val, run.model.latent.dim, **grid)
-        words = "kernel_pca: gamma=%g, %g on codes, and alpha=%g are best on %d validation rows; fitted on %d rows"
-        log.info(words, found.gamma, found.back, found.alpha, len(val), len(train))
-        return Run(Learner(run.learner.task, found.model, Additive(Chain({}), {})), run.data)
+        dim = run.model.latent.dim
+        best = kernel_pca(train, val, dim, kernel=self.kernel, gammas=self.gammas, alphas=self.alphas)
+        text = "kernel_pca: gamma=%g, %g on codes, and alpha=%g are best on %d validation rows; fitted on %d rows"
+        log.info(text, best.gamma, best.back, best.alpha, len(val), len(train))
+        return Run(Learner(run.learner.task, best.model, Additive(Chain({}), {})), run.data)

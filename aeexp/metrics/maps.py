@@ -65,7 +65,5 @@ class Maps(Metric):
     def kept(self, space: np.ndarray, points: np.ndarray, name: str) -> Values:
         """Continuity is trustworthiness with the two spaces exchanged."""
         k = self.neighbours
-        return {
-            f"maps/trustworthiness_{name}": trustworthiness(space, points, k),
-            f"maps/continuity_{name}": trustworthiness(points, space, k),
-        }
+        values = {"trustworthiness": trustworthiness(space, points, k), "continuity": trustworthiness(points, space, k)}
+        return {f"maps/{kind}_{name}": value for kind, value in values.items() if value is not None}

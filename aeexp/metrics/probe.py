@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Probe(Metric):
         budgets: list[int] | None = None,
         draws: int = 5,
     ):
-        self.classifiers = ["linear", "knn"] if classifiers is None else list(classifiers)
+        self.classifiers: list[Kind] = ["linear", "knn"] if classifiers is None else list(classifiers)
         self.budgets = sorted(set(budgets or []))
         if not self.classifiers:
             raise UsageError("classifiers=[]: name one, as in [linear], or leave the metric out")
@@ -74,7 +74,8 @@ class Probe(Metric):
             values |= {f"probe/{name}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
         return values
 
-    def fit(self, run: Run) -> dict:
+    def fit(self, run: Run) -> dict[Kind, Any]:
+        """Classifiers by name, fitted on `rows` training codes; {} where these are of one class."""
         codes, labels = labelled(run, "train")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         codes, labels = codes[chosen], labels[chosen]

@@ -53,6 +53,7 @@ class Reconstruction(Metric):
 
     @torch.no_grad()
     def values(self, run: Run, split: str) -> Values:
+        """Means over the rows of a split."""
         if run.segments:
             return self.of_masks(run, split)
         low, high = run.data.limits
@@ -61,7 +62,7 @@ class Reconstruction(Metric):
         nats = likelihood_name(run, "nats", otherwise="cross_entropy")
         totals: dict[str, float] = {}
         for out in run.passes(split):
-            target, picture, mask = out.batch.target, likelihood.mean(out.output), out.batch.mask
+            target, picture, mask = out.batch.targets, likelihood.mean(out.output), out.batch.mask
             error = sum_features((picture - target).square(), mask)
             features = sum_features(torch.ones_like(target), mask)
             output = (
@@ -90,7 +91,7 @@ class Reconstruction(Metric):
 
     def of_masks(self, run: Run, split: str) -> Values:
         """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""
-        rows = (run.model.likelihood.distortion(out.output, out.batch.target) for out in run.passes(split))
+        rows = (run.model.likelihood.distortion(out.output, out.batch.targets) for out in run.passes(split))
         total = sum(float(values.cpu().double().sum()) for values in rows)
         return {"reconstruction/nats": total / len(run.measured(split))}
 

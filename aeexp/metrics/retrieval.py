@@ -59,22 +59,21 @@ class Retrieval(Metric):
         return self.values(run, split, codes > mean, train > mean)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """ITQ on the input, and the input's own ranking."""
         if not run.data.labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
         bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
         rows = {"itq": self.values(run, split, bits(codes), bits(train))}
         wanted, y = self.chosen(run, split)
-        database, labels = run.labels("train") >= 0, run.labels("train")
-        found = euclidean_precision(codes[wanted], y, train[database], labels[database])
-        return rows | {"raw": {"retrieval/map": found}}
+        database, labels = known(run, "train")
+        return rows | {"raw": {"retrieval/map": euclidean_precision(codes[wanted], y, train[database], labels)}}
 
     def chosen(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of the queries and their labels."""
-        labels = run.labels(split)
-        known = np.flatnonzero(labels >= 0)
-        rows = np.sort(np.random.default_rng(self.seed).permutation(known)[: self.queries])
-        return rows, labels[rows]
+        places, labels = known(run, split)
+        chosen = np.sort(np.random.default_rng(self.seed).permutation(len(places))[: self.queries])
+        return places[chosen], labels[chosen]
 
     def values(self, run: Run, split: str, bits: np.ndarray, train: np.ndarray) -> Values:
         """For bits (N, D) of the split and (M, D) of the training rows."""
@@ -84,8 +83,8 @@ class Retrieval(Metric):
         if not run.data.labelled:
             return values
         rows, y = self.chosen(run, split)
-        labels = run.labels("train")
-        counts = by_distance(hashing.pack(bits[rows]), y, packed[labels >= 0], labels[labels >= 0], train.shape[1])
+        database, labels = known(run, "train")
+        counts = by_distance(hashing.pack(bits[rows]), y, packed[database], labels, train.shape[1])
         near = counts[:, :, :3].sum(2)  # within radius 2
         return {
             "retrieval/map": mean_average_precision(counts),
@@ -93,6 +92,14 @@ class Retrieval(Metric):
             "retrieval/empty_radius_2": float((near[0] == 0).mean()),
             **values,
         }
+
+
+def known(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Places (N,) and labels (N,) of the rows that have one, of every class."""
+    labels = run.labels(split)
+    assert labels is not None, "queries and database are those of labelled data"
+    places = np.flatnonzero(labels >= 0)
+    return places, labels[places]
 
 
 def by_distance(query: np.ndarray, y: np.ndarray, database: np.ndarray, labels: np.ndarray, dim: int) -> np.ndarray:
@@ -107,8 +114,8 @@ def by_distance(query: np.ndarray, y: np.ndarray, database: np.ndarray, labels: 
         far = hashing.distances(query[part], database)
         place = far + (dim + 1) * np.arange(len(far))[:, None]
         for kind, kept in ((0, place), (1, place[labels == y[part, None]])):
-            found = np.bincount(kept.ravel(), minlength=len(far) * (dim + 1))
-            counts[kind, part] = found.reshape(len(far), dim + 1)
+            cells = np.bincount(kept.ravel(), minlength=len(far) * (dim + 1))
+            counts[kind, part] = cells.reshape(len(far), dim + 1)
     return counts
 
 
@@ -132,12 +139,12 @@ def mean_average_precision(counts: np.ndarray) -> float:
 
 def euclidean_precision(query: np.ndarray, y: np.ndarray, database: np.ndarray, labels: np.ndarray) -> float:
     """Mean average precision of rows (N, F) ranked by distance from queries (Q, F)."""
-    squares, found = np.square(database).sum(1), []
+    squares, precisions = np.square(database).sum(1), []
     step = max(1, CELLS // max(1, len(database)))
     for start in range(0, len(query), step):
         far = squares - 2 * query[start : start + step] @ database.T
         for row, label in zip(far.argsort(1), y[start : start + step], strict=True):
             ranks = np.flatnonzero(labels[row] == label) + 1
             if len(ranks):
-                found.append((np.arange(1, len(ranks) + 1) / ranks).mean())
-    return float(np.mean(found)) if found else 0.0
+                precisions.append((np.arange(1, len(ranks) + 1) / ranks).mean())
+    return float(np.mean(precisions)) if precisions else 0.0

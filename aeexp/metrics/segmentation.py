@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar, final
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import fitted
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import choose_batch_size
+from aeexp.tasks.segment import Segment
 
 
 @final
@@ -45,41 +46,42 @@ class Segmentation(Metric):
 
     @torch.no_grad()
     def __call__(self, run: Run, split: str) -> Values:
-        if not run.segments:
+        task = run.learner.task
+        if not isinstance(task, Segment):
             return {}
-        task, found = run.learner.task, 0
+        matrix = np.zeros((task.classes, task.classes), np.int64)
         for out in run.passes(split):
-            found = found + confusion(
-                task.truth(out.batch.target).cpu().numpy(),
-                task.predict(run.model.likelihood, out.output).cpu().numpy(),
-                task.classes,
-            )
-        return _named(scores(found), task.names)
+            truth = task.truth(out.batch.targets).cpu().numpy()
+            matrix += confusion(truth, task.predict(run.model.likelihood, out.output).cpu().numpy(), task.classes)
+        return _name(scores(matrix), task.names)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        if not run.segments:
-            return {}
+        """The training masks' most frequent class everywhere, and a probe of single pixels."""
         task = run.learner.task
-        counts = sum(np.bincount(known(*pixels(batch))[1], minlength=task.classes) for batch in _masked(run, "train"))
-        probe = self.probe(run)
-        constant, pixelwise = 0, 0
-        for batch in _masked(run, split):
+        if not isinstance(task, Segment):
+            return {}
+        counts = np.zeros(task.classes, np.int64)
+        for batch in _masked(run, task, "train"):
+            counts += np.bincount(known(*pixels(batch))[1], minlength=task.classes)
+        probe = self.probe(run, task)
+        constant, pixelwise = np.zeros((2, task.classes, task.classes), np.int64)
+        for batch in _masked(run, task, split):
             colours, truth = pixels(batch)
-            constant = constant + confusion(truth, np.full_like(truth, counts.argmax()), task.classes)
+            constant += confusion(truth, np.full_like(truth, counts.argmax()), task.classes)
             if probe is not None:
-                pixelwise = pixelwise + confusion(truth, probe.predict(colours), task.classes)
-        made = {"most_frequent": constant} | ({} if probe is None else {"pixelwise": pixelwise})
-        return {name: _named(scores(matrix), task.names) for name, matrix in made.items()}
+                pixelwise += confusion(truth, probe.predict(colours), task.classes)
+        matrices = {"most_frequent": constant} | ({} if probe is None else {"pixelwise": pixelwise})
+        return {name: _name(scores(matrix), task.names) for name, matrix in matrices.items()}
 
-    def probe(self, run: Run):
-        """None where the training masks hold one class only."""
-        generator, drawn = np.random.default_rng(self.seed), []
-        share = self.pixels / (len(run.data["train"]) * math.prod(run.learner.task.shape))
-        for batch in _masked(run, "train"):
+    def probe(self, run: Run, task: Segment) -> Any | None:
+        """Logistic regression on single pixels; None where the training masks hold one class only."""
+        generator, parts = np.random.default_rng(self.seed), []
+        share = self.pixels / (len(run.data["train"]) * math.prod(task.shape))
+        for batch in _masked(run, task, "train"):
             colours, truth = known(*pixels(batch))
             chosen = generator.random(len(truth)) < share
-            drawn.append((colours[chosen], truth[chosen]))
-        colours, truth = (np.concatenate(part) for part in zip(*drawn, strict=True))
+            parts.append((colours[chosen], truth[chosen]))
+        colours, truth = (np.concatenate(part) for part in zip(*parts, strict=True))
         return None if len(np.unique(truth)) < 2 else fitted("linear", colours, truth)
 
 
@@ -90,26 +92,35 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
     return np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
 
 
-def scores(matrix: np.ndarray) -> dict[str, float | np.ndarray]:
-    """`iou` (C,), NaN where a class is in neither; its mean, mean Dice and accuracy, NaN where no pixel counts."""
+class Scores(NamedTuple):
+    """Of one confusion matrix."""
+
+    mean_iou: float
+    dice: float
+    pixel_accuracy: float
+    iou: np.ndarray  # (C,), NaN where a class is in neither
+
+
+def scores(matrix: np.ndarray) -> Scores:
+    """Of a confusion matrix (C, C); mean IoU, mean Dice and accuracy are NaN where no pixel counts."""
     hit, true, said = np.diag(matrix).astype(float), matrix.sum(1), matrix.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         iou, dice, accuracy = hit / (true + said - hit), 2 * hit / (true + said), hit.sum() / matrix.sum()
     there = true > 0
     mean_iou, mean_dice = (float(values[there].mean()) if there.any() else math.nan for values in (iou, dice))
-    return {"mean_iou": mean_iou, "dice": mean_dice, "pixel_accuracy": float(accuracy), "iou": iou}
+    return Scores(mean_iou, mean_dice, float(accuracy), iou)
 
 
-def _named(found: dict[str, float | np.ndarray], names: Sequence[str]) -> Values:
-    values = {f"iou_{name}": float(value) for name, value in zip(names, found.pop("iou"), strict=True)}
-    return {f"segmentation/{name}": value for name, value in {**found, **values}.items()}
+def _name(values: Scores, names: Sequence[str]) -> Values:
+    each = {f"iou_{name}": float(value) for name, value in zip(names, values.iou, strict=True)}
+    means = {"mean_iou": values.mean_iou, "dice": values.dice, "pixel_accuracy": values.pixel_accuracy}
+    return {f"segmentation/{name}": value for name, value in {**means, **each}.items()}
 
 
-def _masked(run: Run, split: str):
+def _masked(run: Run, task: Segment, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of a split with their masks as the task gives them."""
-    task = run.learner.task
     for batch in run.data[split].batches(choose_batch_size(run.data.shape)):
-        yield batch.x, task.truth(task(batch).target)
+        yield batch.x, task.truth(task(batch).targets)
 
 
 def pixels(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
@@ -119,4 +130,5 @@ def pixels(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, np.nda
 
 
 def known(colours: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the pixels that have a class."""
     return colours[truth >= 0], truth[truth >= 0]

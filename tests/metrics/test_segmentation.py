@@ -63,24 +63,24 @@ def test_the_measures_are_those_of_scikit_learn_over_the_classes_that_occur(pair
     made = scores(confusion(truth, found, 4))
     truth, found = truth[truth >= 0], found[truth >= 0]
     if len(truth) == 0:
-        assert math.isnan(made["mean_iou"]) and math.isnan(made["pixel_accuracy"])
+        assert math.isnan(made.mean_iou) and math.isnan(made.pixel_accuracy)
         return
     there = np.unique(truth)
     options = dict(labels=there, average="macro", zero_division=0)
-    assert made["mean_iou"] == pytest.approx(jaccard_score(truth, found, **options))
-    assert made["dice"] == pytest.approx(f1_score(truth, found, **options))
-    assert made["pixel_accuracy"] == pytest.approx(accuracy_score(truth, found))
+    assert made.mean_iou == pytest.approx(jaccard_score(truth, found, **options))
+    assert made.dice == pytest.approx(f1_score(truth, found, **options))
+    assert made.pixel_accuracy == pytest.approx(accuracy_score(truth, found))
     each = jaccard_score(truth, found, labels=range(4), average=None, zero_division=0)
     either = np.isin(np.arange(4), np.concatenate([truth, found]))
-    np.testing.assert_allclose(made["iou"][either], each[either])
-    assert np.isnan(made["iou"][~either]).all()
+    np.testing.assert_allclose(made.iou[either], each[either])
+    assert np.isnan(made.iou[~either]).all()
 
 
 def test_the_truth_scores_1_and_a_constant_its_share():
     truth = np.repeat([0, 1, 2], [50, 30, 20])
     exact, constant = (scores(confusion(truth, found, 3)) for found in (truth, np.zeros_like(truth)))
-    assert exact["mean_iou"] == exact["dice"] == exact["pixel_accuracy"] == 1
-    assert constant["pixel_accuracy"] == 0.5 and constant["mean_iou"] == pytest.approx(0.5 / 3)
+    assert exact.mean_iou == exact.dice == exact.pixel_accuracy == 1
+    assert constant.pixel_accuracy == 0.5 and constant.mean_iou == pytest.approx(0.5 / 3)
 
 
 def test_the_confusion_is_that_of_the_split_and_not_a_mean_over_batches():

@@ -22,6 +22,7 @@ from aeexp.models.nn.mlp import mlp
 from aeexp.regularizers.code import L1
 from aeexp.regularizers.contractive import Contractive
 from aeexp.regularizers.decoder import DecoderL2, Orthogonality
+from aeexp.regularizers.kl import KL
 from aeexp.regularizers.sparsity import KLSparsity, bernoulli_kl
 from aeexp.types import Batch, Code, Pass
 
@@ -327,3 +328,14 @@ def test_the_contexts_columns_do_not_count_and_too_many_units_are_refused(build_
     with pytest.raises(UsageError, match=r"9 units cannot have 9 orthogonal directions in a layer of 7.*latent.dim=7"):
         wide = build_learner((7,), 9).model
         Orthogonality(1.0).check(wide)
+
+
+@pytest.mark.parametrize("penalty", [L1(0.5), KLSparsity(0.5, 0.1), KL(0.5, warmup="linear", warmup_steps=10)])
+def test_a_penalty_at_another_weight_is_the_same_but_for_it(penalty):
+    other = penalty.at(2.0)
+    assert type(other) is type(penalty) and other is not penalty
+    assert float(other.eval().scale()) == 2.0 and float(penalty.eval().scale()) == 0.5
+    others = {name for name, value in other.named_buffers() if not torch.equal(value, penalty.get_buffer(name))}
+    assert others == {"weight"}
+    with pytest.raises(UsageError, match="^weight=-1 must not be negative"):
+        penalty.at(-1)

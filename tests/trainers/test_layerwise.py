@@ -26,6 +26,7 @@ from aeexp.models.pca import pca
 from aeexp.regularizers import L1, Adversary, Contractive, KLSparsity, Orthogonality
 from aeexp.trainers import shallow as layers
 from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.closed_form import ClosedForm
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.window import Diverged
 
@@ -250,3 +251,8 @@ def test_the_study_says_what_vincent_et_al_did():
     assert cfg.dataset.name == "mnist" and cfg.model.hidden_dims == [1000, 1000] and cfg.latent.dim == 1000
     assert cfg.trainer.noise == [0.1, 0.2, 0.3] and list(cfg.trainer.corruption) == ["masking"]
     assert cfg.objective.reconstruction_weight == 0 and list(cfg.regularizer) == ["classifier"]
+
+
+def test_what_picks_the_best_state_is_what_fine_tuning_monitors():
+    assert layerwise(finetune=Joint(monitor="reconstruction")).monitor == "reconstruction"
+    assert layerwise().monitor == Joint().monitor == ClosedForm().monitor == "loss"
