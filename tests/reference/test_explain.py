@@ -106,7 +106,7 @@ def test_a_variant_that_is_another_with_changes_is_told_as_hydra_composes_it(opt
         else:
             assert (cfg.hydra.runtime.choices[group],) == names
     for key in option.keys:
-        assert OmegaConf.select(cfg, key.path) == yaml.safe_load(key.value)
+        assert OmegaConf.select(cfg, key.path) == OmegaConf.create(f"value: {key.value}").value
 
 
 def test_what_is_inherited_and_what_is_required_is_shown(capsys):
