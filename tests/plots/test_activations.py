@@ -27,8 +27,8 @@ def test_activations_are_counted_unit_by_unit_and_averaged_class_by_class(digit_
         assert [name.split("active ")[1] for name in names] == [f"{(codes[:, u] != 0).mean():.0%}" for u in order]
     boards = figures["activations_by_class"].axes
     means = np.array([codes[labels == label][:, order].mean(0) for label in range(10)])
-    shown = next(axes for axes in boards if axes.get_ylabel() == "mean of class").images[0].get_array()
-    np.testing.assert_allclose(shown, means, atol=1e-6)
+    pixels = next(axes for axes in boards if axes.get_ylabel() == "mean of class").images[0].get_array()
+    np.testing.assert_allclose(pixels, means, atol=1e-6)
     rows = np.asarray(boards[0].images[0].get_array())
     np.testing.assert_allclose(rows, codes[np.argsort(labels, kind="stable")][:, order], atol=1e-6)
     for figure in figures.values():

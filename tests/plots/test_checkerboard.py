@@ -76,9 +76,9 @@ def test_power_of_white_noise_is_its_variance_and_its_radial_mean_is_flat():
 def test_marked_frequencies_are_the_multiples_of_one_over_the_period_but_0():
     at = pattern_frequencies((8, 12), 4)
     up, across = frequencies(8), frequencies(12)
-    found = {(float(up[i]), float(across[j])) for i, j in np.argwhere(at)}
+    places = {(float(up[i]), float(across[j])) for i, j in np.argwhere(at)}
     multiples = (-0.5, -0.25, 0.0, 0.25)
-    assert found == {(a, b) for a in multiples for b in multiples} - {(0.0, 0.0)}
+    assert places == {(a, b) for a in multiples for b in multiples} - {(0.0, 0.0)}
 
 
 def test_a_blurred_picture_has_no_checkerboard():
@@ -103,11 +103,11 @@ def upsampled(data, upsample: str, channels=(8, 8), stride=2) -> Run:
 def test_untrained_transposed_convolutions_paint_one_and_bilinear_steps_leave_a_gap(as_data):
     data = as_data(pictures(32).numpy())
     batch = data["test"].batch(slice(0, 64))
-    found = {}
+    ratios = {}
     for name in ("transposed", "bilinear"):
         run = upsampled(data, name)
-        found[name] = excess(power(reconstruct(run, batch)), power(batch.x), 2)
-    assert found["transposed"] > 3 and found["bilinear"] < 0.5
+        ratios[name] = excess(power(reconstruct(run, batch)), power(batch.x), 2)
+    assert ratios["transposed"] > 3 and ratios["bilinear"] < 0.5
 
 
 def test_steps_are_the_strides_of_the_encoder(as_data, build_learner):
@@ -124,12 +124,12 @@ def test_the_figure_says_how_far_the_pattern_stands_out(as_data, channels):
     run.untrained = run.model
     figure = Checkerboard()(run)["checkerboard"]
     figure.canvas.draw()
-    words = figure.get_suptitle()
-    assert "period 2" in words and "this model" in words and "before training" in words
+    title = figure.get_suptitle()
+    assert "period 2" in title and "this model" in title and "before training" in title
     with torch.no_grad():
         batch = data["test"].batch(slice(0, 64))
         expected = excess(power(reconstruct(run, batch)), power(batch.x), 2)
-    assert float(words.split("this model ")[1].split(",")[0]) == pytest.approx(expected, rel=0.06)
+    assert float(title.split("this model ")[1].split(",")[0]) == pytest.approx(expected, rel=0.06)
     lines = next(axes for axes in figure.axes if len(axes.lines) > 4).get_legend_handles_labels()[1]
     assert lines[:4] == ["data", "this model", "PCA of the same width", "before training"]
 

@@ -16,7 +16,7 @@ from aeexp.models.pca import identity
 from aeexp.plots.class_error import COLUMNS, MOST, ClassError, group_rows
 
 
-def made(shape, labels=None, classes=(), s=None, n: int = 200) -> Data:
+def data_of(shape, labels=None, classes=(), s=None, n: int = 200) -> Data:
     x = np.random.default_rng(0).uniform(0, 1, (n, *shape)).astype(np.float32)
     return assemble(Source(Rows(x, labels, s), classes=classes), name="made", split=Fractions([1, 1, 2]))
 
@@ -70,21 +70,21 @@ def test_examples_are_the_best_and_the_worst_of_each_class_with_their_errors(run
     with torch.no_grad():
         output = run.model.reconstruct(x)
     for sheet, rows, source in ((0, best, x), (5, worst, output)):
-        shown = np.asarray(axes.images[sheet].get_array())
+        pixels = np.asarray(axes.images[sheet].get_array())
         for column in (0, 9):
-            np.testing.assert_allclose(shown[:8, 9 * column :][:, :8], source[rows[column], 0], atol=1e-5)
+            np.testing.assert_allclose(pixels[:8, 9 * column :][:, :8], source[rows[column], 0], atol=1e-5)
 
 
 def test_without_labels_an_attribute_makes_the_groups_and_without_both_all_rows_are_one(build_learner):
     s = np.arange(200) % 3
-    data = made((1, 5, 5), s=s)
+    data = data_of((1, 5, 5), s=s)
     run = Run(build_learner((1, 5, 5)), data)
-    kind, found = group_rows(run, run.errors("test"))
-    assert kind == "attribute" and [group.name for group in found] == ["0", "1", "2"]
-    alone = Run(build_learner((1, 5, 5)), made((1, 5, 5)))
-    figures = ClassError(examples=3)(alone)
+    kind, groups = group_rows(run, run.errors("test"))
+    assert kind == "attribute" and [group.name for group in groups] == ["0", "1", "2"]
+    single = Run(build_learner((1, 5, 5)), data_of((1, 5, 5)))
+    figures = ClassError(examples=3)(single)
     assert [t.get_text() for t in figures["class_error"].axes[0].get_yticklabels()] == ["all rows (n = 100)"]
-    errors = np.sort(alone.errors("test"))
+    errors = np.sort(single.errors("test"))
     np.testing.assert_allclose(
         numbers(figures["class_examples"].axes[0]), [*errors[:3], *errors[:-4:-1]], rtol=6e-3
     )  # fmt: skip
@@ -92,21 +92,21 @@ def test_without_labels_an_attribute_makes_the_groups_and_without_both_all_rows_
 
 def test_unlabelled_rows_belong_to_no_class(build_learner):
     labels = np.tile([0, 1, -1, -1], 50)
-    run = Run(build_learner((4,)), made((4,), labels, ("a", "b")))
-    _, found = group_rows(run, run.errors("test"))
+    run = Run(build_learner((4,)), data_of((4,), labels, ("a", "b")))
+    _, groups = group_rows(run, run.errors("test"))
     known = run.labels("test")
-    assert [group.name for group in found] == ["a", "b"]
-    assert sorted(np.concatenate([group.rows for group in found])) == list(np.flatnonzero(known >= 0))
+    assert [group.name for group in groups] == ["a", "b"]
+    assert sorted(np.concatenate([group.rows for group in groups])) == list(np.flatnonzero(known >= 0))
 
 
 def test_flat_rows_have_boxes_only(build_learner):
-    run = Run(build_learner((4,)), made((4,), np.arange(200) % 3, ("a", "b", "c")))
+    run = Run(build_learner((4,)), data_of((4,), np.arange(200) % 3, ("a", "b", "c")))
     assert list(ClassError()(run)) == ["class_error"]
 
 
 def test_sequences_and_colours_have_examples(build_learner):
     for shape in ((9, 3), (3, 6, 6)):
-        run = Run(build_learner(shape), made(shape, np.arange(200) % 2, ("a", "b")))
+        run = Run(build_learner(shape), data_of(shape, np.arange(200) % 2, ("a", "b")))
         figure = ClassError()(run)["class_examples"]
         figure.canvas.draw()
         assert len(figure.axes[0].images) == 8
@@ -122,7 +122,7 @@ def test_a_perfect_copy_has_no_error_and_still_a_figure(digit_data, build_learne
 
 def test_of_many_classes_the_hardest_are_shown(build_learner):
     labels = np.arange(400) % 40
-    run = Run(build_learner((1, 4, 4)), made((1, 4, 4), labels, tuple(f"class {i}" for i in range(40)), n=400))
+    run = Run(build_learner((1, 4, 4)), data_of((1, 4, 4), labels, tuple(f"class {i}" for i in range(40)), n=400))
     figures = ClassError()(run)
     assert len(figures["class_error"].axes[0].get_yticklabels()) == MOST
     assert f"the {MOST} with the largest median of 40" in figures["class_error"].get_suptitle().replace("\n", " ")
@@ -132,7 +132,7 @@ def test_of_many_classes_the_hardest_are_shown(build_learner):
 def test_a_class_of_few_rows_is_dots(build_learner):
     labels = np.zeros(200, int)
     labels[::50] = 1
-    run = Run(build_learner((1, 4, 4)), made((1, 4, 4), labels, ("many", "few")))
+    run = Run(build_learner((1, 4, 4)), data_of((1, 4, 4), labels, ("many", "few")))
     figures = ClassError(examples=4)(run)
     figures["class_examples"].canvas.draw()
     assert len(figures["class_error"].axes[0].patches) == 2

@@ -22,8 +22,8 @@ def test_filters_of_pca_are_its_components(digit_data):
     assert set(figures) == {"filters_encoder", "filters_decoder"}
     for figure in figures.values():
         for unit in range(4):
-            shown = tile(figure.axes[0].images[0], 0, unit).ravel()
-            assert abs(shown @ components[unit]) == pytest.approx(1, abs=1e-4)
+            pixels = tile(figure.axes[0].images[0], 0, unit).ravel()
+            assert abs(pixels @ components[unit]) == pytest.approx(1, abs=1e-4)
 
 
 def test_filters_of_a_tied_perceptron_mirror_each_other(digit_data):
@@ -45,19 +45,19 @@ def test_filters_of_convolutions(digit_data, upsample):
     run = run_of(digit_data, (dim, encoder, decoder))
     step = decoder.steps[-1]
     with torch.no_grad():
-        shown = impulse_response(step, (4, 4))
+        response = impulse_response(step, (4, 4))
     if upsample == "transposed":
-        assert torch.equal(shown, step.weight)
+        assert torch.equal(response, step.weight)
     else:
         # Interpolation spreads a 1 over stride^2 pixels, shuffling puts each kernel down once.
         times = 1 if upsample == "subpixel" else 4
         total = times * step.convolution.weight.sum((0, 2, 3))
-        torch.testing.assert_close(shown.sum((1, 2, 3)), total.detach(), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(response.sum((1, 2, 3)), total.detach(), atol=1e-5, rtol=1e-5)
     figures = Filters()(run)
     image = figures["filters_encoder"].axes[0].images[0]
     np.testing.assert_array_equal(tile(image, 0, 3, side=4), encoder.convolutions[0].weight[3, 0].detach())
     drawn = figures["filters_decoder"].axes[0].images[0]
-    np.testing.assert_array_equal(tile(drawn, 0, 1, side=shown.shape[-1]), shown[1, 0])
+    np.testing.assert_array_equal(tile(drawn, 0, 1, side=response.shape[-1]), response[1, 0])
     for figure in figures.values():
         low, high = figure.axes[0].images[0].get_clim()
         assert low == -high

@@ -35,8 +35,8 @@ def test_interpolation_runs_from_one_input_to_another(digit_data, path):
         np.testing.assert_array_equal(tile(left, 0, 0), x[2 * pair, 0])
         np.testing.assert_array_equal(tile(right, 0, 0), x[2 * pair + 1, 0])
         for row, name in enumerate(names):
-            for column, shown in ((0, ends[2 * pair]), (2, centres[name][pair]), (4, ends[2 * pair + 1])):
-                np.testing.assert_allclose(tile(middle, row, column), shown[0], atol=1e-5)
+            for column, picture in ((0, ends[2 * pair]), (2, centres[name][pair]), (4, ends[2 * pair + 1])):
+                np.testing.assert_allclose(tile(middle, row, column), picture[0], atol=1e-5)
         mixed = x[2 * pair] / 4 + 3 * x[2 * pair + 1] / 4
         np.testing.assert_allclose(tile(middle, len(names), 3), mixed[0], atol=1e-6)
 

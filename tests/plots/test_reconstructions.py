@@ -25,9 +25,9 @@ def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data
     ]  # fmt: skip
     with torch.no_grad():
         output, pca = run.model.reconstruct(x), run.pca().model.reconstruct(x)
-    for place, shown in enumerate((x, output, output - x, pca, pca - x)):
+    for place, pictures in enumerate((x, output, output - x, pca, pca - x)):
         for column in (0, 7):
-            np.testing.assert_allclose(tile(axes.images[place], 0, column), shown[column, 0], atol=1e-5)
+            np.testing.assert_allclose(tile(axes.images[place], 0, column), pictures[column, 0], atol=1e-5)
     errors = [float(text.get_text()) for text in axes.texts]
     expected = np.concatenate([run.errors("test")[chosen], run.pca().errors("test")[chosen]])
     np.testing.assert_allclose(errors, expected, rtol=6e-3)
@@ -39,15 +39,15 @@ def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data
 def test_reconstructions_of_a_run_with_noise_start_from_one_reproducible_corruption(digit_data):
     run = run_of(digit_data, noises={"masking": Masking(0.5)})
     before = torch.get_rng_state()
-    rows, again = Reconstructions(examples=5).reconstruct(run), Reconstructions(examples=5).reconstruct(run)
+    rows, second = Reconstructions(examples=5).reconstruct(run), Reconstructions(examples=5).reconstruct(run)
     assert torch.equal(before, torch.get_rng_state())
-    np.testing.assert_array_equal(rows.corrupted, again.corrupted)
+    np.testing.assert_array_equal(rows.corrupted, second.corrupted)
     assert (Reconstructions(examples=5, seed=1).reconstruct(run).corrupted != rows.corrupted).any()
     changed = rows.corrupted != rows.target
     assert (rows.corrupted[changed] == 0).all() and 0.3 < changed.sum() / (rows.target != 0).sum() < 0.7
     with torch.no_grad():
-        for shown, model in ((rows.output, run.model), (rows.pca, run.pca().model)):
-            np.testing.assert_allclose(shown, model.reconstruct(torch.from_numpy(rows.corrupted)), atol=1e-6)
+        for pictures, model in ((rows.output, run.model), (rows.pca, run.pca().model)):
+            np.testing.assert_allclose(pictures, model.reconstruct(torch.from_numpy(rows.corrupted)), atol=1e-6)
     axes = Reconstructions(examples=5)(run)["reconstructions"].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][1:3] == ["corrupted", "output\nfrom corrupted"]
 
@@ -68,7 +68,7 @@ def test_pictures_in_colour_are_drawn_in_colour():
     run = run_of(rows_of((3, 6, 9)))
     axes = Reconstructions(examples=4)(run)["reconstructions"].axes[0]
     low, high = run.data.limits
-    shown = np.asarray(axes.images[0].get_array())[:6, :9]
-    np.testing.assert_allclose(shown * (high - low) + low, run.data["test"].x[0].movedim(0, -1), atol=1e-5)
+    pixels = np.asarray(axes.images[0].get_array())[:6, :9]
+    np.testing.assert_allclose(pixels * (high - low) + low, run.data["test"].x[0].movedim(0, -1), atol=1e-5)
     error = np.asarray(axes.images[2].get_array())[:6, :9]
     assert math.sqrt((error**2).sum() * 3) == pytest.approx(math.sqrt(run.errors("test")[0]), rel=1e-4)

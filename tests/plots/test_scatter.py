@@ -7,7 +7,7 @@ import pytest
 from drawn import perceptron, rows_of, run_of, save
 from torch import nn
 
-from aeexp.drawing import canvas
+from aeexp.drawing import naming
 from aeexp.plots.scatter import Scatter
 
 
@@ -63,4 +63,4 @@ def test_long_class_names_fit(dim):
     names = tuple(f"a rather long class name {i}" for i in range(9))
     data = rows_of((1, 5, 5), np.arange(60) % 9, names)
     save(Scatter()(run_of(data, perceptron(data, dim)))["scatter"])
-    assert len({canvas.class_name(run_of(data), label) for label in range(9)}) == 9
+    assert len({naming.class_name(run_of(data), label) for label in range(9)}) == 9

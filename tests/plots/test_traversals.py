@@ -106,12 +106,12 @@ def test_a_traversal_of_a_quantised_code_sets_each_place_to_the_vectors_used_mos
     axes = Traversals(steps=3)(run)["traversals"].axes[0]
     used = np.unique(run.codes("train").reshape(-1, 2), axis=0, return_counts=True)
     most = used[0][np.argsort(-used[1])][:3]
-    shown = [int(label.get_text()) - 1 for label in axes.get_xticklabels()]
+    numbers = [int(label.get_text()) - 1 for label in axes.get_xticklabels()]
     counts = sorted(used[1])[-3:]
-    assert len(shown) == 3 and len(set(shown)) == 3
-    for entry, vector, count in zip(shown, most, counts[::-1], strict=True):
-        found = (run.codes("train").reshape(-1, 2) == run.model.latent.vectors[entry].numpy()).all(1).sum()
-        assert found == count and len(vector) == 2
+    assert len(numbers) == 3 and len(set(numbers)) == 3
+    for entry, vector, count in zip(numbers, most, counts[::-1], strict=True):
+        uses = (run.codes("train").reshape(-1, 2) == run.model.latent.vectors[entry].numpy()).all(1).sum()
+        assert uses == count and len(vector) == 2
     assert len(axes.images) == 3, "the example, and two places"
 
 

@@ -71,17 +71,17 @@ def test_a_tour_visits_all_once_from_the_first_and_no_swap_shortens_it(count, se
 
 
 def test_frames_show_the_decoded_codes_and_stand_as_long_as_asked(run):
-    made = Walk(stops=3, steps=4, milliseconds=60)(run)["walk"]
-    assert len(made.frames) == 12
-    assert list(made.milliseconds) == [REST, 60, 60, 60] * 3
-    assert {frame.shape for frame in made.frames} == {(468, 864, 3)} and made.frames[0].dtype == np.uint8
-    again = Walk(stops=3, steps=4, milliseconds=60)(run)["walk"]
-    assert all(np.array_equal(a, b) for a, b in zip(made.frames, again.frames, strict=True))
+    animation = Walk(stops=3, steps=4, milliseconds=60)(run)["walk"]
+    assert len(animation.frames) == 12
+    assert list(animation.milliseconds) == [REST, 60, 60, 60] * 3
+    assert {frame.shape for frame in animation.frames} == {(468, 864, 3)} and animation.frames[0].dtype == np.uint8
+    second = Walk(stops=3, steps=4, milliseconds=60)(run)["walk"]
+    assert all(np.array_equal(a, b) for a, b in zip(animation.frames, second.frames, strict=True))
 
 
 def test_the_picture_in_a_frame_is_the_decoded_code(run):
     walk = Walk(stops=2, steps=2)
-    made = walk(run)["walk"]
+    animation = walk(run)["walk"]
     labels = run.labels("test")
     first = np.flatnonzero(labels == labels.min())[0]  # the first test row of the first class
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_the_picture_in_a_frame_is_the_decoded_code(run):
     left, right, top = 41, 359, 89
     side = (right - left) / 8
     for row, column in ((0, 0), (3, 5), (7, 7)):
-        spot = made.frames[0][int(top + side * (row + 0.5)), int(left + side * (column + 0.5))]
+        spot = animation.frames[0][int(top + side * (row + 0.5)), int(left + side * (column + 0.5))]
         assert spot == pytest.approx(255 * np.clip(picture[row, column], 0, 1), abs=1)
 
 
@@ -98,8 +98,10 @@ def test_the_picture_in_a_frame_is_the_decoded_code(run):
 def test_vectors_colours_and_sequences_walk_too(shape, as_data, build_learner):
     rows = np.random.default_rng(0).uniform(0, 1, (30, *shape)).astype(np.float32)
     for dim in (1, 2, 4):
-        made = Walk(stops=3, steps=2)(Run(build_learner(shape, dim), as_data(rows)))["walk"]
-        assert len(made.frames) == 6 and any((made.frames[0] != frame).any() for frame in made.frames[1:])
+        animation = Walk(stops=3, steps=2)(Run(build_learner(shape, dim), as_data(rows)))["walk"]
+        assert len(animation.frames) == 6 and any(
+            (animation.frames[0] != frame).any() for frame in animation.frames[1:]
+        )
 
 
 def test_what_has_no_way_is_left_out_with_a_word(digit_data, as_data, build_learner, caplog):
@@ -119,14 +121,14 @@ def test_a_gif_loops_keeps_its_times_and_its_white(tmp_path):
     frames = [np.full((20, 30, 3), 255, np.uint8) for _ in range(3)]
     for i, frame in enumerate(frames):
         frame[5:10, 5 * i : 5 * i + 5] = (0, 114, 178)
-    with Image.open(io.BytesIO(encode_gif(Animation(frames, [600, 80, 120])))) as shown:
-        assert shown.n_frames == 3 and shown.info["loop"] == 0
+    with Image.open(io.BytesIO(encode_gif(Animation(frames, [600, 80, 120])))) as image:
+        assert image.n_frames == 3 and image.info["loop"] == 0
         for i, (frame, time) in enumerate(zip(frames, (600, 80, 120), strict=True)):
-            shown.seek(i)
-            assert shown.info["duration"] == time
+            image.seek(i)
+            assert image.info["duration"] == time
             # two colours of 256: the palette has both, to a step of its 8 bits
-            np.testing.assert_allclose(np.asarray(shown.convert("RGB"), int), frame, atol=4)
-            assert (np.asarray(shown.convert("RGB"))[0, 0] == 255).all()
+            np.testing.assert_allclose(np.asarray(image.convert("RGB"), int), frame, atol=4)
+            assert (np.asarray(image.convert("RGB"))[0, 0] == 255).all()
 
 
 def test_the_few_pixels_of_a_dot_keep_their_colour_beside_many_greys_and_the_paper_is_white():
@@ -134,16 +136,16 @@ def test_the_few_pixels_of_a_dot_keep_their_colour_beside_many_greys_and_the_pap
     frame[:, :128] = np.arange(256)[:, None, None]  # all greys, 128 pixels each
     dots = np.array([int(c[i : i + 2], 16) for c in COLOURS for i in (1, 3, 5)], np.uint8).reshape(-1, 3)
     frame[40, 140:150] = dots
-    with Image.open(io.BytesIO(encode_gif(Animation([frame] * 2, [80, 80])))) as shown:
-        made = np.asarray(shown.convert("RGB"), int)
-    np.testing.assert_allclose(made[40, 140:150], dots, atol=5)  # a palette of 8 bits, and greys 4 apart
-    assert (made[60:, 130:] == 255).all()
-    np.testing.assert_allclose(made[:, :128], frame[:, :128], atol=6)
+    with Image.open(io.BytesIO(encode_gif(Animation([frame] * 2, [80, 80])))) as image:
+        pixels = np.asarray(image.convert("RGB"), int)
+    np.testing.assert_allclose(pixels[40, 140:150], dots, atol=5)  # a palette of 8 bits, and greys 4 apart
+    assert (pixels[60:, 130:] == 255).all()
+    np.testing.assert_allclose(pixels[:, :128], frame[:, :128], atol=6)
 
 
 def test_a_run_leaves_the_same_gif_in_its_folder_and_in_tensorboard(tmp_path):
-    words = ["variant=vae", "latent.dim=2", "trainer.steps=4", "metric=none", "plot=[walk]", "plot.walk.stops=3"]
-    run_in(tmp_path, *words, "plot.walk.steps=2")
+    overrides = ["variant=vae", "latent.dim=2", "trainer.steps=4", "metric=none", "plot=[walk]", "plot.walk.stops=3"]
+    run_in(tmp_path, *overrides, "plot.walk.steps=2")
     encoded = (tmp_path / "figures" / "walk.gif").read_bytes()
     assert encoded[:6] == b"GIF89a" and len(encoded) < 1_000_000
     events = EventAccumulator(str(tmp_path / "tensorboard"), {"images": 0}).Reload()
