@@ -16,7 +16,7 @@ def digits() -> Source:
     """1,797 handwritten digits of 8x8 pixels with 17 grey levels (UCI optical recognition, test part)."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
     x = bunch.images.astype(np.uint8)[:, None]
     return Source(Rows(x, bunch.target.astype(np.int64)), scale=1 / 16, classes=tuple(map(str, range(10))))
 
@@ -53,7 +53,7 @@ def diabetes() -> Source:
     """
     from sklearn.datasets import load_diabetes
 
-    bunch = load_diabetes(scaled=False)
+    bunch: Any = load_diabetes(scaled=False)
     rows = Rows(bunch.data.astype(np.float32), s=bunch.target.astype(np.float32))
     return Source(rows, attributes=("progression",))
 

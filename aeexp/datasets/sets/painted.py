@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
@@ -57,7 +59,7 @@ def _digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         raise UsageError(f"size={size} must lie between 8 and 64 pixels")
     if seed < 0:
         raise UsageError(f"seed={seed} must be 0 or above")
-    bunch = load_digits()
+    bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
     return _enlarged(bunch.images / 16, size), bunch.target.astype(np.int64)
 
 
