@@ -6,16 +6,16 @@ import pytest
 from reported import job
 
 from aeexp.reports.comparison import Unmixed, collect
-from aeexp.runs.evaluations import put
+from aeexp.runs.evaluations import add_evaluation
+from aeexp.runs.folder import RunFolder
 
 
 def test_options_of_an_evaluation_are_held_against_those_of_the_other_runs(tmp_path):
     own = {"metric.clustering.clusters": 20, "latent.dim": 2}
     job(tmp_path / "0", "a=1", config=own, clustering__nmi=0.4)
     job(tmp_path / "1", "a=2", loss=1.0)
-    path = tmp_path / "1" / "metrics.json"
     entry = {"metric": "clustering", "options": {"clusters": 10}, "differs": "", "val": {}, "baseline": {}}
-    put(path, {**entry, "test": {"clustering/nmi": 0.5}})
+    add_evaluation(RunFolder(tmp_path / "1"), {**entry, "test": {"clustering/nmi": 0.5}})
     with pytest.raises(Unmixed, match=r"metric\.clustering\.clusters=20 .*, metric\.clustering\.clusters=10 "):
         collect([tmp_path])
 
