@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aeexp.errors import UsageError
-from aeexp.reports.folders import RunFolder, find_runs
-from aeexp.runs import evaluations
+from aeexp.runs.evaluations import merge_evaluations
+from aeexp.runs.folder import RunFolder, find_runs
 
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 
@@ -136,7 +136,7 @@ def _merge_evaluations(metrics: dict[str, Any]) -> dict[str, Any]:
     if "evaluations" not in metrics:
         return metrics
     try:
-        merged = evaluations.merge_evaluations(metrics)
+        merged = merge_evaluations(metrics)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("metrics.json: evaluations are not as aeexp-evaluate writes them") from error
     _check(merged)

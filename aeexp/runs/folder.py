@@ -64,8 +64,9 @@ class RunFolder:
 
     def read_choices(self) -> dict[str, str]:
         """The option of each group, but for Hydra's own."""
-        choices = self._read_runtime().get("choices") or {}
-        return {str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")}
+        node = self._read_runtime().get("choices")
+        choices = node.items() if isinstance(node, dict) else ()
+        return {str(group): str(option) for group, option in choices if not str(group).startswith("hydra/")}
 
     def read_cwd(self) -> Path | None:
         """Where the run was started: relative paths begin there. None where that is not known."""

@@ -14,7 +14,7 @@ from aeexp.reports.declarations import Declarations
 from aeexp.reports.protocol import list_settled_options
 from aeexp.reports.records import Record, read
 from aeexp.reports.text import console_text, markdown
-from aeexp.runs.evaluations import merged
+from aeexp.runs.evaluations import merge_evaluations
 
 SCORE = {"better": "higher", "unit": "points", "headline": True, "alike": ["task."], "of_labels": True, "counts": False}
 
@@ -129,7 +129,10 @@ def test_an_evaluations_declarations_come_along(tmp_path):
     assert "metric.mine.n" in list_settled_options([found])
     assert declared.better("loss") == "lower", "what the run says of its own numbers stays"
     rewrite(folder, numbers=None)
-    assert merged(json.loads((folder / "metrics.json").read_text()))["numbers"].keys() == {"mine/score", "loss"}
+    assert merge_evaluations(json.loads((folder / "metrics.json").read_text()))["numbers"].keys() == {
+        "mine/score",
+        "loss",
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from reported import job
 
-from aeexp.reports.folders import RunFolder, find_runs
 from aeexp.reports.records import Failure, Record, read, read_run
+from aeexp.runs.folder import RunFolder, find_runs
 
 
 @pytest.mark.parametrize(
