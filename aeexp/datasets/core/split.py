@@ -25,9 +25,7 @@ class Split:
     def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
         self.rows = rows
         self.x, self.target = (_tensor(field) for field in (rows.x, rows.target))
-        self.y: Tensor | None = None
-        if rows.y is not None:
-            self.y = torch.from_numpy(np.ascontiguousarray(rows.y.astype(np.int64)))
+        self.y = None if rows.y is None else _tensor(rows.y.astype(np.int64))
         self.s = _tensor(rows.s)
         self.lengths = None if rows.lengths is None else _tensor(rows.lengths.astype(np.int64))
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids  # an official test set is numbered apart
