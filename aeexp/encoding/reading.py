@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aeexp.conditions import Attribute, Label
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Source
 from aeexp.datasets.formats.csv import csv
 from aeexp.datasets.formats.folder import folder
@@ -23,7 +24,7 @@ from aeexp.errors import UsageError
 from aeexp.runs.config import check_node
 from aeexp.runs.finished import Finished
 
-LOADERS: dict[str, Callable[..., Any]] = {"npz": npz, "npy": npy, "csv": csv, "folder": folder, "idx": idx}
+LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "csv": csv, "folder": folder, "idx": idx}
 # Of the run's own keys those that say how a file of its kind is read; the others name files, or rows to take.
 READING = {
     "npz": ("x", "offsets", "unpack", "parts", "sequences", "shape"),
@@ -85,7 +86,7 @@ def _target(kind: str) -> str:
 
 def _source(kind: str, keys: dict[str, Any]) -> Source:
     """What the loader finds, with its own keys alone."""
-    load = LOADERS[kind].__wrapped__
+    load = LOADERS[kind].load
     if keys.get("offsets"):
         keys = {key: value for key, value in keys.items() if key != "sequences"}
     known = {key: value for key, value in keys.items() if key in _parameters(load)}

@@ -115,11 +115,7 @@ def check_node(path: str, node: dict[str, Any]) -> None:
         function = get_object(target)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{path}._target_={target} does not exist: {str(error).splitlines()[0]}") from error
-    parameters = inspect.signature(function).parameters
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    keys = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    if not keys or target.startswith("torch."):
-        keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
+    keys, hints = _schema(target, function)
     for key, value in node.items():
         if key.startswith("_"):
             if key not in ("_target_", "_partial_"):
@@ -158,6 +154,19 @@ def _check_options(path: str, value: Any, group: str) -> None:
         if not isinstance(node, dict):
             raise UsageError(f"{path}.{option}={node!r}: name the option, as in {group}@{path}={option}")
         check_node(f"{path}.{option}", node)
+
+
+def _schema(target: str, function: Any) -> tuple[list[str], dict[str, Any]]:
+    """The keys that a constructor takes of a configuration, and types by key."""
+    from aeexp.datasets.core.assemble import DataSet  # with torch, which a composed configuration does without
+
+    if isinstance(function, DataSet):
+        return list(function.hints), function.hints
+    parameters = inspect.signature(function).parameters
+    keys = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    if not keys or target.startswith("torch."):
+        keys = [name for name in parameters if name not in ("params", "optimizer", "steps", "noise", "regularizers")]
+    return keys, get_type_hints(function.__init__ if inspect.isclass(function) else function)
 
 
 def _builds(value: Any) -> bool:

@@ -212,9 +212,9 @@ def test_classes_that_leave_a_part_empty_are_refused():
 
 
 def loader_with_a_test_set():
-    from aeexp.datasets.core.assemble import dataset
+    from aeexp.datasets.core.assemble import DataSet
 
-    @dataset
+    @DataSet
     def load(test: str | None = None) -> Source:
         return Source(Rows(pictures(60)), Rows(pictures(20)))
 

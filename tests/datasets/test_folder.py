@@ -31,7 +31,7 @@ def save(path: Path, array: np.ndarray, **options) -> Path:
 
 
 def load(path, **keys) -> Source:
-    return folder.__wrapped__(str(path), **keys)
+    return folder.load(str(path), **keys)
 
 
 def read(path, **keys) -> np.ndarray:

@@ -26,7 +26,7 @@ SETS = [
 
 def source(load, **keys) -> Source:
     """What the loader found, before it is split."""
-    return load.__wrapped__(**keys)
+    return load.load(**keys)
 
 
 def same(a: Source, b: Source) -> bool:

@@ -48,7 +48,7 @@ def own_cache(tmp_path_factory):
 
 
 def load(path, **keys):
-    return huggingface.__wrapped__(path=path if path is None else str(path), **keys)
+    return huggingface.load(path=path if path is None else str(path), **keys)
 
 
 def png(x: np.ndarray) -> bytes:

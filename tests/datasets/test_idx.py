@@ -27,7 +27,7 @@ def packed(x: np.ndarray) -> bytes:
 
 
 def load(path, **keys):
-    return idx.__wrapped__(str(path), **keys)
+    return idx.load(str(path), **keys)
 
 
 def refused(path, named=None, **keys) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_a_joined_batch_is_the_batch_and_behind_it_whole_labelled_rows():
 class Seen(torch.nn.Module):
     """A learner of one weight that notes the batches it is given."""
 
-    objective = None
+    objective = SimpleNamespace(copies=1)
 
     def __init__(self):
         super().__init__()

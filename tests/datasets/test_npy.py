@@ -35,7 +35,7 @@ def save(tmp_path_factory):
 
 
 def load(path, **keys):
-    return npy.__wrapped__(str(path), **keys)
+    return npy.load(str(path), **keys)
 
 
 def refused(path, named=None, **keys) -> str:

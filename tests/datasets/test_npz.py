@@ -142,9 +142,9 @@ def test_official_parts_are_found_by_their_keys(file, keys, words, parts):
 
 
 def test_x_stands_before_x_train_and_labels_of_one_are_not_taken_for_the_other(file):
-    source = npz.__wrapped__(str(file(x=X, x_train=X[:9], y_train=Y[:9])))
+    source = npz.load(str(file(x=X, x_train=X[:9], y_train=Y[:9])))
     assert source.rows.x.shape == (40, 6) and source.rows.y is None and source.test is None
-    source = npz.__wrapped__(str(file(x_train=X, y=Y)))
+    source = npz.load(str(file(x_train=X, y=Y)))
     assert source.rows.y is None
 
 
@@ -152,11 +152,11 @@ def test_attributes_and_targets_go_with_their_rows(file):
     masks = RNG.integers(0, 5, (40, 2, 3))
     masks, numbers = masks.astype(np.uint8), Y.astype(np.uint8)
     path = file(x=X, s=numbers, m=masks, x_test=X[:9], s_test=numbers[:9], m_test=masks[:9])
-    source = npz.__wrapped__(str(path), s="s", target="m")
+    source = npz.load(str(path), s="s", target="m")
     assert np.array_equal(source.rows.s, Y) and np.array_equal(source.test.s, Y[:9])
     assert np.array_equal(source.rows.target, masks) and np.array_equal(source.test.target, masks[:9])
     assert source.attributes == ("s",)
-    source = npz.__wrapped__(str(file(x=X, f=X[:, :2].astype(np.float64), m=X > 0)), s="f", target="m")
+    source = npz.load(str(file(x=X, f=X[:, :2].astype(np.float64), m=X > 0)), s="f", target="m")
     assert np.array_equal(source.rows.s, X[:, :2]) and source.attributes == ("f[0]", "f[1]")
     assert np.array_equal(source.rows.target, X > 0) and source.rows.target.dtype == np.uint8
 
@@ -169,15 +169,15 @@ def test_attributes_and_targets_go_with_their_rows(file):
 def test_channels_move_to_the_front_only_where_they_are_surely_last(file, channels, height, width):
     last = RNG.integers(0, 256, (4, height, width, channels), dtype=np.uint8)
     first = np.ascontiguousarray(last.transpose(0, 3, 1, 2))
-    assert np.array_equal(npz.__wrapped__(str(file(x=last))).rows.x, first)
-    assert np.array_equal(npz.__wrapped__(str(file(x=first))).rows.x, first)  # axis 1 is 1, 3 or 4: as it is
+    assert np.array_equal(npz.load(str(file(x=last))).rows.x, first)
+    assert np.array_equal(npz.load(str(file(x=first))).rows.x, first)  # axis 1 is 1, 3 or 4: as it is
 
 
 def test_bytes_of_0_and_1_in_all_parts_are_binary_data(file):
     bits = RNG.integers(0, 2, (20, 6), dtype=np.uint8)
-    assert npz.__wrapped__(str(file(x=bits, x_test=bits))).scale == 1
-    assert npz.__wrapped__(str(file(x=bits == 1))).scale == 1
-    assert npz.__wrapped__(str(file(x=bits, x_test=bits * 255))).scale == 1 / 255
+    assert npz.load(str(file(x=bits, x_test=bits))).scale == 1
+    assert npz.load(str(file(x=bits == 1))).scale == 1
+    assert npz.load(str(file(x=bits, x_test=bits * 255))).scale == 1 / 255
 
 
 # ---------------------------------------------------------------- sequences and bits
@@ -189,7 +189,7 @@ def test_offsets_cut_steps_into_sequences_padded_to_the_longest_of_all_parts(fil
     steps = [RNG.normal(size=(sum(part), width)).astype(np.float32) for part in lengths]
     ends = {f"o_{name}": np.cumsum([0, *part]).astype(np.int32) for name, part in zip(names, lengths, strict=True)}
     path = file(**{f"x_{name}": x for name, x in zip(names, steps, strict=True)}, **ends)
-    source = npz.__wrapped__(str(path), offsets="o_train")
+    source = npz.load(str(path), offsets="o_train")
     longest = max(max(part) for part in lengths)
     for name, part, x in zip(names, lengths, steps, strict=True):
         rows = source.rows if name == "train" else getattr(source, name)
@@ -200,7 +200,7 @@ def test_offsets_cut_steps_into_sequences_padded_to_the_longest_of_all_parts(fil
 
 def test_labels_of_sequences_count_sequences_and_flat_steps_have_one_feature(file):
     path = file(x=np.arange(5.0), o=np.array([0, 2, 5]), y=np.array([1, 0]))
-    source = npz.__wrapped__(str(path), offsets="o")
+    source = npz.load(str(path), offsets="o")
     assert source.rows.x[:, :, 0].tolist() == [[0, 1, 0], [2, 3, 4]] and source.rows.y.tolist() == [1, 0]
     assert "2 rows" in refused(file(x=np.ones((5, 2)), o=np.array([0, 2, 5]), y=np.arange(5)), offsets="o")
 
@@ -227,13 +227,13 @@ def test_offsets_that_are_none_are_refused(file, offsets, word):
 
 def test_sequences_of_equal_length_are_neither_features_nor_pictures(file):
     x = RNG.normal(size=(8, 5, 3)).astype(np.float32)
-    source = npz.__wrapped__(str(file(x=x, x_test=x[:3, :4])), sequences=True)
+    source = npz.load(str(file(x=x, x_test=x[:3, :4])), sequences=True)
     assert np.array_equal(source.rows.x, x) and source.rows.lengths.tolist() == [5] * 8
     assert np.array_equal(source.test.x[:, :4], x[:3, :4]) and not source.test.x[:, 4].any()
     assert source.test.lengths.tolist() == [4] * 3
-    source = npz.__wrapped__(str(file(x=x[:, :, 0])), sequences=True)
+    source = npz.load(str(file(x=x[:, :, 0])), sequences=True)
     assert np.array_equal(source.rows.x, x[:, :, :1])
-    folded = npz.__wrapped__(str(file(x=x.reshape(8, 15))), sequences=True, shape=[5, 3])
+    folded = npz.load(str(file(x=x.reshape(8, 15))), sequences=True, shape=[5, 3])
     assert np.array_equal(folded.rows.x, x)
     assert "sequences=true" in refused(file(x=x[..., None]), sequences=True)
     with pytest.raises(UsageError, match=r"^offsets=o .*drop dataset\.sequences"):
@@ -245,7 +245,7 @@ def test_sequences_of_equal_length_are_neither_features_nor_pictures(file):
 @given(st.integers(1, 20), st.sampled_from([(7,), (3, 4)]))
 def test_unpack_undoes_packbits(file, bits, lead):
     x = RNG.integers(0, 2, (*lead, bits), dtype=np.uint8)
-    source = npz.__wrapped__(str(file(x=np.packbits(x, axis=-1))), unpack=bits)
+    source = npz.load(str(file(x=np.packbits(x, axis=-1))), unpack=bits)
     assert np.array_equal(source.rows.x.reshape(x.shape), x) and source.scale == 1
 
 
@@ -260,9 +260,7 @@ def test_more_bits_than_there_are_or_none_are_refused(file, bits):
 
 def test_jsb_chorales_are_the_pieces_that_the_packed_file_holds(shared_data):
     path = shared_data / "polyphonic-music" / "jsb_chorales.npz"
-    source = npz.__wrapped__(
-        str(path), "train_bits", offsets="train_offsets", unpack=88, parts=["train", "valid", "test"]
-    )
+    source = npz.load(str(path), "train_bits", offsets="train_offsets", unpack=88, parts=["train", "valid", "test"])
     found = {"train": source.rows, "valid": source.val, "test": source.test}
     assert [len(rows.x) for rows in found.values()] == [229, 76, 77] and source.scale == 1
     with np.load(path) as file:
@@ -276,7 +274,7 @@ def test_jsb_chorales_are_the_pieces_that_the_packed_file_holds(shared_data):
 def test_camvid_has_its_three_parts_pictures_and_masks(shared_data):
     path = shared_data / "camvid" / "camvid_96x128.npz"
     assert "target" in refused(path)  # y_train are masks, no labels
-    source = npz.__wrapped__(str(path), y="none", target="y_train")
+    source = npz.load(str(path), y="none", target="y_train")
     parts = (source.rows, source.val, source.test)
     assert [rows.x.shape for rows in parts] == [(n, 3, 96, 128) for n in (367, 101, 233)]
     assert all(rows.target.shape == (len(rows.x), 96, 128) and rows.target.max() <= 11 for rows in parts)
@@ -286,10 +284,10 @@ def test_camvid_has_its_three_parts_pictures_and_masks(shared_data):
 
 def test_ecg5000_has_its_classes(shared_data):
     path = shared_data / "ucr-timeseries" / "ecg5000.npz"
-    source = npz.__wrapped__(str(path), sequences=True)
+    source = npz.load(str(path), sequences=True)
     assert source.rows.x.shape == (500, 140, 1) and source.test.x.shape == (4499, 140, 1)
     assert np.bincount(source.rows.y).tolist() == [292, 177, 10, 19, 2] and source.classes == tuple("12345")
-    assert npz.__wrapped__(str(path)).rows.x.shape == (500, 140)
+    assert npz.load(str(path)).rows.x.shape == (500, 140)
 
 
 @pytest.mark.parametrize("name", ["with space.npz", "Größe.npz", "日本.npz", "a=b,c[1].npz"])
@@ -373,7 +371,7 @@ def test_labels_that_do_not_match_the_rows_are_refused(file, n, extra):
 
 
 def test_labels_in_a_column_are_labels_and_one_hot_ones_are_told_the_way(file):
-    source = npz.__wrapped__(str(file(x=X, y=Y[:, None])))
+    source = npz.load(str(file(x=X, y=Y[:, None])))
     assert source.rows.y.tolist() == Y.tolist()
     assert "become classes by y.argmax(1)" in refused(file(x=X, y=np.eye(4)[Y]))
 
@@ -383,16 +381,16 @@ def test_fractions_are_classes_only_if_they_are_few(file, numbers, step):
     labels = np.array(numbers) * step
     path = file(x=X, y=labels)
     if (labels % 1 == 0).all() or len(set(numbers)) <= 10:
-        assert len(npz.__wrapped__(str(path)).classes) == len(set(numbers))
+        assert len(npz.load(str(path)).classes) == len(set(numbers))
     else:
         message = refused(path)
         assert message.startswith("y=y: ") and "(dataset.s=y dataset.y=none)" in message
-        assert npz.__wrapped__(str(path), s="y", y="none").rows.s.tolist() == labels.tolist()
+        assert npz.load(str(path), s="y", y="none").rows.s.tolist() == labels.tolist()
 
 
 def test_more_fractions_than_half_the_labels_are_measurements(file):
     for labels, numbers in (([0.5, 1, 0.5, 1], [0, 1, 0, 1]), ([0.5, 0.5, -1, -1], [0, 0, -1, -1])):
-        source = npz.__wrapped__(str(file(x=X[:4], y=np.array(labels))))
+        source = npz.load(str(file(x=X[:4], y=np.array(labels))))
         assert source.rows.y.tolist() == numbers
     assert "3 different labels in 4 rows" in refused(file(x=X[:4], y=np.array([0.5, 1, 2, 1])))
 
@@ -401,11 +399,11 @@ def test_offsets_that_nobody_named_are_told(file, caplog):
     steps = {"x": np.ones((5, 2)), "offsets": np.array([0, 2, 5])}
     assert "dataset.offsets=offsets" in refused(file(**steps, y=np.array([1, 0])))
     with caplog.at_level("INFO"):
-        assert len(npz.__wrapped__(str(file(**steps))).rows.x) == 5
+        assert len(npz.load(str(file(**steps))).rows.x) == 5
     assert "cut the 5 rows into 2 sequences: dataset.offsets=offsets takes them" in caplog.text
     caplog.clear()
-    npz.__wrapped__(str(file(x=np.ones((5, 2)), offsets=np.array([0, 2, 4]))))
-    npz.__wrapped__(str(file(**steps)), offsets="offsets")
+    npz.load(str(file(x=np.ones((5, 2)), offsets=np.array([0, 2, 4]))))
+    npz.load(str(file(**steps)), offsets="offsets")
     assert not caplog.text
 
 
@@ -413,7 +411,7 @@ def test_an_axis_of_channels_that_may_be_either_is_told(file, caplog):
     for shape, told in (((4, 8, 3), True), ((8, 8, 3), False), ((3, 8, 8), False), ((8, 3), False)):
         caplog.clear()
         with caplog.at_level("INFO"):
-            npz.__wrapped__(str(file(x=np.ones((5, *shape)))))
+            npz.load(str(file(x=np.ones((5, *shape)))))
         assert (f"rows {shape} taken as (C, H, W)" in caplog.text) == told == bool(caplog.text)
 
 
@@ -574,7 +572,7 @@ def read_or_refused(path, **keys):
     """The Source, or None after a message; never more memory than damage of a small file may ask for."""
     tracemalloc.start()
     try:
-        source = npz.__wrapped__(str(path), **keys)
+        source = npz.load(str(path), **keys)
     except UsageError as error:
         assert path.name in str(error) and 1 <= len(str(error).splitlines()) <= 2
         return None
@@ -632,7 +630,7 @@ def filled(kind: np.dtype, shape: tuple[int, ...], content: bytes) -> np.ndarray
 def test_arrays_of_any_type_and_shape_are_refused_in_words_or_sound(file, arrays, keys):
     arrays = {key: filled(*parts) for key, parts in arrays.items()}
     try:
-        source = npz.__wrapped__(str(file(**arrays)), **keys)
+        source = npz.load(str(file(**arrays)), **keys)
     except UsageError as error:
         assert 1 <= len(str(error).splitlines()) <= 2 and ("=" in str(error).split()[0])
     else:

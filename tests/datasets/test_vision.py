@@ -30,7 +30,7 @@ def pictures(n=50, seed=0, shape=(1, 4, 4)) -> np.ndarray:
 def refused(load, root, **keys) -> str:
     """The message: one or two lines that begin with the root."""
     with pytest.raises(UsageError) as error:
-        load.__wrapped__(str(root), **keys)
+        load.load(str(root), **keys)
     message = str(error.value)
     assert message.startswith(f"root={root}: dataset={load.__name__} ") and len(message.splitlines()) <= 2
     return message
@@ -174,7 +174,7 @@ def test_a_pickled_copy_of_an_old_torchvision_is_not_read(small_mnist):
     old.mkdir()
     for name in ("training.pt", "test.pt"):
         torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3)), old / name)
-    assert len(mnist.__wrapped__(str(small_mnist)).rows.x) == 60
+    assert len(mnist.load(str(small_mnist)).rows.x) == 60
 
 
 ALL = [mnist, fashion_mnist, kmnist, emnist, usps, cifar10, svhn, celeba]
@@ -210,7 +210,7 @@ def test_kmnist_comes_back_as_written(tmp_path):
     raw.mkdir(parents=True)
     for name, array in zip(PARTS, [pictures(20, 0, (28, 28)), np.arange(20) % 10] * 2, strict=True):
         (raw / name).write_bytes(idx(array))
-    source = kmnist.__wrapped__(str(tmp_path))
+    source = kmnist.load(str(tmp_path))
     assert np.array_equal(source.rows.x[:, 0], pictures(20, 0, (28, 28))) and source.classes[:2] == ("o", "ki")
     assert source.test.y.tolist() == list(range(10)) * 2
 
@@ -243,7 +243,7 @@ def small_emnist(tmp_path):
 )
 def test_emnist_stands_upright_with_its_published_classes(small_emnist, subset, count, some):
     root = small_emnist(subset, list(range(count)))
-    source = emnist.__wrapped__(str(root), subset=subset)
+    source = emnist.load(str(root), subset=subset)
     for rows in (source.rows, source.test):
         assert np.array_equal(rows.x[:, 0], pictures(count, 0, (28, 28)))
         assert rows.y.tolist() == list(range(count))
@@ -251,7 +251,7 @@ def test_emnist_stands_upright_with_its_published_classes(small_emnist, subset, 
 
 
 def test_emnists_letters_count_from_zero(small_emnist):
-    source = emnist.__wrapped__(str(small_emnist("letters", list(range(1, 27)))), subset="letters")
+    source = emnist.load(str(small_emnist("letters", list(range(1, 27)))), subset="letters")
     assert "".join(source.classes) == "abcdefghijklmnopqrstuvwxyz" and source.rows.y.tolist() == list(range(26))
     assert "labels -1 to 2" in refused(emnist, small_emnist("letters", [0, 1, 2, 3]), subset="letters")
 
@@ -278,7 +278,7 @@ def small_usps(tmp_path):
 
 
 def test_usps_is_bytes_and_labels_from_zero(small_usps):
-    source = usps.__wrapped__(str(small_usps))
+    source = usps.load(str(small_usps))
     for rows, n in ((source.rows, 20), (source.test, 10)):
         # torchvision truncates; six written digits put a value at most one level lower
         difference = pictures(n, n, (256,)).reshape(n, 1, 16, 16).astype(int) - rows.x
@@ -320,7 +320,7 @@ def small_cifar10(tmp_path):
 
 
 def test_cifar10_is_channels_first_in_the_order_of_its_batches(small_cifar10):
-    source = cifar10.__wrapped__(str(small_cifar10))
+    source = cifar10.load(str(small_cifar10))
     assert np.array_equal(source.rows.x, np.concatenate([pictures(4, number, (3, 32, 32)) for number in range(5)]))
     assert np.array_equal(source.test.x, pictures(4, 5, (3, 32, 32)))
     assert source.rows.y.tolist() == [i % 10 for i in range(20)] and source.test.y.tolist() == [0, 1, 2, 3]
@@ -379,18 +379,18 @@ def small_svhn(tmp_path):
 
 
 def test_svhn_comes_upright_with_ten_as_zero(small_svhn, whole):
-    source = svhn.__wrapped__(str(small_svhn))
+    source = svhn.load(str(small_svhn))
     assert np.array_equal(source.rows.x, pictures(20, 0, (3, 32, 32)))
     assert np.array_equal(source.test.x, pictures(20, 1, (3, 32, 32)))
     assert source.rows.y.tolist() == [*range(1, 10), 0] * 2 and source.rows.y.dtype == np.int64
 
 
 def test_svhns_extra_rows_follow_the_training_rows(small_svhn, whole):
-    source = svhn.__wrapped__(str(small_svhn), extra=True)
+    source = svhn.load(str(small_svhn), extra=True)
     assert np.array_equal(source.rows.x[20:], pictures(20, 2, (3, 32, 32))) and len(source.rows.y) == 40
     (small_svhn / "extra_32x32.mat").unlink()
     assert "did not find extra_32x32.mat" in refused(svhn, small_svhn, extra=True)
-    assert len(svhn.__wrapped__(str(small_svhn)).rows.x) == 20
+    assert len(svhn.load(str(small_svhn)).rows.x) == 20
 
 
 def test_svhn_of_another_md5_sum_is_refused(small_svhn):
@@ -434,7 +434,7 @@ def small_celeba(tmp_path, whole):
 
 
 def test_celeba_is_cut_to_its_square_in_its_official_parts(small_celeba):
-    source = celeba.__wrapped__(str(small_celeba), size=16)
+    source = celeba.load(str(small_celeba), size=16)
     numbers = [1, 2, 3, 4, 5, 6], [7, 8], [9, 10, 11]
     for rows, own in zip((source.rows, source.val, source.test), numbers, strict=True):
         x = rows.x.read()
@@ -443,22 +443,22 @@ def test_celeba_is_cut_to_its_square_in_its_official_parts(small_celeba):
         assert np.array_equal(rows.s, FLAGS[np.array(own) - 1]) and rows.s.dtype == np.int64
         assert rows.y is None
     assert source.attributes == tuple(NAMES) and source.classes == ()
-    assert celeba.__wrapped__(str(small_celeba)).rows.x.shape == (6, 3, 64, 64)
+    assert celeba.load(str(small_celeba)).rows.x.shape == (6, 3, 64, 64)
 
 
 def test_an_attribute_of_celeba_may_be_its_label(small_celeba):
-    source = celeba.__wrapped__(str(small_celeba), label="Smiling")
+    source = celeba.load(str(small_celeba), label="Smiling")
     assert source.classes == ("no", "yes")
     assert np.concatenate([rows.y for rows in (source.rows, source.val, source.test)]).tolist() == FLAGS[:, 38].tolist()
     with pytest.raises(UsageError, match="^label=smiling: no such attribute.*Smiling, Young"):
-        celeba.__wrapped__(str(small_celeba), label="smiling")
+        celeba.load(str(small_celeba), label="smiling")
     with pytest.raises(UsageError, match="^size=0"):
-        celeba.__wrapped__(str(small_celeba), size=0)
+        celeba.load(str(small_celeba), size=0)
 
 
 def test_a_broken_picture_of_celeba_is_named_when_it_is_read(small_celeba):
     (small_celeba / "celeba" / "img_align_celeba" / "000003.jpg").write_bytes(b"no picture")
-    source = celeba.__wrapped__(str(small_celeba))
+    source = celeba.load(str(small_celeba))
     assert source.rows.x[np.array([0, 1])].shape == (2, 3, 64, 64)
     with pytest.raises(UsageError, match="^root=.*000003.jpg could not be read"):
         source.rows.x[np.array([2])]

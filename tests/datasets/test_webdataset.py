@@ -26,7 +26,7 @@ Y = np.arange(N) * 7 % 3
 
 
 def load(path, **keys):
-    return webdataset.__wrapped__(path=str(path), **keys)
+    return webdataset.load(path=str(path), **keys)
 
 
 def png(x: np.ndarray) -> bytes:

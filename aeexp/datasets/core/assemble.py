@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Literal, get_type_hints
+from typing import Any, Generic, Literal, ParamSpec, final, get_type_hints
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from aeexp.datasets.core import preprocessing
 from aeexp.datasets.core.choosing import hidden, labelled_rows, normal_rows, numbers, of_classes
 from aeexp.datasets.core.data import Data, Residency, split_of
 from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
-from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.records import Rows, Source, read
 from aeexp.datasets.core.splits import Official, draw
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
+Own = ParamSpec("Own")
 Splitter = Callable[[Source], dict[str, Rows]]
 
 
@@ -48,66 +49,92 @@ def assemble(
     preprocessing.check(scale, standardise, binarise)
     if limit is not None and limit < 3:
         raise UsageError(f"limit={limit} must leave a row each for train, val and test")
-    parts = {part: getattr(source, part) for part in ("rows", "val", "test")}
-    parts = {part: r if r is None else r._replace(ids=np.arange(len(r.x))) for part, r in parts.items()}
-    names = source.classes
+    source = _number_rows(source)
     if classes is not None:
-        parts, names = of_classes(parts, classes, names)
-    rows = parts["rows"]
-    least = 1 if parts["val"] is not None else 3
-    if not len(rows.x) >= least:
-        raise UsageError(f"name={name}: {len(rows.x)} rows are too few for train, val and test; take more")
-    if limit is not None and limit < len(rows.x):
-        rows = draw(rows, limit, seed=0)[1]
-    cut = _cut(split, source._replace(**{**parts, "rows": rows}))
+        source = of_classes(source, classes)
+    parts = _cut(split, _limit(source, name, limit))
     normal = None
     if normal_classes is not None:
-        normal = tuple(numbers("normal_classes", normal_classes, names))
-        cut |= {part: normal_rows(cut[part], part, normal, normal_classes, names) for part in ("train", "val")}
+        normal = tuple(numbers("normal_classes", normal_classes, source.classes))
+        for part in ("train", "val"):
+            parts[part] = normal_rows(parts[part], part, normal, normal_classes, source.classes)
     if labelled is not None:
-        cut["train"] = hidden(cut["train"], labelled)
+        parts["train"] = hidden(parts["train"], labelled)
     if unlabelled == "drop":
-        cut["train"] = labelled_rows(cut["train"])
+        parts["train"] = labelled_rows(parts["train"])
     if source.fit is not None:
-        transform = source.fit(cut["train"].x)
-        cut = {part: r._replace(x=transform(r.x)) for part, r in cut.items()}
-    scale = source.scale if scale is None else scale
-    made = Preprocessing(*_fitted(cut["train"], scale, standardise, source.continuous), binarise, scale == "unit")
-    splits = {part: split_of(r, made) for part, r in cut.items()}
-    data = Data(name, splits, names, source.attributes, residency, source.scale, normal)
+        transform = source.fit(read(parts["train"].x))
+        parts = {part: rows._replace(x=transform(read(rows.x))) for part, rows in parts.items()}
+    plain = _fit(parts["train"], source.scale if scale is None else scale, standardise, source.continuous)
+    binarised = Preprocessing(plain.scale, plain.shift, binarise, plain.clip)
+    splits = {part: split_of(rows, binarised) for part, rows in parts.items()}
+    data = Data(name, splits, source.classes, source.attributes, residency, source.scale, normal)
     if binarise != "none":
-        _probabilities(data, Preprocessing(made.scale, made.shift, clip=made.clip))
+        _check_probabilities(data, plain, binarise)
     return data
 
 
-def dataset(load: Callable[..., Source]) -> Callable[..., Data]:
-    """Make a loader a data set: it takes the keys of `assemble` beside its own, all by name, all checked."""
-    common = [p for name, p in inspect.signature(assemble).parameters.items() if name != "source"]
+@final
+class DataSet(Generic[Own]):
+    """What a `_target_` of conf/dataset names: a loader whose rows become the data of a run.
 
-    @functools.wraps(load)
-    def build(**keys: object) -> Data:
-        shared = {p.name: keys.pop(p.name) for p in common if p.name in keys}
+    A call takes the loader's own keys and those of `assemble`, all by name; `load` takes its own alone.
+    """
+
+    def __init__(self, load: Callable[Own, Source]):
+        functools.update_wrapper(self, load)
+        self.load = load
+
+    def __call__(self, **keys: Any) -> Data:
+        """Load with the loader's own keys and assemble with the others."""
+        shared = {key: keys.pop(key) for key in SHARED if key in keys}
+        load: Callable[..., Source] = self.load  # what a configuration gives was held against `hints`
         source = load(**keys)
-        _told(source, shared["split"], keys)
+        _check_official(source, shared["split"], keys)
         return assemble(source, **shared)
 
-    own = inspect.signature(load)
-    keys = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own.parameters.values(), *common)]
-    keys.sort(key=lambda p: p.default is not inspect.Parameter.empty)
-    build.__signature__ = inspect.Signature(keys)
-    build.__annotations__ = {**get_type_hints(load), **get_type_hints(assemble)}
-    return build
+    @property
+    def hints(self) -> dict[str, Any]:
+        """The type of every key of a call, those that must be given first: what a configuration is held against."""
+        parameters = [*inspect.signature(self.load).parameters.values(), *SHARED.values()]
+        parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+        hints = get_type_hints(self.load) | get_type_hints(assemble)
+        return {parameter.name: hints[parameter.name] for parameter in parameters}
 
 
-def _told(source: Source, split: Splitter, keys: dict[str, object]) -> None:
+SHARED = {name: key for name, key in inspect.signature(assemble).parameters.items() if name != "source"}
+
+
+def _number_rows(source: Source) -> Source:
+    """Row numbers count in each part from 0."""
+
+    def number(rows: Rows) -> Rows:
+        return rows._replace(ids=np.arange(len(rows.x)))
+
+    val, test = (None if rows is None else number(rows) for rows in (source.val, source.test))
+    return source._replace(rows=number(source.rows), val=val, test=test)
+
+
+def _limit(source: Source, name: str, limit: int | None) -> Source:
+    """At most `limit` rows beside official sets, drawn by label. Raises UsageError where there are too few to split."""
+    count = len(source.rows.x)
+    if count < (3 if source.val is None else 1):
+        raise UsageError(f"name={name}: {count} rows are too few for train, val and test; take more")
+    if limit is None or limit >= count:
+        return source
+    return source._replace(rows=draw(source.rows, limit, seed=0)[1])
+
+
+def _check_official(source: Source, split: Splitter, keys: dict[str, Any]) -> None:
     """A word on official sets that the split leaves out; an error where the user named one."""
     if isinstance(split, Official):
         return
     for part in ("val", "test"):
-        named = keys.get(part) not in (None, "none")
-        words = f"{part}={keys.get(part)}: this split leaves official sets out; take dataset/split=official"
-        if named:
-            raise UsageError(f"{words}, or leave dataset.{part} out")
+        if keys.get(part) not in (None, "none"):
+            raise UsageError(
+                f"{part}={keys[part]}: this split leaves official sets out; take dataset/split=official, "
+                f"or leave dataset.{part} out"
+            )
     if source.test is not None:
         log.info("the official test set of %d rows is left out: dataset/split=official takes it", len(source.test.x))
 
@@ -120,19 +147,21 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
         raise UsageError(message if message.startswith("split=") else f"split.{message}") from error
 
 
-def _fitted(train: Rows, scale: float | Literal["unit"], standardise: bool, continuous: np.ndarray | None):
-    plain = split_of(train, Preprocessing())
-    batches = ((batch.x, batch.mask) for batch in plain.batches(4096))
-    return preprocessing.fit(batches, scale, standardise, continuous)
+def _fit(
+    train: Rows, scale: float | Literal["unit"], standardise: bool, continuous: np.ndarray | None
+) -> Preprocessing:
+    batches = ((batch.x, batch.mask) for batch in split_of(train, Preprocessing()).batches(4096))
+    return Preprocessing(*preprocessing.fit(batches, scale, standardise, continuous), clip=scale == "unit")
 
 
-def _probabilities(data: Data, grey: Preprocessing) -> None:
+def _check_probabilities(data: Data, plain: Preprocessing, binarise: Binarise) -> None:
     """Refuse to binarise values that are no probabilities."""
     for part in data.splits:
-        sample = split_of(data.sample(part).rows, grey)
+        sample = split_of(data.sample(part).rows, plain)
         for batch in sample.batches(8192):
             low, high = (float(end) for end in batch.x.aminmax())
-            inside = low >= 0 and high <= 1
-            words = f"the values are no probabilities but {low:.4g} to {high:.4g}; set dataset.scale=unit"
-            if not inside:
-                raise UsageError(f"binarise={data[part].preprocessing.binarise}: {words}")
+            if not (low >= 0 and high <= 1):
+                raise UsageError(
+                    f"binarise={binarise}: the values are no probabilities but {low:.4g} to {high:.4g}; "
+                    "set dataset.scale=unit"
+                )

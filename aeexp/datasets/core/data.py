@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Stored, Streamed
+from aeexp.datasets.core.records import Rows, Stored, Streamed, read
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
@@ -26,6 +26,7 @@ def split_of(rows: Rows, preprocessing: Preprocessing) -> Split | Stream:
     return (Stream if isinstance(rows.x, Streamed) else Split)(rows, preprocessing)
 
 
+@final
 class Data:
     """Three splits with one preprocessing; `residency` is where rows lie once they are placed."""
 
@@ -54,23 +55,30 @@ class Data:
 
     @property
     def facts(self) -> Facts:
-        s = [split.s for split in self.splits.values()]
-        whole = s[0] is not None and s[0].dim() == 1 and not s[0].is_floating_point() and min(map(torch.min, s)) >= 0
-        columns = 0 if s[0] is None or whole else 1 if s[0].dim() == 1 else s[0].shape[1]
-        codes = int(max(map(torch.max, s))) + 1 if whole else 0
-        return Facts(tuple(self.shape), len(self.classes), codes, columns, *self._targets())
+        """What a model must know of the data before it is built."""
+        return Facts(tuple(self.shape), len(self.classes), *self._attributes(), *self._targets())
+
+    def _attributes(self) -> tuple[int, int]:
+        """How many values an attribute has that is a number from 0 on; how many columns quantities have."""
+        s = [split.s for split in self.splits.values() if split.s is not None]
+        if not s:
+            return 0, 0
+        if s[0].dim() == 1 and not s[0].is_floating_point() and min(int(part.min()) for part in s) >= 0:
+            return max(int(part.max()) for part in s) + 1, 0
+        return 0, 1 if s[0].dim() == 1 else s[0].shape[1]
 
     def _targets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Shape of a row's own target and the values that all of them (those of samples) take; () where there are none.
 
         Values are listed where they are whole numbers, and no more than `LISTED`.
         """
-        found = [self.sample(name).target for name in self.splits] if self["train"].rows.target is not None else [None]
-        if any(target is None for target in found):
+        targets = [self.sample(name).target for name in self.splits if self[name].rows.target is not None]
+        tensors = [target for target in targets if isinstance(target, Tensor)]
+        if len(tensors) < len(self.splits):
             return (), ()
-        values = torch.cat([_values(target) for target in found]).unique()
+        values = torch.cat([_values(target) for target in tensors]).unique()
         listed = len(values) <= LISTED and bool((values == values.round()).all())
-        return tuple(found[0].shape[1:]), tuple(map(int, values.tolist())) if listed else ()
+        return tuple(tensors[0].shape[1:]), tuple(map(int, values.tolist())) if listed else ()
 
     @property
     def device(self) -> torch.device:
@@ -105,8 +113,9 @@ class Data:
         """The split itself where it is in memory, else a drawn part of it that is."""
         if split not in self._samples:
             whole = self[split]
-            lazy = isinstance(whole.rows.x, (Stored, Streamed))
-            self._samples[split] = whole.sample(SAMPLE).read() if lazy else whole
+            if isinstance(whole, Stream) or isinstance(whole.x, Stored):
+                whole = whole.sample(SAMPLE).read()
+            self._samples[split] = whole
         return self._samples[split]
 
     @property
@@ -190,7 +199,7 @@ def fingerprint(splits: dict[str, Split | Stream]) -> str:
         if isinstance(rows.x, (Stored, Streamed)):
             digest.update(np.ascontiguousarray(rows.x.index).data)
             rows = rows.take(np.unique(np.linspace(0, len(rows.x) - 1, 64).astype(int)))
-            rows = rows._replace(x=rows.x.read(), target=None)
+            rows = rows._replace(x=read(rows.x), target=None)
         for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths):
             if isinstance(field, np.ndarray):
                 digest.update(np.ascontiguousarray(field).data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from aeexp.randomness import uniform
 Binarise = Literal["none", "fixed", "per_epoch"]
 
 
+@final
 class Preprocessing:
     """value = stored * scale + shift, then perhaps binarised; `scale` and `shift` are numbers or one per feature.
 
@@ -31,12 +32,13 @@ class Preprocessing:
     ):
         self.scale = scale
         self.shift = shift
-        self.binarise = binarise
+        self.binarise: Binarise = binarise
         self.clip = clip
 
     def to(self, device: torch.device) -> Preprocessing:
-        parts = (part.to(device) if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
-        return Preprocessing(*parts, self.binarise, self.clip)
+        """The same with its tensors on `device`."""
+        scale, shift = (part.to(device) if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
+        return Preprocessing(scale, shift, self.binarise, self.clip)
 
     def __call__(self, x: Tensor, ids: Tensor, epoch: int = 0, mask: Tensor | None = None) -> Tensor:
         """Stored rows (B, *shape) with row numbers (B,) as float32; steps beyond the mask stay 0.
@@ -88,32 +90,54 @@ def fit(
     if scale != "unit" and not standardise:
         return scale, 0.0
     factor = 1.0 if scale == "unit" else scale
-    low, high, count, total, squares, origin = math.inf, -math.inf, 0.0, 0.0, 0.0, None
+    moments, dims = _Moments(), 0
     for x, mask in batches:
-        rows = _features(x, mask).double() * factor
-        if rows.shape[0] == 0:
-            continue
-        low, high = rows.amin(0).minimum(torch.as_tensor(low)), rows.amax(0).maximum(torch.as_tensor(high))
-        origin = rows.mean(0) if origin is None else origin  # squares about a near point lose no digits
-        count += rows.shape[0]
-        total, squares = total + (rows - origin).sum(0), squares + (rows - origin).square().sum(0)
-        shape = x.shape
+        moments.add(_by_feature(x, mask).double() * factor)
+        dims = x.dim()
+    varies = moments.high > moments.low
     if scale == "unit":
-        width = torch.where(high > low, high - low, 1.0)
-        factor, shift = 1 / width, -low / width
+        width = torch.where(varies, moments.high - moments.low, 1.0)
+        factor, shift = 1 / width, -moments.low / width
     else:
-        mean = total / count
-        spread = (squares / count - mean.square()).clamp(min=0).sqrt()
-        spread = torch.where(high > low, spread, 1.0)
-        factor, shift = factor / spread, -(origin + mean) / spread
+        spread = torch.where(varies, moments.deviation, 1.0)
+        factor, shift = factor / spread, -moments.mean / spread
         if continuous is not None:
             chosen = torch.from_numpy(continuous)
             factor, shift = torch.where(chosen, factor, scale), torch.where(chosen, shift, 0.0)
-    kind = (-1, 1, 1) if len(shape) == 4 else (-1,)
+    kind = (-1, 1, 1) if dims == 4 else (-1,)
     return factor.float().view(kind), shift.float().view(kind)
 
 
-def _features(x: Tensor, mask: Tensor | None) -> Tensor:
+class _Moments:
+    """Range, mean and deviation (F,) of each feature in float64, of rows that come batch by batch."""
+
+    def __init__(self) -> None:
+        self.low = torch.tensor(math.inf, dtype=torch.float64)
+        self.high = -self.low
+        self.origin = self.total = self.squares = torch.zeros((), dtype=torch.float64)
+        self.count = 0
+
+    def add(self, rows: Tensor) -> None:
+        """More rows (M, F)."""
+        if len(rows) == 0:
+            return
+        if self.count == 0:
+            self.origin = rows.mean(0)  # squares about a near point lose no digits
+        self.low, self.high = rows.amin(0).minimum(self.low), rows.amax(0).maximum(self.high)
+        self.count += len(rows)
+        self.total = self.total + (rows - self.origin).sum(0)
+        self.squares = self.squares + (rows - self.origin).square().sum(0)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.origin + self.total / self.count
+
+    @property
+    def deviation(self) -> Tensor:
+        return (self.squares / self.count - (self.total / self.count).square()).clamp(min=0).sqrt()
+
+
+def _by_feature(x: Tensor, mask: Tensor | None) -> Tensor:
     """(M, F): every value of a feature in its column."""
     if x.dim() == 4:
         return x.movedim(1, -1).flatten(0, 2)
@@ -121,11 +145,10 @@ def _features(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def check(scale: float | Literal["unit"] | None, standardise: bool, binarise: Binarise) -> None:
-    if isinstance(scale, int | float):
-        if not 0 < scale < math.inf:
-            raise UsageError(f"scale={scale} must be a number above 0, or unit")
-    both = scale == "unit" and standardise
-    if both:
+    """Raises UsageError on a scale that is none, and on keys that exclude each other."""
+    if isinstance(scale, int | float) and not 0 < scale < math.inf:
+        raise UsageError(f"scale={scale} must be a number above 0, or unit")
+    if scale == "unit" and standardise:
         raise UsageError(
             "scale=unit: a range of [0, 1] and a deviation of 1 exclude each other: dataset.standardise=false"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, final
 
 import numpy as np
 
@@ -13,24 +13,43 @@ from aeexp.errors import UsageError
 class Indexed(Protocol):
     """An array that lies elsewhere: a memory map, picture files, an Arrow table. An index reads rows."""
 
-    shape: tuple[int, ...]  # (N, *shape)
-    dtype: np.dtype
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, *shape)"""
+        ...
 
-    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
+    @property
+    def dtype(self) -> np.dtype:
+        """Of every row."""
+        ...
+
+    def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
 
 
 class Shards(Protocol):
     """Files that are read from their beginning, such as tar shards."""
 
-    counts: Sequence[int]  # rows in each shard
-    shape: tuple[int, ...]  # of one row
-    dtype: np.dtype
+    @property
+    def counts(self) -> Sequence[int]:
+        """Rows in each shard."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of every row."""
+        ...
 
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
         """The rows at these ascending places of a shard."""
         ...
 
 
+@final
 class Stored:
     """Some rows of an `Indexed` array; `path` is what a message calls it."""
 
@@ -45,6 +64,7 @@ class Stored:
         return len(self.index)
 
     def take(self, index: np.ndarray) -> Stored:
+        """The rows at these places, not yet read."""
         return Stored(self.array, self.path, self.index[index])
 
     def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
@@ -59,6 +79,7 @@ class Stored:
         return whole
 
 
+@final
 class Streamed:
     """Some rows of `Shards`, numbered through all shards; read in order only."""
 
@@ -74,6 +95,7 @@ class Streamed:
         return len(self.index)
 
     def take(self, index: np.ndarray) -> Streamed:
+        """The rows at these places, not yet read."""
         return Streamed(self.shards, self.path, self.index[index])
 
     def shard(self) -> np.ndarray:
@@ -83,17 +105,20 @@ class Streamed:
     def flow(self, places: np.ndarray) -> Iterator[np.ndarray]:
         """The rows at `places`, in which rows of one shard stand together and ascend."""
         shard = self.shard()[places]
+        done = 0
         for part in np.split(places, np.flatnonzero(np.diff(shard)) + 1) if len(places) else ():
-            number = np.searchsorted(self.ends, self.index[part[0]], side="right")
+            number = int(shard[done])
+            done += len(part)
             rows = self.index[part]
             within = rows - (self.ends[number] - self.shards.counts[number])
             read = -1
-            for read, x in enumerate(self.shards.read(int(number), within)):
+            for read, x in enumerate(self.shards.read(number, within)):
                 yield finite(x[None], rows[read : read + 1], self.path)[0]
             if read != len(rows) - 1:
                 raise UsageError(f"dataset.path={self.path}: shard {number} holds other rows than when it was counted")
 
     def read(self) -> np.ndarray:
+        """All of it, in memory."""
         whole = np.empty(self.shape, self.dtype)
         order = np.argsort(self.index)
         for place, x in zip(order, self.flow(order), strict=True):
@@ -115,9 +140,14 @@ class Rows(NamedTuple):
     lengths: np.ndarray | None = None  # (N,) steps of each sequence; what follows them is padding
 
     def take(self, index: np.ndarray) -> Rows:
-        lazy = (Stored, Streamed)
-        fields = (f if f is None else f.take(index) if isinstance(f, lazy) else f[index] for f in self)
-        return Rows(*fields)
+        """The rows at these places; those beyond memory are not yet read."""
+
+        def pick(field: np.ndarray | None) -> np.ndarray | None:
+            return None if field is None else field[index]
+
+        x = self.x[index] if isinstance(self.x, np.ndarray) else self.x.take(index)
+        target = self.target.take(index) if isinstance(self.target, Stored) else pick(self.target)
+        return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths))
 
 
 class Source(NamedTuple):
@@ -131,6 +161,11 @@ class Source(NamedTuple):
     attributes: tuple[str, ...] = ()  # names of s, or of its columns
     fit: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]] | None = None  # from training x: x -> features
     continuous: np.ndarray | None = None  # (D,) which features `standardise` acts on; None: all
+
+
+def read(x: Array) -> np.ndarray:
+    """All of it, in memory."""
+    return x if isinstance(x, np.ndarray) else x.read()
 
 
 def finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import final, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Stored
+from aeexp.datasets.core.records import Rows, Stored, Streamed, read
 from aeexp.randomness import permutation
 from aeexp.types import Batch
 
 CPU = torch.device("cpu")
 
 
+@final
 class Split:
     """Rows as they are stored: on the device that computes, in host memory, or (`Stored`) on disk.
 
-    Batches come on the device, as float32 after preprocessing.
+    Batches come on the device, as float32 after preprocessing (contracts.Examples).
     """
 
     def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
+        if isinstance(rows.x, Streamed):
+            raise TypeError("rows of shards have no index: take a Stream")
         self.rows = rows
-        self.x, self.target = (_tensor(field) for field in (rows.x, rows.target))
+        self.x = _tensor(rows.x)
         self.y = None if rows.y is None else _tensor(rows.y.astype(np.int64))
-        self.s = _tensor(rows.s)
+        self.s = None if rows.s is None else _tensor(rows.s)
+        self.target = None if rows.target is None else _tensor(rows.target)
         self.lengths = None if rows.lengths is None else _tensor(rows.lengths.astype(np.int64))
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids  # an official test set is numbered apart
         self.preprocessing = preprocessing or Preprocessing()
         self.device = device
-        self._numbers = torch.from_numpy(np.ascontiguousarray(self.ids))
+        self._numbers = _tensor(self.ids)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -45,23 +50,40 @@ class Split:
         """The same rows with batches on `device`; resident rows lie there as well, others in host memory or on disk."""
         moved = Split(self.rows, self.preprocessing.to(device), device)
         if resident:
-            for name in ("x", "y", "s", "target", "lengths", "_numbers"):
-                field = getattr(moved, name)
-                setattr(moved, name, field.to(device) if isinstance(field, Tensor) else field)
+            moved.x = _move(moved.x, device)
+            moved.y = None if moved.y is None else moved.y.to(device)
+            moved.s = None if moved.s is None else moved.s.to(device)
+            moved.target = None if moved.target is None else _move(moved.target, device)
+            moved.lengths = None if moved.lengths is None else moved.lengths.to(device)
+            moved._numbers = moved._numbers.to(device)
         return moved
 
     def read(self) -> Split:
         """The same rows, none of them on disk."""
-        lazy = {"x": self.rows.x, "target": self.rows.target}
-        whole = {name: field.read() for name, field in lazy.items() if isinstance(field, Stored)}
-        return Split(self.rows._replace(**whole), self.preprocessing, self.device) if whole else self
+        x, target = self.rows.x, self.rows.target
+        if not isinstance(x, Stored) and not isinstance(target, Stored):
+            return self
+        whole = self.rows._replace(x=read(x), target=None if target is None else read(target))
+        return Split(whole, self.preprocessing, self.device)
 
     def batch(self, index: Tensor | slice, epoch: int = 0) -> Batch:
         """The rows at `index`, in the data's units."""
-        fields = (self.x, self.y, self.s, self.target, self._mask(index), self._numbers)
-        taken = (f if i == 4 else _take(f, index) for i, f in enumerate(fields))
-        x, y, s, target, mask, ids = (f if f is None else f.to(self.device) for f in taken)
-        return Batch(self.preprocessing(x, ids, epoch, mask), y, s, target, mask, ids)
+
+        def take(field: Tensor | Stored) -> Tensor:
+            return _take(field, index).to(self.device)
+
+        ids = take(self._numbers)
+        mask = None
+        if self.lengths is not None:
+            mask = torch.arange(self.shape[0], device=self.device) < take(self.lengths)[:, None]
+        return Batch(
+            x=self.preprocessing(take(self.x), ids, epoch, mask),
+            y=None if self.y is None else take(self.y),
+            s=None if self.s is None else take(self.s),
+            target=None if self.target is None else take(self.target),
+            mask=mask,
+            ids=ids,
+        )
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in their order, `size` at a time."""
@@ -82,20 +104,20 @@ class Split:
         part = Split(self.rows.take(chosen), self.preprocessing, self.device)
         return part.read().to(self.device)
 
-    def _mask(self, index: Tensor | slice) -> Tensor | None:
-        if self.lengths is None:
-            return None
-        lengths = _take(self.lengths, index)
-        return torch.arange(self.shape[0], device=lengths.device) < lengths[:, None]
+
+@overload
+def _tensor(field: np.ndarray) -> Tensor: ...
+@overload
+def _tensor(field: np.ndarray | Stored) -> Tensor | Stored: ...
+def _tensor(field: np.ndarray | Stored) -> Tensor | Stored:
+    return field if isinstance(field, Stored) else torch.from_numpy(np.ascontiguousarray(field))
 
 
-def _tensor(field: np.ndarray | Stored | None) -> Tensor | Stored | None:
-    return torch.from_numpy(np.ascontiguousarray(field)) if isinstance(field, np.ndarray) else field
+def _move(field: Tensor | Stored, device: torch.device) -> Tensor | Stored:
+    return field if isinstance(field, Stored) else field.to(device)
 
 
-def _take(field: Tensor | Stored | None, index: Tensor | slice) -> Tensor | None:
-    if field is None:
-        return None
+def _take(field: Tensor | Stored, index: Tensor | slice) -> Tensor:
     if isinstance(field, Stored):
         return torch.from_numpy(np.ascontiguousarray(field[index if isinstance(index, slice) else index.cpu().numpy()]))
     return field[index if isinstance(index, slice) else index.to(field.device)]

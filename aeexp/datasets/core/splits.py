@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 Stratify = Literal["auto", "always", "never"]
 
 
+@final
 class Fractions:
     """Train, val and test as shares of the rows, by label where the classes are large enough.
 
@@ -29,18 +30,19 @@ class Fractions:
             )
         self.fractions = list(fractions)
         self.seed = seed
-        self.stratify = stratify
+        self.stratify: Stratify = stratify
 
     def __call__(self, source: Source) -> dict[str, Rows]:
         rows = source.rows
-        val, drawn = (max(1, round(len(rows.x) * share / sum(self.fractions))) for share in self.fractions[1:])
-        if not len(rows.x) > val + drawn:
+        in_val, in_test = (max(1, round(len(rows.x) * share / sum(self.fractions))) for share in self.fractions[1:])
+        if len(rows.x) <= in_val + in_test:
             raise UsageError(f"fractions={self.fractions} leave no training row of {len(rows.x)}")
-        rest, test = draw(rows, drawn, self.seed, self.stratify, source.classes)
-        train, val = draw(rest, val, self.seed, self.stratify, source.classes, quiet=True)
+        rest, test = draw(rows, in_test, self.seed, self.stratify, source.classes)
+        train, val = draw(rest, in_val, self.seed, self.stratify, source.classes, quiet=True)
         return {"train": train, "val": val, "test": test}
 
 
+@final
 class Official:
     """The test rows that come with the data set; `val` is a share of the training rows where none comes with it."""
 
@@ -49,7 +51,7 @@ class Official:
             raise UsageError(f"val={val} is no share of the training rows: take a value between 0 and 1")
         self.val = val
         self.seed = seed
-        self.stratify = stratify
+        self.stratify: Stratify = stratify
 
     def __call__(self, source: Source) -> dict[str, Rows]:
         if source.test is None:
@@ -57,12 +59,13 @@ class Official:
         train, val = source.rows, source.val
         if val is None:
             size = max(1, round(len(train.x) * self.val))
-            if not len(train.x) > size:
+            if len(train.x) <= size:
                 raise UsageError(f"val={self.val} leaves no training row of {len(train.x)}")
             train, val = draw(train, size, self.seed, self.stratify, source.classes)
         return {"train": train, "val": val, "test": source.test}
 
 
+@final
 class KFold:
     """Cross-validation: `folds` parts, by label where classes allow; part `fold` is the test split.
 
@@ -80,61 +83,69 @@ class KFold:
         self.fold = fold
         self.val = val
         self.seed = seed
-        self.stratify = stratify
+        self.stratify: Stratify = stratify
 
     def __call__(self, source: Source) -> dict[str, Rows]:
         from sklearn.model_selection import KFold as Plain
         from sklearn.model_selection import StratifiedKFold
 
         rows, count = source.rows, len(source.rows.x)
-        if not self.folds <= count:
+        if self.folds > count:
             raise UsageError(
                 f"folds={self.folds}: there are {count} rows only; take dataset.split.folds={min(5, count)}"
             )
-        strata = _strata(rows, self.folds, self.stratify, source.classes)
+        strata = _strata(rows.y, self.folds, self.stratify, source.classes)
         parts = (Plain if strata is None else StratifiedKFold)(self.folds, shuffle=True, random_state=self.seed)
-        tests = [test for _, test in parts.split(np.zeros(count), strata)]
-        chosen = np.zeros(count, bool)
-        chosen[tests[self.fold]] = True
-        rest = rows.take(np.flatnonzero(~chosen))
+        others, tested = list(parts.split(np.zeros(count), strata))[self.fold]
+        rest = rows.take(np.sort(others))
         size = max(1, round(len(rest.x) * self.val))
-        if not len(rest.x) > size:
+        if len(rest.x) <= size:
             raise UsageError(f"folds={self.folds} and val={self.val} leave no training row of {count}")
         train, val = draw(rest, size, self.seed, self.stratify, source.classes, quiet=True)
-        return {"train": train, "val": val, "test": rows.take(np.flatnonzero(chosen))}
+        return {"train": train, "val": val, "test": rows.take(np.sort(tested))}
 
 
 def draw(
     rows: Rows, size: int, seed: int, stratify: Stratify = "auto", names: Sequence[str] = (), quiet: bool = False
 ) -> tuple[Rows, Rows]:
     """The rest and `size` drawn rows, both in their old order; by label where `stratify` says so."""
+    rest, drawn = draw_places(rows.y, len(rows.x), size, seed, stratify, names, quiet)
+    return rows.take(rest), rows.take(drawn)
+
+
+def draw_places(
+    y: np.ndarray | None, count: int, size: int, seed: int, stratify: Stratify = "auto", names: Sequence[str] = (),
+    quiet: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """(count - size,) and (size,) ascending places of `count` rows with labels `y`, drawn as `draw` does."""
     from sklearn.model_selection import train_test_split
 
-    count = len(rows.x)
-    strata = _strata(rows, 2, stratify, names, quiet)
+    strata = _strata(y, 2, stratify, names, quiet)
     classes = 0 if strata is None else len(np.unique(strata))
     room = min(size, count - size)
     if room < classes:
-        words = f"stratify=always: {room} rows cannot hold one of each of the {classes} classes"
         if stratify == "always":
-            raise UsageError(f"{words}; take dataset.split.stratify=auto")
+            raise UsageError(
+                f"stratify=always: {room} rows cannot hold one of each of the {classes} classes; "
+                "take dataset.split.stratify=auto"
+            )
         strata = None
     rest, drawn = train_test_split(np.arange(count), test_size=size, random_state=seed, stratify=strata)
-    return rows.take(np.sort(rest)), rows.take(np.sort(drawn))
+    return np.sort(rest), np.sort(drawn)
 
 
 def _strata(
-    rows: Rows, members: int, stratify: Stratify, names: Sequence[str], quiet: bool = False
+    y: np.ndarray | None, members: int, stratify: Stratify, names: Sequence[str], quiet: bool = False
 ) -> np.ndarray | None:
     """(N,) labels to draw by, or None; unlabelled rows are a class of their own where there are enough of them.
 
     Raises UsageError where stratify=always finds a class with fewer rows than `members`.
     """
-    if stratify == "never" or (rows.y is None and stratify == "auto"):
+    if stratify == "never" or (y is None and stratify == "auto"):
         return None
-    if rows.y is None:
+    if y is None:
         raise UsageError("stratify=always: the data has no labels; take dataset.split.stratify=auto")
-    labels = rows.y.copy()
+    labels = y.copy()
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     if len(classes) == 0:
         return None

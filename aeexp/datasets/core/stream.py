@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import final
 
 import numpy as np
 import torch
@@ -20,17 +21,21 @@ BUFFER = 8192  # rows that are shuffled among each other
 BUFFER_BYTES = 2**27
 
 
+@final
 class Stream:
     """Shards in an order of their own at each epoch, and rows shuffled within a buffer of some thousands.
 
     The order follows from seed and epoch, so a run that goes on skips what it has seen without decoding it. The
     next buffer is read by a thread while the last one is trained on: memory holds two, whatever the data's size.
-    Labels and attributes are in memory. A `Stream` has all that a `Split` has but batches by index.
+    Labels and attributes are in memory. A `Stream` has all that a `Split` has but batches by index
+    (contracts.Examples).
     """
 
     def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
+        if not isinstance(rows.x, Streamed):
+            raise TypeError("rows that are no shards have an index: take a Split")
         self.rows = rows
-        self.x: Streamed = rows.x
+        self.x = rows.x
         self.y = None if rows.y is None else torch.from_numpy(rows.y.astype(np.int64))
         self.s = None if rows.s is None else torch.from_numpy(rows.s)
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids
@@ -42,9 +47,11 @@ class Stream:
 
     @property
     def shape(self) -> torch.Size:
+        """Of one row."""
         return torch.Size(self.x.shape[1:])
 
     def to(self, device: torch.device, resident: bool = False) -> Stream:
+        """The same rows with batches on `device`."""
         return Stream(self.rows, self.preprocessing.to(device), device)
 
     def read(self) -> Split:
@@ -105,7 +112,7 @@ class Stream:
                 yield part, x
 
     def _batch(self, places: np.ndarray, x: torch.Tensor, epoch: int) -> Batch:
-        places = torch.from_numpy(places)
-        y, s = (f if f is None else f[places].to(self.device) for f in (self.y, self.s))
-        ids = torch.from_numpy(self.ids)[places].to(self.device)
+        index = torch.from_numpy(places)
+        y, s = (None if field is None else field[index].to(self.device) for field in (self.y, self.s))
+        ids = torch.from_numpy(self.ids)[index].to(self.device)
         return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s, ids=ids)

@@ -10,13 +10,12 @@ import math
 
 import numpy as np
 
-from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
+from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats.labels import in_order
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 256  # rows that are looked at where all would take too long
 BLOCK = 2**24  # values that are looked at together
 
 
@@ -161,21 +160,6 @@ def unit(parts: list) -> float:
     return 1.0
 
 
-def seen_unit(parts: list[Stored | Streamed | None]) -> float:
-    """The same by some rows of each part: none is looked at behind the first that shows parts of 255."""
-    parts = [x for x in parts if x is not None]
-    if parts[0].dtype != np.uint8:
-        return 1.0
-    for x in parts:
-        some = x.take(np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)))
-        places = np.arange(len(some))
-        rows = some.flow(places) if isinstance(some, Streamed) else (some[places[i : i + 1]] for i in places)
-        if any(row.max() > 1 for row in rows):
-            return 1 / 255
-    log.info("bytes of 0 and 1 only in the rows that were looked at: dataset.scale=1")
-    return 1.0
-
-
 def source(
     parts: dict[str, Rows], x_names: dict[str, str], y_names: dict[str, str], columns: tuple[str, ...], instead: str
 ) -> Source:
@@ -192,11 +176,11 @@ def source(
             if kinds[0] != kinds[1]:
                 raise UsageError(f"{x_names[part]}: its {what} are {kinds[0]}, those of train {kinds[1]}")
     scale = unit([rows.x for rows in parts.values()])
-    known = {part: rows for part, rows in parts.items() if rows.y is not None}
+    known = {part: rows.y for part, rows in parts.items() if rows.y is not None}
     classes: tuple[str, ...] = ()
     if known:
-        numbers, classes = in_order({y_names[part]: rows.y for part, rows in known.items()}, instead)
-        parts = {**parts, **{part: known[part]._replace(y=y) for part, y in zip(known, numbers, strict=True)}}
+        numbers, classes = in_order({y_names[part]: y for part, y in known.items()}, instead)
+        parts = {**parts, **{part: parts[part]._replace(y=y) for part, y in zip(known, numbers, strict=True)}}
     return Source(parts["train"], parts.get("test"), scale, classes, parts.get("val"), columns)
 
 

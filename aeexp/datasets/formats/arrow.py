@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aeexp.datasets.formats.arrow_columns import Columns
-from aeexp.datasets.formats.hf import reading
+from aeexp.datasets.formats.hf import library, reading
 from aeexp.datasets.formats.labels import Labels
-from aeexp.datasets.formats.opening import Found, batches, count, stream
+from aeexp.datasets.formats.opening import Found, batches, count, mapped_table, stream, tables
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Sequential:
         before = sum(self.counts[:shard])
         start = done = 0
         with reading(str(self.files[shard])):
-            for table in self.streams[shard].iter(batch_size=BATCH) if len(places) else ():
+            for table in tables(self.streams[shard], BATCH) if len(places) else ():
                 here = places[done : np.searchsorted(places, start + len(table))]
                 if len(here):
                     picked = table if len(here) == len(table) else table.take(here - start)
@@ -79,40 +79,40 @@ def labels_of(found: Found, name: str) -> Labels:
 
     with reading(found.path):
         if found.dataset is not None:
-            column = found.dataset.select_columns([name]).with_format("arrow")[:].column(0)
+            column = mapped_table(found.dataset, [name], slice(None)).column(0)
         elif found.format == "parquet":
-            parts = [pq.read_table(file, columns=[name], partitioning=None).column(0) for file in found.files]
+            parts = [pq.ParquetFile(file).read(columns=[name]).column(0) for file in found.files]
             column = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
         else:
             parts = [batch.column(name) for file in found.files for batch in batches(file)]
             column = pa.chunked_array(parts)
-        return _encoded(column, name, found)
+        return _encode(column, name, found)
 
 
-def _encoded(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
+def _encode(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
     import pyarrow as pa
 
     what = f"y={name}: the column of {found.path}"
-    names = getattr(found.features[name], "names", None)
-    if names is not None:  # a ClassLabel
+    feature = found.features[name]
+    if isinstance(feature, library().ClassLabel):
         codes = column.fill_null(-1).to_numpy().astype(np.int64)
-        if not codes.max() < len(names):
-            raise UsageError(f"{what} has the number {codes.max()}, but {len(names)} classes")
-        return Labels(codes.clip(min=-1), np.array(names), ordered=True)
+        if codes.max() >= len(feature.names):
+            raise UsageError(f"{what} has the number {codes.max()}, but {len(feature.names)} classes")
+        return Labels(codes.clip(min=-1), np.array(feature.names), ordered=True)
     types = pa.types
     if types.is_null(column.type):
         return Labels(np.full(len(column), -1), np.empty(0, np.int64))
-    text = types.is_string(column.type) or types.is_large_string(column.type)
-    number = types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
-    if not text and not number:
+    is_text = types.is_string(column.type) or types.is_large_string(column.type)
+    if not (
+        is_text or types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
+    ):
         raise UsageError(f"{what} is {column.type}, but numbers or texts are needed; dataset.y=none: no labels")
     encoded = column.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     values = encoded.dictionary.to_numpy(zero_copy_only=False)
-    values = values.astype(str) if text else values
-    finite = values.dtype.kind != "f" or np.isfinite(values).all()
-    if not finite:
+    values = values.astype(str) if is_text else values
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise UsageError(f"{what} holds NaN or infinity: mark unlabelled rows by -1 or leave them empty")
     return Labels(codes, values)

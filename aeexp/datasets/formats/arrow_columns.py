@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, final
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from aeexp.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Decoded = TypeVar("Decoded")
 
+
+@final
 class Columns:
     """Turns tables into arrays; shape and type of the first row hold for all.
 
@@ -24,12 +28,11 @@ class Columns:
         self.names = names
         self.decoder = decoder
         self.path = path
-        self.shape: tuple[int, ...] | None = None
+        self.shape: tuple[int, ...] = ()  # not yet known
         kinds = [kind(first.schema.field(name).type) for name in names]
-        for name, found in zip(names, kinds, strict=True):
-            fits = found == "number" or (found != "other" and len(names) == 1)
-            what = "no picture and no numbers" if found == "other" else "no single number"
-            if not fits:
+        for name, each in zip(names, kinds, strict=True):
+            if each == "other" or (each != "number" and len(names) > 1):
+                what = "no picture and no numbers" if each == "other" else "no single number"
                 raise UsageError(f"x={name}: the column of {path} is {first.schema.field(name).type}, {what}")
         self.kind = kinds[0]
         if decoder.size is not None and self.kind != "picture":
@@ -37,9 +40,7 @@ class Columns:
                 f"size={decoder.size} is for pictures, but x={','.join(names)} holds numbers: leave dataset.size=null"
             )
         if self.kind == "picture":
-            file = _files(first.column(names[0]))[0]
-            self._require(file is not None, 0, "is empty")
-            self._decoded(decoder.settle, file, 0)
+            self._decode(decoder.settle, _files(first.column(names[0]))[0], 0)
         x = self.read(first, np.zeros(1, np.int64))
         self.shape = x.shape[1:]
         self.dtype = x.dtype
@@ -54,13 +55,12 @@ class Columns:
         return stored(np.stack(list(values), 1))
 
     def _pictures(self, table: pa.Table, rows: np.ndarray) -> np.ndarray:
-        x = None
-        for number, file in enumerate(_files(table.column(self.names[0]))):
-            self._require(file is not None, rows[number], "is empty")
-            picture = self._decoded(self.decoder, file, rows[number])
-            self._same(picture.shape, rows[number])
-            if x is None:
-                x = np.empty((len(table), *picture.shape), np.uint8)
+        files = _files(table.column(self.names[0]))
+        shape = self.shape or self._decode(self.decoder, files[0], rows[0]).shape
+        x = np.empty((len(files), *shape), np.uint8)
+        for number, (file, row) in enumerate(zip(files, rows, strict=True)):
+            picture = self._decode(self.decoder, file, row)
+            self._check_shape(picture.shape, row)
             x[number] = picture
         return x
 
@@ -72,48 +72,48 @@ class Columns:
         shape: list[int] = []
         while not pa.types.is_primitive(values.type):
             lists = math.prod(shape)  # of this depth in a row
-            self._filled(values, rows, lists)
-            lengths = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+            self._check_filled(values, rows, lists)
+            lengths = pc.call_function("list_value_length", [values]).to_numpy(zero_copy_only=False)
             other = lengths != lengths[0]
-            self._require(not other.any(), rows[other.argmax() // lists], "has lists of another length")
-            self._require(lengths[0] > 0, rows[0], "is an empty list")
+            if other.any():
+                raise self._refusal(int(rows[other.argmax() // lists]), "has lists of another length")
+            if lengths[0] == 0:
+                raise self._refusal(rows[0], "is an empty list")
             shape.append(int(lengths[0]))
             values = values.flatten()
         numbers = self._values(values, rows, math.prod(shape))
         try:
             folded = row_shape(tuple(shape))
         except ValueError as error:
-            raise UsageError(f"{self._name()}: row {rows[0]} of {self.path} is {error}") from error
-        self._same(folded, rows[0])
+            raise self._refusal(rows[0], f"is {error}") from error
+        self._check_shape(folded, rows[0])
         return numbers.reshape(len(rows), *folded)
 
     def _values(self, values: pa.Array, rows: np.ndarray, per: int) -> np.ndarray:
-        self._filled(values, rows, per)
+        self._check_filled(values, rows, per)
         return values.to_numpy(zero_copy_only=False)
 
-    def _filled(self, values: pa.Array, rows: np.ndarray, per: int) -> None:
-        if values.null_count:
-            row = rows[values.is_null().to_numpy(zero_copy_only=False).argmax() // per]
-            raise UsageError(f"{self._name()}: row {row} of {self.path} is empty or has an empty place (null)")
-
-    def _decoded(self, decode, file: bytes | str, row: int) -> np.ndarray | None:
+    def _decode(self, decode: Callable[[bytes | str], Decoded], file: bytes | str | None, row: int) -> Decoded:
+        if file is None:
+            raise self._refusal(row, "is empty")
         try:
             return decode(file)
         except ValueError as error:
-            where = f" ({file})" if isinstance(file, str) else ""
-            raise UsageError(f"{self._name()}: row {row} of {self.path}{where} is {error}") from error
+            raise self._refusal(row, f"{f'({file}) ' if isinstance(file, str) else ''}is {error}") from error
 
-    def _same(self, shape: tuple[int, ...], row: int) -> None:
-        out = "; dataset.size=[H,W] makes pictures equal" if self.kind == "picture" else ""
-        same = self.shape in (None, tuple(shape))
-        self._require(same, row, f"has shape {tuple(shape)}, the first row {self.shape}{out}")
+    def _check_filled(self, values: pa.Array, rows: np.ndarray, per: int) -> None:
+        """`values` hold `per` places of each of the rows."""
+        if values.null_count:
+            place = values.is_null().to_numpy(zero_copy_only=False).argmax()
+            raise self._refusal(int(rows[place // per]), "is empty or has an empty place (null)")
 
-    def _require(self, holds: bool, row: int, what: str) -> None:
-        if not holds:
-            raise UsageError(f"{self._name()}: row {row} of {self.path} {what}")
+    def _check_shape(self, shape: tuple[int, ...], row: int) -> None:
+        if self.shape and shape != self.shape:
+            way = "; dataset.size=[H,W] makes pictures equal" if self.kind == "picture" else ""
+            raise self._refusal(row, f"has shape {shape}, the first row {self.shape}{way}")
 
-    def _name(self) -> str:
-        return f"x={','.join(self.names)}"
+    def _refusal(self, row: int, what: str) -> UsageError:
+        return UsageError(f"x={','.join(self.names)}: row {row} of {self.path} {what}")
 
 
 def kind(type_: pa.DataType) -> str:
@@ -148,5 +148,5 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 def _files(column: pa.ChunkedArray) -> list[bytes | str | None]:
     """Bytes or paths of the pictures."""
-    found = column.to_pylist()
-    return [(file.get("bytes") or file.get("path")) if isinstance(file, dict) else file for file in found]
+    cells = column.to_pylist()
+    return [(cell.get("bytes") or cell.get("path")) if isinstance(cell, dict) else cell for cell in cells]

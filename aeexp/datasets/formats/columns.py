@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from aeexp.datasets.formats.labels import distinct
 from aeexp.datasets.formats.table import Table, number, option, shown
 from aeexp.errors import UsageError
 
+LARGEST = np.finfo(np.float32).max
 MOST_TEXTS = 20  # more that differ in most rows are no categories
 
 
@@ -25,6 +26,7 @@ class Column(NamedTuple):
 
     @property
     def missing(self) -> np.ndarray:
+        """(N,) which cells are empty."""
         return np.isnan(self.values)
 
 
@@ -33,33 +35,35 @@ def column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
     cells = table.column(name)
     known = np.flatnonzero(~empty[:, table.header.index(name)])
     values = np.full(len(cells), np.nan)
-    read = [number(cell) for cell in cells[known]]
-    if as_text or None in read:
-        names = _sorted(set(cells[known]))
+    numbers = {text: number(text) for text in set(cells[known])}
+    if as_text or None in numbers.values():
+        names = _sorted(numbers)
         places = {category: place for place, category in enumerate(names)}
         values[known] = [places[cell] for cell in cells[known]]
         return Column(name, values, names)
-    values[known] = read
-    limit = np.finfo(np.float32).max
-    bad = known[~(np.abs(values[known]) <= limit)]  # infinity, numbers that float32 takes for it, and "NAN"
+    values[known] = [numbers[cell] for cell in cells[known]]
+    bad = known[~(np.abs(values[known]) <= LARGEST)]  # infinity, numbers that float32 takes for it, and "NAN"
     if len(bad):
-        words = f"{table.where(bad[0])}: column {shown(name)} holds {shown(cells[bad[0]])}, no finite float32 number"
-        raise UsageError(f"{words}; mend it, or add it to dataset.missing_values")
+        raise UsageError(
+            f"{table.where(bad[0])}: column {shown(name)} holds {shown(str(cells[bad[0]]))}, no finite float32 number; "
+            "mend it, or add it to dataset.missing_values"
+        )
     return Column(name, values)
 
 
-def few(table: Table, column: Column, most: int) -> Column:
-    """The same column, refused where it has more than `most` categories."""
+def few(table: Table, column: Column, most: int) -> None:
+    """Raises UsageError where the column has more than `most` categories."""
     count = len(column.categories or ())
-    if count > most:
-        cells = table.column(column.name)
-        stray = next((row for row in np.flatnonzero(~column.missing) if number(cells[row]) is None), None)
-        words = f"max_categories={most}: column {shown(column.name)} has {count} different values"
-        if stray is not None:
-            words += f"; the first that is no number is {shown(cells[stray])} ({table.where(stray)})"
-        ways = f"{option('drop', [column.name])}, or dataset.max_categories={count}"
-        raise UsageError(f"{words}.\nMend that cell or add it to dataset.missing_values, or set {ways}.")
-    return column
+    if count <= most:
+        return
+    cells = table.column(column.name).tolist()
+    stray = next((row for row in np.flatnonzero(~column.missing).tolist() if number(cells[row]) is None), None)
+    hint = "" if stray is None else f"; the first that is no number is {shown(cells[stray])} ({table.where(stray)})"
+    raise UsageError(
+        f"max_categories={most}: column {shown(column.name)} has {count} different values{hint}.\n"
+        "Mend that cell or add it to dataset.missing_values, or set "
+        f"{option('drop', [column.name])}, or dataset.max_categories={count}."
+    )
 
 
 def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequence[str] | None) -> None:
@@ -71,23 +75,27 @@ def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequenc
         return
     known = np.flatnonzero(~column.missing)
     codes = column.values[known].astype(np.int64)
-    numbers = np.array([number(text) is not None for text in column.categories], bool)[codes]
-    if len(known) == 0 or numbers.all():
+    is_number = np.array([number(text) is not None for text in column.categories], bool)[codes]
+    if is_number.all():
         return
-    row = known[numbers.argmin()]
-    cell = table.column(column.name)[row]
+    row = int(known[is_number.argmin()])
+    cell = str(table.column(column.name)[row])
     stray = f"{shown(cell)} (line {table.line[row]})"
     comma = " (decimal comma?)" if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
-    words = f"{table.files[table.file[row]]}: column {shown(column.name)}"
-    text = option("categorical", [*categorical, column.name])
-    if 2 * numbers.sum() > len(known):
-        words += f": {numbers.sum()} of {len(known)} cells are numbers, {stray} is none{comma}"
-        raise UsageError(f"{words}.\nMend it or add it to dataset.missing_values, or set {text}.")
+    start = f"{table.files[table.file[row]]}: column {shown(column.name)}"
+    as_text = option("categorical", [*categorical, column.name])
+    if 2 * is_number.sum() > len(known):
+        raise UsageError(
+            f"{start}: {is_number.sum()} of {len(known)} cells are numbers, {stray} is none{comma}.\n"
+            f"Mend it or add it to dataset.missing_values, or set {as_text}."
+        )
     count = len(column.categories)
     if count > MOST_TEXTS and 2 * count > len(column.values):
-        ways = text if drop is None else f"{option('drop', [*drop, column.name])} or {text}"
-        words += f" has {count} different texts in {len(column.values)} rows, such as {stray}{comma}"
-        raise UsageError(f"{words}.\nMake them numbers, or set {ways}.")
+        ways = as_text if drop is None else f"{option('drop', [*drop, column.name])} or {as_text}"
+        raise UsageError(
+            f"{start} has {count} different texts in {len(column.values)} rows, such as {stray}{comma}.\n"
+            f"Make them numbers, or set {ways}."
+        )
 
 
 def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -99,10 +107,11 @@ def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
         distinct(f"label={column.name}", numbers, len(y), ways)
     else:
         y, names = column.values[~column.missing], column.categories
-    words = f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes"
-    ways = f"dataset.label=null {option('attributes', [column.name])}, or dataset.max_categories={len(names)}"
     if len(names) > most:
-        raise UsageError(f"{words}.\nSet {ways}.")
+        raise UsageError(
+            f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes.\n"
+            f"Set dataset.label=null {option('attributes', [column.name])}, or dataset.max_categories={len(names)}."
+        )
     labels = np.full(len(column.values), -1)
     labels[~column.missing] = y
     return labels, names
@@ -117,12 +126,12 @@ def attribute_values(columns: Sequence[Column]) -> np.ndarray | None:
     return s[:, 0] if len(columns) == 1 else s
 
 
-def _sorted(texts: set[str]) -> tuple[str, ...]:
-    """By value where all are numbers, else by letter."""
-    numbers = {text: number(text) for text in texts}
-    if any(value is None or math.isnan(value) for value in numbers.values()):
-        return tuple(sorted(texts))
-    return tuple(sorted(texts, key=lambda text: (numbers[text], text)))
+def _sorted(numbers: Mapping[str, float | None]) -> tuple[str, ...]:
+    """The texts by value where all are numbers, else by letter."""
+    values = {text: value for text, value in numbers.items() if value is not None and not math.isnan(value)}
+    if len(values) < len(numbers):
+        return tuple(sorted(numbers))
+    return tuple(sorted(values, key=lambda text: (values[text], text)))
 
 
 def _plain(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import table
 from aeexp.datasets.formats.columns import Column, attribute_values, column, few, numbered, sure
@@ -32,7 +32,7 @@ class Roles(NamedTuple):
     features: tuple[str, ...]  # in the order of the file
 
 
-@dataset
+@DataSet
 def csv(
     path: str,
     test: str | None = None,
@@ -54,9 +54,8 @@ def csv(
     """
     if max_categories < 1:
         raise UsageError(f"max_categories={max_categories} must be at least 1")
-    known = get_args(Missing)
-    if missing not in known:
-        raise UsageError(f"missing={missing} must be one of {', '.join(known)}")
+    if missing not in get_args(Missing):
+        raise UsageError(f"missing={missing} must be one of {', '.join(get_args(Missing))}")
     sign = table.separator(delimiter)
     files = {"path": path, "test": test, "val": val}
     rows = table.join([table.read(key, file, sign) for key, file in files.items() if file is not None])
@@ -90,22 +89,24 @@ def _roles(
     given = {"label": [] if label is None else [label], "attributes": attributes, "drop": drop}
     for key, names in {**given, "categorical": categorical}.items():
         for name in names:
-            near = difflib.get_close_matches(name, rows.header, n=1)
-            way = f"did you mean {shown(near[0])}?" if near else f"there are {listed(rows.header)}"
-            words = f"{_said(key, names)}: {Path(rows.files[0]).name} has no column {shown(name)}"
             if name not in rows.header:
-                raise UsageError(f"{words}; {way}")
+                near = difflib.get_close_matches(name, rows.header, n=1)
+                way = f"did you mean {shown(near[0])}?" if near else f"there are {listed(rows.header)}"
+                file = Path(rows.files[0]).name
+                raise UsageError(f"{_said(key, names)}: {file} has no column {shown(name)}; {way}")
     seen: dict[str, str] = {}
     for key, names in given.items():
         for name in names:
-            where = f"also in {seen.get(name)}" if seen.get(name) != key else "twice"
             if name in seen:
+                where = f"also in {seen[name]}" if seen[name] != key else "twice"
                 raise UsageError(f"{_said(key, names)}: column {shown(name)} is named {where}; name it once")
             seen[name] = key
     features = tuple(name for name in rows.header if name not in seen)
-    words = "no column is left as a feature: all are named in dataset.label, dataset.attributes or dataset.drop"
     if not features:
-        raise UsageError(f"{rows.files[0]}: {words}; take one out of there")
+        raise UsageError(
+            f"{rows.files[0]}: no column is left as a feature: all are named in dataset.label, dataset.attributes or "
+            "dataset.drop; take one out of there"
+        )
     return Roles(label, tuple(attributes), features)
 
 
@@ -116,46 +117,51 @@ def _said(key: str, names: Sequence[str]) -> str:
 def _complete(rows: Table, empty: np.ndarray, roles: Roles, missing: Missing) -> tuple[Table, np.ndarray]:
     """The rows to use and their empty cells: under `error` all of them or a UsageError, under `drop` the full ones."""
     places = {name: rows.header.index(name) for name in (*roles.features, *roles.attributes)}
-    lacking = empty[:, list(places.values())]
     if missing == "drop":
-        kept = np.flatnonzero(~lacking.any(1))
-        for number, file in enumerate(rows.files):
-            worst = list(places)[int(lacking[rows.file == number].sum(0).argmax())]
-            words = f"missing=drop leaves no row of {file}; column {shown(worst)} lacks most"
-            if not (rows.file[kept] == number).any():
-                raise UsageError(f"{words}: set {option('drop', [worst])} or dataset.missing=most_frequent")
-        if len(kept) < len(lacking):
-            log.info("missing=drop leaves out %d of %d rows", len(lacking) - len(kept), len(lacking))
+        kept = _full(rows, empty[:, list(places.values())], list(places))
         return rows.take(kept), empty[kept]
-    for name in roles.attributes if missing != "error" else places:
+    for name in places if missing == "error" else roles.attributes:
         gaps = np.flatnonzero(empty[:, places[name]])
         if len(gaps) == 0:
             continue
+        what = f"column {shown(name)} has no value ({rows.where(gaps[0])}; {len(gaps)} in all)"
         if name in roles.attributes:
-            words = f"attributes=[{listed(roles.attributes)}]: column {shown(name)} has no value ({rows.where(gaps[0])}"
-            raise UsageError(f"{words}; {len(gaps)} in all); attributes are not filled: set dataset.missing=drop")
-        words = f"missing=error: column {shown(name)} has no value ({rows.where(gaps[0])}; {len(gaps)} in all)"
+            raise UsageError(
+                f"attributes=[{listed(roles.attributes)}]: {what}; attributes are not filled: set dataset.missing=drop"
+            )
         raise UsageError(
-            f"{words}.\nSet dataset.missing=most_frequent, mean or median to fill it, dataset.missing=drop to leave "
-            f"such rows out, or {option('drop', [name])}."
+            f"missing=error: {what}.\nSet dataset.missing=most_frequent, mean or median to fill it, "
+            f"dataset.missing=drop to leave such rows out, or {option('drop', [name])}."
         )
     return rows, empty
 
 
+def _full(rows: Table, empty: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Places of the rows that lack none of these columns. Raises UsageError where a file has none."""
+    kept = np.flatnonzero(~empty.any(1))
+    for number, file in enumerate(rows.files):
+        if not (rows.file[kept] == number).any():
+            worst = names[int(empty[rows.file == number].sum(0).argmax())]
+            raise UsageError(
+                f"missing=drop leaves no row of {file}; column {shown(worst)} lacks most: set "
+                f"{option('drop', [worst])} or dataset.missing=most_frequent"
+            )
+    if len(kept) < len(empty):
+        log.info("missing=drop leaves out %d of %d rows", len(empty) - len(kept), len(empty))
+    return kept
+
+
 def _tell(columns: dict[str, Column], roles: Roles) -> None:
     """What cannot be seen from outside: which columns are categories, columns of one value, codes of attributes."""
-    texts = {name: columns[name].categories for name in (*roles.features, *roles.attributes)}
-    counts = [f"{name} ({len(found)} values)" for name, found in texts.items() if found is not None]
+    categories = {name: columns[name].categories for name in (*roles.features, *roles.attributes)}
+    counts = [f"{name} ({len(texts)} values)" for name, texts in categories.items() if texts is not None]
     if counts:
         log.info("columns taken as categories: %s", listed(counts))
-    same = [
-        name
-        for name in roles.features
-        if len(np.unique(columns[name].values[~columns[name].missing])) == 1 and not columns[name].missing.any()
-    ]
-    if same:
-        log.info("columns with one value only: %s", listed(same))
+    features = [columns[name] for name in roles.features if not columns[name].missing.any()]
+    constant = [column.name for column in features if len(np.unique(column.values)) == 1]
+    if constant:
+        log.info("columns with one value only: %s", listed(constant))
     for name in roles.attributes:
-        codes = columns[name].categories
-        if codes is not None:
-            log.info("attribute %s: %s", listed([name]), listed([f"{code} {text}" for code, text in enumerate(codes)]))
+        texts = categories[name]
+        if texts is not None:
+            log.info("attribute %s: %s", listed([name]), listed([f"{code} {text}" for code, text in enumerate(texts)]))

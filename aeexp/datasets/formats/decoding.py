@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
 from aeexp.datasets.formats.pictures import prepared, sixteen_bits
 from aeexp.errors import UsageError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 Mode = Literal["auto", "grey", "color"]
 _GREY = {"1", "L", "LA", "La"}
 
 
+@final
 class PictureDecoder:
     """Decodes to uint8 (1, H, W) or (3, H, W), as dataset=folder does; ValueError with the reason where it cannot.
 
@@ -23,33 +27,33 @@ class PictureDecoder:
     """
 
     def __init__(self, mode: Mode, size: list[int] | None):
-        fits = size is None or (len(size) == 2 and min(size) >= 1)
-        if not fits:
+        if size is not None and (len(size) != 2 or min(size) < 1):
             raise UsageError(f"size={size}: give height and width of the pictures, as in [64,64]")
-        self.mode = mode
+        self.mode: Mode = mode
         self.size = size
         self.guessed = mode == "auto"
 
     def settle(self, file: bytes | str) -> None:
+        """By the first picture."""
         if self.mode == "auto":
             self.mode = "grey" if self._open(file)[1] else "color"
 
     def __call__(self, file: bytes | str) -> np.ndarray:
         picture, grey = self._open(file)
-        if self.guessed and self.mode == "grey":
-            _check(grey, "colored, and the first picture is grey: set dataset.mode=color or dataset.mode=grey")
+        if self.guessed and self.mode == "grey" and not grey:
+            raise ValueError("colored, and the first picture is grey: set dataset.mode=color or dataset.mode=grey")
         x = np.asarray(picture)
         return x[None] if x.ndim == 2 else np.ascontiguousarray(x.transpose(2, 0, 1))
 
-    def _open(self, file: bytes | str):
+    def _open(self, file: bytes | str) -> tuple[Image, bool]:
         """The upright picture in 8 bits, and whether it was grey in the file."""
         from PIL import Image
 
         try:
             with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
                 grey = image.mode in _GREY or sixteen_bits(image)
-                wanted = self.mode if self.mode != "auto" else "grey" if grey else "color"
-                picture = prepared(image, wanted, self.size)
+                mode = self.mode if self.mode != "auto" else "grey" if grey else "color"
+                picture = prepared(image, mode, self.size)
         except Exception as error:  # a damaged picture raises anything: OSError, SyntaxError, struct.error ...
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"no readable picture: {reason}") from error
@@ -62,8 +66,10 @@ def from_npy(file: bytes) -> np.ndarray:
         x = np.load(io.BytesIO(file), allow_pickle=False)
     except Exception as error:  # a damaged header raises anything: ValueError, SyntaxError, OverflowError ...
         raise ValueError(f"no readable .npy array: {error}") from error
-    _check(isinstance(x, np.ndarray), "an archive of arrays, but one array is needed")
-    _check(x.dtype.kind in "buif", f"an array of type {x.dtype}, but numbers are needed")
+    if not isinstance(x, np.ndarray):
+        raise ValueError("an archive of arrays, but one array is needed")
+    if x.dtype.kind not in "buif":
+        raise ValueError(f"an array of type {x.dtype}, but numbers are needed")
     return stored(x.reshape(row_shape(x.shape)))
 
 
@@ -77,11 +83,6 @@ def stored(x: np.ndarray) -> np.ndarray:
 
 def row_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a row from that of its array: (H, W) becomes (1, H, W)."""
-    fits = 1 <= len(shape) <= 3 and math.prod(shape) >= 1
-    _check(fits, f"an array of shape {shape}, but (D,), (H, W) or (C, H, W) is needed")
-    return (1, *shape) if len(shape) == 2 else tuple(shape)
-
-
-def _check(holds: bool, reason: str) -> None:
-    if not holds:
-        raise ValueError(reason)
+    if not 1 <= len(shape) <= 3 or math.prod(shape) < 1:
+        raise ValueError(f"an array of shape {shape}, but (D,), (H, W) or (C, H, W) is needed")
+    return (1, *shape) if len(shape) == 2 else shape

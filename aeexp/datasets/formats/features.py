@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -10,9 +12,13 @@ from aeexp.datasets.formats.columns import Column
 from aeexp.datasets.formats.table import option, shown
 from aeexp.errors import UsageError
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
 FITTED = ("mean", "median", "most_frequent")
 
 
+@final
 class Features:
     """(N, C) float64 of numbers, category codes and NaN -> (N, D) float32, in the order of the columns.
 
@@ -23,47 +29,48 @@ class Features:
     def __init__(self, columns: Sequence[Column], missing: str):
         self.names = [column.name for column in columns]
         self.missing = missing
-        self.numbers = [i for i, column in enumerate(columns) if column.categories is None]
-        self.codes = [i for i, column in enumerate(columns) if column.categories is not None]
-        own = missing in ("mean", "median")
-        self.vocabulary = {}  # column -> its codes, as scikit-learn has them: NaN last
-        for i in self.codes:
-            unknown = [np.nan] if own and columns[i].missing.any() else []
-            self.vocabulary[i] = np.array([*range(len(columns[i].categories)), *unknown], np.float64)
-        self.widths = [len(self.vocabulary.get(i, [0])) for i in range(len(columns))]
+        self.codes: list[np.ndarray | None] = []  # of each column as scikit-learn has them, NaN last; None: numbers
+        for column in columns:
+            gap = [np.nan] if missing in ("mean", "median") and column.missing.any() else []
+            categories = column.categories
+            self.codes.append(None if categories is None else np.array([*range(len(categories)), *gap], np.float64))
 
     @property
     def continuous(self) -> np.ndarray:
         """(D,) which features are numbers."""
-        return np.repeat([i not in self.vocabulary for i in range(len(self.widths))], self.widths)
+        widths = [1 if codes is None else len(codes) for codes in self.codes]
+        return np.repeat([codes is None for codes in self.codes], widths)
 
     def fit(self, train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """What makes features of rows (N, C), given the training rows (M, C).
+
+        Raises UsageError for a column that has nothing to fill its gaps with.
+        """
         from sklearn.compose import ColumnTransformer
+
+        for place, (name, codes) in enumerate(zip(self.names, self.codes, strict=True)):
+            fills = self.missing == "most_frequent" or (codes is None and self.missing in FITTED)
+            if fills and np.isnan(train[:, place]).all():
+                raise UsageError(
+                    f"missing={self.missing}: column {shown(name)} has no value in the training split to fill gaps "
+                    f"with; set {option('drop', [name])}"
+                )
+        neighbours = groupby(range(len(self.codes)), key=lambda place: self.codes[place] is None)
+        blocks = [list(places) for _, places in neighbours]  # of one kind, so that the order of the file stays
+        fitted = ColumnTransformer([(str(block[0]), self._transformer(block), block) for block in blocks]).fit(train)
+        return lambda x: np.ascontiguousarray(fitted.transform(x), np.float32)
+
+    def _transformer(self, places: list[int]) -> BaseEstimator | str:
+        """What acts on columns that stand side by side, all of numbers or all of categories."""
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import OneHotEncoder
 
-        filled = self.numbers + (self.codes if self.missing == "most_frequent" else [])
-        if self.missing in FITTED:
-            for i in filled:
-                words = f"missing={self.missing}: column {shown(self.names[i])} has no value in the training split"
-                if np.isnan(train[:, i]).all():
-                    raise UsageError(f"{words} to fill gaps with; set {option('drop', [self.names[i]])}")
-        number = SimpleImputer(strategy=self.missing) if self.missing in FITTED else "passthrough"
-        onehot = OneHotEncoder(
-            categories=[self.vocabulary[i] for i in self.codes], sparse_output=False, dtype=np.float32
-        )
-        code = (
-            make_pipeline(SimpleImputer(strategy=self.missing), onehot) if self.missing == "most_frequent" else onehot
-        )
-        parts = [("numbers", number, self.numbers), ("codes", code, self.codes)]
-        fitted = ColumnTransformer([part for part in parts if part[2]]).fit(train)
-        order = self._order()
-        return lambda x: np.ascontiguousarray(fitted.transform(x)[:, order], np.float32)
-
-    def _order(self) -> np.ndarray:
-        """(D,) where scikit-learn, which puts all numbers first, lays each feature."""
-        laid = [*self.numbers, *self.codes]
-        ends = np.cumsum([self.widths[i] for i in laid])
-        starts = {i: end - self.widths[i] for i, end in zip(laid, ends, strict=True)}
-        return np.concatenate([starts[i] + np.arange(width) for i, width in enumerate(self.widths)])
+        codes = [self.codes[place] for place in places]
+        if codes[0] is None:
+            return SimpleImputer(strategy=self.missing) if self.missing in FITTED else "passthrough"
+        # scikit-learn has no types: its defaults pass for them
+        onehot = OneHotEncoder(categories=codes, sparse_output=False, dtype=np.float32)  # pyright: ignore[reportArgumentType]
+        if self.missing != "most_frequent":
+            return onehot
+        return make_pipeline(SimpleImputer(strategy="most_frequent"), onehot)

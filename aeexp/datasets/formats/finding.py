@@ -26,25 +26,23 @@ def find(option: str, path: str, format: Format) -> Place:
     place = Path(path)
     if not place.exists():
         raise UsageError(f"{option}={path}: no such file or folder (looked for {place.resolve()})")
-    guessed = place.suffix.lower()[1:]
     if place.is_file():
         if format == "auto":
-            known = guessed in ("parquet", "arrow")
-            if not known:
+            ending = place.suffix.lower()
+            if ending not in (".parquet", ".arrow"):
                 raise UsageError(
                     f"{option}={path}: a .parquet or .arrow file is read, or name it by format=parquet or arrow"
                 )
-            format = guessed
+            format = "parquet" if ending == ".parquet" else "arrow"
         if format not in ("parquet", "arrow"):
             raise UsageError(f"format={format}: {path} is a file, but {format} is a folder")
         return Place(place, format, [place])
     files = {suffix: sorted(place.glob(f"*.{suffix}")) for suffix in ("parquet", "arrow")}
     if format == "auto":
         disk = any((place / name).is_file() for name in ("dataset_dict.json", "state.json"))
-        both = files["parquet"] and files["arrow"] and not disk
-        if both:
+        if files["parquet"] and files["arrow"] and not disk:
             raise UsageError(f"format=auto: {path} holds .parquet and .arrow files; set format=parquet or format=arrow")
-        format = "disk" if disk else next((f for f, there in files.items() if there), "imagefolder")
+        format = "disk" if disk else "parquet" if files["parquet"] else "arrow" if files["arrow"] else "imagefolder"
     if format == "disk":
         return _saved(option, place)
     if format == "imagefolder":

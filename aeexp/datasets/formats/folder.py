@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats.pictures import Pictures, headers
 from aeexp.errors import UsageError
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     labels: list[str] | None  # the class of each file; None: no class folders
 
 
-@dataset
+@DataSet
 def folder(
     path: str,
     val: str | None = None,

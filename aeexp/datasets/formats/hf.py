@@ -12,16 +12,18 @@ from aeexp.errors import UsageError
 
 
 def library() -> ModuleType:
+    """`datasets`, offline. Raises UsageError where it is not installed."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         import datasets
+        import datasets.config
         import huggingface_hub.constants
     except ImportError as error:
         raise UsageError(
             f"dataset=huggingface needs the library `datasets` ({error}): pip install 'aeexp[huggingface]'"
         ) from error
-    for settings in (datasets.config, huggingface_hub.constants):  # somebody may have imported them before
-        settings.HF_HUB_OFFLINE = True
+    datasets.config.HF_HUB_OFFLINE = True  # somebody may have imported it before
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are raised again, in words
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -37,7 +39,7 @@ def reading(path: str, option: str = "path") -> Iterator[None]:
         raise
     except Exception as error:
         cause: BaseException = error
-        while cause.__cause__ is not None or cause.__context__ is not None:
-            cause = cause.__cause__ or cause.__context__
+        while (deeper := cause.__cause__ or cause.__context__) is not None:
+            cause = deeper
         reason = " ".join(str(cause).split())[:300] or type(cause).__name__
         raise UsageError(f"{option}={path} could not be read: {reason}") from error

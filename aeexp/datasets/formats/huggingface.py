@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aeexp.datasets.core.assemble import dataset
-from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
-from aeexp.datasets.formats import arrays
+from aeexp.datasets.core.assemble import DataSet
+from aeexp.datasets.core.records import Source, Stored, Streamed
 from aeexp.datasets.formats.arrow import Mapped, Sequential, labels_of
 from aeexp.datasets.formats.arrow_columns import Columns, kind
 from aeexp.datasets.formats.decoding import Mode, PictureDecoder
 from aeexp.datasets.formats.finding import Format, find
-from aeexp.datasets.formats.labels import Labels, numbered
+from aeexp.datasets.formats.lazy import Part, lazy_source
 from aeexp.datasets.formats.opening import Found, open_mapped, shards
 from aeexp.datasets.formats.query import by_query
 from aeexp.errors import UsageError
 
 
-@dataset
+@DataSet
 def huggingface(
     path: str | None = None,
     test: str | None = None,
@@ -40,28 +39,15 @@ def huggingface(
     """
     _check(path, test, sql, database, test_sql, streaming)
     decoder = PictureDecoder(mode, size)
-    if sql is not None:
+    if sql is not None and database is not None:
         found = {"sql": by_query("sql", sql, database)}
         if test_sql is not None:
             found["test_sql"] = by_query("test_sql", test_sql, database)
     else:
-        found = open_files(path, test, format, streaming)
-    (rows, rows_labels, columns), *others = _parts(found, x, y, decoder)
-    test_rows, test_labels = None, None
-    if others:
-        (option, named), (test_rows, test_labels, other) = list(found.items())[1], others[0]
-        here, there = (f"{c.shape} {c.dtype}" for c in (other, columns))
-        if here != there:
-            raise UsageError(f"{option}={named.path}: rows are {here}, those of {columns.path} {there}")
-    classes: tuple[str, ...] = ()
-    if rows_labels is not None:
-        classes, numbers, test_numbers = numbered(
-            rows_labels, test_labels, "leave them out (dataset.y=none), or take them as x"
-        )
-        rows = rows._replace(y=numbers)
-        test_rows = test_rows and test_rows._replace(y=test_numbers)
-    scale = arrays.seen_unit([part and part.x for part in (rows, test_rows)])
-    return Source(rows, test_rows, scale, classes)
+        found = open_files(path or "", test, format, streaming)
+    train, *others = _parts(found, x, y, decoder)
+    instead = "leave them out (dataset.y=none), or take them as x"
+    return lazy_source(train, others[0] if others else None, instead)
 
 
 def open_files(path: str, test: str | None, format: Format, streaming: bool) -> dict[str, Found]:
@@ -99,44 +85,40 @@ def _check(
             )
 
 
-def _parts(
-    found: dict[str, Found], x: str | list[str] | None, y: str | None, decoder: PictureDecoder
-) -> list[tuple[Rows, Labels | None, Columns]]:
-    """Rows still without labels, labels and columns of each part; the first decides what is x."""
+def _parts(found: dict[str, Found], x: str | list[str] | None, y: str | None, decoder: PictureDecoder) -> list[Part]:
+    """The rows and labels of each; the first decides what is x."""
     parts = []
-    for part in found.values():
-        label = _label(y, part, x)
-        if x is None:
-            x = _only_array(part, label)
-        names = [x] if isinstance(x, str) else list(x)
+    names = [x] if isinstance(x, str) else x
+    for option, opened in found.items():
+        label = _label(y, opened, names or [])
+        if names is None:
+            names = [_only_array(opened, label)]
         if not names or len(set(names)) != len(names):
             raise UsageError(f"x={names}: name each column once, one at least")
         for name in names:
-            listed = ", ".join(part.columns)
-            if name not in part.columns:
-                raise UsageError(f"x={name}: {part.path} has no such column; it has {listed}")
-        columns = Columns(part.first(names), names, decoder, part.path)
-        if part.files is not None:
-            array = Streamed(Sequential(part, columns), part.path)
+            if name not in opened.columns:
+                raise UsageError(f"x={name}: {opened.path} has no such column; it has {', '.join(opened.columns)}")
+        columns = Columns(opened.first(names), names, decoder, opened.path)
+        if opened.dataset is not None:
+            array = Stored(Mapped(opened.dataset, columns), opened.path)
         else:
-            array = Stored(Mapped(part.dataset, columns), part.path)
-        labels = None if label is None else labels_of(part, label)
-        parts.append((Rows(array), labels, columns))
+            array = Streamed(Sequential(opened, columns), opened.path)
+        parts.append(Part(option, array, None if label is None else labels_of(opened, label)))
     return parts
 
 
-def _label(y: str | None, part: Found, x: str | list[str] | None) -> str | None:
+def _label(y: str | None, opened: Found, x: list[str]) -> str | None:
+    """The column of the labels. Raises UsageError where it was named and is not there, or is a feature."""
     if y == "none":
         return None
-    if y is not None:
-        listed = ", ".join(part.columns)
-        if y not in part.columns:
-            raise UsageError(f"y={y}: {part.path} has no such column; it has {listed}; dataset.y=none: no labels")
-        if y in [x] if isinstance(x, str) else x or []:
-            raise UsageError(f"y={y}: the label is also a feature: take it out of dataset.x, or set dataset.y=none")
-        return y
-    taken = [x] if isinstance(x, str) else x or []
-    return next((name for name in ("label", "y") if name in part.columns and name not in taken), None)
+    if y is None:
+        return next((name for name in ("label", "y") if name in opened.columns and name not in x), None)
+    if y not in opened.columns:
+        listed = ", ".join(opened.columns)
+        raise UsageError(f"y={y}: {opened.path} has no such column; it has {listed}; dataset.y=none: no labels")
+    if y in x:
+        raise UsageError(f"y={y}: the label is also a feature: take it out of dataset.x, or set dataset.y=none")
+    return y
 
 
 def _only_array(part: Found, label: str | None) -> str:

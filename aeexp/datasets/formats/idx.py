@@ -6,12 +6,12 @@ import gzip
 import math
 import re
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
@@ -22,7 +22,7 @@ DENSEST = 1032  # bytes that gzip can make of one
 PIECE = 2**20
 
 
-@dataset
+@DataSet
 def idx(path: str, labels: str | None = None, test: str | None = None, test_labels: str | None = None) -> Source:
     """Rows (N, D) or pictures (N, H, W), (N, C, H, W), (N, H, W, C) of an IDX file, or of a folder with MNIST's names.
 
@@ -31,37 +31,48 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
     """
     if not path:
         raise UsageError("path is empty: give a file, or a folder with train-images-idx3-ubyte")
-    train = Path(path)
-    if train.is_dir():
-        found = _there(train / "train-images-idx3-ubyte")
-        words = "has no train-images-idx3-ubyte or .gz: give the file of pictures, as in dataset.path=folder/file"
-        if found is None:
-            raise UsageError(f"path={path} {words}")
-        train = found
-    files = {"train": (train, _chosen(labels, _labels_beside(train)))}
-    drawn = _chosen(test, _replaced(train, "train", "t10k"))
-    have = files["train"][1] is not None
-    if drawn is None:
-        if test_labels not in (None, "none"):
-            raise UsageError(f"test_labels={test_labels}: there are no test rows; give dataset.test as well")
-    else:
-        files["test"] = (drawn, _chosen(test_labels, _labels_beside(drawn) if have else None))
-        lack = files["test"][1] is None
-        if not have and not lack:
-            raise UsageError(
-                f"test_labels={test_labels}: {train} has no labels; give dataset.labels, or dataset.test_labels=none"
-            )
-        words = "needs labels as the training rows have them; give them, or dataset.labels=none, or dataset.test=none"
-        if have and lack:
-            raise UsageError(f"test_labels={test_labels or 'null'}: {drawn} {words}")
+    train = _rows_file(path)
+    train_labels = _chosen(labels, _labels_beside(train))
+    test_file = _chosen(test, _replaced(train, "train", "t10k"))
+    files = {"train": (train, train_labels)}
+    if test_file is not None:
+        beside = None if train_labels is None else _labels_beside(test_file)
+        files["test"] = test_file, _chosen(test_labels, beside)
+        _check_pair(*files["train"], *files["test"], test_labels)
+    elif test_labels not in (None, "none"):
+        raise UsageError(f"test_labels={test_labels}: there are no test rows; give dataset.test as well")
     options = {"train": ("path", "labels"), "test": ("test", "test_labels")}
-    names = {
-        part: [f"{option}={file}" for option, file in zip(options[part], pair, strict=True)]
-        for part, pair in files.items()
-    }
-    parts = {part: _rows(*pair, *names[part]) for part, pair in files.items()}
+    x_names = {part: f"{options[part][0]}={pair[0]}" for part, pair in files.items()}
+    y_names = {part: f"{options[part][1]}={pair[1]}" for part, pair in files.items()}
+    parts = {part: _rows(*pair, x_names[part], y_names[part]) for part, pair in files.items()}
     instead = "leave them out (dataset.labels=none); dataset=npz takes such numbers as attributes"
-    return arrays.source(parts, *({part: pair[i] for part, pair in names.items()} for i in (0, 1)), (), instead)
+    return arrays.source(parts, x_names, y_names, (), instead)
+
+
+def _rows_file(path: str) -> Path:
+    """The file, or that of the training pictures in a folder."""
+    if not Path(path).is_dir():
+        return Path(path)
+    file = _there(Path(path) / "train-images-idx3-ubyte")
+    if file is None:
+        raise UsageError(
+            f"path={path} has no train-images-idx3-ubyte or .gz: give the file of pictures, as in "
+            "dataset.path=folder/file"
+        )
+    return file
+
+
+def _check_pair(train: Path, labels: Path | None, test: Path, test_labels: Path | None, given: str | None) -> None:
+    """Raises UsageError unless both parts have labels or none has; `given` is dataset.test_labels."""
+    if labels is None and test_labels is not None:
+        raise UsageError(
+            f"test_labels={given}: {train} has no labels; give dataset.labels, or dataset.test_labels=none"
+        )
+    if labels is not None and test_labels is None:
+        raise UsageError(
+            f"test_labels={given or 'null'}: {test} needs labels as the training rows have them; give them, or "
+            "dataset.labels=none, or dataset.test=none"
+        )
 
 
 def _rows(x_file: Path, y_file: Path | None, x_name: str, y_name: str) -> Rows:
@@ -104,28 +115,28 @@ def _read(path: Path, name: str) -> np.ndarray:
         raise UsageError(f"{name} cannot be read, or its gzip is damaged: {arrays.line(error)}") from error
 
 
-def _array(file: BinaryIO, room: int, name: str, exact: bool = True) -> np.ndarray:
+def _array(file: BufferedIOBase, room: int, name: str, exact: bool = True) -> np.ndarray:
     """The array of an opened file of at most `room` bytes, or of so many if `exact`; refused before it is read."""
     magic = file.read(4)
-    fits = len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and 1 <= magic[3] <= 4
-    words = "two zeros, a type and 1 to 4 dimensions are needed"
-    if not fits:
-        raise UsageError(f"{name} is no IDX file: it begins with the bytes {magic.hex(' ') or '(none)'}; {words}")
+    if not (len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and 1 <= magic[3] <= 4):
+        raise UsageError(
+            f"{name} is no IDX file: it begins with the bytes {magic.hex(' ') or '(none)'}; "
+            "two zeros, a type and 1 to 4 dimensions are needed"
+        )
     sizes = file.read(4 * magic[3])
     if len(sizes) != 4 * magic[3]:
         raise UsageError(f"{name} is truncated: it ends within its header")
     shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
     dtype = np.dtype(TYPES[magic[2]])
-    if not min(shape) >= 1:
+    if min(shape) == 0:
         raise UsageError(f"{name} has shape {shape}: it holds nothing")
     size, rest = math.prod(shape) * dtype.itemsize, room - 4 - len(sizes)
-    fits = size == rest if exact else size <= rest
-    told = f"{name} is damaged: its header speaks of {dtype.name} {shape}, {size} bytes"
-    if not fits:
-        raise UsageError(f"{told}, but {'' if exact else 'at most '}{rest} follow")
+    damage = f"{name} is damaged: its header speaks of {dtype.name} {shape}, {size} bytes"
+    if size > rest or (exact and size < rest):
+        raise UsageError(f"{damage}, but {'' if exact else 'at most '}{rest} follow")
     content = bytearray()
     while len(content) <= size and (piece := file.read(min(PIECE, size + 1 - len(content)))):
         content += piece
     if len(content) != size:
-        raise UsageError(f"{told}, but {'more' if len(content) > size else len(content)} follow")
+        raise UsageError(f"{damage}, but {'more' if len(content) > size else len(content)} follow")
     return np.frombuffer(content, dtype).reshape(shape)

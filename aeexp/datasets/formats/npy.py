@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
 from aeexp.errors import UsageError
 
 
-@dataset
+@DataSet
 def npy(
     path: str,
     labels: str | None = None,
@@ -30,23 +30,22 @@ def npy(
     """
     if not path:
         raise UsageError("path is empty: give the file, as in dataset.path=rows.npy")
-    files = {"path": path, "labels": labels, "target": target, "attributes": attributes}
-    beside = {"labels": test_labels, "target": test_target, "attributes": test_attributes}
-    for option, file in beside.items():
-        if test is None:
-            if file is not None:
-                raise UsageError(f"test_{option}={file}: there are no test rows; give dataset.test as well")
-            continue
-        needed, given = files[option] is not None, file is not None
-        if not needed and given:
-            raise UsageError(f"test_{option}={file}: the training rows {path} have none; give dataset.{option} as well")
-        if not given and needed:
+    beside = {"labels": (labels, test_labels), "target": (target, test_target),
+              "attributes": (attributes, test_attributes)}  # fmt: skip
+    for option, (file, test_file) in beside.items():
+        if test is None and test_file is not None:
+            raise UsageError(f"test_{option}={test_file}: there are no test rows; give dataset.test as well")
+        if test is not None and file is None and test_file is not None:
             raise UsageError(
-                f"test_{option}=null: {files[option]} has no companion for the test rows {test}; dataset.test_{option}"
+                f"test_{option}={test_file}: the training rows {path} have none; give dataset.{option} as well"
             )
-    parts = {"train": _rows(files)}
+        if test is not None and file is not None and test_file is None:
+            raise UsageError(
+                f"test_{option}=null: {file} has no companion for the test rows {test}; dataset.test_{option}"
+            )
+    parts = {"train": _rows("path", path, "", labels, target, attributes)}
     if test is not None:
-        parts["test"] = _rows({"test": test, **{f"test_{option}": file for option, file in beside.items()}})
+        parts["test"] = _rows("test", test, "test_", test_labels, test_target, test_attributes)
     x_names = {"train": f"path={path}", "test": f"test={test}"}
     y_names = {"train": f"labels={labels}", "test": f"test_labels={test_labels}"}
     stem = "" if attributes is None else Path(attributes).stem
@@ -54,45 +53,50 @@ def npy(
     return arrays.source(parts, x_names, y_names, arrays.columns(stem, parts["train"].s), instead)
 
 
-def _rows(files: dict[str, str | None]) -> Rows:
-    """One part: files of rows, labels, targets and attributes by their options, in this order."""
-    x, *rest = (None if file is None else (_mapped(option, file), f"{option}={file}") for option, file in files.items())
-    stored = _stored(arrays.features(*x), x[1])
-    count = len(stored)
-    y, t, s = (
-        None if found is None else check(*found, count)
-        for found, check in zip(rest, (checked_labels, arrays.targets, arrays.attributes), strict=True)
-    )
-    y = None if y is None else np.array(y)  # no longer the file
-    return Rows(stored, y, s, target=None if t is None else _stored(t, rest[1][1], np.int64))
+def _rows(option: str, path: str, prefix: str, labels: str | None, target: str | None, attributes: str | None) -> Rows:
+    """One part; `option` named its rows, and `prefix` stands before the options of all else."""
+    name = f"{option}={path}"
+    x = _stored(arrays.features(_map(path, name), name), path)
+    y = s = t = None
+    if labels is not None:
+        name = f"{prefix}labels={labels}"
+        y = np.array(checked_labels(_map(labels, name), name, len(x)))  # no longer the file
+    if target is not None:
+        name = f"{prefix}target={target}"
+        t = _stored(arrays.targets(_map(target, name), name, len(x)), target, np.int64)
+    if attributes is not None:
+        name = f"{prefix}attributes={attributes}"
+        s = arrays.attributes(_map(attributes, name), name, len(x))
+    return Rows(x, y, s, target=t)
 
 
-def _stored(x: np.ndarray, name: str, integer: type | None = None) -> Stored:
+def _stored(x: np.ndarray, path: str, integer: type | None = None) -> Stored:
     """Rows as they lie on disk, converted when they are read where their type is not one that is kept."""
     dtype = arrays.type_of(x.dtype, integer)
-    return Stored(x if x.dtype == dtype else arrays.Viewed(x, dtype), name.partition("=")[2])
+    return Stored(x if x.dtype == dtype else arrays.Viewed(x, dtype), path)
 
 
-def _mapped(option: str, file: str) -> np.ndarray:
+def _map(file: str, name: str) -> np.ndarray:
+    """The array in memory-mapped pages; `name` is what a message calls it."""
     path = Path(file)
     if not path.is_file():
-        raise UsageError(f"{option}={file}: no such file (looked for {path.resolve()})")
+        raise UsageError(f"{name}: no such file (looked for {path.resolve()})")
     try:
         with open(path, "rb") as opened:
             magic = opened.read(6)
         if magic[:2] == b"PK":
-            raise UsageError(f"{option}={file} is an .npz archive: take dataset=npz")
+            raise UsageError(f"{name} is an .npz archive: take dataset=npz")
         if magic != np.lib.format.MAGIC_PREFIX:
-            raise UsageError(f"{option}={file} is no .npy file: save it with numpy.save")
+            raise UsageError(f"{name} is no .npy file: save it with numpy.save")
         with np.errstate(all="ignore"):  # sizes of a damaged header
             mapped = np.lib.format.open_memmap(path, mode="r")
         size = mapped.offset + mapped.nbytes
     except UsageError:
         raise
     except Exception as error:  # a damaged header raises anything: ValueError, SyntaxError, OverflowError ...
-        words = "Python objects are not unpickled" if "object" in str(error) else "truncated, damaged or no array"
-        raise UsageError(f"{option}={file} cannot be read, {words}: {arrays.line(error)}") from error
+        what = "Python objects are not unpickled" if "object" in str(error) else "truncated, damaged or no array"
+        raise UsageError(f"{name} cannot be read, {what}: {arrays.line(error)}") from error
     length = path.stat().st_size
     if length != size:
-        raise UsageError(f"{option}={file} has {length} bytes, but its header speaks of {size}: it is damaged")
+        raise UsageError(f"{name} has {length} bytes, but its header speaks of {size}: it is damaged")
     return mapped

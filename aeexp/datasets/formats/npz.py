@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, final
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import checked_labels
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 DENSEST = 1032  # bytes that deflate can make of one
 
 
-@dataset
+@DataSet
 def npz(
     path: str,
     x: str | None = None,
@@ -57,10 +58,9 @@ def npz(
             continue
         names[part] = {option: f"{option}={keys[option]}: {key} of {path}" for option, key in here.items()}
         for option, key in here.items():
-            way = ": leave labels out by dataset.y=none" if option == "y" else ""
-            words = f"{path} has {here['x']}, but not {key} beside it{way}"
             if key not in archive:
-                raise UsageError(f"{option}={keys[option]}: {words}")
+                way = ": leave labels out by dataset.y=none" if option == "y" else ""
+                raise UsageError(f"{option}={keys[option]}: {path} has {here['x']}, but not {key} beside it{way}")
         read = {option: archive.read(key) for option, key in here.items()}
         _hinted(archive, read, offsets, path)
         rows[part] = _rows(read, names[part], unpack, shape, sequences)
@@ -72,6 +72,7 @@ def npz(
     return arrays.source(rows, x_names, y_names, arrays.columns(keys.get("s", ""), rows["train"].s), instead)
 
 
+@final
 class Archive:
     """The arrays of an .npz file by key. Each is read when it is asked for, and nothing is unpickled."""
 
@@ -89,12 +90,13 @@ class Archive:
 
     def read(self, key: str) -> np.ndarray:
         with self._opened() as file:
+            assert file.zip is not None  # it is closed below
             member = file.zip.getinfo(key if key in file.zip.namelist() else f"{key}.npy")
             if member.filename.endswith(".npy"):
                 with file.zip.open(member) as opened:
                     size = _declared(opened)
                 room = min(member.file_size, DENSEST * (member.compress_size + 1))
-                if not size <= room:
+                if size > room:
                     raise UsageError(f"path={self.path} is damaged: {key} says {size} bytes, and there are not as many")
             return np.asarray(file[key])  # what is no array comes as bytes
 
@@ -102,8 +104,7 @@ class Archive:
     def _opened(self) -> Iterator[np.lib.npyio.NpzFile]:
         try:
             with open(self.path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
-                single = opened.read(6) == np.lib.format.MAGIC_PREFIX
-                if single:
+                if opened.read(6) == np.lib.format.MAGIC_PREFIX:
                     raise UsageError(f"path={self.path} is a single array: take dataset=npy, or numpy.savez")
                 opened.seek(0)
                 yield np.load(opened, allow_pickle=False)
@@ -131,13 +132,12 @@ def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, 
         return
     hint = f"{path} has offsets that cut the {steps} rows into {len(ends) - 1} sequences"
     labels = len(read["y"]) if "y" in read and read["y"].ndim else steps
-    own = labels != steps and labels == len(ends) - 1
-    if own:
+    if labels != steps and labels == len(ends) - 1:
         raise UsageError(f"offsets=null: {hint}, as many as there are labels: set dataset.offsets=offsets")
     log.info("%s: dataset.offsets=offsets takes them", hint)
 
 
-def _declared(opened) -> int:
+def _declared(opened: IO[bytes]) -> int:
     """Bytes that the header of an array asks for."""
     first = np.lib.format.read_magic(opened) == (1, 0)
     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0

@@ -26,20 +26,39 @@ class Found(NamedTuple):
     path: str
     schema: pa.Schema
     features: dict  # name: datasets feature
-    dataset: Dataset | None = None
-    files: list[Path] | None = None
-    format: str = ""
+    dataset: Dataset | None = None  # memory-mapped
+    files: list[Path] = []  # that are read one after another
+    format: str = ""  # of the files
 
     @property
     def columns(self) -> list[str]:
+        """Names of all columns."""
         return self.schema.names
 
     def first(self, names: list[str]) -> pa.Table:
         """The first row."""
         with reading(self.path):
             if self.dataset is not None:
-                return self.dataset.select_columns(names).with_format("arrow")[:1]
-            return next(iter(stream(self.files[0], self.format, names).iter(batch_size=1)))
+                return mapped_table(self.dataset, names, slice(0, 1))
+            return next(tables(stream(self.files[0], self.format, names), 1))
+
+
+def mapped_table(dataset: Dataset, names: list[str], rows: slice) -> pa.Table:
+    """These columns of these rows; what lies on disk is not copied."""
+    import pyarrow as pa
+
+    table = dataset.select_columns(names).with_format("arrow")[rows]
+    assert isinstance(table, pa.Table)
+    return table
+
+
+def tables(rows: IterableDataset, size: int) -> Iterator[pa.Table]:
+    """Those of a stream, `size` rows at a time."""
+    import pyarrow as pa
+
+    for table in rows.iter(batch_size=size):
+        assert isinstance(table, pa.Table)
+        yield table
 
 
 def open_mapped(option: str, place: Place) -> Found:
@@ -62,7 +81,7 @@ def open_mapped(option: str, place: Place) -> Found:
 
 
 def found_in(option: str, path: str, dataset: Dataset) -> Found:
-    if len(dataset) <= 0:
+    if len(dataset) == 0:
         raise UsageError(f"{option}={path} has no rows")
     return Found(path, dataset.features.arrow_schema, dict(dataset.features), dataset=dataset)
 
@@ -82,10 +101,8 @@ def shards(option: str, place: Place) -> Found:
             whole(option, files)
         files = _filled(option, path, files, format)
         for file, schema in zip(place.files, schemas, strict=True):
-            same = schema.equals(schemas[0]) and (schema.metadata or {}).get(b"huggingface") == (
-                schemas[0].metadata or {}
-            ).get(b"huggingface")
-            if not same:
+            here, there = ((each.metadata or {}).get(b"huggingface") for each in (schema, schemas[0]))
+            if not schema.equals(schemas[0]) or here != there:
                 raise UsageError(
                     f"{option}={path}: {file.name} has other columns or classes than {place.files[0].name}"
                 )

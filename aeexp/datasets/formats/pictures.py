@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Header(NamedTuple):
     grey: bool
 
 
+@final
 class Pictures:
     """(N, C, H, W) uint8: the first frame of every file, upright, on white where it is transparent.
 
@@ -48,7 +49,7 @@ class Pictures:
     ):
         self.files = files
         self.key = key
-        self.mode = mode
+        self.mode: Mode = mode
         self.size = size
         if size is None:
             size = _one_size(files, headers(files, key) if heads is None else heads, key)
@@ -80,13 +81,13 @@ class Pictures:
         return x[None] if self.mode == "grey" else x.transpose(2, 0, 1)
 
 
-def prepared(image, mode: str, size: Sequence[int] | None):
+def prepared(image: Image, mode: Mode, size: Sequence[int] | None) -> Image:
     """An opened picture upright, in 8 bits, grey or colour, cut to `size` (H, W) if one is given."""
     from PIL import ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
     made = eight_bits(image, mode)
-    return made if size is None else cut(made, *size)
+    return made if size is None else cut(made, size[0], size[1])
 
 
 def headers(files: Sequence[str], key: str) -> list[Header]:
@@ -124,7 +125,9 @@ def cut(image: Image, height: int, width: int) -> Image:
 
 def _upright(image: Image) -> tuple[int, int]:
     """H, W once the Exif orientation is applied."""
-    if image.format == "TIFF":  # some versions of Pillow turn its size at opening, some when it is decoded
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    if isinstance(image, TiffImageFile):  # some versions of Pillow turn its size at opening, some when it is decoded
         tags = image.tag_v2
         width, height, turn = tags[_WIDTH], tags[_HEIGHT], tags.get(_ORIENTATION, 1)
     else:

@@ -34,12 +34,12 @@ def by_query(option: str, query: str, database: str) -> Found:
 def _check_database(database: str) -> None:
     try:
         import sqlalchemy
+        from sqlalchemy.exc import ArgumentError
     except ImportError as error:
         raise UsageError(f"database={database} needs SQLAlchemy: pip install 'aeexp[huggingface]'") from error
     try:
         url = sqlalchemy.make_url(database)
-    except sqlalchemy.exc.ArgumentError as error:
+    except ArgumentError as error:
         raise UsageError(f"database={database} is no SQLAlchemy URI, such as sqlite:///rows.db") from error
-    lost = url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
-    if lost:
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise UsageError(f"database={database}: no such file (looked for {Path(url.database or '').resolve()})")

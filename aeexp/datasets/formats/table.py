@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,13 +32,12 @@ class Table(NamedTuple):
         return f"{self.files[self.file[row]]}: line {self.line[row]}"
 
     def take(self, rows: np.ndarray) -> Table:
+        """These rows."""
         return self._replace(cells=self.cells[rows], file=self.file[rows], line=self.line[rows])
 
     def empty(self, missing: Collection[str]) -> np.ndarray:
         """(N, C) which cells hold one of these texts."""
-        return np.fromiter((cell in missing for cell in self.cells.flat), bool, self.cells.size).reshape(
-            self.cells.shape
-        )
+        return np.array([[cell in missing for cell in row] for row in self.cells.tolist()])
 
 
 def number(text: str) -> float | None:
@@ -74,8 +73,7 @@ def option(key: str, names: Sequence[str]) -> str:
 def separator(delimiter: str) -> str:
     r"""The character meant; `\t`, which no shell makes a tab, is one."""
     delimiter = "\t" if delimiter == r"\t" else delimiter
-    single = len(delimiter) == 1 and (delimiter == "\t" or delimiter.isprintable()) and delimiter != '"'
-    if not single:
+    if len(delimiter) != 1 or delimiter == '"' or not (delimiter == "\t" or delimiter.isprintable()):
         raise UsageError(
             rf"delimiter={delimiter!r} must be one character, as in \"dataset.delimiter=';'\"; '\t' is a tab"
         )
@@ -86,16 +84,17 @@ def join(tables: Sequence[Table]) -> Table:
     """All rows, the files one after another. Raises UsageError where a header differs from the first."""
     first = tables[0]
     for table in tables[1:]:
-        name, other = table.files[0], len(table.header)
-        same = other == len(first.header)
-        if not same:
-            raise UsageError(f"{name}: the header has {other} columns, that of {first.files[0]} {len(first.header)}")
+        name, width = table.files[0], len(table.header)
+        if width != len(first.header):
+            raise UsageError(f"{name}: the header has {width} columns, that of {first.files[0]} {len(first.header)}")
         for place, (here, there) in enumerate(zip(table.header, first.header, strict=True), 1):
-            words = f"{name}: column {place} of the header is {shown(here)}, but {shown(there)} in {first.files[0]}"
             if here != there:
-                raise UsageError(f"{words}; the headers must be equal")
-    parts = (np.concatenate([getattr(table, field) for table in tables]) for field in ("cells", "line"))
-    cells, line = parts
+                raise UsageError(
+                    f"{name}: column {place} of the header is {shown(here)}, but {shown(there)} in {first.files[0]}; "
+                    "the headers must be equal"
+                )
+    cells = np.concatenate([table.cells for table in tables])
+    line = np.concatenate([table.line for table in tables])
     file = np.repeat(np.arange(len(tables)), [len(table.cells) for table in tables])
     return Table(first.header, cells, tuple(table.files[0] for table in tables), file, line)
 
@@ -103,9 +102,32 @@ def join(tables: Sequence[Table]) -> Table:
 def read(key: str, path: str, delimiter: str) -> Table:
     """The table in a file; `key` is the option that named it. Raises UsageError."""
     name = f"{key}={path}"
-    header, rows, lines = None, [], []
+    records = _records(name, _text(key, path), delimiter)
+    line, header = next((record for record in records if record[1] != [""]), (0, []))
+    if not header:
+        raise UsageError(f"{name}: the file is empty; a header line and rows are needed")
+    _check_header(name, line, header, delimiter)
+    rows, lines = [], []
+    for line, cells in records:
+        if cells == [""] and len(header) > 1:
+            continue  # a blank line; of one column, "" in quotes is a cell
+        if len(cells) != len(header):
+            count = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
+            raise UsageError(
+                f"{name}: line {line} has {count}, but the header {len(header)}; "
+                f"quote cells that hold {shown(delimiter)}"
+            )
+        rows.append(cells)
+        lines.append(line)
+    if not rows:
+        raise UsageError(f"{name}: there is a header but no row")
+    return Table(tuple(header), np.array(rows, object), (name,), np.zeros(len(rows), np.int64), np.array(lines))
+
+
+def _records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line at which each row begins, from 1, and its cells without whitespace around them; no empty line."""
     reader = csv.reader(
-        io.StringIO(_text(key, path), newline=""),  # a quoted line break stays as it is
+        io.StringIO(text, newline=""),  # a quoted line break stays as it is
         delimiter=delimiter,
         skipinitialspace=delimiter != " ",  # else the quotes in `1, "a, b"` would be text
         strict=True,
@@ -114,25 +136,10 @@ def read(key: str, path: str, delimiter: str) -> Table:
     try:
         for cells in reader:
             line, begin = begin, reader.line_num + 1
-            cells = [cell.strip() for cell in cells]
-            if not cells or (cells == [""] and (header is None or len(header) > 1)):
-                continue  # a blank line, as many files end with; of one column, "" in quotes is a cell
-            if header is None:
-                header = _header(name, line, cells, delimiter)
-                continue
-            count = len(cells)
-            words = f"{name}: line {line} has {count} cell{'s' * (count != 1)}, but the header {len(header)}"
-            if count != len(header):
-                raise UsageError(f"{words}; quote cells that hold {shown(delimiter)}")
-            rows.append(cells)
-            lines.append(line)
+            if cells:
+                yield line, [cell.strip() for cell in cells]
     except csv.Error as error:
         raise UsageError(f"{name}: the row at line {begin} cannot be read (a quote left open?): {error}") from error
-    if header is None:
-        raise UsageError(f"{name}: the file is empty; a header line and rows are needed")
-    if len(rows) <= 0:
-        raise UsageError(f"{name}: there is a header but no row")
-    return Table(tuple(header), np.array(rows, object), (name,), np.zeros(len(rows), np.int64), np.array(lines))
 
 
 def _text(key: str, path: str) -> str:
@@ -155,32 +162,33 @@ def _text(key: str, path: str) -> str:
     except UnicodeDecodeError as error:
         place = len(raw) - len(error.object) + error.start  # the codec counts from behind a byte order mark
         line = raw.count(b"\n", 0, place) + 1
-        words = f"{name}: byte {place} (0x{raw[place]:02x}, line {line}) is no UTF-8"
-        raise UsageError(f"{words}; save the file as UTF-8") from error
-    place = text.find("\0")
-    line = text.count("\n", 0, max(place, 0)) + 1
-    if not place < 0:
+        raise UsageError(
+            f"{name}: byte {place} (0x{raw[place]:02x}, line {line}) is no UTF-8; save the file as UTF-8"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
         raise UsageError(f"{name}: line {line} holds a NUL character: no text file, or not UTF-8; save it as UTF-8")
     return text
 
 
-def _header(name: str, line: int, cells: list[str], delimiter: str) -> list[str]:
-    numbers = all(number(cell) is not None for cell in cells if cell) and any(cells)
-    if numbers:
+def _check_header(name: str, line: int, cells: list[str], delimiter: str) -> None:
+    if any(cells) and all(number(cell) is not None for cell in cells if cell):
         raise UsageError(f"{name}: line {line} holds numbers only; put a header line with the columns' names above it")
-    other = [sign for sign in ",;\t|" if sign != delimiter and sign in cells[0]]
-    words = f"{name}: the header is the one name {shown(cells[0])}; are columns set apart by another sign?"
-    hint = f'\nSet "dataset.delimiter={shown(other[0])}", or rename the column.' if other else ""
-    if len(cells) <= 1 and other:
-        raise UsageError(words + hint)
+    signs = [sign for sign in ",;\t|" if sign != delimiter and sign in cells[0]]
+    if len(cells) == 1 and signs:
+        raise UsageError(
+            f"{name}: the header is the one name {shown(cells[0])}; are columns set apart by another sign?\n"
+            f'Set "dataset.delimiter={shown(signs[0])}", or rename the column.'
+        )
     seen: dict[str, int] = {}
     for place, cell in enumerate(cells, 1):
         if not cell:
             raise UsageError(
                 f"{name}: column {place} of {len(cells)} has no name in the header (line {line}); name or delete it"
             )
-        words = f"{name}: columns {seen.get(cell)} and {place} are both named {shown(cell)}; rename one"
         if cell in seen:
-            raise UsageError(f"{words}, or put a header line above the rows if there is none")
+            raise UsageError(
+                f"{name}: columns {seen[cell]} and {place} are both named {shown(cell)}; rename one, or put a header "
+                "line above the rows if there is none"
+            )
         seen[cell] = place
-    return cells

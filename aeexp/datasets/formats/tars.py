@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class Shard(NamedTuple):
     extensions: tuple[str, ...]  # of all its files, sorted
 
 
+@final
 class Tars:
     """The rows of tar shards (records.Shards); the first decides shape and type of all."""
 
@@ -38,8 +39,8 @@ class Tars:
         self.wanted = wanted
         self.decoder = decoder
         self.option = option
-        self.shape: tuple[int, ...] | None = None
-        self.dtype: np.dtype | None = None
+        self.shape: tuple[int, ...] = ()  # not yet known
+        self.dtype = np.dtype(np.uint8)
         first = next(self.read(0, np.zeros(1, np.int64)))
         self.shape = first.shape
         self.dtype = first.dtype
@@ -70,14 +71,14 @@ class Tars:
                     raise UsageError(f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null")
                 x = from_npy(content)
             else:
-                if self.shape is None:
+                if not self.shape:
                     self.decoder.settle(content)
                 x = self.decoder(content)
         except UsageError:
             raise
         except ValueError as error:
             raise UsageError(f"{self._name(file, offset)} is {error}") from error
-        if self.shape is not None and (x.shape, x.dtype) != (self.shape, self.dtype):
+        if self.shape and (x.shape, x.dtype) != (self.shape, self.dtype):
             here, there = (f"{shape} {dtype}" for shape, dtype in ((x.shape, x.dtype), (self.shape, self.dtype)))
             out = "" if array else "; dataset.size=[H,W] makes pictures equal"
             raise UsageError(f"{self._name(file, offset)} is {here}, the first row {there}{out}")
@@ -91,6 +92,7 @@ class Tars:
 
 
 def library() -> ModuleType:
+    """`webdataset.tariterators`. Raises UsageError where it is not installed."""
     try:
         import webdataset.tariterators
     except ImportError as error:
@@ -109,34 +111,35 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
     places: list[tuple[int, int, int]] = []
     labels: list[str | None] = []
     seen: set[str] = set()
-    key = lacking = None
+    key: str | None = None
+    lacking = ""
     try:
         with open(file, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             state = _state(stream)
-            for sample in library().group_by_keys(_headers(tar, file, y)):
+            for sample in library().group_by_keys(_headers(tar, stream, file, y)):
                 key = sample["__key__"]
                 there = [name for name in sample if not name.startswith(_META)]
                 seen.update(there)
                 extension = next((place for place, name in enumerate(wanted) if name in sample), None)
                 if extension is not None:
                     places.append((*sample[wanted[extension]][:2], extension))
-                elif lacking is None:
+                elif not lacking:
                     words = f"sample {key} of {file} has none of them; it has {', '.join(there)}"
                     lacking = f"x={';'.join(wanted)}: {words}: name one as in dataset.x={there[0]}"
-                labels.append(_text(sample[y][2], key, file) if y in sample else None)
+                labels.append(_text(sample[y][2], sample["__key__"], file) if y in sample else None)
     except UsageError:
         raise
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         raise _damaged(file, key, error, option) from error
     # not before the end was seen: a truncated shard is called so
-    if lacking is not None:
-        raise UsageError(lacking or "")
+    if lacking:
+        raise UsageError(lacking)
     if not labels:
         raise UsageError(f"{option}={file}: the shard holds no sample")
     return Shard(file, state, np.array(places, np.int64), labels, tuple(sorted(seen)))
 
 
-def _headers(tar: tarfile.TarFile, file: Path, y: str | None) -> Iterator[dict]:
+def _headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: str | None) -> Iterator[dict]:
     """Names as `webdataset` groups them; as content offset, size and the bytes of a label, of nothing else."""
     end = 0
     url, ending = str(file), () if y is None else f".{y}"
@@ -149,12 +152,13 @@ def _headers(tar: tarfile.TarFile, file: Path, y: str | None) -> Iterator[dict]:
             name = member.name
             meta = name.split("/", 1)[0] if name.startswith(_META) else ""
             if not (len(meta) >= 4 and meta.endswith(_META)):
-                label = tar.extractfile(member).read() if name.lower().endswith(ending) else b""
+                content = tar.extractfile(member) if name.lower().endswith(ending) else None
+                label = b"" if content is None else content.read()
                 yield {"fname": name, "data": (member.offset_data, member.size, label), "__url__": url}
-        tar.members = []  # else every header of the shard is kept
+        tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  documented nowhere; else all headers are kept
     yield {}
-    tar.fileobj.seek(end)
-    last = tar.fileobj.read(_BLOCK)
+    stream.seek(end)
+    last = stream.read(_BLOCK)
     if last != bytes(_BLOCK):
         raise tarfile.ReadError("a broken header" if len(last) == _BLOCK else "the end is missing")
 

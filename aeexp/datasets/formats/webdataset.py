@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
-from aeexp.datasets.core.records import Rows, Source, Streamed
-from aeexp.datasets.formats import arrays
+from aeexp.datasets.core.assemble import DataSet
+from aeexp.datasets.core.records import Source, Streamed
 from aeexp.datasets.formats.decoding import Mode, PictureDecoder
-from aeexp.datasets.formats.labels import Labels, distinct, numbered
+from aeexp.datasets.formats.labels import Labels, distinct
+from aeexp.datasets.formats.lazy import Part, lazy_source
 from aeexp.datasets.formats.table import number
 from aeexp.datasets.formats.tars import Shard, Tars, library, scan
 from aeexp.errors import UsageError
@@ -20,7 +20,7 @@ from aeexp.errors import UsageError
 log = logging.getLogger(__name__)
 
 
-@dataset
+@DataSet
 def webdataset(
     path: str,
     test: str | None = None,
@@ -42,28 +42,15 @@ def webdataset(
     if ending == "":
         raise UsageError(f"y={y}: name an extension, as in dataset.y=cls, or dataset.y=none for no labels")
     decoder = PictureDecoder(mode, size)
-    parts, extensions = {}, set()
+    parts: list[Part] = []
+    extensions: set[str] = set()
     for option, place in (("path", path), ("test", test)):
         if place is not None:
             shards = [scan(file, wanted, ending, option) for file in files(option, place)]
-            parts[option] = (Tars(shards, wanted, decoder, option), _labels(shards))
+            parts.append(Part(option, Streamed(Tars(shards, wanted, decoder, option), place), _labels(shards)))
             extensions.update(name for shard in shards for name in shard.extensions)
     _there(y, extensions, path)
-    tars, labels = parts["path"]
-    test_tars, test_labels = parts.get("test", (None, None))
-    if test_tars is not None:
-        here, there = (f"{t.shape} {t.dtype}" for t in (test_tars, tars))
-        if here != there:
-            raise UsageError(f"test={test}: rows are {here}, those of {path} {there}")
-    rows = Rows(Streamed(tars, path))
-    test_rows = None if test_tars is None else Rows(Streamed(test_tars, test))
-    classes: tuple[str, ...] = ()
-    if labels is not None:
-        classes, numbers, test_numbers = numbered(labels, test_labels, "leave them out (dataset.y=none)")
-        rows = rows._replace(y=numbers)
-        test_rows = test_rows and test_rows._replace(y=test_numbers)
-    scale = arrays.seen_unit([part and part.x for part in (rows, test_rows)])
-    return Source(rows, test_rows, scale, classes)
+    return lazy_source(parts[0], parts[1] if test is not None else None, "leave them out (dataset.y=none)")
 
 
 def _there(y: str | None, extensions: set[str], path: str) -> None:
@@ -73,8 +60,7 @@ def _there(y: str | None, extensions: set[str], path: str) -> None:
         if "cls" not in extensions and len(extensions) > 1:
             log.info("no sample has .cls: no labels; dataset.y names another extension of %s", listed)
     elif y != "none":
-        found = y.strip().lower().lstrip(".") in extensions
-        if not found:
+        if y.strip().lower().lstrip(".") not in extensions:
             raise UsageError(f"y={y}: no sample of {path} has it; there are {listed}; dataset.y=none: no labels")
 
 
@@ -93,11 +79,11 @@ def files(option: str, path: str) -> list[Path]:
     if place.exists():
         return [place]
     library()  # comes with braceexpand
-    from braceexpand import UnbalancedBracesError, braceexpand
+    from braceexpand import braceexpand
 
     try:
         names = list(braceexpand(path, escape=False))
-    except UnbalancedBracesError as error:
+    except ValueError as error:  # unbalanced braces
         raise UsageError(f"{option}={path}: {error}") from error
     found = []
     for name in names:
@@ -114,8 +100,8 @@ def _labels(shards: list[Shard]) -> Labels | None:
     if not texts:
         return None
     place = {text: number for number, text in enumerate(texts)}
-    place[None] = -1
-    codes = np.array([place[text] for shard in shards for text in shard.labels], np.int64)
+    labels = (text for shard in shards for text in shard.labels)
+    codes = np.array([-1 if text is None else place[text] for text in labels], np.int64)
     try:
         return Labels(codes, np.array([int(text) for text in texts], np.int64))
     except (ValueError, OverflowError):

@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 
 
-@dataset
+@DataSet
 def digits() -> Source:
     """1,797 handwritten digits of 8x8 pixels with 17 grey levels (UCI optical recognition, test part)."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
     x = bunch.images.astype(np.uint8)[:, None]
     return Source(Rows(x, bunch.target.astype(np.int64)), scale=1 / 16, classes=tuple(map(str, range(10))))
 
 
-@dataset
+@DataSet
 def iris() -> Source:
     """150 flowers of 3 species: length and width of sepal and petal in cm (Fisher 1936)."""
     from sklearn.datasets import load_iris
@@ -29,7 +29,7 @@ def iris() -> Source:
     return _measurements(load_iris)
 
 
-@dataset
+@DataSet
 def wine() -> Source:
     """178 wines of 3 growers: 13 chemical measurements (UCI wine)."""
     from sklearn.datasets import load_wine
@@ -37,7 +37,7 @@ def wine() -> Source:
     return _measurements(load_wine)
 
 
-@dataset
+@DataSet
 def breast_cancer() -> Source:
     """569 tumours, malignant or benign: 30 measurements of cell nuclei (UCI, Wisconsin diagnostic)."""
     from sklearn.datasets import load_breast_cancer
@@ -45,7 +45,7 @@ def breast_cancer() -> Source:
     return _measurements(load_breast_cancer)
 
 
-@dataset
+@DataSet
 def diabetes() -> Source:
     """442 patients: age, sex, body mass index, blood pressure and 6 serum values (Efron et al. 2004).
 
@@ -53,7 +53,7 @@ def diabetes() -> Source:
     """
     from sklearn.datasets import load_diabetes
 
-    bunch = load_diabetes(scaled=False)
+    bunch: Any = load_diabetes(scaled=False)
     rows = Rows(bunch.data.astype(np.float32), s=bunch.target.astype(np.float32))
     return Source(rows, attributes=("progression",))
 

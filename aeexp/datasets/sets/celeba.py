@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, Stored
 from aeexp.datasets.formats.pictures import Pictures
 from aeexp.datasets.sets.vision import present, reading, torchvision
@@ -23,7 +23,7 @@ _LISTS = [
 _PICTURES = "img_align_celeba"
 
 
-@dataset
+@DataSet
 def celeba(root: str, size: int = 64, label: str | None = None, download: bool = False) -> Source:
     """202,599 aligned faces with 40 binary attributes, split 162,770/19,867/19,962 by person (Liu et al. 2015).
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
 
 MOST = 2**27  # values that are drawn at most: 0.5 GB
 
 
-@dataset
+@DataSet
 def swiss_roll(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
     """Points (n, 3) on a rolled-up sheet; `s` (n,) is the angle along the roll, 1.5 pi to 4.5 pi.
 
@@ -25,7 +25,7 @@ def swiss_roll(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
     return _manifold(make_swiss_roll, n, noise, seed)
 
 
-@dataset
+@DataSet
 def s_curve(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
     """Points (n, 3) on a sheet bent to an S; `s` (n,) is the angle along it, -1.5 pi to 1.5 pi.
 
@@ -36,7 +36,7 @@ def s_curve(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
     return _manifold(make_s_curve, n, noise, seed)
 
 
-@dataset
+@DataSet
 def sine_waves(
     n: int = 2000, min_length: int = 24, max_length: int = 48, frequencies: int = 4, noise: float = 0.05, seed: int = 0
 ) -> Source:

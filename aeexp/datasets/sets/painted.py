@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
 
@@ -16,7 +18,7 @@ PALETTE = np.array(
 CLASSES = tuple("0123456789")
 
 
-@dataset
+@DataSet
 def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed: int = 0) -> Source:
     """1,797 digits (3, size, size), each in one of `colors` colours on black; `s` (N,) is the colour's number.
 
@@ -34,7 +36,7 @@ def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed:
     return Source(Rows(x, y, s), scale=1 / 255, classes=CLASSES, attributes=("color",))
 
 
-@dataset
+@DataSet
 def textured_digits(size: int = 16, seed: int = 0) -> Source:
     """1,797 bright textured digits on a darker texture (3, size, size); `target` (N, size, size) is 1 on the digit.
 
@@ -57,7 +59,7 @@ def _digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         raise UsageError(f"size={size} must lie between 8 and 64 pixels")
     if seed < 0:
         raise UsageError(f"seed={seed} must be 0 or above")
-    bunch = load_digits()
+    bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
     return _enlarged(bunch.images / 16, size), bunch.target.astype(np.int64)
 
 

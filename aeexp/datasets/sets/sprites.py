@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
 
@@ -15,7 +15,7 @@ SHAPES = ("square", "ellipse", "heart")
 FACTORS = ("shape", "scale", "orientation", "x", "y")
 
 
-@dataset
+@DataSet
 def sprites(scales: int = 4, orientations: int = 8, positions: int = 8, size: int = 32) -> Source:
     """3 * scales * orientations * positions^2 pictures (1, size, size) of 0 and 1; no two are the same.
 

@@ -13,32 +13,32 @@ from typing import Literal
 import numpy as np
 import torch
 
-from aeexp.datasets.core.assemble import dataset
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
 
 _PARTS = ("train", "t10k")
 
 
-@dataset
+@DataSet
 def mnist(root: str, download: bool = False) -> Source:
     """70,000 handwritten digits of 28x28 pixels with the official 60,000/10,000 split (LeCun et al. 1998)."""
     return _idx("MNIST", "mnist", root, download)
 
 
-@dataset
+@DataSet
 def fashion_mnist(root: str, download: bool = False) -> Source:
     """70,000 pictures of clothes of 28x28 pixels in MNIST's format (Xiao et al. 2017)."""
     return _idx("FashionMNIST", "fashion_mnist", root, download)
 
 
-@dataset
+@DataSet
 def kmnist(root: str, download: bool = False) -> Source:
     """70,000 cursive hiragana of 10 kinds of 28x28 pixels in MNIST's format (Clanuwat et al. 2018)."""
     return _idx("KMNIST", "kmnist", root, download)
 
 
-@dataset
+@DataSet
 def emnist(
     root: str,
     subset: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = "balanced",
@@ -49,15 +49,13 @@ def emnist(
     The files of `letters` count its classes from 1; here a is 0.
     """
     kind = torchvision().EMNIST
-    parts = tuple(f"emnist-{subset}-{part}" for part in ("train", "test"))
+    parts = (f"emnist-{subset}-train", f"emnist-{subset}-test")
     classes = tuple(kind.classes_split_dict[subset])
     first = 1 if classes[0] == "N/A" else 0
-    found = _idx("EMNIST", "emnist", root, download, parts, classes[first:], first, {"split": subset})
-    rows, test = (r._replace(x=np.ascontiguousarray(r.x.swapaxes(2, 3))) for r in (found.rows, found.test))
-    return found._replace(rows=rows, test=test)
+    return _idx("EMNIST", "emnist", root, download, parts, classes[first:], first, True, {"split": subset})
 
 
-@dataset
+@DataSet
 def usps(root: str, download: bool = False) -> Source:
     """9,298 handwritten digits of 16x16 pixels from envelopes, split 7,291/2,007 (Hull 1994)."""
     made = torchvision().USPS
@@ -148,9 +146,13 @@ def _idx(
     parts: tuple[str, str] = _PARTS,
     classes: tuple[str, ...] | None = None,
     first: int = 0,
+    transposed: bool = False,
     keys: dict[str, str] | None = None,
 ) -> Source:
-    """Training and test files in MNIST's format; `first` is the smallest label. `keys` are those of torchvision."""
+    """Training and test files in MNIST's format; `first` is the smallest label. `keys` are those of torchvision.
+
+    `transposed` says that the files hold columns where they should hold rows.
+    """
     made = getattr(torchvision(), kind)
     folder = Path(root) / kind / "raw"
     files = [(f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") for part in parts]
@@ -167,6 +169,7 @@ def _idx(
     for pictures, labels in files:
         with reading(option, root, folder):
             x = mnist_files.read_image_file(str(folder / pictures)).numpy()
+            x = np.ascontiguousarray(x.swapaxes(1, 2)) if transposed else x
             y = mnist_files.read_label_file(str(folder / labels)).numpy().astype(np.int64)
             rows.append(labelled(x[:, None], y - first, len(classes)))
     return Source(*rows, scale=1 / 255, classes=classes)

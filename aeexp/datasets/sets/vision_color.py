@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aeexp.datasets.core.assemble import dataset
-from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.assemble import DataSet
+from aeexp.datasets.core.records import Rows, Source, read
 from aeexp.datasets.sets.vision import labelled, present, reading, torchvision
 from aeexp.errors import UsageError
 
@@ -18,7 +18,7 @@ _CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 _PIXELS = 3 * 32 * 32
 
 
-@dataset
+@DataSet
 def cifar10(root: str, download: bool = False) -> Source:
     """60,000 colour pictures of 32x32 pixels of 10 kinds, split 50,000/10,000 (Krizhevsky 2009).
 
@@ -39,16 +39,16 @@ def cifar10(root: str, download: bool = False) -> Source:
     with reading("cifar10", root, folder):
         batches = [_batch(folder / name) for name in names]
     counts = [len(batch.x) for batch in batches]
-    uneven = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
     if len(set(counts)) != 1:
+        uneven = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
         raise UsageError(
             f"root={root}: dataset=cifar10 in {folder.resolve()} is cut short: batches have as many pictures each, "
             f"but here {uneven}"
         )
-    return Source(_joined(batches[:-1]), batches[-1], scale=1 / 255, classes=_CIFAR10)
+    return Source(_join(batches[:-1]), batches[-1], scale=1 / 255, classes=_CIFAR10)
 
 
-@dataset
+@DataSet
 def svhn(root: str, extra: bool = False, download: bool = False) -> Source:
     """99,289 colour pictures of 32x32 pixels of house numbers, split 73,257/26,032 (Netzer et al. 2011).
 
@@ -68,7 +68,7 @@ def svhn(root: str, extra: bool = False, download: bool = False) -> Source:
         with reading("svhn", root, Path(root), f"could not be read, or {name} is damaged (remove and fetch it again)"):
             found = made(root, part)
             parts[part] = labelled(np.ascontiguousarray(found.data), found.labels, 10)
-    rows = _joined([parts["train"], parts["extra"]]) if extra else parts["train"]
+    rows = _join([parts["train"], parts["extra"]]) if extra else parts["train"]
     return Source(rows, parts["test"], scale=1 / 255, classes=tuple("0123456789"))
 
 
@@ -81,5 +81,6 @@ def _batch(file: Path) -> Rows:
     return labelled(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64), len(_CIFAR10))
 
 
-def _joined(parts: list[Rows]) -> Rows:
-    return Rows(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
+def _join(parts: list[Rows]) -> Rows:
+    y = [part.y for part in parts if part.y is not None]
+    return Rows(np.concatenate([read(part.x) for part in parts]), np.concatenate(y))
