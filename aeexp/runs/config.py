@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from aeexp.contracts import Part
 from aeexp.errors import UsageError
 
 ALLOWED = ("aeexp.", "torch.optim.", "torch.nn.")  # what a configuration may instantiate
@@ -170,10 +169,12 @@ def _find_keys(function: Callable[..., Any], partial: bool) -> tuple[list[str], 
 
 def _find_group(hint: Any) -> str | None:
     """noise of Mapping[str, Noise]: the group whose options nest below such a key; None of any other hint."""
+    if get_origin(hint) is not Mapping:
+        return None
+    from aeexp.contracts import Part  # with torch, which a composed configuration does without
 
-    arguments = get_args(hint)
-    mapping = get_origin(hint) is Mapping and inspect.isclass(arguments[1]) and issubclass(arguments[1], Part)
-    return arguments[1].__name__.lower() if mapping else None
+    part = get_args(hint)[1]
+    return part.__name__.lower() if inspect.isclass(part) and issubclass(part, Part) else None
 
 
 def _check_options(path: str, value: Any, group: str) -> None:
