@@ -14,7 +14,7 @@ from aeexp.datasets.formats.npz import Archive
 from aeexp.encoding.codes import by_split
 from aeexp.encoding.new_rows import splits
 from aeexp.errors import UsageError
-from aeexp.evaluation.hashing import Index, distances, pack, unpack, verified
+from aeexp.evaluation.hashing import Index, distances, pack, unpack, verify
 from aeexp.latents.binary import Binary
 from aeexp.runs.finished import Finished
 
@@ -114,7 +114,7 @@ def _near_bits(
 
 def duplicates(parts: Mapping[str, Split], codes: np.ndarray, tolerance: float) -> list[np.ndarray]:
     """Groups of rows (places in the pooled codes) with equal bits whose pixels agree, in the data's units."""
-    groups = Index(pack(codes), codes.shape[1]).duplicates()
+    groups = Index(pack(codes), codes.shape[1]).find_duplicates()
     members = np.unique(np.concatenate(groups)) if groups else np.empty(0, np.int64)
     pixels, start = [], 0
     for split in parts.values():
@@ -122,7 +122,7 @@ def duplicates(parts: Mapping[str, Split], codes: np.ndarray, tolerance: float) 
         pixels.append(split.batch(torch.from_numpy(inside)).x.cpu().numpy())
         start += len(split)
     places = [np.searchsorted(members, group) for group in groups]
-    return [members[found] for found in verified(places, np.concatenate(pixels), tolerance)]
+    return [members[found] for found in verify(places, np.concatenate(pixels), tolerance)]
 
 
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]  # header and rows

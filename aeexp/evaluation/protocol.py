@@ -24,11 +24,11 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
 
     Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
     """
-    return losses(run, split) | measured(run, metrics, split)
+    return measure_losses(run, split) | measured(run, metrics, split)
 
 
-def losses(run: Run, split: str) -> Values:
-    terms = average(run.learner, run.measured(split))
+def measure_losses(run: Run, split: str) -> Values:
+    terms = average(run.learner, run.all_rows(split))
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
 
@@ -53,7 +53,7 @@ def baselines(
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
     all metrics of codes are measured as well: those of `readers`, else of `metrics`.
     """
-    codes = of_codes(metrics)
+    codes = pick_of_codes(metrics)
     if run.segments:  # PCA's output is a picture, and no mask
         values = {key: number for metric in codes.values() for key, number in metric(run.pca(), "test").items()}
     else:
@@ -70,12 +70,12 @@ def baselines(
         for name, row in metric.baselines(run, "test").items():
             found[name] = found.get(name, {}) | row
         for name, other in metric.models(run).items():
-            for reader in (codes if readers is None else of_codes(readers)).values():
+            for reader in (codes if readers is None else pick_of_codes(readers)).values():
                 found[name] = found.get(name, {}) | reader(other, "test")
     return found
 
 
-def of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+def pick_of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
     return {name: metric for name, metric in metrics.items() if metric.of_codes}
 
 

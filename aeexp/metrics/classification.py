@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import answers
+from aeexp.evaluation.probes import score_labels
 from aeexp.evaluation.run import Run, Values
 
 
@@ -29,7 +29,7 @@ class Classification(Metric):
     )
 
     def __call__(self, run: Run, split: str) -> Values:
-        found = answers(run, split)
+        found = score_labels(run, split)
         if found is None:
             return {}
         scores, y = found

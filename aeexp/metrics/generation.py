@@ -76,16 +76,16 @@ class Generation(Metric):
 
     def features(self, run: Run, split: str) -> float:
         """Of a row, on average: sequences differ in length."""
-        rows = self.drawn(run, split)
+        rows = self.draw_rows(run, split)
         mask = rows.batch(slice(0, len(rows))).mask
         return math.prod(run.data.shape) if mask is None else float(mask.sum() * run.data.shape[1] / len(rows))
 
-    def drawn(self, run: Run, split: str) -> Split:
-        return run.once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
+    def draw_rows(self, run: Run, split: str) -> Split:
+        return run.compute_once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
 
     def estimates(self, run: Run, split: str):
         """(2, B) -log p(x) and ELBO in nats, batch by batch; the same draws at every call."""
-        rows = self.drawn(run, split)
+        rows = self.draw_rows(run, split)
         codes = min(self.chunk, VALUES // math.prod(run.model.likelihood.output(tuple(rows.shape))))
         count, size = len(rows), max(1, codes // self.samples)
         with torch.random.fork_rng():

@@ -62,11 +62,11 @@ class Latent(Metric):
             "jacobian_norm": self.jacobian_norm(run, split),
         }
         if (units := run.rate(split)) is not None:
-            values |= self.rate(units, run, split, spread)
+            values |= self.measure_rate(units, run, split, spread)
         values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
         return {f"latent/{name}": value for name, value in values.items()}
 
-    def rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
+    def measure_rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
         active = 0.01 * run.model.latent.unit_variance
         values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
         whole = len(units) == 1 < len(spread)  # this prior's KL does not fall into units

@@ -44,8 +44,8 @@ class Anomaly(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        truth = outliers.abnormal(run)
-        if truth is None or outliers.told(run):
+        truth = outliers.find_abnormal(run)
+        if truth is None or outliers.knows_label(run):
             return {}
         scores = self.scores(run)
         if not all(np.isfinite(score).all() for score in scores.values()):
@@ -60,9 +60,9 @@ class Anomaly(Plot):
         return {"anomaly": made, "anomaly_rows": self.extremes(run, scores["model"], truth)}
 
     def scores(self, run: Run) -> dict[str, np.ndarray]:
-        own, free = outliers.by_model(run), outliers.without_model(run, self.rows, self.seed)
+        own, free = outliers.score_by_model(run), outliers.score_without_model(run, self.rows, self.seed)
         found = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
-        found["PCA, same width"] = outliers.by_model(run.pca())[""]
+        found["PCA, same width"] = outliers.score_by_model(run.pca())[""]
         return found | {name.replace("_", " "): score for name, score in free.items()}
 
     @torch.no_grad()
@@ -79,7 +79,7 @@ class Anomaly(Plot):
         title = canvas.heading(run, "rows by reconstruction error")
         cell = min(1.6, max(0.55, 8 / columns))
         made, axes = canvas.board(title, columns, GROUP * len(groups) - 0.3, run.data.shape, cell=cell, beside=1.8)
-        split, known, ticks = run.rows("test"), outliers.known(run), {}
+        split, known, ticks = run.rows("test"), outliers.labelled_places(run), {}
         for place, (name, chosen) in enumerate(groups.items()):
             out = run.forward(split.batch(torch.from_numpy(known[chosen])))
             mask = None if out.batch.mask is None else out.batch.mask.cpu().numpy()

@@ -54,10 +54,10 @@ class Inpainting(Plot):
             log.info("plot=inpainting: left out, since the steps have %d features", run.data.shape[1])
             return {}
         filled = {
-            "model": fills.by_model(run, batch),
-            "PCA, same width": fills.by_pca(run, batch),
-            "mean fill": fills.by_mean(run, batch),
-            "nearest neighbour": fills.by_neighbour(run, batch, self.train_rows, self.seed),
+            "model": fills.fill_by_model(run, batch),
+            "PCA, same width": fills.fill_by_pca(run, batch),
+            "mean fill": fills.fill_by_mean(run, batch),
+            "nearest neighbour": fills.fill_by_neighbour(run, batch, self.train_rows, self.seed),
         }
         draw = _tiles if len(run.data.shape) == 3 else _lines
         title = canvas.heading(run, "holes in test examples, filled")

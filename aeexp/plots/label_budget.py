@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import Kind, accuracies, answers, labelled
+from aeexp.evaluation.probes import Kind, accuracies, labelled_codes, score_labels
 from aeexp.evaluation.run import Run
 
 STYLES = {
@@ -50,7 +50,7 @@ class LabelBudget(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         if not run.data.labelled:
             return {}
-        known = len(labelled(run, "train")[1])
+        known = len(labelled_codes(run, "train")[1])
         most = min(self.rows, known)
         budgets = [*(b for b in self.budgets if b < most), most]
         made = canvas.figure(canvas.heading(run, "accuracy by number of labels"), 6.4, 4.4)
@@ -59,7 +59,7 @@ class LabelBudget(Plot):
         for place, (name, model) in enumerate((n, m) for n, m in models.items() if m is not None):
             found = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
             _line(axes, name, found, 1.03 ** (place - 1.5))
-        if (found := answers(run, "test")) is not None:
+        if (found := score_labels(run, "test")) is not None:
             own = float((found[0].argmax(1) == found[1]).double().mean())
             words = f"the model's own classifier, trained on {known:,} labels: {100 * own:.1f} %"
             axes.axhline(own, color=canvas.VERMILION, linewidth=1.4, label=words)
