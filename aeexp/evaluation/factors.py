@@ -37,9 +37,9 @@ def mig(table: Table, bins: int) -> float:
     codes = table.codes
     low = codes.min(0)
     cells = ((codes - low) / (codes.max(0) - low) * bins).astype(np.int64).clip(max=bins - 1)
-    told = [[information(cell, factor) for cell in cells.T] for factor in table.factors.T]
+    scores = [[information(cell, factor) for cell in cells.T] for factor in table.factors.T]
     entropies = [information(factor, factor) for factor in table.factors.T]
-    return float(np.mean([gap(row) / entropy for row, entropy in zip(told, entropies, strict=True)]))
+    return float(np.mean([gap(row) / entropy for row, entropy in zip(scores, entropies, strict=True)]))
 
 
 def information(a: np.ndarray, b: np.ndarray) -> float:
@@ -110,8 +110,8 @@ def thresholds(unit: np.ndarray, factor: np.ndarray) -> float:
     half = len(unit) // 2
     values = int(factor.max()) + 1
     bins = bin_units(unit[:, None], most=len(unit))[:, 0]  # a threshold may lie between any two rows
-    last, told = intervals(bins[:half], factor[:half], values)
-    right = told[np.searchsorted(last, bins[half:])] == factor[half:]
+    last, leaves = intervals(bins[:half], factor[:half], values)
+    right = leaves[np.searchsorted(last, bins[half:])] == factor[half:]
     counts = np.bincount(factor[half:], minlength=values)
     there = counts > 0
     if there.sum() < 2:

@@ -172,8 +172,8 @@ def intervals(bins: np.ndarray, labels: np.ndarray, leaves: int) -> tuple[np.nda
             break
         parts[i : i + 1] = [(start, at, *best(start, at)), (at, end, *best(at, end))]
     last = np.array([(there[end - 1] + there[end]) // 2 for _, end, _, _ in parts[:-1]], np.int64)
-    told = np.array([((below[end] - below[start]) / frequent).argmax() for start, end, _, _ in parts])
-    return last, told
+    leaf_values = np.array([((below[end] - below[start]) / frequent).argmax() for start, end, _, _ in parts])
+    return last, leaf_values
 
 
 def purity(counts: np.ndarray) -> np.ndarray:

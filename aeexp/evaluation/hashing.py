@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import combinations
+from typing import final
 
 import numpy as np
 
@@ -69,6 +70,7 @@ _ONES = np.unpackbits(np.arange(1 << 16, dtype=">u2").view(np.uint8).reshape(-1,
 _ones = getattr(np, "bitwise_count", _ones_by_table)  # by its name: pyproject allows numpy 1.26, which lacks it
 
 
+@final
 class Index:
     """A hash table from codes to the numbers of the rows that have them (Salakhutdinov and Hinton 2009, section 1).
 

@@ -28,6 +28,7 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
 
 
 def measure_losses(run: Run, split: str) -> Values:
+    """The objective without noise, and its terms under `loss/`."""
     terms = average(run.learner, run.all_rows(split))
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
@@ -63,19 +64,20 @@ def baselines(
         other = ("loss", *(f"{head}{name}" for head in ("reconstruction/", "generalisation/gap_")
                            for name in ("nats", "bits_per_dim")))  # fmt: skip
         values = {key: number for key, number in values.items() if not key.startswith(other)}
-    found: dict[str, Values] = {"pca": values, "raw": {}}
+    rows: dict[str, Values] = {"pca": values, "raw": {}}
     for metric in codes.values():
-        found["raw"] |= metric(run.raw(), "test")
+        rows["raw"] |= metric(run.raw(), "test")
     for metric in metrics.values():
         for name, row in metric.baselines(run, "test").items():
-            found[name] = found.get(name, {}) | row
+            rows[name] = rows.get(name, {}) | row
         for name, other in metric.models(run).items():
             for reader in (codes if readers is None else pick_of_codes(readers)).values():
-                found[name] = found.get(name, {}) | reader(other, "test")
-    return found
+                rows[name] = rows.get(name, {}) | reader(other, "test")
+    return rows
 
 
 def pick_of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Those that read codes and labels alone."""
     return {name: metric for name, metric in metrics.items() if metric.of_codes}
 
 

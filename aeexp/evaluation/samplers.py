@@ -74,11 +74,11 @@ def mixture(run: Run, n: int, seed: int) -> np.ndarray:
             axes, kind = np.linalg.eigh(np.cov(codes.T))[1], "diag"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred rounds of EM are the protocol
-            made = GaussianMixture(components, covariance_type=kind, random_state=seed, reg_covar=1e-6)
-            return made.fit(codes @ axes), axes
+            density = GaussianMixture(components, covariance_type=kind, random_state=seed, reg_covar=1e-6)
+            return density.fit(codes @ axes), axes
 
-    made, axes = run.compute_once(("mixture", seed), fit)
-    return _valid(run, made.sample(n)[0] @ axes.T)
+    density, axes = run.compute_once(("mixture", seed), fit)
+    return _valid(run, density.sample(n)[0] @ axes.T)
 
 
 def kernel(run: Run, n: int, seed: int) -> np.ndarray:

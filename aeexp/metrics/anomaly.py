@@ -49,12 +49,13 @@ class Anomaly(Metric):
         if outliers.knows_label(run):
             log.info("anomaly: left out, since condition=label tells the model which rows are abnormal")
             return {}
-        found = [rank_scores(truth, score, suffix) for suffix, score in outliers.score_by_model(run).items()]
-        return {key: value for values in found for key, value in values.items()} | {
+        ranks = [rank_scores(truth, score, suffix) for suffix, score in outliers.score_by_model(run).items()]
+        return {key: value for values in ranks for key, value in values.items()} | {
             "anomaly/share": float(truth.mean())
         }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """An isolation forest and the distance to the nearest training row."""
         truth = outliers.find_abnormal(run) if split == "test" else None
         if truth is None:
             return {}

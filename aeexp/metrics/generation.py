@@ -65,14 +65,14 @@ class Generation(Metric):
         parts = [part.cpu().double().numpy() for part in self.estimates(run, split)]
         values, elbo = np.concatenate(parts, axis=1)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        made = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
-        made[likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")] = elbo.mean()
+        row = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
+        row[likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")] = elbo.mean()
         features = self.features(run, split)
         if len(run.data.shape) == 2:
-            made[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
+            row[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
         if (grid := grid_bits(run)) is not None and name.startswith("nll"):
-            made[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
-        return {f"generation/{key}": float(value) for key, value in made.items()}
+            row[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
+        return {f"generation/{key}": float(value) for key, value in row.items()}
 
     def features(self, run: Run, split: str) -> float:
         """Of a row, on average: sequences differ in length."""
@@ -81,6 +81,7 @@ class Generation(Metric):
         return math.prod(run.data.shape) if mask is None else float(mask.sum() * run.data.shape[1] / len(rows))
 
     def draw_rows(self, run: Run, split: str) -> Split:
+        """At most `rows` of the split, the same at every call."""
         return run.compute_once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
 
     def estimates(self, run: Run, split: str):

@@ -47,6 +47,7 @@ class Inpainting(Metric):
         return {} if batch is None else errors(fills.fill_by_model(run, batch), batch, run.data.limits)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """PCA, the mean of each feature, and the nearest training row."""
         batch = fills.make_holes(run, split, self.rows, self.seed)
         if batch is None:
             return {}

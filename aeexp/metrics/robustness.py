@@ -52,4 +52,5 @@ class Robustness(Metric):
         }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """The corrupted input itself, where the output is a picture of it."""
         return {} if run.segments else {"raw": self(run.raw(), split)}
