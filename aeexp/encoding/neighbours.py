@@ -14,7 +14,7 @@ from aeexp.datasets.formats.npz import Archive
 from aeexp.encoding.codes import encode_splits
 from aeexp.encoding.new_rows import load_rows
 from aeexp.errors import UsageError
-from aeexp.evaluation.hashing import Index, distances, pack, unpack, verified
+from aeexp.evaluation.hashing import Index, distances, pack, unpack, verify
 from aeexp.latents.binary import Binary
 from aeexp.runs.loading import LoadedRun
 
@@ -112,7 +112,7 @@ def _find_near_bits(
 
 def find_duplicates(parts: Mapping[str, Split], codes: np.ndarray, tolerance: float) -> list[np.ndarray]:
     """Groups of rows (places in the pooled codes) with equal bits whose pixels agree, in the data's units."""
-    groups = Index(pack(codes), codes.shape[1]).duplicates()
+    groups = Index(pack(codes), codes.shape[1]).find_duplicates()
     members = np.unique(np.concatenate(groups)) if groups else np.empty(0, np.int64)
     pixels, start = [], 0
     for split in parts.values():
@@ -120,7 +120,7 @@ def find_duplicates(parts: Mapping[str, Split], codes: np.ndarray, tolerance: fl
         pixels.append(split.batch(torch.from_numpy(inside)).x.cpu().numpy())
         start += len(split)
     places = [np.searchsorted(members, group) for group in groups]
-    return [members[group] for group in verified(places, np.concatenate(pixels), tolerance)]
+    return [members[group] for group in verify(places, np.concatenate(pixels), tolerance)]
 
 
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]  # header and rows

@@ -13,4 +13,5 @@ NAMES = {
 
 
 def named(row: str) -> str:
+    """What a person reads for a row."""
     return NAMES.get(row, row.replace("_", " "))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.evaluation.forest import binned, forest, importances, intervals, predict
+from aeexp.evaluation.forest import bin_units, forest, importances, intervals, predict
 
 
 class Table(NamedTuple):
@@ -37,9 +37,9 @@ def mig(table: Table, bins: int) -> float:
     codes = table.codes
     low = codes.min(0)
     cells = ((codes - low) / (codes.max(0) - low) * bins).astype(np.int64).clip(max=bins - 1)
-    told = [[information(cell, factor) for cell in cells.T] for factor in table.factors.T]
+    scores = [[information(cell, factor) for cell in cells.T] for factor in table.factors.T]
     entropies = [information(factor, factor) for factor in table.factors.T]
-    return float(np.mean([gap(row) / entropy for row, entropy in zip(told, entropies, strict=True)]))
+    return float(np.mean([gap(row) / entropy for row, entropy in zip(scores, entropies, strict=True)]))
 
 
 def information(a: np.ndarray, b: np.ndarray) -> float:
@@ -71,7 +71,7 @@ def dci(table: Table, trees: int, depth: int, seed: int) -> dict[str, float]:
     half = len(codes) // 2
     if not codes.shape[1]:
         codes = np.zeros((len(codes), 1))  # forests want a unit
-    bins = binned(codes)
+    bins = bin_units(codes)
     importance, right = [], []
     for factor in factors.T:
         grown = forest(bins[:half], factor[:half], trees, depth, seed)
@@ -109,9 +109,9 @@ def thresholds(unit: np.ndarray, factor: np.ndarray) -> float:
     """0 (chance or worse) to 1: held-out accuracy of reading `factor` from where `unit` lies."""
     half = len(unit) // 2
     values = int(factor.max()) + 1
-    bins = binned(unit[:, None], most=len(unit))[:, 0]  # a threshold may lie between any two rows
-    last, told = intervals(bins[:half], factor[:half], values)
-    right = told[np.searchsorted(last, bins[half:])] == factor[half:]
+    bins = bin_units(unit[:, None], most=len(unit))[:, 0]  # a threshold may lie between any two rows
+    last, leaves = intervals(bins[:half], factor[:half], values)
+    right = leaves[np.searchsorted(last, bins[half:])] == factor[half:]
     counts = np.bincount(factor[half:], minlength=values)
     there = counts > 0
     if there.sum() < 2:

@@ -62,25 +62,26 @@ class FeatureNet(nn.Module):
         self.register_buffer("mean", torch.zeros(UNITS))
         self.register_buffer("deviation", torch.ones(UNITS))
 
-    def raw(self, x: Tensor) -> Tensor:
+    def extract(self, x: Tensor) -> Tensor:
         """(B, 32) features before they are standardised."""
-        h = self.scaled(x)
+        h = self.scale(x)
         for convolution in self.convolutions:
             h = F.relu(convolution(h))
         return self.last(F.relu(self.hidden(h.flatten(1))))
 
-    def scaled(self, x: Tensor) -> Tensor:
+    def scale(self, x: Tensor) -> Tensor:
         """(B, *shape) rows by the one mean and deviation of the training rows."""
         return (x - self.centre) / self.spread
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.raw(x) - self.mean) / self.deviation
+        """(B, 32) features of variance 1 on training rows."""
+        return (self.extract(x) - self.mean) / self.deviation
 
     def loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         """() cross-entropy over labelled rows, or squared error of the autoencoder, which takes no labels."""
-        output = self.head(self.raw(x))
+        output = self.head(self.extract(x))
         if y is None or not self.classes:
-            return F.mse_loss(output, self.scaled(x).flatten(1))
+            return F.mse_loss(output, self.scale(x).flatten(1))
         known = y >= 0
         # a batch may have no labelled row, and no mean then
         return F.cross_entropy(output[known], y[known], reduction="sum") / known.sum().clamp(min=1)
@@ -94,7 +95,7 @@ def feature_net(data: Data) -> tuple[FeatureNet, str]:
     classes, shape = _classes(data), tuple(data.shape)
     settings = (UNITS, MAPS, HIDDEN, STEPS, BATCH, RATE, SEED, ROWS, classes, shape, data.fingerprint)
     name = f"{VERSION}-{hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()}"
-    path = cache() / "features" / f"{name}.pt"
+    path = cache_folder() / "features" / f"{name}.pt"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order in which numbers are added depends on them
     try:
@@ -127,13 +128,13 @@ def train(net: FeatureNet, data: Data) -> None:
                 break
         epoch += 1
     with torch.no_grad():
-        features = torch.cat([net.raw(part) for part in rows.split(1024)])
+        features = torch.cat([net.extract(part) for part in rows.split(1024)])
         deviation = features.std(0, unbiased=False)
         net.mean.copy_(features.mean(0))
         net.deviation.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     """Where what is costly and can be made again is kept: AEEXP_CACHE, else the platform's place."""
     if os.environ.get("AEEXP_CACHE"):
         return Path(os.environ["AEEXP_CACHE"]).expanduser()

@@ -11,7 +11,7 @@ from aeexp.types import Batch
 CHUNK = 2**24  # numbers of training rows that are compared at a time
 
 
-def holed(run: Run, split: str, rows: int, seed: int = 0) -> Batch | None:
+def make_holes(run: Run, split: str, rows: int, seed: int = 0) -> Batch | None:
     """At most `rows` drawn rows with their holes, in evaluation; None where the task makes none."""
     queries = run.rows(split).sample(rows, seed)
     batch = run.learner.task(queries.batch(slice(0, len(queries))))
@@ -26,7 +26,7 @@ def hole_of(batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
+def fill_by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
     """The decoded mean code of what is visible, inside the hole."""
     model, context = run.model, run.learner.context(batch)
     parts = []
@@ -38,14 +38,14 @@ def by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
     return torch.where(hole_of(batch), torch.cat(parts), batch.targets)
 
 
-def by_pca(run: Run, batch: Batch) -> Tensor:
+def fill_by_pca(run: Run, batch: Batch) -> Tensor:
     """PCA of the same width, which is given the mean fill: a hole of zeros would be reproduced as such."""
-    return by_model(run.pca(), batch._replace(x=by_mean(run, batch)))
+    return fill_by_model(run.pca(), batch._replace(x=fill_by_mean(run, batch)))
 
 
-def by_mean(run: Run, batch: Batch) -> Tensor:
+def fill_by_mean(run: Run, batch: Batch) -> Tensor:
     """The mean of each feature over the training rows that have it."""
-    return torch.where(hole_of(batch), run.once("mean", lambda: _mean(run)).to(batch.targets), batch.targets)
+    return torch.where(hole_of(batch), run.compute_once("mean", lambda: _mean(run)).to(batch.targets), batch.targets)
 
 
 def _mean(run: Run) -> Tensor:
@@ -57,7 +57,7 @@ def _mean(run: Run) -> Tensor:
     return total / count.clamp(min=1)
 
 
-def by_neighbour(run: Run, batch: Batch, rows: int, seed: int = 0) -> Tensor:
+def fill_by_neighbour(run: Run, batch: Batch, rows: int, seed: int = 0) -> Tensor:
     """The features of the nearest of `rows` training rows, by squared distance over what is visible.
 
     sum m (x - t)^2 = sum m x^2 - 2 (m x) t + m t^2: products of matrices, whatever hole each row has.

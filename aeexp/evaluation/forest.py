@@ -9,7 +9,7 @@ import numpy as np
 SAME = 1e-12  # cuts whose scores differ by less, as a part of the largest there can be, are equal but for rounding
 
 
-def binned(codes: np.ndarray, most: int = 128) -> np.ndarray:
+def bin_units(codes: np.ndarray, most: int = 128) -> np.ndarray:
     """(N, D) int64: each unit's values in order, 0, 1, ...; more than `most` of them are cut at equal frequencies.
 
     Equal values share a bin. A strictly increasing map of a unit changes nothing, as only ranks count. Rows that fit
@@ -88,7 +88,7 @@ def grow(bins: np.ndarray, labels: np.ndarray, weights: np.ndarray, depth: int) 
         counts = counts.astype(np.int64).reshape(values, width)
         opened = ((counts > 0).sum(0) > 1) & (level < depth)
         rows, node = rows[opened[node]], node[opened[node]]
-        unit, cut, fallen = best_cuts(bins[rows], labels[rows], weights[rows], node, counts * opened, logs)
+        unit, cut, fallen = find_cuts(bins[rows], labels[rows], weights[rows], node, counts * opened, logs)
         inner = unit >= 0
         np.add.at(fall, unit[inner], fallen[inner])
         left = 2 * (np.cumsum(inner) - 1)  # within the next level
@@ -103,7 +103,7 @@ def grow(bins: np.ndarray, labels: np.ndarray, weights: np.ndarray, depth: int) 
     return Tree(units, cuts, lefts, shares, fall / max(fall.sum(), 1e-300))
 
 
-def best_cuts(
+def find_cuts(
     bins: np.ndarray, labels: np.ndarray, weights: np.ndarray, node: np.ndarray, counts: np.ndarray, logs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit (-1 where there is none), last bin on the left, and fall of rows times entropy, of each node's best cut.
@@ -172,8 +172,8 @@ def intervals(bins: np.ndarray, labels: np.ndarray, leaves: int) -> tuple[np.nda
             break
         parts[i : i + 1] = [(start, at, *best(start, at)), (at, end, *best(at, end))]
     last = np.array([(there[end - 1] + there[end]) // 2 for _, end, _, _ in parts[:-1]], np.int64)
-    told = np.array([((below[end] - below[start]) / frequent).argmax() for start, end, _, _ in parts])
-    return last, told
+    leaf_values = np.array([((below[end] - below[start]) / frequent).argmax() for start, end, _, _ in parts])
+    return last, leaf_values
 
 
 def purity(counts: np.ndarray) -> np.ndarray:

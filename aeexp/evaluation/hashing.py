@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import combinations
+from typing import final
 
 import numpy as np
 
@@ -69,6 +70,7 @@ _ONES = np.unpackbits(np.arange(1 << 16, dtype=">u2").view(np.uint8).reshape(-1,
 _ones = getattr(np, "bitwise_count", _ones_by_table)  # by its name: pyproject allows numpy 1.26, which lacks it
 
 
+@final
 class Index:
     """A hash table from codes to the numbers of the rows that have them (Salakhutdinov and Hinton 2009, section 1).
 
@@ -93,7 +95,7 @@ class Index:
     def __len__(self) -> int:
         return len(self.words)
 
-    def flips(self, radius: int) -> int:
+    def count_flips(self, radius: int) -> int:
         """Codes within the radius: the sum of the binomials of dim over 0 ... radius."""
         return sum(math.comb(self.dim, r) for r in range(min(radius, self.dim) + 1))
 
@@ -107,10 +109,10 @@ class Index:
             raise UsageError(f"radius={radius} must not be negative")
         if query.shape != (-(-self.dim // 8),):
             raise UsageError(f"codes of {query.shape[-1]} bytes: these have {-(-self.dim // 8)}")
-        search = self.flipped if self.flips(radius) * SCAN <= len(self) else self.scanned
+        search = self.search_by_flips if self.count_flips(radius) * SCAN <= len(self) else self.scan
         return search(_words(query[None]), radius)
 
-    def flipped(self, query: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
+    def search_by_flips(self, query: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
         """`ball` of a query in words (1, L) by a look into the table for each code in it."""
         masks, far = self._ball(radius)
         probes = query ^ masks
@@ -125,7 +127,7 @@ class Index:
         nearest = np.lexsort((rows, found))
         return rows[nearest], found[nearest]
 
-    def scanned(self, query: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
+    def scan(self, query: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
         """`ball` of a query in words (1, L) by its distance from every row."""
         far = np.zeros(len(self), np.uint16)
         for i in range(query.shape[1]):
@@ -134,7 +136,7 @@ class Index:
         nearest = np.argsort(far[rows], kind="stable")
         return rows[nearest], far[rows[nearest]]
 
-    def duplicates(self) -> list[np.ndarray]:
+    def find_duplicates(self) -> list[np.ndarray]:
         """Row numbers of each code that several rows have."""
         several = self.counts > 1
         bounds = zip(self.starts[several], self.counts[several], strict=True)
@@ -162,7 +164,7 @@ def _keys(words: np.ndarray) -> np.ndarray:
     return words[:, 0] if words.shape[1] == 1 else np.ascontiguousarray(words).view(f"S{8 * words.shape[1]}")[:, 0]
 
 
-def verified(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0) -> list[np.ndarray]:
+def verify(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0) -> list[np.ndarray]:
     """Of rows with equal codes those whose pixels agree too: no value of x (N, ...) differs by more than `tolerance`.
 
     Every member of a group that is given back agrees with its first; rows alone are left out.
@@ -208,12 +210,12 @@ def itq(train: np.ndarray, bits: int, iterations: int = 50, seed: int = 0) -> Ha
         raise UsageError(f"iterations={iterations} must be at least 1")
     mean, axes = _principal(train, bits)
     components = np.concatenate([(part - mean) @ axes for part in _parts(train)])
-    rotation, _ = rotated(components, iterations, seed)
+    rotation, _ = find_rotation(components, iterations, seed)
     axes = axes @ rotation
     return lambda x: (_flat(x) - mean) @ axes > 0
 
 
-def rotated(components: np.ndarray, iterations: int, seed: int) -> tuple[np.ndarray, list[float]]:
+def find_rotation(components: np.ndarray, iterations: int, seed: int) -> tuple[np.ndarray, list[float]]:
     """Rotation R (D, D) of components V (N, D), and |sign(V R) - V R|^2 over N D (equation 2) before each round."""
     drawn = np.random.default_rng(seed).normal(size=(components.shape[1],) * 2)
     rotation, losses = np.linalg.qr(drawn)[0], []

@@ -18,7 +18,7 @@ LEAST = {"pca": 2, "tsne": 5, "umap": 5, "pacmap": 12}  # rows; fewer have no ne
 NEIGHBOURS = 15  # that UMAP looks at
 
 
-def need(names: Sequence[str]) -> None:
+def require(names: Sequence[str]) -> None:
     """Raise UsageError where a map's package is not installed; nothing is imported."""
     missing = [name for name in names if name in PACKAGES and importlib.util.find_spec(name) is None]
     packages = " and ".join(PACKAGES[name] for name in missing)
@@ -36,8 +36,8 @@ def embed(name: Name, codes: np.ndarray, seed: int, perplexity: float = 30.0) ->
     """
     if name not in get_args(Name):
         raise UsageError(f"name={name} is no map: take one of {', '.join(get_args(Name))}")
-    need([name])
-    if not mappable(name, codes):
+    require([name])
+    if not is_mappable(name, codes):
         raise UsageError(f"name={name} needs {LEAST[name]} codes that are not all the same")
     codes = np.asarray(codes, np.float64)
     if name == "pca":
@@ -53,7 +53,7 @@ def embed(name: Name, codes: np.ndarray, seed: int, perplexity: float = 30.0) ->
         return np.asarray(make(), np.float64)
 
 
-def mappable(name: Name, codes: np.ndarray) -> bool:
+def is_mappable(name: Name, codes: np.ndarray) -> bool:
     """Whether there is anything to place."""
     return len(codes) >= LEAST[name] and (name == "pca" or np.ptp(codes, axis=0).max() > 0)
 

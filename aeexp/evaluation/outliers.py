@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 SAMPLES = 8  # codes behind an estimate of the ELBO
 
 
-def abnormal(run: Run) -> np.ndarray | None:
+def find_abnormal(run: Run) -> np.ndarray | None:
     """(N,) bool of the labelled test rows: is it of a class that training did not see?
 
     None where the data names no normal classes, or the test rows are all of one kind.
@@ -32,26 +32,26 @@ def abnormal(run: Run) -> np.ndarray | None:
     return None
 
 
-def told(run: Run) -> bool:
+def knows_label(run: Run) -> bool:
     """Whether the model is told the label, which gives an anomaly away."""
     return run.model.condition.reads_label
 
 
-def known(run: Run) -> np.ndarray:
+def labelled_places(run: Run) -> np.ndarray:
     """(N,) places of the labelled test rows, of data with labels."""
     labels = run.labels("test")
     return np.arange(0) if labels is None else np.flatnonzero(labels >= 0)
 
 
-def by_model(run: Run) -> dict[str, np.ndarray]:
+def score_by_model(run: Run) -> dict[str, np.ndarray]:
     """(N,) scores of the labelled test rows: the squared error, and -ELBO in nats where the code is stochastic.
 
     The suffix of a metric's key by score; the error has none.
     """
     scores = {"": run.errors("test")}
     if run.model.latent.prior is not None:
-        scores["_elbo"] = run.once("negative_elbo", lambda: _negative_elbo(run))
-    return {name: score[known(run)] for name, score in scores.items()}
+        scores["_elbo"] = run.compute_once("negative_elbo", lambda: _negative_elbo(run))
+    return {name: score[labelled_places(run)] for name, score in scores.items()}
 
 
 @torch.no_grad()
@@ -67,19 +67,19 @@ def _negative_elbo(run: Run) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def without_model(run: Run, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+def score_without_model(run: Run, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     """(N,) scores of the labelled test rows, learned from at most `rows` training rows; padding counts as 0.
 
     An isolation forest of 100 trees (Liu et al. 2008), and the distance to the nearest row.
     """
-    return run.once(("outliers", rows, seed), lambda: _without_model(run, rows, seed))
+    return run.compute_once(("outliers", rows, seed), lambda: _without_model(run, rows, seed))
 
 
 def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
     from sklearn.ensemble import IsolationForest
     from sklearn.neighbors import NearestNeighbors
 
-    train, test = _flat(run, run.rows("train").sample(rows, seed)), _flat(run, run.rows("test"))[known(run)]
+    train, test = _flat(run, run.rows("train").sample(rows, seed)), _flat(run, run.rows("test"))[labelled_places(run)]
     forest = IsolationForest(n_estimators=100, random_state=seed).fit(train)
     neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
     return {"isolation_forest": -forest.score_samples(test), "nearest_neighbour": neighbours.kneighbors(test)[0][:, 0]}

@@ -18,13 +18,13 @@ from aeexp.evaluation.run import Run
 Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
 
 
-def labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+def labelled_codes(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
-    places, labels = readable(run, split)
+    places, labels = labelled_places(run, split)
     return run.codes(split)[places], labels
 
 
-def readable(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+def labelled_places(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Places (N,) and labels (N,) of the same rows. Raises ValueError where the data has no labels."""
     labels = run.labels(split)
     if labels is None:
@@ -34,7 +34,7 @@ def readable(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def answers(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
+def score_labels(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     """What the model itself says: scores (N, classes) and labels (N,) of the rows that have one.
 
     None where no part of the learner predicts labels.
@@ -49,7 +49,7 @@ def answers(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     return scores[known], y[known]
 
 
-def fitted(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5) -> Any:
+def fit_probe(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5) -> Any:
     """One classifier, scikit-learn's, on codes standardised by these rows; `knn` on the codes as they are.
 
     Never more neighbours than labels a class. All rows of one class: the classifier that always names it.
@@ -76,7 +76,7 @@ def fitted(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 
         return probe.fit(codes, labels)
 
 
-def drawn(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
+def draw_rows(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
     """(budget,) places of rows, by label: those that dataset.labelled keeps where the seed is 0."""
     if budget >= len(labels):
         return np.arange(len(labels))
@@ -91,10 +91,10 @@ def accuracies(
     Rows hang on labels and seed alone, so that they are the same for every model of the same data. A budget beyond the
     labels that there are is left out.
     """
-    train, labels = labelled(run, "train")
-    codes, truth = labelled(run, split)
+    train, labels = labelled_codes(run, "train")
+    codes, truth = labelled_codes(run, split)
     scores: dict[int, list[float]] = {}
     for budget in (b for b in budgets if b <= len(labels)):
-        rows = [drawn(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
-        scores[budget] = [float(fitted(kind, train[r], labels[r], neighbours).score(codes, truth)) for r in rows]
+        rows = [draw_rows(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
+        scores[budget] = [float(fit_probe(kind, train[r], labels[r], neighbours).score(codes, truth)) for r in rows]
     return scores

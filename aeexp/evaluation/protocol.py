@@ -24,11 +24,12 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
 
     Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
     """
-    return losses(run, split) | measured(run, metrics, split)
+    return measure_losses(run, split) | measured(run, metrics, split)
 
 
-def losses(run: Run, split: str) -> Values:
-    terms = average(run.learner, run.measured(split))
+def measure_losses(run: Run, split: str) -> Values:
+    """The objective without noise, and its terms under `loss/`."""
+    terms = average(run.learner, run.all_rows(split))
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
 
@@ -53,7 +54,7 @@ def baselines(
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
     all metrics of codes are measured as well: those of `readers`, else of `metrics`.
     """
-    codes = of_codes(metrics)
+    codes = pick_of_codes(metrics)
     if run.segments:  # PCA's output is a picture, and no mask
         values = {key: number for metric in codes.values() for key, number in metric(run.pca(), "test").items()}
     else:
@@ -63,19 +64,20 @@ def baselines(
         other = ("loss", *(f"{head}{name}" for head in ("reconstruction/", "generalisation/gap_")
                            for name in ("nats", "bits_per_dim")))  # fmt: skip
         values = {key: number for key, number in values.items() if not key.startswith(other)}
-    found: dict[str, Values] = {"pca": values, "raw": {}}
+    rows: dict[str, Values] = {"pca": values, "raw": {}}
     for metric in codes.values():
-        found["raw"] |= metric(run.raw(), "test")
+        rows["raw"] |= metric(run.raw(), "test")
     for metric in metrics.values():
         for name, row in metric.baselines(run, "test").items():
-            found[name] = found.get(name, {}) | row
+            rows[name] = rows.get(name, {}) | row
         for name, other in metric.models(run).items():
-            for reader in (codes if readers is None else of_codes(readers)).values():
-                found[name] = found.get(name, {}) | reader(other, "test")
-    return found
+            for reader in (codes if readers is None else pick_of_codes(readers)).values():
+                rows[name] = rows.get(name, {}) | reader(other, "test")
+    return rows
 
 
-def of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+def pick_of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Those that read codes and labels alone."""
     return {name: metric for name, metric in metrics.items() if metric.of_codes}
 
 

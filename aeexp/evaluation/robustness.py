@@ -11,13 +11,13 @@ import torch
 
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import fitted, labelled, readable
+from aeexp.evaluation.probes import fit_probe, labelled_codes, labelled_places
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
 from aeexp.randomness import mix
 
 
-def only(noise: Mapping[str, Noise], levels: Sequence[float]) -> tuple[str, Noise]:
+def pick_noise(noise: Mapping[str, Noise], levels: Sequence[float]) -> tuple[str, Noise]:
     """Name and part of the one noise of a configuration. Raises UsageError on none or several, and on other levels."""
     if len(noise) != 1:
         raise UsageError(f"noise={list(noise)}: one noise is varied: take one, as gaussian or masking")
@@ -47,19 +47,21 @@ def curve(
     probe fitted on the clean codes of at most `rows` training rows, the ones of metric=probe. All levels, and all
     models of the same data, see the same draws.
     """
-    probe = run.once(("clean probe", rows, seed), lambda: _probe(run, rows, seed))
+    probe = run.compute_once(("clean probe", rows, seed), lambda: _probe(run, rows, seed))
     values: dict[str, list[float]] = {"mse": [], **({"linear": []} if probe is not None else {})}
     for level in levels:
         key = ("corrupted", split, name, float(level), seed)
-        errors, codes = run.once(key, lambda level=level: corrupt(run, split, at_level(run, noise, level), seed))
+        errors, codes = run.compute_once(
+            key, lambda level=level: corrupt(run, split, set_level(run, noise, level), seed)
+        )
         values["mse"].append(float(errors.mean(dtype=np.float64)))
         if probe is not None:
-            known, labels = readable(run, split)
+            known, labels = labelled_places(run, split)
             values["linear"].append(float(probe.score(codes[known], labels)))
     return values
 
 
-def at_level(run: Run, noise: Noise, level: float) -> Noise:
+def set_level(run: Run, noise: Noise, level: float) -> Noise:
     """The noise at a level, for the range of the run's data."""
     return noise.on_range(*run.data.limits).at(level).to(run.device)
 
@@ -75,7 +77,7 @@ def corrupt(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, 
         for i, batch in enumerate(run.rows(split).batches(choose_batch_size(run.data.shape))):
             torch.manual_seed(mix(seed, i))  # anew: a latent that draws moves the generator
             out = run.forward(batch, noise)
-            errors.append(run.squared(out))
+            errors.append(run.measure_error(out))
             codes.append(out.code.mean.cpu().numpy())
     return np.concatenate(errors), np.concatenate(codes)
 
@@ -84,6 +86,6 @@ def _probe(run: Run, rows: int, seed: int) -> Any | None:
     """None where there are no labels, or one class alone."""
     if not run.data.labelled:
         return None
-    codes, labels = labelled(run, "train")
+    codes, labels = labelled_codes(run, "train")
     chosen = np.random.default_rng(seed).permutation(len(codes))[:rows]
-    return fitted("linear", codes[chosen], labels[chosen]) if len(np.unique(labels[chosen])) > 1 else None
+    return fit_probe("linear", codes[chosen], labels[chosen]) if len(np.unique(labels[chosen])) > 1 else None

@@ -76,9 +76,9 @@ class Run:
 
     def passes(self, split: str) -> Iterator[Pass]:
         """Passes over all rows that are `measured`, in their order."""
-        return (self.forward(batch) for batch in self.measured(split).batches(choose_batch_size(self.data.shape)))
+        return (self.forward(batch) for batch in self.all_rows(split).batches(choose_batch_size(self.data.shape)))
 
-    def measured(self, split: str) -> Split | Stream:
+    def all_rows(self, split: str) -> Split | Stream:
         """What loss and errors are means over: all of a split, but of training rows beyond memory a sample."""
         return self.rows(split) if split == "train" else self.data[split]
 
@@ -92,7 +92,7 @@ class Run:
 
     def errors(self, split: str) -> np.ndarray:
         """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
-        return self._each("errors", split, self.squared)
+        return self._each("errors", split, self.measure_error)
 
     @torch.no_grad()
     def rate(self, split: str) -> np.ndarray | None:
@@ -113,7 +113,7 @@ class Run:
             torch.manual_seed(0)
             return self._each("kl", split, kl).mean(0, dtype=np.float64)
 
-    def squared(self, out: Pass) -> np.ndarray:
+    def measure_error(self, out: Pass) -> np.ndarray:
         """(B,) squared error of a pass, summed over features; of masks, wrong pixels."""
         return self.learner.task.error(self.model.likelihood, out.output, out.batch).cpu().numpy()
 
@@ -128,9 +128,9 @@ class Run:
         def compute() -> np.ndarray:
             return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(rows)])
 
-        return self.once((what, split), compute)
+        return self.compute_once((what, split), compute)
 
-    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+    def compute_once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """The value of `compute`, computed at the first call with this key."""
         if key not in self._kept:
             self._kept[key] = compute()
@@ -141,18 +141,18 @@ class Run:
 
         A variance that was estimated is PCA's own, from its training error.
         """
-        return self.once("pca", self._pca)
+        return self.compute_once("pca", self._pca)
 
     def raw(self) -> Run:
         """The input as its own code."""
-        return self.once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
+        return self.compute_once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
 
     def random(self) -> Run | None:
         """The network before training; None where that is not known, or where the encoder gets side information."""
         model = self.untrained
         if model is None or model.condition.size > 0:
             return None
-        return self.once("random", lambda: self._baseline(model))
+        return self.compute_once("random", lambda: self._baseline(model))
 
     def _pca(self) -> Run:
         run = self._baseline(pca(self.data["train"], self.model.latent.dim))

@@ -19,7 +19,7 @@ WIDE = 64  # units up to which each of its covariances is full
 def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
     """From the latent's prior, or from N(0, I) where a penalty held the codes against it; None without either."""
     latent = run.model.latent
-    if latent.prior is None and not held(run):
+    if latent.prior is None and not is_held_against_prior(run):
         return None
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
@@ -28,21 +28,21 @@ def prior(run: Run, n: int, seed: int) -> np.ndarray | None:
         return torch.randn(n, latent.dim).numpy()
 
 
-def held(run: Run) -> bool:
+def is_held_against_prior(run: Run) -> bool:
     """Whether a penalty held all codes together against N(0, I)."""
     return any(isinstance(part, Regularizer) and part.holds_against_prior for part in run.learner.objective.modules())
 
 
-def normal(run: Run) -> bool:
+def is_normal(run: Run) -> bool:
     """Whether codes should be distributed as N(0, I): by their own prior, or where they have none by a penalty."""
     prior = run.model.latent.prior
-    return held(run) if prior is None else isinstance(prior, Standard)
+    return is_held_against_prior(run) if prior is None else isinstance(prior, Standard)
 
 
-def of_one_length(run: Run) -> bool:
+def has_one_length(run: Run) -> bool:
     """Whether the law of codes gives them a length, so that a straight line between two leads through none: N(0, I) in
     many dimensions, and the sphere."""
-    return normal(run) or run.model.latent.space == "sphere"
+    return is_normal(run) or run.model.latent.space == "sphere"
 
 
 def gaussian(run: Run, n: int, seed: int) -> np.ndarray:
@@ -74,11 +74,11 @@ def mixture(run: Run, n: int, seed: int) -> np.ndarray:
             axes, kind = np.linalg.eigh(np.cov(codes.T))[1], "diag"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred rounds of EM are the protocol
-            made = GaussianMixture(components, covariance_type=kind, random_state=seed, reg_covar=1e-6)
-            return made.fit(codes @ axes), axes
+            density = GaussianMixture(components, covariance_type=kind, random_state=seed, reg_covar=1e-6)
+            return density.fit(codes @ axes), axes
 
-    made, axes = run.once(("mixture", seed), fit)
-    return _valid(run, made.sample(n)[0] @ axes.T)
+    density, axes = run.compute_once(("mixture", seed), fit)
+    return _valid(run, density.sample(n)[0] @ axes.T)
 
 
 def kernel(run: Run, n: int, seed: int) -> np.ndarray:

@@ -43,25 +43,28 @@ class Anomaly(Metric):
         self.seed = seed
 
     def __call__(self, run: Run, split: str) -> Values:
-        truth = outliers.abnormal(run) if split == "test" else None
+        truth = outliers.find_abnormal(run) if split == "test" else None
         if truth is None:
             return {}
-        if outliers.told(run):
+        if outliers.knows_label(run):
             log.info("anomaly: left out, since condition=label tells the model which rows are abnormal")
             return {}
-        found = [ranked(truth, score, suffix) for suffix, score in outliers.by_model(run).items()]
-        return {key: value for values in found for key, value in values.items()} | {
+        ranks = [rank_scores(truth, score, suffix) for suffix, score in outliers.score_by_model(run).items()]
+        return {key: value for values in ranks for key, value in values.items()} | {
             "anomaly/share": float(truth.mean())
         }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        truth = outliers.abnormal(run) if split == "test" else None
+        """An isolation forest and the distance to the nearest training row."""
+        truth = outliers.find_abnormal(run) if split == "test" else None
         if truth is None:
             return {}
-        return {name: ranked(truth, s) for name, s in outliers.without_model(run, self.rows, self.seed).items()}
+        return {
+            name: rank_scores(truth, s) for name, s in outliers.score_without_model(run, self.rows, self.seed).items()
+        }
 
 
-def ranked(truth: np.ndarray, score: np.ndarray, suffix: str = "") -> Values:
+def rank_scores(truth: np.ndarray, score: np.ndarray, suffix: str = "") -> Values:
     """AUROC and average precision of scores (N,) for a bool (N,); no number where a score is none."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 

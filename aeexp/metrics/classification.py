@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import answers
+from aeexp.evaluation.probes import score_labels
 from aeexp.evaluation.run import Run, Values
 
 
@@ -29,9 +29,9 @@ class Classification(Metric):
     )
 
     def __call__(self, run: Run, split: str) -> Values:
-        found = answers(run, split)
-        if found is None:
+        answers = score_labels(run, split)
+        if answers is None:
             return {}
-        scores, y = found
+        scores, y = answers
         accuracy = float((scores.argmax(1) == y).double().mean())
         return {"classification/accuracy": accuracy, "classification/nats": float(F.cross_entropy(scores, y))}

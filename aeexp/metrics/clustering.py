@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import labelled
+from aeexp.evaluation.probes import labelled_codes
 from aeexp.evaluation.run import Run, Values
 
 
@@ -55,12 +55,14 @@ class Clustering(Metric):
     def __call__(self, run: Run, split: str) -> Values:
         if not run.data.labelled:
             return {}
-        codes, labels = labelled(run, split)
+        codes, labels = labelled_codes(run, split)
         where = split if self.fitted == "split" else "train"
-        groups = run.once(("k-means", where, *map(str, vars(self).values())), lambda: self.centres(run, where, labels))
+        groups = run.compute_once(
+            ("k-means", where, *map(str, vars(self).values())), lambda: self.fit_centres(run, where, labels)
+        )
         return {f"clustering/{name}": value for name, value in scores(labels, groups.predict(codes)).items()}
 
-    def centres(self, run: Run, split: str, labels: np.ndarray) -> Any:
+    def fit_centres(self, run: Run, split: str, labels: np.ndarray) -> Any:
         """k-means of codes, labelled or not."""
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import fitted
+from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,11 @@ class Fairness(Metric):
 
     def __call__(self, run: Run, split: str) -> Values:
         if run.data.facts.codes < 2:
-            run.once("fairness", lambda: log.info("fairness: left out, since %s has no coded attribute", run.data.name))
+            run.compute_once(
+                "fairness", lambda: log.info("fairness: left out, since %s has no coded attribute", run.data.name)
+            )
             return {}
-        probes = run.once(("fairness", self.rows, self.trees, self.seed), lambda: self.fit(run))
+        probes = run.compute_once(("fairness", self.rows, self.trees, self.seed), lambda: self.fit(run))
         codes, s, y = run.codes(split), attribute(run, split), run.labels(split)
         values: Values = {}
         if "s" in probes:
@@ -79,14 +81,14 @@ class Fairness(Metric):
         codes, s, y = run.codes("train"), attribute(run, "train"), run.labels("train")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         warn_of_copies(run, chosen, s)
-        probes = {"s": self.probes(codes[chosen], s[chosen])}
+        probes = {"s": self.fit_probes(codes[chosen], s[chosen])}
         if y is not None and run.data.labelled:
             labelled = np.flatnonzero(y >= 0)
             chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
-            probes["y"] = self.probes(codes[chosen], y[chosen])
+            probes["y"] = self.fit_probes(codes[chosen], y[chosen])
         return {name: pair for name, pair in probes.items() if pair}
 
-    def probes(self, codes: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+    def fit_probes(self, codes: np.ndarray, target: np.ndarray) -> dict[str, Any]:
         """Both, what a constant guess answers, and the shares of the values; {} of what has one value only."""
         from sklearn.ensemble import RandomForestClassifier
 
@@ -95,7 +97,7 @@ class Fairness(Metric):
             return {}
         forest = RandomForestClassifier(self.trees, random_state=self.seed).fit(codes, target)
         return {
-            "linear": fitted("linear", codes, target),
+            "linear": fit_probe("linear", codes, target),
             "forest": forest,
             "majority": values[counts.argmax()],
             "shares": counts / len(target),

@@ -56,10 +56,10 @@ class Frechet(Metric):
         if n < 2:
             return {}
         with torch.random.fork_rng():  # encoding draws codes: others' draws stay as they were
-            return self._measured(run, split, n)
+            return self._measure(run, split, n)
 
-    def _measured(self, run: Run, split: str, n: int) -> Values:
-        net, name = run.once("feature_net", lambda: feature_net(run.data))
+    def _measure(self, run: Run, split: str, n: int) -> Values:
+        net, name = run.compute_once("feature_net", lambda: feature_net(run.data))
 
         def features(rows: Tensor) -> np.ndarray:
             return net(rows.cpu()).double().numpy()
@@ -67,7 +67,7 @@ class Frechet(Metric):
         real, train = (_whole(run.rows(part).sample(n, self.seed)) for part in (split, "train"))
         target = features(real.x)
         others = {"reconstruction": features(self._reconstructed(run, real)), "floor": features(train.x)}
-        others |= run.once(("frechet", n, self.seed), lambda: self._samples(run, train, features))
+        others |= run.compute_once(("frechet", n, self.seed), lambda: self._samples(run, train, features))
         return {f"generation/frechet_{who}_n{n}_{name}": distance(rows, target) for who, rows in others.items()}
 
     def _samples(self, run: Run, train: Batch, features: Callable[[Tensor], np.ndarray]) -> dict[str, np.ndarray]:

@@ -65,27 +65,28 @@ class Generation(Metric):
         parts = [part.cpu().double().numpy() for part in self.estimates(run, split)]
         values, elbo = np.concatenate(parts, axis=1)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        made = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
-        made[likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")] = elbo.mean()
+        row = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
+        row[likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")] = elbo.mean()
         features = self.features(run, split)
         if len(run.data.shape) == 2:
-            made[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
+            row[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
         if (grid := grid_bits(run)) is not None and name.startswith("nll"):
-            made[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
-        return {f"generation/{key}": float(value) for key, value in made.items()}
+            row[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
+        return {f"generation/{key}": float(value) for key, value in row.items()}
 
     def features(self, run: Run, split: str) -> float:
         """Of a row, on average: sequences differ in length."""
-        rows = self.drawn(run, split)
+        rows = self.draw_rows(run, split)
         mask = rows.batch(slice(0, len(rows))).mask
         return math.prod(run.data.shape) if mask is None else float(mask.sum() * run.data.shape[1] / len(rows))
 
-    def drawn(self, run: Run, split: str) -> Split:
-        return run.once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
+    def draw_rows(self, run: Run, split: str) -> Split:
+        """At most `rows` of the split, the same at every call."""
+        return run.compute_once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
 
     def estimates(self, run: Run, split: str):
         """(2, B) -log p(x) and ELBO in nats, batch by batch; the same draws at every call."""
-        rows = self.drawn(run, split)
+        rows = self.draw_rows(run, split)
         codes = min(self.chunk, VALUES // math.prod(run.model.likelihood.output(tuple(rows.shape))))
         count, size = len(rows), max(1, codes // self.samples)
         with torch.random.fork_rng():

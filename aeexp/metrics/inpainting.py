@@ -43,17 +43,18 @@ class Inpainting(Metric):
         self.seed = seed
 
     def __call__(self, run: Run, split: str) -> Values:
-        batch = fills.holed(run, split, self.rows, self.seed)
-        return {} if batch is None else errors(fills.by_model(run, batch), batch, run.data.limits)
+        batch = fills.make_holes(run, split, self.rows, self.seed)
+        return {} if batch is None else errors(fills.fill_by_model(run, batch), batch, run.data.limits)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        batch = fills.holed(run, split, self.rows, self.seed)
+        """PCA, the mean of each feature, and the nearest training row."""
+        batch = fills.make_holes(run, split, self.rows, self.seed)
         if batch is None:
             return {}
         filled = {
-            "pca": fills.by_pca(run, batch),
-            "mean_fill": fills.by_mean(run, batch),
-            "nearest_neighbour": fills.by_neighbour(run, batch, self.train_rows, self.seed),
+            "pca": fills.fill_by_pca(run, batch),
+            "mean_fill": fills.fill_by_mean(run, batch),
+            "nearest_neighbour": fills.fill_by_neighbour(run, batch, self.train_rows, self.seed),
         }
         return {name: errors(picture, batch, run.data.limits) for name, picture in filled.items()}
 

@@ -72,7 +72,7 @@ class KernelPCA(Metric):
         target = run.learner.task(whole).target
         if run.segments or whole.mask is not None or run.learner.task(whole).hole is not None or target is None:
             return {}
-        return {"kernel_pca": run.once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))}
+        return {"kernel_pca": run.compute_once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))}
 
     def fit(self, run: Run) -> Run:
         """Kernel PCA of the run's rows, by the settings that are best on validation rows."""

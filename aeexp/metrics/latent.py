@@ -62,11 +62,12 @@ class Latent(Metric):
             "jacobian_norm": self.jacobian_norm(run, split),
         }
         if (units := run.rate(split)) is not None:
-            values |= self.rate(units, run, split, spread)
+            values |= self.measure_rate(units, run, split, spread)
         values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
         return {f"latent/{name}": value for name, value in values.items()}
 
-    def rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
+    def measure_rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
+        """Active units and KL in nats, given the mean KL by unit and the spread (D,) of codes; warns of a collapse."""
         active = 0.01 * run.model.latent.unit_variance
         values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
         whole = len(units) == 1 < len(spread)  # this prior's KL does not fall into units
@@ -85,6 +86,7 @@ class Latent(Metric):
 
     @torch.no_grad()  # nothing is derived from the Jacobian itself
     def jacobian_norm(self, run: Run, split: str) -> float:
+        """Mean Frobenius norm of the encoder's Jacobian over the first rows of a split."""
         rows, dim = min(self.jacobian_rows, len(run.rows(split))), run.model.latent.dim
         penalty = Contractive(1.0) if dim <= DIRECTIONS else Contractive(1.0, "hutchinson", DIRECTIONS)
         chunk = max(1, int(NUMBERS / (math.prod(run.data.shape) * min(dim, DIRECTIONS))))

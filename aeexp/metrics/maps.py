@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.maps import Name, embed, mappable, need, trustworthiness
+from aeexp.evaluation.maps import Name, embed, is_mappable, require, trustworthiness
 from aeexp.evaluation.run import Run, Values
 
 
@@ -35,7 +35,7 @@ class Maps(Metric):
 
     def __init__(self, *, maps: Sequence[Name], neighbours: int = 5, rows: int = 1000, perplexity: float = 30.0,
                  seed: int = 0):  # fmt: skip
-        need(maps)
+        require(maps)
         if neighbours < 1:
             raise UsageError(f"neighbours={neighbours} must be at least 1")
         if rows <= 2 * neighbours:
@@ -54,15 +54,17 @@ class Maps(Metric):
         inputs, codes = inputs[chosen], codes[chosen]
         if len(codes) <= 2 * self.neighbours:
             return {}
-        values = self.kept(inputs, codes, "code_input")
+        values = self.measure_map(inputs, codes, "code_input")
         for name in self.maps:
-            if not mappable(name, codes) or (name == "pca" and codes.shape[1] <= 2):
+            if not is_mappable(name, codes) or (name == "pca" and codes.shape[1] <= 2):
                 continue  # the code itself is in the plane
             points = embed(name, codes, self.seed, self.perplexity)
-            values |= self.kept(inputs, points, f"{name}_input") | self.kept(codes, points, f"{name}_code")
+            values |= self.measure_map(inputs, points, f"{name}_input") | self.measure_map(
+                codes, points, f"{name}_code"
+            )
         return values
 
-    def kept(self, space: np.ndarray, points: np.ndarray, name: str) -> Values:
+    def measure_map(self, space: np.ndarray, points: np.ndarray, name: str) -> Values:
         """Continuity is trustworthiness with the two spaces exchanged."""
         k = self.neighbours
         values = {"trustworthiness": trustworthiness(space, points, k), "continuity": trustworthiness(points, space, k)}

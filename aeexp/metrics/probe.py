@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import Kind, accuracies, fitted, labelled
+from aeexp.evaluation.probes import Kind, accuracies, fit_probe, labelled_codes
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,10 @@ class Probe(Metric):
     def __call__(self, run: Run, split: str) -> Values:
         if not run.data.labelled:
             return {}
-        probes = run.once(("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run))
-        codes, labels = labelled(run, split)
+        probes = run.compute_once(
+            ("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run)
+        )
+        codes, labels = labelled_codes(run, split)
         values = {f"probe/{name}": float(probe.score(codes, labels)) for name, probe in probes.items()}
         for name in probes if self.budgets else ():
             few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours)
@@ -76,13 +78,13 @@ class Probe(Metric):
 
     def fit(self, run: Run) -> dict[Kind, Any]:
         """Classifiers by name, fitted on `rows` training codes; {} where these are of one class."""
-        codes, labels = labelled(run, "train")
+        codes, labels = labelled_codes(run, "train")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         codes, labels = codes[chosen], labels[chosen]
         if len(np.unique(labels)) < 2:
             log.info("probe: left out, since the training rows of %s have one class only", run.data.name)
             return {}
-        return {name: fitted(name, codes, labels, self.neighbours) for name in self.classifiers}
+        return {name: fit_probe(name, codes, labels, self.neighbours) for name in self.classifiers}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The same on the codes of the network before training, where the encoder gets no side information."""

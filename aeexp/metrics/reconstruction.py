@@ -49,13 +49,13 @@ class Reconstruction(Metric):
 
     def __call__(self, run: Run, split: str) -> Values:
         """Computed once for a run and a split."""
-        return dict(run.once(("reconstruction", split), lambda: self.values(run, split)))
+        return dict(run.compute_once(("reconstruction", split), lambda: self.measure(run, split)))
 
     @torch.no_grad()
-    def values(self, run: Run, split: str) -> Values:
+    def measure(self, run: Run, split: str) -> Values:
         """Means over the rows of a split."""
         if run.segments:
-            return self.of_masks(run, split)
+            return self.measure_masks(run, split)
         low, high = run.data.limits
         peak = high - low or 1.0
         likelihood = run.model.likelihood
@@ -80,7 +80,7 @@ class Reconstruction(Metric):
                 rows["ssim"] = ssim(picture, target, peak)
             for name, values in rows.items():
                 totals[name] = totals.get(name, 0.0) + float(values.cpu().double().sum())
-        values = {name: total / len(run.measured(split)) for name, total in totals.items()}
+        values = {name: total / len(run.all_rows(split)) for name, total in totals.items()}
         features = values.pop("features")  # on average: sequences differ in length
         values["mse_per_feature"] = values["mse"] / features
         if len(run.data.shape) == 2:
@@ -89,11 +89,11 @@ class Reconstruction(Metric):
             values[nats.replace("nats", "bits_per_dim")] = values[nats] / (features * math.log(2)) + grid
         return {f"reconstruction/{name}": value for name, value in values.items()}
 
-    def of_masks(self, run: Run, split: str) -> Values:
+    def measure_masks(self, run: Run, split: str) -> Values:
         """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""
         rows = (run.model.likelihood.distortion(out.output, out.batch.targets) for out in run.passes(split))
         total = sum(float(values.cpu().double().sum()) for values in rows)
-        return {"reconstruction/nats": total / len(run.measured(split))}
+        return {"reconstruction/nats": total / len(run.all_rows(split))}
 
 
 def ssim(a: Tensor, b: Tensor, peak: float, window: int = 7) -> Tensor:

@@ -54,9 +54,9 @@ class Retrieval(Metric):
     def __call__(self, run: Run, split: str) -> Values:
         train, codes = run.codes("train"), run.codes(split)
         if hashing.are_bits(train):
-            return self.values(run, split, codes > 0.5, train > 0.5)
+            return self.measure(run, split, codes > 0.5, train > 0.5)
         mean = train.mean(0, dtype=np.float64)
-        return self.values(run, split, codes > mean, train > mean)
+        return self.measure(run, split, codes > mean, train > mean)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """ITQ on the input, and the input's own ranking."""
@@ -64,26 +64,26 @@ class Retrieval(Metric):
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
         bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
-        rows = {"itq": self.values(run, split, bits(codes), bits(train))}
-        wanted, y = self.chosen(run, split)
-        database, labels = known(run, "train")
+        rows = {"itq": self.measure(run, split, bits(codes), bits(train))}
+        wanted, y = self.choose_queries(run, split)
+        database, labels = labelled_rows(run, "train")
         return rows | {"raw": {"retrieval/map": euclidean_precision(codes[wanted], y, train[database], labels)}}
 
-    def chosen(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    def choose_queries(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of the queries and their labels."""
-        places, labels = known(run, split)
+        places, labels = labelled_rows(run, split)
         chosen = np.sort(np.random.default_rng(self.seed).permutation(len(places))[: self.queries])
         return places[chosen], labels[chosen]
 
-    def values(self, run: Run, split: str, bits: np.ndarray, train: np.ndarray) -> Values:
+    def measure(self, run: Run, split: str, bits: np.ndarray, train: np.ndarray) -> Values:
         """For bits (N, D) of the split and (M, D) of the training rows."""
         packed = hashing.pack(train)
-        groups = hashing.Index(packed, train.shape[1]).duplicates()
+        groups = hashing.Index(packed, train.shape[1]).find_duplicates()
         values = {"retrieval/duplicates": sum(map(len, groups)) / len(train)}
         if not run.data.labelled:
             return values
-        rows, y = self.chosen(run, split)
-        database, labels = known(run, "train")
+        rows, y = self.choose_queries(run, split)
+        database, labels = labelled_rows(run, "train")
         counts = by_distance(hashing.pack(bits[rows]), y, packed[database], labels, train.shape[1])
         near = counts[:, :, :3].sum(2)  # within radius 2
         return {
@@ -94,7 +94,7 @@ class Retrieval(Metric):
         }
 
 
-def known(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+def labelled_rows(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Places (N,) and labels (N,) of the rows that have one, of every class."""
     labels = run.labels(split)
     assert labels is not None, "queries and database are those of labelled data"

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.robustness import curve, only
+from aeexp.evaluation.robustness import curve, pick_noise
 from aeexp.evaluation.run import Run, Values
 
 
@@ -36,7 +36,7 @@ class Robustness(Metric):
     in_keys: ClassVar = ("noise", "levels")
 
     def __init__(self, *, noise: Mapping[str, Noise], levels: Sequence[float], rows: int = 5000, seed: int = 0):
-        self.name, self.noise = only(noise, levels)
+        self.name, self.noise = pick_noise(noise, levels)
         if rows < 2:
             raise UsageError(f"rows={rows} must be at least 2")
         self.levels = sorted(set(levels))
@@ -52,4 +52,5 @@ class Robustness(Metric):
         }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """The corrupted input itself, where the output is a picture of it."""
         return {} if run.segments else {"raw": self(run.raw(), split)}

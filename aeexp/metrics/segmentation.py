@@ -11,7 +11,7 @@ import torch
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import fitted
+from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import choose_batch_size
 from aeexp.tasks.segment import Segment
@@ -62,8 +62,8 @@ class Segmentation(Metric):
             return {}
         counts = np.zeros(task.classes, np.int64)
         for batch in _masked(run, task, "train"):
-            counts += np.bincount(known(*pixels(batch))[1], minlength=task.classes)
-        probe = self.probe(run, task)
+            counts += np.bincount(drop_unlabelled(*pixels(batch))[1], minlength=task.classes)
+        probe = self.fit_pixel_probe(run, task)
         constant, pixelwise = np.zeros((2, task.classes, task.classes), np.int64)
         for batch in _masked(run, task, split):
             colours, truth = pixels(batch)
@@ -73,16 +73,16 @@ class Segmentation(Metric):
         matrices = {"most_frequent": constant} | ({} if probe is None else {"pixelwise": pixelwise})
         return {name: _name(scores(matrix), task.names) for name, matrix in matrices.items()}
 
-    def probe(self, run: Run, task: Segment) -> Any | None:
+    def fit_pixel_probe(self, run: Run, task: Segment) -> Any | None:
         """Logistic regression on single pixels; None where the training masks hold one class only."""
         generator, parts = np.random.default_rng(self.seed), []
         share = self.pixels / (len(run.data["train"]) * math.prod(task.shape))
         for batch in _masked(run, task, "train"):
-            colours, truth = known(*pixels(batch))
+            colours, truth = drop_unlabelled(*pixels(batch))
             chosen = generator.random(len(truth)) < share
             parts.append((colours[chosen], truth[chosen]))
         colours, truth = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return None if len(np.unique(truth)) < 2 else fitted("linear", colours, truth)
+        return None if len(np.unique(truth)) < 2 else fit_probe("linear", colours, truth)
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -129,6 +129,6 @@ def pixels(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, np.nda
     return x.movedim(1, -1).flatten(0, 2).cpu().numpy(), truth.flatten().cpu().numpy()
 
 
-def known(colours: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def drop_unlabelled(colours: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of the pixels that have a class."""
     return colours[truth >= 0], truth[truth >= 0]

@@ -45,9 +45,9 @@ class Anomaly(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        truth = outliers.abnormal(run)
+        truth = outliers.find_abnormal(run)
         labels, normal = run.labels("test"), run.data.normal
-        if truth is None or labels is None or normal is None or outliers.told(run):
+        if truth is None or labels is None or normal is None or outliers.knows_label(run):
             return {}
         scores = self.compute_scores(run)
         if not all(np.isfinite(score).all() for score in scores.values()):
@@ -63,9 +63,9 @@ class Anomaly(Plot):
 
     def compute_scores(self, run: Run) -> dict[str, np.ndarray]:
         """(N,) scores of the labelled test rows, by what gives them."""
-        own, free = outliers.by_model(run), outliers.without_model(run, self.rows, self.seed)
+        own, free = outliers.score_by_model(run), outliers.score_without_model(run, self.rows, self.seed)
         scores = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
-        scores["PCA, same width"] = outliers.by_model(run.pca())[""]
+        scores["PCA, same width"] = outliers.score_by_model(run.pca())[""]
         return scores | {name.replace("_", " "): score for name, score in free.items()}
 
     @torch.no_grad()
@@ -82,7 +82,7 @@ class Anomaly(Plot):
         title = naming.heading(run, "rows by reconstruction error")
         cell = min(1.6, max(0.55, 8 / columns))
         figure, axes = canvas.board(title, columns, GROUP * len(groups) - 0.3, run.data.shape, cell=cell, beside=1.8)
-        places, ticks = outliers.known(run), {}
+        places, ticks = outliers.labelled_places(run), {}
         for number, (name, chosen) in enumerate(groups.items()):
             top, rows = GROUP * number, places[chosen]
             _rows_and_outputs(axes, run, rows, top)

@@ -73,10 +73,10 @@ class Inpainting(Plot):
             log.info("plot=inpainting: left out, since the steps have %d features", run.data.shape[1])
             return {}
         fillings = {
-            "model": fills.by_model(run, batch),
-            "PCA, same width": fills.by_pca(run, batch),
-            "mean fill": fills.by_mean(run, batch),
-            "nearest neighbour": fills.by_neighbour(run, batch, self.train_rows, self.seed),
+            "model": fills.fill_by_model(run, batch),
+            "PCA, same width": fills.fill_by_pca(run, batch),
+            "mean fill": fills.fill_by_mean(run, batch),
+            "nearest neighbour": fills.fill_by_neighbour(run, batch, self.train_rows, self.seed),
         }
         filled = {name: to_array(rows) for name, rows in fillings.items()}
         rows = Rows(to_array(batch.targets), batch.hole.cpu().numpy(), filled, mask_array(batch))

@@ -16,7 +16,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp
 from aeexp.evaluation.run import Run
-from aeexp.evaluation.samplers import of_one_length
+from aeexp.evaluation.samplers import has_one_length
 
 APART = 1.25  # tiles between an input and what is decoded
 GROUP = 0.35  # tiles between two pairs
@@ -76,7 +76,7 @@ class Interpolation(Plot):
             return {latent.path: latent.between}
         path = self.path
         if path == "auto":
-            path = "both" if of_one_length(run) else "line"
+            path = "both" if has_one_length(run) else "line"
         known = {"line": torch.lerp, "slerp": slerp}
         return known if path == "both" else {path: known[path]}
 

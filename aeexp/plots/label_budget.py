@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import Kind, accuracies, answers, labelled
+from aeexp.evaluation.probes import Kind, accuracies, labelled_codes, score_labels
 from aeexp.evaluation.run import Run
 
 STYLES: dict[str, canvas.Stroke] = {
@@ -50,7 +50,7 @@ class LabelBudget(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         if not run.data.labelled:
             return {}
-        known = len(labelled(run, "train")[1])
+        known = len(labelled_codes(run, "train")[1])
         most = min(self.rows, known)
         budgets = [*(b for b in self.budgets if b < most), most]
         figure = canvas.figure(naming.heading(run, "accuracy by number of labels"), 6.4, 4.4)
@@ -59,7 +59,7 @@ class LabelBudget(Plot):
         for place, (name, model) in enumerate((n, m) for n, m in models.items() if m is not None):
             scores = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
             _line(axes, name, scores, 1.03 ** (place - 1.5))
-        if (prediction := answers(run, "test")) is not None:
+        if (prediction := score_labels(run, "test")) is not None:
             scores, labels = prediction
             own = float((scores.argmax(1) == labels).double().mean())
             label = f"the model's own classifier, trained on {known:,} labels: {100 * own:.1f} %"

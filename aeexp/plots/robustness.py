@@ -13,7 +13,7 @@ from aeexp.contracts import Noise
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
-from aeexp.evaluation.robustness import curve, level_in_training, only
+from aeexp.evaluation.robustness import curve, level_in_training, pick_noise
 from aeexp.evaluation.run import Run
 
 STYLES: dict[str, canvas.Stroke] = {
@@ -42,7 +42,7 @@ class Robustness(Plot):
     of_pictures: ClassVar = True
 
     def __init__(self, *, noise: Mapping[str, Noise], levels: Sequence[float], rows: int = 5000, seed: int = 0):
-        self.name, self.noise = only(noise, levels)
+        self.name, self.noise = pick_noise(noise, levels)
         if len(set(levels)) < 2:
             raise UsageError(f"levels={list(levels)}: a curve needs at least 2")
         if rows < 2:

@@ -17,7 +17,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import maps as plane
 from aeexp.evaluation.run import Run
-from aeexp.evaluation.samplers import normal
+from aeexp.evaluation.samplers import is_normal
 
 NEIGHBOURS = 5  # that trustworthiness looks for
 MOST = 5000  # rows: t-SNE's time and trustworthiness's memory grow with their square
@@ -54,7 +54,7 @@ class Scatter(Plot):
         maps = ["pca", "tsne"] if maps is None else maps
         if len(set(maps)) != len(maps):
             raise UsageError(f"maps={maps}: each map once")
-        plane.need(maps)
+        plane.require(maps)
         self.rows = rows
         self.maps: list[plane.Name] = ["pca", *(name for name in maps if name != "pca")]
         self.perplexity = perplexity
@@ -96,7 +96,7 @@ class Scatter(Plot):
             return [View(codes, "the code itself", ("unit 1", "unit 2"), True)]
         views = []
         for name in self.maps:
-            if not plane.mappable(name, codes):
+            if not plane.is_mappable(name, codes):
                 continue
             points = plane.embed(name, codes, self.seed, self.perplexity)
             trust = plane.trustworthiness(codes, points, NEIGHBOURS)
@@ -149,7 +149,7 @@ def _axes(name: str, codes: np.ndarray) -> tuple[str, str]:
 
 def _prior(axes: Axes, run: Run) -> None:
     """The circle about 0 that holds 95 % of N(0, I) in the plane: its radius squared is -2 log(0.05)."""
-    if normal(run):
+    if is_normal(run):
         radius = math.sqrt(-2 * math.log(1 - WITHIN))
         axes.add_patch(Circle((0, 0), radius, fill=False, color="0.4", linestyle="--", linewidth=1.2, zorder=0))
         axes.autoscale_view()

@@ -22,7 +22,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp, tour
 from aeexp.evaluation.run import Run
-from aeexp.evaluation.samplers import of_one_length
+from aeexp.evaluation.samplers import has_one_length
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Walk(Plot):
     def path(self, run: Run, codes: Tensor) -> tuple[Tensor, list[Place]]:
         """(stops * steps, D): the code of each stop and those on the way to the next; behind the last the first."""
         latent = run.model.latent
-        between = latent.between if latent.path or not of_one_length(run) else slerp
+        between = latent.between if latent.path or not has_one_length(run) else slerp
         steps, places = [], []
         for start in range(len(codes)):
             end = (start + 1) % len(codes)

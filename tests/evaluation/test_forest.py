@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.tree import DecisionTreeClassifier
 
 from aeexp.evaluation.factors import Table, dci, sap, thresholds
-from aeexp.evaluation.forest import binned, forest, grow, importances, intervals, predict
+from aeexp.evaluation.forest import bin_units, forest, grow, importances, intervals, predict
 
 seeds = st.integers(0, 10**6)
 
@@ -84,7 +84,7 @@ def test_one_unit_that_tells_all_has_all_importance():
 @pytest.mark.parametrize("seed", range(3))
 def test_noise_shares_importance_about_evenly(seed):
     draw = np.random.default_rng(seed)
-    trees = forest(binned(draw.normal(size=(1000, 5))), draw.integers(4, size=1000), 20, 8, seed)
+    trees = forest(bin_units(draw.normal(size=(1000, 5))), draw.integers(4, size=1000), 20, 8, seed)
     # measured over 20 seeds: at most 0.027 (a tree has some 84 cuts, those near the root weigh more)
     assert importances(trees) == pytest.approx([0.2] * 5, abs=0.06)
     # labels of rows that the trees have not seen are read at chance: binomial on 1000 rows
@@ -160,7 +160,7 @@ def test_depth_bounds_the_cuts_on_the_way_to_a_leaf():
 @given(seeds, st.integers(2, 300), st.integers(2, 40))
 def test_bins_keep_order_and_are_equally_full(seed, rows, most):
     codes = np.random.default_rng(seed).normal(size=(rows, 2))
-    for unit, bins in zip(codes.T, binned(codes, most).T, strict=True):
+    for unit, bins in zip(codes.T, bin_units(codes, most).T, strict=True):
         assert np.all(np.diff(bins[unit.argsort()]) >= 0)
         counts = np.bincount(bins)
         assert len(counts) == min(rows, most) and counts.max() - counts.min() <= 1
@@ -168,9 +168,9 @@ def test_bins_keep_order_and_are_equally_full(seed, rows, most):
 
 def test_equal_values_share_a_bin_and_few_have_one_each():
     codes = np.array([[3.5, 0], [-1, 0], [3.5, 0], [9, 0]])
-    assert binned(codes).tolist() == [[1, 0], [0, 0], [1, 0], [2, 0]]
+    assert bin_units(codes).tolist() == [[1, 0], [0, 0], [1, 0], [2, 0]]
     often = np.r_[np.zeros(900), np.arange(1, 101)]
-    bins = binned(often[:, None], 10)[:, 0]
+    bins = bin_units(often[:, None], 10)[:, 0]
     assert (bins[:900] == 0).all() and 1 <= bins[900:].min() and bins.max() < 10
 
 
@@ -180,7 +180,7 @@ def test_a_monotone_map_of_a_unit_changes_nothing(seed):
     unit, factor = draw.integers(-300, 300, size=400), draw.integers(4, size=400)
     unit = (unit + 100 * factor) / 100  # steps that no map below merges
     for moved in (np.exp(unit), unit**3, 1e-3 * unit - 7):
-        assert np.array_equal(binned(moved[:, None], 20), binned(unit[:, None], 20))
+        assert np.array_equal(bin_units(moved[:, None], 20), bin_units(unit[:, None], 20))
         assert thresholds(moved, factor) == thresholds(unit, factor)
 
 
@@ -197,7 +197,7 @@ def golden() -> Table:
 
 def test_golden_values_of_one_seed():
     table = golden()
-    bins = binned(table.codes)
+    bins = bin_units(table.codes)
     trees = forest(bins, table.factors[:, 0], 5, 4, 0)
     # whole numbers must be these; the others may round otherwise where log does
     assert trees[0].unit.tolist() == [0, 0, 0, -1, 0, 0, 0, 0, -1, 2, 2, 0] + 9 * [-1]

@@ -53,9 +53,9 @@ def test_the_ball_by_flipping_bits_is_that_of_comparing_every_row(bits, radius):
         far = hashing.distances(query[None], packed)[0]
         expected = np.lexsort((np.arange(len(far)), far))[: (far <= radius).sum()]
         words = hashing._words(query[None])
-        ways = [index.scanned(words, radius), index.ball(query, radius)]
-        if index.flips(radius) < 10_000:  # 130 bits have 366,000 balls of radius 3
-            ways.append(index.flipped(words, radius))
+        ways = [index.scan(words, radius), index.ball(query, radius)]
+        if index.count_flips(radius) < 10_000:  # 130 bits have 366,000 balls of radius 3
+            ways.append(index.search_by_flips(words, radius))
         for rows, found in ways:
             assert np.array_equal(rows, expected) and np.array_equal(found, far[expected])
 
@@ -63,7 +63,7 @@ def test_the_ball_by_flipping_bits_is_that_of_comparing_every_row(bits, radius):
 def test_the_ball_flips_bits_where_that_is_less_work_than_comparing_every_row(monkeypatch):
     bits = np.random.default_rng(0).integers(0, 2, (20_000, 32))
     index = hashing.Index(hashing.pack(bits), 32)
-    assert index.flips(2) == 1 + 32 + 32 * 31 / 2 and index.flips(40) == 2**32
+    assert index.count_flips(2) == 1 + 32 + 32 * 31 / 2 and index.count_flips(40) == 2**32
     monkeypatch.setattr(index, "scanned", lambda *_: "scanned")
     monkeypatch.setattr(index, "flipped", lambda *_: "flipped")
     query = hashing.pack(bits[:1])[0]
@@ -72,7 +72,7 @@ def test_the_ball_flips_bits_where_that_is_less_work_than_comparing_every_row(mo
 
 @given(codes())
 def test_duplicates_are_all_rows_with_equal_codes_each_once(bits):
-    groups = hashing.Index(hashing.pack(bits), bits.shape[1]).duplicates()
+    groups = hashing.Index(hashing.pack(bits), bits.shape[1]).find_duplicates()
     seen = {tuple(group) for group in groups}
     expected: dict[bytes, list[int]] = {}
     for i, row in enumerate(bits):
@@ -83,25 +83,25 @@ def test_duplicates_are_all_rows_with_equal_codes_each_once(bits):
 def test_an_index_of_no_rows_finds_nothing():
     index = hashing.Index(np.zeros((0, 2), np.uint8), 16)
     query = np.zeros(2, np.uint8)
-    for rows, found in (index.ball(query, 2), index.flipped(hashing._words(query[None]), 2)):
+    for rows, found in (index.ball(query, 2), index.search_by_flips(hashing._words(query[None]), 2)):
         assert len(rows) == len(found) == 0
-    assert index.duplicates() == [] and len(index) == 0
+    assert index.find_duplicates() == [] and len(index) == 0
 
 
 def test_equal_codes_are_duplicates_only_where_their_pixels_agree():
     x = np.array([[0, 10], [0, 10], [1, 9], [200, 0], [0, 10], [0, 13]], np.uint8)[:, None]
     groups = [np.array([0, 1, 2, 3, 5]), np.array([3, 4])]
-    assert [g.tolist() for g in hashing.verified(groups, x)] == [[0, 1]]  # row 4 has another code
-    assert [g.tolist() for g in hashing.verified(groups, x, 1)] == [[0, 1, 2]]
-    assert [g.tolist() for g in hashing.verified(groups, x, 3)] == [[0, 1, 2, 5]]  # agrees with row 0, not with row 2
-    assert [g.tolist() for g in hashing.verified(groups, x / 255, 0)] == [[0, 1]]
-    assert hashing.verified([], x) == []
+    assert [g.tolist() for g in hashing.verify(groups, x)] == [[0, 1]]  # row 4 has another code
+    assert [g.tolist() for g in hashing.verify(groups, x, 1)] == [[0, 1, 2]]
+    assert [g.tolist() for g in hashing.verify(groups, x, 3)] == [[0, 1, 2, 5]]  # agrees with row 0, not with row 2
+    assert [g.tolist() for g in hashing.verify(groups, x / 255, 0)] == [[0, 1]]
+    assert hashing.verify([], x) == []
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(2, 40))
 def test_the_quantisation_loss_of_itq_never_rises(seed, dim, rows):
     components = np.random.default_rng(seed).normal(size=(rows, dim)) * np.arange(1, dim + 1)
-    rotation, losses = hashing.rotated(components, 20, seed)
+    rotation, losses = hashing.find_rotation(components, 20, seed)
     # each half of a round is a minimum; a sum of N D squares of size 50 is rounded to 50 * 2^-52 * log2(N D)
     assert all(after <= before * (1 + 1e-12) for before, after in zip(losses, losses[1:], strict=False))
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(dim), atol=1e-12)
@@ -143,7 +143,7 @@ def test_more_bits_than_features_are_still_bits():
         (lambda: hashing.Index(np.zeros((4, 2), np.uint8), 17), "dim=17: .* up to 16 bits"),
         (lambda: hashing.Index(np.zeros((4, 2), np.uint8), 16).ball(np.zeros(3, np.uint8), 1), "codes of 3 bytes"),
         (lambda: hashing.Index(np.zeros((4, 2), np.uint8), 16).ball(np.zeros(2, np.uint8), -1), "radius=-1 must"),
-        (lambda: hashing.verified([], np.zeros((1, 1)), -1.0), "tolerance=-1.0 must not be negative"),
+        (lambda: hashing.verify([], np.zeros((1, 1)), -1.0), "tolerance=-1.0 must not be negative"),
         (lambda: hashing.itq(np.zeros((4, 2)), 0), "bits=0"),
         (lambda: hashing.itq(np.zeros((4, 2)), 1, 0), "iterations=0"),
     ],

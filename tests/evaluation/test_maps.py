@@ -74,8 +74,8 @@ def test_trust_is_about_a_half_by_chance_and_unknown_for_few_rows():
 
 
 def test_what_has_no_map_is_told():
-    assert not maps.mappable("tsne", np.ones((50, 3))) and not maps.mappable("tsne", np.eye(4))
-    assert maps.mappable("pca", np.ones((2, 3))) and not maps.embed("pca", np.ones((2, 3)), 0).any()
+    assert not maps.is_mappable("tsne", np.ones((50, 3))) and not maps.is_mappable("tsne", np.eye(4))
+    assert maps.is_mappable("pca", np.ones((2, 3))) and not maps.embed("pca", np.ones((2, 3)), 0).any()
     with pytest.raises(UsageError, match=r"^name=tsne needs 5 codes that are not all the same"):
         maps.embed("tsne", np.eye(4), 0)
 
@@ -99,7 +99,7 @@ def test_all_maps_show_the_same_points_in_the_same_colours_and_say_how_far_to_tr
         return codes[:, :2] * {"pca": 1, "tsne": 2, "umap": 3, "pacmap": 4}[name]
 
     monkeypatch.setattr(maps, "embed", recorded)
-    monkeypatch.setattr(maps, "need", lambda names: None)
+    monkeypatch.setattr(maps, "require", lambda names: None)
     run = run_of(digit_data, perceptron(digit_data, 6))
     figure = Scatter(rows=60, maps=["tsne", "umap", "pacmap"])(run)["scatter"]
     save(figure)

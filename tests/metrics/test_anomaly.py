@@ -21,7 +21,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
 from aeexp.evaluation.protocol import baselines
 from aeexp.evaluation.run import Run
-from aeexp.metrics.anomaly import Anomaly, ranked
+from aeexp.metrics.anomaly import Anomaly, rank_scores
 from aeexp.plots import anomaly as drawn
 
 NAMES = ("a", "b", "c")
@@ -74,9 +74,9 @@ def test_a_row_without_a_label_is_neither_trained_on_nor_measured(build_learner)
     data = made(["a", "b"], source=source(120, unlabelled=20))
     assert (data["train"].y >= 0).all() and (data["val"].y >= 0).all() and (data["test"].y < 0).any()
     run = Run(build_learner((5,)), data)
-    truth = outliers.abnormal(run)
-    assert len(truth) == int((data["test"].y >= 0).sum()) == len(outliers.by_model(run)[""])
-    assert all(len(score) == len(truth) for score in outliers.without_model(run, 50).values())
+    truth = outliers.find_abnormal(run)
+    assert len(truth) == int((data["test"].y >= 0).sum()) == len(outliers.score_by_model(run)[""])
+    assert all(len(score) == len(truth) for score in outliers.score_without_model(run, 50).values())
     for figure in drawn.Anomaly()(run).values():
         figure.savefig(io.BytesIO(), format="png")
 
@@ -102,12 +102,12 @@ def test_a_mistake_is_named(normal, keys, message):
 def test_the_truth_as_its_own_score_is_1_a_constant_one_half_and_the_opposite_0(seed, n):
     truth = np.random.default_rng(seed).random(n) < 0.3
     truth[:2] = [True, False]
-    assert ranked(truth, truth.astype(float)) == {"anomaly/auroc": 1.0, "anomaly/average_precision": 1.0}
-    constant = ranked(truth, np.full(n, 3.0))
+    assert rank_scores(truth, truth.astype(float)) == {"anomaly/auroc": 1.0, "anomaly/average_precision": 1.0}
+    constant = rank_scores(truth, np.full(n, 3.0))
     assert constant["anomaly/auroc"] == 0.5
     assert constant["anomaly/average_precision"] == pytest.approx(truth.mean())  # rounding
-    assert ranked(truth, -truth.astype(float))["anomaly/auroc"] == 0.0
-    assert math.isnan(ranked(truth, np.full(n, np.nan))["anomaly/auroc"])
+    assert rank_scores(truth, -truth.astype(float))["anomaly/auroc"] == 0.0
+    assert math.isnan(rank_scores(truth, np.full(n, np.nan))["anomaly/auroc"])
 
 
 def test_a_class_that_lies_far_away_is_found_by_model_and_baselines(build_learner):

@@ -68,9 +68,9 @@ def test_labels_are_read_in_scoring_alone():
 
 def test_there_are_as_many_clusters_as_classes_unless_told():
     run = coded(GROUPS)
-    assert len(Clustering().centres(run, "train", LABELS).cluster_centers_) == 4
-    assert len(Clustering(clusters=7).centres(run, "train", LABELS).cluster_centers_) == 7
-    assert len(Clustering(rows=3).centres(run, "train", LABELS).cluster_centers_) == 3
+    assert len(Clustering().fit_centres(run, "train", LABELS).cluster_centers_) == 4
+    assert len(Clustering(clusters=7).fit_centres(run, "train", LABELS).cluster_centers_) == 7
+    assert len(Clustering(rows=3).fit_centres(run, "train", LABELS).cluster_centers_) == 3
 
 
 def test_raw_input_is_a_baseline_and_without_labels_there_is_nothing():

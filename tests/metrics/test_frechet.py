@@ -181,7 +181,7 @@ def test_binarised_data_is_compared_with_drawn_bits(digit_data):
     data, seen = Data("bits", split), []
     run = as_run(variational((1, 8, 8)), data)
     net, name = feature_net(data)
-    run.once("feature_net", lambda: (lambda rows: seen.append(rows) or net(rows), name))
+    run.compute_once("feature_net", lambda: (lambda rows: seen.append(rows) or net(rows), name))
     values = short(Frechet()(run, "test"))
     assert all(set(rows.unique().tolist()) == {0.0, 1.0} for rows in seen) and len(seen) == 7
     assert values["prior"] > values["floor"]
@@ -195,7 +195,7 @@ def test_sequences_have_lengths_of_training_rows_and_nothing_after_them():
     data, seen = Data("steps", {name: split for name in ("train", "val", "test")}), []
     run = as_run(variational((5, 2)), data)
     net, name = feature_net(data)
-    run.once("feature_net", lambda: (lambda rows: seen.append(rows) or net(rows), name))
+    run.compute_once("feature_net", lambda: (lambda rows: seen.append(rows) or net(rows), name))
     assert "prior" in short(Frechet()(run, "test"))
     assert len(seen) == 7 and all(sorted((rows[..., 0] != 0).sum(1).tolist()) == sorted(lengths) for rows in seen)
 
@@ -225,7 +225,7 @@ def test_the_features_tell_digits_apart_and_have_unit_variance_on_training_rows(
     # float32 means of 1,437 rows
     torch.testing.assert_close(features.mean(0), torch.zeros(32), rtol=0, atol=1e-4)
     torch.testing.assert_close(features.std(0, unbiased=False), torch.ones(32), rtol=1e-4, atol=0)
-    assert (net.head(net.raw(test.x)).argmax(1) == test.y).float().mean() > 0.9
+    assert (net.head(net.extract(test.x)).argmax(1) == test.y).float().mean() > 0.9
 
 
 def test_unlabelled_rows_get_an_autoencoder_whose_code_says_more_than_the_mean(digit_data, monkeypatch):
@@ -234,7 +234,7 @@ def test_unlabelled_rows_get_an_autoencoder_whose_code_says_more_than_the_mean(d
     data = Data("digits", split)
     net, name = feature_net(data)
     x = next(data["test"].batches(500)).x
-    scaled = net.scaled(x).flatten(1)
+    scaled = net.scale(x).flatten(1)
     assert net.classes == 0 and name != feature_net(digit_data)[1]
     assert net.loss(x, None) < 0.5 * scaled.var(0).mean()
 
@@ -281,10 +281,10 @@ def test_a_cache_that_cannot_be_written_costs_a_word_and_no_run(digit_data, monk
 
 def test_the_cache_is_the_environment_s_or_the_platform_s(monkeypatch, tmp_path):
     monkeypatch.setenv("AEEXP_CACHE", str(tmp_path))
-    assert nets.cache() == tmp_path
+    assert nets.cache_folder() == tmp_path
     monkeypatch.delenv("AEEXP_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert nets.cache() == tmp_path / "x" / "aeexp"
+    assert nets.cache_folder() == tmp_path / "x" / "aeexp"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert nets.cache() == tmp_path / ".cache" / "aeexp"
+    assert nets.cache_folder() == tmp_path / ".cache" / "aeexp"

@@ -70,7 +70,7 @@ def test_of_rows_beyond_memory_a_sample_is_measured(build_learner, as_data, monk
     few = Run(run.learner, Data("few", dict.fromkeys(("train", "val", "test"), part)))
     for key in ("loss", "reconstruction/mse", "reconstruction/nats"):  # psnr knows the limits of all splits
         assert measure(run, METRICS, "train")[key] == measure(few, METRICS, "train")[key]
-    assert len(run.measured("test")) == 50, "the test split is measured as a whole"
+    assert len(run.all_rows("test")) == 50, "the test split is measured as a whole"
 
 
 def test_where_the_test_split_holds_anomalies_there_is_no_gap_to_speak_of(build_learner, as_data):

@@ -244,7 +244,7 @@ def test_the_name_says_what_a_conditional_model_was_told():
 def test_rows_and_codes_are_drawn_and_not_the_first_of_a_sorted_source(build_learner, monkeypatch):
     split = Split(Rows(np.arange(400, dtype=np.float32)[:, None].repeat(6, 1)))
     run = Run(variational((6,)), Data("sorted", dict.fromkeys(("train", "val", "test"), split)))
-    assert Generation(rows=100).drawn(run, "test").x[:, 0].max() > 300
+    assert Generation(rows=100).draw_rows(run, "test").x[:, 0].max() > 300
     monkeypatch.setattr("aeexp.evaluation.samplers.ROWS", 100)
     sorted_codes = coded(np.arange(400.0)[:, None] + np.random.default_rng(0).normal(size=(400, 1)), build_learner)
     drawn = SAMPLERS["gaussian"](sorted_codes, 5000, 0)

@@ -105,22 +105,22 @@ def test_the_mean_is_right_about_rows_that_are_all_alike_and_a_neighbour_about_r
 def test_the_product_of_matrices_finds_the_neighbour_that_a_search_finds(as_data, seed):
     data = as_data(rows(50, (1, 4, 5), seed), None, rows(12, (1, 4, 5), seed + 5000))
     run = run_of(data, Inpaint("random", 0.4))
-    batch = fills.holed(run, "test", 100)
+    batch = fills.make_holes(run, "test", 100)
     train = data["train"].x.double()
     known = ~batch.hole
     wanted = []
     for x, seen, hole in zip(batch.target, known, batch.hole, strict=True):
         nearest = ((train - x) ** 2 * seen).flatten(1).sum(1).argmin()
         wanted.append(torch.where(hole, train[nearest].float(), x))
-    assert torch.equal(fills.by_neighbour(run, batch, 5000), torch.stack(wanted))
+    assert torch.equal(fills.fill_by_neighbour(run, batch, 5000), torch.stack(wanted))
 
 
 def test_rows_beyond_one_chunk_are_compared_as_well(as_data, monkeypatch):
     run = run_of(as_data(rows()), Inpaint("block"))
-    batch = fills.holed(run, "test", 60)
-    whole = fills.by_neighbour(run, batch, 60)
+    batch = fills.make_holes(run, "test", 60)
+    whole = fills.fill_by_neighbour(run, batch, 60)
     monkeypatch.setattr(fills, "CHUNK", 7 * 36)
-    assert torch.equal(fills.by_neighbour(run, batch, 60), whole)
+    assert torch.equal(fills.fill_by_neighbour(run, batch, 60), whole)
 
 
 def test_model_and_baselines_are_measured_on_the_same_rows_with_the_same_holes(as_data, build_learner):
@@ -128,7 +128,7 @@ def test_model_and_baselines_are_measured_on_the_same_rows_with_the_same_holes(a
     learner = build_learner((1, 6, 6))
     learner.task = Inpaint("random")
     run, metric = Run(learner, data), Inpainting(rows=50)
-    mine, theirs = fills.holed(run, "test", 50), fills.holed(run.pca(), "test", 50)
+    mine, theirs = fills.make_holes(run, "test", 50), fills.make_holes(run.pca(), "test", 50)
     assert len(mine.x) == 50 and torch.equal(mine.ids, theirs.ids) and torch.equal(mine.hole, theirs.hole)
     whole = learner.eval().task(data["test"].batch(slice(0, 300)))
     assert torch.equal(whole.hole[mine.ids], mine.hole)
@@ -152,12 +152,12 @@ def test_the_mean_of_padded_sequences_is_over_steps_that_there_are():
     x[np.arange(8) >= lengths[:, None]] = 0
     data = Data("toy", {name: Split(Rows(x, ids=np.arange(20), lengths=lengths)) for name in ("train", "val", "test")})
     run = run_of(data, Inpaint("block"))
-    batch = fills.holed(run, "test", 20)
-    filled = fills.by_mean(run, batch)
+    batch = fills.make_holes(run, "test", 20)
+    filled = fills.fill_by_mean(run, batch)
     wanted = torch.tensor(np.concatenate([x[:, :4].mean(0), x[::2, 4:].mean(0)]))
     assert batch.hole.any()
     torch.testing.assert_close(filled, torch.where(batch.hole, wanted, batch.target))
-    assert not fills.by_neighbour(run, batch, 20)[~batch.mask].any()
+    assert not fills.fill_by_neighbour(run, batch, 20)[~batch.mask].any()
     save(drawn.Inpainting(examples=3)(run)["inpainting"])
 
 

@@ -45,13 +45,13 @@ def test_a_map_of_chance_is_a_half_and_the_two_are_mirrored(k):
     """A neighbour in a map of chance has each rank r of n - 1 alike: the mean of max(r - k, 0) is
     (n - 1 - k)(n - k) / 2(n - 1), and 1 - 2 / (2n - 3k - 1) of it tends to 1/2."""
     n, metric = 120, Maps(maps=["pca"], neighbours=k)
-    pairs = [metric.kept(rows(n, 3, seed), rows(n, 2, seed + 100), "m") for seed in range(10)]
+    pairs = [metric.measure_map(rows(n, 3, seed), rows(n, 2, seed + 100), "m") for seed in range(10)]
     found = [value for pair in pairs for value in pair.values()]
     expected = 1 - (n - 1 - k) * (n - k) / ((n - 1) * (2 * n - 3 * k - 1))
     assert expected == pytest.approx(0.5, abs=0.08)
     # nk ranks, nearly independent, of relative sd 2 / sqrt(12), in 20 values
     assert np.mean(found) == pytest.approx(expected, abs=5 * 0.58 / np.sqrt(n * k * 20))
-    turned = metric.kept(rows(n, 2, 100), rows(n, 3, 0), "m")
+    turned = metric.measure_map(rows(n, 2, 100), rows(n, 3, 0), "m")
     assert turned == {"maps/trustworthiness_m": pairs[0]["maps/continuity_m"],
                       "maps/continuity_m": pairs[0]["maps/trustworthiness_m"]}  # fmt: skip
 

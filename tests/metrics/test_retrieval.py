@@ -85,7 +85,7 @@ def test_codes_without_bits_are_their_signs_about_the_training_mean_and_pca_is_p
     measured = Retrieval(queries=50)(run.pca(), "test")
     x, y = (run.raw().codes("train"), run.labels("train")), run.labels("test")
     bits = hashing.pca_sign(x[0], 8)
-    rows, _ = Retrieval(queries=50).chosen(run, "test")
+    rows, _ = Retrieval(queries=50).choose_queries(run, "test")
     queries = hashing.pack(bits(run.raw().codes("test")[rows]))
     counts = by_distance(queries, y[rows], hashing.pack(bits(x[0])), x[1], 8)
     # float32 codes of aeexp.models.pca against float64: a code within 1e-6 of its mean may fall on the other side

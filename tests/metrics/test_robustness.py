@@ -12,7 +12,7 @@ from aeexp import noises
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.protocol import baselines
-from aeexp.evaluation.robustness import at_level, corrupt, level_in_training
+from aeexp.evaluation.robustness import corrupt, level_in_training, set_level
 from aeexp.evaluation.run import Run
 from aeexp.latents.gaussian import Gaussian
 from aeexp.latents.priors import Standard
@@ -73,7 +73,7 @@ def test_the_error_of_the_corrupted_input_is_the_energy_of_the_noise(run, digit_
     assert metric(noise="block", levels=[1])(run.raw(), "test")["robustness/block_mse_1"] == pytest.approx(
         float(energy)
     )
-    ends = corrupt(run.raw(), "test", at_level(run, PARTS["salt_pepper"], 1.0), 0)[1]
+    ends = corrupt(run.raw(), "test", set_level(run, PARTS["salt_pepper"], 1.0), 0)[1]
     assert set(np.unique(ends)) == {0.0, 1.0} and ends.mean() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(size))
 
 
@@ -88,7 +88,7 @@ def test_a_linear_map_back_and_forth_loses_what_noise_lies_in_its_plane(run):
 
 def test_draws_are_the_same_for_all_levels_models_and_calls_and_leave_the_generator_alone(run, digit_data):
     state = torch.random.get_rng_state()
-    one, other = (corrupt(run.raw(), "test", at_level(run, PARTS["gaussian"], level), 0)[1] for level in (0.1, 0.2))
+    one, other = (corrupt(run.raw(), "test", set_level(run, PARTS["gaussian"], level), 0)[1] for level in (0.1, 0.2))
     clean = run.raw().codes("test")
     # float32 numbers below 2: differences are good to 2^-23
     np.testing.assert_allclose(2 * (one - clean), other - clean, atol=4 * 2**-23)

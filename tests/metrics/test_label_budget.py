@@ -14,7 +14,7 @@ from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.splits import Fractions
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import accuracies, drawn, fitted
+from aeexp.evaluation.probes import accuracies, draw_rows, fit_probe
 from aeexp.evaluation.protocol import baselines
 from aeexp.evaluation.run import Run
 from aeexp.metrics.probe import Probe
@@ -55,17 +55,17 @@ def test_more_labels_are_not_worse(kind):
 
 
 def test_the_rows_of_a_budget_are_drawn_by_label_and_follow_from_the_seed():
-    rows = drawn(LABELS, 50, 0)
+    rows = draw_rows(LABELS, 50, 0)
     assert np.bincount(LABELS[rows]).tolist() == [10] * 5
-    assert np.array_equal(rows, drawn(LABELS, 50, 0)) and not np.array_equal(rows, drawn(LABELS, 50, 1))
-    assert np.array_equal(drawn(LABELS, 600, 3), np.arange(600))
+    assert np.array_equal(rows, draw_rows(LABELS, 50, 0)) and not np.array_equal(rows, draw_rows(LABELS, 50, 1))
+    assert np.array_equal(draw_rows(LABELS, 600, 3), np.arange(600))
 
 
 def test_the_first_draw_is_that_of_the_data_set_which_hides_all_other_labels():
     """So a probe on codes and a network trained with dataset.labelled see the same labels."""
     source = Source(Rows(NEAR, LABELS), classes=tuple("abcde"))
     whole, few = (assemble(source, name="p", split=Fractions([8, 1, 1]), labelled=n) for n in (None, 25))
-    rows = drawn(whole["train"].y.numpy(), 25, 0)
+    rows = draw_rows(whole["train"].y.numpy(), 25, 0)
     assert rows.tolist() == torch.nonzero(few["train"].y >= 0).squeeze(1).tolist()
 
 
@@ -75,7 +75,9 @@ def test_the_metric_tells_the_mean_of_the_draws_and_leaves_out_what_there_are_no
     assert list(values) == ["probe/svm_linear", "probe/knn", "probe/svm_linear_n10", "probe/svm_linear_n100",
                             "probe/knn_n10", "probe/knn_n100"]  # fmt: skip
     assert values["probe/knn_n10"] == pytest.approx(np.mean(accuracies(coded(), "test", "knn", [10], 4)[10]))
-    assert values["probe/svm_linear"] == fitted("svm_linear", NEAR[:400], LABELS[:400]).score(NEAR[400:], LABELS[400:])
+    assert values["probe/svm_linear"] == fit_probe("svm_linear", NEAR[:400], LABELS[:400]).score(
+        NEAR[400:], LABELS[400:]
+    )
 
 
 def test_codes_that_are_the_input_are_read_like_the_input():
@@ -94,10 +96,10 @@ def test_the_untrained_network_is_a_baseline_of_its_own():
 
 
 def test_no_more_neighbours_than_labels_a_class_and_one_class_is_always_named():
-    assert fitted("knn", FAR[:5], LABELS[:5]).n_neighbors == 1
-    assert fitted("knn", FAR[:15], LABELS[:15]).n_neighbors == 3
-    assert fitted("knn", FAR, LABELS, 7).n_neighbors == 7
-    one = fitted("linear", FAR[:4], np.full(4, 2))
+    assert fit_probe("knn", FAR[:5], LABELS[:5]).n_neighbors == 1
+    assert fit_probe("knn", FAR[:15], LABELS[:15]).n_neighbors == 3
+    assert fit_probe("knn", FAR, LABELS, 7).n_neighbors == 7
+    one = fit_probe("linear", FAR[:4], np.full(4, 2))
     assert (one.predict(FAR) == 2).all()
 
 

@@ -1,0 +1,87 @@
+"""Statistics of codes that are known, and Jacobians."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from measured import as_run, coded, values_of
+
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
+from aeexp.evaluation.run import Run
+from aeexp.latents.deterministic import Sigmoid
+from aeexp.latents.sparse import TopK
+from aeexp.metrics.latent import Latent, effective_rank
+from aeexp.models.pca import identity
+
+
+@given(st.integers(1, 6), st.integers(0, 3), st.floats(0.01, 100), st.integers(0, 100))
+def test_the_effective_rank_of_equal_orthogonal_directions_is_their_number(k, idle, scale, seed):
+    axes, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(k + idle, k + idle)))
+    codes = np.concatenate([np.eye(k), -np.eye(k)]) @ axes[:k] * scale + 3
+    # rounding leaves shares of 1e-16 on the idle directions, which add 1e-14 to the entropy
+    assert effective_rank(codes) == pytest.approx(k, rel=1e-9)
+
+
+def test_the_effective_rank_of_unequal_directions_is_the_exponential_of_their_entropy():
+    codes = np.random.default_rng(0).normal(size=(500, 4)) * [3, 2, 1, 0.1]
+    shares = np.linalg.svd(codes - codes.mean(0), compute_uv=False) ** 2
+    shares /= shares.sum()
+    assert effective_rank(codes) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
+    assert 1 < effective_rank(codes) < 4
+
+
+def test_codes_that_never_vary_have_rank_zero_and_only_dead_units():
+    values = Latent()(coded(np.full((50, 4), 0.1)), "test")
+    assert values["latent/effective_rank"] == 0
+    assert values["latent/dead_units"] == 4
+    assert values["latent/mean_activation"] == pytest.approx(0.1)
+
+
+def test_dead_units_active_units_and_activations_are_counted():
+    codes = np.random.default_rng(0).normal(size=(200, 5)) + 5
+    codes[:, 1] = 0
+    codes[:, 3] = 2.5
+    codes[:50, 4] = 0
+    values = Latent()(coded(codes), "test")
+    assert values["latent/dead_units"] == 2
+    assert values["latent/l0"] == pytest.approx(4 - 50 / 200)  # one unit is always 0, one in a quarter of the rows
+    assert values["latent/mean_activation"] == pytest.approx(codes.mean(), rel=1e-6)
+
+
+def test_topk_codes_have_k_units_a_row(build_learner, digit_data):
+    run = Run(build_learner((1, 8, 8), latent=TopK(10, 3)), digit_data)
+    assert Latent()(run, "test")["latent/l0"] == 3
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 5, 4), (2, 3, 3)])
+def test_the_jacobian_of_the_identity_has_the_root_of_its_width_as_norm(shape):
+    rows = Rows(np.random.default_rng(0).random((300, *shape), np.float32))
+    run = as_run(identity(torch.Size(shape)), Data("r", {n: Split(rows) for n in ("train", "val", "test")}, ()))
+    assert Latent()(run, "test")["latent/jacobian_norm"] == pytest.approx(math.sqrt(math.prod(shape)), rel=1e-6)
+
+
+def test_the_jacobian_norm_is_the_mean_over_its_rows_whatever_the_chunk(build_learner, digit_data, monkeypatch):
+    run = Run(build_learner((1, 8, 8), latent=Sigmoid(4)), digit_data)
+    x = torch.from_numpy(values_of(digit_data, "test")[:9]).float()
+    weight = run.model.encoder.layers[0].weight.detach()
+    h = run.model.encode(x).mean.detach()
+    exact = ((h * (1 - h)) ** 2 @ weight.square().sum(1)).sqrt().mean()
+    assert Latent(jacobian_rows=9).jacobian_norm(run, "test") == pytest.approx(float(exact), rel=1e-5)
+
+    monkeypatch.setattr("aeexp.metrics.latent.NUMBERS", 2 * 64 * 4)  # two rows to a chunk
+    assert Latent(jacobian_rows=9).jacobian_norm(run, "test") == pytest.approx(float(exact), rel=1e-5)
+
+
+def test_the_jacobian_of_a_wide_code_is_taken_in_some_directions(build_learner):
+    """|v|^2 of 100 units has a relative deviation of sqrt(2 / 100), over 64 directions and 256 rows 0.1 %."""
+    rows = Rows(np.random.default_rng(0).random((300, 100), np.float32))
+    run = as_run(identity(torch.Size((100,))), Data("r", {n: Split(rows) for n in ("train", "val", "test")}, ()))
+    found = Latent()(run, "test")["latent/jacobian_norm"]
+    assert found != 10.0 and found == pytest.approx(10.0, rel=0.005)

@@ -1,0 +1,89 @@
+"""The probe at codes whose accuracy is known: one-hot, constant, noise."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from measured import as_run, coded
+
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
+from aeexp.metrics.probe import Probe
+from aeexp.models.pca import identity
+
+LABELS = np.random.default_rng(0).integers(0, 5, 600)
+
+
+def test_one_hot_codes_of_the_label_are_read_without_error():
+    run = coded(np.eye(5)[LABELS], LABELS)
+    assert Probe()(run, "test") == {"probe/linear": 1.0, "probe/knn": 1.0}
+
+
+def test_constant_codes_are_read_at_chance():
+    run = coded(np.full((600, 3), 0.7), LABELS)
+    values = Probe()(run, "test")
+    counts = np.bincount(LABELS)
+    # no information: the probe answers with one class for all
+    assert values["probe/linear"] == pytest.approx(counts.max() / 600)
+    assert values["probe/knn"] in [pytest.approx(count / 600) for count in counts]
+
+
+def test_codes_of_noise_are_read_at_chance():
+    generator = np.random.default_rng(1)
+    data = {
+        name: Split(Rows(generator.normal(size=(600, 3)).astype(np.float32), generator.integers(0, 5, 600)))
+        for name in ("train", "val", "test")
+    }
+    values = Probe()(as_run(identity(torch.Size([3])), Data("noise", data, ())), "test")
+    for accuracy in values.values():
+        assert abs(accuracy - 0.2) < 5 * math.sqrt(0.2 * 0.8 / 600)  # binomial
+
+
+NOISY = np.eye(5)[LABELS] + np.random.default_rng(2).normal(0, 0.4, (600, 5))
+
+
+def test_the_linear_probe_does_not_feel_the_scale_and_the_offset_of_a_unit():
+    plain = Probe()(coded(NOISY, LABELS), "test")["probe/linear"]
+    moved = Probe()(coded(NOISY * [1e-3, 1, 1e3, 5, 1] + [0, 100, -7, 0, 3], LABELS), "test")["probe/linear"]
+    assert 0.5 < plain < 1
+    # float32 rounds the moved codes, which may carry a row or two over a border
+    assert moved == pytest.approx(plain, abs=3 / 600)
+
+
+def test_neighbours_are_those_of_the_codes_as_they_are():
+    axes, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(5, 5)))
+    plain = Probe()(coded(NOISY, LABELS), "test")["probe/knn"]
+    turned = Probe()(coded(3 * NOISY @ axes + 1, LABELS), "test")["probe/knn"]
+    stretched = Probe()(coded(NOISY * [1e-3, 1, 1e3, 5, 1], LABELS), "test")["probe/knn"]
+    # distances keep their order when all are turned and scaled, up to near ties that float32 decides anew
+    assert turned == pytest.approx(plain, abs=5 / 600)
+    assert stretched < plain - 0.1
+
+
+def test_only_labelled_rows_are_read_and_only_the_stated_number_is_fitted():
+    codes, labels = NOISY.copy(), LABELS.copy()
+    labels[::2] = -1
+    codes[::2] = 1e6  # would ruin every probe
+    half = Probe()(coded(codes, labels), "test")
+    assert half == Probe()(coded(NOISY[1::2], LABELS[1::2]), "test")
+
+    few, again, other = (Probe(rows=100, seed=seed).fit(coded(NOISY, LABELS))["knn"] for seed in (0, 0, 1))
+    assert few.n_samples_fit_ == 100
+    query = NOISY[:50].astype(np.float32)
+    distances = [knn.kneighbors(query)[0] for knn in (few, again, other)]
+    assert np.array_equal(distances[0], distances[1]) and not np.array_equal(distances[0], distances[2])
+
+
+@pytest.mark.parametrize("labels", [None, np.full(600, -1), np.zeros(600, int)])
+def test_without_labels_or_classes_the_probe_is_left_out(labels, caplog):
+    caplog.set_level(logging.INFO)
+    assert Probe()(coded(np.random.default_rng(0).normal(size=(600, 3)), labels), "test") == {}
+    # that there are no labels is said once for a whole run (aeexp.runs.run); one class is the probe's own word
+    said = [record.message for record in caplog.records]
+    assert len(said) == (labels is not None and labels.min() == 0)
+    assert all("one class" in message and "coded" in message for message in said)
