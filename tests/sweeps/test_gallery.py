@@ -15,6 +15,7 @@ from panels import describe_run
 
 import aeexp
 from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
+from aeexp.runs.folder import RunFolder
 from aeexp.sweeps import gallery
 
 QUICK = ["trainer.epochs=1", "metric=none", "plot=curves"]
@@ -60,7 +61,7 @@ def test_a_panel_is_a_distinct_finished_run_in_the_order_of_the_jobs(runs):
 
 def test_equal_models_give_equal_grids_and_the_generator_stays_where_it_was(runs):
     before = torch.get_rng_state()
-    one, two = gallery.panel(runs / "10", "a"), gallery.panel(runs / "11", "b")
+    one, two = (gallery.draw_panel(RunFolder(runs / name), name) for name in ("10", "11"))
     np.testing.assert_array_equal(one.pictures, two.pictures)
     assert one.pictures.shape == (8, 8, 1, 8, 8)
     assert torch.equal(before, torch.get_rng_state())
