@@ -32,20 +32,19 @@ from aeexp.reference import options
 from aeexp.runs import build
 from aeexp.runs.config import check, make
 from aeexp.trainers.checkpoint import Store
+from aeexp.trainers.contracts import Trainer
 from aeexp.trainers.joint import Joint
 
 # groups whose options are parts of a learner; of several trainers, data sets, metrics and plots other tests speak
-Trainer = object
 GROUPS = ("task", "noise", "condition", "model", "latent", "latent/prior", "likelihood", "regularizer", "objective",
           "objective/bound")  # fmt: skip
-PARTS = [options.option(group, name) for group in GROUPS for name in options.groups()[group]]
+PARTS = [options.read_option(group, name) for group in GROUPS for name in options.list_groups()[group]]
 CONTRACTS = {
     "task": contracts.Task, "noise": contracts.Noise, "condition": contracts.Condition, "latent": contracts.Latent,
     "latent/prior": contracts.Prior, "likelihood": contracts.Likelihood, "regularizer": contracts.Regularizer,
     "objective": contracts.Objective, "objective/bound": contracts.Objective, "trainer": Trainer, "metric": Metric,
     "plot": Plot,
 }  # fmt: skip
-Trainer = object
 ROWS, SIDE, STEPS = 24, 8, 6
 # float32: a vectorised product may add its terms in another order, and a step of Adam divides by a small root
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
@@ -102,7 +101,7 @@ def ids(option) -> str:
 
 
 @pytest.mark.parametrize(
-    "option", [each for each in options.every() if each.group in CONTRACTS and each.target], ids=ids
+    "option", [each for each in options.list_options() if each.group in CONTRACTS and each.target], ids=ids
 )
 def test_an_option_is_a_final_class_of_its_groups_contract(option):
     target = get_object(option.target)
