@@ -23,6 +23,7 @@ class Number(NamedTuple):
     alike: tuple[str, ...] = ()  # parts of the configuration that must agree for two runs to be compared: "task."
     of_labels: bool = False  # a code that was told the label scores higher in it
     counts: bool = False  # the K of an estimate, which must agree for two runs to be compared
+    label: str = ""  # of its row on the console, {name} the key's last part and {k} its K; "" leaves the row out
 
 
 class Metric(ABC):

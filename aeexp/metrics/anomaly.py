@@ -31,7 +31,8 @@ class Anomaly(Metric):
     """
 
     numbers: ClassVar = (
-        Number("anomaly/(auroc|average_precision)", "higher", "", headline=True),
+        Number("anomaly/auroc", "higher", "", headline=True, label="AUROC of anomalies"),
+        Number("anomaly/average_precision", "higher", "", headline=True, label="average precision of anomalies"),
         Number("anomaly/(auroc|average_precision)_elbo", "higher", ""),
         Number("anomaly/share", None, "share"),
     )

@@ -30,7 +30,9 @@ class Clustering(Metric):
 
     of_codes: ClassVar = True
     numbers: ClassVar = (
-        Number("clustering/nmi", "higher", "", headline=True, of_labels=True),
+        Number(
+            "clustering/nmi", "higher", "", headline=True, of_labels=True, label="k-means clusters and classes: NMI"
+        ),
         Number("clustering/ari", "higher", "", of_labels=True),
         Number("clustering/accuracy", "higher", "share", of_labels=True),
     )

@@ -44,9 +44,18 @@ class Fairness(Metric):
     of_codes: ClassVar = True
     numbers: ClassVar = (
         Number("fairness/(accuracy_majority|leakage_majority|parity_gap_labels)", None, "share"),  # of the data
-        Number("fairness/accuracy_forest", "higher", "share", headline=True),
+        Number(
+            "fairness/accuracy_forest", "higher", "share", headline=True, label="accuracy of the label, by a forest"
+        ),
         Number("fairness/accuracy_linear", "higher", "share"),
-        Number("fairness/(leakage_balanced|parity_gap)_forest", "lower", "share", headline=True),
+        Number(
+            "fairness/leakage_balanced_forest",
+            "lower",
+            "share",
+            headline=True,
+            label="balanced accuracy of the attribute, by a forest",
+        ),
+        Number("fairness/parity_gap_forest", "lower", "share", headline=True),
         Number("fairness/(leakage|leakage_balanced|parity_gap|odds_gap)_(linear|forest)", "lower", "share"),
     )
 

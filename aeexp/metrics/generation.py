@@ -18,7 +18,11 @@ VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, 
 
 # How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
 SUFFIX = "(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?"
-BOUND, ELBO = f"generation/(nll|cross_entropy_bound){SUFFIX}", f"generation/(elbo|cross_entropy_elbo){SUFFIX}"
+NLL, BOUND, ELBO = (
+    f"generation/nll{SUFFIX}",
+    f"generation/(nll|cross_entropy_bound){SUFFIX}",
+    f"generation/(elbo|cross_entropy_elbo){SUFFIX}",
+)
 NATS = ("likelihood._target_", "task.")
 
 
@@ -41,7 +45,17 @@ class Generation(Metric):
 
     of_pictures: ClassVar = True
     numbers: ClassVar = (
-        Number(BOUND, "lower", "nats per example", headline=True, alike=NATS),
+        Number(
+            NLL, "lower", "nats per example", headline=True, alike=NATS, label="-log p: {name} ({k:.0f} codes), nats"
+        ),
+        Number(
+            BOUND,
+            "lower",
+            "nats per example",
+            headline=True,
+            alike=NATS,
+            label="no -log p: {name} ({k:.0f} codes), nats",
+        ),
         Number(f"{BOUND}_per_step", "lower", "nats per step", headline=True, alike=NATS),
         Number(f"{BOUND}_bits_per_dim", "lower", "bits per dimension"),
         Number(f"{BOUND}_se", None, "nats per example", alike=NATS),

@@ -28,7 +28,14 @@ class Inpainting(Metric):
     """
 
     numbers: ClassVar = (
-        Number("inpainting/mse", "lower", "squared error per example", headline=True, alike=("task.",)),
+        Number(
+            "inpainting/mse",
+            "lower",
+            "squared error per example",
+            headline=True,
+            alike=("task.",),
+            label="squared error in the hole",
+        ),
         Number("inpainting/mse_per_feature", "lower", "squared error per feature", alike=("task.",)),
         Number("inpainting/psnr", "higher", "dB", alike=("task.",)),
     )

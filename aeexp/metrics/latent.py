@@ -44,7 +44,8 @@ class Latent(Metric):
     numbers: ClassVar = (  # a code is not the better for any of these
         Number("latent/(effective_rank|l0|dead_units|active_units)", None, "units"),
         Number("latent/(mean_activation|jacobian_norm)", None, ""),
-        Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)?", None, "nats per example"),
+        Number("latent/kl", None, "nats per example", label="KL from the prior, nats per example"),
+        Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)", None, "nats per example"),
         Number("latent/(perplexity|codes_used)", None, "codes"),
     )
 

@@ -35,7 +35,8 @@ class Probe(Metric):
 
     of_codes: ClassVar = True
     numbers: ClassVar = (
-        Number("probe/(linear|knn)", "higher", "accuracy", headline=True, of_labels=True),
+        Number("probe/linear", "higher", "accuracy", headline=True, of_labels=True, label="linear probe accuracy"),
+        Number("probe/knn", "higher", "accuracy", headline=True, of_labels=True, label="kNN probe accuracy"),
         Number(r"probe/(linear|knn|svm_linear|svm_rbf)(_n\d+)?", "higher", "accuracy", of_labels=True),
     )
     in_keys: ClassVar = ("classifiers", "budgets")

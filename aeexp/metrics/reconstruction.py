@@ -38,7 +38,14 @@ class Reconstruction(Metric):
 
     of_train: ClassVar = True
     numbers: ClassVar[tuple[Number, ...]] = (
-        Number("reconstruction/mse", "lower", "squared error per example", headline=True, alike=("task.",)),
+        Number(
+            "reconstruction/mse",
+            "lower",
+            "squared error per example",
+            headline=True,
+            alike=("task.",),
+            label="test error (squared, per example)",
+        ),
         Number("reconstruction/mse_per_feature", "lower", "squared error per feature", alike=("task.",)),
         Number("reconstruction/psnr", "higher", "dB", alike=("task.",)),
         Number("reconstruction/ssim", "higher", "", alike=("task.",)),

@@ -36,8 +36,15 @@ class Retrieval(Metric):
     """
 
     numbers: ClassVar = (
-        Number("retrieval/map", "higher", "", headline=True, of_labels=True),
-        Number("retrieval/precision_radius_2", "higher", "share", headline=True, of_labels=True),
+        Number("retrieval/map", "higher", "", headline=True, of_labels=True, label="mean average precision"),
+        Number(
+            "retrieval/precision_radius_2",
+            "higher",
+            "share",
+            headline=True,
+            of_labels=True,
+            label="precision within radius 2",
+        ),
         # an empty answer counts as precision 0 already
         Number("retrieval/(empty_radius_2|duplicates)", None, "share", of_labels=True),
     )

@@ -34,7 +34,12 @@ class Segmentation(Metric):
 
     of_train: ClassVar = True
     numbers: ClassVar = (
-        Number("segmentation/(mean_iou|pixel_accuracy)", "higher", "share", headline=True, alike=("task.",)),
+        Number(
+            "segmentation/mean_iou", "higher", "share", headline=True, alike=("task.",), label="mean IoU over classes"
+        ),
+        Number(
+            "segmentation/pixel_accuracy", "higher", "share", headline=True, alike=("task.",), label="pixel accuracy"
+        ),
         Number("segmentation/(dice|iou_.*)", "higher", "share", alike=("task.",)),
     )
 

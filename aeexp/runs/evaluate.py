@@ -90,7 +90,11 @@ def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: to
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
             log.info("metric=%s: there is nothing of it to measure on %s", name, run.data.name)
             continue
-        entry = {**identify(name, cfg, default, loaded), **entry, "protocol": describe_protocol(loaded, run)}
+        entry = {
+            **identify(name, metric.in_keys, cfg, default, loaded),
+            **entry,
+            "protocol": describe_protocol(loaded, run),
+        }
         add_evaluation(folder, entry)
         entries.append(entry)
     with open_album(folder, run.best_step or 0) as add:
@@ -104,11 +108,13 @@ def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: to
     return "\n".join([text, *map(str, paths)]), failures
 
 
-def identify(name: str, cfg: DictConfig, default: DictConfig, loaded: LoadedRun) -> dict[str, Any]:
+def identify(
+    name: str, in_keys: Sequence[str], cfg: DictConfig, default: DictConfig, loaded: LoadedRun
+) -> dict[str, Any]:
     """Which evaluation it is: the metric with its options, and how these differ from what goes without saying."""
     options, usual = (_options(to_dict(tree.metric[name])) for tree in (cfg, default))
     own = loaded.config["metric"].get(name)
-    differs = describe_difference(name, options, usual, None if own is None else _options(own))
+    differs = describe_difference(in_keys, options, usual, None if own is None else _options(own))
     return {"metric": name, "options": options, "differs": differs}
 
 

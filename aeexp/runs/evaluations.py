@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aeexp.runs.folder import RunFolder
-
-# Options whose values stand in the keys themselves: with others there are other keys, and equal ones are equal numbers.
-NAMED = {"probe": ("budgets", "classifiers"), "robustness": ("noise", "levels"), "maps": ("maps",)}
 
 
 def add_evaluation(folder: RunFolder, entry: Mapping[str, Any]) -> None:
@@ -34,7 +31,7 @@ def _is_equal(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Of equal options; or of equal names for other numbers, where a default changed between two versions."""
     if old["metric"] != new["metric"] or old["options"] == new["options"]:
         return old["metric"] == new["metric"]
-    in_keys = NAMED.get(new["metric"], ())
+    in_keys = new["metrics"][new["metric"]]["in_keys"]
     rest = [{key: value for key, value in entry["options"].items() if key not in in_keys} for entry in (old, new)]
     return old.get("differs", "?") == new.get("differs") and rest[0] != rest[1]
 
@@ -60,13 +57,13 @@ def merge_evaluations(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_difference(
-    metric: str, options: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any] | None
+    in_keys: Sequence[str], options: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any] | None
 ) -> str:
     """What an entry is called by: its options against those of the YAML, "" where they are the run's `own`.
 
-    None: the run itself did not measure it.
+    Options `in_keys` do not count: with others there are other keys, and equal keys are equal numbers. `own` is None
+    where the run itself did not measure it.
     """
-    in_keys = NAMED.get(metric, ())
     options, usual = ({key: value for key, value in node.items() if key not in in_keys}
                       for node in (options, default if own is None else own))  # fmt: skip
     if options == usual:

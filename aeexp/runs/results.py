@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shlex
 import time
 from collections.abc import Mapping
@@ -32,11 +31,12 @@ def evaluate(
     run.best_step = progress.best_step
     # `train` is no row of the history: there it means the steps of training, with their noise
     numbers = measure_run(run, metrics, ("val", "test", "train"), losses=True)
+    headlines = [key for key, number in numbers["numbers"].items() if number["headline"]]
     rows = list(progress.history)
     for split in ("val", "test"):
         # in the history and in TensorBoard a term has the name that it had in training
         values = {k.removeprefix("loss/"): v for k, v in numbers[split].items() if v is not None}
-        track.log_final(split, values, progress.best_step)
+        track.log_final(split, values, progress.best_step, headlines if split == "test" else ())
         rows.append({"step": progress.best_step, "epoch": float(progress.best_epoch), "split": split, **values})
     track.write_history(rows)
     return {
@@ -66,25 +66,6 @@ def write_metrics(folder: RunFolder, metrics: dict[str, Any], progress: Progress
         folder.write_metrics(metrics | ({"evaluations": added} if added else {}))
 
 
-_ROWS = {
-    "reconstruction/mse": "test error (squared, per example)",
-    "probe/linear": "linear probe accuracy",
-    "probe/knn": "kNN probe accuracy",
-    "clustering/nmi": "k-means clusters and classes: NMI",
-    "classification/accuracy": "accuracy of the model's own labels",
-    "fairness/accuracy_forest": "accuracy of the label, by a forest",
-    "fairness/leakage_balanced_forest": "balanced accuracy of the attribute, by a forest",
-    "retrieval/map": "mean average precision",
-    "retrieval/precision_radius_2": "precision within radius 2",
-    "inpainting/mse": "squared error in the hole",
-    "anomaly/auroc": "AUROC of anomalies",
-    "anomaly/average_precision": "average precision of anomalies",
-    "segmentation/mean_iou": "mean IoU over classes",
-    "segmentation/pixel_accuracy": "pixel accuracy",
-    "latent/kl": "KL from the prior, nats per example",
-}
-
-
 def format_table(metrics: Mapping[str, Any], width: int, folder: RunFolder) -> str:
     """What the console shows at the end; a number that was not measured is a dash."""
     grid = _build_grid(metrics, width)
@@ -105,21 +86,14 @@ def format_table(metrics: Mapping[str, Any], width: int, folder: RunFolder) -> s
 
 def _build_grid(metrics: Mapping[str, Any], width: int) -> Table:
     test, baseline = metrics["test"], metrics["baseline"]
+    labels = {key: label for key, number in metrics["numbers"].items() if (label := number["label"])}
     columns = {"this run": test, f"PCA, width {width}": baseline.get("pca", {})}
     columns[named("raw")] = baseline.get("raw", {})
     columns |= {named(name): row for name, row in baseline.items() if name not in ("pca", "raw")}
-    columns = {name: row for name, row in columns.items() if name == "this run" or not _ROWS.keys().isdisjoint(row)}
+    columns = {name: row for name, row in columns.items() if name == "this run" or not labels.keys().isdisjoint(row)}
     grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
-
-    def add_row(label: str, key: str) -> None:
+    for key in (key for key in test if key in labels):
         values = [row.get(key) for row in columns.values()]
+        label = labels[key].format(name=key.rpartition("/")[2], k=test.get(f"{key}_k"))
         grid.add_row(label, *("-" if value is None else f"{value:.4g}" for value in values))
-
-    for key, label in _ROWS.items():
-        if key in test:
-            add_row(label, key)
-    for key in (key.removesuffix("_k") for key in test if re.fullmatch(r"generation/\w+_k", key)):
-        name, count = key.split("/")[1], f"{test[f'{key}_k']:.0f} codes"
-        label = f"-log p: {name}" if name.startswith("nll") else f"no -log p: {name}"
-        add_row(f"{label} ({count}), nats", key)
     return grid

@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
 
@@ -51,7 +51,6 @@ def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> di
 
 log = logging.getLogger(__name__)
 
-HEADLINES = ("loss", "reconstruction/mse", "probe/linear")
 FAILED = ".failed"  # ending of the event file that holds nothing but the status FAILURE
 
 
@@ -139,14 +138,13 @@ class Tracker(contracts.Tracker):
         """history.csv: one row an evaluation."""
         self.folder.write_history(rows)
 
-    def log_final(self, split: str, values: Mapping[str, float], step: int) -> None:
+    def log_final(self, split: str, values: Mapping[str, float], step: int, headlines: Collection[str] = ()) -> None:
         """What was measured at the best state: all of it is values/..., which TensorBoard sorts behind the curves,
-        and the test split's headlines are test/... as well. A curve's own tag would cut the curve off at this step."""
+        and its headlines are test/... as well. A curve's own tag would cut the curve off at this step."""
         for name, value in values.items():
             self.writer.add_scalar(f"values/{split}/{name}", value, step)
-        if split == "test":
-            for name in (name for name in HEADLINES if name in values):
-                self.writer.add_scalar(f"test/{name}", values[name], step)
+            if name in headlines:
+                self.writer.add_scalar(f"{split}/{name}", value, step)
 
     def log_figure(self, name: str, figure: Figure | Animation, step: int) -> None:
         """figures/<name>.png, and the same picture in TensorBoard; <name>.gif of an animation."""

@@ -114,6 +114,7 @@ def test_options_that_may_differ_are_options_of_the_metric():
     assert options["generation"] == {"in_keys": [], "harmless": ["chunk", "samples"]}
     for name, metric in ALL.items():
         assert issubclass(metric, Metric) and metric.numbers
+        assert all("{" not in number.label.format(name="nll", k=1.0) for number in metric.numbers), name
         known = inspect.signature(metric).parameters
         assert {*metric.in_keys, *metric.harmless} <= set(known), name
 
@@ -126,6 +127,6 @@ def test_metrics_json_says_what_its_numbers_are(tmp_path):
     assert written["numbers"].keys() == {key for row in rows for key in row}
     assert written["numbers"]["reconstruction/mse"] == {
         "better": "lower", "unit": "squared error per example", "headline": True, "alike": ["task."],
-        "of_labels": False, "counts": False,
+        "of_labels": False, "counts": False, "label": "test error (squared, per example)",
     }  # fmt: skip
     assert written["metrics"]["generation"]["harmless"] == ["chunk", "samples"]

@@ -200,6 +200,11 @@ def test_a_run_whose_files_are_cut_off_is_told_and_left_out(folder, tmp_path, ca
     assert "status unreadable" in expect_refusal(capsys, root / "1", "metric=latent")
 
 
+def declared(metric, *in_keys):
+    """The part of an entry that says which of the metric's options stand in its keys."""
+    return {"metrics": {metric: {"in_keys": list(in_keys), "harmless": []}}}
+
+
 def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
     """Each reads metrics.json and writes it anew: 2 x 20 entries without a lock lose some."""
     path = tmp_path / "metrics.json"
@@ -207,7 +212,7 @@ def test_two_commands_at_once_keep_each_other_s_numbers(tmp_path):
 
     def add(metric: str) -> None:
         for i in range(20):
-            add_evaluation(RunFolder(tmp_path), {"metric": metric, "options": {"i": i}})
+            add_evaluation(RunFolder(tmp_path), {"metric": metric, "options": {"i": i}, **declared(metric)})
 
     both = [multiprocessing.get_context("fork").Process(target=add, args=(name,)) for name in "ab"]
     for process in both:
@@ -291,7 +296,8 @@ def test_of_two_versions_with_other_defaults_the_newest_has_the_name(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text("{}")
     for clusters in (10, 20):
-        add_evaluation(RunFolder(tmp_path), {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""})
+        entry = {"metric": "clustering", "options": {"clusters": clusters}, "differs": ""}
+        add_evaluation(RunFolder(tmp_path), {**entry, **declared("clustering")})
     assert [entry["options"] for entry in read(tmp_path)["evaluations"]] == [{"clusters": 20}]
 
 
@@ -305,14 +311,14 @@ def test_what_differs_is_named_by_the_yaml():
     default = {"rows": 5, "kinds": ["a"], "budgets": None}
     rows = {**default, "rows": 7}
 
-    def describe(options, own, metric="probe"):
-        return describe_difference(metric, options, default, own)
+    def describe(options, own, in_keys=("budgets",)):
+        return describe_difference(in_keys, options, default, own)
 
     assert describe(default, None) == "" and describe(rows, rows) == ""
     assert describe({**rows, "kinds": ["a", "b"]}, None) == "rows=7 kinds=[a,b]"
     assert describe(default, rows) == "defaults", "the run itself measured another"
     assert describe({**default, "budgets": [10, 2]}, default) == "", "probe/linear_n10 says it"
-    assert describe({**default, "budgets": [10, 2]}, default, "other") == "budgets=[10,2]"
+    assert describe({**default, "budgets": [10, 2]}, default, ()) == "budgets=[10,2]"
 
 
 def test_help_needs_no_torch():
