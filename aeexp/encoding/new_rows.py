@@ -46,7 +46,7 @@ def _shaped(run: Finished, rows: Rows, path: str) -> Rows:
     """Rows as the model takes them: short sequences get zeros behind them; all else must fit."""
     wanted, given = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
     if rows.lengths is not None and len(wanted) == 2 and given[1:] == wanted[1:] and given[0] < wanted[0]:
-        return rows._replace(x=arrays.lengthened(rows.x, wanted[0]))
+        return rows._replace(x=arrays.lengthen(rows.x, wanted[0]))
     folds = path.endswith(".npz") and np.prod(given) == np.prod(wanted)
     way = f": add shape=[{','.join(map(str, wanted))}]" if folds and given != wanted and len(wanted) != 2 else ""
     if given != wanted:

@@ -48,7 +48,7 @@ class Clustering(Metric):
         self.seed = seed
 
     def __call__(self, run: Run, split: str) -> Values:
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         codes, labels = labelled(run, split)
         where = split if self.fitted == "split" else "train"

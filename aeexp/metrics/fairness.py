@@ -73,7 +73,7 @@ class Fairness(Metric):
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         warn_of_copies(run, chosen, s)
         probes = {"s": self.probes(codes[chosen], s[chosen])}
-        if run.data.labelled:
+        if run.data.is_labelled:
             labelled = np.flatnonzero(y >= 0)
             chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
             probes["y"] = self.probes(codes[chosen], y[chosen])

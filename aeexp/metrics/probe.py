@@ -59,7 +59,7 @@ class Probe(Metric):
         self.draws = draws
 
     def __call__(self, run: Run, split: str) -> Values:
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         probes = run.once(("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run))
         codes, labels = labelled(run, split)

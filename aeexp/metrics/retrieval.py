@@ -52,7 +52,7 @@ class Retrieval(Metric):
         return self.values(run, split, codes > mean, train > mean)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
         bits = itq.itq(train, run.model.latent.dim, self.iterations, self.seed)
@@ -74,7 +74,7 @@ class Retrieval(Metric):
         packed = hashing.pack(train)
         groups = hashing.Index(packed, train.shape[1]).duplicates()
         values = {"retrieval/duplicates": sum(map(len, groups)) / len(train)}
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return values
         rows, y = self.chosen(run, split)
         labels = run.labels("train")

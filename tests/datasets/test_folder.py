@@ -77,7 +77,7 @@ def test_it_is_a_data_set_with_splits(two_classes):
                   path=str(two_classes))  # fmt: skip
     # a product of two float32 numbers, each rounded: 2 * 2^-24
     np.testing.assert_allclose(data["train"].batch(slice(2, 3)).x.numpy()[0, 0], grey(2) / 255, rtol=2**-22)
-    assert data.classes == ("ant", "bee") and data.labelled
+    assert data.classes == ("ant", "bee") and data.is_labelled
 
 
 def test_pictures_directly_in_the_folder_have_no_labels(tmp_path):

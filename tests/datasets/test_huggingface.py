@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aeexp.datasets.core.records import Stored, Streamed
+from aeexp.datasets.core.records import StoredArray, StreamedArray
 from aeexp.datasets.core.splits import Official
-from aeexp.datasets.formats.hf import library
+from aeexp.datasets.formats.hf import import_datasets
 from aeexp.datasets.formats.huggingface import huggingface
 from aeexp.errors import UsageError
 
 if find_spec("datasets") is None:
     pytest.skip("needs the library datasets", allow_module_level=True)
-datasets = library()
+datasets = import_datasets()
 datasets.disable_progress_bars()
 
 import pyarrow as pa  # noqa: E402
@@ -91,12 +91,12 @@ def parts(*arrays):
 def check(path, rows: np.ndarray, streamable: bool = True, **keys):
     """Both ways of reading give these rows; returns the map-style source."""
     source = load(path, **keys)
-    assert isinstance(source.rows.x, Stored)
+    assert isinstance(source.rows.x, StoredArray)
     assert source.rows.x.dtype == rows.dtype and source.scale == (1 / 255 if rows.dtype == np.uint8 else 1)
     assert np.array_equal(source.rows.x.read(), rows)
     if streamable:
         streamed = load(path, streaming=True, **keys)
-        assert isinstance(streamed.rows.x, Streamed)
+        assert isinstance(streamed.rows.x, StreamedArray)
         assert streamed.classes == source.classes and streamed.scale == source.scale
         for one, other in ((streamed.rows, source.rows), (streamed.test, source.test)):
             assert (one is None) == (other is None)
@@ -540,7 +540,7 @@ def test_the_network_is_off_whoever_imported_the_library_before(monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    library()
+    import_datasets()
     assert datasets.config.HF_HUB_OFFLINE and is_offline_mode()
 
 

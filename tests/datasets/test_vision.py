@@ -18,7 +18,7 @@ from PIL import Image
 
 from aeexp.datasets.core.splits import Official
 from aeexp.datasets.sets.celeba import celeba
-from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, torchvision, usps
+from aeexp.datasets.sets.vision import emnist, fashion_mnist, import_torchvision, kmnist, mnist, usps
 from aeexp.datasets.sets.vision_color import cifar10, svhn
 from aeexp.errors import UsageError
 
@@ -150,8 +150,8 @@ def test_pictures_and_labels_of_different_number_are_refused(small_mnist):
 
 def test_torchvision_comes_in_a_fresh_interpreter_twice_and_leaves_torch_whole():
     code = (
-        "import torch; from aeexp.datasets.sets.vision import torchvision; "
-        "a, b = torchvision(), torchvision(); "
+        "import torch; from aeexp.datasets.sets.vision import import_torchvision; "
+        "a, b = import_torchvision(), import_torchvision(); "
         "assert a is b and a.MNIST.__module__ == 'torchvision.datasets.mnist'; "
         "print(torch.nn.functional.relu(torch.tensor(-1.0)).item())"
     )
@@ -161,7 +161,7 @@ def test_torchvision_comes_in_a_fresh_interpreter_twice_and_leaves_torch_whole()
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == 0
-    assert torchvision() is sys.modules["torchvision.datasets"]
+    assert import_torchvision() is sys.modules["torchvision.datasets"]
 
 
 def test_a_label_beyond_the_classes_is_refused(small_mnist):
@@ -196,7 +196,7 @@ def test_a_download_that_fails_is_said_in_words(tmp_path, monkeypatch, load):
     def offline(*_, **__):
         raise OSError("no route to host")
 
-    torchvision()
+    import_torchvision()
     monkeypatch.setattr("urllib.request.urlopen", offline)
     monkeypatch.setattr("torchvision.datasets.celeba.download_file_from_google_drive", offline)
     assert "could not be fetched" in refused(load, tmp_path, download=True)
@@ -364,7 +364,7 @@ def test_a_label_that_cifar10_has_not_is_refused(small_cifar10):
 @pytest.fixture
 def whole(monkeypatch):
     """Every file has the published md5 sum."""
-    torchvision()
+    import_torchvision()
     for module in ("svhn", "celeba"):
         monkeypatch.setattr(f"torchvision.datasets.{module}.check_integrity", lambda file, md5: Path(file).is_file())
 
