@@ -82,7 +82,7 @@ class DataSet(Generic[Own]):
     """
 
     def __init__(self, load: Callable[Own, Source]):
-        functools.update_wrapper(self, load)
+        functools.update_wrapper(self, load, ("__module__", "__name__", "__qualname__", "__doc__"), ())  # for messages
         self.load = load
 
     def __call__(self, **keys: Any) -> Data:

@@ -100,7 +100,7 @@ def _open_parts(
         for name in names:
             if name not in opened.columns:
                 raise UsageError(f"x={name}: {opened.path} has no such column; it has {', '.join(opened.columns)}")
-        columns = Columns(opened.first(names), names, decoder, opened.path)
+        columns = Columns(opened.read_first(names), names, decoder, opened.path)
         if opened.dataset is not None:
             array = StoredArray(MappedRows(opened.dataset, columns), opened.path)
         else:

@@ -25,8 +25,8 @@ def number_labels(
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
     """Names of the classes and (N,) class numbers of the rows and of the official test set.
 
-    Values are numbered in sorted order (`in_order`). Class names that have an order keep it, and names that the test
-    part alone has follow them. `instead` is what to do with measurements, which are refused.
+    Values are numbered in sorted order (`number_in_order`). Class names that have an order keep it, and names that the
+    test part alone has follow them. `instead` is what to do with measurements, which are refused.
     """
     parts = {name: part for name, part in (("y", rows), ("y of the test rows", test)) if part is not None}
     known = {name: part.values for name, part in parts.items() if len(part.values)}
@@ -83,7 +83,7 @@ def refuse_measurements(name: str, values: np.ndarray, rows: int, instead: str) 
 
 
 def check_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
-    """(N,) numbers or texts as they are, of (N,) or (N, 1); `in_order` numbers them."""
+    """(N,) numbers or texts as they are, of (N,) or (N, 1); `number_in_order` numbers them."""
     y = y[:, 0] if y.shape == (rows, 1) else y
     hint = ": (N,) is needed, and masks are named by dataset.target" if y.ndim > 1 else ""
     if y.ndim == 2 and len(y) == rows and y.dtype.kind in "buif":

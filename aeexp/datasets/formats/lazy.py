@@ -42,7 +42,7 @@ def lazy_source(train: Part, test: Part | None, instead: str) -> Source:
 
 
 def estimate_unit(parts: list[StoredArray | StreamedArray]) -> float:
-    """What a stored step of 1 means, as `arrays.unit` says, by some rows of each part.
+    """What a stored step of 1 means, as `arrays.find_unit` says, by some rows of each part.
 
     No row is looked at behind the first that shows parts of 255.
     """

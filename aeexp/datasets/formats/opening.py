@@ -35,7 +35,7 @@ class OpenedData(NamedTuple):
         """Names of all columns."""
         return self.schema.names
 
-    def first(self, names: list[str]) -> pa.Table:
+    def read_first(self, names: list[str]) -> pa.Table:
         """The first row."""
         with explain_errors(self.path):
             if self.dataset is not None:

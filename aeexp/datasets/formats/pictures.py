@@ -71,7 +71,7 @@ class Pictures:
             with Image.open(file) as image:
                 picture = prepare(image, self.mode, self.size)
         except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
-            raise _damage(file, self.key, error) from error
+            raise _damage_error(file, self.key, error) from error
         (height, width), (wanted_height, wanted_width) = picture.size[::-1], self.shape[2:]
         if (height, width) != (wanted_height, wanted_width):
             raise UsageError(
@@ -100,7 +100,7 @@ def read_headers(files: Sequence[str], key: str) -> list[Header]:
             with Image.open(file) as image:
                 size, sixteen, mode = _upright_size(image), has_sixteen_bits(image), image.mode
         except Exception as error:  # as above
-            raise _damage(file, key, error) from error
+            raise _damage_error(file, key, error) from error
         if not sixteen and mode in ("I", "F"):
             raise UsageError(
                 f"{key}: {file} holds 32-bit values (Pillow mode {mode}), whose range it does not tell.\n"
@@ -169,6 +169,6 @@ def _check_sizes(files: Sequence[str], heads: Sequence[Header], key: str) -> tup
     return first
 
 
-def _damage(file: str, key: str, error: Exception) -> UsageError:
+def _damage_error(file: str, key: str, error: Exception) -> UsageError:
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return UsageError(f"{key}: {file} could not be read as a picture: {reason}\nRepair the file or take it away.")

@@ -132,7 +132,7 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
     except UsageError:
         raise
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise _damage(file, key, error, option) from error
+        raise _damage_error(file, key, error, option) from error
     # not before the end was seen: a truncated shard is called so
     if lacking:
         raise UsageError(lacking)
@@ -170,7 +170,7 @@ def _identify(stream: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _damage(file: Path, key: str | None, error: Exception, option: str) -> UsageError:
+def _damage_error(file: Path, key: str | None, error: Exception, option: str) -> UsageError:
     where = "at its first sample" if key is None else f"after sample {key}"
     reason = " ".join(str(error.args[0] if error.args else error).split())
     return UsageError(f"{option}={file}: the shard is damaged {where}: {reason}")

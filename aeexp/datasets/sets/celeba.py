@@ -48,7 +48,7 @@ def celeba(root: str, size: int = 64, label: str | None = None, download: bool =
     if absent:
         raise UsageError(
             f"root={root}: dataset=celeba lacks {len(absent)} of {len(faces.filename)} pictures in "
-            f"{(folder / _PICTURES).resolve()}, such as {(absent or [''])[0]}.\nUnpack {_PICTURES}.zip there anew."
+            f"{(folder / _PICTURES).resolve()}, such as {absent[0]}.\nUnpack {_PICTURES}.zip there anew."
         )
     key = f"root={root}"
     pictures = Pictures([str(folder / _PICTURES / name) for name in faces.filename], key, "color", [size, size])

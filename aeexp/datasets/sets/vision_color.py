@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, read
-from aeexp.datasets.sets.vision import check_labels, explain_errors, import_torchvision, require_files
+from aeexp.datasets.sets.vision import explain_errors, import_torchvision, pair_labels, require_files
 from aeexp.errors import UsageError
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -69,7 +69,7 @@ def svhn(root: str, extra: bool = False, download: bool = False) -> Source:
             "svhn", root, Path(root), f"could not be read, or {name} is damaged (remove and fetch it again)"
         ):
             rows = dataset(root, part)
-            parts[part] = check_labels(np.ascontiguousarray(rows.data), rows.labels, 10)
+            parts[part] = pair_labels(np.ascontiguousarray(rows.data), rows.labels, 10)
     rows = _join([parts["train"], parts["extra"]]) if extra else parts["train"]
     return Source(rows, parts["test"], scale=1 / 255, classes=tuple("0123456789"))
 
@@ -80,7 +80,7 @@ def _read_batch(file: Path) -> Rows:
     if len(content) == 0 or len(content) % (1 + _PIXELS):
         raise ValueError(f"{file.name} has {len(content)} bytes, no multiple of {1 + _PIXELS}: it is cut short")
     rows = content.reshape(-1, 1 + _PIXELS)
-    return check_labels(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64), len(_CIFAR10))
+    return pair_labels(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64), len(_CIFAR10))
 
 
 def _join(parts: list[Rows]) -> Rows:
