@@ -25,7 +25,7 @@ from aeexp import schedulers
 from aeexp.conditions import Unconditional
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.splits import Official
-from aeexp.datasets.sets.vision import mnist, torchvision
+from aeexp.datasets.sets.vision import import_torchvision, mnist
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.models.autoencoder import Autoencoder
@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     data = mnist(name="mnist", split=Official(), root=options.root).place(device)
-    datasets = torchvision()
+    datasets = import_torchvision()
     from torchvision import transforms
 
     whole = datasets.MNIST(options.root, train=True, download=False, transform=transforms.ToTensor())

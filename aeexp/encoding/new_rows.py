@@ -48,7 +48,7 @@ def _fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
     expected, shape = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
     shorter = len(expected) == 2 and shape[1:] == expected[1:] and shape[0] < expected[0]
     if shorter and rows.lengths is not None and isinstance(rows.x, np.ndarray):
-        return rows._replace(x=arrays.lengthened(rows.x, expected[0]))
+        return rows._replace(x=arrays.lengthen(rows.x, expected[0]))
     folds = path.endswith(".npz") and np.prod(shape) == np.prod(expected)
     way = f": add shape=[{','.join(map(str, expected))}]" if folds and shape != expected and len(expected) != 2 else ""
     if shape != expected:

@@ -40,7 +40,7 @@ def score_labels(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     None where no part of the learner predicts labels.
     """
     parts = [part for part in run.learner.modules() if isinstance(part, Part) and part.predicts_label]
-    if not parts or not run.data.labelled:
+    if not parts or not run.data.is_labelled:
         return None
     outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
     pairs = [(parts[0].score_labels(out), out.batch.labels) for out in outs]

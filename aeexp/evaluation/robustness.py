@@ -84,7 +84,7 @@ def corrupt(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, 
 
 def _probe(run: Run, rows: int, seed: int) -> Any | None:
     """None where there are no labels, or one class alone."""
-    if not run.data.labelled:
+    if not run.data.is_labelled:
         return None
     codes, labels = labelled_codes(run, "train")
     chosen = np.random.default_rng(seed).permutation(len(codes))[:rows]

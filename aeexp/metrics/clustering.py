@@ -55,7 +55,7 @@ class Clustering(Metric):
         self.seed = seed
 
     def __call__(self, run: Run, split: str) -> Values:
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         codes, labels = labelled_codes(run, split)
         where = split if self.fitted == "split" else "train"

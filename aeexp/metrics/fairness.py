@@ -91,7 +91,7 @@ class Fairness(Metric):
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         warn_of_copies(run, chosen, s)
         probes = {"s": self.fit_probes(codes[chosen], s[chosen])}
-        if y is not None and run.data.labelled:
+        if y is not None and run.data.is_labelled:
             labelled = np.flatnonzero(y >= 0)
             chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
             probes["y"] = self.fit_probes(codes[chosen], y[chosen])

@@ -65,7 +65,7 @@ class Probe(Metric):
         self.draws = draws
 
     def __call__(self, run: Run, split: str) -> Values:
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         probes = run.compute_once(
             ("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run)

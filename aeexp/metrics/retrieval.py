@@ -67,7 +67,7 @@ class Retrieval(Metric):
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """ITQ on the input, and the input's own ranking."""
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
         bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
@@ -87,7 +87,7 @@ class Retrieval(Metric):
         packed = hashing.pack(train)
         groups = hashing.Index(packed, train.shape[1]).find_duplicates()
         values = {"retrieval/duplicates": sum(map(len, groups)) / len(train)}
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return values
         rows, y = self.choose_queries(run, split)
         database, labels = labelled_rows(run, "train")

@@ -48,7 +48,7 @@ class LabelBudget(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        if not run.data.labelled:
+        if not run.data.is_labelled:
             return {}
         known = len(labelled_codes(run, "train")[1])
         most = min(self.rows, known)

@@ -113,12 +113,12 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
         learner.model.likelihood.check(low, high, data.step)
     learner.to(device)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-    where = f"{data.placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
+    where = f"{data.describe_placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
     log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
     if max(map(abs, data.limits)) > LARGE:
         message = "values run from %.4g to %.4g: dataset.scale=unit or dataset.standardise=true would bring them near 1"
         log.info(message, *data.limits)
-    if not data.labelled:
+    if not data.is_labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
     return data, learner
 

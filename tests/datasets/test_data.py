@@ -99,7 +99,7 @@ def test_digits_are_the_1797_pictures_in_grey_levels_from_zero_to_one(digit_data
     assert digit_data.limits == (0.0, 1.0) and digit_data.step == 1 / 16
     levels = torch.cat([batch.x for batch in digit_data["train"].batches(500)]).unique() * 16
     assert levels.tolist() == list(range(17))
-    assert digit_data.classes == tuple("0123456789") and digit_data.labelled
+    assert digit_data.classes == tuple("0123456789") and digit_data.is_labelled
 
 
 # ---------------------------------------------------------------- fingerprint
@@ -139,9 +139,9 @@ def test_a_data_set_is_labelled_where_every_split_has_a_label():
     rows = pictures()
     some, none = np.full(50, -1), np.full(50, -1)
     some[::3] = 1
-    assert made(rows, some).labelled
-    assert not made(rows, none).labelled
-    assert not made(rows).labelled
+    assert made(rows, some).is_labelled
+    assert not made(rows, none).is_labelled
+    assert not made(rows).is_labelled
 
 
 # ---------------------------------------------------------------- classes and labels

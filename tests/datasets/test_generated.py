@@ -251,7 +251,7 @@ def test_each_digit_is_in_the_colour_that_s_names_and_its_grey_is_the_digits(col
     inks = x.sum((2, 3))
     palette = painted.PALETTE / np.linalg.norm(painted.PALETTE, axis=1, keepdims=True)
     assert np.array_equal((inks @ palette.T).argmax(1), s)  # the nearest direction in the space of colours
-    grey, _ = painted._digits(size, 0)
+    grey, _ = painted._draw_digits(size, 0)
     assert np.abs(x.max(1) - 255 * grey).max() <= 0.5 + 1e-9  # every colour has a full channel; bytes are rounded
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeexp.datasets.core.records import Stored
+from aeexp.datasets.core.records import StoredArray
 from aeexp.datasets.core.splits import Fractions, Official
 from aeexp.datasets.formats.npy import npy
 from aeexp.errors import UsageError
@@ -62,7 +62,7 @@ def test_rows_of_any_type_layout_and_order_are_read_as_written(save, kind, shape
     source = load(save("x", x))
     rows = source.rows.x
     expected = x if x.ndim == 2 else x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1) if shape[0] == 5 else x
-    assert isinstance(rows, Stored) and rows.shape == expected.shape
+    assert isinstance(rows, StoredArray) and rows.shape == expected.shape
     assert rows.dtype == (np.uint8 if kind in (np.uint8, np.bool_) else np.float32)
     index = RNG.integers(0, n, 7)
     for found, wanted in ((rows[index], expected[index]), (rows.read(3), expected), (rows[1:5], expected[1:5])):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aeexp.datasets.core import data as placing
 from aeexp.datasets.core.assemble import assemble
-from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
+from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray
 from aeexp.datasets.core.splits import Fractions, KFold, Official
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
@@ -38,7 +38,7 @@ class Cut:
 
 
 def source(kind, x=X, y=Y, counts=(100, 0, 30, 170)) -> Source:
-    stored = {"memory": x, "disk": Stored(x, "x.npy"), "stream": Streamed(Cut(x, counts), "shards")}[kind]
+    stored = {"memory": x, "disk": StoredArray(x, "x.npy"), "stream": StreamedArray(Cut(x, counts), "shards")}[kind]
     return Source(Rows(stored, y, y * 10), scale=1 / 255, classes=("a", "b", "c"))
 
 
@@ -111,7 +111,7 @@ def test_a_stream_that_goes_on_does_not_read_what_lies_behind(monkeypatch):
 )
 def test_any_shards_any_batch_any_buffer(counts, size, buffer, seed):
     n = sum(counts)
-    stream = Stream(Rows(Streamed(Cut(np.arange(n, dtype=np.float32)[:, None], counts), "s"), np.arange(n)))
+    stream = Stream(Rows(StreamedArray(Cut(np.arange(n, dtype=np.float32)[:, None], counts), "s"), np.arange(n)))
     part = Stream(stream.rows.take(np.flatnonzero(np.random.default_rng(seed).random(n) < 0.7)))
     if len(part) == 0:
         return
@@ -125,7 +125,7 @@ def test_any_shards_any_batch_any_buffer(counts, size, buffer, seed):
 
 def test_a_shuffled_stream_mixes_rows_and_shards():
     n = 4000
-    stream = Stream(Rows(Streamed(Cut(np.arange(n, dtype=np.float32)[:, None], [400] * 10), "s")))
+    stream = Stream(Rows(StreamedArray(Cut(np.arange(n, dtype=np.float32)[:, None], [400] * 10), "s")))
     order = torch.cat([b.x for b in stream.epoch(0, 0, 50)]).flatten().numpy()
     # a permutation of n: rank correlation has standard deviation 1/sqrt(n)
     assert abs(np.corrcoef(order, np.arange(n))[0, 1]) < 5 / np.sqrt(n)
@@ -163,11 +163,11 @@ def test_a_place_where_the_rows_cannot_lie_is_refused(kind, residency):
     ],  # fmt: skip
 )
 def test_auto_chooses_by_size_and_says_so(kind, free, chosen, monkeypatch):
-    monkeypatch.setattr(placing, "_free", lambda device: free)  # 1,500 bytes of rows
+    monkeypatch.setattr(placing, "_measure_free", lambda device: free)  # 1,500 bytes of rows
     made = data(kind)
     assert made.residency == chosen
     words = {"device": "on the device", "host": "in host memory", "disk": "on disk", "stream": "streamed"}
-    assert made.placement() == f"1.5 kB {words[chosen]}"
+    assert made.describe_placement() == f"1.5 kB {words[chosen]}"
 
 
 def test_the_fingerprint_knows_rows_beyond_memory_by_their_numbers_and_a_sample():
@@ -180,9 +180,9 @@ def test_nan_beyond_memory_is_refused_when_it_is_read_with_path_and_row():
     x = np.ones((50, 2), np.float32)
     x[33, 1] = np.nan
     with pytest.raises(UsageError, match=r"^dataset.path=x.npy: row 33 holds NaN.*mend it"):
-        list(data_of(Stored(x, "x.npy")))
+        list(data_of(StoredArray(x, "x.npy")))
     with pytest.raises(UsageError, match=r"^dataset.path=s: row 33 holds NaN"):
-        list(data_of(Streamed(Cut(x, [20, 30]), "s")))
+        list(data_of(StreamedArray(Cut(x, [20, 30]), "s")))
 
 
 def data_of(x):
@@ -196,7 +196,7 @@ def test_a_shard_that_lost_rows_since_it_was_counted_is_told():
         def read(self, shard, places):
             yield from itertools.islice(super().read(shard, places), 3)
 
-    stream = Stream(Rows(Streamed(Short(X, [300]), "shards")))
+    stream = Stream(Rows(StreamedArray(Short(X, [300]), "shards")))
     with pytest.raises(UsageError, match="shard 0 holds other rows than when it was counted"):
         list(stream.batches(10))
 

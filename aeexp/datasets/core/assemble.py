@@ -11,8 +11,8 @@ from typing import Any, Generic, Literal, ParamSpec, final, get_type_hints
 import numpy as np
 
 from aeexp.datasets.core import preprocessing
-from aeexp.datasets.core.choosing import hidden, labelled_rows, normal_rows, numbers, of_classes
-from aeexp.datasets.core.data import Data, Residency, split_of
+from aeexp.datasets.core.choosing import choose_classes, choose_normal, drop_unlabelled, find_classes, hide_labels
+from aeexp.datasets.core.data import Data, Residency, make_split
 from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
 from aeexp.datasets.core.records import Rows, Source, read
 from aeexp.datasets.core.splits import Official, draw
@@ -51,23 +51,23 @@ def assemble(
         raise UsageError(f"limit={limit} must leave a row each for train, val and test")
     source = _number_rows(source)
     if classes is not None:
-        source = of_classes(source, classes)
+        source = choose_classes(source, classes)
     parts = _cut(split, _limit(source, name, limit))
     normal = None
     if normal_classes is not None:
-        normal = tuple(numbers("normal_classes", normal_classes, source.classes))
+        normal = tuple(find_classes("normal_classes", normal_classes, source.classes))
         for part in ("train", "val"):
-            parts[part] = normal_rows(parts[part], part, normal, normal_classes, source.classes)
+            parts[part] = choose_normal(parts[part], part, normal, normal_classes, source.classes)
     if labelled is not None:
-        parts["train"] = hidden(parts["train"], labelled)
+        parts["train"] = hide_labels(parts["train"], labelled)
     if unlabelled == "drop":
-        parts["train"] = labelled_rows(parts["train"])
+        parts["train"] = drop_unlabelled(parts["train"])
     if source.fit is not None:
         transform = source.fit(read(parts["train"].x))
         parts = {part: rows._replace(x=transform(read(rows.x))) for part, rows in parts.items()}
     plain = _fit(parts["train"], source.scale if scale is None else scale, standardise, source.continuous)
     binarised = Preprocessing(plain.scale, plain.shift, binarise, plain.clip)
-    splits = {part: split_of(rows, binarised) for part, rows in parts.items()}
+    splits = {part: make_split(rows, binarised) for part, rows in parts.items()}
     data = Data(name, splits, source.classes, source.attributes, residency, source.scale, normal)
     if binarise != "none":
         _check_probabilities(data, plain, binarise)
@@ -82,7 +82,7 @@ class DataSet(Generic[Own]):
     """
 
     def __init__(self, load: Callable[Own, Source]):
-        functools.update_wrapper(self, load)
+        functools.update_wrapper(self, load, ("__module__", "__name__", "__qualname__", "__doc__"), ())  # for messages
         self.load = load
 
     def __call__(self, **keys: Any) -> Data:
@@ -150,14 +150,14 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
 def _fit(
     train: Rows, scale: float | Literal["unit"], standardise: bool, continuous: np.ndarray | None
 ) -> Preprocessing:
-    batches = ((batch.x, batch.mask) for batch in split_of(train, Preprocessing()).batches(4096))
+    batches = ((batch.x, batch.mask) for batch in make_split(train, Preprocessing()).batches(4096))
     return Preprocessing(*preprocessing.fit(batches, scale, standardise, continuous), clip=scale == "unit")
 
 
 def _check_probabilities(data: Data, plain: Preprocessing, binarise: Binarise) -> None:
     """Refuse to binarise values that are no probabilities."""
     for part in data.splits:
-        sample = split_of(data.sample(part).rows, plain)
+        sample = make_split(data.sample(part).rows, plain)
         for batch in sample.batches(8192):
             low, high = (float(end) for end in batch.x.aminmax())
             if not (low >= 0 and high <= 1):

@@ -9,7 +9,7 @@ from aeexp.datasets.core.splits import draw_places
 from aeexp.errors import UsageError
 
 
-def numbers(key: str, classes: list[int | str], names: tuple[str, ...]) -> list[int]:
+def find_classes(key: str, classes: list[int | str], names: tuple[str, ...]) -> list[int]:
     """The class numbers meant by names or numbers, ascending. Raises UsageError for a class that there is not."""
     given, way = f"{key}={list(classes)}", f"leave dataset.{key}=null"
     if not names:
@@ -28,9 +28,9 @@ def numbers(key: str, classes: list[int | str], names: tuple[str, ...]) -> list[
     return sorted(chosen)
 
 
-def of_classes(source: Source, classes: list[int | str]) -> Source:
+def choose_classes(source: Source, classes: list[int | str]) -> Source:
     """The rows of these classes in each part, numbered anew. Raises UsageError where a part has none."""
-    wanted = numbers("classes", classes, source.classes)
+    wanted = find_classes("classes", classes, source.classes)
 
     def pick(rows: Rows, where: str) -> Rows:
         if rows.y is None:
@@ -50,7 +50,9 @@ def of_classes(source: Source, classes: list[int | str]) -> Source:
     )
 
 
-def normal_rows(rows: Rows, part: str, normal: tuple[int, ...], given: list[int | str], names: tuple[str, ...]) -> Rows:
+def choose_normal(
+    rows: Rows, part: str, normal: tuple[int, ...], given: list[int | str], names: tuple[str, ...]
+) -> Rows:
     """The rows of a split that are known to be normal."""
     start = f"normal_classes={list(given)}"
     if len(normal) >= len(names):
@@ -63,7 +65,7 @@ def normal_rows(rows: Rows, part: str, normal: tuple[int, ...], given: list[int 
     return rows.take(kept)
 
 
-def hidden(rows: Rows, labelled: int | float) -> Rows:
+def hide_labels(rows: Rows, labelled: int | float) -> Rows:
     """Labels of all but some rows become -1; those that stay are drawn by label."""
     if rows.y is None:
         raise UsageError(f"labelled={labelled}: the data has no labels to hide; leave dataset.labelled=null")
@@ -80,7 +82,7 @@ def hidden(rows: Rows, labelled: int | float) -> Rows:
     return rows._replace(y=y)
 
 
-def labelled_rows(rows: Rows) -> Rows:
+def drop_unlabelled(rows: Rows) -> Rows:
     """The rows that have a label. Raises UsageError where none has."""
     known = np.flatnonzero(rows.y >= 0) if rows.y is not None else np.empty(0, np.int64)
     if len(known) == 0:

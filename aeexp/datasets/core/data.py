@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Stored, Streamed, read
+from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, read
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
@@ -22,8 +22,9 @@ LISTED = 1000  # values of targets
 SAMPLE = 10_000  # rows of a split that lies beyond memory, where all of them are wanted at once
 
 
-def split_of(rows: Rows, preprocessing: Preprocessing) -> Split | Stream:
-    return (Stream if isinstance(rows.x, Streamed) else Split)(rows, preprocessing)
+def make_split(rows: Rows, preprocessing: Preprocessing) -> Split | Stream:
+    """The split that can read such rows."""
+    return (Stream if isinstance(rows.x, StreamedArray) else Split)(rows, preprocessing)
 
 
 @final
@@ -51,14 +52,15 @@ class Data:
 
     @property
     def shape(self) -> torch.Size:
+        """Of one row."""
         return self["train"].shape
 
     @property
     def facts(self) -> Facts:
         """What a model must know of the data before it is built."""
-        return Facts(tuple(self.shape), len(self.classes), *self._attributes(), *self._targets())
+        return Facts(tuple(self.shape), len(self.classes), *self._count_attributes(), *self._describe_targets())
 
-    def _attributes(self) -> tuple[int, int]:
+    def _count_attributes(self) -> tuple[int, int]:
         """How many values an attribute has that is a number from 0 on; how many columns quantities have."""
         s = [split.s for split in self.splits.values() if split.s is not None]
         if not s:
@@ -67,7 +69,7 @@ class Data:
             return max(int(part.max()) for part in s) + 1, 0
         return 0, 1 if s[0].dim() == 1 else s[0].shape[1]
 
-    def _targets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _describe_targets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Shape of a row's own target and the values that all of them (those of samples) take; () where there are none.
 
         Values are listed where they are whole numbers, and no more than `LISTED`.
@@ -76,16 +78,17 @@ class Data:
         tensors = [target for target in targets if isinstance(target, Tensor)]
         if len(tensors) < len(self.splits):
             return (), ()
-        values = torch.cat([_values(target) for target in tensors]).unique()
+        values = torch.cat([_find_values(target) for target in tensors]).unique()
         listed = len(values) <= LISTED and bool((values == values.round()).all())
         return tuple(tensors[0].shape[1:]), tuple(map(int, values.tolist())) if listed else ()
 
     @property
     def device(self) -> torch.device:
+        """On which batches come."""
         return self["train"].device
 
     @property
-    def labelled(self) -> bool:
+    def is_labelled(self) -> bool:
         """Whether every split has at least one labelled row."""
         return all(split.y is not None and bool((split.y >= 0).any()) for split in self.splits.values())
 
@@ -101,7 +104,7 @@ class Data:
         """What new rows must go through to be as these are: tensors and plain values, for a checkpoint."""
         train = self["train"]
         return {
-            "preprocessing": train.preprocessing.state(),
+            "preprocessing": train.preprocessing.to_dict(),
             "dtype": np.dtype(train.rows.x.dtype).name,
             "unit": float(self.unit),
             "limits": list(self.limits),
@@ -112,10 +115,10 @@ class Data:
     def sample(self, split: str) -> Split:
         """The split itself where it is in memory, else a drawn part of it that is."""
         if split not in self._samples:
-            whole = self[split]
-            if isinstance(whole, Stream) or isinstance(whole.x, Stored):
-                whole = whole.sample(SAMPLE).read()
-            self._samples[split] = whole
+            rows = self[split]
+            if isinstance(rows, Stream) or isinstance(rows.x, StoredArray):
+                rows = rows.sample(SAMPLE).read()
+            self._samples[split] = rows
         return self._samples[split]
 
     @property
@@ -128,7 +131,7 @@ class Data:
 
     def place(self, device: torch.device) -> Data:
         """Bring the rows to where `residency` says; `auto` chooses by size."""
-        kind = self._kind()
+        kind = self._find_kind()
         allowed = {"memory": ("device", "host"), "disk": ("device", "host", "disk"),
                    "stream": ("device", "host", "stream")}[kind]  # fmt: skip
         if self.residency not in ("auto", *allowed):
@@ -137,7 +140,7 @@ class Data:
                 "disk is for npy, folder and huggingface, stream for huggingface (streaming=true) and webdataset"
             )
         if self.residency == "auto":
-            self.residency = _fitting(self._bytes(), device, allowed)
+            self.residency = _choose_place(self._count_bytes(), device, allowed)
         if self.residency in ("device", "host"):
             self.splits = {name: split.read() for name, split in self.splits.items()}
         resident = self.residency == "device"
@@ -145,35 +148,35 @@ class Data:
         self._samples.clear()
         return self
 
-    def placement(self) -> str:
+    def describe_placement(self) -> str:
         """How much there is, and where it lies: a word for the log."""
         places = {"device": "on the device", "host": "in host memory", "disk": "on disk", "stream": "streamed"}
-        return f"{_words(self._bytes())} {places[self.residency]}"
+        return f"{_format_bytes(self._count_bytes())} {places[self.residency]}"
 
-    def _kind(self) -> str:
+    def _find_kind(self) -> str:
         x = self["train"].rows.x
-        return "stream" if isinstance(x, Streamed) else "disk" if isinstance(x, Stored) else "memory"
+        return "stream" if isinstance(x, StreamedArray) else "disk" if isinstance(x, StoredArray) else "memory"
 
-    def _bytes(self) -> int:
+    def _count_bytes(self) -> int:
         fields = (f for split in self.splits.values() for f in (split.rows.x, split.rows.target) if f is not None)
         return sum(math.prod(field.shape) * np.dtype(field.dtype).itemsize for field in fields)
 
 
-def _values(target: Tensor) -> Tensor:
+def _find_values(target: Tensor) -> Tensor:
     """All different values, float64 on the CPU; of bytes, as masks are, without sorting millions of them."""
     if target.dtype == torch.uint8:
         return torch.bincount(target.flatten().cpu()).nonzero().flatten().double()
     return target.cpu().double().unique()
 
 
-def _fitting(size: int, device: torch.device, allowed: tuple[Residency, ...]) -> Residency:
+def _choose_place(size: int, device: torch.device, allowed: tuple[Residency, ...]) -> Residency:
     """The fastest place of which the rows take less than half."""
-    if size <= _free(device) / 2:
+    if size <= _measure_free(device) / 2:
         return "device"
-    return allowed[-1] if size > _free(torch.device("cpu")) / 2 else "host"
+    return allowed[-1] if size > _measure_free(torch.device("cpu")) / 2 else "host"
 
 
-def _free(device: torch.device) -> int:
+def _measure_free(device: torch.device) -> int:
     """Bytes of memory that are not in use."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -182,7 +185,7 @@ def _free(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def _words(size: float) -> str:
+def _format_bytes(size: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -195,8 +198,10 @@ def fingerprint(splits: dict[str, Split | Stream]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, split in splits.items():
         rows = split.rows
-        digest.update(f"{name} {tuple(rows.x.shape)} {np.dtype(rows.x.dtype)}".encode() + split.preprocessing.words())
-        if isinstance(rows.x, (Stored, Streamed)):
+        digest.update(
+            f"{name} {tuple(rows.x.shape)} {np.dtype(rows.x.dtype)}".encode() + split.preprocessing.to_bytes()
+        )
+        if isinstance(rows.x, (StoredArray, StreamedArray)):
             digest.update(np.ascontiguousarray(rows.x.index).data)
             rows = rows.take(np.unique(np.linspace(0, len(rows.x) - 1, 64).astype(int)))
             rows = rows._replace(x=read(rows.x), target=None)

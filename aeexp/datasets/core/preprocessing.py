@@ -64,13 +64,13 @@ class Preprocessing:
             return 1.0
         return None if isinstance(self.scale, Tensor) else abs(self.scale)
 
-    def state(self) -> dict[str, float | Tensor | bool | str]:
+    def to_dict(self) -> dict[str, float | Tensor | bool | str]:
         """What the constructor takes, tensors on the CPU."""
         parts = {"scale": self.scale, "shift": self.shift}
         plain = {name: part.cpu() if isinstance(part, Tensor) else float(part) for name, part in parts.items()}
         return {**plain, "binarise": self.binarise, "clip": self.clip}
 
-    def words(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """All of it, for a fingerprint."""
         parts = (part.tolist() if isinstance(part, Tensor) else part for part in (self.scale, self.shift))
         return repr((*parts, self.binarise, self.clip)).encode()
@@ -130,10 +130,12 @@ class _Moments:
 
     @property
     def mean(self) -> Tensor:
+        """(F,)"""
         return self.origin + self.total / self.count
 
     @property
     def deviation(self) -> Tensor:
+        """(F,) of all rows, not the unbiased one."""
         return (self.squares / self.count - (self.total / self.count).square()).clamp(min=0).sqrt()
 
 

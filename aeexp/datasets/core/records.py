@@ -50,7 +50,7 @@ class Shards(Protocol):
 
 
 @final
-class Stored:
+class StoredArray:
     """Some rows of an `Indexed` array; `path` is what a message calls it."""
 
     def __init__(self, array: Indexed, path: str, index: np.ndarray | None = None):
@@ -63,13 +63,13 @@ class Stored:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, index: np.ndarray) -> Stored:
+    def take(self, index: np.ndarray) -> StoredArray:
         """The rows at these places, not yet read."""
-        return Stored(self.array, self.path, self.index[index])
+        return StoredArray(self.array, self.path, self.index[index])
 
     def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
         rows = self.index[index]
-        return finite(np.asarray(self.array[rows]), rows, self.path)
+        return check_finite(np.asarray(self.array[rows]), rows, self.path)
 
     def read(self, rows: int = 4096) -> np.ndarray:
         """All of it, in memory."""
@@ -80,7 +80,7 @@ class Stored:
 
 
 @final
-class Streamed:
+class StreamedArray:
     """Some rows of `Shards`, numbered through all shards; read in order only."""
 
     def __init__(self, shards: Shards, path: str, index: np.ndarray | None = None):
@@ -94,17 +94,17 @@ class Streamed:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, index: np.ndarray) -> Streamed:
+    def take(self, index: np.ndarray) -> StreamedArray:
         """The rows at these places, not yet read."""
-        return Streamed(self.shards, self.path, self.index[index])
+        return StreamedArray(self.shards, self.path, self.index[index])
 
-    def shard(self) -> np.ndarray:
+    def find_shards(self) -> np.ndarray:
         """(N,) in which shard each row lies."""
         return np.searchsorted(self.ends, self.index, side="right")
 
-    def flow(self, places: np.ndarray) -> Iterator[np.ndarray]:
+    def iterate(self, places: np.ndarray) -> Iterator[np.ndarray]:
         """The rows at `places`, in which rows of one shard stand together and ascend."""
-        shard = self.shard()[places]
+        shard = self.find_shards()[places]
         done = 0
         for part in np.split(places, np.flatnonzero(np.diff(shard)) + 1) if len(places) else ():
             number = int(shard[done])
@@ -113,7 +113,7 @@ class Streamed:
             within = rows - (self.ends[number] - self.shards.counts[number])
             read = -1
             for read, x in enumerate(self.shards.read(number, within)):
-                yield finite(x[None], rows[read : read + 1], self.path)[0]
+                yield check_finite(x[None], rows[read : read + 1], self.path)[0]
             if read != len(rows) - 1:
                 raise UsageError(f"dataset.path={self.path}: shard {number} holds other rows than when it was counted")
 
@@ -121,12 +121,12 @@ class Streamed:
         """All of it, in memory."""
         whole = np.empty(self.shape, self.dtype)
         order = np.argsort(self.index)
-        for place, x in zip(order, self.flow(order), strict=True):
+        for place, x in zip(order, self.iterate(order), strict=True):
             whole[place] = x
         return whole
 
 
-Array = np.ndarray | Stored | Streamed
+Array = np.ndarray | StoredArray | StreamedArray
 
 
 class Rows(NamedTuple):
@@ -136,7 +136,7 @@ class Rows(NamedTuple):
     y: np.ndarray | None = None  # (N,) int64, -1: unlabelled
     s: np.ndarray | None = None  # (N,) or (N, F) attributes or factors
     ids: np.ndarray | None = None  # (N,) row numbers in the source; given by `assemble`
-    target: np.ndarray | Stored | None = None  # (N, ...) what a task may want in place of x, such as masks (H, W)
+    target: np.ndarray | StoredArray | None = None  # (N, ...) what a task may want in place of x, such as masks (H, W)
     lengths: np.ndarray | None = None  # (N,) steps of each sequence; what follows them is padding
 
     def take(self, index: np.ndarray) -> Rows:
@@ -146,7 +146,7 @@ class Rows(NamedTuple):
             return None if field is None else field[index]
 
         x = self.x[index] if isinstance(self.x, np.ndarray) else self.x.take(index)
-        target = self.target.take(index) if isinstance(self.target, Stored) else pick(self.target)
+        target = self.target.take(index) if isinstance(self.target, StoredArray) else pick(self.target)
         return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths))
 
 
@@ -168,7 +168,7 @@ def read(x: Array) -> np.ndarray:
     return x if isinstance(x, np.ndarray) else x.read()
 
 
-def finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
+def check_finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
     """The same array; refused where it holds NaN or infinity."""
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = rows[~np.isfinite(x.reshape(len(x), -1)).all(1)]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Stored, Streamed, read
+from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, read
 from aeexp.randomness import permutation
 from aeexp.types import Batch
 
@@ -19,13 +19,13 @@ CPU = torch.device("cpu")
 
 @final
 class Split:
-    """Rows as they are stored: on the device that computes, in host memory, or (`Stored`) on disk.
+    """Rows as they are stored: on the device that computes, in host memory, or (`StoredArray`) on disk.
 
     Batches come on the device, as float32 after preprocessing (contracts.Examples).
     """
 
     def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
-        if isinstance(rows.x, Streamed):
+        if isinstance(rows.x, StreamedArray):
             raise TypeError("rows of shards have no index: take a Stream")
         self.rows = rows
         self.x = _tensor(rows.x)
@@ -61,15 +61,15 @@ class Split:
     def read(self) -> Split:
         """The same rows, none of them on disk."""
         x, target = self.rows.x, self.rows.target
-        if not isinstance(x, Stored) and not isinstance(target, Stored):
+        if not isinstance(x, StoredArray) and not isinstance(target, StoredArray):
             return self
-        whole = self.rows._replace(x=read(x), target=None if target is None else read(target))
-        return Split(whole, self.preprocessing, self.device)
+        rows = self.rows._replace(x=read(x), target=None if target is None else read(target))
+        return Split(rows, self.preprocessing, self.device)
 
     def batch(self, index: Tensor | slice, epoch: int = 0) -> Batch:
         """The rows at `index`, in the data's units."""
 
-        def take(field: Tensor | Stored) -> Tensor:
+        def take(field: Tensor | StoredArray) -> Tensor:
             return _take(field, index).to(self.device)
 
         ids = take(self._numbers)
@@ -108,16 +108,16 @@ class Split:
 @overload
 def _tensor(field: np.ndarray) -> Tensor: ...
 @overload
-def _tensor(field: np.ndarray | Stored) -> Tensor | Stored: ...
-def _tensor(field: np.ndarray | Stored) -> Tensor | Stored:
-    return field if isinstance(field, Stored) else torch.from_numpy(np.ascontiguousarray(field))
+def _tensor(field: np.ndarray | StoredArray) -> Tensor | StoredArray: ...
+def _tensor(field: np.ndarray | StoredArray) -> Tensor | StoredArray:
+    return field if isinstance(field, StoredArray) else torch.from_numpy(np.ascontiguousarray(field))
 
 
-def _move(field: Tensor | Stored, device: torch.device) -> Tensor | Stored:
-    return field if isinstance(field, Stored) else field.to(device)
+def _move(field: Tensor | StoredArray, device: torch.device) -> Tensor | StoredArray:
+    return field if isinstance(field, StoredArray) else field.to(device)
 
 
-def _take(field: Tensor | Stored, index: Tensor | slice) -> Tensor:
-    if isinstance(field, Stored):
+def _take(field: Tensor | StoredArray, index: Tensor | slice) -> Tensor:
+    if isinstance(field, StoredArray):
         return torch.from_numpy(np.ascontiguousarray(field[index if isinstance(index, slice) else index.cpu().numpy()]))
     return field[index if isinstance(index, slice) else index.to(field.device)]

@@ -94,7 +94,7 @@ class KFold:
             raise UsageError(
                 f"folds={self.folds}: there are {count} rows only; take dataset.split.folds={min(5, count)}"
             )
-        strata = _strata(rows.y, self.folds, self.stratify, source.classes)
+        strata = _choose_strata(rows.y, self.folds, self.stratify, source.classes)
         parts = (Plain if strata is None else StratifiedKFold)(self.folds, shuffle=True, random_state=self.seed)
         others, tested = list(parts.split(np.zeros(count), strata))[self.fold]
         rest = rows.take(np.sort(others))
@@ -120,7 +120,7 @@ def draw_places(
     """(count - size,) and (size,) ascending places of `count` rows with labels `y`, drawn as `draw` does."""
     from sklearn.model_selection import train_test_split
 
-    strata = _strata(y, 2, stratify, names, quiet)
+    strata = _choose_strata(y, 2, stratify, names, quiet)
     classes = 0 if strata is None else len(np.unique(strata))
     room = min(size, count - size)
     if room < classes:
@@ -134,7 +134,7 @@ def draw_places(
     return np.sort(rest), np.sort(drawn)
 
 
-def _strata(
+def _choose_strata(
     y: np.ndarray | None, members: int, stratify: Stratify, names: Sequence[str], quiet: bool = False
 ) -> np.ndarray | None:
     """(N,) labels to draw by, or None; unlabelled rows are a class of their own where there are enough of them.

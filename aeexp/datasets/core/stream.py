@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Streamed
+from aeexp.datasets.core.records import Rows, StreamedArray
 from aeexp.datasets.core.split import CPU, Split
 from aeexp.randomness import mix
 from aeexp.types import Batch
@@ -32,7 +32,7 @@ class Stream:
     """
 
     def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
-        if not isinstance(rows.x, Streamed):
+        if not isinstance(rows.x, StreamedArray):
             raise TypeError("rows that are no shards have an index: take a Split")
         self.rows = rows
         self.x = rows.x
@@ -61,28 +61,30 @@ class Stream:
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in the order of the shards, `size` at a time."""
         order = np.argsort(self.x.index, kind="stable")
-        for places, x in self._chunks(order, size):
+        for places, x in self._iterate_chunks(order, size):
             yield self._batch(places, x, 0)
 
     def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """All rows once in the order of this epoch, from its batch `start` on."""
         generator = np.random.default_rng(mix(seed, epoch))
-        chunk = self.buffer(size)
-        order = self.order(generator)
+        chunk = self.choose_buffer(size)
+        order = self.draw_order(generator)
         skipped, start = divmod(start, chunk // size)
         shuffles = [generator.permutation(len(order[at : at + chunk])) for at in range(0, len(order), chunk)]
-        for (places, x), shuffle in zip(self._chunks(order[skipped * chunk :], chunk), shuffles[skipped:], strict=True):
+        for (places, x), shuffle in zip(
+            self._iterate_chunks(order[skipped * chunk :], chunk), shuffles[skipped:], strict=True
+        ):
             for at in range(start * size, len(shuffle), size):
                 chosen = shuffle[at : at + size]
                 yield self._batch(places[chosen], x[chosen], epoch)
             start = 0
 
-    def order(self, generator: np.random.Generator) -> np.ndarray:
+    def draw_order(self, generator: np.random.Generator) -> np.ndarray:
         """(N,) places of this split in the order in which an epoch reads them: whole shards, in a drawn order."""
         ranks = generator.permutation(len(self.x.ends))
-        return np.lexsort((self.x.index, ranks[self.x.shard()]))
+        return np.lexsort((self.x.index, ranks[self.x.find_shards()]))
 
-    def buffer(self, size: int) -> int:
+    def choose_buffer(self, size: int) -> int:
         """Rows read at a time: a multiple of the batch."""
         row = math.prod(self.shape) * self.x.dtype.itemsize
         return max(1, min(BUFFER, BUFFER_BYTES // row) // size) * size
@@ -93,9 +95,9 @@ class Stream:
         part = Stream(self.rows.take(chosen), self.preprocessing, self.device)
         return part.read().to(self.device)
 
-    def _chunks(self, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    def _iterate_chunks(self, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Places and stored rows, `size` at a time, read ahead by one."""
-        flow = self.x.flow(order)
+        flow = self.x.iterate(order)
 
         def read(count: int) -> torch.Tensor:
             x = np.empty((count, *self.x.shape[1:]), self.x.dtype)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import final
 
 import numpy as np
 
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.datasets.formats.labels import in_order
+from aeexp.datasets.formats.labels import number_in_order
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 BLOCK = 2**24  # values that are looked at together
 
 
-class Viewed:
+@final
+class ConvertedArray:
     """An array whose rows become what `convert` makes of them when they are read: nothing is held twice."""
 
     def __init__(self, array: np.ndarray, dtype: np.dtype):
@@ -34,19 +36,18 @@ class Viewed:
         return convert(np.asarray(self.array[index]), self.dtype)
 
 
-def features(x: np.ndarray, name: str, shape: list[int] | None = None, sequences: bool = False) -> np.ndarray:
+def view_rows(x: np.ndarray, name: str, shape: list[int] | None = None, sequences: bool = False) -> np.ndarray:
     """A view of stored numbers as (N, D), (N, C, H, W) or, for sequences, (N, T, F); `shape` folds flat rows.
 
     Four dimensions with 1, 3 or 4 as the last and another number behind N are pictures with their channels last.
     """
     if x.dtype.kind not in "buif":
         raise UsageError(f"{name} has type {x.dtype}, but numbers are needed")
-    if x.ndim < 2 or x.size <= 0:
+    if x.ndim < 2 or x.size == 0:
         raise UsageError(f"{name} has shape {x.shape}, but (N, ...) with rows and values is needed")
     if shape is not None:
         values = math.prod(x.shape[1:])
-        fits = math.prod(shape) == values and min(shape, default=0) >= 1
-        if not fits:
+        if math.prod(shape) != values or min(shape, default=0) < 1:
             raise UsageError(
                 f"shape={list(shape)} does not hold the {values} values of a row; {name} has shape {x.shape}"
             )
@@ -55,19 +56,16 @@ def features(x: np.ndarray, name: str, shape: list[int] | None = None, sequences
         if x.ndim not in (2, 3):
             raise UsageError(f"sequences=true: {name} has rows {x.shape[1:]}; steps (T,) or (T, F) are needed")
         return x if x.ndim == 3 else x[:, :, None]
-    given = x
-    if x.ndim == 3:
-        x = x[:, None]
-    if x.ndim not in (2, 4):
+    if x.ndim not in (2, 3, 4):
         raise UsageError(f"{name} has rows {x.shape[1:]}; (D,), (H, W), (C, H, W) or (H, W, C) is needed")
-    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and given.ndim == 4:
+    if x.ndim == 4 and x.shape[-1] in (1, 3, 4):
         if x.shape[1] not in (1, 3, 4):
             return np.moveaxis(x, -1, 1)
         log.info("%s: rows %s taken as (C, H, W)", name, x.shape[1:])
-    return x
+    return x[:, None] if x.ndim == 3 else x
 
 
-def type_of(dtype: np.dtype, integer: type | None = None) -> np.dtype:
+def choose_dtype(dtype: np.dtype, integer: type | None = None) -> np.dtype:
     """Bytes and booleans are kept as uint8, other integers as `integer` if it is given, the rest as float32."""
     if dtype == np.uint8 or dtype.kind == "b":
         return np.dtype(np.uint8)
@@ -84,9 +82,9 @@ def convert(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return np.ascontiguousarray(x, dtype)
 
 
-def converted(x: np.ndarray, name: str, integer: type | None = None) -> np.ndarray:
+def convert_finite(x: np.ndarray, name: str, integer: type | None = None) -> np.ndarray:
     """The whole array in memory, refused where a value is no number."""
-    x = convert(x, type_of(x.dtype, integer))
+    x = convert(x, choose_dtype(x.dtype, integer))
     if x.dtype.kind == "f":
         bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
         if bad.any():
@@ -94,38 +92,35 @@ def converted(x: np.ndarray, name: str, integer: type | None = None) -> np.ndarr
     return x
 
 
-def targets(t: np.ndarray, name: str, rows: int) -> np.ndarray:
+def check_targets(t: np.ndarray, name: str, rows: int) -> np.ndarray:
     """(N, ...) numbers: masks (H, W), say; checked, neither moved nor converted."""
     if t.dtype.kind not in "buif":
         raise UsageError(f"{name} has type {t.dtype}, but numbers are needed")
-    fits = len(t.shape) >= 1 and t.shape[0] == rows and t.size > 0
-    if not fits:
+    if t.ndim == 0 or len(t) != rows or t.size == 0:
         raise UsageError(f"{name} has shape {t.shape}, which does not fit the {rows} rows")
     return t
 
 
-def attributes(s: np.ndarray, name: str, rows: int) -> np.ndarray:
+def convert_attributes(s: np.ndarray, name: str, rows: int) -> np.ndarray:
     """(N,) or (N, F) numbers, integers as int64 and the rest as float32."""
     if s.dtype.kind not in "buif":
         raise UsageError(f"{name} has type {s.dtype}, but numbers are needed")
-    fits = s.ndim in (1, 2) and len(s) == rows and s.size > 0
-    if not fits:
+    if s.ndim not in (1, 2) or len(s) != rows or s.size == 0:
         raise UsageError(f"{name} has shape {s.shape}, which does not fit the {rows} rows: (N,) or (N, F) is needed")
-    s = converted(s, name, np.int64)
+    s = convert_finite(s, name, np.int64)
     return s.astype(np.int64) if s.dtype == np.uint8 else s
 
 
-def columns(name: str, s: np.ndarray | None) -> tuple[str, ...]:
+def name_columns(name: str, s: np.ndarray | None) -> tuple[str, ...]:
     """Names of attributes that have none of their own: `name`, or name[0], name[1], ..."""
     if s is None:
         return ()
     return (name,) if s.ndim == 1 else tuple(f"{name}[{i}]" for i in range(s.shape[1]))
 
 
-def padded(x: np.ndarray, offsets: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+def pad(x: np.ndarray, offsets: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps (M, F) of sequences one after another as (n, T, F) with zeros behind each, and lengths (n,)."""
-    whole = offsets.dtype.kind in "ui" and offsets.ndim == 1 and len(offsets) >= 2
-    if not whole:
+    if offsets.dtype.kind not in "ui" or offsets.ndim != 1 or len(offsets) < 2:
         raise UsageError(f"{name} has type {offsets.dtype} and shape {offsets.shape}; integers (n+1,) are needed")
     ends = (int(offsets[0]), int(offsets[-1]))
     if ends != (0, len(x)):
@@ -137,19 +132,20 @@ def padded(x: np.ndarray, offsets: np.ndarray, name: str) -> tuple[np.ndarray, n
     try:
         rows = np.zeros((len(lengths), lengths.max(), *x.shape[1:]), x.dtype)
     except MemoryError as error:
-        words = f"{len(lengths)} sequences of {lengths.max()} steps do not fit into memory: cut the longest"
-        raise UsageError(f"{name}: {words}") from error
+        raise UsageError(
+            f"{name}: {len(lengths)} sequences of {lengths.max()} steps do not fit into memory: cut the longest"
+        ) from error
     rows[np.arange(rows.shape[1]) < lengths[:, None]] = x
     return rows, lengths
 
 
-def lengthened(x: np.ndarray, steps: int) -> np.ndarray:
+def lengthen(x: np.ndarray, steps: int) -> np.ndarray:
     """Sequences (N, T, F) with zeros behind them up to that many steps."""
     short = steps - x.shape[1]
     return np.pad(x, ((0, 0), (0, short), (0, 0))) if short else x
 
 
-def unit(parts: list) -> float:
+def find_unit(parts: list) -> float:
     """What a stored step of 1 means: 1/255 in bytes, unless all of them are 0 or 1, and 1 in any other type."""
     if parts[0].dtype != np.uint8:
         return 1.0
@@ -160,30 +156,32 @@ def unit(parts: list) -> float:
     return 1.0
 
 
-def source(
+def make_source(
     parts: dict[str, Rows], x_names: dict[str, str], y_names: dict[str, str], columns: tuple[str, ...], instead: str
 ) -> Source:
     """Rows of "train" and perhaps "val" and "test", their labels still as read; a name for each part's arrays.
 
     `instead` is what to do with labels that are measurements.
     """
-    train = parts["train"]
+    train = _describe(parts["train"])
     for part, rows in parts.items():
-        for field in ("x", "target", "s"):
-            here, there = (getattr(r, field) for r in (rows, train))
-            kinds = [None if f is None else f"{tuple(f.shape[1:])} {f.dtype}" for f in (here, there)]
-            what = {"x": "rows", "target": "targets", "s": "attributes"}[field]
-            if kinds[0] != kinds[1]:
-                raise UsageError(f"{x_names[part]}: its {what} are {kinds[0]}, those of train {kinds[1]}")
-    scale = unit([rows.x for rows in parts.values()])
+        for what, kind in _describe(rows).items():
+            if kind != train[what]:
+                raise UsageError(f"{x_names[part]}: its {what} are {kind}, those of train {train[what]}")
+    scale = find_unit([rows.x for rows in parts.values()])
     known = {part: rows.y for part, rows in parts.items() if rows.y is not None}
     classes: tuple[str, ...] = ()
     if known:
-        numbers, classes = in_order({y_names[part]: y for part, y in known.items()}, instead)
+        numbers, classes = number_in_order({y_names[part]: y for part, y in known.items()}, instead)
         parts = {**parts, **{part: parts[part]._replace(y=y) for part, y in zip(known, numbers, strict=True)}}
     return Source(parts["train"], parts.get("test"), scale, classes, parts.get("val"), columns)
 
 
-def line(error: Exception) -> str:
+def _describe(rows: Rows) -> dict[str, str | None]:
+    fields = {"rows": rows.x, "targets": rows.target, "attributes": rows.s}
+    return {what: None if f is None else f"{tuple(f.shape[1:])} {f.dtype}" for what, f in fields.items()}
+
+
+def to_line(error: Exception) -> str:
     """What a library said, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

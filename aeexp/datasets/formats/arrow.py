@@ -1,16 +1,16 @@
-"""Rows and labels of what `opening` found: any row by its number, or file after file."""
+"""Rows and labels of what `opening` gives: any row by its number, or file after file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from aeexp.datasets.formats.arrow_columns import Columns
-from aeexp.datasets.formats.hf import library, reading
+from aeexp.datasets.formats.hf import explain_errors, import_datasets
 from aeexp.datasets.formats.labels import Labels
-from aeexp.datasets.formats.opening import Found, batches, count, mapped_table, stream, tables
+from aeexp.datasets.formats.opening import OpenedData, count_rows, open_stream, read_batches, read_mapped, read_tables
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 BATCH = 512  # rows that a stream reads at once
 
 
-class Mapped:
+@final
+class MappedRows:
     """Any rows of a memory-mapped dataset by their numbers (records.Indexed)."""
 
     def __init__(self, dataset: Dataset, columns: Columns):
@@ -29,7 +30,7 @@ class Mapped:
         self.tables = dataset.select_columns(columns.names).with_format("arrow")
         self.shape = (len(dataset), *columns.shape)
         self.dtype = columns.dtype
-        with reading(columns.path):
+        with explain_errors(columns.path):
             for name in columns.names:
                 self.tables.data.column(name).validate(full=True)  # a damaged length would end the process, not raise
 
@@ -38,30 +39,32 @@ class Mapped:
         if len(index) == 0:
             return np.empty((0, *self.shape[1:]), self.dtype)
         start, stop = int(index[0]), int(index[-1]) + 1
-        with reading(self.columns.path):
+        with explain_errors(self.columns.path):
             if stop - start == len(index) and (np.diff(index) == 1).all():
                 return self.columns.read(self.tables[start:stop], index)
             unique, back = np.unique(index, return_inverse=True)
             return self.columns.read(self.tables[unique.tolist()], unique)[back]
 
 
-class Sequential:
+@final
+class SequentialRows:
     """Parquet or Arrow files, each read from its beginning (records.Shards)."""
 
-    def __init__(self, found: Found, columns: Columns):
+    def __init__(self, opened: OpenedData, columns: Columns):
         self.columns = columns
-        self.files = found.files
-        self.counts = [count(file, found.format) for file in found.files]
+        self.files = opened.files
+        self.counts = [count_rows(file, opened.format) for file in opened.files]
         self.shape = columns.shape
         self.dtype = columns.dtype
-        with reading(found.path):
-            self.streams = [stream(file, found.format, columns.names) for file in found.files]
+        with explain_errors(opened.path):
+            self.streams = [open_stream(file, opened.format, columns.names) for file in opened.files]
 
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
+        """The rows at these ascending places of a file, `BATCH` rows of which are read at once."""
         before = sum(self.counts[:shard])
         start = done = 0
-        with reading(str(self.files[shard])):
-            for table in tables(self.streams[shard], BATCH) if len(places) else ():
+        with explain_errors(str(self.files[shard])):
+            for table in read_tables(self.streams[shard], BATCH) if len(places) else ():
                 here = places[done : np.searchsorted(places, start + len(table))]
                 if len(here):
                     picked = table if len(here) == len(table) else table.take(here - start)
@@ -72,29 +75,29 @@ class Sequential:
                     return
 
 
-def labels_of(found: Found, name: str) -> Labels:
+def read_labels(opened: OpenedData, name: str) -> Labels:
     """Labels of all rows; only this column is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with reading(found.path):
-        if found.dataset is not None:
-            column = mapped_table(found.dataset, [name], slice(None)).column(0)
-        elif found.format == "parquet":
-            parts = [pq.ParquetFile(file).read(columns=[name]).column(0) for file in found.files]
+    with explain_errors(opened.path):
+        if opened.dataset is not None:
+            column = read_mapped(opened.dataset, [name], slice(None)).column(0)
+        elif opened.format == "parquet":
+            parts = [pq.ParquetFile(file).read(columns=[name]).column(0) for file in opened.files]
             column = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
         else:
-            parts = [batch.column(name) for file in found.files for batch in batches(file)]
+            parts = [batch.column(name) for file in opened.files for batch in read_batches(file)]
             column = pa.chunked_array(parts)
-        return _encode(column, name, found)
+        return _encode(column, name, opened)
 
 
-def _encode(column: pa.ChunkedArray, name: str, found: Found) -> Labels:
+def _encode(column: pa.ChunkedArray, name: str, opened: OpenedData) -> Labels:
     import pyarrow as pa
 
-    what = f"y={name}: the column of {found.path}"
-    feature = found.features[name]
-    if isinstance(feature, library().ClassLabel):
+    what = f"y={name}: the column of {opened.path}"
+    feature = opened.features[name]
+    if isinstance(feature, import_datasets().ClassLabel):
         codes = column.fill_null(-1).to_numpy().astype(np.int64)
         if codes.max() >= len(feature.names):
             raise UsageError(f"{what} has the number {codes.max()}, but {len(feature.names)} classes")

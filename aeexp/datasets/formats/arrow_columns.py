@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 import numpy as np
 
-from aeexp.datasets.formats.decoding import PictureDecoder, row_shape, stored
+from aeexp.datasets.formats.decoding import PictureDecoder, row_shape, to_stored_type
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Columns:
         self.decoder = decoder
         self.path = path
         self.shape: tuple[int, ...] = ()  # not yet known
-        kinds = [kind(first.schema.field(name).type) for name in names]
+        kinds = [classify(first.schema.field(name).type) for name in names]
         for name, each in zip(names, kinds, strict=True):
             if each == "other" or (each != "number" and len(names) > 1):
                 what = "no picture and no numbers" if each == "other" else "no single number"
@@ -40,7 +40,7 @@ class Columns:
                 f"size={decoder.size} is for pictures, but x={','.join(names)} holds numbers: leave dataset.size=null"
             )
         if self.kind == "picture":
-            self._decode(decoder.settle, _files(first.column(names[0]))[0], 0)
+            self._decode(decoder.settle, _list_files(first.column(names[0]))[0], 0)
         x = self.read(first, np.zeros(1, np.int64))
         self.shape = x.shape[1:]
         self.dtype = x.dtype
@@ -50,12 +50,12 @@ class Columns:
         if self.kind == "picture":
             return self._pictures(table, rows)
         if self.kind == "array":
-            return stored(self._array(table.column(self.names[0]), rows))
-        values = (self._values(_plain(table.column(name)), rows, 1) for name in self.names)
-        return stored(np.stack(list(values), 1))
+            return to_stored_type(self._array(table.column(self.names[0]), rows))
+        values = (self._values(_unchunk(table.column(name)), rows, 1) for name in self.names)
+        return to_stored_type(np.stack(list(values), 1))
 
     def _pictures(self, table: pa.Table, rows: np.ndarray) -> np.ndarray:
-        files = _files(table.column(self.names[0]))
+        files = _list_files(table.column(self.names[0]))
         shape = self.shape or self._decode(self.decoder, files[0], rows[0]).shape
         x = np.empty((len(files), *shape), np.uint8)
         for number, (file, row) in enumerate(zip(files, rows, strict=True)):
@@ -68,7 +68,7 @@ class Columns:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        values = _plain(column)
+        values = _unchunk(column)
         shape: list[int] = []
         while not pa.types.is_primitive(values.type):
             lists = math.prod(shape)  # of this depth in a row
@@ -116,7 +116,7 @@ class Columns:
         return UsageError(f"x={','.join(self.names)}: row {row} of {self.path} {what}")
 
 
-def kind(type_: pa.DataType) -> str:
+def classify(type_: pa.DataType) -> str:
     """picture, array, number or other."""
     import pyarrow as pa
 
@@ -138,7 +138,7 @@ def kind(type_: pa.DataType) -> str:
     return "other" if not numeric else "array" if depth else "number"
 
 
-def _plain(column: pa.ChunkedArray) -> pa.Array:
+def _unchunk(column: pa.ChunkedArray) -> pa.Array:
     """One array of the type in which a column is stored."""
     import pyarrow as pa
 
@@ -146,7 +146,7 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
-def _files(column: pa.ChunkedArray) -> list[bytes | str | None]:
+def _list_files(column: pa.ChunkedArray) -> list[bytes | str | None]:
     """Bytes or paths of the pictures."""
     cells = column.to_pylist()
     return [(cell.get("bytes") or cell.get("path")) if isinstance(cell, dict) else cell for cell in cells]

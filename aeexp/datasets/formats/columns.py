@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.datasets.formats.labels import distinct
-from aeexp.datasets.formats.table import Table, number, option, shown
+from aeexp.datasets.formats.labels import refuse_measurements
+from aeexp.datasets.formats.table import Table, parse_number, quote, write_option
 from aeexp.errors import UsageError
 
 LARGEST = np.finfo(np.float32).max
@@ -30,14 +30,14 @@ class Column(NamedTuple):
         return np.isnan(self.values)
 
 
-def column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
+def parse_column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
     """Numbers where every cell but the `empty` (N, C) ones is one and `as_text` is false, else categories."""
-    cells = table.column(name)
+    cells = table.get_column(name)
     known = np.flatnonzero(~empty[:, table.header.index(name)])
     values = np.full(len(cells), np.nan)
-    numbers = {text: number(text) for text in set(cells[known])}
+    numbers = {text: parse_number(text) for text in set(cells[known])}
     if as_text or None in numbers.values():
-        names = _sorted(numbers)
+        names = _sort(numbers)
         places = {category: place for place, category in enumerate(names)}
         values[known] = [places[cell] for cell in cells[known]]
         return Column(name, values, names)
@@ -45,28 +45,28 @@ def column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
     bad = known[~(np.abs(values[known]) <= LARGEST)]  # infinity, numbers that float32 takes for it, and "NAN"
     if len(bad):
         raise UsageError(
-            f"{table.where(bad[0])}: column {shown(name)} holds {shown(str(cells[bad[0]]))}, no finite float32 number; "
-            "mend it, or add it to dataset.missing_values"
+            f"{table.locate(bad[0])}: column {quote(name)} holds {quote(str(cells[bad[0]]))}, no finite float32 "
+            "number; mend it, or add it to dataset.missing_values"
         )
     return Column(name, values)
 
 
-def few(table: Table, column: Column, most: int) -> None:
+def check_count(table: Table, column: Column, most: int) -> None:
     """Raises UsageError where the column has more than `most` categories."""
     count = len(column.categories or ())
     if count <= most:
         return
-    cells = table.column(column.name).tolist()
-    stray = next((row for row in np.flatnonzero(~column.missing).tolist() if number(cells[row]) is None), None)
-    hint = "" if stray is None else f"; the first that is no number is {shown(cells[stray])} ({table.where(stray)})"
+    cells = table.get_column(column.name).tolist()
+    stray = next((row for row in np.flatnonzero(~column.missing).tolist() if parse_number(cells[row]) is None), None)
+    hint = "" if stray is None else f"; the first that is no number is {quote(cells[stray])} ({table.locate(stray)})"
     raise UsageError(
-        f"max_categories={most}: column {shown(column.name)} has {count} different values{hint}.\n"
+        f"max_categories={most}: column {quote(column.name)} has {count} different values{hint}.\n"
         "Mend that cell or add it to dataset.missing_values, or set "
-        f"{option('drop', [column.name])}, or dataset.max_categories={count}."
+        f"{write_option('drop', [column.name])}, or dataset.max_categories={count}."
     )
 
 
-def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequence[str] | None) -> None:
+def check_texts(table: Table, column: Column, categorical: Sequence[str], drop: Sequence[str] | None) -> None:
     """Refuse texts that look like mistakes: among numbers, or different in most rows; `drop` is None where it cannot.
 
     A column that was named in `categorical` is what the user says.
@@ -75,15 +75,15 @@ def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequenc
         return
     known = np.flatnonzero(~column.missing)
     codes = column.values[known].astype(np.int64)
-    is_number = np.array([number(text) is not None for text in column.categories], bool)[codes]
+    is_number = np.array([parse_number(text) is not None for text in column.categories], bool)[codes]
     if is_number.all():
         return
     row = int(known[is_number.argmin()])
-    cell = str(table.column(column.name)[row])
-    stray = f"{shown(cell)} (line {table.line[row]})"
+    cell = str(table.get_column(column.name)[row])
+    stray = f"{quote(cell)} (line {table.line[row]})"
     comma = " (decimal comma?)" if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
-    start = f"{table.files[table.file[row]]}: column {shown(column.name)}"
-    as_text = option("categorical", [*categorical, column.name])
+    start = f"{table.files[table.file[row]]}: column {quote(column.name)}"
+    as_text = write_option("categorical", [*categorical, column.name])
     if 2 * is_number.sum() > len(known):
         raise UsageError(
             f"{start}: {is_number.sum()} of {len(known)} cells are numbers, {stray} is none{comma}.\n"
@@ -91,33 +91,34 @@ def sure(table: Table, column: Column, categorical: Sequence[str], drop: Sequenc
         )
     count = len(column.categories)
     if count > MOST_TEXTS and 2 * count > len(column.values):
-        ways = as_text if drop is None else f"{option('drop', [*drop, column.name])} or {as_text}"
+        ways = as_text if drop is None else f"{write_option('drop', [*drop, column.name])} or {as_text}"
         raise UsageError(
             f"{start} has {count} different texts in {len(column.values)} rows, such as {stray}{comma}.\n"
             f"Make them numbers, or set {ways}."
         )
 
 
-def numbered(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def number_classes(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """(N,) class numbers, -1 where missing, and the classes' names in sorted order, numbers by their value."""
     if column.categories is None:
         numbers, y = np.unique(column.values[~column.missing], return_inverse=True)
-        names = tuple(_plain(value) for value in numbers.tolist())
-        ways = f"take them as attributes ({option('attributes', [column.name])} dataset.label=null)"
-        distinct(f"label={column.name}", numbers, len(y), ways)
+        names = tuple(_format(value) for value in numbers.tolist())
+        ways = f"take them as attributes ({write_option('attributes', [column.name])} dataset.label=null)"
+        refuse_measurements(f"label={column.name}", numbers, len(y), ways)
     else:
         y, names = column.values[~column.missing], column.categories
     if len(names) > most:
         raise UsageError(
             f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes.\n"
-            f"Set dataset.label=null {option('attributes', [column.name])}, or dataset.max_categories={len(names)}."
+            f"Set dataset.label=null {write_option('attributes', [column.name])}, or "
+            f"dataset.max_categories={len(names)}."
         )
     labels = np.full(len(column.values), -1)
     labels[~column.missing] = y
     return labels, names
 
 
-def attribute_values(columns: Sequence[Column]) -> np.ndarray | None:
+def stack_attributes(columns: Sequence[Column]) -> np.ndarray | None:
     """(N,) or (N, F) numbers and category codes: int64 where all are codes, else float32."""
     if not columns:
         return None
@@ -126,7 +127,7 @@ def attribute_values(columns: Sequence[Column]) -> np.ndarray | None:
     return s[:, 0] if len(columns) == 1 else s
 
 
-def _sorted(numbers: Mapping[str, float | None]) -> tuple[str, ...]:
+def _sort(numbers: Mapping[str, float | None]) -> tuple[str, ...]:
     """The texts by value where all are numbers, else by letter."""
     values = {text: value for text, value in numbers.items() if value is not None and not math.isnan(value)}
     if len(values) < len(numbers):
@@ -134,5 +135,5 @@ def _sorted(numbers: Mapping[str, float | None]) -> tuple[str, ...]:
     return tuple(sorted(values, key=lambda text: (values[text], text)))
 
 
-def _plain(value: float) -> str:
+def _format(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)

@@ -13,9 +13,16 @@ import numpy as np
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import table
-from aeexp.datasets.formats.columns import Column, attribute_values, column, few, numbered, sure
+from aeexp.datasets.formats.columns import (
+    Column,
+    check_count,
+    check_texts,
+    number_classes,
+    parse_column,
+    stack_attributes,
+)
 from aeexp.datasets.formats.features import Features
-from aeexp.datasets.formats.table import Table, listed, option, shown
+from aeexp.datasets.formats.table import Table, join_names, quote, write_option
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -56,50 +63,50 @@ def csv(
         raise UsageError(f"max_categories={max_categories} must be at least 1")
     if missing not in get_args(Missing):
         raise UsageError(f"missing={missing} must be one of {', '.join(get_args(Missing))}")
-    sign = table.separator(delimiter)
+    sign = table.parse_delimiter(delimiter)
     files = {"path": path, "test": test, "val": val}
     rows = table.join([table.read(key, file, sign) for key, file in files.items() if file is not None])
-    roles = _roles(rows, label, attributes, drop, categorical)
-    empty = rows.empty({str(text).strip() for text in missing_values})
+    roles = _assign_roles(rows, label, attributes, drop, categorical)
+    empty = rows.find_empty({str(text).strip() for text in missing_values})
     rows, empty = _complete(rows, empty, roles, missing)
     columns = {
-        name: column(rows, name, empty, name in categorical)
+        name: parse_column(rows, name, empty, name in categorical)
         for name in (*roles.features, *roles.attributes, *([label] if label is not None else []))
     }
     for name in (*roles.features, *roles.attributes):
-        sure(rows, columns[name], categorical, drop if name in roles.features else None)
-        few(rows, columns[name], max_categories)
+        check_texts(rows, columns[name], categorical, drop if name in roles.features else None)
+        check_count(rows, columns[name], max_categories)
     features = Features([columns[name] for name in roles.features], missing)
-    y, names = (None, ()) if label is None else numbered(columns[label], max_categories)
-    s = attribute_values([columns[name] for name in roles.attributes])
-    _tell(columns, roles)
+    y, names = (None, ()) if label is None else number_classes(columns[label], max_categories)
+    s = stack_attributes([columns[name] for name in roles.attributes])
+    _log_columns(columns, roles)
     x = np.stack([columns[name].values for name in roles.features], 1)
-    whole, given = Rows(x, y, s), [key for key, file in files.items() if file is not None]
-    parts = {key: whole.take(np.flatnonzero(rows.file == place)) for place, key in enumerate(given)}
+    keys = [key for key, file in files.items() if file is not None]
+    parts = {key: Rows(x, y, s).take(np.flatnonzero(rows.file == place)) for place, key in enumerate(keys)}
     return Source(
         parts["path"], parts.get("test"), 1.0, names, parts.get("val"),
         attributes=roles.attributes, fit=features.fit, continuous=features.continuous,
     )  # fmt: skip
 
 
-def _roles(
+def _assign_roles(
     rows: Table, label: str | None, attributes: Sequence[str], drop: Sequence[str], categorical: Sequence[str]
 ) -> Roles:
     """The columns by what they are for. Raises UsageError for a name that is not there or is there twice."""
-    given = {"label": [] if label is None else [label], "attributes": attributes, "drop": drop}
-    for key, names in {**given, "categorical": categorical}.items():
+    roles = {"label": [] if label is None else [label], "attributes": attributes, "drop": drop}
+    for key, names in {**roles, "categorical": categorical}.items():
         for name in names:
             if name not in rows.header:
                 near = difflib.get_close_matches(name, rows.header, n=1)
-                way = f"did you mean {shown(near[0])}?" if near else f"there are {listed(rows.header)}"
+                way = f"did you mean {quote(near[0])}?" if near else f"there are {join_names(rows.header)}"
                 file = Path(rows.files[0]).name
-                raise UsageError(f"{_said(key, names)}: {file} has no column {shown(name)}; {way}")
+                raise UsageError(f"{_format_key(key, names)}: {file} has no column {quote(name)}; {way}")
     seen: dict[str, str] = {}
-    for key, names in given.items():
+    for key, names in roles.items():
         for name in names:
             if name in seen:
                 where = f"also in {seen[name]}" if seen[name] != key else "twice"
-                raise UsageError(f"{_said(key, names)}: column {shown(name)} is named {where}; name it once")
+                raise UsageError(f"{_format_key(key, names)}: column {quote(name)} is named {where}; name it once")
             seen[name] = key
     features = tuple(name for name in rows.header if name not in seen)
     if not features:
@@ -110,58 +117,63 @@ def _roles(
     return Roles(label, tuple(attributes), features)
 
 
-def _said(key: str, names: Sequence[str]) -> str:
-    return f"label={listed(names)}" if key == "label" else f"{key}=[{listed(names)}]"
+def _format_key(key: str, names: Sequence[str]) -> str:
+    return f"label={join_names(names)}" if key == "label" else f"{key}=[{join_names(names)}]"
 
 
 def _complete(rows: Table, empty: np.ndarray, roles: Roles, missing: Missing) -> tuple[Table, np.ndarray]:
     """The rows to use and their empty cells: under `error` all of them or a UsageError, under `drop` the full ones."""
     places = {name: rows.header.index(name) for name in (*roles.features, *roles.attributes)}
     if missing == "drop":
-        kept = _full(rows, empty[:, list(places.values())], list(places))
+        kept = _find_full(rows, empty[:, list(places.values())], list(places))
         return rows.take(kept), empty[kept]
     for name in places if missing == "error" else roles.attributes:
         gaps = np.flatnonzero(empty[:, places[name]])
         if len(gaps) == 0:
             continue
-        what = f"column {shown(name)} has no value ({rows.where(gaps[0])}; {len(gaps)} in all)"
+        what = f"column {quote(name)} has no value ({rows.locate(gaps[0])}; {len(gaps)} in all)"
         if name in roles.attributes:
             raise UsageError(
-                f"attributes=[{listed(roles.attributes)}]: {what}; attributes are not filled: set dataset.missing=drop"
+                f"attributes=[{join_names(roles.attributes)}]: {what}; attributes are not filled: "
+                "set dataset.missing=drop"
             )
         raise UsageError(
             f"missing=error: {what}.\nSet dataset.missing=most_frequent, mean or median to fill it, "
-            f"dataset.missing=drop to leave such rows out, or {option('drop', [name])}."
+            f"dataset.missing=drop to leave such rows out, or {write_option('drop', [name])}."
         )
     return rows, empty
 
 
-def _full(rows: Table, empty: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def _find_full(rows: Table, empty: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Places of the rows that lack none of these columns. Raises UsageError where a file has none."""
     kept = np.flatnonzero(~empty.any(1))
     for number, file in enumerate(rows.files):
         if not (rows.file[kept] == number).any():
             worst = names[int(empty[rows.file == number].sum(0).argmax())]
             raise UsageError(
-                f"missing=drop leaves no row of {file}; column {shown(worst)} lacks most: set "
-                f"{option('drop', [worst])} or dataset.missing=most_frequent"
+                f"missing=drop leaves no row of {file}; column {quote(worst)} lacks most: set "
+                f"{write_option('drop', [worst])} or dataset.missing=most_frequent"
             )
     if len(kept) < len(empty):
         log.info("missing=drop leaves out %d of %d rows", len(empty) - len(kept), len(empty))
     return kept
 
 
-def _tell(columns: dict[str, Column], roles: Roles) -> None:
+def _log_columns(columns: dict[str, Column], roles: Roles) -> None:
     """What cannot be seen from outside: which columns are categories, columns of one value, codes of attributes."""
     categories = {name: columns[name].categories for name in (*roles.features, *roles.attributes)}
     counts = [f"{name} ({len(texts)} values)" for name, texts in categories.items() if texts is not None]
     if counts:
-        log.info("columns taken as categories: %s", listed(counts))
+        log.info("columns taken as categories: %s", join_names(counts))
     features = [columns[name] for name in roles.features if not columns[name].missing.any()]
     constant = [column.name for column in features if len(np.unique(column.values)) == 1]
     if constant:
-        log.info("columns with one value only: %s", listed(constant))
+        log.info("columns with one value only: %s", join_names(constant))
     for name in roles.attributes:
         texts = categories[name]
         if texts is not None:
-            log.info("attribute %s: %s", listed([name]), listed([f"{code} {text}" for code, text in enumerate(texts)]))
+            log.info(
+                "attribute %s: %s",
+                join_names([name]),
+                join_names([f"{code} {text}" for code, text in enumerate(texts)]),
+            )

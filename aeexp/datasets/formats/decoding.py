@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
-from aeexp.datasets.formats.pictures import prepared, sixteen_bits
+from aeexp.datasets.formats.pictures import has_sixteen_bits, prepare
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class PictureDecoder:
 
         try:
             with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-                grey = image.mode in _GREY or sixteen_bits(image)
+                grey = image.mode in _GREY or has_sixteen_bits(image)
                 mode = self.mode if self.mode != "auto" else "grey" if grey else "color"
-                picture = prepared(image, mode, self.size)
+                picture = prepare(image, mode, self.size)
         except Exception as error:  # a damaged picture raises anything: OSError, SyntaxError, struct.error ...
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"no readable picture: {reason}") from error
@@ -70,10 +70,10 @@ def from_npy(file: bytes) -> np.ndarray:
         raise ValueError("an archive of arrays, but one array is needed")
     if x.dtype.kind not in "buif":
         raise ValueError(f"an array of type {x.dtype}, but numbers are needed")
-    return stored(x.reshape(row_shape(x.shape)))
+    return to_stored_type(x.reshape(row_shape(x.shape)))
 
 
-def stored(x: np.ndarray) -> np.ndarray:
+def to_stored_type(x: np.ndarray) -> np.ndarray:
     """uint8 as it is, any other numbers as float32; what float32 cannot hold becomes infinity, and is refused."""
     if x.dtype == np.uint8:
         return x

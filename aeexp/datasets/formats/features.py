@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from aeexp.datasets.formats.columns import Column
-from aeexp.datasets.formats.table import option, shown
+from aeexp.datasets.formats.table import quote, write_option
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Features:
             fills = self.missing == "most_frequent" or (codes is None and self.missing in FITTED)
             if fills and np.isnan(train[:, place]).all():
                 raise UsageError(
-                    f"missing={self.missing}: column {shown(name)} has no value in the training split to fill gaps "
-                    f"with; set {option('drop', [name])}"
+                    f"missing={self.missing}: column {quote(name)} has no value in the training split to fill gaps "
+                    f"with; set {write_option('drop', [name])}"
                 )
         neighbours = groupby(range(len(self.codes)), key=lambda place: self.codes[place] is None)
         blocks = [list(places) for _, places in neighbours]  # of one kind, so that the order of the file stays

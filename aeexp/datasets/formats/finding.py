@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from aeexp.datasets.formats.hf import reading
+from aeexp.datasets.formats.hf import explain_errors
 from aeexp.errors import UsageError
 
 Format = Literal["auto", "parquet", "arrow", "imagefolder", "disk"]
@@ -44,7 +44,7 @@ def find(option: str, path: str, format: Format) -> Place:
             raise UsageError(f"format=auto: {path} holds .parquet and .arrow files; set format=parquet or format=arrow")
         format = "disk" if disk else "parquet" if files["parquet"] else "arrow" if files["arrow"] else "imagefolder"
     if format == "disk":
-        return _saved(option, place)
+        return _find_saved(option, place)
     if format == "imagefolder":
         return Place(place, format, [])
     if not files[format]:
@@ -52,10 +52,10 @@ def find(option: str, path: str, format: Format) -> Place:
     return Place(place, format, files[format])
 
 
-def _saved(option: str, folder: Path) -> Place:
+def _find_saved(option: str, folder: Path) -> Place:
     """A Dataset or the parts train and test of a DatasetDict, written by save_to_disk."""
     test = None
-    with reading(str(folder), option):
+    with explain_errors(str(folder), option):
         if (folder / "dataset_dict.json").is_file():
             splits = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
             listed = ", ".join(splits)

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source, Stored
-from aeexp.datasets.formats.pictures import Pictures, headers
+from aeexp.datasets.core.records import Rows, Source, StoredArray
+from aeexp.datasets.formats.pictures import Pictures, read_headers
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -42,15 +42,14 @@ def folder(
     """
     if not path:
         raise UsageError("path is empty: give the folder, as in dataset.path=pictures")
-    right = size is None or (len(size) == 2 and min(size) >= 1)
-    if not right:
+    if size is not None and (len(size) != 2 or min(size) < 1):
         raise UsageError(f"size={size}: give height and width in pixels, as in dataset.size=[64,64]")
     if not os.path.exists(path):
         raise UsageError(f"path={path}: no such folder (looked for {os.path.abspath(path)})")
-    places = _official(path, val, test)
-    parts = {option: _part(option, place) for option, place in places.items() if place is not None}
+    places = _find_official(path, val, test)
+    parts = {option: _find_part(option, place) for option, place in places.items() if place is not None}
     files = [file for part in parts.values() for file in part.files]
-    heads = headers(files, f"path={path}")
+    heads = read_headers(files, f"path={path}")
     if mode == "auto":
         mode = "grey" if all(head.grey for head in heads) else "color"
     pictures = Pictures(files, f"path={path}", mode, size, heads)
@@ -58,32 +57,32 @@ def folder(
     rows, start = {}, 0
     for option, part in parts.items():
         index = np.arange(start, start + len(part.files))
-        rows[option] = Rows(Stored(pictures, path, index), _numbers(part, parts["path"], classes))
+        rows[option] = Rows(StoredArray(pictures, path, index), _number_labels(part, parts["path"], classes))
         start += len(index)
     return Source(rows["path"], rows.get("test"), 1 / 255, classes, rows.get("val"))
 
 
-def _official(path: str, val: str | None, test: str | None) -> dict[str, str | None]:
+def _find_official(path: str, val: str | None, test: str | None) -> dict[str, str | None]:
     """The folders of train, val and test rows; what the user named comes before what `path` holds."""
-    folders, pictures, _ = _listed(f"path={path}", path)
-    held = {name: os.path.join(path, name) for name in folders}
-    if pictures or len(held) < 2 or "train" not in held or set(held) - {"train", "val", "test"}:
+    folders, pictures, _ = _list_folder(f"path={path}", path)
+    inside = {name: os.path.join(path, name) for name in folders}
+    if pictures or len(inside) < 2 or "train" not in inside or set(inside) - {"train", "val", "test"}:
         return {"path": path, "val": val, "test": test}
-    if test is None and "test" not in held:
+    if test is None and "test" not in inside:
         raise UsageError(
             f"path={path} holds the folders train and val, but no test.\nGive dataset.test as well, "
-            f"or take val for it: dataset.path={held['train']} dataset.test={held.get('val')}."
+            f"or take val for it: dataset.path={inside['train']} dataset.test={inside.get('val')}."
         )
     log.info("path=%s: %s are the official splits, as dataset/split=official has them", path, ", ".join(folders))
-    return {"path": held["train"], "val": val or held.get("val"), "test": test or held.get("test")}
+    return {"path": inside["train"], "val": val or inside.get("val"), "test": test or inside.get("test")}
 
 
-def _part(option: str, place: str) -> Part:
+def _find_part(option: str, place: str) -> Part:
     key = f"{option}={place}"
-    folders, direct, others = _listed(key, place)
+    folders, direct, others = _list_folder(key, place)
     below = {}
     for name in folders:
-        below[name], ignored = _all_below(key, os.path.join(place, name), (os.path.realpath(place),))
+        below[name], ignored = _list_below(key, os.path.join(place, name), (os.path.realpath(place),))
         others += ignored
     if others:
         log.info("%s: %d files that are no pictures by their extension are left out", key, others)
@@ -105,20 +104,20 @@ def _part(option: str, place: str) -> Part:
     return Part(key, [file for files in classes.values() for file in files], labels)
 
 
-def _all_below(key: str, place: str, around: tuple[str, ...]) -> tuple[list[str], int]:
+def _list_below(key: str, place: str, around: tuple[str, ...]) -> tuple[list[str], int]:
     """Pictures in a folder and in those below it, and how many other files; `around` are the folders it lies in."""
     here = os.path.realpath(place)
     if here in around:
         raise UsageError(f"{key}: the link {place} leads back to {here}, which it lies in: take it away")
-    folders, pictures, others = _listed(key, place)
+    folders, pictures, others = _list_folder(key, place)
     for name in folders:
-        deeper, ignored = _all_below(key, os.path.join(place, name), (*around, here))
+        deeper, ignored = _list_below(key, os.path.join(place, name), (*around, here))
         pictures += deeper
         others += ignored
     return pictures, others
 
 
-def _listed(key: str, place: str) -> tuple[list[str], list[str], int]:
+def _list_folder(key: str, place: str) -> tuple[list[str], list[str], int]:
     """Sorted: names of folders, paths of pictures; and how many other files. Hidden ones are left out."""
     from PIL import Image
 
@@ -134,13 +133,13 @@ def _listed(key: str, place: str) -> tuple[list[str], list[str], int]:
     return folders, pictures, len(files) - len(pictures)
 
 
-def _numbers(part: Part, train: Part, classes: tuple[str, ...]) -> np.ndarray | None:
+def _number_labels(part: Part, train: Part, classes: tuple[str, ...]) -> np.ndarray | None:
     """(N,) the class number of each file; -1 where a part has no class folders but the training rows have."""
     if part.labels is None:
         return None if train.labels is None else np.full(len(part.files), -1)
     strange = sorted(set(part.labels) - set(classes))
-    ways = f"there are {', '.join(classes)}" if classes else "there are no class folders at all"
     if strange:
+        ways = f"there are {', '.join(classes)}" if classes else "there are no class folders at all"
         raise UsageError(f"{part.key}: {', '.join(strange)}: no such class in {train.key}, where {ways}")
     number = {name: place for place, name in enumerate(classes)}
     return np.array([number[name] for name in part.labels], np.int64)

@@ -11,7 +11,7 @@ from types import ModuleType
 from aeexp.errors import UsageError
 
 
-def library() -> ModuleType:
+def import_datasets() -> ModuleType:
     """`datasets`, offline. Raises UsageError where it is not installed."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
@@ -31,7 +31,7 @@ def library() -> ModuleType:
 
 
 @contextlib.contextmanager
-def reading(path: str, option: str = "path") -> Iterator[None]:
+def explain_errors(path: str, option: str = "path") -> Iterator[None]:
     """Damage raises anything: ArrowInvalid, OSError, DatasetGenerationError ...; the user reads the innermost cause."""
     try:
         yield

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Source, Stored, Streamed
-from aeexp.datasets.formats.arrow import Mapped, Sequential, labels_of
-from aeexp.datasets.formats.arrow_columns import Columns, kind
+from aeexp.datasets.core.records import Source, StoredArray, StreamedArray
+from aeexp.datasets.formats.arrow import MappedRows, SequentialRows, read_labels
+from aeexp.datasets.formats.arrow_columns import Columns, classify
 from aeexp.datasets.formats.decoding import Mode, PictureDecoder
 from aeexp.datasets.formats.finding import Format, find
 from aeexp.datasets.formats.lazy import Part, lazy_source
-from aeexp.datasets.formats.opening import Found, open_mapped, shards
-from aeexp.datasets.formats.query import by_query
+from aeexp.datasets.formats.opening import OpenedData, open_mapped, open_shards
+from aeexp.datasets.formats.query import query_database
 from aeexp.errors import UsageError
 
 
@@ -40,24 +40,24 @@ def huggingface(
     _check(path, test, sql, database, test_sql, streaming)
     decoder = PictureDecoder(mode, size)
     if sql is not None and database is not None:
-        found = {"sql": by_query("sql", sql, database)}
+        sources = {"sql": query_database("sql", sql, database)}
         if test_sql is not None:
-            found["test_sql"] = by_query("test_sql", test_sql, database)
+            sources["test_sql"] = query_database("test_sql", test_sql, database)
     else:
-        found = open_files(path or "", test, format, streaming)
-    train, *others = _parts(found, x, y, decoder)
+        sources = open_files(path or "", test, format, streaming)
+    train, *others = _open_parts(sources, x, y, decoder)
     instead = "leave them out (dataset.y=none), or take them as x"
     return lazy_source(train, others[0] if others else None, instead)
 
 
-def open_files(path: str, test: str | None, format: Format, streaming: bool) -> dict[str, Found]:
+def open_files(path: str, test: str | None, format: Format, streaming: bool) -> dict[str, OpenedData]:
     """The rows, and the official test set by `test` or as a part of a saved DatasetDict."""
     places = {"path": find("path", path, format)}
     if test is not None:
         places["test"] = find("test", test, format)
     elif places["path"].test is not None:
         places["test"] = find("test", places["path"].test, "disk")
-    return {option: (shards if streaming else open_mapped)(option, place) for option, place in places.items()}
+    return {option: (open_shards if streaming else open_mapped)(option, place) for option, place in places.items()}
 
 
 def _check(
@@ -85,29 +85,31 @@ def _check(
             )
 
 
-def _parts(found: dict[str, Found], x: str | list[str] | None, y: str | None, decoder: PictureDecoder) -> list[Part]:
+def _open_parts(
+    sources: dict[str, OpenedData], x: str | list[str] | None, y: str | None, decoder: PictureDecoder
+) -> list[Part]:
     """The rows and labels of each; the first decides what is x."""
     parts = []
     names = [x] if isinstance(x, str) else x
-    for option, opened in found.items():
-        label = _label(y, opened, names or [])
+    for option, opened in sources.items():
+        label = _choose_label(y, opened, names or [])
         if names is None:
-            names = [_only_array(opened, label)]
+            names = [_find_array(opened, label)]
         if not names or len(set(names)) != len(names):
             raise UsageError(f"x={names}: name each column once, one at least")
         for name in names:
             if name not in opened.columns:
                 raise UsageError(f"x={name}: {opened.path} has no such column; it has {', '.join(opened.columns)}")
-        columns = Columns(opened.first(names), names, decoder, opened.path)
+        columns = Columns(opened.read_first(names), names, decoder, opened.path)
         if opened.dataset is not None:
-            array = Stored(Mapped(opened.dataset, columns), opened.path)
+            array = StoredArray(MappedRows(opened.dataset, columns), opened.path)
         else:
-            array = Streamed(Sequential(opened, columns), opened.path)
-        parts.append(Part(option, array, None if label is None else labels_of(opened, label)))
+            array = StreamedArray(SequentialRows(opened, columns), opened.path)
+        parts.append(Part(option, array, None if label is None else read_labels(opened, label)))
     return parts
 
 
-def _label(y: str | None, opened: Found, x: list[str]) -> str | None:
+def _choose_label(y: str | None, opened: OpenedData, x: list[str]) -> str | None:
     """The column of the labels. Raises UsageError where it was named and is not there, or is a feature."""
     if y == "none":
         return None
@@ -121,8 +123,8 @@ def _label(y: str | None, opened: Found, x: list[str]) -> str | None:
     return y
 
 
-def _only_array(part: Found, label: str | None) -> str:
-    fitting = [f.name for f in part.schema if kind(f.type) in ("picture", "array") and f.name != label]
+def _find_array(part: OpenedData, label: str | None) -> str:
+    fitting = [f.name for f in part.schema if classify(f.type) in ("picture", "array") and f.name != label]
     if len(fitting) == 1:
         return fitting[0]
     what = "several columns hold" if fitting else "no column holds"

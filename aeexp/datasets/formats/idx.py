@@ -14,7 +14,7 @@ import numpy as np
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
-from aeexp.datasets.formats.labels import checked_labels
+from aeexp.datasets.formats.labels import check_labels
 from aeexp.errors import UsageError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -31,29 +31,29 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
     """
     if not path:
         raise UsageError("path is empty: give a file, or a folder with train-images-idx3-ubyte")
-    train = _rows_file(path)
-    train_labels = _chosen(labels, _labels_beside(train))
-    test_file = _chosen(test, _replaced(train, "train", "t10k"))
+    train = _find_rows(path)
+    train_labels = _choose(labels, _find_labels(train))
+    test_file = _choose(test, _find_companion(train, "train", "t10k"))
     files = {"train": (train, train_labels)}
     if test_file is not None:
-        beside = None if train_labels is None else _labels_beside(test_file)
-        files["test"] = test_file, _chosen(test_labels, beside)
+        beside = None if train_labels is None else _find_labels(test_file)
+        files["test"] = test_file, _choose(test_labels, beside)
         _check_pair(*files["train"], *files["test"], test_labels)
     elif test_labels not in (None, "none"):
         raise UsageError(f"test_labels={test_labels}: there are no test rows; give dataset.test as well")
     options = {"train": ("path", "labels"), "test": ("test", "test_labels")}
     x_names = {part: f"{options[part][0]}={pair[0]}" for part, pair in files.items()}
     y_names = {part: f"{options[part][1]}={pair[1]}" for part, pair in files.items()}
-    parts = {part: _rows(*pair, x_names[part], y_names[part]) for part, pair in files.items()}
+    parts = {part: _read_rows(*pair, x_names[part], y_names[part]) for part, pair in files.items()}
     instead = "leave them out (dataset.labels=none); dataset=npz takes such numbers as attributes"
-    return arrays.source(parts, x_names, y_names, (), instead)
+    return arrays.make_source(parts, x_names, y_names, (), instead)
 
 
-def _rows_file(path: str) -> Path:
+def _find_rows(path: str) -> Path:
     """The file, or that of the training pictures in a folder."""
     if not Path(path).is_dir():
         return Path(path)
-    file = _there(Path(path) / "train-images-idx3-ubyte")
+    file = _find_file(Path(path) / "train-images-idx3-ubyte")
     if file is None:
         raise UsageError(
             f"path={path} has no train-images-idx3-ubyte or .gz: give the file of pictures, as in "
@@ -62,41 +62,40 @@ def _rows_file(path: str) -> Path:
     return file
 
 
-def _check_pair(train: Path, labels: Path | None, test: Path, test_labels: Path | None, given: str | None) -> None:
-    """Raises UsageError unless both parts have labels or none has; `given` is dataset.test_labels."""
+def _check_pair(train: Path, labels: Path | None, test: Path, test_labels: Path | None, key: str | None) -> None:
+    """Raises UsageError unless both parts have labels or none has; `key` is dataset.test_labels."""
     if labels is None and test_labels is not None:
-        raise UsageError(
-            f"test_labels={given}: {train} has no labels; give dataset.labels, or dataset.test_labels=none"
-        )
+        raise UsageError(f"test_labels={key}: {train} has no labels; give dataset.labels, or dataset.test_labels=none")
     if labels is not None and test_labels is None:
         raise UsageError(
-            f"test_labels={given or 'null'}: {test} needs labels as the training rows have them; give them, or "
+            f"test_labels={key or 'null'}: {test} needs labels as the training rows have them; give them, or "
             "dataset.labels=none, or dataset.test=none"
         )
 
 
-def _rows(x_file: Path, y_file: Path | None, x_name: str, y_name: str) -> Rows:
-    x = arrays.converted(arrays.features(_read(x_file, x_name), x_name), x_name)
-    return Rows(x, None if y_file is None else checked_labels(_read(y_file, y_name), y_name, len(x)))
+def _read_rows(x_file: Path, y_file: Path | None, x_name: str, y_name: str) -> Rows:
+    x = arrays.convert_finite(arrays.view_rows(_read(x_file, x_name), x_name), x_name)
+    return Rows(x, None if y_file is None else check_labels(_read(y_file, y_name), y_name, len(x)))
 
 
-def _chosen(given: str | None, found: Path | None) -> Path | None:
-    return found if given is None else None if given == "none" else Path(given)
+def _choose(key: str | None, beside: Path | None) -> Path | None:
+    """The file that a key names: the one that lies beside where it names none."""
+    return beside if key is None else None if key == "none" else Path(key)
 
 
-def _there(path: Path) -> Path | None:
+def _find_file(path: Path) -> Path | None:
     """This file, with or without .gz."""
     plain = path.with_name(path.name.removesuffix(".gz"))
     return next((file for file in (plain, plain.with_name(f"{plain.name}.gz")) if file.is_file()), None)
 
 
-def _replaced(path: Path, word: str, other: str) -> Path | None:
-    return _there(path.with_name(path.name.replace(word, other))) if word in path.name else None
+def _find_companion(path: Path, word: str, other: str) -> Path | None:
+    return _find_file(path.with_name(path.name.replace(word, other))) if word in path.name else None
 
 
-def _labels_beside(path: Path) -> Path | None:
+def _find_labels(path: Path) -> Path | None:
     name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels"))
-    return _there(path.with_name(name)) if name != path.name else None
+    return _find_file(path.with_name(name)) if name != path.name else None
 
 
 def _read(path: Path, name: str) -> np.ndarray:
@@ -108,14 +107,14 @@ def _read(path: Path, name: str) -> np.ndarray:
             packed = opened.read(2) == b"\x1f\x8b"
             opened.seek(0)
             if not packed:
-                return _array(opened, size, name)
+                return _read_array(opened, size, name)
             with gzip.open(opened) as unpacked:
-                return _array(unpacked, DENSEST * size, name, exact=False)
+                return _read_array(unpacked, DENSEST * size, name, exact=False)
     except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{name} cannot be read, or its gzip is damaged: {arrays.line(error)}") from error
+        raise UsageError(f"{name} cannot be read, or its gzip is damaged: {arrays.to_line(error)}") from error
 
 
-def _array(file: BufferedIOBase, room: int, name: str, exact: bool = True) -> np.ndarray:
+def _read_array(file: BufferedIOBase, room: int, name: str, exact: bool = True) -> np.ndarray:
     """The array of an opened file of at most `room` bytes, or of so many if `exact`; refused before it is read."""
     magic = file.read(4)
     if not (len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and 1 <= magic[3] <= 4):

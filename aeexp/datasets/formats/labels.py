@@ -20,47 +20,47 @@ class Labels(NamedTuple):
     ordered: bool = False  # the values are class names in the order of their numbers
 
 
-def numbered(rows: Labels, test: Labels | None, instead: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
+def number_labels(
+    rows: Labels, test: Labels | None, instead: str
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
     """Names of the classes and (N,) class numbers of the rows and of the official test set.
 
-    Values are numbered in sorted order (`in_order`). Class names that have an order keep it, and names that the test
-    part alone has follow them. `instead` is what to do with measurements, which are refused.
+    Values are numbered in sorted order (`number_in_order`). Class names that have an order keep it, and names that the
+    test part alone has follow them. `instead` is what to do with measurements, which are refused.
     """
     parts = {name: part for name, part in (("y", rows), ("y of the test rows", test)) if part is not None}
     known = {name: part.values for name, part in parts.items() if len(part.values)}
     if not known:
         numbers, classes = [], ()
     elif rows.ordered:
-        text = all(values.dtype.kind == "U" for values in known.values())
-        if not text:
+        if not all(values.dtype.kind == "U" for values in known.values()):
             raise UsageError("y: the test rows have labels of another kind, texts and numbers, than the rest")
         names = list(dict.fromkeys(name for values in known.values() for name in values.tolist()))
         place = {name: number for number, name in enumerate(names)}
         numbers, classes = [[place[name] for name in values.tolist()] for values in known.values()], tuple(names)
     else:
         count = sum(int((part.codes >= 0).sum()) for part in parts.values())
-        numbers, classes = in_order(known, instead, count)
+        numbers, classes = number_in_order(known, instead, count)
     of_values = dict(zip(known, numbers, strict=True))
     # code -1 reads the last entry
     ys = [np.array([*of_values.get(name, ()), -1], np.int64)[part.codes] for name, part in parts.items()]
     return classes, ys[0], ys[1] if test is not None else None
 
 
-def in_order(
+def number_in_order(
     parts: Mapping[str, np.ndarray], instead: str, rows: int | None = None
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """Labels, by the name of their array, as 0, 1, ... in sorted order; negative ones become -1, unlabelled.
 
     `rows` is the number of labels where the arrays hold the different ones only.
     """
-    mixed = len({y.dtype.kind == "U" for y in parts.values()}) > 1
-    if mixed:
+    if len({y.dtype.kind == "U" for y in parts.values()}) > 1:
         raise UsageError(f"{list(parts)[-1]} has labels of another kind, texts and numbers, than the rest")
     whole = np.concatenate(list(parts.values()))
     known = np.unique(whole)
     if known.dtype.kind == "f":
         labelled = known[known != -1]
-        distinct(next(iter(parts)), labelled, int((whole != -1).sum()) if rows is None else rows, instead)
+        refuse_measurements(next(iter(parts)), labelled, int((whole != -1).sum()) if rows is None else rows, instead)
     known = known[known >= 0] if known.dtype.kind in "if" else known
 
     def number(y: np.ndarray) -> np.ndarray:
@@ -72,17 +72,18 @@ def in_order(
     return [number(y) for y in parts.values()], tuple(str(label) for label in known)
 
 
-def distinct(name: str, values: np.ndarray, rows: int, instead: str) -> None:
+def refuse_measurements(name: str, values: np.ndarray, rows: int, instead: str) -> None:
     """Refuse different labels that are measurements: fractions, and more than a few or than half the rows."""
-    many = len(values) > min(MOST_FRACTIONS, rows / 2)
-    words = f"{name}: {len(values)} different labels in {rows} rows, such as"
-    if many and (values != np.floor(values)).any():
-        fraction = values[values != np.floor(values)][0]
-        raise UsageError(f"{words} {fraction:.6g}, are no classes; {instead}")
+    fractions = values[values != np.floor(values)]
+    if len(fractions) and len(values) > min(MOST_FRACTIONS, rows / 2):
+        raise UsageError(
+            f"{name}: {len(values)} different labels in {rows} rows, such as {fractions[0]:.6g}, are no classes; "
+            f"{instead}"
+        )
 
 
-def checked_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
-    """(N,) numbers or texts as they are, of (N,) or (N, 1); `in_order` numbers them."""
+def check_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:
+    """(N,) numbers or texts as they are, of (N,) or (N, 1); `number_in_order` numbers them."""
     y = y[:, 0] if y.shape == (rows, 1) else y
     hint = ": (N,) is needed, and masks are named by dataset.target" if y.ndim > 1 else ""
     if y.ndim == 2 and len(y) == rows and y.dtype.kind in "buif":

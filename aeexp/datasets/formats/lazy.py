@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.datasets.core.records import Rows, Source, Stored, Streamed
-from aeexp.datasets.formats.labels import Labels, numbered
+from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray
+from aeexp.datasets.formats.labels import Labels, number_labels
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class Part(NamedTuple):
     """The training rows, or the official test rows; `option` is the key that named them."""
 
     option: str
-    x: Stored | Streamed
+    x: StoredArray | StreamedArray
     labels: Labels | None
 
 
@@ -35,14 +35,14 @@ def lazy_source(train: Part, test: Part | None, instead: str) -> Source:
             raise UsageError(f"{test.option}={test.x.path}: rows are {here}, those of {train.x.path} {there}")
     classes, y, test_y = (), None, None
     if train.labels is not None:
-        classes, y, test_y = numbered(train.labels, None if test is None else test.labels, instead)
+        classes, y, test_y = number_labels(train.labels, None if test is None else test.labels, instead)
     rows, test_rows = Rows(train.x, y), None if test is None else Rows(test.x, test_y)
     scale = estimate_unit([part.x for part in (train, test) if part is not None])
     return Source(rows, test_rows, scale, classes)
 
 
-def estimate_unit(parts: list[Stored | Streamed]) -> float:
-    """What a stored step of 1 means, as `arrays.unit` says, by some rows of each part.
+def estimate_unit(parts: list[StoredArray | StreamedArray]) -> float:
+    """What a stored step of 1 means, as `arrays.find_unit` says, by some rows of each part.
 
     No row is looked at behind the first that shows parts of 255.
     """
@@ -51,7 +51,7 @@ def estimate_unit(parts: list[Stored | Streamed]) -> float:
     for x in parts:
         some = x.take(np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)))
         places = np.arange(len(some))
-        rows = some.flow(places) if isinstance(some, Streamed) else (some[places[i : i + 1]] for i in places)
+        rows = some.iterate(places) if isinstance(some, StreamedArray) else (some[places[i : i + 1]] for i in places)
         if any(row.max() > 1 for row in rows):
             return 1 / 255
     log.info("bytes of 0 and 1 only in the rows that were looked at: dataset.scale=1")

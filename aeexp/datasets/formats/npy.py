@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source, Stored
+from aeexp.datasets.core.records import Rows, Source, StoredArray
 from aeexp.datasets.formats import arrays
-from aeexp.datasets.formats.labels import checked_labels
+from aeexp.datasets.formats.labels import check_labels
 from aeexp.errors import UsageError
 
 
@@ -43,37 +43,39 @@ def npy(
             raise UsageError(
                 f"test_{option}=null: {file} has no companion for the test rows {test}; dataset.test_{option}"
             )
-    parts = {"train": _rows("path", path, "", labels, target, attributes)}
+    parts = {"train": _read_rows("path", path, "", labels, target, attributes)}
     if test is not None:
-        parts["test"] = _rows("test", test, "test_", test_labels, test_target, test_attributes)
+        parts["test"] = _read_rows("test", test, "test_", test_labels, test_target, test_attributes)
     x_names = {"train": f"path={path}", "test": f"test={test}"}
     y_names = {"train": f"labels={labels}", "test": f"test_labels={test_labels}"}
     stem = "" if attributes is None else Path(attributes).stem
     instead = f"take them as attributes (\"dataset.attributes='{labels}'\" dataset.labels=null)"  # a path has spaces
-    return arrays.source(parts, x_names, y_names, arrays.columns(stem, parts["train"].s), instead)
+    return arrays.make_source(parts, x_names, y_names, arrays.name_columns(stem, parts["train"].s), instead)
 
 
-def _rows(option: str, path: str, prefix: str, labels: str | None, target: str | None, attributes: str | None) -> Rows:
+def _read_rows(
+    option: str, path: str, prefix: str, labels: str | None, target: str | None, attributes: str | None
+) -> Rows:
     """One part; `option` named its rows, and `prefix` stands before the options of all else."""
     name = f"{option}={path}"
-    x = _stored(arrays.features(_map(path, name), name), path)
+    x = _store(arrays.view_rows(_map(path, name), name), path)
     y = s = t = None
     if labels is not None:
         name = f"{prefix}labels={labels}"
-        y = np.array(checked_labels(_map(labels, name), name, len(x)))  # no longer the file
+        y = np.array(check_labels(_map(labels, name), name, len(x)))  # no longer the file
     if target is not None:
         name = f"{prefix}target={target}"
-        t = _stored(arrays.targets(_map(target, name), name, len(x)), target, np.int64)
+        t = _store(arrays.check_targets(_map(target, name), name, len(x)), target, np.int64)
     if attributes is not None:
         name = f"{prefix}attributes={attributes}"
-        s = arrays.attributes(_map(attributes, name), name, len(x))
+        s = arrays.convert_attributes(_map(attributes, name), name, len(x))
     return Rows(x, y, s, target=t)
 
 
-def _stored(x: np.ndarray, path: str, integer: type | None = None) -> Stored:
+def _store(x: np.ndarray, path: str, integer: type | None = None) -> StoredArray:
     """Rows as they lie on disk, converted when they are read where their type is not one that is kept."""
-    dtype = arrays.type_of(x.dtype, integer)
-    return Stored(x if x.dtype == dtype else arrays.Viewed(x, dtype), path)
+    dtype = arrays.choose_dtype(x.dtype, integer)
+    return StoredArray(x if x.dtype == dtype else arrays.ConvertedArray(x, dtype), path)
 
 
 def _map(file: str, name: str) -> np.ndarray:
@@ -95,7 +97,7 @@ def _map(file: str, name: str) -> np.ndarray:
         raise
     except Exception as error:  # a damaged header raises anything: ValueError, SyntaxError, OverflowError ...
         what = "Python objects are not unpickled" if "object" in str(error) else "truncated, damaged or no array"
-        raise UsageError(f"{name} cannot be read, {what}: {arrays.line(error)}") from error
+        raise UsageError(f"{name} cannot be read, {what}: {arrays.to_line(error)}") from error
     length = path.stat().st_size
     if length != size:
         raise UsageError(f"{name} has {length} bytes, but its header speaks of {size}: it is damaged")

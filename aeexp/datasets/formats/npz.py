@@ -14,7 +14,7 @@ import numpy as np
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
-from aeexp.datasets.formats.labels import checked_labels
+from aeexp.datasets.formats.labels import check_labels
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ def npz(
             f"dataset.{'shape' if shape is not None else 'sequences'}"
         )
     archive = Archive(path)
-    keys = _keys(archive, parts, {"x": x, "y": y, "s": s, "target": target, "offsets": offsets})
+    keys = _find_keys(archive, parts, {"x": x, "y": y, "s": s, "target": target, "offsets": offsets})
     rows, names = {}, {}
     for part, word in zip(("train", "val", "test"), parts, strict=True):
-        here = {option: _official(key, parts[0], word) for option, key in keys.items()}
+        here = {option: _name_official(key, parts[0], word) for option, key in keys.items()}
         if here["x"] not in archive:
             continue
         names[part] = {option: f"{option}={keys[option]}: {key} of {path}" for option, key in here.items()}
@@ -62,14 +62,14 @@ def npz(
                 way = ": leave labels out by dataset.y=none" if option == "y" else ""
                 raise UsageError(f"{option}={keys[option]}: {path} has {here['x']}, but not {key} beside it{way}")
         read = {option: archive.read(key) for option, key in here.items()}
-        _hinted(archive, read, offsets, path)
-        rows[part] = _rows(read, names[part], unpack, shape, sequences)
+        _check_offsets(archive, read, offsets, path)
+        rows[part] = _convert_rows(read, names[part], unpack, shape, sequences)
     if rows["train"].lengths is not None:
         steps = max(r.x.shape[1] for r in rows.values())
-        rows = {part: r._replace(x=arrays.lengthened(r.x, steps)) for part, r in rows.items()}
-    x_names, y_names = ({part: found.get(o, "") for part, found in names.items()} for o in ("x", "y"))
+        rows = {part: r._replace(x=arrays.lengthen(r.x, steps)) for part, r in rows.items()}
+    x_names, y_names = ({part: options.get(o, "") for part, options in names.items()} for o in ("x", "y"))
     instead = f"take them as attributes (dataset.s={keys.get('y')} dataset.y=none)"
-    return arrays.source(rows, x_names, y_names, arrays.columns(keys.get("s", ""), rows["train"].s), instead)
+    return arrays.make_source(rows, x_names, y_names, arrays.name_columns(keys.get("s", ""), rows["train"].s), instead)
 
 
 @final
@@ -82,26 +82,27 @@ class Archive:
         self.path = Path(path)
         if not self.path.is_file():
             raise UsageError(f"path={path}: no such file (looked for {self.path.resolve()})")
-        with self._opened() as file:
+        with self._open() as file:
             self.keys = sorted(file.files)
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys
 
     def read(self, key: str) -> np.ndarray:
-        with self._opened() as file:
+        """The array of a key. Raises UsageError where the file is damaged, or holds Python objects."""
+        with self._open() as file:
             assert file.zip is not None  # it is closed below
             member = file.zip.getinfo(key if key in file.zip.namelist() else f"{key}.npy")
             if member.filename.endswith(".npy"):
                 with file.zip.open(member) as opened:
-                    size = _declared(opened)
+                    size = _read_size(opened)
                 room = min(member.file_size, DENSEST * (member.compress_size + 1))
                 if size > room:
                     raise UsageError(f"path={self.path} is damaged: {key} says {size} bytes, and there are not as many")
             return np.asarray(file[key])  # what is no array comes as bytes
 
     @contextmanager
-    def _opened(self) -> Iterator[np.lib.npyio.NpzFile]:
+    def _open(self) -> Iterator[np.lib.npyio.NpzFile]:
         try:
             with open(self.path, "rb") as opened:  # numpy leaves a path open whose archive is damaged
                 if opened.read(6) == np.lib.format.MAGIC_PREFIX:
@@ -112,14 +113,14 @@ class Archive:
             raise
         except ValueError as error:
             raise UsageError(
-                f"path={self.path} holds Python objects or is damaged, and nothing is unpickled: {arrays.line(error)}\n"
-                "Save plain numeric arrays with numpy.savez."
+                f"path={self.path} holds Python objects or is damaged, and nothing is unpickled: "
+                f"{arrays.to_line(error)}\nSave plain numeric arrays with numpy.savez."
             ) from error
         except Exception as error:  # a damaged zip raises anything: BadZipFile, zlib.error, NotImplementedError ...
-            raise UsageError(f"path={self.path} is no readable .npz file: {arrays.line(error)}") from error
+            raise UsageError(f"path={self.path} is no readable .npz file: {arrays.to_line(error)}") from error
 
 
-def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, path: str) -> None:
+def _check_offsets(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, path: str) -> None:
     """A word on an array `offsets` that was not named and fits x; an error where the labels are those of sequences."""
     if offsets is not None or "offsets" not in archive or read["x"].ndim == 0:
         return
@@ -137,7 +138,7 @@ def _hinted(archive: Archive, read: dict[str, np.ndarray], offsets: str | None, 
     log.info("%s: dataset.offsets=offsets takes them", hint)
 
 
-def _declared(opened: IO[bytes]) -> int:
+def _read_size(opened: IO[bytes]) -> int:
     """Bytes that the header of an array asks for."""
     first = np.lib.format.read_magic(opened) == (1, 0)
     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
@@ -145,12 +146,12 @@ def _declared(opened: IO[bytes]) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str | None]) -> dict[str, str]:
+def _find_keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str | None]) -> dict[str, str]:
     """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing."""
     default = f"x_{parts[0]}"
     x = wanted["x"] or ("x" if "x" in archive or default not in archive else default)
-    found = f"y_{parts[0]}" if x == default else "y"
-    y = None if wanted["y"] == "none" else wanted["y"] or (found if found in archive else None)
+    beside = f"y_{parts[0]}" if x == default else "y"
+    y = None if wanted["y"] == "none" else wanted["y"] or (beside if beside in archive else None)
     keys = {option: key for option, key in {**wanted, "x": x, "y": y}.items() if key is not None}
     listed = ", ".join(archive.keys[:20]) + (", ..." if len(archive.keys) > 20 else "")
     for option, key in keys.items():
@@ -159,36 +160,36 @@ def _keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str |
     return keys
 
 
-def _official(key: str, train: str, part: str) -> str:
+def _name_official(key: str, train: str, part: str) -> str:
     if part == train:
         return key
     return key.replace(train, part) if train in key else f"{key}_{part}"
 
 
-def _rows(
+def _convert_rows(
     read: dict[str, np.ndarray], names: dict[str, str], unpack: int | None, shape: list[int] | None, sequences: bool
 ) -> Rows:  # fmt: skip
     """One part; labels stay as they are written."""
     x, lengths = read["x"], None
     if unpack is not None:
-        x = _unpacked(x, names["x"], unpack)
+        x = _unpack(x, names["x"], unpack)
     if "offsets" in read:
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2:
             raise UsageError(f"{names['x']} has shape {x.shape}; with offsets, steps (M, F) are needed")
-        x = arrays.converted(arrays.features(x, names["x"]), names["x"])
-        x, lengths = arrays.padded(x, read["offsets"], names["offsets"])
+        x = arrays.convert_finite(arrays.view_rows(x, names["x"]), names["x"])
+        x, lengths = arrays.pad(x, read["offsets"], names["offsets"])
     else:
-        x = arrays.converted(arrays.features(x, names["x"], shape, sequences), names["x"])
+        x = arrays.convert_finite(arrays.view_rows(x, names["x"], shape, sequences), names["x"])
         lengths = np.full(len(x), x.shape[1]) if sequences else None
-    checks = {"y": checked_labels, "s": arrays.attributes, "target": arrays.targets}
+    checks = {"y": check_labels, "s": arrays.convert_attributes, "target": arrays.check_targets}
     rest = {option: check(read[option], names[option], len(x)) for option, check in checks.items() if option in read}
     if "target" in rest:
-        rest["target"] = arrays.converted(rest["target"], names["target"], np.int64)
+        rest["target"] = arrays.convert_finite(rest["target"], names["target"], np.int64)
     return Rows(x, lengths=lengths, **rest)
 
 
-def _unpacked(x: np.ndarray, name: str, bits: int) -> np.ndarray:
+def _unpack(x: np.ndarray, name: str, bits: int) -> np.ndarray:
     if x.dtype != np.uint8 or x.ndim < 2:
         raise UsageError(
             f"unpack={bits}: {name} has type {x.dtype} and shape {x.shape}; bytes (N, ...) with packed bits are needed"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aeexp.datasets.formats.finding import Place
-from aeexp.datasets.formats.hf import library, reading
+from aeexp.datasets.formats.hf import explain_errors, import_datasets
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream
 
 
-class Found(NamedTuple):
+class OpenedData(NamedTuple):
     """An opened part of the data: memory-mapped, or files that are read one after another."""
 
     path: str
@@ -35,15 +35,15 @@ class Found(NamedTuple):
         """Names of all columns."""
         return self.schema.names
 
-    def first(self, names: list[str]) -> pa.Table:
+    def read_first(self, names: list[str]) -> pa.Table:
         """The first row."""
-        with reading(self.path):
+        with explain_errors(self.path):
             if self.dataset is not None:
-                return mapped_table(self.dataset, names, slice(0, 1))
-            return next(tables(stream(self.files[0], self.format, names), 1))
+                return read_mapped(self.dataset, names, slice(0, 1))
+            return next(read_tables(open_stream(self.files[0], self.format, names), 1))
 
 
-def mapped_table(dataset: Dataset, names: list[str], rows: slice) -> pa.Table:
+def read_mapped(dataset: Dataset, names: list[str], rows: slice) -> pa.Table:
     """These columns of these rows; what lies on disk is not copied."""
     import pyarrow as pa
 
@@ -52,7 +52,7 @@ def mapped_table(dataset: Dataset, names: list[str], rows: slice) -> pa.Table:
     return table
 
 
-def tables(rows: IterableDataset, size: int) -> Iterator[pa.Table]:
+def read_tables(rows: IterableDataset, size: int) -> Iterator[pa.Table]:
     """Those of a stream, `size` rows at a time."""
     import pyarrow as pa
 
@@ -61,45 +61,46 @@ def tables(rows: IterableDataset, size: int) -> Iterator[pa.Table]:
         yield table
 
 
-def open_mapped(option: str, place: Place) -> Found:
+def open_mapped(option: str, place: Place) -> OpenedData:
     """Memory-mapped: Arrow where it lies, Parquet as Arrow in the cache, pictures by their paths."""
-    datasets = library()
+    datasets = import_datasets()
     path, format, files, _ = place
-    with reading(str(path), option):
+    with explain_errors(str(path), option):
         if format == "disk":
-            whole(option, files)
+            are_whole_streams(option, files)
             dataset = datasets.load_from_disk(str(path))
-        elif format == "arrow" and whole(option, files):
+        elif format == "arrow" and are_whole_streams(option, files):
             dataset = datasets.concatenate_datasets([datasets.Dataset.from_file(str(file)) for file in files])
         else:
-            files = _filled(option, path, files, format) if format == "parquet" else files
-            named = {"data_files": {"train": [_exactly(file) for file in files]}}
+            files = _drop_empty(option, path, files, format) if format == "parquet" else files
+            named = {"data_files": {"train": [_escape(file) for file in files]}}
             if format == "imagefolder":
-                named = {"data_dir": str(path), "data_files": {"train": [_exactly(path) + "/**"]}}
-            dataset = datasets.load_dataset(format, split="train", cache_dir=_cache(files), **named)
-        return found_in(option, str(path), dataset)
+                named = {"data_dir": str(path), "data_files": {"train": [_escape(path) + "/**"]}}
+            dataset = datasets.load_dataset(format, split="train", cache_dir=_choose_cache(files), **named)
+        return describe(option, str(path), dataset)
 
 
-def found_in(option: str, path: str, dataset: Dataset) -> Found:
+def describe(option: str, path: str, dataset: Dataset) -> OpenedData:
+    """What is known of a memory-mapped dataset. Raises UsageError where it has no rows."""
     if len(dataset) == 0:
         raise UsageError(f"{option}={path} has no rows")
-    return Found(path, dataset.features.arrow_schema, dict(dataset.features), dataset=dataset)
+    return OpenedData(path, dataset.features.arrow_schema, dict(dataset.features), dataset=dataset)
 
 
-def shards(option: str, place: Place) -> Found:
+def open_shards(option: str, place: Place) -> OpenedData:
     """Files that are read one after another; the first one's columns hold for all."""
-    datasets = library()
+    datasets = import_datasets()
     path, format, files, _ = place
     if format == "imagefolder":
         raise UsageError(f"streaming=true reads .parquet or .arrow files, and {path} holds none")
     if not files:
         raise UsageError(f"{option}={path} has no rows")
     format = "arrow" if format == "disk" else format
-    with reading(str(path), option):
+    with explain_errors(str(path), option):
         schemas = [read_schema(file, format) for file in files]
         if format == "arrow":
-            whole(option, files)
-        files = _filled(option, path, files, format)
+            are_whole_streams(option, files)
+        files = _drop_empty(option, path, files, format)
         for file, schema in zip(place.files, schemas, strict=True):
             here, there = ((each.metadata or {}).get(b"huggingface") for each in (schema, schemas[0]))
             if not schema.equals(schemas[0]) or here != there:
@@ -107,10 +108,11 @@ def shards(option: str, place: Place) -> Found:
                     f"{option}={path}: {file.name} has other columns or classes than {place.files[0].name}"
                 )
         features = datasets.Features.from_arrow_schema(schemas[0])
-        return Found(str(path), features.arrow_schema, dict(features), files=files, format=format)
+        return OpenedData(str(path), features.arrow_schema, dict(features), files=files, format=format)
 
 
 def read_schema(file: Path, format: str) -> pa.Schema:
+    """The columns of a Parquet file, an Arrow stream or an Arrow file; reads no values."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -123,17 +125,18 @@ def read_schema(file: Path, format: str) -> pa.Schema:
             return pa.ipc.open_file(opened).schema
 
 
-def count(file: Path, format: str) -> int:
+def count_rows(file: Path, format: str) -> int:
     """Rows; reads no values."""
     import pyarrow.parquet as pq
 
-    with reading(str(file)):
+    with explain_errors(str(file)):
         if format == "parquet":
             return pq.read_metadata(file).num_rows
-        return sum(len(batch) for batch in batches(file))
+        return sum(len(batch) for batch in read_batches(file))
 
 
-def batches(file: Path) -> Iterator[pa.RecordBatch]:
+def read_batches(file: Path) -> Iterator[pa.RecordBatch]:
+    """Those of an Arrow stream or an Arrow file, memory-mapped."""
     import pyarrow as pa
 
     with pa.memory_map(str(file)) as opened:
@@ -141,30 +144,28 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
             reader = pa.ipc.open_stream(opened)
         except pa.ArrowInvalid:
             opened.seek(0)
-            whole = pa.ipc.open_file(opened)
-            reader = (whole.get_batch(number) for number in range(whole.num_record_batches))
+            content = pa.ipc.open_file(opened)
+            reader = (content.get_batch(number) for number in range(content.num_record_batches))
         yield from reader
 
 
-def _filled(option: str, path: Path, files: list[Path], format: str) -> list[Path]:
+def _drop_empty(option: str, path: Path, files: list[Path], format: str) -> list[Path]:
     """Without files of no rows, which `datasets` cannot read."""
-    filled = [file for file in files if count(file, format)]
+    filled = [file for file in files if count_rows(file, format)]
     if not filled:
         raise UsageError(f"{option}={path} has no rows")
     return filled
 
 
-def stream(file: Path, format: str, names: list[str]) -> IterableDataset:
+def open_stream(file: Path, format: str, names: list[str]) -> IterableDataset:
     """An IterableDataset of Arrow tables of these columns."""
-    datasets = library()
+    datasets = import_datasets()
     wanted = {"columns": names} if format == "parquet" else {}
-    rows = datasets.load_dataset(
-        format, data_files={"train": [_exactly(file)]}, split="train", streaming=True, **wanted
-    )
+    rows = datasets.load_dataset(format, data_files={"train": [_escape(file)]}, split="train", streaming=True, **wanted)
     return rows.select_columns(names).with_format("arrow")
 
 
-def whole(option: str, files: list[Path]) -> bool:
+def are_whole_streams(option: str, files: list[Path]) -> bool:
     """Whether the files are Arrow streams (else Arrow files); refused where a stream has lost its end."""
     for file in files:
         with open(file, "rb") as opened:
@@ -176,14 +177,14 @@ def whole(option: str, files: list[Path]) -> bool:
     return True
 
 
-def _exactly(file: Path) -> str:
+def _escape(file: Path) -> str:
     """Absolute, with no character that `datasets` would take for a pattern."""
     return glob.escape(str(file.resolve()))
 
 
-def _cache(files: list[Path]) -> str | None:
+def _choose_cache(files: list[Path]) -> str | None:
     """A folder for this state of the files: `datasets` itself would not see a change that keeps the time."""
-    datasets = library()
+    datasets = import_datasets()
     if not files:
         return None
     states = [(str(file.resolve()), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file in files for s in [file.stat()]]

@@ -52,7 +52,7 @@ class Pictures:
         self.mode: Mode = mode
         self.size = size
         if size is None:
-            size = _one_size(files, headers(files, key) if heads is None else heads, key)
+            size = _check_sizes(files, read_headers(files, key) if heads is None else heads, key)
         self.shape = (len(files), 1 if mode == "grey" else 3, *size)
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
@@ -69,45 +69,45 @@ class Pictures:
         file = self.files[row]
         try:
             with Image.open(file) as image:
-                made = prepared(image, self.mode, self.size)
+                picture = prepare(image, self.mode, self.size)
         except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
-            raise _damaged(file, self.key, error) from error
-        (height, width), (wanted_height, wanted_width) = made.size[::-1], self.shape[2:]
+            raise _damage_error(file, self.key, error) from error
+        (height, width), (wanted_height, wanted_width) = picture.size[::-1], self.shape[2:]
         if (height, width) != (wanted_height, wanted_width):
             raise UsageError(
                 f"{self.key}: {file} has {height}x{width} pixels, not {wanted_height}x{wanted_width} as its header said"
             )
-        x = np.asarray(made)
+        x = np.asarray(picture)
         return x[None] if self.mode == "grey" else x.transpose(2, 0, 1)
 
 
-def prepared(image: Image, mode: Mode, size: Sequence[int] | None) -> Image:
+def prepare(image: Image, mode: Mode, size: Sequence[int] | None) -> Image:
     """An opened picture upright, in 8 bits, grey or colour, cut to `size` (H, W) if one is given."""
     from PIL import ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
-    made = eight_bits(image, mode)
-    return made if size is None else cut(made, size[0], size[1])
+    picture = to_eight_bits(image, mode)
+    return picture if size is None else cut(picture, size[0], size[1])
 
 
-def headers(files: Sequence[str], key: str) -> list[Header]:
+def read_headers(files: Sequence[str], key: str) -> list[Header]:
     """Of every file; reads no pixels. What is no picture, or has no range, is refused here."""
     from PIL import Image
 
-    found = []
+    heads = []
     for file in files:
         try:
             with Image.open(file) as image:
-                size, sixteen, mode = _upright(image), sixteen_bits(image), image.mode
+                size, sixteen, mode = _upright_size(image), has_sixteen_bits(image), image.mode
         except Exception as error:  # as above
-            raise _damaged(file, key, error) from error
+            raise _damage_error(file, key, error) from error
         if not sixteen and mode in ("I", "F"):
             raise UsageError(
                 f"{key}: {file} holds 32-bit values (Pillow mode {mode}), whose range it does not tell.\n"
                 "Save it with 8 or 16 bits, or give the values as an array, as by dataset=npz."
             )
-        found.append(Header(size, sixteen or mode in ("1", "L", "LA", "La")))
-    return found
+        heads.append(Header(size, sixteen or mode in ("1", "L", "LA", "La")))
+    return heads
 
 
 def cut(image: Image, height: int, width: int) -> Image:
@@ -123,7 +123,7 @@ def cut(image: Image, height: int, width: int) -> Image:
     return image.crop((left, top, left + w, top + h)).resize((width, height), Resampling.BILINEAR)
 
 
-def _upright(image: Image) -> tuple[int, int]:
+def _upright_size(image: Image) -> tuple[int, int]:
     """H, W once the Exif orientation is applied."""
     from PIL.TiffImagePlugin import TiffImageFile
 
@@ -137,15 +137,16 @@ def _upright(image: Image) -> tuple[int, int]:
     return (width, height) if turn in (5, 6, 7, 8) else (height, width)
 
 
-def sixteen_bits(image: Image) -> bool:
+def has_sixteen_bits(image: Image) -> bool:
     """Whether values are grey levels from 0 to 65535, which Pillow's mode I may be as well."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
 
 
-def eight_bits(image: Image, mode: Mode) -> Image:
+def to_eight_bits(image: Image, mode: Mode) -> Image:
+    """Grey or in color, on white where it is transparent. Raises ValueError for 32-bit values."""
     from PIL import Image
 
-    if sixteen_bits(image):
+    if has_sixteen_bits(image):
         levels = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))  # 65535 = 257 * 255; Pillow would clip
     elif image.mode in ("I", "F"):
@@ -156,7 +157,7 @@ def eight_bits(image: Image, mode: Mode) -> Image:
     return image.convert("L" if mode == "grey" else "RGB")
 
 
-def _one_size(files: Sequence[str], heads: Sequence[Header], key: str) -> tuple[int, int]:
+def _check_sizes(files: Sequence[str], heads: Sequence[Header], key: str) -> tuple[int, int]:
     first = heads[0].size
     for file, head in zip(files, heads, strict=True):
         if head.size != first:
@@ -168,6 +169,6 @@ def _one_size(files: Sequence[str], heads: Sequence[Header], key: str) -> tuple[
     return first
 
 
-def _damaged(file: str, key: str, error: Exception) -> UsageError:
+def _damage_error(file: str, key: str, error: Exception) -> UsageError:
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return UsageError(f"{key}: {file} could not be read as a picture: {reason}\nRepair the file or take it away.")

@@ -7,28 +7,28 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from aeexp.datasets.formats.hf import library, reading
-from aeexp.datasets.formats.opening import Found, found_in
+from aeexp.datasets.formats.hf import explain_errors, import_datasets
+from aeexp.datasets.formats.opening import OpenedData, describe
 from aeexp.errors import UsageError
 
 
-def by_query(option: str, query: str, database: str) -> Found:
+def query_database(option: str, query: str, database: str) -> OpenedData:
     """The rows of a query in a folder of their own, which ends with the dataset: another run may find other rows."""
-    datasets = library()
+    datasets = import_datasets()
     _check_database(database)
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     cache.mkdir(parents=True, exist_ok=True)
-    shown = " ".join(query.split())  # a query may have many lines, a message has one
+    text = " ".join(query.split())  # a query may have many lines, a message has one
     folder = tempfile.mkdtemp(prefix="aeexp-sql-", dir=cache)
     try:
-        with reading(shown, option):
+        with explain_errors(text, option):
             dataset = datasets.Dataset.from_sql(query, database, cache_dir=folder)
-            found = found_in(option, shown, dataset)
+            opened = describe(option, text, dataset)
     except UsageError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(dataset, shutil.rmtree, folder, ignore_errors=True)
-    return found
+    return opened
 
 
 def _check_database(database: str) -> None:

@@ -23,11 +23,11 @@ class Table(NamedTuple):
     file: np.ndarray  # (N,) place in `files`
     line: np.ndarray  # (N,) where the row begins in its file, from 1
 
-    def column(self, name: str) -> np.ndarray:
+    def get_column(self, name: str) -> np.ndarray:
         """(N,) the cells of this column."""
         return self.cells[:, self.header.index(name)]
 
-    def where(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """`path=adult.csv: line 7`."""
         return f"{self.files[self.file[row]]}: line {self.line[row]}"
 
@@ -35,12 +35,12 @@ class Table(NamedTuple):
         """These rows."""
         return self._replace(cells=self.cells[rows], file=self.file[rows], line=self.line[rows])
 
-    def empty(self, missing: Collection[str]) -> np.ndarray:
+    def find_empty(self, missing: Collection[str]) -> np.ndarray:
         """(N, C) which cells hold one of these texts."""
         return np.array([[cell in missing for cell in row] for row in self.cells.tolist()])
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """None where the text is no number; 1_000 is none, though Python reads it as one."""
     try:
         return None if "_" in text else float(text)
@@ -48,29 +48,29 @@ def number(text: str) -> float | None:
         return None
 
 
-def shown(text: str) -> str:
+def quote(text: str) -> str:
     """In quotes, on one line, cut where it is long."""
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """As one writes a list on the command line; the first twenty."""
-    plain = [name if name.isprintable() else shown(name) for name in names[:20]]
+    plain = [name if name.isprintable() else quote(name) for name in names[:20]]
     return ",".join(plain) + (",..." if len(names) > 20 else "")
 
 
-def option(key: str, names: Sequence[str]) -> str:
+def write_option(key: str, names: Sequence[str]) -> str:
     """As one pastes a list into the command: in quotes for the shell and for Hydra where a name needs them."""
     plain = all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) for name in names)
-    words = {"null", "true", "false", "nan", "inf"}  # Hydra would read a value
-    if plain and not words & {name.lower() for name in names}:
+    values = {"null", "true", "false", "nan", "inf"}  # Hydra would read them as such
+    if plain and not values & {name.lower() for name in names}:
         return f"dataset.{key}=[{','.join(names)}]"
     quoted = (name.replace("\\", "\\\\").replace("'", r"\'") for name in names)
-    inner = ",".join(f"'{name}'" if name.isprintable() else shown(name) for name in quoted)  # one line always
+    inner = ",".join(f"'{name}'" if name.isprintable() else quote(name) for name in quoted)  # one line always
     return f'"dataset.{key}=[{inner}]"'
 
 
-def separator(delimiter: str) -> str:
+def parse_delimiter(delimiter: str) -> str:
     r"""The character meant; `\t`, which no shell makes a tab, is one."""
     delimiter = "\t" if delimiter == r"\t" else delimiter
     if len(delimiter) != 1 or delimiter == '"' or not (delimiter == "\t" or delimiter.isprintable()):
@@ -90,7 +90,7 @@ def join(tables: Sequence[Table]) -> Table:
         for place, (here, there) in enumerate(zip(table.header, first.header, strict=True), 1):
             if here != there:
                 raise UsageError(
-                    f"{name}: column {place} of the header is {shown(here)}, but {shown(there)} in {first.files[0]}; "
+                    f"{name}: column {place} of the header is {quote(here)}, but {quote(there)} in {first.files[0]}; "
                     "the headers must be equal"
                 )
     cells = np.concatenate([table.cells for table in tables])
@@ -102,7 +102,7 @@ def join(tables: Sequence[Table]) -> Table:
 def read(key: str, path: str, delimiter: str) -> Table:
     """The table in a file; `key` is the option that named it. Raises UsageError."""
     name = f"{key}={path}"
-    records = _records(name, _text(key, path), delimiter)
+    records = _iterate_records(name, _read_text(key, path), delimiter)
     line, header = next((record for record in records if record[1] != [""]), (0, []))
     if not header:
         raise UsageError(f"{name}: the file is empty; a header line and rows are needed")
@@ -115,7 +115,7 @@ def read(key: str, path: str, delimiter: str) -> Table:
             count = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
             raise UsageError(
                 f"{name}: line {line} has {count}, but the header {len(header)}; "
-                f"quote cells that hold {shown(delimiter)}"
+                f"quote cells that hold {quote(delimiter)}"
             )
         rows.append(cells)
         lines.append(line)
@@ -124,7 +124,7 @@ def read(key: str, path: str, delimiter: str) -> Table:
     return Table(tuple(header), np.array(rows, object), (name,), np.zeros(len(rows), np.int64), np.array(lines))
 
 
-def _records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _iterate_records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The line at which each row begins, from 1, and its cells without whitespace around them; no empty line."""
     reader = csv.reader(
         io.StringIO(text, newline=""),  # a quoted line break stays as it is
@@ -142,7 +142,7 @@ def _records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[s
         raise UsageError(f"{name}: the row at line {begin} cannot be read (a quote left open?): {error}") from error
 
 
-def _text(key: str, path: str) -> str:
+def _read_text(key: str, path: str) -> str:
     if not path:
         raise UsageError(f"{key} is empty: give the file, as in dataset.{key}=data.csv")
     name = f"{key}={path}"
@@ -172,13 +172,13 @@ def _text(key: str, path: str) -> str:
 
 
 def _check_header(name: str, line: int, cells: list[str], delimiter: str) -> None:
-    if any(cells) and all(number(cell) is not None for cell in cells if cell):
+    if any(cells) and all(parse_number(cell) is not None for cell in cells if cell):
         raise UsageError(f"{name}: line {line} holds numbers only; put a header line with the columns' names above it")
     signs = [sign for sign in ",;\t|" if sign != delimiter and sign in cells[0]]
     if len(cells) == 1 and signs:
         raise UsageError(
-            f"{name}: the header is the one name {shown(cells[0])}; are columns set apart by another sign?\n"
-            f'Set "dataset.delimiter={shown(signs[0])}", or rename the column.'
+            f"{name}: the header is the one name {quote(cells[0])}; are columns set apart by another sign?\n"
+            f'Set "dataset.delimiter={quote(signs[0])}", or rename the column.'
         )
     seen: dict[str, int] = {}
     for place, cell in enumerate(cells, 1):
@@ -188,7 +188,7 @@ def _check_header(name: str, line: int, cells: list[str], delimiter: str) -> Non
             )
         if cell in seen:
             raise UsageError(
-                f"{name}: columns {seen[cell]} and {place} are both named {shown(cell)}; rename one, or put a header "
+                f"{name}: columns {seen[cell]} and {place} are both named {quote(cell)}; rename one, or put a header "
                 "line above the rows if there is none"
             )
         seen[cell] = place

@@ -30,7 +30,7 @@ class Shard(NamedTuple):
 
 
 @final
-class Tars:
+class TarShards:
     """The rows of tar shards (records.Shards); the first decides shape and type of all."""
 
     def __init__(self, shards: list[Shard], wanted: list[str], decoder: PictureDecoder, option: str):
@@ -50,20 +50,20 @@ class Tars:
         file, state, where, *_ = self.shards[shard]
         try:
             with open(file, "rb") as stream:
-                changed = _state(stream) != state
+                changed = _identify(stream) != state
                 for offset, size, extension in () if changed else where[places].tolist():
                     stream.seek(offset)
                     content = stream.read(size)
                     changed = len(content) < size
                     if changed:
                         break
-                    yield self._decoded(content, self.wanted[extension], file, offset)
+                    yield self._decode(content, self.wanted[extension], file, offset)
         except OSError as error:
             raise UsageError(f"{self.option}={file} could not be read: {error.strerror or error}") from error
         if changed:
             raise UsageError(f"{self.option}={file}: the shard is another than when it was counted: start anew")
 
-    def _decoded(self, content: bytes, extension: str, file: Path, offset: int) -> np.ndarray:
+    def _decode(self, content: bytes, extension: str, file: Path, offset: int) -> np.ndarray:
         array = extension.split(".")[-1] == "npy"
         try:
             if array:
@@ -77,21 +77,21 @@ class Tars:
         except UsageError:
             raise
         except ValueError as error:
-            raise UsageError(f"{self._name(file, offset)} is {error}") from error
+            raise UsageError(f"{self._name_sample(file, offset)} is {error}") from error
         if self.shape and (x.shape, x.dtype) != (self.shape, self.dtype):
             here, there = (f"{shape} {dtype}" for shape, dtype in ((x.shape, x.dtype), (self.shape, self.dtype)))
             out = "" if array else "; dataset.size=[H,W] makes pictures equal"
-            raise UsageError(f"{self._name(file, offset)} is {here}, the first row {there}{out}")
+            raise UsageError(f"{self._name_sample(file, offset)} is {here}, the first row {there}{out}")
         return x
 
-    def _name(self, file: Path, offset: int) -> str:
+    def _name_sample(self, file: Path, offset: int) -> str:
         """Of the sample whose x begins there; looked up for a message alone."""
         with tarfile.open(file, "r:") as tar:
             name = next((member.name for member in tar if member.offset_data == offset), "?")
         return f"{self.option}={file}: sample {name}"
 
 
-def library() -> ModuleType:
+def import_tariterators() -> ModuleType:
     """`webdataset.tariterators`. Raises UsageError where it is not installed."""
     try:
         import webdataset.tariterators
@@ -115,8 +115,8 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
     lacking = ""
     try:
         with open(file, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-            state = _state(stream)
-            for sample in library().group_by_keys(_headers(tar, stream, file, y)):
+            state = _identify(stream)
+            for sample in import_tariterators().group_by_keys(_iterate_headers(tar, stream, file, y)):
                 key = sample["__key__"]
                 there = [name for name in sample if not name.startswith(_META)]
                 seen.update(there)
@@ -124,13 +124,15 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
                 if extension is not None:
                     places.append((*sample[wanted[extension]][:2], extension))
                 elif not lacking:
-                    words = f"sample {key} of {file} has none of them; it has {', '.join(there)}"
-                    lacking = f"x={';'.join(wanted)}: {words}: name one as in dataset.x={there[0]}"
-                labels.append(_text(sample[y][2], sample["__key__"], file) if y in sample else None)
+                    lacking = (
+                        f"x={';'.join(wanted)}: sample {key} of {file} has none of them; it has {', '.join(there)}: "
+                        f"name one as in dataset.x={there[0]}"
+                    )
+                labels.append(_decode_label(sample[y][2], sample["__key__"], file) if y in sample else None)
     except UsageError:
         raise
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise _damaged(file, key, error, option) from error
+        raise _damage_error(file, key, error, option) from error
     # not before the end was seen: a truncated shard is called so
     if lacking:
         raise UsageError(lacking)
@@ -139,7 +141,7 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
     return Shard(file, state, np.array(places, np.int64), labels, tuple(sorted(seen)))
 
 
-def _headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: str | None) -> Iterator[dict]:
+def _iterate_headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: str | None) -> Iterator[dict]:
     """Names as `webdataset` groups them; as content offset, size and the bytes of a label, of nothing else."""
     end = 0
     url, ending = str(file), () if y is None else f".{y}"
@@ -163,18 +165,18 @@ def _headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: str | None) 
         raise tarfile.ReadError("a broken header" if len(last) == _BLOCK else "the end is missing")
 
 
-def _state(stream: BinaryIO) -> tuple[int, int]:
-    found = os.fstat(stream.fileno())
-    return found.st_size, found.st_mtime_ns
+def _identify(stream: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
-def _damaged(file: Path, key: str | None, error: Exception, option: str) -> UsageError:
+def _damage_error(file: Path, key: str | None, error: Exception, option: str) -> UsageError:
     where = "at its first sample" if key is None else f"after sample {key}"
     reason = " ".join(str(error.args[0] if error.args else error).split())
     return UsageError(f"{option}={file}: the shard is damaged {where}: {reason}")
 
 
-def _text(content: bytes, key: str, file: Path) -> str:
+def _decode_label(content: bytes, key: str, file: Path) -> str:
     try:
         return sys.intern(content.decode().strip())  # one object a class
     except UnicodeDecodeError as error:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Source, Streamed
+from aeexp.datasets.core.records import Source, StreamedArray
 from aeexp.datasets.formats.decoding import Mode, PictureDecoder
-from aeexp.datasets.formats.labels import Labels, distinct
+from aeexp.datasets.formats.labels import Labels, refuse_measurements
 from aeexp.datasets.formats.lazy import Part, lazy_source
-from aeexp.datasets.formats.table import number
-from aeexp.datasets.formats.tars import Shard, Tars, library, scan
+from aeexp.datasets.formats.table import parse_number
+from aeexp.datasets.formats.tars import Shard, TarShards, import_tariterators, scan
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -46,14 +46,16 @@ def webdataset(
     extensions: set[str] = set()
     for option, place in (("path", path), ("test", test)):
         if place is not None:
-            shards = [scan(file, wanted, ending, option) for file in files(option, place)]
-            parts.append(Part(option, Streamed(Tars(shards, wanted, decoder, option), place), _labels(shards)))
+            shards = [scan(file, wanted, ending, option) for file in find_files(option, place)]
+            parts.append(
+                Part(option, StreamedArray(TarShards(shards, wanted, decoder, option), place), _gather_labels(shards))
+            )
             extensions.update(name for shard in shards for name in shard.extensions)
-    _there(y, extensions, path)
+    _check_label(y, extensions, path)
     return lazy_source(parts[0], parts[1] if test is not None else None, "leave them out (dataset.y=none)")
 
 
-def _there(y: str | None, extensions: set[str], path: str) -> None:
+def _check_label(y: str | None, extensions: set[str], path: str) -> None:
     """Refuse a label that was named and is nowhere; a word where none was named and there is something else."""
     listed = ", ".join(sorted(extensions)[:20])
     if y is None:
@@ -64,7 +66,7 @@ def _there(y: str | None, extensions: set[str], path: str) -> None:
             raise UsageError(f"y={y}: no sample of {path} has it; there are {listed}; dataset.y=none: no labels")
 
 
-def files(option: str, path: str) -> list[Path]:
+def find_files(option: str, path: str) -> list[Path]:
     """The shards, each of them there: those of a folder sorted, a pattern's in the pattern's order."""
     if not path:
         raise UsageError(
@@ -72,29 +74,29 @@ def files(option: str, path: str) -> list[Path]:
         )
     place = Path(path)
     if place.is_dir():
-        found = sorted(place.glob("*.tar"))
-        if not found:
+        shards = sorted(place.glob("*.tar"))
+        if not shards:
             raise UsageError(f"{option}={path}: the folder holds no .tar file")
-        return found
+        return shards
     if place.exists():
         return [place]
-    library()  # comes with braceexpand
+    import_tariterators()  # comes with braceexpand
     from braceexpand import braceexpand
 
     try:
         names = list(braceexpand(path, escape=False))
     except ValueError as error:  # unbalanced braces
         raise UsageError(f"{option}={path}: {error}") from error
-    found = []
+    shards = []
     for name in names:
-        there = [name] if Path(name).exists() else sorted(glob.glob(name))
-        if not there:
+        matches = [name] if Path(name).exists() else sorted(glob.glob(name))
+        if not matches:
             raise UsageError(f"{option}={path}: no such file or folder: {name} (looked for {Path(name).resolve()})")
-        found += [Path(file) for file in there]
-    return found
+        shards += [Path(file) for file in matches]
+    return shards
 
 
-def _labels(shards: list[Shard]) -> Labels | None:
+def _gather_labels(shards: list[Shard]) -> Labels | None:
     """Whole numbers if all labels are, else texts; None where no sample has one. Measurements are refused."""
     texts = list(dict.fromkeys(text for shard in shards for text in shard.labels if text is not None))
     if not texts:
@@ -105,7 +107,7 @@ def _labels(shards: list[Shard]) -> Labels | None:
     try:
         return Labels(codes, np.array([int(text) for text in texts], np.int64))
     except (ValueError, OverflowError):
-        values = [number(text) for text in texts]
+        values = [parse_number(text) for text in texts]
         if None not in values:
-            distinct("y", np.array(values), int((codes >= 0).sum()), "leave them out (dataset.y=none)")
+            refuse_measurements("y", np.array(values), int((codes >= 0).sum()), "leave them out (dataset.y=none)")
         return Labels(codes, np.array(texts))

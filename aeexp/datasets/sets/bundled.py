@@ -26,7 +26,7 @@ def iris() -> Source:
     """150 flowers of 3 species: length and width of sepal and petal in cm (Fisher 1936)."""
     from sklearn.datasets import load_iris
 
-    return _measurements(load_iris)
+    return _load_measurements(load_iris)
 
 
 @DataSet
@@ -34,7 +34,7 @@ def wine() -> Source:
     """178 wines of 3 growers: 13 chemical measurements (UCI wine)."""
     from sklearn.datasets import load_wine
 
-    return _measurements(load_wine)
+    return _load_measurements(load_wine)
 
 
 @DataSet
@@ -42,7 +42,7 @@ def breast_cancer() -> Source:
     """569 tumours, malignant or benign: 30 measurements of cell nuclei (UCI, Wisconsin diagnostic)."""
     from sklearn.datasets import load_breast_cancer
 
-    return _measurements(load_breast_cancer)
+    return _load_measurements(load_breast_cancer)
 
 
 @DataSet
@@ -58,7 +58,7 @@ def diabetes() -> Source:
     return Source(rows, attributes=("progression",))
 
 
-def _measurements(load: Callable[[], Any]) -> Source:
+def _load_measurements(load: Callable[[], Any]) -> Source:
     bunch = load()
     rows = Rows(bunch.data.astype(np.float32), bunch.target.astype(np.int64))
     return Source(rows, classes=tuple(map(str, bunch.target_names)))

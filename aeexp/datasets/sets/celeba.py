@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source, Stored
+from aeexp.datasets.core.records import Rows, Source, StoredArray
 from aeexp.datasets.formats.pictures import Pictures
-from aeexp.datasets.sets.vision import present, reading, torchvision
+from aeexp.datasets.sets.vision import explain_errors, import_torchvision, require_files
 from aeexp.errors import UsageError
 
 _LISTS = [
@@ -32,11 +32,11 @@ def celeba(root: str, size: int = 64, label: str | None = None, download: bool =
     """
     if size < 1:
         raise UsageError(f"size={size}: give the pixels of a side, as in dataset.size=64")
-    made = torchvision().CelebA
+    dataset = import_torchvision().CelebA
     folder = Path(root) / "celeba"
-    present("celeba", root, folder, [*_LISTS, _PICTURES], download, lambda: made(root, "all", download=True))
-    with reading("celeba", root, folder):
-        faces = made(root, "all")
+    require_files("celeba", root, folder, [*_LISTS, _PICTURES], download, lambda: dataset(root, "all", download=True))
+    with explain_errors("celeba", root, folder):
+        faces = dataset(root, "all")
         partition = np.loadtxt(folder / "list_eval_partition.txt", np.int64, usecols=1, ndmin=1)
         s = faces.attr.numpy().astype(np.int64)
         names = tuple(name for name in faces.attr_names if name)  # the header line ends with a blank
@@ -48,11 +48,11 @@ def celeba(root: str, size: int = 64, label: str | None = None, download: bool =
     if absent:
         raise UsageError(
             f"root={root}: dataset=celeba lacks {len(absent)} of {len(faces.filename)} pictures in "
-            f"{(folder / _PICTURES).resolve()}, such as {(absent or [''])[0]}.\nUnpack {_PICTURES}.zip there anew."
+            f"{(folder / _PICTURES).resolve()}, such as {absent[0]}.\nUnpack {_PICTURES}.zip there anew."
         )
     key = f"root={root}"
     pictures = Pictures([str(folder / _PICTURES / name) for name in faces.filename], key, "color", [size, size])
     y = None if label is None else s[:, names.index(label)]
-    rows = Rows(Stored(pictures, str(folder)), y, s)
+    rows = Rows(StoredArray(pictures, str(folder)), y, s)
     train, val, test = (rows.take(np.flatnonzero(partition == part)) for part in range(3))
     return Source(train, test, 1 / 255, () if label is None else ("no", "yes"), val, names)

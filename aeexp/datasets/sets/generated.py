@@ -22,7 +22,7 @@ def swiss_roll(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
     """
     from sklearn.datasets import make_swiss_roll
 
-    return _manifold(make_swiss_roll, n, noise, seed)
+    return _draw_manifold(make_swiss_roll, n, noise, seed)
 
 
 @DataSet
@@ -33,7 +33,7 @@ def s_curve(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
     """
     from sklearn.datasets import make_s_curve
 
-    return _manifold(make_s_curve, n, noise, seed)
+    return _draw_manifold(make_s_curve, n, noise, seed)
 
 
 @DataSet
@@ -69,7 +69,7 @@ def sine_waves(
     return Source(rows, classes=names, attributes=("frequency", "phase", "amplitude"))
 
 
-def _manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise: float, seed: int) -> Source:
+def _draw_manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise: float, seed: int) -> Source:
     _check(n, noise, seed, values=3 * n)
     x, position = make(n, noise=noise, random_state=seed)
     return Source(Rows(x.astype(np.float32), s=position.astype(np.float32)), attributes=("position",))

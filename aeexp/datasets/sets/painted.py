@@ -29,7 +29,7 @@ def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed:
         raise UsageError(f"strength={strength} is a probability: between 0 and 1")
     if not 2 <= colors <= len(PALETTE):
         raise UsageError(f"colors={colors} must lie between 2 and {len(PALETTE)}")
-    grey, y = _digits(size, seed)
+    grey, y = _draw_digits(size, seed)
     rng = np.random.default_rng(seed)
     s = np.where(rng.random(len(y)) < strength, y % colors, rng.integers(colors, size=len(y)))
     x = (grey[:, None] * PALETTE[s][:, :, None, None]).round().astype(np.uint8)
@@ -42,16 +42,16 @@ def textured_digits(size: int = 16, seed: int = 0) -> Source:
 
     Brightness and tint of both textures vary and overlap: no single pixel tells for sure which one it is of.
     """
-    grey, y = _digits(size, seed)
+    grey, y = _draw_digits(size, seed)
     mask = grey > 0.5
     rng = np.random.default_rng(seed)
-    behind, front = _textures(rng, len(y), size), _textures(rng, len(y), size)
+    behind, front = _draw_textures(rng, len(y), size), _draw_textures(rng, len(y), size)
     x = np.where(mask[:, None], 0.3 + 0.7 * front, 0.75 * behind)
     rows = Rows((255 * x).round().astype(np.uint8), y, target=mask.astype(np.uint8))
     return Source(rows, scale=1 / 255, classes=CLASSES)
 
 
-def _digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw_digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits (N, size, size) from 0 to 1, enlarged bilinearly, and their labels (N,)."""
     from sklearn.datasets import load_digits
 
@@ -60,10 +60,10 @@ def _digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     if seed < 0:
         raise UsageError(f"seed={seed} must be 0 or above")
     bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
-    return _enlarged(bunch.images / 16, size), bunch.target.astype(np.int64)
+    return _enlarge(bunch.images / 16, size), bunch.target.astype(np.int64)
 
 
-def _enlarged(pictures: np.ndarray, size: int) -> np.ndarray:
+def _enlarge(pictures: np.ndarray, size: int) -> np.ndarray:
     """(N, H, W) to (N, size, size), bilinear, pixels taken as areas."""
     import torch
     from torch.nn.functional import interpolate
@@ -71,14 +71,14 @@ def _enlarged(pictures: np.ndarray, size: int) -> np.ndarray:
     return interpolate(torch.from_numpy(pictures)[:, None], (size, size), mode="bilinear")[:, 0].numpy()
 
 
-def _textures(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
+def _draw_textures(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
     """(n, 3, size, size) in [0, 1]: gratings of random direction and width with smooth noise, tinted at random."""
     angle, phase = rng.uniform(0, np.pi, (n, 1, 1)), rng.uniform(0, 2 * np.pi, (n, 1, 1))
     cycles = rng.uniform(2, 5, (n, 1, 1))  # in a picture's width: stripes of 3 pixels and more at size=16
     place = (np.arange(size) + 0.5) / size
     along = place[None, None, :] * np.cos(angle) + place[None, :, None] * np.sin(angle)
     grating = 0.5 + 0.5 * np.sin(2 * np.pi * cycles * along + phase)
-    noise = _enlarged(rng.random((n, 6, 6)), size)
+    noise = _enlarge(rng.random((n, 6, 6)), size)
     share = rng.uniform(0.3, 0.8, (n, 1, 1))
     tint = rng.uniform(0.4, 1, (n, 3, 1, 1))
     return tint * (share * grating + (1 - share) * noise)[:, None]

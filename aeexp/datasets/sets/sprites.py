@@ -28,8 +28,8 @@ def sprites(scales: int = 4, orientations: int = 8, positions: int = 8, size: in
         if not 1 <= count <= most:
             raise UsageError(f"{key}={count} must lie between 1 and {most}")
     box = size * 9 // 16  # the rest is room to move: 8 places two pixels apart at size=32
-    figures = _figures(scales, orientations, box)
-    step, start = _steps(positions, size, size - box)
+    figures = _draw_figures(scales, orientations, box)
+    step, start = _choose_steps(positions, size, size - box)
     _require_distinct(figures, f"size={size}: ", f"scales={scales}, orientations={orientations}")
 
     grid = (3, scales, orientations, positions, positions)
@@ -42,7 +42,7 @@ def sprites(scales: int = 4, orientations: int = 8, positions: int = 8, size: in
     return Source(rows, scale=1.0, classes=SHAPES, attributes=FACTORS)
 
 
-def _steps(positions: int, size: int, room: int) -> tuple[int, int]:
+def _choose_steps(positions: int, size: int, room: int) -> tuple[int, int]:
     """Pixels between neighbouring places, and before the first one."""
     step = room // max(1, positions - 1)
     if not step >= 1:
@@ -54,7 +54,7 @@ def _steps(positions: int, size: int, room: int) -> tuple[int, int]:
     return step, (room - step * (positions - 1)) // 2
 
 
-def _figures(scales: int, orientations: int, box: int) -> np.ndarray:
+def _draw_figures(scales: int, orientations: int, box: int) -> np.ndarray:
     """(3, scales, orientations, box, box) bool: figures about the middle of a box that holds the largest."""
     centres = np.arange(box) - (box - 1) / 2
     right, up = centres[None, :], -centres[:, None]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,19 +23,19 @@ _PARTS = ("train", "t10k")
 @DataSet
 def mnist(root: str, download: bool = False) -> Source:
     """70,000 handwritten digits of 28x28 pixels with the official 60,000/10,000 split (LeCun et al. 1998)."""
-    return _idx("MNIST", "mnist", root, download)
+    return _read_idx(import_torchvision().MNIST, "mnist", root, download)
 
 
 @DataSet
 def fashion_mnist(root: str, download: bool = False) -> Source:
     """70,000 pictures of clothes of 28x28 pixels in MNIST's format (Xiao et al. 2017)."""
-    return _idx("FashionMNIST", "fashion_mnist", root, download)
+    return _read_idx(import_torchvision().FashionMNIST, "fashion_mnist", root, download)
 
 
 @DataSet
 def kmnist(root: str, download: bool = False) -> Source:
     """70,000 cursive hiragana of 10 kinds of 28x28 pixels in MNIST's format (Clanuwat et al. 2018)."""
-    return _idx("KMNIST", "kmnist", root, download)
+    return _read_idx(import_torchvision().KMNIST, "kmnist", root, download)
 
 
 @DataSet
@@ -48,32 +48,34 @@ def emnist(
 
     The files of `letters` count its classes from 1; here a is 0.
     """
-    kind = torchvision().EMNIST
+    dataset = import_torchvision().EMNIST
     parts = (f"emnist-{subset}-train", f"emnist-{subset}-test")
-    classes = tuple(kind.classes_split_dict[subset])
+    classes = tuple(dataset.classes_split_dict[subset])
     first = 1 if classes[0] == "N/A" else 0
-    return _idx("EMNIST", "emnist", root, download, parts, classes[first:], first, True, {"split": subset})
+    return _read_idx(
+        dataset, "emnist", root, download, parts, classes[first:], first, transposed=True, keys={"split": subset}
+    )
 
 
 @DataSet
 def usps(root: str, download: bool = False) -> Source:
     """9,298 handwritten digits of 16x16 pixels from envelopes, split 7,291/2,007 (Hull 1994)."""
-    made = torchvision().USPS
+    dataset = import_torchvision().USPS
 
     def fetch() -> None:
         for train in (True, False):
-            made(root, train, download=True)
+            dataset(root, train, download=True)
 
-    present("usps", root, Path(root), ["usps.bz2", "usps.t.bz2"], download, fetch)
+    require_files("usps", root, Path(root), ["usps.bz2", "usps.t.bz2"], download, fetch)
     parts = []
     for train in (True, False):
-        with reading("usps", root, Path(root)):
-            part = made(root, train)
-            parts.append(labelled(part.data[:, None], np.array(part.targets, np.int64), 10))
+        with explain_errors("usps", root, Path(root)):
+            part = dataset(root, train)
+            parts.append(pair_labels(part.data[:, None], np.array(part.targets, np.int64), 10))
     return Source(*parts, scale=1 / 255, classes=tuple("0123456789"))
 
 
-def torchvision() -> ModuleType:
+def import_torchvision() -> ModuleType:
     """torchvision.datasets, also beside a torch without CUDA.
 
     The package index's torchvision is linked against the CUDA build; beside a CPU-only torch its import fails
@@ -94,29 +96,27 @@ def torchvision() -> ModuleType:
 _SCHEMAS = torch.library.Library("torchvision", "FRAGMENT")  # dropping it would undo the declarations
 
 
-def present(
+def require_files(
     option: str, root: str, folder: Path, names: list[str], download: bool, fetch: Callable[[], None], hint: str = ""
 ) -> None:
     """All files are in the folder, fetched if they may be. `hint` is said where they are not."""
     missing = [name for name in names if not (folder / name).exists()]
     if missing and download:
-        with reading(option, root, folder, "could not be fetched"):
+        with explain_errors(option, root, folder, "could not be fetched"):
             fetch()
         missing = [name for name in names if not (folder / name).exists()]
-    packed = any((folder / f"{name}.gz").is_file() for name in missing)
     if missing:
+        packed = any((folder / f"{name}.gz").is_file() for name in missing)
+        wanted = ", ".join(names) if folder == Path(root) else folder.relative_to(root)
         raise UsageError(
             f"root={root}: dataset={option} looked in {folder.resolve()} and did not find {', '.join(missing)}.\n"
             f"{hint}{'Unpack the .gz files there, or set' if packed else 'Set'} dataset.root (or AEEXP_DATA) to the "
-            "folder "
-            f"that holds {', '.join(names) if folder == Path(root) else folder.relative_to(root)}, or fetch the files "
-            "with "
-            "dataset.download=true."
+            f"folder that holds {wanted}, or fetch the files with dataset.download=true."
         )
 
 
 @contextmanager
-def reading(option: str, root: str, folder: Path, what: str = "could not be read") -> Iterator[None]:
+def explain_errors(option: str, root: str, folder: Path, what: str = "could not be read") -> Iterator[None]:
     """Say in words what a damaged file or a failed download raises."""
     try:
         yield
@@ -127,8 +127,8 @@ def reading(option: str, root: str, folder: Path, what: str = "could not be read
         raise UsageError(f"root={root}: dataset={option} in {folder.resolve()} {what}: {reason}") from error
 
 
-def labelled(x: np.ndarray, y: np.ndarray, classes: int) -> Rows:
-    """Pictures with a label each. Raises ValueError, for `reading`."""
+def pair_labels(x: np.ndarray, y: np.ndarray, classes: int) -> Rows:
+    """Pictures with a label each. Raises ValueError, for `explain_errors`."""
     if len(x) != len(y):
         raise ValueError(f"{len(x)} pictures and {len(y)} labels")
     if len(x) == 0:
@@ -138,8 +138,8 @@ def labelled(x: np.ndarray, y: np.ndarray, classes: int) -> Rows:
     return Rows(x, y)
 
 
-def _idx(
-    kind: str,
+def _read_idx(
+    dataset: Any,
     option: str,
     root: str,
     download: bool,
@@ -149,27 +149,26 @@ def _idx(
     transposed: bool = False,
     keys: dict[str, str] | None = None,
 ) -> Source:
-    """Training and test files in MNIST's format; `first` is the smallest label. `keys` are those of torchvision.
+    """Training and test files in MNIST's format by torchvision's class, which takes `keys`.
 
-    `transposed` says that the files hold columns where they should hold rows.
+    `first` is the smallest label; `transposed` says that the files hold columns where they should hold rows.
     """
-    made = getattr(torchvision(), kind)
-    folder = Path(root) / kind / "raw"
+    folder = Path(root) / dataset.__name__ / "raw"
     files = [(f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") for part in parts]
 
     def fetch() -> None:
         for train in (True, False):
-            made(root, train=train, download=True, **(keys or {}))
+            dataset(root, train=train, download=True, **(keys or {}))
 
-    present(option, root, folder, [name for pair in files for name in pair], download, fetch)
+    require_files(option, root, folder, [name for pair in files for name in pair], download, fetch)
     # not by torchvision's class, which prefers a pickled copy in `processed` where an old version left one
     mnist_files = importlib.import_module("torchvision.datasets.mnist")
-    classes = tuple(made.classes) if classes is None else classes
+    classes = tuple(dataset.classes) if classes is None else classes
     rows = []
     for pictures, labels in files:
-        with reading(option, root, folder):
+        with explain_errors(option, root, folder):
             x = mnist_files.read_image_file(str(folder / pictures)).numpy()
             x = np.ascontiguousarray(x.swapaxes(1, 2)) if transposed else x
             y = mnist_files.read_label_file(str(folder / labels)).numpy().astype(np.int64)
-            rows.append(labelled(x[:, None], y - first, len(classes)))
+            rows.append(pair_labels(x[:, None], y - first, len(classes)))
     return Source(*rows, scale=1 / 255, classes=classes)

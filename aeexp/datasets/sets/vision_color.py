@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, read
-from aeexp.datasets.sets.vision import labelled, present, reading, torchvision
+from aeexp.datasets.sets.vision import explain_errors, import_torchvision, pair_labels, require_files
 from aeexp.errors import UsageError
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -31,13 +31,13 @@ def cifar10(root: str, download: bool = False) -> Source:
         hint = "The cifar-10-batches-py there is pickled, and nothing is unpickled: the binary version is wanted. "
 
     def fetch() -> None:
-        torchvision()
+        import_torchvision()
         files = importlib.import_module("torchvision.datasets.utils")
         files.download_and_extract_archive(_CIFAR10_URL, root, md5=_CIFAR10_MD5)
 
-    present("cifar10", root, folder, names, download, fetch, hint)
-    with reading("cifar10", root, folder):
-        batches = [_batch(folder / name) for name in names]
+    require_files("cifar10", root, folder, names, download, fetch, hint)
+    with explain_errors("cifar10", root, folder):
+        batches = [_read_batch(folder / name) for name in names]
     counts = [len(batch.x) for batch in batches]
     if len(set(counts)) != 1:
         uneven = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
@@ -54,31 +54,33 @@ def svhn(root: str, extra: bool = False, download: bool = False) -> Source:
 
     `extra` adds 531,131 easier pictures to the training rows.
     """
-    made = torchvision().SVHN
+    dataset = import_torchvision().SVHN
     splits = ["train", "test", *(["extra"] if extra else [])]
     names = [f"{part}_32x32.mat" for part in splits]
 
     def fetch() -> None:
         for part in splits:
-            made(root, part, download=True)
+            dataset(root, part, download=True)
 
-    present("svhn", root, Path(root), names, download, fetch)
+    require_files("svhn", root, Path(root), names, download, fetch)
     parts = {}
     for part, name in zip(splits, names, strict=True):
-        with reading("svhn", root, Path(root), f"could not be read, or {name} is damaged (remove and fetch it again)"):
-            found = made(root, part)
-            parts[part] = labelled(np.ascontiguousarray(found.data), found.labels, 10)
+        with explain_errors(
+            "svhn", root, Path(root), f"could not be read, or {name} is damaged (remove and fetch it again)"
+        ):
+            rows = dataset(root, part)
+            parts[part] = pair_labels(np.ascontiguousarray(rows.data), rows.labels, 10)
     rows = _join([parts["train"], parts["extra"]]) if extra else parts["train"]
     return Source(rows, parts["test"], scale=1 / 255, classes=tuple("0123456789"))
 
 
-def _batch(file: Path) -> Rows:
+def _read_batch(file: Path) -> Rows:
     """Rows of a byte for the label and 3072 for red, green and blue of 32x32 pixels."""
     content = np.fromfile(file, np.uint8)
     if len(content) == 0 or len(content) % (1 + _PIXELS):
         raise ValueError(f"{file.name} has {len(content)} bytes, no multiple of {1 + _PIXELS}: it is cut short")
     rows = content.reshape(-1, 1 + _PIXELS)
-    return labelled(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64), len(_CIFAR10))
+    return pair_labels(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64), len(_CIFAR10))
 
 
 def _join(parts: list[Rows]) -> Rows:
