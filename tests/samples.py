@@ -19,38 +19,38 @@ def write(option: str, folder: Path) -> list[str]:
     return [f"dataset={option}", *(f"dataset.{word}" for word in WRITERS[option](folder))]
 
 
-def npz(folder: Path) -> list[str]:
+def write_npz(folder: Path) -> list[str]:
     np.savez(folder / "rows.npz", x=PICTURES, y=LABELS)
     return [f"path={folder / 'rows.npz'}"]
 
 
-def npy(folder: Path) -> list[str]:
+def write_npy(folder: Path) -> list[str]:
     np.save(folder / "x.npy", PICTURES)
     np.save(folder / "y.npy", LABELS)
     return [f"path={folder / 'x.npy'}", f"labels={folder / 'y.npy'}"]
 
 
-def csv(folder: Path) -> list[str]:
+def write_csv(folder: Path) -> list[str]:
     lines = [f"{RNG.normal():.3f},{'abc'[i % 3]},{RNG.normal():.3f},{LABELS[i]}" for i in range(40)]
     (folder / "rows.csv").write_text("\n".join(["height,kind,width,group", *lines]))
     return [f"path={folder / 'rows.csv'}", "label=group"]
 
 
-def idx(folder: Path) -> list[str]:
+def write_idx(folder: Path) -> list[str]:
     for name, array in (("train-images-idx3-ubyte", PICTURES), ("train-labels-idx1-ubyte", LABELS.astype(np.uint8))):
         header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
         (folder / name).write_bytes(header + array.tobytes())
     return [f"path={folder}"]
 
 
-def pictures(folder: Path) -> list[str]:
+def write_pictures(folder: Path) -> list[str]:
     for i, (picture, label) in enumerate(zip(PICTURES, LABELS, strict=True)):
         (folder / "ab"[label]).mkdir(exist_ok=True)
         Image.fromarray(picture).save(folder / "ab"[label] / f"{i}.png")
     return [f"path={folder}"]
 
 
-def parquet(folder: Path) -> list[str]:
+def write_parquet(folder: Path) -> list[str]:
     import pyarrow
     import pyarrow.parquet
 
@@ -60,7 +60,7 @@ def parquet(folder: Path) -> list[str]:
     return [f"path={folder / 'rows.parquet'}"]
 
 
-def shards(folder: Path) -> list[str]:
+def write_shards(folder: Path) -> list[str]:
     import webdataset
 
     for number, rows in enumerate(np.array_split(np.arange(40), 3)):
@@ -72,5 +72,6 @@ def shards(folder: Path) -> list[str]:
 
 
 WRITERS = {
-    "npz": npz, "npy": npy, "csv": csv, "idx": idx, "folder": pictures, "huggingface": parquet, "webdataset": shards,
+    "npz": write_npz, "npy": write_npy, "csv": write_csv, "idx": write_idx, "folder": write_pictures,
+    "huggingface": write_parquet, "webdataset": write_shards,
 }  # fmt: skip

@@ -24,7 +24,7 @@ def npz_files(folder: Path) -> dict[str, str]:
     arrays["nan"][0][7, 2], arrays["inf"][0][7, 2] = np.nan, np.inf
     arrays["objects"] = (np.array([{}, []] * 10, dtype=object), "nothing is unpickled")
     arrays["texts"] = (np.array([["a", "b"]] * 10), "numbers are needed")
-    expected = {f"{name}.npz": words for name, (_, words) in arrays.items()}
+    expected = {f"{name}.npz": message for name, (_, message) in arrays.items()}
     for name, (x, _) in arrays.items():
         np.savez(folder / f"{name}.npz", x=x)
     whole = (folder / "nan.npz").read_bytes()
@@ -44,7 +44,7 @@ def csv_files(folder: Path) -> dict[str, str]:
 def picture_folders(folder: Path) -> dict[str, str]:
     for name in ("broken", "mixed", "empty"):
         (folder / name).mkdir()
-    samples.pictures(folder / "broken")
+    samples.write_pictures(folder / "broken")
     (folder / "broken" / "a" / "0.png").write_bytes(b"no picture")
     for side in (8, 9):
         Image.fromarray(np.zeros((side, 8), np.uint8)).save(folder / "mixed" / f"{side}.png")
@@ -64,8 +64,8 @@ FILES = {"npz": npz_files, "csv": csv_files, "folder": picture_folders, "idx": i
 COMMANDS = """
 import json, sys
 from aeexp.cli.train import main
-for words in json.loads(sys.argv[1]):
-    sys.argv[1:] = words
+for line in json.loads(sys.argv[1]):
+    sys.argv[1:] = line
     try:
         main()
     except SystemExit as end:
@@ -107,7 +107,7 @@ def test_every_bad_file_is_told_in_two_lines_and_the_others_go_on(option, sweeps
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (["dataset/split=kfold", "dataset.split.folds=2000"], r"^dataset\.split\.folds=2000: there are 1797 rows only"),
         (["dataset.split.stratify=always", "dataset.limit=12"], r"^dataset\.split\.stratify=always: class 0 has 1 of"),
@@ -120,14 +120,14 @@ def test_every_bad_file_is_told_in_two_lines_and_the_others_go_on(option, sweeps
         ),
     ],
 )
-def test_a_wish_that_the_rows_cannot_fulfil(words, message, tmp_path):
+def test_a_wish_that_the_rows_cannot_fulfil(overrides, message, tmp_path):
     with pytest.raises(UsageError) as caught:
-        run_in(tmp_path, *words)
+        run_in(tmp_path, *overrides)
     assert re.search(message, str(caught.value)), str(caught.value)
     assert str(caught.value).count("\n") <= 1
 
 
 def test_a_path_with_spaces_and_umlauts_is_a_path(tmp_path):
-    words = samples.write("npz", tmp_path / "Öl und Käse (neu)")
-    path = next(word for word in words if word.startswith("dataset.path=")).removeprefix("dataset.path=")
+    overrides = samples.write("npz", tmp_path / "Öl und Käse (neu)")
+    path = next(word for word in overrides if word.startswith("dataset.path=")).removeprefix("dataset.path=")
     assert np.isfinite(run_in(tmp_path / "run", "dataset=npz", f"dataset.path='{path}'", *QUICK))

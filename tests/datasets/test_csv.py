@@ -30,13 +30,13 @@ def test_features_are_those_of_scikit_learns_own_pipeline_on_the_raw_cells(csv_f
             blocks.append(SimpleImputer(strategy=missing).fit(x[train]).transform(x))
             continue
         x = np.array([cell or None for cell in cells], object)[:, None]
-        words = sorted(set(cells) - {""})
+        categories = sorted(set(cells) - {""})
         if missing == "most_frequent":
             x = SimpleImputer(missing_values=None, strategy=missing).fit(x[train]).transform(x)
         else:  # a category of its own, the last
             x[np.equal(x, None)] = "~"
-            words += ["~"] if "" in cells else []
-        blocks.append(OneHotEncoder(categories=[words], sparse_output=False).fit(x[train]).transform(x))
+            categories += ["~"] if "" in cells else []
+        blocks.append(OneHotEncoder(categories=[categories], sparse_output=False).fit(x[train]).transform(x))
     # the same operations in float64, rounded once
     assert np.array_equal(got, np.hstack(blocks).astype(np.float32))
     assert source.continuous.tolist() == [name[0] == "n" for name, b in zip(columns, blocks, strict=True)

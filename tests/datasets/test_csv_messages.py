@@ -87,13 +87,13 @@ MISTAKES = {
 
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_told_with_its_place_and_a_way_out(csv_file, case):
-    content, keys, words = MISTAKES[case]
+    content, keys, expected = MISTAKES[case]
     message = refused(csv_file(content), **keys)
-    assert words in message, message
+    assert expected in message, message
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "expected"),
     [
         ("a,b\n1,2\n", "the header has 2 columns, that of path="),
         ("a,b,d,y\n1,x,2,no\n", "column 3 of the header is 'd', but 'c' in path="),
@@ -103,9 +103,9 @@ def test_a_mistake_is_told_with_its_place_and_a_way_out(csv_file, case):
     ],
 )
 @pytest.mark.parametrize("key", ["test", "val"])
-def test_a_second_file_unlike_the_first_is_refused_under_its_key(csv_file, key, content, words):
+def test_a_second_file_unlike_the_first_is_refused_under_its_key(csv_file, key, content, expected):
     message = refused(csv_file(GOOD), missing="mean", **{key: str(csv_file(content, "other.csv"))})
-    assert message.startswith(f"{key}=") and "other.csv" in message and words in message
+    assert message.startswith(f"{key}=") and "other.csv" in message and expected in message
 
 
 def test_a_test_file_of_which_nothing_is_left_is_named(csv_file):

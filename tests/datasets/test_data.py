@@ -105,32 +105,32 @@ def test_digits_are_the_1797_pictures_in_grey_levels_from_zero_to_one(digit_data
 # ---------------------------------------------------------------- fingerprint
 
 
-def made(x=None, y=None, seed=0, scale=1 / 255, name="p") -> Data:
+def build(x=None, y=None, seed=0, scale=1 / 255, name="p") -> Data:
     x = pictures() if x is None else x
     return assemble(Source(Rows(x, y), scale=scale), name=name, split=Fractions([8, 1, 1], seed))
 
 
 def test_the_fingerprint_is_that_of_rows_and_splits_and_of_nothing_else():
-    assert made().fingerprint == made().fingerprint == made(name="other").fingerprint
-    assert made().fingerprint == made(x=np.asfortranarray(pictures())).fingerprint  # same rows, other layout
+    assert build().fingerprint == build().fingerprint == build(name="other").fingerprint
+    assert build().fingerprint == build(x=np.asfortranarray(pictures())).fingerprint  # same rows, other layout
 
 
 @given(row=st.integers(0, 49), pixel=st.integers(0, 15), change=st.integers(1, 255))
 def test_a_single_pixel_changes_the_fingerprint(row, pixel, change):
     x = pictures()
     x.reshape(50, 16)[row, pixel] ^= np.uint8(change)
-    assert made(x).fingerprint != made().fingerprint
+    assert build(x).fingerprint != build().fingerprint
 
 
 def test_another_split_label_scale_or_type_changes_the_fingerprint():
     labels = np.arange(50) % 2
     prints = [
-        made().fingerprint,
-        made(seed=1).fingerprint,
-        made(scale=1 / 256).fingerprint,
-        made(x=pictures().astype(np.float32)).fingerprint,
-        made(y=labels).fingerprint,
-        made(y=1 - labels).fingerprint,
+        build().fingerprint,
+        build(seed=1).fingerprint,
+        build(scale=1 / 256).fingerprint,
+        build(x=pictures().astype(np.float32)).fingerprint,
+        build(y=labels).fingerprint,
+        build(y=1 - labels).fingerprint,
     ]
     assert len(set(prints)) == len(prints)
 
@@ -139,9 +139,9 @@ def test_a_data_set_is_labelled_where_every_split_has_a_label():
     rows = pictures()
     some, none = np.full(50, -1), np.full(50, -1)
     some[::3] = 1
-    assert made(rows, some).is_labelled
-    assert not made(rows, none).is_labelled
-    assert not made(rows).is_labelled
+    assert build(rows, some).is_labelled
+    assert not build(rows, none).is_labelled
+    assert not build(rows).is_labelled
 
 
 # ---------------------------------------------------------------- classes and labels

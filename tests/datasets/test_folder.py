@@ -88,18 +88,18 @@ def test_official_splits_lie_in_their_own_folders(tmp_path):
     assert np.array_equal(source.val.x.read()[:, 0], [grey(2)])
 
 
-@pytest.mark.parametrize("held", [["train", "test"], ["train", "val", "test"]])
-def test_folders_train_and_test_are_taken_as_official_splits(tmp_path, held, caplog):
-    for seed, name in enumerate(held):
+@pytest.mark.parametrize("names", [["train", "test"], ["train", "val", "test"]])
+def test_folders_train_and_test_are_taken_as_official_splits(tmp_path, names, caplog):
+    for seed, name in enumerate(names):
         save(tmp_path / name / "a" / "0.png", grey(seed))
     (tmp_path / "README.txt").write_text("no picture")
     with caplog.at_level(logging.INFO):
         source = load(tmp_path)
     assert "official splits" in caplog.text and source.classes == ("a",)
-    found = {"train": source.rows, "val": source.val, "test": source.test}
-    for seed, name in enumerate(held):
-        assert np.array_equal(found[name].x.read()[0, 0], grey(seed))
-    assert (source.val is None) == ("val" not in held)
+    parts = {"train": source.rows, "val": source.val, "test": source.test}
+    for seed, name in enumerate(names):
+        assert np.array_equal(parts[name].x.read()[0, 0], grey(seed))
+    assert (source.val is None) == ("val" not in names)
 
 
 def test_another_folder_beside_train_and_test_makes_them_classes(tmp_path):

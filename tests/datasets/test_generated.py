@@ -61,18 +61,18 @@ def test_the_yaml_holds_the_loaders_own_defaults_and_the_rows_can_be_split(optio
     ],
 )
 def test_measurements_are_the_published_ones(load, shape, counts, first):
-    found = source(load)
-    assert found.rows.x.shape == shape
-    assert dict(zip(found.classes, np.bincount(found.rows.y).tolist(), strict=True)) == counts
-    np.testing.assert_array_equal(found.rows.x[0, :4], np.float32(first))
+    result = source(load)
+    assert result.rows.x.shape == shape
+    assert dict(zip(result.classes, np.bincount(result.rows.y).tolist(), strict=True)) == counts
+    np.testing.assert_array_equal(result.rows.x[0, :4], np.float32(first))
 
 
 def test_diabetes_is_raw_and_its_progression_an_attribute():
-    found = source(bundled.diabetes)
-    assert found.rows.x.shape == (442, 10) and found.rows.y is None and found.classes == ()
-    np.testing.assert_array_equal(found.rows.x[0, :4], np.float32([59, 2, 32.1, 101]))
-    assert found.attributes == ("progression",) and found.rows.s.dtype == np.float32
-    assert (found.rows.s[0], found.rows.s.min(), found.rows.s.max()) == (151, 25, 346)
+    result = source(bundled.diabetes)
+    assert result.rows.x.shape == (442, 10) and result.rows.y is None and result.classes == ()
+    np.testing.assert_array_equal(result.rows.x[0, :4], np.float32([59, 2, 32.1, 101]))
+    assert result.attributes == ("progression",) and result.rows.s.dtype == np.float32
+    assert (result.rows.s[0], result.rows.s.min(), result.rows.s.max()) == (151, 25, 346)
 
 
 # ---------------------------------------------------------------- sheets
@@ -112,13 +112,13 @@ def test_points_lie_on_the_sheet_where_their_position_says(load, curve, ends):
 def test_a_wave_is_the_sine_of_its_factors_and_zero_beyond_its_length(low, more, seed, data):
     frequencies = data.draw(st.integers(1, (low - 1) // 2))
     keys = dict(n=50, min_length=low, max_length=low + more, frequencies=frequencies, seed=seed)
-    found = source(generated.sine_waves, noise=0.0, **keys)
-    x, y, s, _, _, lengths = found.rows
+    result = source(generated.sine_waves, noise=0.0, **keys)
+    x, y, s, _, _, lengths = result.rows
     assert x.shape == (50, low + more, 1) and x.dtype == np.float32
     assert lengths.min() >= low and lengths.max() <= low + more and lengths.dtype == np.int64
     frequency, phase, amplitude = s.astype(np.float64).T[:, :, None]
     np.testing.assert_allclose(frequency[:, 0] * low, y + 1, rtol=2**-23)  # one float32 rounding
-    assert len(found.classes) == frequencies and y.max() < frequencies
+    assert len(result.classes) == frequencies and y.max() < frequencies
     step = np.arange(low + more)
     inside = step < lengths[:, None]
     # phase off by 2^-22 (below 8), 2 pi f t below 76 off by 76 * 2^-24: together below 1e-5
@@ -152,9 +152,9 @@ def figures() -> Source:
     return source(sprites)
 
 
-def grid(found: Source, *counts: int) -> np.ndarray:
+def grid(result: Source, *counts: int) -> np.ndarray:
     """Pictures (shape, scale, orientation, x, y, H, W)."""
-    return found.rows.x.reshape(3, *counts, *found.rows.x.shape[-2:])
+    return result.rows.x.reshape(3, *counts, *result.rows.x.shape[-2:])
 
 
 def test_sprites_are_the_whole_grid_of_factors_once_and_no_two_pictures_are_the_same(figures):
@@ -170,8 +170,8 @@ def test_sprites_are_the_whole_grid_of_factors_once_and_no_two_pictures_are_the_
     ("scales", "orientations", "positions", "size"), [(4, 8, 8, 32), (4, 8, 5, 64), (2, 2, 3, 16), (1, 1, 1, 20)]
 )
 def test_a_place_moves_the_picture_by_whole_pixels_and_changes_nothing_else(scales, orientations, positions, size):
-    found = source(sprites, scales=scales, orientations=orientations, positions=positions, size=size)
-    x = grid(found, scales, orientations, positions, positions)
+    result = source(sprites, scales=scales, orientations=orientations, positions=positions, size=size)
+    x = grid(result, scales, orientations, positions, positions)
     area = x.sum((-1, -2), dtype=int)
     assert (area == area[..., :1, :1]).all()  # nothing is cut off at the frame
     if positions == 1:
@@ -224,12 +224,12 @@ N = 1797
 @pytest.mark.parametrize("colors", [2, 3, 8])
 @pytest.mark.parametrize("strength", [0.0, 0.5, 0.9, 1.0])
 def test_the_share_of_matching_colours_is_what_strength_says(strength, colors):
-    found = source(painted.colored_digits, strength=strength, colors=colors)
-    y, s = found.rows.y, found.rows.s
+    result = source(painted.colored_digits, strength=strength, colors=colors)
+    y, s = result.rows.y, result.rows.s
     p = strength + (1 - strength) / colors
     bound = 5 * math.sqrt(p * (1 - p) / N)  # five deviations of a binomial share
     assert abs((s == y % colors).mean() - p) <= bound
-    assert s.dtype == np.int64 and set(s) == set(range(colors)) and found.attributes == ("color",)
+    assert s.dtype == np.int64 and set(s) == set(range(colors)) and result.attributes == ("color",)
 
 
 @pytest.mark.parametrize("colors", [2, 8])
@@ -246,8 +246,8 @@ def test_without_strength_colour_and_label_share_no_information(colors):
 
 @given(st.integers(2, 8), st.integers(8, 24), st.integers(0, 9))
 def test_each_digit_is_in_the_colour_that_s_names_and_its_grey_is_the_digits(colors, size, seed):
-    found = source(painted.colored_digits, colors=colors, size=size, seed=seed)
-    x, s = found.rows.x.astype(np.float64), found.rows.s
+    result = source(painted.colored_digits, colors=colors, size=size, seed=seed)
+    x, s = result.rows.x.astype(np.float64), result.rows.s
     inks = x.sum((2, 3))
     palette = painted.PALETTE / np.linalg.norm(painted.PALETTE, axis=1, keepdims=True)
     assert np.array_equal((inks @ palette.T).argmax(1), s)  # the nearest direction in the space of colours

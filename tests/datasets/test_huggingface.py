@@ -36,12 +36,12 @@ def test_array_features_come_back_as_written(tmp_path, saved, shape):
     x = RNG.normal(size=(N, *shape)).astype(np.float32)
     kind = {2: datasets.Array2D, 3: datasets.Array3D}[len(shape)]
     features = datasets.Features({"x": kind(shape, "float32")})
-    made = datasets.Dataset.from_dict({"x": list(x)}, features=features)
+    dataset = datasets.Dataset.from_dict({"x": list(x)}, features=features)
     path = tmp_path / "x.parquet"
     if saved:
-        made.save_to_disk(path := tmp_path / "x", num_shards=3)
+        dataset.save_to_disk(path := tmp_path / "x", num_shards=3)
     else:
-        made.to_parquet(path)
+        dataset.to_parquet(path)
     assert check(path, x.reshape(N, -1, 5, 4)).rows.y is None
 
 
@@ -49,9 +49,9 @@ def test_pictures_by_bytes_and_by_the_image_feature(tmp_path, arrow_folder):
     check(arrow_folder, PICTURES[:, None], x="img")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["z", "b", "a"])})
     pictures = [{"bytes": png(x), "path": None} for x in PICTURES]
-    made = datasets.Dataset.from_dict({"image": pictures, "label": Y}, features=features)
-    made.to_parquet(tmp_path / "p.parquet")
-    made.save_to_disk(tmp_path / "disk")
+    dataset = datasets.Dataset.from_dict({"image": pictures, "label": Y}, features=features)
+    dataset.to_parquet(tmp_path / "p.parquet")
+    dataset.save_to_disk(tmp_path / "disk")
     for path in (tmp_path / "p.parquet", tmp_path / "disk"):
         source = check(path, PICTURES[:, None])
         assert source.classes == ("z", "b", "a") and source.rows.y.tolist() == Y.tolist()
@@ -77,14 +77,14 @@ def test_a_folder_of_pictures_has_its_folders_as_classes(tmp_path):
 
 
 def test_saved_train_and_test_are_rows_and_official_test_set(tmp_path):
-    made = {"train": (X[:14], Y[:14]), "test": (X[14:], Y[14:])}
-    made = {name: datasets.Dataset.from_dict({"v": x, "label": y}) for name, (x, y) in made.items()}
-    datasets.DatasetDict(made).save_to_disk(tmp_path / "both")
+    splits = {"train": (X[:14], Y[:14]), "test": (X[14:], Y[14:])}
+    splits = {name: datasets.Dataset.from_dict({"v": x, "label": y}) for name, (x, y) in splits.items()}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "both")
     source = check(tmp_path / "both", X[:14])
     assert np.array_equal(source.test.x.read(), X[14:]) and source.test.y.tolist() == Y[14:].tolist()
     source = check(tmp_path / "both" / "test", X[14:])
     assert source.test is None
-    datasets.DatasetDict({"other": made["test"]}).save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"other": splits["test"]}).save_to_disk(tmp_path / "one")
     assert "other" in refused(tmp_path / "one")
 
 

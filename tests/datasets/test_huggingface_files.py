@@ -72,8 +72,8 @@ ROWS = {"v": X, "img": PICTURES[:, None]}
 @given(st.sampled_from(["v", "img"]), st.lists(st.integers(0, N - 1), max_size=40))
 def test_any_index_gives_those_rows(mapped, name, index):
     index = np.array(index, np.int64)
-    found = mapped[name][index]
-    assert found.dtype == ROWS[name].dtype and np.array_equal(found, ROWS[name][index])
+    rows = mapped[name][index]
+    assert rows.dtype == ROWS[name].dtype and np.array_equal(rows, ROWS[name][index])
 
 
 @settings(max_examples=25)
@@ -84,10 +84,10 @@ def test_any_index_gives_those_rows(mapped, name, index):
 def test_any_ascending_places_of_a_shard_give_those_rows(streamed, name, wanted):
     shard, places = wanted
     places = np.array(sorted(places), np.int64)
-    found = list(streamed[name].read(shard, places))
+    rows = list(streamed[name].read(shard, places))
     expected = ROWS[name][sum(COUNTS[:shard]) + places]
-    assert len(found) == len(places)
-    assert all(np.array_equal(x, row) for x, row in zip(found, expected, strict=True))
+    assert len(rows) == len(places)
+    assert all(np.array_equal(x, row) for x, row in zip(rows, expected, strict=True))
 
 
 @pytest.mark.parametrize("streaming", [False, True])

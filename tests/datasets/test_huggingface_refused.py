@@ -94,8 +94,8 @@ def test_a_file_that_lost_its_end_is_refused_by_name(tmp_path, form, share, stre
 def test_a_changed_byte_is_refused_or_keeps_the_number_of_rows(tmp_path_factory, streaming, place, byte, form):
     """Neither format has checksums here: values may change unseen, but nothing else is raised and nothing crashes."""
     path = tmp_path_factory.getbasetemp() / ("flipped." + ("parquet" if form == "parquet" else "arrow"))
-    made = parquet(path, v=nested(X), label=Y) if form == "parquet" else arrow(path, form, v=nested(X), label=Y)
-    content = bytearray(made.read_bytes())
+    file = parquet(path, v=nested(X), label=Y) if form == "parquet" else arrow(path, form, v=nested(X), label=Y)
+    content = bytearray(file.read_bytes())
     content[int(place * len(content))] ^= byte
     path.write_bytes(content)
     try:

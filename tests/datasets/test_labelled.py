@@ -130,17 +130,17 @@ def test_a_run_that_goes_on_is_given_the_same_rows_and_ends_with_the_same_bits(s
 
 @pytest.mark.parametrize("labels", [None, np.full(26, -1)])
 def test_data_without_a_label_are_refused(labels, fit):
-    words = r"^trainer\.labelled_batch_size=3: no training row has a label: leave it null"
-    with pytest.raises(UsageError, match=words):
+    message = r"^trainer\.labelled_batch_size=3: no training row has a label: leave it null"
+    with pytest.raises(UsageError, match=message):
         fit("run", labels=labels)
 
 
 def test_streamed_rows_and_sizes_below_one_are_refused(tmp_path):
     import samples
 
-    words = samples.write("webdataset", tmp_path / "rows")
+    overrides = samples.write("webdataset", tmp_path / "rows")
     with pytest.raises(UsageError, match=r"^trainer\.labelled_batch_size=2: rows that are streamed.*residency=host"):
-        run_in(tmp_path / "run", *words, "dataset.residency=stream", "trainer.labelled_batch_size=2")
+        run_in(tmp_path / "run", *overrides, "dataset.residency=stream", "trainer.labelled_batch_size=2")
     with pytest.raises(UsageError, match=r"^trainer\.labelled_batch_size=0 must be at least 1"):
         run_in(tmp_path / "zero", "trainer.labelled_batch_size=0")
 

@@ -65,8 +65,8 @@ def test_rows_of_any_type_layout_and_order_are_read_as_written(save, kind, shape
     assert isinstance(rows, StoredArray) and rows.shape == expected.shape
     assert rows.dtype == (np.uint8 if kind in (np.uint8, np.bool_) else np.float32)
     index = RNG.integers(0, n, 7)
-    for found, wanted in ((rows[index], expected[index]), (rows.read(3), expected), (rows[1:5], expected[1:5])):
-        assert np.array_equal(found, wanted) and found.dtype == rows.dtype
+    for values, wanted in ((rows[index], expected[index]), (rows.read(3), expected), (rows[1:5], expected[1:5])):
+        assert np.array_equal(values, wanted) and values.dtype == rows.dtype
 
 
 def test_labels_in_a_column_are_labels_and_measurements_are_none(save):

@@ -79,7 +79,7 @@ def test_labels_may_be_absent_or_left_out(npz_file):
 
 
 @pytest.mark.parametrize(
-    ("keys", "words", "parts"),
+    ("keys", "options", "parts"),
     [
         (("x", "x_val", "x_test"), {}, ("y", "y_val", "y_test")),
         (("x_train", "x_val", "x_test"), {}, ("y_train", "y_val", "y_test")),
@@ -88,10 +88,10 @@ def test_labels_may_be_absent_or_left_out(npz_file):
         (("x_1", "x_2", "x_3"), {"parts": ["1", "2", "3"]}, ("y_1", "y_2", "y_3")),
     ],
 )  # fmt: skip
-def test_official_parts_are_found_by_their_keys(npz_file, keys, words, parts):
+def test_official_parts_are_found_by_their_keys(npz_file, keys, options, parts):
     rows, labels = np.split(X, [20, 30]), np.split(Y, [20, 30])
     path = npz_file(**dict(zip(keys, rows, strict=True)), **dict(zip(parts, labels, strict=True)))
-    data = read(path, Official(), **words)
+    data = read(path, Official(), **options)
     for part, x, y in zip(("train", "val", "test"), rows, labels, strict=True):
         assert np.array_equal(data[part].x.numpy(), x) and np.array_equal(data[part].y.numpy(), y)
 

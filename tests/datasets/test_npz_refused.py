@@ -112,11 +112,11 @@ def test_offsets_that_nobody_named_are_told(npz_file, caplog):
 
 
 def test_an_axis_of_channels_that_may_be_either_is_told(npz_file, caplog):
-    for shape, told in (((4, 8, 3), True), ((8, 8, 3), False), ((3, 8, 8), False), ((8, 3), False)):
+    for shape, logged in (((4, 8, 3), True), ((8, 8, 3), False), ((3, 8, 8), False), ((8, 3), False)):
         caplog.clear()
         with caplog.at_level("INFO"):
             npz.load(str(npz_file(x=np.ones((5, *shape)))))
-        assert (f"rows {shape} taken as (C, H, W)" in caplog.text) == told == bool(caplog.text)
+        assert (f"rows {shape} taken as (C, H, W)" in caplog.text) == logged == bool(caplog.text)
 
 
 @pytest.mark.parametrize(

@@ -91,10 +91,10 @@ def test_more_bits_than_there_are_or_none_are_refused(npz_file, bits):
 def test_jsb_chorales_are_the_pieces_that_the_packed_file_holds(shared_data):
     path = shared_data / "polyphonic-music" / "jsb_chorales.npz"
     source = npz.load(str(path), "train_bits", offsets="train_offsets", unpack=88, parts=["train", "valid", "test"])
-    found = {"train": source.rows, "valid": source.val, "test": source.test}
-    assert [len(rows.x) for rows in found.values()] == [229, 76, 77] and source.scale == 1
+    parts = {"train": source.rows, "valid": source.val, "test": source.test}
+    assert [len(rows.x) for rows in parts.values()] == [229, 76, 77] and source.scale == 1
     with np.load(path) as file:
-        for part, rows in found.items():
+        for part, rows in parts.items():
             ends = file[f"{part}_offsets"]
             piece = np.unpackbits(file[f"{part}_bits"], axis=1)[ends[3] : ends[4], :88]
             assert np.array_equal(rows.x[3, : rows.lengths[3]], piece) and not rows.x[3, rows.lengths[3] :].any()

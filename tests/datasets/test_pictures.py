@@ -34,8 +34,8 @@ def test_pictures_of_different_sizes_are_refused_before_anything_is_read(tmp_pat
     save(tmp_path / "b.png", grey(size=(7, 5)))
     with pytest.raises(UsageError) as error:
         load(tmp_path)
-    words = ("a.png has 6x5", "b.png 7x5", "dataset.size=[6,5]")
-    assert all(word in str(error.value) for word in words)
+    parts = ("a.png has 6x5", "b.png 7x5", "dataset.size=[6,5]")
+    assert all(word in str(error.value) for word in parts)
     assert read(tmp_path, size=[4, 4]).shape == (2, 1, 4, 4)
     assert np.array_equal(read(tmp_path, size=[6, 5])[0, 0], grey())  # the right size already: untouched
 

@@ -40,20 +40,20 @@ def test_standardise_and_unit_are_scikit_learns_scalers_batch_by_batch(n, featur
 def test_pictures_have_one_scale_a_channel_and_sequences_leave_padding_out():
     pictures = np.random.default_rng(0).normal(size=(30, 3, 4, 5)).astype(np.float32) * [[[[1]], [[10]], [[100]]]]
     scale, shift = fit(batches(pictures.astype(np.float32)), 1.0, True)
-    made = Preprocessing(scale, shift)(torch.from_numpy(pictures).float(), torch.arange(30))
+    values = Preprocessing(scale, shift)(torch.from_numpy(pictures).float(), torch.arange(30))
     assert scale.shape == (3, 1, 1)
     # means of 600 float32 values of size 1 to 4
-    torch.testing.assert_close(made.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
-    torch.testing.assert_close(made.std((0, 2, 3), correction=0), torch.ones(3), rtol=1e-5, atol=0)
+    torch.testing.assert_close(values.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(values.std((0, 2, 3), correction=0), torch.ones(3), rtol=1e-5, atol=0)
 
     lengths = torch.tensor([1, 4, 2])
     mask = torch.arange(4) < lengths[:, None]
     steps = torch.randn(3, 4, 2) + 5
     padded = steps * mask[..., None]
     scale, shift = fit([(padded, mask)], 1.0, True)
-    made = Preprocessing(scale, shift)(padded, torch.arange(3), mask=mask)
-    torch.testing.assert_close(made[mask].mean(0), torch.zeros(2), rtol=0, atol=1e-5)
-    assert not made[~mask].any()  # padding is not shifted
+    values = Preprocessing(scale, shift)(padded, torch.arange(3), mask=mask)
+    torch.testing.assert_close(values[mask].mean(0), torch.zeros(2), rtol=0, atol=1e-5)
+    assert not values[~mask].any()  # padding is not shifted
 
 
 def test_statistics_come_from_the_training_split_and_spare_features_that_are_no_numbers():
@@ -123,9 +123,9 @@ def test_what_excludes_each_other_is_refused(keys, message):
 
 
 def test_preprocessing_is_part_of_the_fingerprint():
-    made = [binary(mode) for mode in ("none", "fixed", "per_epoch")]
-    made += [binary("none", scale="unit"), binary("none", standardise=True)]
-    assert len({data.fingerprint for data in made}) == 5
+    versions = [binary(mode) for mode in ("none", "fixed", "per_epoch")]
+    versions += [binary("none", scale="unit"), binary("none", standardise=True)]
+    assert len({data.fingerprint for data in versions}) == 5
 
 
 @given(seed=st.integers(0, 200))

@@ -43,8 +43,8 @@ def source(kind, x=X, y=Y, counts=(100, 0, 30, 170)) -> Source:
 
 
 def data(kind, residency="auto", split=None, **keys):
-    made = assemble(source(kind), name="p", split=split or Fractions([8, 1, 1]), residency=residency, **keys)
-    return made.place(CPU)
+    result = assemble(source(kind), name="p", split=split or Fractions([8, 1, 1]), residency=residency, **keys)
+    return result.place(CPU)
 
 
 KINDS = [("memory", "device"), ("memory", "host"), ("disk", "device"), ("disk", "host"), ("disk", "disk"),
@@ -96,10 +96,10 @@ def test_an_epoch_that_goes_on_is_the_rest_of_the_undisturbed_one(kind, residenc
 
 def test_a_stream_that_goes_on_does_not_read_what_lies_behind(monkeypatch):
     monkeypatch.setattr("aeexp.datasets.core.stream.BUFFER", 64)
-    made = data("stream", "stream")
-    shards = made["train"].x.shards
+    result = data("stream", "stream")
+    shards = result["train"].x.shards
     shards.read_rows = 0
-    next(made["train"].epoch(0, 0, 16, 8))  # batch 8 lies in the third buffer of 64 rows
+    next(result["train"].epoch(0, 0, 16, 8))  # batch 8 lies in the third buffer of 64 rows
     assert shards.read_rows <= 128  # that buffer and the one that is read ahead
 
 
@@ -135,12 +135,12 @@ def test_a_shuffled_stream_mixes_rows_and_shards():
 @pytest.mark.parametrize("kind", ["disk", "stream"])
 def test_what_wants_all_rows_gets_a_bounded_sample_of_the_same_rows(kind, monkeypatch):
     monkeypatch.setattr(placing, "SAMPLE", 50)
-    made = data(kind, kind)
-    sample = made.sample("train")
-    assert len(sample) == 50 and isinstance(sample.rows.x, np.ndarray) and made.sample("train") is sample
-    assert set(sample.ids) <= set(made["train"].ids) and len(set(sample.ids)) == 50
+    result = data(kind, kind)
+    sample = result.sample("train")
+    assert len(sample) == 50 and isinstance(sample.rows.x, np.ndarray) and result.sample("train") is sample
+    assert set(sample.ids) <= set(result["train"].ids) and len(set(sample.ids)) == 50
     assert np.array_equal(sample.rows.x, X[sample.ids]) and np.array_equal(sample.y, Y[sample.ids])
-    assert len(made.sample("val")) == len(made["val"])
+    assert len(result.sample("val")) == len(result["val"])
     assert len(data("memory", "device").sample("train")) == 240
 
 
@@ -164,10 +164,10 @@ def test_a_place_where_the_rows_cannot_lie_is_refused(kind, residency):
 )
 def test_auto_chooses_by_size_and_says_so(kind, free, chosen, monkeypatch):
     monkeypatch.setattr(placing, "_measure_free", lambda device: free)  # 1,500 bytes of rows
-    made = data(kind)
-    assert made.residency == chosen
-    words = {"device": "on the device", "host": "in host memory", "disk": "on disk", "stream": "streamed"}
-    assert made.describe_placement() == f"1.5 kB {words[chosen]}"
+    result = data(kind)
+    assert result.residency == chosen
+    places = {"device": "on the device", "host": "in host memory", "disk": "on disk", "stream": "streamed"}
+    assert result.describe_placement() == f"1.5 kB {places[chosen]}"
 
 
 def test_the_fingerprint_knows_rows_beyond_memory_by_their_numbers_and_a_sample():
@@ -186,8 +186,8 @@ def test_nan_beyond_memory_is_refused_when_it_is_read_with_path_and_row():
 
 
 def data_of(x):
-    made = assemble(Source(Rows(x)), name="p", split=Fractions([8, 1, 1]), residency="auto")
-    for split in made.splits.values():
+    result = assemble(Source(Rows(x)), name="p", split=Fractions([8, 1, 1]), residency="auto")
+    for split in result.splits.values():
         yield from split.batches(10)
 
 
@@ -202,7 +202,7 @@ def test_a_shard_that_lost_rows_since_it_was_counted_is_told():
 
 
 def test_official_streams_keep_their_test_shards_apart():
-    made = source("stream")._replace(test=source("stream", X[:90] ^ 1, Y[:90], (40, 50)).rows)
-    ours = assemble(made, name="p", split=Official(0.2)).place(CPU)
+    whole = source("stream")._replace(test=source("stream", X[:90] ^ 1, Y[:90], (40, 50)).rows)
+    ours = assemble(whole, name="p", split=Official(0.2)).place(CPU)
     assert {name: len(split) for name, split in ours.splits.items()} == {"train": 240, "val": 60, "test": 90}
     assert np.array_equal(torch.cat([b.x for b in ours["test"].batches(7)]).numpy(), (X[:90] ^ 1) * np.float32(1 / 255))

@@ -128,9 +128,9 @@ def test_a_val_set_that_comes_with_the_data_is_taken_as_it_is():
 def test_the_folds_are_disjoint_and_test_every_row_once(n, folds, classes, seed):
     assume(folds <= n and n - -(-n // folds) >= 2)
     source = Source(rows_of(n, classes, seed))
-    made = [KFold(folds, fold, seed=seed)(source) for fold in range(folds)]
-    assert sorted(np.concatenate([parts["test"].ids for parts in made])) == list(range(n))
-    for parts in made:
+    splits = [KFold(folds, fold, seed=seed)(source) for fold in range(folds)]
+    assert sorted(np.concatenate([parts["test"].ids for parts in splits])) == list(range(n))
+    for parts in splits:
         assert sorted(np.concatenate([part.ids for part in parts.values()])) == list(range(n))
         # a fold holds n / folds rows; of each class it may hold one more or less than its share
         assert abs(len(parts["test"].x) - n / folds) < 1 + classes

@@ -81,9 +81,9 @@ def test_any_ascending_places_of_a_shard_give_those_rows(source, wanted):
     shard, places = wanted
     places = np.array(sorted(places), int)
     before = sum(COUNTS[:shard])
-    found = list(source.rows.x.shards.read(shard, places))
-    assert len(found) == len(places)
-    assert all(np.array_equal(x[0], X[before + place]) for x, place in zip(found, places, strict=True))
+    rows = list(source.rows.x.shards.read(shard, places))
+    assert len(rows) == len(places)
+    assert all(np.array_equal(x[0], X[before + place]) for x, place in zip(rows, places, strict=True))
 
 
 def test_only_wanted_places_are_decoded(tmp_path):

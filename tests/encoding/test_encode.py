@@ -127,7 +127,7 @@ def test_new_rows_go_through_the_preprocessing_of_the_training_split(tmp_path, w
     new = encoded(run, tmp_path / "rows" / "rows.npz")
     assert new["ids"].tolist() == list(range(40)) and new["classes"].tolist() == ["0", "1"]
     assert np.allclose(new["x"], codes, atol=1e-5) and np.array_equal(new["y"], samples.LABELS)
-    samples.npy(tmp_path), samples.idx(tmp_path / "rows"), samples.pictures(tmp_path / "rows")
+    samples.write_npy(tmp_path), samples.write_idx(tmp_path / "rows"), samples.write_pictures(tmp_path / "rows")
     assert np.allclose(encoded(run, tmp_path / "x.npy")["x"], codes, atol=1e-5)
     assert np.allclose(encoded(run, tmp_path / "rows")["x"], codes, atol=1e-5)  # IDX
     (tmp_path / "rows" / "train-images-idx3-ubyte").unlink()
