@@ -111,6 +111,7 @@ def caption(place: Place, names: list[str] | None) -> str:
     return f"from {start} to {end}"
 
 
+@final
 class Stage:
     """What all frames share, drawn once; a frame adds the decoded example, the dot on the map and the caption."""
 

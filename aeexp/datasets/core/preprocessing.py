@@ -108,6 +108,7 @@ def fit(
     return factor.float().view(kind), shift.float().view(kind)
 
 
+@final
 class _Moments:
     """Range, mean and deviation (F,) of each feature in float64, of rows that come batch by batch."""
 
