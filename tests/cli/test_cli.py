@@ -75,7 +75,7 @@ for words in json.loads(sys.argv[1]):
 
 
 @pytest.fixture(scope="module")
-def score_labels(tmp_path_factory) -> list[tuple[int, str]]:
+def answers(tmp_path_factory) -> list[tuple[int, str]]:
     """Exit code and words of the command for each bad line."""
     lines = json.dumps([[*words, *QUICK] for words, _ in BAD])
     done = subprocess.run(

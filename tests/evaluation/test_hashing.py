@@ -64,8 +64,8 @@ def test_the_ball_flips_bits_where_that_is_less_work_than_comparing_every_row(mo
     bits = np.random.default_rng(0).integers(0, 2, (20_000, 32))
     index = hashing.Index(hashing.pack(bits), 32)
     assert index.count_flips(2) == 1 + 32 + 32 * 31 / 2 and index.count_flips(40) == 2**32
-    monkeypatch.setattr(index, "scanned", lambda *_: "scanned")
-    monkeypatch.setattr(index, "flipped", lambda *_: "flipped")
+    monkeypatch.setattr(index, "scan", lambda *_: "scanned")
+    monkeypatch.setattr(index, "search_by_flips", lambda *_: "flipped")
     query = hashing.pack(bits[:1])[0]
     assert [index.ball(query, radius) for radius in (0, 1, 2, 40)] == ["flipped", "flipped", "flipped", "scanned"]
 

@@ -15,6 +15,7 @@ from training import FINE, LAYERS, layerwise
 
 import aeexp
 from aeexp import files
+from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
 from aeexp.trainers.checkpoint import load
 from aeexp.trainers.joint import Joint
@@ -36,7 +37,7 @@ def test_steps_run_on_through_the_stages_and_rows_name_them(run_layers):
 
 
 def test_tensorboard_keeps_the_stages_apart(run_layers, tmp_path):
-    track = Tracker(tmp_path, {}, bar=False, on_step=lambda step: None)
+    track = Tracker(RunFolder(tmp_path), {}, bar=False, on_step=lambda step: None)
     run_layers(track=track)
     track.close(True)
     shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
