@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     run = "folder of a finished run, or of a multirun: all finished runs below"
     parser.add_argument("given", metavar="RUN", nargs="+", help=run)
-    words = parser.parse_args(argv).given
-    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    given = parser.parse_args(argv).given
+    overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
-    run_command(evaluate_runs, [Path(word) for word in words if word not in overrides], overrides)
+    run_command(evaluate_runs, [Path(word) for word in given if word not in overrides], overrides)
 
 
 def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str]) -> int:

@@ -12,6 +12,6 @@ NAMES = {
 }
 
 
-def named(row: str) -> str:
+def describe_row(row: str) -> str:
     """What a person reads for a row."""
     return NAMES.get(row, row.replace("_", " "))

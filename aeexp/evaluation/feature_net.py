@@ -100,7 +100,7 @@ def feature_net(data: Data) -> tuple[FeatureNet, str]:
     torch.set_num_threads(1)  # the order in which numbers are added depends on them
     try:
         with torch.random.fork_rng(), torch.enable_grad():
-            net = _restored(FeatureNet(shape, classes), path)
+            net = _restore(FeatureNet(shape, classes), path)
             if net is None:
                 torch.manual_seed(SEED)
                 net = FeatureNet(shape, classes)
@@ -148,7 +148,7 @@ def _classes(data: Data) -> int:
     return max(known) + 1 if len(known) >= 2 else 0
 
 
-def _restored(net: FeatureNet, path: Path) -> FeatureNet | None:
+def _restore(net: FeatureNet, path: Path) -> FeatureNet | None:
     if not path.is_file():
         return None
     try:

@@ -45,12 +45,12 @@ def distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
     if query.shape[1] != database.shape[1]:
         raise UsageError(f"codes of {query.shape[-1]} and {database.shape[-1]} bytes: the queries are of other codes")
     a, b = _words(query), _words(database)
-    found = np.zeros((len(a), len(b)), np.uint16)
+    total = np.zeros((len(a), len(b)), np.uint16)
     step = max(1, CELLS // max(1, len(b)))
     for start in range(0, len(a), step):
         for i in range(a.shape[1]):
-            found[start : start + step] += _ones(a[start : start + step, i, None] ^ b[:, i])
-    return found
+            total[start : start + step] += _ones(a[start : start + step, i, None] ^ b[:, i])
+    return total
 
 
 def _words(packed: np.ndarray) -> np.ndarray:
@@ -123,9 +123,9 @@ class Index:
         place, counts = place[there], self.counts[place[there]]
         # start, start + 1, ... of each code found, all at once
         first = np.repeat(self.starts[place] - (np.cumsum(counts) - counts), counts)
-        rows, found = self.order[first + np.arange(len(first))], np.repeat(far[hits[there]], counts)
-        nearest = np.lexsort((rows, found))
-        return rows[nearest], found[nearest]
+        rows, distance = self.order[first + np.arange(len(first))], np.repeat(far[hits[there]], counts)
+        nearest = np.lexsort((rows, distance))
+        return rows[nearest], distance[nearest]
 
     def scan(self, query: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
         """`ball` of a query in words (1, L) by its distance from every row."""
@@ -171,13 +171,13 @@ def verify(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0) 
     """
     if not tolerance >= 0:
         raise UsageError(f"tolerance={tolerance} must not be negative")
-    found = []
+    verified = []
     for group in groups:
         pixels = x[group].reshape(len(group), -1)
         if tolerance == 0:
             _, kind, counts = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
             order = np.split(np.argsort(kind.ravel(), kind="stable"), np.cumsum(counts)[:-1])
-            found += sorted((group[same] for same in order if len(same) > 1), key=lambda rows: rows[0])
+            verified += sorted((group[same] for same in order if len(same) > 1), key=lambda rows: rows[0])
             continue
         means = pixels.mean(1, dtype=np.float64)
         slack = tolerance + 1e-9 * (1 + np.abs(means).max(initial=0))  # a mean is rounded
@@ -191,8 +191,8 @@ def verify(groups: Iterable[np.ndarray], x: np.ndarray, tolerance: float = 0.0) 
             same = near[apart <= tolerance]
             left[same] = False
             if len(same) > 1:
-                found.append(group[same])
-    return found
+                verified.append(group[same])
+    return verified
 
 
 def pca_sign(train: np.ndarray, bits: int) -> Hash:

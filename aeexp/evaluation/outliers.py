@@ -37,7 +37,7 @@ def knows_label(run: Run) -> bool:
     return run.model.condition.reads_label
 
 
-def labelled_places(run: Run) -> np.ndarray:
+def find_labelled(run: Run) -> np.ndarray:
     """(N,) places of the labelled test rows, of data with labels."""
     labels = run.labels("test")
     return np.arange(0) if labels is None else np.flatnonzero(labels >= 0)
@@ -51,7 +51,7 @@ def score_by_model(run: Run) -> dict[str, np.ndarray]:
     scores = {"": run.errors("test")}
     if run.model.latent.prior is not None:
         scores["_elbo"] = run.compute_once("negative_elbo", lambda: _negative_elbo(run))
-    return {name: score[labelled_places(run)] for name, score in scores.items()}
+    return {name: score[find_labelled(run)] for name, score in scores.items()}
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def _without_model(run: Run, rows: int, seed: int) -> dict[str, np.ndarray]:
     from sklearn.ensemble import IsolationForest
     from sklearn.neighbors import NearestNeighbors
 
-    train, test = _flat(run, run.rows("train").sample(rows, seed)), _flat(run, run.rows("test"))[labelled_places(run)]
+    train, test = _flat(run, run.rows("train").sample(rows, seed)), _flat(run, run.rows("test"))[find_labelled(run)]
     forest = IsolationForest(n_estimators=100, random_state=seed).fit(train)
     neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
     return {"isolation_forest": -forest.score_samples(test), "nearest_neighbour": neighbours.kneighbors(test)[0][:, 0]}

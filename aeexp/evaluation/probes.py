@@ -18,13 +18,13 @@ from aeexp.evaluation.run import Run
 Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
 
 
-def labelled_codes(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+def select_labelled_codes(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
-    places, labels = labelled_places(run, split)
+    places, labels = find_labelled(run, split)
     return run.codes(split)[places], labels
 
 
-def labelled_places(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+def find_labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Places (N,) and labels (N,) of the same rows. Raises ValueError where the data has no labels."""
     labels = run.labels(split)
     if labels is None:
@@ -91,8 +91,8 @@ def accuracies(
     Rows hang on labels and seed alone, so that they are the same for every model of the same data. A budget beyond the
     labels that there are is left out.
     """
-    train, labels = labelled_codes(run, "train")
-    codes, truth = labelled_codes(run, split)
+    train, labels = select_labelled_codes(run, "train")
+    codes, truth = select_labelled_codes(run, split)
     scores: dict[int, list[float]] = {}
     for budget in (b for b in budgets if b <= len(labels)):
         rows = [draw_rows(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]

@@ -24,7 +24,7 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
 
     Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
     """
-    return measure_losses(run, split) | measured(run, metrics, split)
+    return measure_losses(run, split) | measure_metrics(run, metrics, split)
 
 
 def measure_losses(run: Run, split: str) -> Values:
@@ -33,7 +33,7 @@ def measure_losses(run: Run, split: str) -> Values:
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
 
-def measured(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
     """`measure` without the loss, which a finished run has told."""
     values: Values = {}
     for metric in metrics.values():
@@ -49,7 +49,7 @@ def baselines(
 ) -> dict[str, Values]:
     """The same metrics on the test split for PCA of equal width, those of codes on the raw input, and each one's own.
 
-    `value` is `measure`, or `measured`: without PCA's loss.
+    `value` is `measure`, or `measure_metrics`: without PCA's loss.
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
     all metrics of codes are measured as well: those of `readers`, else of `metrics`.

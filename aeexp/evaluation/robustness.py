@@ -11,7 +11,7 @@ import torch
 
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import fit_probe, labelled_codes, labelled_places
+from aeexp.evaluation.probes import find_labelled, fit_probe, select_labelled_codes
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
 from aeexp.randomness import mix
@@ -56,7 +56,7 @@ def curve(
         )
         values["mse"].append(float(errors.mean(dtype=np.float64)))
         if probe is not None:
-            known, labels = labelled_places(run, split)
+            known, labels = find_labelled(run, split)
             values["linear"].append(float(probe.score(codes[known], labels)))
     return values
 
@@ -86,6 +86,6 @@ def _probe(run: Run, rows: int, seed: int) -> Any | None:
     """None where there are no labels, or one class alone."""
     if not run.data.is_labelled:
         return None
-    codes, labels = labelled_codes(run, "train")
+    codes, labels = select_labelled_codes(run, "train")
     chosen = np.random.default_rng(seed).permutation(len(codes))[:rows]
     return fit_probe("linear", codes[chosen], labels[chosen]) if len(np.unique(labels[chosen])) > 1 else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import labelled_codes
+from aeexp.evaluation.probes import select_labelled_codes
 from aeexp.evaluation.run import Run, Values
 
 
@@ -57,7 +57,7 @@ class Clustering(Metric):
     def __call__(self, run: Run, split: str) -> Values:
         if not run.data.is_labelled:
             return {}
-        codes, labels = labelled_codes(run, split)
+        codes, labels = select_labelled_codes(run, split)
         where = split if self.fitted == "split" else "train"
         groups = run.compute_once(
             ("k-means", where, *map(str, vars(self).values())), lambda: self.fit_centres(run, where, labels)

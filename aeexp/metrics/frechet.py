@@ -66,7 +66,7 @@ class Frechet(Metric):
 
         real, train = (_whole(run.rows(part).sample(n, self.seed)) for part in (split, "train"))
         target = features(real.x)
-        others = {"reconstruction": features(self._reconstructed(run, real)), "floor": features(train.x)}
+        others = {"reconstruction": features(self._reconstruct(run, real)), "floor": features(train.x)}
         others |= run.compute_once(("frechet", n, self.seed), lambda: self._samples(run, train, features))
         return {f"generation/frechet_{who}_n{n}_{name}": distance(rows, target) for who, rows in others.items()}
 
@@ -81,7 +81,7 @@ class Frechet(Metric):
                 samples[name] = features(self._as_data(run, torch.cat(parts), train.mask))
         return samples
 
-    def _reconstructed(self, run: Run, real: Batch) -> Tensor:
+    def _reconstruct(self, run: Run, real: Batch) -> Tensor:
         outs = (run.forward(_part(real, at)) for at in _chunks(run, len(real.x)))
         return self._as_data(run, torch.cat([run.model.likelihood.mean(out.output) for out in outs]), real.mask)
 

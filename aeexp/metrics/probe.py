@@ -9,7 +9,7 @@ import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import Kind, accuracies, fit_probe, labelled_codes
+from aeexp.evaluation.probes import Kind, accuracies, fit_probe, select_labelled_codes
 from aeexp.evaluation.run import Run, Values
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Probe(Metric):
         probes = run.compute_once(
             ("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run)
         )
-        codes, labels = labelled_codes(run, split)
+        codes, labels = select_labelled_codes(run, split)
         values = {f"probe/{name}": float(probe.score(codes, labels)) for name, probe in probes.items()}
         for name in probes if self.budgets else ():
             few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours)
@@ -79,7 +79,7 @@ class Probe(Metric):
 
     def fit(self, run: Run) -> dict[Kind, Any]:
         """Classifiers by name, fitted on `rows` training codes; {} where these are of one class."""
-        codes, labels = labelled_codes(run, "train")
+        codes, labels = select_labelled_codes(run, "train")
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         codes, labels = codes[chosen], labels[chosen]
         if len(np.unique(labels)) < 2:

@@ -73,12 +73,12 @@ class Retrieval(Metric):
         bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
         rows = {"itq": self.measure(run, split, bits(codes), bits(train))}
         wanted, y = self.choose_queries(run, split)
-        database, labels = labelled_rows(run, "train")
+        database, labels = find_labelled(run, "train")
         return rows | {"raw": {"retrieval/map": euclidean_precision(codes[wanted], y, train[database], labels)}}
 
     def choose_queries(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of the queries and their labels."""
-        places, labels = labelled_rows(run, split)
+        places, labels = find_labelled(run, split)
         chosen = np.sort(np.random.default_rng(self.seed).permutation(len(places))[: self.queries])
         return places[chosen], labels[chosen]
 
@@ -90,7 +90,7 @@ class Retrieval(Metric):
         if not run.data.is_labelled:
             return values
         rows, y = self.choose_queries(run, split)
-        database, labels = labelled_rows(run, "train")
+        database, labels = find_labelled(run, "train")
         counts = by_distance(hashing.pack(bits[rows]), y, packed[database], labels, train.shape[1])
         near = counts[:, :, :3].sum(2)  # within radius 2
         return {
@@ -101,7 +101,7 @@ class Retrieval(Metric):
         }
 
 
-def labelled_rows(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+def find_labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Places (N,) and labels (N,) of the rows that have one, of every class."""
     labels = run.labels(split)
     assert labels is not None, "queries and database are those of labelled data"

@@ -66,11 +66,11 @@ class Segmentation(Metric):
         if not isinstance(task, Segment):
             return {}
         counts = np.zeros(task.classes, np.int64)
-        for batch in _masked(run, task, "train"):
+        for batch in _iterate_masked(run, task, "train"):
             counts += np.bincount(drop_unlabelled(*pixels(batch))[1], minlength=task.classes)
         probe = self.fit_pixel_probe(run, task)
         constant, pixelwise = np.zeros((2, task.classes, task.classes), np.int64)
-        for batch in _masked(run, task, split):
+        for batch in _iterate_masked(run, task, split):
             colours, truth = pixels(batch)
             constant += confusion(truth, np.full_like(truth, counts.argmax()), task.classes)
             if probe is not None:
@@ -82,7 +82,7 @@ class Segmentation(Metric):
         """Logistic regression on single pixels; None where the training masks hold one class only."""
         generator, parts = np.random.default_rng(self.seed), []
         share = self.pixels / (len(run.data["train"]) * math.prod(task.shape))
-        for batch in _masked(run, task, "train"):
+        for batch in _iterate_masked(run, task, "train"):
             colours, truth = drop_unlabelled(*pixels(batch))
             chosen = generator.random(len(truth)) < share
             parts.append((colours[chosen], truth[chosen]))
@@ -122,7 +122,7 @@ def _name(values: Scores, names: Sequence[str]) -> Values:
     return {f"segmentation/{name}": value for name, value in {**means, **each}.items()}
 
 
-def _masked(run: Run, task: Segment, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _iterate_masked(run: Run, task: Segment, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of a split with their masks as the task gives them."""
     for batch in run.data[split].batches(choose_batch_size(run.data.shape)):
         yield batch.x, task.truth(task(batch).targets)

@@ -82,7 +82,7 @@ class Anomaly(Plot):
         title = naming.heading(run, "rows by reconstruction error")
         cell = min(1.6, max(0.55, 8 / columns))
         figure, axes = canvas.board(title, columns, GROUP * len(groups) - 0.3, run.data.shape, cell=cell, beside=1.8)
-        places, ticks = outliers.labelled_places(run), {}
+        places, ticks = outliers.find_labelled(run), {}
         for number, (name, chosen) in enumerate(groups.items()):
             top, rows = GROUP * number, places[chosen]
             _rows_and_outputs(axes, run, rows, top)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import Kind, accuracies, labelled_codes, score_labels
+from aeexp.evaluation.probes import Kind, accuracies, score_labels, select_labelled_codes
 from aeexp.evaluation.run import Run
 
 STYLES: dict[str, canvas.Stroke] = {
@@ -50,7 +50,7 @@ class LabelBudget(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         if not run.data.is_labelled:
             return {}
-        known = len(labelled_codes(run, "train")[1])
+        known = len(select_labelled_codes(run, "train")[1])
         most = min(self.rows, known)
         budgets = [*(b for b in self.budgets if b < most), most]
         figure = canvas.figure(naming.heading(run, "accuracy by number of labels"), 6.4, 4.4)

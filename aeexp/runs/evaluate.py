@@ -18,7 +18,7 @@ from rich.table import Table
 
 from aeexp.drawing.animation import Animation
 from aeexp.errors import UsageError
-from aeexp.evaluation.baselines import named
+from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.config import make, to_dict
@@ -170,7 +170,9 @@ def format_entries(entries: Sequence[Mapping[str, Any]], title: str, width: int)
     if not entries:
         return title
     others = list(dict.fromkeys(name for entry in entries for name in entry["baseline"]))
-    grid = Table("", "val", "test", *(f"PCA, width {width}" if name == "pca" else named(name) for name in others))
+    grid = Table(
+        "", "val", "test", *(f"PCA, width {width}" if name == "pca" else describe_row(name) for name in others)
+    )
     for entry in entries:
         keys = {key: None for row in (entry["val"], entry["test"], *entry["baseline"].values()) for key in row}
         grid.add_section()

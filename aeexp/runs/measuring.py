@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from aeexp.evaluation.contracts import Metric
-from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measure, measured
+from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measure, measure_metrics
 from aeexp.evaluation.run import Run
 
 Numbers = dict[str, float | None]  # None: not finite
@@ -28,7 +28,7 @@ def measure_run(
     With `losses` the loss and its terms as well, which a finished run has told. Other models that a metric brings,
     such as kernel PCA, are read by the metrics of codes among `readers`, else among `metrics`.
     """
-    values = measure if losses else measured
+    values = measure if losses else measure_metrics
     numbers: dict[str, Any] = {}
     for split in splits:
         numbers[split] = drop_infinite(values(run, metrics, split))

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aeexp.evaluation.baselines import named
+from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
@@ -88,8 +88,8 @@ def _build_grid(metrics: Mapping[str, Any], width: int) -> Table:
     test, baseline = metrics["test"], metrics["baseline"]
     labels = {key: label for key, number in metrics["numbers"].items() if (label := number["label"])}
     columns = {"this run": test, f"PCA, width {width}": baseline.get("pca", {})}
-    columns[named("raw")] = baseline.get("raw", {})
-    columns |= {named(name): row for name, row in baseline.items() if name not in ("pca", "raw")}
+    columns[describe_row("raw")] = baseline.get("raw", {})
+    columns |= {describe_row(name): row for name, row in baseline.items() if name not in ("pca", "raw")}
     columns = {name: row for name, row in columns.items() if name == "this run" or not labels.keys().isdisjoint(row)}
     grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
     for key in (key for key in test if key in labels):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from aeexp.errors import UsageError
 from aeexp.runs.config import suggestion
+from aeexp.runs.folder import RunFolder
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The file's content; empty where there is none, or a run was cut off before it was whole."""
+def read_outcome(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Status and metrics; these are empty unless the run finished. What is missing or cut off is a run that failed."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+        status = folder.read_status()
+        return status, folder.read_metrics() if status["status"] == "finished" else {}
+    except (OSError, ValueError, KeyError):
+        return {"status": "failed"}, {}
 
 
 def read_objectives(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -> list[float] | None:

@@ -17,7 +17,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from aeexp.errors import UsageError
-from aeexp.sweeps.search.outcome import read_json, read_objectives
+from aeexp.runs.folder import RunFolder
+from aeexp.sweeps.search.outcome import read_objectives, read_outcome
 from aeexp.sweeps.search.samplers import Grid, Sampler
 from aeexp.sweeps.search.space import Space, format_overrides
 from aeexp.sweeps.search.study import open_study
@@ -114,16 +115,15 @@ class Search:
     def tell(self, number: int, result: JobReturn) -> None:
         """What the run's folder says: any launcher, any machine that shares the disk."""
         assert result.hydra_cfg is not None and result.cfg is not None, "Hydra sets both before a job runs"
-        job = Path(result.hydra_cfg.hydra.runtime.output_dir)
-        status = read_json(job / "status.json").get("status", "failed")
-        if status == "pruned":
+        folder = RunFolder(result.hydra_cfg.hydra.runtime.output_dir)
+        status, metrics = read_outcome(folder)
+        if status["status"] == "pruned":
             self.study.tell(number, state=TrialState.PRUNED)
-            return log.info("trial %d pruned: %s", number, read_json(job / "status.json")["message"])
-        finished = status == "finished"
-        values = read_objectives(self.objectives, read_json(job / "metrics.json"), result.cfg) if finished else None
+            return log.info("trial %d pruned: %s", number, status["message"])
+        values = read_objectives(self.objectives, metrics, result.cfg) if metrics else None
         if values is None:
             self.study.tell(number, state=TrialState.FAIL)
-            return log.warning("trial %d failed: %s", number, job)
+            return log.warning("trial %d failed: %s", number, folder)
         self.study.tell(number, values)
         mark = "  best" if number in [trial.number for trial in self.study.best_trials] else ""
         log.info("trial %d: %s%s", number, self.format_objectives(values), mark)

@@ -24,7 +24,7 @@ TAGS = ("log", "int", "float")
 
 
 def split_space(
-    params: Mapping[str, Any], words: Sequence[str], loader: ConfigLoader | None
+    params: Mapping[str, Any], arguments: Sequence[str], loader: ConfigLoader | None
 ) -> tuple[Space, list[str]]:
     """What is searched, and the overrides that every trial shares. A word of the command line replaces its key in
     `params`, be it another range or one value. Raises UsageError."""
@@ -46,7 +46,7 @@ def split_space(
             take(parser.parse_override(f"{name}={node}"))
         else:
             space[name] = parse_node(f"hydra.sweeper.params.{name}", node)
-    for override in parser.parse_overrides(list(words)):
+    for override in parser.parse_overrides(list(arguments)):
         take(override)
     return space, list(fixed.values())
 
