@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupted import same
 
 from aeexp import files, schedulers
 from aeexp.errors import UsageError
@@ -44,17 +45,6 @@ def advance(state: State) -> None:
     state.scheduler.step()
     state.progress.step += 1
     state.progress.history.append({"step": state.progress.step, "split": "val", "loss": 1 / 3})
-
-
-def same(a, b) -> bool:
-    """Equal bit for bit, through dicts and lists."""
-    if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
 
 
 # ---------------------------------------------------------------- atomic files
