@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,3 +168,8 @@ def test_the_rules_would_see_a_breach():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
     assert rooms("strange") == [] and rooms("datasets/strange") == []
     assert within("torch.utils.tensorboard.SummaryWriter", TRACKERS) and not within("torch.utils.data", TRACKERS)
+
+
+def test_what_measures_alone_loads_nothing_that_draws():
+    code = "import sys, aeexp.metrics, aeexp.runs.evaluate, aeexp.runs.run; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

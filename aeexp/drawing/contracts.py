@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, ClassVar
 
 from aeexp.drawing.animation import Animation
 from aeexp.evaluation.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
 
 
 class Plot(ABC):

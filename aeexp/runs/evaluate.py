@@ -8,10 +8,9 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +28,9 @@ from aeexp.runs.loading import LoadedRun, build_untrained
 from aeexp.runs.measuring import describe_data, measure_run
 from aeexp.runs.status import now, read_commit, read_versions
 from aeexp.runs.tracking import open_album
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.drawing.animation import Animation
@@ -17,6 +17,9 @@ from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
 
 log = logging.getLogger(__name__)
 

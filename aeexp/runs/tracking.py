@@ -9,10 +9,9 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue] -- made at import
 from tensorboard.plugins.hparams.api_pb2 import Status  # pyright: ignore[reportAttributeAccessIssue] -- made at import
@@ -26,6 +25,9 @@ from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.runs.folder import RunFolder
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
 
 # The columns of the HParams table; where a run computes, what it measures and draws are none.
 HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
