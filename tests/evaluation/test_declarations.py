@@ -6,11 +6,17 @@ import inspect
 import json
 
 import pytest
-from composing import run_in
+import torch
+from composing import composed, run_in
 
 from aeexp import metrics
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.protocol import describe_numbers, describe_options
+from aeexp.evaluation.run import Run
+from aeexp.reference import options
+from aeexp.runs.config import make
+from aeexp.runs.measuring import measure_run
+from aeexp.runs.run import load_data_and_learner
 
 ALL = {name.lower(): getattr(metrics, name) for name in metrics.__all__}
 
@@ -130,3 +136,16 @@ def test_metrics_json_says_what_its_numbers_are(tmp_path):
         "of_labels": False, "counts": False, "label": "test error (squared, per example)",
     }  # fmt: skip
     assert written["metrics"]["generation"]["harmless"] == ["chunk", "samples"]
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    data, learner = load_data_and_learner(composed("variant=vae", "dataset.limit=200"), torch.device("cpu"))
+    return Run(learner, data, untrained=learner.model)
+
+
+@pytest.mark.parametrize("name", options.list_groups()["metric"])
+def test_what_any_metric_writes_is_declared(name, run):
+    small = [f"metric.{name}.rows=50"] if name in ("frechet", "kernel_pca") else []
+    measured = measure_run(run, make(composed(f"metric={name}", *small), "metric"), ("val", "test"), losses=False)
+    assert {*measured["val"], *measured["test"]} <= measured["numbers"].keys()
