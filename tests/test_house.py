@@ -106,3 +106,14 @@ def test_files_and_functions_are_of_a_size_to_be_read():
         if isinstance(node, FUNCTION) and node.end_lineno - node.lineno + 1 > 50
     ]  # fmt: skip
     assert functions == []
+
+
+def test_no_table_reads_markup_in_what_it_is_given():
+    """A data set may be called `[/b]` and a class `:smile:`; the one page that has markup escapes what it prints."""
+    calls = [
+        (name, {word.arg: ast.unparse(word.value) for word in node.keywords})
+        for name, tree in TREES.items() for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Console" and "reference/" not in name
+    ]  # fmt: skip
+    assert len(calls) > 2
+    assert [name for name, given in calls if (given.get("markup"), given.get("emoji")) != ("False", "False")] == []

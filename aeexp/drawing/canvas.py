@@ -11,15 +11,18 @@ import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
 from aeexp import files  # nothing that knows torch: a report is drawn without it
 
@@ -52,9 +55,27 @@ class Stroke(TypedDict, total=False):
     markeredgewidth: float
 
 
+@final
+class Page(Figure):
+    """A figure whose texts stand as they were given: a class may be called `$_$`, which would be read as a formula."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """As ever, but for the powers that a logarithmic axis writes no text is a formula."""
+        rulers = [ruler for axes in self.axes for ruler in (axes.xaxis, axes.yaxis)]
+        ticks = [
+            tick for ruler in rulers if isinstance(ruler.get_major_formatter(), LogFormatter)
+            for tick in (*ruler.get_major_ticks(), *ruler.get_minor_ticks())
+        ]  # fmt: skip
+        powers = {text for tick in ticks for text in (tick.label1, tick.label2)}
+        for text in self.findobj(Text):
+            if isinstance(text, Text) and text not in powers:
+                text.set_parse_math(False)
+        super().draw(renderer)
+
+
 def figure(title: str, width: float, height: float) -> Figure:
     """An empty figure of that many inches."""
-    empty = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+    empty = Page(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
     FigureCanvasAgg(empty)  # a canvas that TensorBoard can read pixels from
     # A long title breaks where a narrow figure ends, not within a bracket: a character is about 0.09 inches wide.
     title = re.sub(r"\([^()\n]{,30}\)", lambda bracket: bracket[0].replace(" ", "\0"), title)

@@ -185,5 +185,5 @@ def format_entries(entries: Sequence[Mapping[str, Any]], title: str, width: int)
             cells += [entry["baseline"].get(name, {}).get(key) for name in others]
             grid.add_row(key, *("-" if value is None else f"{value:.4g}" for value in cells))
     text = io.StringIO()
-    Console(file=text, width=1000, highlight=False, markup=False).print(grid)
+    Console(file=text, width=1000, highlight=False, markup=False, emoji=False).print(grid)
     return f"{title}\n{text.getvalue().rstrip()}"

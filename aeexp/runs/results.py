@@ -71,7 +71,7 @@ def format_table(metrics: Mapping[str, Any], width: int, folder: RunFolder) -> s
     grid = _build_grid(metrics, width)
     text = io.StringIO()
     if grid.row_count:
-        Console(file=text, width=100, highlight=False).print(grid)
+        Console(file=text, width=100, highlight=False, markup=False, emoji=False).print(grid)
     near, timing = os.path.relpath(folder.path), metrics["timing"]
     place = str(folder) if near.startswith("..") else near
     lines = [

@@ -29,9 +29,14 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", ["digits", "flat", "colour"])
+@pytest.mark.parametrize("case", ["digits", "flat", "colour", "formula"])
 def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
-    data = {"digits": digit_data, "flat": rows_of((4,)), "colour": rows_of((3, 12, 10), np.arange(60) % 4)}[case]
+    data = {
+        "digits": digit_data, "flat": rows_of((4,)), "colour": rows_of((3, 12, 10), np.arange(60) % 4),
+        "formula": rows_of((4,), np.arange(60) % 2, ("5 $_$ [/b] <i>", "$\\frac$")),
+    }[case]  # fmt: skip
+    if case == "formula":
+        data.name = "$_$"
     parts = convolutional(data, "subpixel", 2) if case == "colour" else perceptron(data, 2)
     run = run_of(data, parts, {"masking": Masking(0.3)}, HISTORY)
     figures = {name: figure for plot in ALL for name, figure in plot(run).items()}
