@@ -87,7 +87,7 @@ def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: to
             entry = measure_metric(run, name, metric, own)
         except Exception as error:  # logged here with its traceback, and named again at the end
             log.error("%s: metric=%s failed", folder, name, exc_info=not isinstance(error, UsageError))
-            failures.append(f"metric={name} failed: {type(error).__name__}: {error}")
+            failures.append(f"metric={name} failed: {type(error).__name__}: {' '.join(str(error).split())}")
             continue
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
             log.info("metric=%s: there is nothing of it to measure on %s", name, run.data.name)

@@ -99,5 +99,5 @@ def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure 
                 save(name, figure)
         except Exception as error:  # logged here with its traceback, and named again at the end
             log.exception("plot=%s failed", option)
-            failures.append(f"plot={option} failed: {type(error).__name__}: {error}")
+            failures.append(f"plot={option} failed: {type(error).__name__}: {' '.join(str(error).split())}")
     return failures
