@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.errors import UsageError
+from aeexp.ranges import NonNegative
 from aeexp.types import Batch, Code, Facts, Pass, Terms
 
 Space = Literal["real", "sphere", "onehot"]
@@ -253,8 +254,6 @@ class Latent(Part):
 
     def __init__(self, dim: int, params: int | None = None, prior: Prior | None = None):
         super().__init__()
-        if dim < 1:
-            raise UsageError(f"dim={dim}: a code needs at least 1 unit")
         self.dim = dim
         self.params = dim if params is None else params
         self.prior = prior
@@ -358,15 +357,15 @@ class Model(nn.Module, ABC):
 class Regularizer(Part):
     """A penalty on a forward pass, (B,) or (), before its weight: the objective multiplies by it.
 
-    The weight is a buffer. Raises UsageError on one below 0.
+    The weight is a buffer.
     """
 
     weight: Tensor
     holds_against_prior: bool = False  # whether it holds all codes together against N(0, I) or the latent's prior
 
-    def __init__(self, weight: float):
+    def __init__(self, weight: NonNegative):
         super().__init__()
-        self.register_buffer("weight", weight_of(weight))
+        self.register_buffer("weight", torch.tensor(float(weight)))
 
     @abstractmethod
     def forward(self, out: Pass, model: Model) -> Tensor:
@@ -397,9 +396,9 @@ class Regularizer(Part):
         """Called once, when model and data are known."""
 
     def at(self, weight: float) -> Regularizer:
-        """The same penalty with another weight. Raises UsageError on one below 0."""
+        """The same penalty with another weight."""
         penalty = copy.deepcopy(self)
-        penalty.weight.copy_(weight_of(weight))
+        penalty.weight.fill_(weight)
         return penalty
 
 
@@ -435,13 +434,6 @@ class Objective(Part):
     def infer_labels(self, batch: Batch) -> Batch:
         """After training: the batch with labels that the objective finds itself, so that no true one reaches a code."""
         return batch
-
-
-def weight_of(value: float) -> Tensor:
-    """() a penalty's weight, for its buffer. Raises UsageError on one below 0."""
-    if not value >= 0:
-        raise UsageError(f"weight={value} must not be negative")
-    return torch.tensor(float(value))
 
 
 def _law_elsewhere(space: Space, prior: Prior) -> str:

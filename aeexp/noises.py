@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.holes import block
+from aeexp.ranges import NonNegative, Probability
 
 
 @final
@@ -55,10 +56,8 @@ class Gaussian(Noise):
     highest: ClassVar = math.inf
     std: Tensor
 
-    def __init__(self, std: float):
+    def __init__(self, std: NonNegative):
         super().__init__()
-        if not std >= 0:
-            raise UsageError(f"std={std} must not be negative")
         self.register_buffer("std", torch.tensor(float(std)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,10 +77,8 @@ class Masking(Noise):
     level: ClassVar = "p"
     p: Tensor
 
-    def __init__(self, p: float):
+    def __init__(self, p: Probability):
         super().__init__()
-        if not 0 <= p <= 1:
-            raise UsageError(f"p={p} is no probability: take a value from 0 to 1")
         self.register_buffer("p", torch.tensor(float(p)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,10 +100,8 @@ class SaltPepper(Noise):
     low: Tensor
     high: Tensor
 
-    def __init__(self, p: float, low: float = 0.0, high: float = 1.0):
+    def __init__(self, p: Probability, low: float = 0.0, high: float = 1.0):
         super().__init__()
-        if not 0 <= p <= 1:
-            raise UsageError(f"p={p} is no probability: take a value from 0 to 1")
         if not low < high:
             raise UsageError(f"low={low} must lie below high={high}")
         for name, value in (("p", p), ("low", low), ("high", high)):
@@ -138,10 +133,8 @@ class Block(Noise):
     level: ClassVar = "size"
     size: Tensor
 
-    def __init__(self, size: float):
+    def __init__(self, size: Probability):
         super().__init__()
-        if not 0 <= size <= 1:
-            raise UsageError(f"size={size} is no share of a side: take a value from 0 to 1")
         self.register_buffer("size", torch.tensor(float(size)))
 
     def forward(self, x: Tensor) -> Tensor:

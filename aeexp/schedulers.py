@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch.optim import Optimizer, lr_scheduler
 
-from aeexp.errors import UsageError
+from aeexp.ranges import Count, NonNegative, Share
 
 Scheduler = lr_scheduler.LRScheduler
 
@@ -17,34 +17,26 @@ def constant(optimizer: Optimizer, steps: int) -> Scheduler:
     return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
-def cosine(optimizer: Optimizer, steps: int, *, floor: float = 0.0) -> Scheduler:
+def cosine(optimizer: Optimizer, steps: int, *, floor: NonNegative = 0.0) -> Scheduler:
     """Half a cosine from the optimizer's rate down to `floor` (Loshchilov and Hutter 2017, without restarts)."""
     return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, eta_min=floor)
 
 
-def step(optimizer: Optimizer, steps: int, *, drops: int = 2, factor: float = 0.1) -> Scheduler:
+def step(optimizer: Optimizer, steps: int, *, drops: Count = 2, factor: Share = 0.1) -> Scheduler:
     """Multiply the rate by `factor` at `drops` equally spaced points of the run."""
-    if drops < 1:
-        raise UsageError(f"drops={drops} must be at least 1")
     milestones = [max(1, round(steps * (i + 1) / (drops + 1))) for i in range(drops)]
     return lr_scheduler.MultiStepLR(optimizer, milestones=milestones, gamma=factor)
 
 
-def warmup_cosine(optimizer: Optimizer, steps: int, *, warmup: float = 0.05, floor: float = 0.0) -> Scheduler:
+def warmup_cosine(optimizer: Optimizer, steps: int, *, warmup: Share = 0.05, floor: NonNegative = 0.0) -> Scheduler:
     """Linear rise over the share `warmup` of the run, then half a cosine down to `floor`."""
-    if not 0 < warmup < 1:
-        raise UsageError(f"warmup={warmup} is no share of the run: take a value between 0 and 1")
     rise = max(1, round(steps * warmup))
     rising = lr_scheduler.LinearLR(optimizer, start_factor=1 / (rise + 1), total_iters=rise)
     falling = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, steps - rise), eta_min=floor)
     return lr_scheduler.SequentialLR(optimizer, [rising, falling], milestones=[rise])
 
 
-def plateau(optimizer: Optimizer, steps: int, *, factor: float = 0.5, patience: int = 5) -> Scheduler:
+def plateau(optimizer: Optimizer, steps: int, *, factor: Share = 0.5, patience: Count = 5) -> Scheduler:
     """Multiply the rate by `factor` after `patience` validations without a lower loss."""
-    if not 0 < factor < 1:
-        raise UsageError(f"factor={factor} must lie between 0 and 1")
-    if patience < 1:
-        raise UsageError(f"patience={patience} must be at least 1")
     # torch reduces at the first validation beyond its patience, and by default wants more than a lower loss
     return lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience - 1, threshold=0.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A name is a file or a folder of the package; every file lies in exactly one.
 LAYERS = [
-    ["__init__", "errors", "files", "randomness"],
+    ["__init__", "errors", "files", "randomness", "ranges"],
     ["types", "tensors", "holes", "schedulers", "reference"],
     ["contracts"],
     ["noises", "conditions", "tasks", "latents", "likelihoods", "datasets/core"],

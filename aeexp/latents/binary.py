@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aeexp.contracts import Examples, Latent, Model, Moves
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, NonNegative
 from aeexp.types import Code, Pass
 
 SURE = 0.1  # a unit this near to 0 or 1 has made up its mind
@@ -37,14 +38,10 @@ class Binary(Latent):
     current: Tensor
     undecided: Tensor
 
-    def __init__(self, *, dim: int, noise: float = 4.0, start: float = 0.0, warmup_steps: int = 1000):
+    def __init__(self, *, dim: Count, noise: NonNegative = 4.0, start: NonNegative = 0.0, warmup_steps: Count = 1000):
         super().__init__(dim)
-        if not 0 <= start < math.inf:
-            raise UsageError(f"start={start} must not be negative")
         if not start <= noise < math.inf:
             raise UsageError(f"noise={noise} must not be below latent.start={start}: it grows")
-        if warmup_steps < 1:
-            raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
         self.warmup_steps = warmup_steps
         self.register_buffer("start", torch.tensor(float(start)))
         self.register_buffer("noise", torch.tensor(float(noise)))

@@ -13,6 +13,7 @@ from aeexp.contracts import Examples, Latent, Model, Moves, Prior
 from aeexp.errors import UsageError
 from aeexp.latents.bounded_posteriors import Categorical as OneHots
 from aeexp.latents.bounded_posteriors import PowerSpherical, one_hot, sphere_area, unit
+from aeexp.ranges import Count, Positive, Several
 from aeexp.tensors import clamp_through
 from aeexp.types import Code
 
@@ -36,9 +37,7 @@ class Hyperspherical(Latent):
     unstackable: ClassVar = "a draw on the sphere is made of Gamma variates, which have no vmap rule"
     constrained: ClassVar = True
 
-    def __init__(self, dim: int, prior: Prior):
-        if dim < 2:
-            raise UsageError(f"dim={dim}: a direction needs at least 2 units")
+    def __init__(self, dim: Several, prior: Prior):
         super().__init__(dim, dim + 1, prior)
         self.unit_variance = 1 / dim  # of each unit under the uniform law
 
@@ -87,30 +86,24 @@ class Categorical(Latent):
 
     def __init__(
         self,
-        dim: int,
+        dim: Count,
         prior: Prior,
-        classes: int = 8,
-        temperature: float = 1.0,
-        final_temperature: float = 0.5,
-        anneal_steps: int = 1000,
+        classes: Several = 8,
+        temperature: Positive = 1.0,
+        final_temperature: Positive = 0.5,
+        anneal_steps: Count = 1000,
         hard: bool = False,
     ):
-        if classes < 2:
-            raise UsageError(f"classes={classes}: a group needs at least 2 values")
         if dim < classes or dim % classes != 0:
             raise UsageError(
                 f"dim={dim} is no multiple of latent.classes={classes}: take "
                 f"latent.dim={classes * max(1, dim // classes)} "
                 "or other classes"
             )
-        if not 0 < temperature < math.inf:
-            raise UsageError(f"temperature={temperature} must be above 0")
         if not 0 < final_temperature <= temperature:
             raise UsageError(
                 f"final_temperature={final_temperature} must lie above 0 and not above latent.temperature={temperature}"
             )
-        if anneal_steps < 1:
-            raise UsageError(f"anneal_steps={anneal_steps} must be at least 1")
         super().__init__(dim, prior=prior)
         self.classes = classes
         self.anneal_steps = anneal_steps

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aeexp.contracts import Latent
+from aeexp.ranges import Count
 from aeexp.types import Code
 
 
@@ -20,7 +21,7 @@ class Deterministic(Latent):
     Look at: error over latent.dim, with PCA beside it: the gap is what is not linear.
     """
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: Count):
         super().__init__(dim)
 
     def forward(self, h: Tensor) -> Code:
@@ -39,7 +40,7 @@ class Sigmoid(Latent):
 
     range: ClassVar = (0.0, 1.0)
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: Count):
         super().__init__(dim)
 
     def forward(self, h: Tensor) -> Code:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aeexp.contracts import Latent, Prior
 from aeexp.latents.posteriors import Normal
+from aeexp.ranges import Count
 from aeexp.tensors import clamp_through
 from aeexp.types import Code
 
@@ -23,7 +24,7 @@ class Gaussian(Latent):
     Look at: active units (latent/active_units), samples from the prior.
     """
 
-    def __init__(self, dim: int, prior: Prior):
+    def __init__(self, dim: Count, prior: Prior):
         super().__init__(dim, 2 * dim, prior)
 
     def forward(self, h: Tensor) -> Code:

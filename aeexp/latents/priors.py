@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.contracts import Examples, Model, Posterior, Prior
-from aeexp.errors import UsageError
 from aeexp.latents.bounded_posteriors import Categorical, PowerSpherical
 from aeexp.latents.posteriors import Normal, standard_log_prob
+from aeexp.ranges import Count
 
 
 @final
@@ -74,10 +74,8 @@ class Mixture(Prior):
     Formula: p(z) = Σ_c π_c N(z; m_c, diag(v_c))
     """
 
-    def __init__(self, components: int = 10):
+    def __init__(self, components: Count = 10):
         super().__init__()
-        if components < 1:
-            raise UsageError(f"components={components} must be at least 1")
         self.components = components
 
     def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
@@ -113,10 +111,8 @@ class Vamp(Prior):
     mask: Tensor | None
     context: Tensor | None
 
-    def __init__(self, pseudo_inputs: int = 500):
+    def __init__(self, pseudo_inputs: Count = 500):
         super().__init__()
-        if pseudo_inputs < 1:
-            raise UsageError(f"pseudo_inputs={pseudo_inputs} must be at least 1")
         self.count = pseudo_inputs
 
     def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:

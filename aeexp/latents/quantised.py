@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aeexp.contracts import Examples, Latent, Model, Moves
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, Decay, NonNegative
 from aeexp.types import Code, Pass
 
 SMOOTHING = 1e-5  # of the counts, as in the authors' code
@@ -50,27 +51,19 @@ class VQ(Latent):
 
     def __init__(
         self,
-        dim: int,
-        codes: int = 64,
-        width: int = 8,
+        dim: Count,
+        codes: Count = 64,
+        width: Count = 8,
         codebook: Literal["gradient", "ema"] = "ema",
-        decay: float = 0.99,
-        commitment: float = 0.25,
-        restart_after: int | None = 100,
+        decay: Decay = 0.99,
+        commitment: NonNegative = 0.25,
+        restart_after: Count | None = 100,
     ):
         super().__init__(dim)
-        if codes < 1:
-            raise UsageError(f"codes={codes}: a codebook needs at least 1 vector")
         if width < 1 or dim % width != 0:
             raise UsageError(
                 f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / max(width, 1))}"
             )
-        if not 0 <= decay < 1:
-            raise UsageError(f"decay={decay} must lie in [0, 1)")
-        if not commitment >= 0:
-            raise UsageError(f"commitment={commitment} must not be negative")
-        if restart_after is not None and restart_after < 1:
-            raise UsageError(f"restart_after={restart_after} must be at least 1")
         self.codes = codes
         self.width = width
         self.decay = decay

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aeexp.contracts import Latent
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, Decay
 from aeexp.types import Code, Pass
 
 
@@ -29,12 +30,10 @@ class BatchTopK(Latent):
     threshold: Tensor
     seen: Tensor
 
-    def __init__(self, dim: int, k: int, decay: float = 0.99):
+    def __init__(self, dim: Count, k: Count, decay: Decay = 0.99):
         super().__init__(dim)
         if not 1 <= k <= dim:
             raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
-        if not 0 <= decay < 1:
-            raise UsageError(f"decay={decay} must lie in [0, 1)")
         self.decay = decay
         self.register_buffer("k", torch.tensor(k))
         self.register_buffer("threshold", torch.tensor(0.0))
@@ -78,7 +77,7 @@ class TopK(Latent):
 
     k: Tensor
 
-    def __init__(self, dim: int, k: int):
+    def __init__(self, dim: Count, k: Count):
         super().__init__(dim)
         if not 1 <= k <= dim:
             raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")

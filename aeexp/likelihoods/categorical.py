@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
+from aeexp.ranges import Several
 from aeexp.tensors import sum_features
 
 
@@ -29,10 +30,8 @@ class Categorical(Likelihood):
     density: ClassVar = False
     grid: Tensor
 
-    def __init__(self, levels: int = 256):
+    def __init__(self, levels: Several = 256):
         super().__init__()
-        if levels < 2:
-            raise UsageError(f"levels={levels} must be at least 2")
         self.levels = levels
         self.register_buffer("grid", torch.linspace(0, 1, levels), persistent=False)
 

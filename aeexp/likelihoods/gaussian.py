@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aeexp.contracts import Likelihood
-from aeexp.errors import UsageError
+from aeexp.ranges import Positive
 from aeexp.tensors import clamp_through, sum_features
 from aeexp.types import Pass
 
@@ -38,10 +38,8 @@ class Gaussian(Likelihood):
     variance: Tensor
     seen: Tensor
 
-    def __init__(self, variance: float = 0.5, estimate: Literal["fixed", "learned", "optimal"] = "fixed"):
+    def __init__(self, variance: Positive = 0.5, estimate: Literal["fixed", "learned", "optimal"] = "fixed"):
         super().__init__()
-        if not variance > 0:
-            raise UsageError(f"variance={variance} must be above 0")
         self.estimate = estimate
         self.uses_batch = estimate == "optimal"
         if estimate == "learned":

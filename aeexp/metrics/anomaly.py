@@ -7,10 +7,10 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Seed, Several
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,7 @@ class Anomaly(Metric):
         Number("anomaly/share", None, "share"),
     )
 
-    def __init__(self, rows: int = 5000, seed: int = 0):
-        if rows < 2:
-            raise UsageError(f"rows={rows} must be at least 2")
+    def __init__(self, rows: Several = 5000, seed: Seed = 0):
         self.rows = rows
         self.seed = seed
 

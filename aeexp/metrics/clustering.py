@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
-from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import select_labelled_codes
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Seed, Several
 
 
 @final
@@ -39,15 +39,12 @@ class Clustering(Metric):
 
     def __init__(
         self,
-        rows: int = 5000,
-        clusters: int | None = None,
-        starts: int = 10,
+        rows: Count = 5000,
+        clusters: Several | None = None,
+        starts: Count = 10,
         fitted: Literal["train", "split"] = "train",
-        seed: int = 0,
+        seed: Seed = 0,
     ):
-        for name, value, least in (("rows", rows, 1), ("clusters", clusters, 2), ("starts", starts, 1)):
-            if value is not None and not value >= least:
-                raise UsageError(f"{name}={value} must be at least {least}")
         self.rows = rows
         self.clusters = clusters
         self.starts = starts

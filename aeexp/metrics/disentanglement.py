@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
+from annotated_types import Interval
 
-from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.factors import Table, dci, factor_vae, mig, sap
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Seed, Several
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,15 @@ class Disentanglement(Metric):
     )
 
     def __init__(
-        self, rows: int = 5000, bins: int = 20, trees: int = 20, depth: int = 8, votes: int = 800, batch: int = 64,
-        seed: int = 0,
-    ):  # fmt: skip
-        for key, count, least in (("rows", rows, 4), ("bins", bins, 2), ("trees", trees, 1), ("depth", depth, 1),
-                                  ("votes", votes, 1), ("batch", batch, 2)):  # fmt: skip
-            if not count >= least:
-                raise UsageError(f"{key}={count} must be at least {least}")
+        self,
+        rows: Annotated[int, Interval(ge=4)] = 5000,
+        bins: Several = 20,
+        trees: Count = 20,
+        depth: Count = 8,
+        votes: Count = 800,
+        batch: Several = 64,
+        seed: Seed = 0,
+    ):
         self.rows = rows
         self.bins = bins
         self.trees = trees

@@ -12,6 +12,7 @@ import torch
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Seed, Several
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Fairness(Metric):
         Number("fairness/(leakage|leakage_balanced|parity_gap|odds_gap)_(linear|forest)", "lower", "share"),
     )
 
-    def __init__(self, rows: int = 5000, trees: int = 100, seed: int = 0):
+    def __init__(self, rows: Several = 5000, trees: Count = 100, seed: Seed = 0):
         self.rows = rows
         self.trees = trees
         self.seed = seed

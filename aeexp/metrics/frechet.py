@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from aeexp.datasets.core.split import Split
-from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.feature_net import feature_net
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.samplers import SAMPLERS
+from aeexp.ranges import Seed, Several
 from aeexp.types import Batch
 
 CHUNK = 2**25  # numbers that the decoder gives at a time
@@ -44,9 +44,7 @@ class Frechet(Metric):
         Number("generation/frechet_.*", "lower", "squared distance of features"),
     )
 
-    def __init__(self, rows: int = 1000, seed: int = 0):
-        if rows < 2:
-            raise UsageError(f"rows={rows} must be at least 2: one row has no covariance")
+    def __init__(self, rows: Several = 1000, seed: Seed = 0):
         self.rows = rows
         self.seed = seed
 

@@ -13,6 +13,7 @@ from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.objectives.bounds import bound, log_weights
+from aeexp.ranges import Count
 
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
 
@@ -64,7 +65,7 @@ class Generation(Metric):
     )
     harmless: ClassVar = ("chunk", "samples")  # rows at a time are a matter of memory; `_k` says how many samples
 
-    def __init__(self, samples: int = 100, rows: int = 1000, chunk: int = 20_000):
+    def __init__(self, samples: Count = 100, rows: Count = 1000, chunk: Count = 20_000):
         self.samples = samples
         self.rows = rows
         self.chunk = chunk  # codes decoded at a time

@@ -7,10 +7,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Seed
 from aeexp.types import Batch
 
 
@@ -40,11 +40,7 @@ class Inpainting(Metric):
         Number("inpainting/psnr", "higher", "dB", alike=("task.",)),
     )
 
-    def __init__(self, rows: int = 1000, train_rows: int = 5000, seed: int = 0):
-        if rows < 1:
-            raise UsageError(f"rows={rows} must be at least 1")
-        if train_rows < 1:
-            raise UsageError(f"train_rows={train_rows} must be at least 1")
+    def __init__(self, rows: Count = 1000, train_rows: Count = 5000, seed: Seed = 0):
         self.rows = rows
         self.train_rows = train_rows
         self.seed = seed

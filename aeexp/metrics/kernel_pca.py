@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
+
+from annotated_types import Interval
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
@@ -14,6 +16,7 @@ from aeexp.models.kernel_pca import Kernel, kernel_pca
 from aeexp.models.learner import Learner
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
+from aeexp.ranges import Positive, Seed
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +45,14 @@ class KernelPCA(Metric):
         self,
         *,
         kernel: Kernel = "rbf",
-        gammas: Sequence[float],
-        alphas: Sequence[float],
-        rows: int = 2000,
-        seed: int = 0,
+        gammas: Sequence[Positive],
+        alphas: Sequence[Positive],
+        rows: Annotated[int, Interval(ge=2, le=10000)] = 2000,
+        seed: Seed = 0,
     ):
         for name, values in (("gammas", gammas), ("alphas", alphas)):
             if len(values) <= 0 or not min(values) > 0:
                 raise UsageError(f"{name}={list(values)}: name one or more above 0")
-        if not 2 <= rows <= 10_000:
-            raise UsageError(f"rows={rows}: take 2 to 10000; memory grows with the square, time with the cube")
         self.kernel: Kernel = kernel
         self.gammas = list(gammas)
         self.alphas = list(alphas)

@@ -11,6 +11,7 @@ import torch
 
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count
 from aeexp.regularizers.contractive import Contractive
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Latent(Metric):
         Number("latent/(perplexity|codes_used)", None, "codes"),
     )
 
-    def __init__(self, jacobian_rows: int = 256):
+    def __init__(self, jacobian_rows: Count = 256):
         self.jacobian_rows = jacobian_rows
 
     def __call__(self, run: Run, split: str) -> Values:

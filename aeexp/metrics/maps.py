@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
+from annotated_types import Interval
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.maps import Name, embed, is_mappable, require, trustworthiness
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Positive, Seed
 
 
 @final
@@ -33,15 +35,18 @@ class Maps(Metric):
     numbers: ClassVar = (Number(r"maps/(trustworthiness|continuity)_\w+", "higher", ""),)
     in_keys: ClassVar = ("maps",)
 
-    def __init__(self, *, maps: Sequence[Name], neighbours: int = 5, rows: int = 1000, perplexity: float = 30.0,
-                 seed: int = 0):  # fmt: skip
+    def __init__(
+        self,
+        *,
+        maps: Sequence[Name],
+        neighbours: Count = 5,
+        rows: Annotated[int, Interval(ge=3)] = 1000,
+        perplexity: Positive = 30.0,
+        seed: Seed = 0,
+    ):
         require(maps)
-        if neighbours < 1:
-            raise UsageError(f"neighbours={neighbours} must be at least 1")
         if rows <= 2 * neighbours:
             raise UsageError(f"rows={rows} must be more than twice neighbours={neighbours}")
-        if not perplexity > 0:
-            raise UsageError(f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
         self.maps = list(maps)
         self.neighbours = neighbours
         self.rows = rows

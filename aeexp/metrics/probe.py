@@ -11,6 +11,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import Kind, accuracies, fit_probe, select_labelled_codes
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Seed
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +44,17 @@ class Probe(Metric):
 
     def __init__(
         self,
-        rows: int = 5000,
-        neighbours: int = 5,
-        seed: int = 0,
+        rows: Count = 5000,
+        neighbours: Count = 5,
+        seed: Seed = 0,
         classifiers: list[Kind] | None = None,
-        budgets: list[int] | None = None,
-        draws: int = 5,
+        budgets: list[Count] | None = None,
+        draws: Count = 5,
     ):
         self.classifiers: list[Kind] = ["linear", "knn"] if classifiers is None else list(classifiers)
         self.budgets = sorted(set(budgets or []))
         if not self.classifiers:
             raise UsageError("classifiers=[]: name one, as in [linear], or leave the metric out")
-        if not all(b >= 1 for b in self.budgets):
-            raise UsageError(f"budgets={self.budgets}: a probe needs at least 1 label")
-        for name, value in (("rows", rows), ("neighbours", neighbours), ("draws", draws)):
-            if not value >= 1:
-                raise UsageError(f"{name}={value} must be at least 1")
         self.rows = rows
         self.neighbours = neighbours
         self.seed = seed

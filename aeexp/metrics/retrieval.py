@@ -6,10 +6,10 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from aeexp.errors import UsageError
 from aeexp.evaluation import hashing
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import Count, Seed
 
 CELLS = 1 << 22  # distances that are worked on at a time
 
@@ -49,11 +49,7 @@ class Retrieval(Metric):
         Number("retrieval/(empty_radius_2|duplicates)", None, "share", of_labels=True),
     )
 
-    def __init__(self, *, queries: int = 1000, iterations: int = 50, seed: int = 0):
-        if queries < 1:
-            raise UsageError(f"queries={queries} must be at least 1")
-        if iterations < 1:
-            raise UsageError(f"iterations={iterations} must be at least 1")
+    def __init__(self, *, queries: Count = 1000, iterations: Count = 50, seed: Seed = 0):
         self.queries = queries
         self.iterations = iterations
         self.seed = seed

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
 from aeexp.contracts import Noise
-from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.robustness import curve, pick_noise
 from aeexp.evaluation.run import Run, Values
+from aeexp.ranges import NonNegative, Seed, Several
 
 
 @final
@@ -35,10 +35,15 @@ class Robustness(Metric):
     )
     in_keys: ClassVar = ("noise", "levels")
 
-    def __init__(self, *, noise: Mapping[str, Noise], levels: Sequence[float], rows: int = 5000, seed: int = 0):
+    def __init__(
+        self,
+        *,
+        noise: Mapping[str, Noise],
+        levels: Sequence[NonNegative],
+        rows: Several = 5000,
+        seed: Seed = 0,
+    ):
         self.name, self.noise = pick_noise(noise, levels)
-        if rows < 2:
-            raise UsageError(f"rows={rows} must be at least 2")
         self.levels = sorted(set(levels))
         self.rows = rows
         self.seed = seed

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple, final
 import numpy as np
 import torch
 
-from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import choose_batch_size
+from aeexp.ranges import Seed, Several
 from aeexp.tasks.segment import Segment
 
 
@@ -43,9 +43,7 @@ class Segmentation(Metric):
         Number("segmentation/(dice|iou_.*)", "higher", "share", alike=("task.",)),
     )
 
-    def __init__(self, pixels: int = 20_000, seed: int = 0):
-        if pixels < 2:
-            raise UsageError(f"pixels={pixels} must be at least 2")
+    def __init__(self, pixels: Several = 20_000, seed: Seed = 0):
         self.pixels = pixels
         self.seed = seed
 

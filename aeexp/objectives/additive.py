@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aeexp.contracts import Model, Noise, Objective, Regularizer
 from aeexp.errors import UsageError
+from aeexp.ranges import NonNegative
 from aeexp.types import Batch, Pass, Terms
 
 
@@ -28,10 +29,10 @@ class Additive(Objective):
 
     reconstruction_weight: Tensor
 
-    def __init__(self, noise: Noise, regularizers: Mapping[str, Regularizer], *, reconstruction_weight: float = 1.0):
+    def __init__(
+        self, noise: Noise, regularizers: Mapping[str, Regularizer], *, reconstruction_weight: NonNegative = 1.0
+    ):
         super().__init__()
-        if not reconstruction_weight >= 0:
-            raise UsageError(f"reconstruction_weight={reconstruction_weight} must not be negative")
         if reconstruction_weight == 0 and not regularizers:
             raise UsageError(
                 f"reconstruction_weight={reconstruction_weight} leaves nothing to learn: name a regularizer, as in "

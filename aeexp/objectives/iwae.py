@@ -12,6 +12,7 @@ from aeexp.contracts import Model, Noise, Objective, Regularizer
 from aeexp.errors import UsageError
 from aeexp.objectives.additive import weigh_penalties
 from aeexp.objectives.bounds import bound, log_weights
+from aeexp.ranges import Count
 from aeexp.types import Batch, Pass, Terms
 
 
@@ -33,12 +34,10 @@ class ImportanceWeighted(Objective):
         noise: Noise,
         regularizers: Mapping[str, Regularizer],
         *,
-        samples: int = 5,
+        samples: Count = 5,
         gradient: Literal["standard", "doubly_reparameterized"] = "standard",
     ):
         super().__init__()
-        if samples < 1:
-            raise UsageError(f"samples={samples} must be at least 1")
         if "kl" in regularizers:
             raise UsageError("samples: the bound contains the KL: leave kl out of the regularizers")
         self.corruption = noise

@@ -15,6 +15,7 @@ from aeexp.conditions import Label
 from aeexp.contracts import Examples, Model, Noise, Objective, Regularizer
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
+from aeexp.ranges import Count, NonNegative
 from aeexp.types import Batch, Facts, Pass
 
 
@@ -48,13 +49,11 @@ class SemiSupervised(Objective):
         regularizers: Mapping[str, Regularizer],
         *,
         bound: Callable[..., Objective],
-        hidden_dims: list[int],
-        alpha: float = 0.1,
+        hidden_dims: list[Count],
+        alpha: NonNegative = 0.1,
         prior: Literal["uniform", "shares"] = "uniform",
     ):
         super().__init__()
-        if not alpha >= 0:
-            raise UsageError(f"alpha={alpha} must not be negative")
         for name, part in regularizers.items():
             if part.predicts_label:
                 raise UsageError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
@@ -15,7 +16,6 @@ from matplotlib.ticker import MaxNLocator
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.drawing.ranking import Order, rank_units
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 ACROSS = 8  # histograms in a row
@@ -34,9 +34,7 @@ class Activations(Plot):
     exactly 0 histograms leave these out, and say in what share of the rows the unit is active instead.
     """
 
-    def __init__(self, *, units: int = 32):
-        if not 1 <= units <= 128:
-            raise UsageError(f"units={units}: take 1 to 128, so that they stay readable")
+    def __init__(self, *, units: Annotated[int, Interval(ge=1, le=128)] = 32):
         self.units = units
 
     def __call__(self, run: Run) -> dict[str, Figure]:

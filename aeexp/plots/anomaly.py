@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation import outliers
 from aeexp.evaluation.run import Run
+from aeexp.ranges import Seed, Several
 
 BINS = 10, 40  # at least and at most: few rows of a kind would be spikes
 GROUP = 2.8  # tiles from one kind of rows to the next
@@ -35,11 +36,13 @@ class Anomaly(Plot):
     told the label.
     """
 
-    def __init__(self, *, examples: int = 10, rows: int = 5000, seed: int = 0):
-        if not 1 <= examples <= 24:
-            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
-        if rows < 2:
-            raise UsageError(f"rows={rows} must be at least 2")
+    def __init__(
+        self,
+        *,
+        examples: Annotated[int, Interval(ge=1, le=24)] = 10,
+        rows: Several = 5000,
+        seed: Seed = 0,
+    ):
         self.examples = examples
         self.rows = rows
         self.seed = seed

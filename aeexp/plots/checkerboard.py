@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.ranges import Count
 from aeexp.types import Batch
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,7 @@ class Checkerboard(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, rows: int = 512):
-        if rows < 1:
-            raise UsageError(f"rows={rows} must be at least 1")
+    def __init__(self, *, rows: Count = 512):
         self.rows = rows
 
     @torch.no_grad()

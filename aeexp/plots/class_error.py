@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple, final
+from typing import Annotated, Literal, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -14,7 +15,6 @@ from matplotlib.patches import Patch
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import attribute_tensor, mask_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 MOST = 25  # classes with a box
@@ -40,9 +40,9 @@ class ClassError(Plot):
     second figure shows `examples` with the smallest and the largest error of each class.
     """
 
-    def __init__(self, *, examples: int = 2, order: Literal["error", "class"] = "error"):
-        if not 1 <= examples <= 8:
-            raise UsageError(f"examples={examples}: take 1 to 8 of each end, so that they stay readable")
+    def __init__(
+        self, *, examples: Annotated[int, Interval(ge=1, le=8)] = 2, order: Literal["error", "class"] = "error"
+    ):
         self.examples = examples
         self.order = order
 

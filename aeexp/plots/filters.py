@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from torch.func import functional_call
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import to_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.nn import conv, mlp
 
@@ -29,9 +29,7 @@ class Filters(Plot):
     several numbers for a value of the row.
     """
 
-    def __init__(self, *, most: int = 64):
-        if not 1 <= most <= 400:
-            raise UsageError(f"most={most}: take 1 to 400 filters, so that they stay readable")
+    def __init__(self, *, most: Annotated[int, Interval(ge=1, le=400)] = 64):
         self.most = most
 
     @torch.no_grad()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import NamedTuple, final
+from typing import Annotated, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
@@ -17,9 +18,9 @@ from matplotlib.ticker import MaxNLocator
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.run import Run
+from aeexp.ranges import Count, Seed
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,9 @@ class Inpainting(Plot):
     `train_rows` and `seed` are those of metric=inpainting: where the nearest neighbour is looked for.
     """
 
-    def __init__(self, *, examples: int = 10, train_rows: int = 5000, seed: int = 0):
-        if not 1 <= examples <= 24:
-            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
-        if train_rows < 1:
-            raise UsageError(f"train_rows={train_rows} must be at least 1")
+    def __init__(
+        self, *, examples: Annotated[int, Interval(ge=1, le=24)] = 10, train_rows: Count = 5000, seed: Seed = 0
+    ):
         self.examples = examples
         self.train_rows = train_rows
         self.seed = seed

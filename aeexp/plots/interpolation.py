@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import has_one_length
@@ -35,11 +35,13 @@ class Interpolation(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, pairs: int = 4, steps: int = 9, path: Literal["auto", "line", "slerp", "both"] = "auto"):
-        if not 1 <= pairs <= 20:
-            raise UsageError(f"pairs={pairs}: take 1 to 20 pairs, so that they stay readable")
-        if not 2 <= steps <= 20:
-            raise UsageError(f"steps={steps}: take 2 to 20 steps, so that they stay readable")
+    def __init__(
+        self,
+        *,
+        pairs: Annotated[int, Interval(ge=1, le=20)] = 4,
+        steps: Annotated[int, Interval(ge=2, le=20)] = 9,
+        path: Literal["auto", "line", "slerp", "both"] = "auto",
+    ):
         self.pairs = pairs
         self.steps = steps
         self.path = path

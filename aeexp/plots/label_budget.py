@@ -12,9 +12,9 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.probes import Kind, accuracies, score_labels, select_labelled_codes
 from aeexp.evaluation.run import Run
+from aeexp.ranges import Count, Seed, Several
 
 STYLES: dict[str, canvas.Stroke] = {
     "codes": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.5, "markersize": 5},
@@ -33,14 +33,14 @@ class LabelBudget(Plot):
     """
 
     def __init__(
-        self, *, classifier: Kind = "linear", budgets: list[int], draws: int = 5, rows: int = 5000, seed: int = 0
+        self,
+        *,
+        classifier: Kind = "linear",
+        budgets: list[Count],
+        draws: Several = 5,
+        rows: Count = 5000,
+        seed: Seed = 0,
     ):
-        if min(budgets, default=1) < 1:
-            raise UsageError(f"budgets={list(budgets)}: a probe needs at least 1 label")
-        if draws < 2:
-            raise UsageError(f"draws={draws}: an interval needs at least 2")
-        if rows < 1:
-            raise UsageError(f"rows={rows} must be at least 1")
         self.classifier: Kind = classifier
         self.budgets = sorted(set(budgets))
         self.draws = draws

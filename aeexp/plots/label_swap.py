@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -14,7 +15,6 @@ from aeexp.conditions import Attribute, Label
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import attribute_tensor, mask_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
@@ -28,11 +28,12 @@ class LabelSwap(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, examples: int = 10, labels: int = 20):
-        if not 1 <= examples <= 24:
-            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
-        if not 2 <= labels <= 40:
-            raise UsageError(f"labels={labels}: take 2 to 40, so that they stay readable")
+    def __init__(
+        self,
+        *,
+        examples: Annotated[int, Interval(ge=1, le=24)] = 10,
+        labels: Annotated[int, Interval(ge=2, le=40)] = 20,
+    ):
         self.examples = examples
         self.labels = labels
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 
@@ -23,9 +23,7 @@ class Manifold(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, side: int = 15):
-        if not 2 <= side <= 40:
-            raise UsageError(f"side={side}: take 2 to 40 codes a side, so that they stay readable")
+    def __init__(self, *, side: Annotated[int, Interval(ge=2, le=40)] = 15):
         self.side = side
 
     @torch.no_grad()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation import hashing
 from aeexp.evaluation.run import Run
 
@@ -28,11 +28,12 @@ class Neighbours(Plot):
     first of equally near ones. A neighbour of another class than its query has a cross and a frame.
     """
 
-    def __init__(self, *, queries: int = 10, neighbours: int = 8):
-        if not 1 <= queries <= 20:
-            raise UsageError(f"queries={queries}: take 1 to 20, so that they stay readable")
-        if not 1 <= neighbours <= 12:
-            raise UsageError(f"neighbours={neighbours}: take 1 to 12, so that they stay readable")
+    def __init__(
+        self,
+        *,
+        queries: Annotated[int, Interval(ge=1, le=20)] = 10,
+        neighbours: Annotated[int, Interval(ge=1, le=12)] = 8,
+    ):
         self.queries = queries
         self.neighbours = neighbours
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -14,10 +15,10 @@ from torch import Tensor
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.noises import Chain
+from aeexp.ranges import Seed
 from aeexp.types import Batch
 
 STYLES: tuple[canvas.Stroke, ...] = (  # input, corrupted input, output, PCA
@@ -57,9 +58,7 @@ class Reconstructions(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, examples: int = 10, seed: int = 0):
-        if not 1 <= examples <= 24:
-            raise UsageError(f"examples={examples}: take 1 to 24, so that they stay readable")
+    def __init__(self, *, examples: Annotated[int, Interval(ge=1, le=24)] = 10, seed: Seed = 0):
         self.examples = examples
         self.seed = seed
 

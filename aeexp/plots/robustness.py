@@ -15,6 +15,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.robustness import curve, level_in_training, pick_noise
 from aeexp.evaluation.run import Run
+from aeexp.ranges import NonNegative, Seed, Several
 
 STYLES: dict[str, canvas.Stroke] = {
     "this model": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.6, "markersize": 5},
@@ -41,12 +42,17 @@ class Robustness(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, noise: Mapping[str, Noise], levels: Sequence[float], rows: int = 5000, seed: int = 0):
+    def __init__(
+        self,
+        *,
+        noise: Mapping[str, Noise],
+        levels: Sequence[NonNegative],
+        rows: Several = 5000,
+        seed: Seed = 0,
+    ):
         self.name, self.noise = pick_noise(noise, levels)
         if len(set(levels)) < 2:
             raise UsageError(f"levels={list(levels)}: a curve needs at least 2")
-        if rows < 2:
-            raise UsageError(f"rows={rows} must be at least 2")
         self.levels = sorted(set(levels))
         self.rows = rows
         self.seed = seed

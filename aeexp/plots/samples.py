@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.conditions import Label
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import SAMPLERS
+from aeexp.ranges import Seed
 
 SOURCES = {
     "prior": "the prior",
@@ -34,9 +35,7 @@ class Samples(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, count: int = 16, seed: int = 0):
-        if not 1 <= count <= 40:
-            raise UsageError(f"count={count}: take 1 to 40, so that they stay readable")
+    def __init__(self, *, count: Annotated[int, Interval(ge=1, le=40)] = 16, seed: Seed = 0):
         self.count = count
         self.seed = seed
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, final
+from typing import Annotated, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -18,6 +19,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation import maps as plane
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import is_normal
+from aeexp.ranges import Positive, Seed, Whole
 
 NEIGHBOURS = 5  # that trustworthiness looks for
 MOST = 5000  # rows: t-SNE's time and trustworthiness's memory grow with their square
@@ -44,13 +46,16 @@ class Scatter(Plot):
     """
 
     def __init__(
-        self, *, rows: int = 2000, maps: list[plane.Name] | None = None, perplexity: float = 30.0,
-        attribute: str | int | None = None, seed: int = 0,
-    ):  # fmt: skip
+        self,
+        *,
+        rows: Annotated[int, Interval(ge=2, le=MOST)] = 2000,
+        maps: list[plane.Name] | None = None,
+        perplexity: Positive = 30.0,
+        attribute: str | Whole | None = None,
+        seed: Seed = 0,
+    ):
         if not 2 <= rows <= MOST:
             raise UsageError(f"rows={rows}: take 2 to {MOST}; maps of more take minutes")
-        if not perplexity > 0:
-            raise UsageError(f"perplexity={perplexity} must be above 0; 5 to 50 is usual")
         maps = ["pca", "tsne"] if maps is None else maps
         if len(set(maps)) != len(maps):
             raise UsageError(f"maps={maps}: each map once")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.tasks.segment import Segment
 
@@ -35,9 +35,7 @@ class Segmentation(Plot):
     they lie evenly over the split. Drawn under task=segment alone.
     """
 
-    def __init__(self, *, examples: int = 6):
-        if not 1 <= examples <= 12:
-            raise UsageError(f"examples={examples}: take 1 to 12, so that they stay readable")
+    def __init__(self, *, examples: Annotated[int, Interval(ge=1, le=12)] = 6):
         self.examples = examples
 
     @torch.no_grad()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -18,6 +19,7 @@ from aeexp.drawing.ranking import Order, rank_units
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.ranges import Whole
 
 PITCH, TOP = 1.24, 1.35  # of the rows, with room for a mark below each; of the first below the example
 
@@ -46,13 +48,13 @@ class Traversals(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, units: int = 10, steps: int = 9, example: int = 0):
-        if not 1 <= units <= 40:
-            raise UsageError(f"units={units}: take 1 to 40, so that they stay readable")
-        if not 2 <= steps <= 20:
-            raise UsageError(f"steps={steps}: take 2 to 20 steps, so that they stay readable")
-        if example < 0:
-            raise UsageError(f"example={example}: the first test example is number 0")
+    def __init__(
+        self,
+        *,
+        units: Annotated[int, Interval(ge=1, le=40)] = 10,
+        steps: Annotated[int, Interval(ge=2, le=20)] = 9,
+        example: Whole = 0,
+    ):
         self.units = units
         self.steps = steps
         self.example = example

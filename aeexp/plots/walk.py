@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import ClassVar, NamedTuple, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,7 +20,6 @@ from aeexp.drawing import canvas, naming
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.paths import slerp, tour
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import has_one_length
@@ -52,13 +52,13 @@ class Walk(Plot):
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, stops: int = 10, steps: int = 8, milliseconds: int = 80):
-        if not 2 <= stops <= 30:
-            raise UsageError(f"stops={stops}: take 2 to 30")
-        if not 1 <= steps <= 40:
-            raise UsageError(f"steps={steps}: take 1 to 40 from one stop to the next")
-        if not 20 <= milliseconds <= 2000:
-            raise UsageError(f"milliseconds={milliseconds}: take 20 to 2000; browsers show no less")
+    def __init__(
+        self,
+        *,
+        stops: Annotated[int, Interval(ge=2, le=30)] = 10,
+        steps: Annotated[int, Interval(ge=1, le=40)] = 8,
+        milliseconds: Annotated[int, Interval(ge=20, le=2000)] = 80,
+    ):
         self.stops = stops
         self.steps = steps
         self.milliseconds = milliseconds

@@ -11,6 +11,7 @@ from torch import Tensor
 from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
+from aeexp.ranges import Count, NonNegative
 from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
 
@@ -36,7 +37,7 @@ class Adversary(Regularizer):
     """
 
     def __init__(
-        self, weight: float, hidden_dims: list[int], against: Literal["prior", "attribute", "label"] = "prior"
+        self, weight: NonNegative, hidden_dims: list[Count], against: Literal["prior", "attribute", "label"] = "prior"
     ):
         super().__init__(weight)
         self.against = against

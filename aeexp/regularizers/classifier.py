@@ -10,6 +10,7 @@ from torch import Tensor
 from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
+from aeexp.ranges import Count, NonNegative
 from aeexp.types import Facts, Pass
 
 
@@ -27,7 +28,7 @@ class Classifier(Regularizer):
 
     predicts_label: ClassVar = True
 
-    def __init__(self, weight: float, hidden_dims: list[int]):
+    def __init__(self, weight: NonNegative, hidden_dims: list[Count]):
         super().__init__(weight)
         self.hidden_dims = list(hidden_dims)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import vjp, vmap
 
 from aeexp.contracts import Model, Regularizer
-from aeexp.errors import UsageError
+from aeexp.ranges import Count, NonNegative
 from aeexp.types import Pass
 
 
@@ -26,10 +26,8 @@ class Contractive(Regularizer):
     Look at: the Jacobian's norm (latent/jacobian_norm) against the reconstruction error.
     """
 
-    def __init__(self, weight: float, estimate: Literal["exact", "hutchinson"] = "exact", probes: int = 1):
+    def __init__(self, weight: NonNegative, estimate: Literal["exact", "hutchinson"] = "exact", probes: Count = 1):
         super().__init__(weight)
-        if probes < 1:
-            raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
 

@@ -11,6 +11,7 @@ from torch.func import vjp, vmap
 
 from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, NonNegative
 from aeexp.types import Pass
 
 
@@ -43,10 +44,8 @@ class GradientPenalty(Regularizer):
     Look at: interpolations, and samples of a density fitted to the codes.
     """
 
-    def __init__(self, weight: float, estimate: Literal["squares", "hutchinson"] = "squares", probes: int = 1):
+    def __init__(self, weight: NonNegative, estimate: Literal["squares", "hutchinson"] = "squares", probes: Count = 1):
         super().__init__(weight)
-        if probes < 1:
-            raise UsageError(f"probes={probes} must be at least 1")
         self.estimate = estimate
         self.probes = probes
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, NonNegative
 from aeexp.regularizers.needs import need_prior
 from aeexp.types import Pass
 
@@ -36,19 +37,13 @@ class KL(Regularizer):
 
     def __init__(
         self,
-        weight: float = 1.0,
+        weight: NonNegative = 1.0,
         warmup: Literal["none", "linear", "cyclic"] = "none",
-        warmup_steps: int = 1000,
-        free_bits: float = 0.0,
-        capacity: float | None = None,
+        warmup_steps: Count = 1000,
+        free_bits: NonNegative = 0.0,
+        capacity: NonNegative | None = None,
     ):
         super().__init__(weight)
-        if warmup_steps < 1:
-            raise UsageError(f"warmup_steps={warmup_steps} must be at least 1")
-        if not free_bits >= 0:
-            raise UsageError(f"free_bits={free_bits} must not be negative")
-        if capacity is not None and not capacity >= 0:
-            raise UsageError(f"capacity={capacity} must not be negative")
         if capacity is not None and free_bits != 0:
             raise UsageError(
                 f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
+from aeexp.ranges import NonNegative
 from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
 
@@ -39,7 +40,7 @@ class MMD(Regularizer):
 
     def __init__(
         self,
-        weight: float = 10.0,
+        weight: NonNegative = 10.0,
         kernel: Kernel = "imq",
         against: Literal["prior", "attribute"] = "prior",
     ):

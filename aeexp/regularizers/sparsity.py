@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, Decay, NonNegative, Share
 from aeexp.types import Facts, Pass
 
 
@@ -40,20 +41,14 @@ class KLSparsity(Regularizer):
 
     def __init__(
         self,
-        weight: float,
-        rho: float,
+        weight: NonNegative,
+        rho: Share,
         estimate: Literal["batch", "ema", "dataset"] = "batch",
-        decay: float = 0.9,
-        refresh_steps: int = 5,
+        decay: Decay = 0.9,
+        refresh_steps: Count = 5,
     ):
         super().__init__(weight)
-        if not 0 < rho < 1:
-            raise UsageError(f"rho={rho} must lie strictly between 0 and 1")
-        if not 0 <= decay < 1:
-            raise UsageError(f"decay={decay} must lie in [0, 1)")
         self.estimate = estimate
-        if refresh_steps < 1:
-            raise UsageError(f"refresh_steps={refresh_steps} must be at least 1")
         self.decay = decay
         self.refresh_steps = refresh_steps
         self.register_buffer("rho", torch.tensor(float(rho)))

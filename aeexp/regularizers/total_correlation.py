@@ -13,6 +13,7 @@ from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.latents.posteriors import Normal
 from aeexp.models.nn.critic import Critic
+from aeexp.ranges import Count, NonNegative, Several
 from aeexp.regularizers.needs import need_prior
 from aeexp.types import Facts, Pass
 
@@ -36,14 +37,12 @@ class TotalCorrelation(Regularizer):
 
     def __init__(
         self,
-        weight: float,
-        hidden_dims: list[int],
+        weight: NonNegative,
+        hidden_dims: list[Count],
         estimate: Literal["minibatch", "critic"] = "minibatch",
-        rows: int = 128,
+        rows: Several = 128,
     ):
         super().__init__(weight)
-        if rows < 2:
-            raise UsageError(f"rows={rows} must be at least 2")
         self.estimate = estimate
         self.rows = rows
         self.hidden_dims = list(hidden_dims)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, Decay, NonNegative, Positive, Seed
+from aeexp.runs.values import check_value
 
 ALLOWED = ("aeexp.", "torch.optim.", "torch.nn.")  # what a configuration may instantiate
 MULTIPLE = ("noise", "regularizer", "metric", "plot")  # groups whose options nest under their own key
@@ -24,12 +24,32 @@ PARTS = (
     "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
 )  # fmt: skip
 VALUES: dict[str, Any] = {
-    "seed": int,
+    "seed": Seed,
     "device": Literal["auto", "cpu", "cuda", "mps"],
-    "threads": int | None,
+    "threads": Count | None,
     "deterministic": bool,
     "resume": str | None,
     "save_codes": bool,
+}
+
+
+OPTIMIZERS: dict[str, Any] = {  # what torch checks in its own words, or not at all; annotated as our own signatures are
+    "lr": Positive,
+    "betas": tuple[Decay, Decay],
+    "eps": NonNegative,
+    "weight_decay": NonNegative,
+    "momentum": NonNegative,
+    "dampening": float,
+    "alpha": NonNegative,
+    "lr_decay": NonNegative,
+    "momentum_decay": NonNegative,
+    "initial_accumulator_value": NonNegative,
+    "max_iter": Count,
+    "max_eval": Count | None,
+    "history_size": Count,
+    "tolerance_grad": NonNegative,
+    "tolerance_change": NonNegative,
+    "line_search_fn": Literal["strong_wolfe"] | None,
 }
 
 
@@ -48,9 +68,7 @@ def check(cfg: DictConfig) -> None:
         if key not in known:
             raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(key, known)}")
     for key, hint in VALUES.items():
-        _check_type(key, tree[key], hint)
-    if not 0 <= tree["seed"] < 2**32:
-        raise UsageError(f"seed={tree['seed']} must lie between 0 and 2^32 - 1")
+        check_value(key, tree[key], hint)
     for key in PARTS:
         check_node(key, tree[key])
     for group in MULTIPLE:
@@ -134,7 +152,7 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
     A `partial` gets the rest at run time: there the keys are what stands behind the `*` of our functions, and all but
     the first parameter, `params`, of an optimizer.
     """
-    keys, hints = _find_keys(function, partial)
+    keys, hints = find_keys(function, partial)
     for key, value in values.items():
         group = _find_group(hints.get(key))
         if group is None and _holds_node(value):
@@ -148,20 +166,20 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
         elif isinstance(value, dict) and "_target_" in value:
             check_node(f"{path}.{key}", value)
         elif key in hints:
-            _check_type(f"{path}.{key}", value, hints[key])
+            check_value(f"{path}.{key}", value, hints[key])
 
 
-def _find_keys(function: Callable[..., Any], partial: bool) -> tuple[list[str], dict[str, Any]]:
+def find_keys(function: Callable[..., Any], partial: bool) -> tuple[list[str], dict[str, Any]]:
     """Names that a configuration may give, and types by name."""
     from aeexp.datasets.core.assemble import DataSet  # with torch, which a composed configuration does without
 
     if isinstance(function, DataSet):
         return list(function.hints), function.hints
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if partial and function.__module__.startswith("torch.optim."):
-        names = names[1:]
+        names, hints = names[1:], hints | OPTIMIZERS
     elif partial:
         names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     return names, hints
@@ -194,30 +212,3 @@ def _holds_node(value: Any) -> bool:
     if isinstance(value, dict) and "_target_" not in value:
         return _holds_node(list(value.values()))
     return False
-
-
-def _check_type(path: str, value: Any, hint: Any) -> None:
-    # JSON's rules, strictly: a list fits a tuple, a whole number fits a float, a string never fits a number.
-    try:
-        adapter = TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
-        return
-    try:
-        adapter.validate_json(json.dumps(value))
-    except ValidationError as error:
-        raise UsageError(f"{path}={value!r} should be {_describe(hint)}") from error
-
-
-def _describe(hint: Any) -> str:
-    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    if hint in plain:
-        return plain[hint]
-    arguments = get_args(hint)
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if get_origin(hint) in (list, tuple) and get_origin(arguments[0]) is Literal:
-        return f"a list of names out of {_describe(arguments[0]).removeprefix('one of ')}"
-    if get_origin(hint) in (list, tuple):
-        return f"a list of {_describe(arguments[0]).removeprefix('a ')}s"
-    # a tensor, say, cannot be typed on a command line
-    return " or ".join(text for argument in arguments if (text := _describe(argument)))

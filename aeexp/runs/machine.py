@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from aeexp.errors import UsageError
 from aeexp.runs.build import choose_device
 
 THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
@@ -20,8 +19,6 @@ THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep as
 def set_up_machine(cfg: DictConfig) -> torch.device:
     """Set threads and determinism of this process and return the device. Raises UsageError where there is none."""
     device = choose_device(cfg.device)
-    if cfg.threads is not None and cfg.threads < 1:
-        raise UsageError(f"threads={cfg.threads} must be at least 1")
     torch.set_num_threads(cfg.threads or THREADS)
     if cfg.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

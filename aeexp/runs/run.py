@@ -19,6 +19,7 @@ from aeexp.runs.build import build_learner
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import log_figures
 from aeexp.runs.folder import RunFolder, run_id
+from aeexp.runs.idle import list_idle
 from aeexp.runs.machine import catch_signals, set_up_machine
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
@@ -41,8 +42,7 @@ def execute_run(
     called at each validation with where the run stands, and may raise to end it.
     """
     start = time.perf_counter()
-    check(cfg)
-    config = to_dict(cfg)
+    config = check_config(cfg, choices)
     identity = run_id(config)
     if status.finished:
         return return_finished(status.finished, identity, folder)
@@ -80,6 +80,15 @@ def execute_run(
     status.end("finished")
     log.info(format_table(metrics, learner.model.latent.dim, folder))
     return progress.best
+
+
+def check_config(cfg: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked configuration as plain Python, with a word on each key that does nothing."""
+    check(cfg)
+    config = to_dict(cfg)
+    for line in list_idle(config, choices):
+        log.warning(line)
+    return config
 
 
 def return_finished(finished: Mapping[str, Any], identity: str, folder: RunFolder) -> float:

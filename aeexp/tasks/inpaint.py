@@ -11,6 +11,7 @@ from aeexp import holes
 from aeexp.contracts import Likelihood, Task
 from aeexp.errors import UsageError
 from aeexp.randomness import uniform
+from aeexp.ranges import Share
 from aeexp.tensors import sum_features
 from aeexp.types import Batch
 
@@ -30,10 +31,8 @@ class Inpaint(Task):
     size: Tensor
     fill: Tensor
 
-    def __init__(self, shape: Literal["block", "half", "random"], size: float | None = None, fill: float = 0.0):
+    def __init__(self, shape: Literal["block", "half", "random"], size: Share | None = None, fill: float = 0.0):
         super().__init__()
-        if size is not None and not 0 < size < 1:
-            raise UsageError(f"size={size} is no share of a row: take a value between 0 and 1")
         if shape == "half" and size is not None:
             raise UsageError(
                 f"size={size}: shape=half takes half of every row; leave task.size=null, or take shape=block or random"

@@ -22,6 +22,7 @@ from aeexp.contracts import Examples
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average, means
 from aeexp.randomness import mix, reseed
+from aeexp.ranges import Count, NonNegative, Positive
 from aeexp.trainers.checkpoint import Progress, State
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.labelled import Labelled
@@ -42,30 +43,19 @@ class Joint(Trainer):
     def __init__(
         self,
         *,
-        epochs: int = 50,
-        steps: int | None = None,
-        batch_size: int = 128,
-        accumulate: int = 1,
-        labelled_batch_size: int | None = None,
-        clip_norm: float | None = None,
-        validate_every_epochs: int = 1,
-        validate_every_steps: int | None = None,
+        epochs: Count = 50,
+        steps: Count | None = None,
+        batch_size: Count = 128,
+        accumulate: Count = 1,
+        labelled_batch_size: Count | None = None,
+        clip_norm: Positive | None = None,
+        validate_every_epochs: Count = 1,
+        validate_every_steps: Count | None = None,
         monitor: str = "loss",
-        patience: int | None = None,
-        min_delta: float = 0.0,
-        log_every_steps: int = 50,
+        patience: Count | None = None,
+        min_delta: NonNegative = 0.0,
+        log_every_steps: Count = 50,
     ):
-        counts = dict(epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate, patience=patience)
-        counts["labelled_batch_size"] = labelled_batch_size
-        every = dict(epochs=validate_every_epochs, steps=validate_every_steps)
-        counts |= {f"validate_every_{unit}": value for unit, value in every.items()}
-        for name, value in {**counts, "log_every_steps": log_every_steps}.items():
-            if value is not None and not value >= 1:
-                raise UsageError(f"{name}={value} must be at least 1")
-        if clip_norm is not None and not clip_norm > 0:
-            raise UsageError(f"clip_norm={clip_norm} must be above 0")
-        if not min_delta >= 0:
-            raise UsageError(f"min_delta={min_delta} must not be negative")
         self.epochs = epochs
         self.steps = steps
         self.batch_size = batch_size

@@ -18,6 +18,7 @@ from aeexp.models.learner import Learner
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.randomness import mix
+from aeexp.ranges import Count, NonNegative, Whole
 from aeexp.tasks.reconstruct import Reconstruct
 from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
@@ -61,22 +62,14 @@ class Layerwise(Trainer):
         *,
         corruption: Mapping[str, Noise],
         penalty: Mapping[str, Regularizer],
-        pretrain_epochs: int | list[int] = 15,
-        pretrain_lr: float | list[float] | None = None,
-        pretrain_batch_size: int = 128,
-        pretrain_patience: int | None = None,
-        noise: float | list[float] | None = None,
-        regularizer_weight: float | list[float] | None = None,
+        pretrain_epochs: Whole | list[Whole] = 15,
+        pretrain_lr: NonNegative | list[NonNegative] | None = None,
+        pretrain_batch_size: Count = 128,
+        pretrain_patience: Count | None = None,
+        noise: NonNegative | list[NonNegative] | None = None,
+        regularizer_weight: NonNegative | list[NonNegative] | None = None,
         finetune: Joint | None = None,
     ):
-        if not min(_several(pretrain_epochs)) >= 0:
-            raise UsageError(f"pretrain_epochs={pretrain_epochs} must not be negative")
-        if not all(rate >= 0 for rate in _several(pretrain_lr)):
-            raise UsageError(f"pretrain_lr={pretrain_lr} must not be negative")
-        if pretrain_batch_size < 1:
-            raise UsageError(f"pretrain_batch_size={pretrain_batch_size} must be at least 1")
-        if pretrain_patience is not None and pretrain_patience < 1:
-            raise UsageError(f"pretrain_patience={pretrain_patience} must be at least 1")
         for level in _several(noise):
             try:
                 Chain(corruption).at(level)
@@ -91,8 +84,6 @@ class Layerwise(Trainer):
                 f"regularizer_weight={regularizer_weight} is the weight of no penalty: name one by "
                 "regularizer@trainer.penalty=l1"
             )
-        if not all(weight >= 0 for weight in _several(regularizer_weight)):
-            raise UsageError(f"regularizer_weight={regularizer_weight} must not be negative")
         self.pretrain_epochs = pretrain_epochs
         self.pretrain_lr = pretrain_lr
         self.batch_size = pretrain_batch_size

@@ -33,7 +33,7 @@ def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
 
 
 BAD = [
-    (["latent.dim=0"], "latent.dim=0: a code needs at least 1 unit"),
+    (["latent.dim=0"], "latent.dim=0 should be a whole number of at least 1"),
     (["model.hidden_dim=[3]"], "model.hidden_dim=[3]: model as chosen has no such key: did you mean hidden_dims?"),
     (
         ["noise.masking.p=0.5"],

@@ -80,7 +80,6 @@ MISTAKES = {
     "no sign": (GOOD, {"delimiter": ""}, "delimiter='' must be one character"),
     "quote as sign": (GOOD, {"delimiter": '"'}, "must be one character"),
     "break as sign": (GOOD, {"delimiter": "\n"}, "must be one character"),
-    "no categories": (GOOD, {"max_categories": 0}, "max_categories=0 must be at least 1"),
     "no such filling": (GOOD, {"missing": "mode"}, "missing=mode must be one of error, drop, mean"),
 }  # fmt: skip
 

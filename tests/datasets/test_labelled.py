@@ -141,7 +141,9 @@ def test_streamed_rows_and_sizes_below_one_are_refused(tmp_path):
     overrides = samples.write("webdataset", tmp_path / "rows")
     with pytest.raises(UsageError, match=r"^trainer\.labelled_batch_size=2: rows that are streamed.*residency=host"):
         run_in(tmp_path / "run", *overrides, "dataset.residency=stream", "trainer.labelled_batch_size=2")
-    with pytest.raises(UsageError, match=r"^trainer\.labelled_batch_size=0 must be at least 1"):
+    with pytest.raises(
+        UsageError, match=r"^trainer\.labelled_batch_size=0 should be a whole number of at least 1 or null"
+    ):
         run_in(tmp_path / "zero", "trainer.labelled_batch_size=0")
 
 

@@ -182,13 +182,9 @@ def test_a_run_that_was_cut_off_goes_on_with_the_same_bits(make, build_learner, 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Binary(dim=0), "^dim=0: a code needs"),
         (lambda: Binary(dim=2, noise=1.0, start=2.0), r"^noise=1.0 must not be below latent.start=2.0"),
-        (lambda: Binary(dim=2, start=-1.0), "^start=-1.0 must not be negative"),
         (lambda: Binary(dim=2, warmup_steps=0), "^warmup_steps=0 must be"),
-        (lambda: BatchTopK(0, 1), "^dim=0: a code needs"),
         (lambda: BatchTopK(4, 5), "^k=5 must lie between 1 and latent.dim=4"),
-        (lambda: BatchTopK(4, 1, 1.0), r"^decay=1.0 must lie in \[0, 1\)"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, message):

@@ -277,7 +277,6 @@ def test_the_book_starts_as_encoder_outputs_of_training_rows_and_once(kind, buil
         ({"dim": 12}, r"^width=8 must divide latent\.dim=12: take latent\.dim=16"),
         ({"width": 0}, "^width=0 must divide"),
         ({"codes": 0}, "^codes=0: "),
-        ({"decay": 1.0}, r"^decay=1\.0 must lie in \[0, 1\)"),
         ({"commitment": -1.0}, "^commitment=-1"),
         ({"restart_after": 0}, "^restart_after=0"),
     ],

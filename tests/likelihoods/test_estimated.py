@@ -309,8 +309,6 @@ def test_grids_that_fit_are_not_refused():
     Categorical(256).check(0.0, 1.0, 1 / 255)
     Categorical(17).check(0.0, 0.5, 1 / 16)  # not every level need occur
     Categorical(2).check(0.0, 1.0, 1.0)
-    with pytest.raises(UsageError, match=r"^levels=1 must be at least 2"):
-        Categorical(1)
 
 
 def test_the_continuous_bernoulli_refuses_values_outside_zero_to_one():

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
-from aeexp.errors import UsageError
 from aeexp.evaluation.protocol import baselines
 from aeexp.evaluation.run import Run
 from aeexp.metrics.clustering import Clustering, scores
@@ -77,9 +76,3 @@ def test_raw_input_is_a_baseline_and_without_labels_there_is_nothing():
     run = coded(GROUPS)
     assert baselines(run, {"clustering": Clustering()})["raw"] == Clustering()(run, "test")
     assert Clustering()(coded(GROUPS, np.full(300, -1)), "test") == {}
-
-
-@pytest.mark.parametrize("key", ["rows", "starts", "clusters"])
-def test_a_bad_number_is_refused(key):
-    with pytest.raises(UsageError, match=rf"^{key}=0 must be at least"):
-        Clustering(**{key: 0})

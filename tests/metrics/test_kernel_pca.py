@@ -62,7 +62,6 @@ def test_more_units_than_rows_have_directions_are_left_out(build_learner, as_dat
     [
         (dict(gammas=[]), r"^gammas=\[\]: name one or more above 0"),
         (dict(alphas=[0.0]), r"^alphas=\[0\.0\]: name one or more above 0"),
-        (dict(rows=1), r"^rows=1: take 2 to 10000"),
     ],
 )
 def test_a_bad_number_is_refused(keys, message):

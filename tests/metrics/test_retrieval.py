@@ -145,8 +145,6 @@ def test_the_figure_names_distances_and_marks_other_classes_not_by_colour_alone(
     [
         (lambda: Retrieval(queries=0), "^queries=0 must be"),
         (lambda: Retrieval(iterations=0), "^iterations=0 must be"),
-        (lambda: Neighbours(queries=21), "^queries=21: take 1 to 20"),
-        (lambda: Neighbours(neighbours=0), "^neighbours=0: take 1 to 12"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, message):

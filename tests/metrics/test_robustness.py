@@ -160,7 +160,6 @@ def test_the_level_of_training_is_known(run):
         (dict(levels=[]), r"^levels=\[\]: name one"),
         (dict(levels=[-0.1]), r"^levels=\[-0\.1\] of noise=gaussian must not be negative"),
         (dict(noise="masking", levels=[0, 1.5]), r"^levels=\[0, 1\.5\] of noise=masking must lie from 0 to 1"),
-        (dict(levels=[0.1], rows=1), r"^rows=1 must be at least 2"),
     ],
 )
 def test_a_bad_number_is_refused(keys, message):

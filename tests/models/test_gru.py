@@ -342,8 +342,6 @@ def test_parts_compose_with_sequences(overrides, tmp_path):
     [
         ((6,), None, {}, r"^model=gru needs sequences.*\(6,\).*model=mlp"),
         ((1, 8, 8), None, {}, r"^model=gru needs sequences.*\(1, 8, 8\).*dataset=sine_waves"),
-        ((T, F), None, {"hidden": 0}, r"^hidden=0 must be at least 1"),
-        ((T, F), None, {"layers": 0}, r"^layers=0 must be at least 1"),
         ((T, F), (2 * T, F), {}, r"^model=gru gives numbers for each of 6 steps.*\(12, 2\)"),
     ],
 )

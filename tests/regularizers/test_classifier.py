@@ -116,8 +116,3 @@ def test_data_without_classes_are_refused(labels, tmp_path):
     words = r"^regularizer\.classifier: classifier needs labelled data with at least 2 classes.*or drop classifier"
     with pytest.raises(UsageError, match=words):
         run_in(tmp_path / "run", "regularizer=classifier", *data)
-
-
-def test_a_negative_weight_is_refused():
-    with pytest.raises(UsageError, match=r"^weight=-1\.0 must not be negative"):
-        Classifier(-1.0, [])

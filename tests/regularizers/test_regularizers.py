@@ -337,5 +337,3 @@ def test_a_penalty_at_another_weight_is_the_same_but_for_it(penalty):
     assert float(other.eval().scale()) == 2.0 and float(penalty.eval().scale()) == 0.5
     others = {name for name, value in other.named_buffers() if not torch.equal(value, penalty.get_buffer(name))}
     assert others == {"weight"}
-    with pytest.raises(UsageError, match="^weight=-1 must not be negative"):
-        penalty.at(-1)

@@ -258,7 +258,7 @@ def test_a_metric_or_figure_that_fails_leaves_the_others(folder, capsys):
         (["metric.probe.rows=3"], "probe is not among your metric options; add it"),
         (["metric=probe", "metric.probe.rowz=3"], "metric.probe.rowz=3: metric.probe as chosen has no such key"),
         (["metric=probe", "metric.probe.rows=abc"], "metric.probe.rows='abc' should be a whole number"),
-        (["metric=probe", "metric.probe.rows=0"], "metric.probe.rows=0 must be at least 1"),
+        (["metric=probe", "metric.probe.rows=0"], "metric.probe.rows=0 should be a whole number of at least 1"),
         (["plot=[scatter", "metric=probe"], "Hydra cannot read this value"),
         (["metric=probe,latent"], "metric"),
     ],

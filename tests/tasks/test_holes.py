@@ -136,8 +136,6 @@ def test_pictures_of_any_number_of_channels_and_odd_sides_have_holes():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"shape": "block", "size": 0.0}, r"^size=0\.0 is no share of a row: take a value between 0 and 1"),
-        ({"shape": "random", "size": 1.0}, r"^size=1\.0 is no share"),
         ({"shape": "half", "size": 0.3}, r"^size=0\.3: shape=half takes half of every row; leave task\.size=null"),
     ],
 )

@@ -6,9 +6,10 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, Generic, Literal, ParamSpec, final, get_type_hints
+from typing import Annotated, Any, Generic, Literal, ParamSpec, final, get_type_hints
 
 import numpy as np
+from annotated_types import Interval
 
 from aeexp.datasets.core import preprocessing
 from aeexp.datasets.core.choosing import choose_classes, choose_normal, drop_unlabelled, find_classes, hide_labels
@@ -17,6 +18,7 @@ from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
 from aeexp.datasets.core.records import Rows, Source, read
 from aeexp.datasets.core.splits import Official, draw
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, Positive
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +31,13 @@ def assemble(
     *,
     name: str,
     split: Splitter,
-    limit: int | None = None,
+    limit: Annotated[int, Interval(ge=3)] | None = None,
     classes: list[int | str] | None = None,
     normal_classes: list[int | str] | None = None,
-    labelled: int | float | None = None,
+    labelled: Count | Annotated[float, Interval(gt=0, le=1)] | None = None,
     unlabelled: Literal["keep", "drop"] = "keep",
     residency: Residency = "auto",
-    scale: float | Literal["unit"] | None = None,
+    scale: Positive | Literal["unit"] | None = None,
     standardise: bool = False,
     binarise: Binarise = "none",
 ) -> Data:
@@ -47,8 +49,6 @@ def assemble(
     (`limit`) and cut before, so that the test split is the same as without it.
     """
     preprocessing.check(scale, standardise, binarise)
-    if limit is not None and limit < 3:
-        raise UsageError(f"limit={limit} must leave a row each for train, val and test")
     source = _number_rows(source)
     if classes is not None:
         source = choose_classes(source, classes)
@@ -98,7 +98,7 @@ class DataSet(Generic[Own]):
         """The type of every key of a call, those that must be given first: what a configuration is held against."""
         parameters = [*inspect.signature(self.load).parameters.values(), *SHARED.values()]
         parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
-        hints = get_type_hints(self.load) | get_type_hints(assemble)
+        hints = get_type_hints(self.load, include_extras=True) | get_type_hints(assemble, include_extras=True)
         return {parameter.name: hints[parameter.name] for parameter in parameters}
 
 

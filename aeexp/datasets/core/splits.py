@@ -10,6 +10,7 @@ import numpy as np
 
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
+from aeexp.ranges import Positive, Seed, Several, Share, Whole
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class Fractions:
     Official val and test sets are left out.
     """
 
-    def __init__(self, fractions: list[float], seed: int = 0, stratify: Stratify = "auto"):
+    def __init__(self, fractions: list[Positive], seed: Seed = 0, stratify: Stratify = "auto"):
         if len(fractions) != 3 or not min(fractions) > 0:
             raise UsageError(
                 f"fractions={list(fractions)} must be three positive shares for train, val and test, such as [8,1,1]"
@@ -46,9 +47,7 @@ class Fractions:
 class Official:
     """The test rows that come with the data set; `val` is a share of the training rows where none comes with it."""
 
-    def __init__(self, val: float = 0.1, seed: int = 0, stratify: Stratify = "auto"):
-        if not 0 < val < 1:
-            raise UsageError(f"val={val} is no share of the training rows: take a value between 0 and 1")
+    def __init__(self, val: Share = 0.1, seed: Seed = 0, stratify: Stratify = "auto"):
         self.val = val
         self.seed = seed
         self.stratify: Stratify = stratify
@@ -72,13 +71,16 @@ class KFold:
     Every row is tested in one fold. `val` is a share of the other rows. Official val and test sets are left out.
     """
 
-    def __init__(self, folds: int = 5, fold: int = 0, val: float = 0.1, seed: int = 0, stratify: Stratify = "auto"):
-        if folds < 2:
-            raise UsageError(f"folds={folds}: a cross-validation has at least 2")
+    def __init__(
+        self,
+        folds: Several = 5,
+        fold: Whole = 0,
+        val: Share = 0.1,
+        seed: Seed = 0,
+        stratify: Stratify = "auto",
+    ):
         if not 0 <= fold < folds:
             raise UsageError(f"fold={fold}: the folds are numbered 0 to {folds - 1}")
-        if not 0 < val < 1:
-            raise UsageError(f"val={val} is no share of the training rows: take a value between 0 and 1")
         self.folds = folds
         self.fold = fold
         self.val = val

@@ -24,6 +24,7 @@ from aeexp.datasets.formats.columns import (
 from aeexp.datasets.formats.features import Features
 from aeexp.datasets.formats.table import Table, join_names, quote, write_option
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def csv(
     missing: Missing = "error",
     missing_values: tuple[str | float, ...] = MISSING,
     delimiter: str = ",",
-    max_categories: int = 100,
+    max_categories: Count = 100,
 ) -> Source:
     """Columns of which every cell is a number are numbers, others categories, one-hot; in the order of the file.
 
@@ -59,8 +60,6 @@ def csv(
     order. A row without label is unlabelled under each `missing`; `missing=drop` leaves out rows that lack a feature
     or an attribute. Fillings are fitted on the training split: until then x is (N, C) float64 with NaN.
     """
-    if max_categories < 1:
-        raise UsageError(f"max_categories={max_categories} must be at least 1")
     if missing not in get_args(Missing):
         raise UsageError(f"missing={missing} must be one of {', '.join(get_args(Missing))}")
     sign = table.parse_delimiter(delimiter)

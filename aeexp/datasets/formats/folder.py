@@ -12,6 +12,7 @@ from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, StoredArray
 from aeexp.datasets.formats.pictures import Pictures, read_headers
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def folder(
     val: str | None = None,
     test: str | None = None,
     mode: Literal["auto", "grey", "color"] = "auto",
-    size: list[int] | None = None,
+    size: list[Count] | None = None,
 ) -> Source:
     """Pictures (C, H, W) in a folder, or in sub-folders that name their classes, sorted as torchvision sorts them.
 

@@ -14,6 +14,7 @@ from aeexp.datasets.formats.lazy import Part, lazy_source
 from aeexp.datasets.formats.opening import OpenedData, open_mapped, open_shards
 from aeexp.datasets.formats.query import query_database
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 
 @DataSet
@@ -27,7 +28,7 @@ def huggingface(
     x: str | list[str] | None = None,
     y: str | None = None,
     streaming: bool = False,
-    size: list[int] | None = None,
+    size: list[Count] | None = None,
     mode: Mode = "auto",
 ) -> Source:
     """A column of pictures, of arrays or lists (D,), (H, W), (C, H, W), or numeric columns side by side as features.

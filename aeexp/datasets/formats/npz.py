@@ -16,6 +16,7 @@ from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import check_labels
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,10 @@ def npz(
     s: str | None = None,
     target: str | None = None,
     offsets: str | None = None,
-    unpack: int | None = None,
+    unpack: Count | None = None,
     parts: tuple[str, str, str] = ("train", "val", "test"),
     sequences: bool = False,
-    shape: list[int] | None = None,
+    shape: list[Count] | None = None,
 ) -> Source:
     """Arrays of an .npz file by key: rows (N, D), pictures (N, H, W), (N, C, H, W) or (N, H, W, C), or sequences.
 

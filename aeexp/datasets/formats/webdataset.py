@@ -16,6 +16,7 @@ from aeexp.datasets.formats.lazy import Part, lazy_source
 from aeexp.datasets.formats.table import parse_number
 from aeexp.datasets.formats.tars import Shard, TarShards, import_tariterators, scan
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def webdataset(
     test: str | None = None,
     x: str = "png;jpg;jpeg;webp;npy",
     y: str | None = None,
-    size: list[int] | None = None,
+    size: list[Count] | None = None,
     mode: Mode = "auto",
 ) -> Source:
     """Samples of .tar shards: `path` is a folder of them, a pattern as train-*.tar or train-{000000..000019}.tar.

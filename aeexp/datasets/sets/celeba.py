@@ -12,6 +12,7 @@ from aeexp.datasets.core.records import Rows, Source, StoredArray
 from aeexp.datasets.formats.pictures import Pictures
 from aeexp.datasets.sets.vision import explain_errors, import_torchvision, require_files
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 _LISTS = [
     "list_attr_celeba.txt",
@@ -24,14 +25,12 @@ _PICTURES = "img_align_celeba"
 
 
 @DataSet
-def celeba(root: str, size: int = 64, label: str | None = None, download: bool = False) -> Source:
+def celeba(root: str, size: Count = 64, label: str | None = None, download: bool = False) -> Source:
     """202,599 aligned faces with 40 binary attributes, split 162,770/19,867/19,962 by person (Liu et al. 2015).
 
     The 178x218 pixels are cut to the middle 178x178 and resized to `size`; they are decoded when they are read.
     s is (N, 40); `label` picks one attribute as y.
     """
-    if size < 1:
-        raise UsageError(f"size={size}: give the pixels of a side, as in dataset.size=64")
     dataset = import_torchvision().CelebA
     folder = Path(root) / "celeba"
     require_files("celeba", root, folder, [*_LISTS, _PICTURES], download, lambda: dataset(root, "all", download=True))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.errors import UsageError
+from aeexp.ranges import Count, NonNegative, Seed
 
 MOST = 2**27  # values that are drawn at most: 0.5 GB
 
 
 @DataSet
-def swiss_roll(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
+def swiss_roll(n: Annotated[int, Interval(ge=3)] = 2000, noise: NonNegative = 0.0, seed: Seed = 0) -> Source:
     """Points (n, 3) on a rolled-up sheet; `s` (n,) is the angle along the roll, 1.5 pi to 4.5 pi.
 
     `noise` is the standard deviation per coordinate; the roll is about 25 wide and its layers 6 apart.
@@ -26,7 +29,7 @@ def swiss_roll(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
 
 
 @DataSet
-def s_curve(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
+def s_curve(n: Annotated[int, Interval(ge=3)] = 2000, noise: NonNegative = 0.0, seed: Seed = 0) -> Source:
     """Points (n, 3) on a sheet bent to an S; `s` (n,) is the angle along it, -1.5 pi to 1.5 pi.
 
     `noise` is the standard deviation per coordinate; the arcs have radius 1.
@@ -38,16 +41,19 @@ def s_curve(n: int = 2000, noise: float = 0.0, seed: int = 0) -> Source:
 
 @DataSet
 def sine_waves(
-    n: int = 2000, min_length: int = 24, max_length: int = 48, frequencies: int = 4, noise: float = 0.05, seed: int = 0
+    n: Annotated[int, Interval(ge=3)] = 2000,
+    min_length: Annotated[int, Interval(ge=3)] = 24,
+    max_length: Annotated[int, Interval(ge=3)] = 48,
+    frequencies: Count = 4,
+    noise: NonNegative = 0.05,
+    seed: Seed = 0,
 ) -> Source:
     """Sequences (n, max_length, 1) in [-1, 1] of min_length to max_length steps, all equally probable; then zeros.
 
     Class f1, f2, ... has that many cycles in min_length steps. `s` (n, 3): frequency in cycles per step, phase
     in [0, 2 pi), amplitude in [0.5, 1). What noise carries beyond -1 or 1 is cut off.
     """
-    _check(n, noise, seed, values=n * max_length)
-    if min_length < 3:
-        raise UsageError(f"min_length={min_length}: a wave needs at least 3 steps")
+    _check_size(n, n * max_length)
     if max_length < min_length:
         raise UsageError(f"max_length={max_length} must not be below min_length={min_length}")
     most = (min_length - 1) // 2
@@ -70,17 +76,11 @@ def sine_waves(
 
 
 def _draw_manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise: float, seed: int) -> Source:
-    _check(n, noise, seed, values=3 * n)
+    _check_size(n, 3 * n)
     x, position = make(n, noise=noise, random_state=seed)
     return Source(Rows(x.astype(np.float32), s=position.astype(np.float32)), attributes=("position",))
 
 
-def _check(n: int, noise: float, seed: int, values: int) -> None:
-    if n < 3:
-        raise UsageError(f"n={n} must leave a row each for train, val and test")
+def _check_size(n: int, values: int) -> None:
     if not values <= MOST:
         raise UsageError(f"n={n}: that makes {values:,} values, more than the {MOST:,} that are drawn at most")
-    if not 0 <= noise < math.inf:
-        raise UsageError(f"noise={noise} is a standard deviation: 0 or above")
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"seed={seed} must lie between 0 and 2^32 - 1")

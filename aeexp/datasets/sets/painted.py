@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.errors import UsageError
+from aeexp.ranges import Probability, Seed
 
 # Orange and blue first: colour-blind readers tell them apart. Then yellow, magenta, green, white, red, cyan.
 PALETTE = np.array(
@@ -19,16 +20,17 @@ CLASSES = tuple("0123456789")
 
 
 @DataSet
-def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed: int = 0) -> Source:
+def colored_digits(
+    strength: Probability = 0.9,
+    colors: Annotated[int, Interval(ge=2, le=len(PALETTE))] = 2,
+    size: Annotated[int, Interval(ge=8, le=64)] = 16,
+    seed: Seed = 0,
+) -> Source:
     """1,797 digits (3, size, size), each in one of `colors` colours on black; `s` (N,) is the colour's number.
 
     A class has the colour label mod colors. With probability `strength` a row has that of its class, else any of
     them: strength=0 makes colour and label independent, strength=1 colour a function of the label.
     """
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength={strength} is a probability: between 0 and 1")
-    if not 2 <= colors <= len(PALETTE):
-        raise UsageError(f"colors={colors} must lie between 2 and {len(PALETTE)}")
     grey, y = _draw_digits(size, seed)
     rng = np.random.default_rng(seed)
     s = np.where(rng.random(len(y)) < strength, y % colors, rng.integers(colors, size=len(y)))
@@ -37,7 +39,7 @@ def colored_digits(strength: float = 0.9, colors: int = 2, size: int = 16, seed:
 
 
 @DataSet
-def textured_digits(size: int = 16, seed: int = 0) -> Source:
+def textured_digits(size: Annotated[int, Interval(ge=8, le=64)] = 16, seed: Seed = 0) -> Source:
     """1,797 bright textured digits on a darker texture (3, size, size); `target` (N, size, size) is 1 on the digit.
 
     Brightness and tint of both textures vary and overlap: no single pixel tells for sure which one it is of.
@@ -55,10 +57,6 @@ def _draw_digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits (N, size, size) from 0 to 1, enlarged bilinearly, and their labels (N,)."""
     from sklearn.datasets import load_digits
 
-    if not 8 <= size <= 64:
-        raise UsageError(f"size={size} must lie between 8 and 64 pixels")
-    if seed < 0:
-        raise UsageError(f"seed={seed} must be 0 or above")
     bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
     return _enlarge(bunch.images / 16, size), bunch.target.astype(np.int64)
 

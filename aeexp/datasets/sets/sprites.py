@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
@@ -16,17 +18,17 @@ FACTORS = ("shape", "scale", "orientation", "x", "y")
 
 
 @DataSet
-def sprites(scales: int = 4, orientations: int = 8, positions: int = 8, size: int = 32) -> Source:
+def sprites(
+    scales: Annotated[int, Interval(ge=1, le=8)] = 4,
+    orientations: Annotated[int, Interval(ge=1, le=40)] = 8,
+    positions: Annotated[int, Interval(ge=1, le=32)] = 8,
+    size: Annotated[int, Interval(ge=16, le=64)] = 32,
+) -> Source:
     """3 * scales * orientations * positions^2 pictures (1, size, size) of 0 and 1; no two are the same.
 
     `s` (N, 5) holds the numbers 0, 1, ... of the factors: scale from half to full size, orientation
     counter-clockwise over [0, pi/2), x to the right and y downwards by whole pixels.
     """
-    if not 16 <= size <= 64:
-        raise UsageError(f"size={size} must lie between 16 and 64 pixels")
-    for key, count, most in (("scales", scales, 8), ("orientations", orientations, 40), ("positions", positions, 32)):
-        if not 1 <= count <= most:
-            raise UsageError(f"{key}={count} must lie between 1 and {most}")
     box = size * 9 // 16  # the rest is room to move: 8 places two pixels apart at size=32
     figures = _draw_figures(scales, orientations, box)
     step, start = _choose_steps(positions, size, size - box)

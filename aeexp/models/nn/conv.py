@@ -15,6 +15,7 @@ from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
+from aeexp.ranges import Count
 
 Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
 Size = tuple[int, int]  # height and width
@@ -115,9 +116,9 @@ def conv(
     context: int,
     output: Sequence[int] | None = None,
     *,
-    channels: list[int],
-    kernel: int = 4,
-    stride: int = 2,
+    channels: list[Count],
+    kernel: Count = 4,
+    stride: Count = 2,
     upsample: Upsample = "transposed",
     activation: Activation = "relu",
     spatial: bool = False,
@@ -172,8 +173,8 @@ def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, 
             f"kernel={kernel} is not divisible by stride={stride}, which paints a checkerboard: "
             f"take kernel={stride * max(1, round(kernel / stride))}"
         )
-    if len(channels) < 1 or min(channels) < 1:
-        raise UsageError(f"channels={list(channels)} needs positive numbers")
+    if not channels:
+        raise UsageError("channels=[]: name the maps of one layer at least, as in [32]")
     sizes = [(shape[1], shape[2])]
     for _ in channels:
         height, width = ((n + 2 * _padding(kernel, stride) - kernel) // stride + 1 for n in sizes[-1])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aeexp import contracts
 from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 
 NO_STACKS = "nn.GRU has no vmap rule"
 
@@ -145,8 +146,8 @@ def gru(
     context: int,
     output: Sequence[int] | None = None,
     *,
-    hidden: int = 128,
-    layers: int = 1,
+    hidden: Count = 128,
+    layers: Count = 1,
     bidirectional: bool = True,
     teacher_forcing: bool = False,
 ) -> tuple[Encoder, Decoder | Autoregressive]:
@@ -159,10 +160,6 @@ def gru(
             f"model=gru needs sequences (steps, features), but a row of this dataset has shape {tuple(shape)}: "
             "take dataset=sine_waves, dataset.offsets or dataset.sequences of dataset=npz, or model=mlp"
         )
-    if hidden < 1:
-        raise UsageError(f"hidden={hidden} must be at least 1")
-    if layers < 1:
-        raise UsageError(f"layers={layers} must be at least 1")
     (steps, features), output = shape, tuple(shape if output is None else output)
     if len(output) != 2 or output[0] != steps:
         raise UsageError(

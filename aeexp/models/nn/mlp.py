@@ -14,6 +14,7 @@ from aeexp import contracts
 from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.initial import glorot
+from aeexp.ranges import Count
 
 
 @final
@@ -84,7 +85,7 @@ def mlp(
     context: int,
     output: Sequence[int] | None = None,
     *,
-    hidden_dims: list[int],
+    hidden_dims: list[Count],
     activation: Activation = "relu",
     tied: bool = False,
 ) -> tuple[Encoder, Decoder]:
@@ -94,8 +95,6 @@ def mlp(
 
     `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
     """
-    if any(width < 1 for width in hidden_dims):
-        raise UsageError(f"hidden_dims={list(hidden_dims)}: every layer needs at least 1 unit")
     output = tuple(shape if output is None else output)
     features = math.prod(shape)
     encoder = Encoder(features + context, hidden_dims, params, activation)

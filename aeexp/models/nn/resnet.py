@@ -7,9 +7,9 @@ from typing import Literal, final
 
 from torch import Tensor, nn
 
-from aeexp.errors import UsageError
 from aeexp.models.nn import conv
 from aeexp.models.nn.activations import Activation, activation
+from aeexp.ranges import Count
 
 Norm = Literal["none", "group"]
 
@@ -43,11 +43,11 @@ def resnet(
     context: int,
     output: Sequence[int] | None = None,
     *,
-    channels: list[int],
-    blocks: int = 2,
+    channels: list[Count],
+    blocks: Count = 2,
     norm: Norm = "none",
-    kernel: int = 4,
-    stride: int = 2,
+    kernel: Count = 4,
+    stride: Count = 2,
     upsample: conv.Upsample = "transposed",
     activation: Activation = "relu",
     spatial: bool = False,
@@ -56,8 +56,6 @@ def resnet(
 
     `norm` group: GroupNorm (Wu and He 2018) in the blocks and behind them.
     """
-    if blocks < 1:
-        raise UsageError(f"blocks={blocks} must be at least 1: take model=conv for none")
 
     def stage(maps: int) -> nn.Module:
         return nn.Sequential(*(Block(maps, norm, activation) for _ in range(blocks)), norm_layer(maps, norm))

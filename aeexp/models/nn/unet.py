@@ -15,6 +15,7 @@ from aeexp.models.nn.conv import Upsample, step_up
 from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
 from aeexp.models.nn.resnet import Norm, norm_layer, reset_norms
+from aeexp.ranges import Count
 
 
 @final
@@ -73,8 +74,8 @@ def unet(
     context: int,
     output: Sequence[int] | None = None,
     *,
-    channels: list[int],
-    convolutions: int = 2,
+    channels: list[Count],
+    convolutions: Count = 2,
     norm: Norm = "group",
     upsample: Upsample = "nearest",
     activation: Activation = "relu",
@@ -86,8 +87,6 @@ def unet(
     architecture is for targets that are none, as masks. `norm` group in place of the batch's, which mixes rows.
     """
     sizes = _sizes(shape, channels)
-    if convolutions < 1:
-        raise UsageError(f"convolutions={convolutions} must be at least 1")
 
     def stage(inputs: int, maps: int) -> nn.Module:
         return _stage(inputs, maps, convolutions, norm, activation)
@@ -120,8 +119,8 @@ def _sizes(shape: Sequence[int], channels: list[int]) -> list[tuple[int, int]]:
             f"model=unet needs pictures (channels, height, width), but a row of this dataset has shape {tuple(shape)}: "
             "take model=mlp"
         )
-    if len(channels) < 2 or min(channels) < 1:
-        raise UsageError(f"channels={list(channels)} needs two positive numbers or more: with one there are no skips")
+    if len(channels) < 2:
+        raise UsageError(f"channels={list(channels)} needs two numbers or more: with one there are no skips")
     sizes = [(shape[1] >> level, shape[2] >> level) for level in range(len(channels))]
     if min(sizes[-1]) < 1:
         raise UsageError(f"channels={list(channels)} shrinks a picture of {shape[1]}x{shape[2]} to nothing: take fewer")
