@@ -144,7 +144,7 @@ def test_what_lies_outside_is_refused_wherever_it_lies(data):
         (VALUES["threads"], 0, "x=0 should be a whole number of at least 1 or null"),
         (VALUES["threads"], 10**30, f"x={10**30} is larger than any machine counts"),
         (Annotated[float, Interval(gt=0, lt=1)], 1, "x=1 should be a number above 0 and below 1"),
-        (list[Annotated[int, Interval(ge=1)]], [3, 0], "x=[3, 0] should be a list, each a whole number of at least 1"),
+        (list[Annotated[int, Interval(ge=1)]], [3, 0], "x=[3, 0] should be a list of whole numbers of at least 1"),
         (Annotated[float, Interval(gt=0, le=1)], 2.0, "x=2.0 should be a number above 0 and at most 1"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_range_is_told_in_words(hint, value, message):
     [
         ("LBFGS", {"line_search_fn": "abc"}, r"^optimizer\.line_search_fn='abc' should be one of strong_wolfe or null"),
         ("Adam", {"lr": -1}, r"^optimizer\.lr=-1 should be a number above 0"),
-        ("Adam", {"betas": [0.9, 1.0]}, r"^optimizer\.betas=\[0\.9, 1\.0\] should be a list, each a number of at"),
+        ("Adam", {"betas": [0.9, 1.0]}, r"^optimizer\.betas=\[0\.9, 1\.0\] should be a list of numbers of at"),
         ("SGD", {"momentum": -1.0}, r"^optimizer\.momentum=-1\.0 should be a number of at least 0"),
     ],
 )

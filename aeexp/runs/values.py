@@ -46,8 +46,8 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) in (list, tuple, Sequence) and get_origin(arguments[0]) is Literal:
         return f"a list of names out of {_describe(arguments[0]).removeprefix('one of ')}"
     if get_origin(hint) in (list, tuple, Sequence):
-        item = _describe(arguments[0])
-        return f"a list of {item.removeprefix('a ')}s" if arguments[0] in plain else f"a list, each {item}"
+        item = _describe(arguments[0]).removeprefix("a ")
+        return f"a list of {item.replace('number', 'numbers', 1) if 'number' in item else item + 's'}"
     # a tensor, say, cannot be typed on a command line
     return " or ".join(text for argument in arguments if (text := _describe(argument)))
 

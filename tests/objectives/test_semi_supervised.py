@@ -250,7 +250,10 @@ def test_a_conditional_model_without_it_has_codes_that_hold_the_label():
         (["regularizer=[kl,classifier]"], r"^objective: classifier would learn.*leave classifier out"),
         (["objective.alpha=-1"], r"^objective\.alpha=-1 should be a number of at least 0"),
         (["objective.prior=equal"], r"^objective\.prior='equal' should be one of uniform, shares"),
-        (["objective.hidden_dims=[0]"], r"^objective\.hidden_dims=\[0\]: every layer"),
+        (
+            ["objective.hidden_dims=[0]"],
+            r"^objective\.hidden_dims=\[0\] should be a list of whole numbers of at least 1",
+        ),
         (["objective/bound=iwae"], r"^objective: bound\.samples: the bound contains the KL"),
         (
             ["objective/bound=iwae", "regularizer=none", "objective.bound.samples=0"],

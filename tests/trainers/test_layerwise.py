@@ -236,9 +236,12 @@ MASKING = "noise@trainer.corruption=masking"
         (["trainer.regularizer_weight=1"], r"^trainer\.regularizer_weight=1 .* regularizer@trainer\.penalty=l1$"),
         (
             ["trainer.pretrain_epochs=-1"],
-            r"^trainer\.pretrain_epochs=-1 should be a whole number of at least 0 or a list, each",
+            r"^trainer\.pretrain_epochs=-1 should be a whole number of at least 0 or a list of",
         ),
-        (["trainer.pretrain_epochs=many"], r"^trainer\.pretrain_epochs='many' should be a whole number or a list"),
+        (
+            ["trainer.pretrain_epochs=many"],
+            r"^trainer\.pretrain_epochs='many' should be a whole number of at least 0 or a list",
+        ),
         (["trainer.finetune.epochs=0"], r"^trainer\.finetune\.epochs=0 should be a whole number of at least 1"),
         (["regularizer@trainer.penalty=kl_sparsity"], r"^trainer\.penalty\.kl_sparsity: layer 1: .*model\.activation"),
         (["regularizer@trainer.penalty=kl"], r"^trainer\.penalty\.kl: layer 1: kl needs a stochastic code"),
