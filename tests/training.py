@@ -37,9 +37,9 @@ def train_in(
     scheduler: MakeScheduler, track: Tracker, *, seed: int = 0, every_seconds: float = math.inf,
     stop: Callable[[], bool] = lambda: False,
 ) -> SimpleNamespace:  # fmt: skip
-    """What a command does with a fresh learner; goes on where the folder has a last.pt."""
+    """What a command does with a fresh learner; goes on where the folder has a state."""
     store = Store(folder, HEADER, every_seconds)
-    if (folder / "last.pt").is_file():
+    if (folder / "last.pt").is_file() or (folder / "best.pt").is_file():
         store.resume(folder)
     torch.manual_seed(torch.seed())  # whatever the process drew before must not matter
     progress = trainer.fit(learner, data, optimizer, scheduler, store, track, seed, stop)

@@ -11,6 +11,7 @@ from typing import Any
 from aeexp.errors import UsageError
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+FETCH = "let the run's data set download its files or ask its database, as the folder says: for folders that you trust"
 
 
 def run_command(function: Callable[..., int | None], *arguments: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aeexp.cli.command import run_command
+from aeexp.cli.command import FETCH, run_command
 from aeexp.errors import UsageError
 
 # Which modes read what; all others say so.
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--output", metavar="FILE", type=Path, help="file to write; default RUN/encoded.npz, and stdout for tables")
     add("--force", action="store_true", help="write over a file that is there")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    add("--fetch", action="store_true", help=FETCH)
     instead = parser.add_mutually_exclusive_group()
     model = "write encoder and decoder, as .onnx or .pt2, into the folder --output; default RUN/export"
     instead.add_argument("--export", choices=("onnx", "torch"), help=model)
@@ -77,7 +78,7 @@ def write_codes(arguments: argparse.Namespace) -> None:
     from aeexp.encoding.new_rows import load_rows
     from aeexp.runs.loading import LoadedRun
 
-    run = LoadedRun(arguments.run, arguments.device)
+    run = LoadedRun(arguments.run, arguments.device, arguments.fetch)
     if arguments.data is None:
         data = run.load_data()
         arrays = encode_splits(run.learner, data.splits, data.classes)
@@ -113,7 +114,7 @@ def write_table(arguments: argparse.Namespace) -> None:
     from aeexp.encoding.neighbours import tabulate_duplicates, tabulate_neighbours
     from aeexp.runs.loading import LoadedRun
 
-    run = LoadedRun(arguments.run, arguments.device)
+    run = LoadedRun(arguments.run, arguments.device, arguments.fetch)
     if arguments.duplicates:
         if arguments.index is not None:
             raise UsageError("--duplicates compares pixels, which --index does not hold: give DATA")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeexp.cli.command import FAILED, report_error, run_command
+from aeexp.cli.command import FAILED, FETCH, report_error, run_command
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 # Keys; all else is as it was in training.
 CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
-USAGE = "aeexp-evaluate [-h] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...] [device=...]"
+USAGE = (
+    "aeexp-evaluate [-h] [--fetch] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...] [device=...]"
+)
 DESCRIPTION = """Measures and draws finished runs anew, without training. Numbers are added to metrics.json under
 `evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard."""
 EXAMPLES = """examples:
@@ -35,14 +37,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     run = "folder of a finished run, or of a multirun: all finished runs below"
     parser.add_argument("given", metavar="RUN", nargs="+", help=run)
-    given = parser.parse_args(argv).given
+    parser.add_argument("--fetch", action="store_true", help=FETCH)
+    arguments = parser.parse_args(argv)
+    given = arguments.given
     overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
-    run_command(evaluate_runs, [Path(word) for word in given if word not in overrides], overrides)
+    run_command(evaluate_runs, [Path(word) for word in given if word not in overrides], overrides, arguments.fetch)
 
 
-def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str]) -> int:
+def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False) -> int:
     """Every run, whatever becomes of the others; returns the exit code."""
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
@@ -56,7 +60,7 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str]) -> int:
         if len(runs) > 1:
             print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
         try:
-            text, failures = evaluate(run, cfg, default, device)
+            text, failures = evaluate(run, cfg, default, device, fetch)
             print(text, flush=True)
             code = max(code, FAILED if failures else 0)
         except BrokenPipeError:

@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
 from aeexp.reference.options import find_conf_dir
-from aeexp.runs.config import MULTIPLE, suggestion
+from aeexp.reference.parts import MULTIPLE
+from aeexp.runs.config import suggestion
 
 MOST = 16  # jobs of a sweep, half a second each
 MISSING = object()

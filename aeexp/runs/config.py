@@ -16,10 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, Decay, NonNegative, Positive, Seed
+from aeexp.reference.parts import MULTIPLE
+from aeexp.runs.trust import check_part
 from aeexp.runs.values import check_value
 
-ALLOWED = ("aeexp.", "torch.optim.", "torch.nn.")  # what a configuration may instantiate
-MULTIPLE = ("noise", "regularizer", "metric", "plot")  # groups whose options nest under their own key
+ALLOWED = ("aeexp.", "torch.optim.")  # what a configuration may instantiate
+TYPED = "torch.optim."  # beside the options of optimizer and scheduler, what a user may type: any of torch's
 PARTS = (
     "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
 )  # fmt: skip
@@ -71,6 +73,8 @@ def check(cfg: DictConfig) -> None:
         check_value(key, tree[key], hint)
     for key in PARTS:
         check_node(key, tree[key])
+        if not (key in ("optimizer", "scheduler") and tree[key]["_target_"].startswith(TYPED)):
+            check_part(key, tree[key], key)
     for group in MULTIPLE:
         for option, node in tree[group].items():
             if not isinstance(node, dict) or "_target_" not in node:
@@ -79,6 +83,7 @@ def check(cfg: DictConfig) -> None:
                     f"add it, as in {group}=[{option}], or leave {group}.{option} alone"
                 )
             check_node(f"{group}.{option}", node)
+            check_part(f"{group}.{option}", node, group)
 
 
 def to_dict(cfg: DictConfig) -> dict[str, Any]:

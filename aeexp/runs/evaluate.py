@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -72,17 +72,19 @@ def _describe_state(run: RunFolder) -> str:
         return f"{state}, metrics.json {UNREADABLE}"
 
 
-def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device) -> tuple[str, list[str]]:
+def evaluate(
+    folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device, fetch: bool = False
+) -> tuple[str, list[str]]:
     """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
-    `default` is the same choice with the values of the YAML. Returns what there is to show, and a line for each metric
-    and figure that failed, which keeps no other from being written.
+    `default` is the same choice with the values of the YAML; `fetch` lets the data set download files or ask a
+    database. Returns what there is to show, and a line for each metric and figure that failed, which keeps no other
+    from being written.
     """
-    loaded, run = restore_run(folder, device)
-    config = OmegaConf.create({**loaded.config, "metric": cfg.metric, "plot": cfg.plot})
-    own = make(OmegaConf.create(loaded.config), "metric")
+    loaded, run = restore_run(folder, device, fetch)
+    own = loaded.make_metrics()
     entries, failures, paths = [], [], []
-    for name, metric in make(config, "metric").items():
+    for name, metric in make(cfg, "metric").items():
         try:
             entry = measure_metric(run, name, metric, own)
         except Exception as error:  # logged here with its traceback, and named again at the end
@@ -105,7 +107,7 @@ def evaluate(folder: RunFolder, cfg: DictConfig, default: DictConfig, device: to
             add(name, figure)
             paths.append(folder.figures / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
 
-        failures += draw_plots(make(config, "plot"), run, save)
+        failures += draw_plots(make(cfg, "plot"), run, save)
     text = format_entries(entries, f"{run.data.name}, {folder}", run.model.latent.dim)
     return "\n".join([text, *map(str, paths)]), failures
 
@@ -120,9 +122,9 @@ def identify(
     return {"metric": name, "options": options, "differs": differs}
 
 
-def restore_run(folder: RunFolder, device: torch.device) -> tuple[LoadedRun, Run]:
+def restore_run(folder: RunFolder, device: torch.device, fetch: bool = False) -> tuple[LoadedRun, Run]:
     """The run as it was when it was measured: best state, its own data, learning curves, and the untrained model."""
-    loaded = LoadedRun(folder.path, device.type)
+    loaded = LoadedRun(folder.path, device.type, fetch)
     data = loaded.load_data("bring the data back as it was, or train anew")
     run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved).to(device))
     run.trained = folder.read_metrics().get("train", {})

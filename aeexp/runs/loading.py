@@ -1,58 +1,82 @@
-"""From a run folder back to its model and its data."""
+"""From a run folder back to its model and its data: the one place where what a folder says is built."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, TypeVar, final
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
 from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.runs.build import MODEL, build_autoencoder, build_learner, build_task, choose_device
 from aeexp.runs.config import check_node, make
 from aeexp.runs.folder import RunFolder
-from aeexp.trainers.checkpoint import Saved
+from aeexp.runs.header import Header, read_header
+from aeexp.runs.trust import check_part, check_plain, list_options, name_source
+from aeexp.trainers.checkpoint import Saved, check_weights, try_load
 from aeexp.trainers.checkpoint import load as load_checkpoint
-from aeexp.types import Facts
+
+M = TypeVar("M", bound=nn.Module)
 
 
-def load(folder: str | Path) -> Autoencoder:
+def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best") -> Autoencoder:
     """The trained model of a run folder, in evaluation mode, on the CPU, in its best state.
 
-    Nothing is unpickled, and only `aeexp.*` and `torch.*` classes are built. Raises UsageError where the folder
-    holds no finished training.
+    Nothing is unpickled, and only what this installation's conf/ names is built. `checkpoint="last"` takes the state
+    of the last step, where best.pt is damaged; of a model without a prior its samples know nothing of the codes then.
+    Raises UsageError where the folder holds no whole state of a training.
     """
-    saved = load_checkpoint(RunFolder(folder).best)
-    # Only what the model needs: a plot that has changed since must not keep it from loading.
-    cfg, facts = _check_stored(saved, MODEL), Facts(**saved["facts"])
-    model = build_autoencoder(cfg, facts, build_task(cfg, facts))
-    weights = {key: value for key, value in saved["learner"].items() if key.startswith("model.")}
-    model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
+    saved = read_checkpoint(RunFolder(folder), checkpoint)
+    with name_source(folder):
+        # Only what the model needs: a plot that has changed since must not keep it from loading.
+        header = read_header(saved)
+        cfg, facts = check_stored(header.config, MODEL), header.facts
+        weights = {key.removeprefix("model."): value for key, value in saved["learner"].items()
+                   if key.startswith("model.")}  # fmt: skip
+        model = _build(lambda: build_autoencoder(cfg, facts, build_task(cfg, facts)), weights)
+        model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
+
+
+def read_checkpoint(folder: RunFolder, checkpoint: Literal["best", "last"] = "best") -> Saved:
+    """What the file holds. Raises UsageError, with the other one as a way out, where it is damaged or gone."""
+    try:
+        return load_checkpoint(folder.checkpoints / f"{checkpoint}.pt")
+    except UsageError as error:
+        if checkpoint == "last" or try_load(folder.last)[0] is None:
+            raise
+        way = f"aeexp.load({str(folder)!r}, checkpoint='last') takes the state of the last step"
+        raise UsageError(f"{error}\n{way}; the run's command with resume={folder} finds the best one again") from error
 
 
 @final
 class LoadedRun:
     """A trained run: what its best checkpoint says (`saved`), its learner and model on the device, and its own data.
 
-    Raises UsageError where the folder holds no finished training.
+    `fetch` lets its data set download files or ask a database, as its configuration may say. Raises UsageError where
+    the folder holds no finished training.
     """
 
-    def __init__(self, folder: str | Path, device: str = "auto"):
+    def __init__(self, folder: str | Path, device: str = "auto", fetch: bool = False):
         self.folder = RunFolder(folder)
-        if not self.folder.best.is_file():
-            raise UsageError(
-                f"{folder} is no run folder (it has no checkpoints/best.pt): give the folder that aeexp wrote"
-            )
-        self.saved = load_checkpoint(self.folder.best)
+        if not self.folder.checkpoints.is_dir():
+            raise UsageError(f"{folder} is no run folder (it has no checkpoints): give the folder that aeexp wrote")
+        self.saved = read_checkpoint(self.folder)
+        self.fetch = fetch
         self.device = choose_device(device)
-        self.learner = _build(self.saved)
-        self.learner.load_state_dict(self.saved["learner"])
+        with name_source(folder):
+            self.header: Header = read_header(self.saved)
+            check_plain("config", self.config)
+            check_part("dataset", self.config.get("dataset"), "dataset")
+            self.learner = build_stored(self.saved)
+            self.learner.load_state_dict(self.saved["learner"])
         self.learner.to(self.device).eval().requires_grad_(False)
 
     @property
@@ -65,17 +89,26 @@ class LoadedRun:
         """As it was trained with, interpolations resolved."""
         return self.saved["config"]
 
+    def make_metrics(self) -> dict[str, Metric]:
+        """Those that the run was measured with."""
+        with name_source(self.folder):
+            return make(check_stored(self.config, (), ("metric",)), "metric")
+
     def load_data(self, otherwise: str = "name the rows to encode, as in aeexp-encode RUN data.npz") -> Data:
         """The run's own data, with the preprocessing and the splits that it was trained with.
 
         Raises UsageError, with `otherwise` as a way out, where it has changed since.
         """
-        node = self.config["dataset"]
-        check_node("dataset", node)
+        with name_source(self.folder):
+            node = check_stored(self.config, ("dataset",))
+            if not self.fetch:
+                _keep_to_files(node.dataset)
         try:
-            data = make(OmegaConf.create({"dataset": node}), "dataset")
+            data = make(node, "dataset")
         except UsageError as error:  # most often a file that is gone, or a path that began elsewhere
-            raise UsageError(f"{error}\n{otherwise}{self._explain_paths()}") from error
+            first, *rest = str(error).replace("dataset.download=true", "--fetch (fetch=True)").splitlines()
+            way = "; ".join([*(line.rstrip(".") for line in rest), f"{otherwise}{self._explain_paths()}"])
+            raise UsageError(f"{first}\n{way}") from error
         if data.fingerprint != self.saved.get("fingerprint"):
             raise UsageError(
                 f"{self.folder}: the data has changed since the run (fingerprint {self.saved.get('fingerprint')}, now "
@@ -92,21 +125,61 @@ class LoadedRun:
 def build_untrained(saved: Saved) -> Autoencoder:
     """The model of a checkpoint as it was before training, by the run's seed, on the CPU."""
     with torch.random.fork_rng():
-        torch.manual_seed(saved["config"]["seed"])
-        return _build(saved).model
+        torch.manual_seed(read_header(saved).config["seed"])
+        return build_stored(saved).model
 
 
-def _build(saved: Saved) -> Learner:
-    """The learner of a checkpoint without its weights."""
-    cfg = _check_stored(saved, (*MODEL, "objective"), ("noise", "regularizer"))
-    return build_learner(cfg, Facts(**saved["facts"]))
+def build_stored(saved: Saved) -> Learner:
+    """The learner of a checkpoint without its weights, which fit it. Raises UsageError."""
+    header = read_header(saved)
+    cfg = check_stored(header.config, (*MODEL, "objective"), ("noise", "regularizer"))
+    return _build(lambda: build_learner(cfg, header.facts), saved["learner"])
 
 
-def _check_stored(saved: Saved, parts: Sequence[str], several: Sequence[str] = ()) -> DictConfig:
-    """The nodes of a stored configuration that are about to be built."""
-    for key in parts:
-        check_node(key, saved["config"][key])
+def _build(build: Callable[[], M], weights: Mapping[str, Tensor]) -> M:
+    """What `build` gives, without the weights, which fit it. Raises UsageError.
+
+    It is built without memory first: a width of 10^9 in a configuration costs nothing where the weights have none.
+    """
+    try:
+        with torch.random.fork_rng(), torch.device("meta"):
+            sketch = build()
+    except UsageError:
+        raise
+    except Exception as error:  # sizes that are none raise anything: RuntimeError, OverflowError, TypeError ...
+        reason = next(iter(str(error).splitlines()), "")
+        raise UsageError(f"its configuration describes no model: {type(error).__name__}: {reason}") from error
+    check_weights(sketch, weights)
+    return build()
+
+
+def check_stored(config: Any, parts: Sequence[str], several: Sequence[str] = ()) -> DictConfig:
+    """These nodes of a stored configuration, to be built: nothing is imported before all are known to be of conf/.
+
+    Raises UsageError.
+    """
+    check_plain("config", config)
+    if not isinstance(config, dict):
+        raise UsageError("config: no table of keys and values")
+    for key in (*parts, *several):
+        if key not in config:
+            raise UsageError(f"config.{key}: it is not there: no checkpoint of a run lacks it")
+    nodes = [(key, config[key], key) for key in parts]
     for group in several:
-        for option, node in saved["config"][group].items():
-            check_node(f"{group}.{option}", node)
-    return OmegaConf.create({key: saved["config"][key] for key in (*parts, *several)})
+        nodes += [(f"{group}.{option}", node, group) for option, node in list_options(group, config[group])]
+    for path, node, group in nodes:
+        check_part(path, node, group)
+    for path, node, _ in nodes:
+        check_node(path, node)
+    return OmegaConf.create({key: config[key] for key in (*parts, *several)})
+
+
+def _keep_to_files(dataset: DictConfig) -> None:
+    """Refuse what would do more than read files of this machine, and leave nothing to be downloaded."""
+    if dataset.get("sql") is not None or dataset.get("test_sql") is not None:
+        raise UsageError("dataset.sql: its rows come from a query to a database: --fetch (fetch=True) asks it")
+    for key, value in dataset.items():
+        if isinstance(value, str) and value.startswith(("//", "\\\\")):
+            raise UsageError(f"dataset.{key}={value}: a path on another machine: --fetch (fetch=True) goes there")
+    if "download" in dataset:
+        dataset.download = False

@@ -24,7 +24,7 @@ from aeexp.runs.machine import catch_signals, set_up_machine
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.tracking import Tracker, hyperparameters
-from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.checkpoint import Progress, Store, Unreadable
 from aeexp.trainers.contracts import Trainer
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def execute_run(
     try:
         optimizer, scheduler, measures, plots = (make(cfg, k) for k in ("optimizer", "scheduler", "metric", "plot"))
         trainer: Trainer = make(cfg, "trainer")
+        store.every_seconds = trainer.checkpoint_seconds
         with catch_signals() as stop:
             progress = trainer.fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
         track.close_bar()
@@ -107,8 +108,13 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], identity: str, data
     header = {"run_id": identity, "config": config, "facts": data.facts._asdict(), "fingerprint": data.fingerprint,
               "data": data.account}  # fmt: skip
     store = Store(folder.checkpoints, header)
-    if config["resume"] or folder.last.is_file():
-        store.resume(RunFolder(config["resume"] or folder.path).checkpoints)
+    if config["resume"]:
+        store.resume(RunFolder(config["resume"]).checkpoints)
+    elif folder.last.exists() or folder.best.exists():
+        try:
+            store.resume(folder.checkpoints)
+        except Unreadable as error:  # nobody asked to go on: what an earlier try left is of no use
+            log.warning("%s: the run begins anew", error)
     return store
 
 

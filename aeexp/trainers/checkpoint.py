@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, final
 
 import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from aeexp import files
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
+from aeexp.trainers.archive import Damaged, read_archive, write_archive
+
+log = logging.getLogger(__name__)
 
 Saved = dict[str, Any]
+
+
+class Unreadable(UsageError):
+    """A checkpoint that is gone or damaged."""
 
 
 @final
@@ -66,6 +76,7 @@ class State:
 
     def load(self, saved: Saved) -> None:
         """Become what was dumped."""
+        check_weights(self.learner, saved["learner"])
         self.learner.load_state_dict(saved["learner"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scheduler.load_state_dict(saved["scheduler"])
@@ -110,35 +121,96 @@ class Store:
             self._write(self.folder / "best.pt", self.best)
 
     def resume(self, folder: Path) -> None:
-        """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration."""
-        last = load(folder / "last.pt")
-        if last["run_id"] != self.header["run_id"]:
+        """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration.
+
+        Where last.pt is damaged or gone, from best.pt, which is an earlier state of the same run. Where the best state
+        is lost, from the beginning: the run finds it again, as its bits are the same.
+        Raises UsageError, `Unreadable` where there is no whole state to go on from.
+        """
+        best_file, last_file = folder / "best.pt", folder / "last.pt"
+        best, damage = try_load(best_file)
+        try:
+            last = load(last_file)
+        except Unreadable as error:
+            if best is None:
+                raise
+            log.warning("%s: the run goes on from best.pt, an earlier state", error)
+            last = best
+        self._check_same(folder, last)
+        here = last["progress"]
+        if best is None and here["best_step"] == here["step"]:
+            best = last if here["step"] else None
+        elif best is None and here["best_step"]:
+            log.warning("%s: the best state is lost, so the run begins anew", damage)
+            return
+        self.resumed, self.best = last, best
+
+    def _check_same(self, folder: Path, saved: Saved) -> None:
+        """Raises UsageError where a state is of another configuration or of other data."""
+        if saved["run_id"] != self.header["run_id"]:
             raise UsageError(
-                f"resume={folder.parent}: that run has another configuration (id {last['run_id']}, this one "
+                f"resume={folder.parent}: that run has another configuration (id {saved['run_id']}, this one "
                 f"{self.header['run_id']}): repeat its overrides, or start a new run"
             )
-        if last.get("fingerprint") != self.header.get("fingerprint"):
+        if saved.get("fingerprint") != self.header.get("fingerprint"):
             raise UsageError(
-                f"resume={folder.parent}: the data has changed since (fingerprint {last.get('fingerprint')}, now "
+                f"resume={folder.parent}: the data has changed since (fingerprint {saved.get('fingerprint')}, now "
                 f"{self.header.get('fingerprint')}): start a new run"
             )
-        self.resumed = last
-        if (folder / "best.pt").is_file():
-            self.best = load(folder / "best.pt")
 
     def _write(self, path: Path, content: Saved) -> None:
-        files.write(path, lambda file: torch.save({**self.header, **content}, file))
+        files.write(path, lambda file: write_archive({**self.header, **content}, file))
 
 
 def load(path: Path) -> Saved:
-    """The content of a checkpoint, on the CPU; nothing is unpickled. Raises UsageError where it is none."""
+    """The content of a checkpoint, on the CPU; nothing is unpickled. Raises Unreadable where it is none."""
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such checkpoint")
+        raise Unreadable(f"{path}: there is no such checkpoint")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises anything: UnpicklingError, IndexError, UnicodeDecodeError ...
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"{path} is no readable checkpoint: {reason}") from error
+        with open(path, "rb") as file:
+            saved = read_archive(file)
+    except (OSError, Damaged) as error:
+        raise Unreadable(f"{path} is no readable checkpoint: {error}") from error
     if not isinstance(saved, dict) or not {"run_id", "learner"} <= saved.keys():
-        raise UsageError(f"{path} is no checkpoint of a run")
+        raise Unreadable(f"{path} is no checkpoint of a run")
+    if (reason := _find_fault(saved["learner"])) is not None:
+        raise Unreadable(f"{path} is no readable checkpoint: {reason}")
     return saved
+
+
+def try_load(path: Path) -> tuple[Saved | None, str]:
+    """The content, or None and why."""
+    try:
+        return load(path), ""
+    except Unreadable as error:
+        return None, str(error)
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raises UsageError unless the weights are those of such a module: names, shapes and types."""
+    own = {name: value for name, value in module.state_dict().items()}
+    for name in (*own, *weights):
+        if name not in weights:
+            raise UsageError(f"its weights lack {name}, which its configuration asks for: they are of another model")
+        if name not in own:
+            raise UsageError(f"its weights have {name}, which its configuration does not: they are of another model")
+        want, have = ((tuple(part.shape), part.dtype) for part in (own[name], weights[name]))
+        if want != have:
+            raise UsageError(
+                f"its weights have {name} as {have[0]} of {have[1]}, where its configuration asks for {want[0]} of "
+                f"{want[1]}: they are of another model"
+            )
+
+
+def _find_fault(weights: Any) -> str | None:
+    """Why weights are none that training writes; None where they are."""
+    if not isinstance(weights, dict):
+        return "its weights are no table of tensors"
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+            return f"its weights hold {str(name)[:100]!r}, no plain tensor"
+        if value.is_quantized or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            return f"its weights hold {name[:100]!r}, no plain tensor"  # one that repeats a number without end
+        if not bool(value.isfinite().all()):
+            return f"its weights hold numbers that are not finite ({name[:100]!r})"
+    return None

@@ -63,6 +63,7 @@ class Trainer(ABC):
     """Brings a learner to its best state."""
 
     monitor: str = "loss"  # value of the validation split that says which state is best
+    checkpoint_seconds: float = 10.0  # between two writes of the state: what a kill may cost
 
     @abstractmethod
     def fit(

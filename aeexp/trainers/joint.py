@@ -37,7 +37,8 @@ class Joint(Trainer):
     `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
     same weights; the state with the lowest validation `monitor` (the loss, or one of its terms) is kept.
     `accumulate` batches make one step, and `labelled_batch_size` rows with a label join each batch, beyond the epoch's
-    own rows. `patience` counts validations without an improvement above `min_delta`.
+    own rows. `patience` counts validations without an improvement above `min_delta`. The state is written every
+    `checkpoint_seconds`, where a validation or a log line is due, and at the end.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Joint(Trainer):
         patience: Count | None = None,
         min_delta: NonNegative = 0.0,
         log_every_steps: Count = 50,
+        checkpoint_seconds: NonNegative = 10.0,
     ):
         self.epochs = epochs
         self.steps = steps
@@ -68,6 +70,7 @@ class Joint(Trainer):
         self.patience = patience
         self.min_delta = min_delta
         self.log_every_steps = log_every_steps
+        self.checkpoint_seconds = checkpoint_seconds
 
     def fit(
         self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,

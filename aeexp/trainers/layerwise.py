@@ -94,6 +94,8 @@ class Layerwise(Trainer):
         self.regularizer_weight = regularizer_weight
         self.finetune = finetune
         self.monitor = "loss" if finetune is None else finetune.monitor
+        if finetune is not None:
+            self.checkpoint_seconds = finetune.checkpoint_seconds
 
     def fit(
         self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -119,15 +120,56 @@ def test_samples_follow_the_codes_of_the_training_split(folder, digit_data):
     assert model.sample(5).shape == (5, 1, 8, 8)
 
 
-def test_load_refuses_a_config_that_builds_anything_else(folder, tmp_path):
-    saved = torch.load(folder / "checkpoints/best.pt", weights_only=True)
-    saved["config"]["latent"]["_target_"] = "os.system"
-    (tmp_path / "checkpoints").mkdir()
-    torch.save(saved, tmp_path / "checkpoints" / "best.pt")
-    with pytest.raises(UsageError, match="only aeexp and torch"):
-        aeexp.load(tmp_path)
+def test_a_best_state_that_is_lost_is_told_with_the_way_to_the_last_one(folder, tmp_path):
     with pytest.raises(UsageError, match="no such checkpoint"):
         aeexp.load(tmp_path / "nowhere")
+    shutil.copytree(folder / "checkpoints", tmp_path / "run/checkpoints")
+    best, last = (tmp_path / f"run/checkpoints/{name}.pt" for name in ("best", "last"))
+    for harm in (lambda: best.write_bytes(best.read_bytes()[:-50]), best.unlink):
+        harm()
+        with pytest.raises(UsageError) as error:
+            aeexp.load(tmp_path / "run")
+        first, way = str(error.value).splitlines()
+        assert first.startswith(f"{best}") and f"aeexp.load('{tmp_path / 'run'}', checkpoint='last')" in way
+    state = torch.load(last, weights_only=True)["learner"]
+    model = aeexp.load(tmp_path / "run", checkpoint="last")
+    assert all(torch.equal(value, state[f"model.{name}"]) for name, value in model.state_dict().items())
+
+
+def test_a_try_that_left_nothing_whole_is_begun_anew(tmp_path, caplog):
+    run_in(tmp_path / "whole", *BUDGET)
+    shutil.copytree(tmp_path / "whole/checkpoints", tmp_path / "cut/checkpoints")
+    for name in ("best.pt", "last.pt"):
+        path = tmp_path / "cut/checkpoints" / name
+        path.write_bytes(path.read_bytes()[:1000])
+    run_in(tmp_path / "cut", *BUDGET)
+    assert "begins anew" in caplog.text
+    one, two = (torch.load(tmp_path / name / "checkpoints/best.pt", weights_only=True) for name in ("whole", "cut"))
+    assert all(torch.equal(one["learner"][key], two["learner"][key]) for key in one["learner"])
+
+
+@pytest.mark.parametrize(("words", "seconds"), [
+    ([], 10.0), (["trainer.checkpoint_seconds=0.5"], 0.5),
+    (["variant=stacked_denoising", "trainer.finetune.checkpoint_seconds=7"], 7.0), (["variant=pca"], 10.0),
+])  # fmt: skip
+def test_how_often_a_state_is_written_is_a_key(words, seconds, tmp_path, monkeypatch):
+    from aeexp.trainers.checkpoint import Store
+
+    seen = []
+
+    def save(self, state, *, now=False):
+        seen.append(self.every_seconds)
+        raise MemoryError("that will do")
+
+    monkeypatch.setattr(Store, "save", save)
+    with pytest.raises(MemoryError):
+        run_in(tmp_path, "dataset.limit=100", *words)
+    assert seen == [seconds]
+
+
+def test_a_negative_interval_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"^trainer\.checkpoint_seconds=-1\.0 must not be negative"):
+        run_in(tmp_path, "trainer.checkpoint_seconds=-1.0")
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch):

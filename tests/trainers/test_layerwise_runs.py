@@ -92,6 +92,19 @@ def test_a_run_killed_between_two_files_ends_with_the_same_bits(run_layers, deep
     monkeypatch.setattr(files, "write", write)
 
 
+@pytest.mark.parametrize("step", [4, 9, 20])
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+def test_a_run_goes_on_from_the_state_that_is_left_with_the_same_bits(name, step, run_layers, deep):
+    whole = run_layers("whole", learner=deep())
+    with pytest.raises(KeyboardInterrupt):
+        run_layers("cut", learner=deep(), stop=stops_after(step))
+    lost = whole.folder.parent / "cut" / name
+    lost.write_bytes(lost.read_bytes()[:-1])
+    again = run_layers("cut", learner=deep())
+    assert same(again.learner.state_dict(), whole.learner.state_dict())
+    assert same(_files(again.folder), _files(whole.folder))
+
+
 def _files(folder) -> dict:
     content = files_of(folder)
     for saved in content.values():

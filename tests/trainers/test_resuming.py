@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from interrupted import files_of, same, stops_after
-from training import ADAM, EVERY
+from training import ADAM, EVERY, HEADER
 
 from aeexp import files, schedulers
 from aeexp.noises import Masking
 from aeexp.randomness import mix, permutation
-from aeexp.trainers.checkpoint import load
+from aeexp.trainers.checkpoint import Store, Unreadable, load
 from aeexp.trainers.joint import Joint
 
 RESUMED = {
@@ -150,3 +151,38 @@ def test_parts_that_keep_averages_see_each_step_before_and_after_it(run, noisy):
     result = run(learner=learner, trainer=Joint(epochs=2, batch_size=8, validate_every_steps=3))
     assert events == [event for step in range(8) for event in ((26, step), "step")]
     assert load(result.folder / "last.pt")["learner"]["objective.regularizers.kl.seen"] == 8
+
+
+# ---------------------------------------------------------------- from what is left of a damaged state
+
+
+def spoil(path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [spoil, Path.unlink], ids=["damaged", "gone"])
+@pytest.mark.parametrize("names", [["last.pt"], ["best.pt"]], ids=str)
+@pytest.mark.parametrize("step", [3, 4, 7, 11])
+def test_a_run_goes_on_from_the_state_that_is_left_with_the_same_bits(names, harm, step, run, noisy):
+    """From best.pt where last.pt is lost; where the best state is lost, from the beginning, unless it was the last."""
+    trainer = Joint(**EVERY)
+    whole = run("whole", trainer, learner=noisy())
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", trainer, learner=noisy(), stop=stops_after(step))
+    for name in names:
+        harm(whole.folder.parent / "cut" / name)
+    again = run("cut", trainer, learner=noisy())
+    assert same(again.learner.state_dict(), whole.learner.state_dict())
+    assert again.progress.history == whole.progress.history
+    assert same(files_of(again.folder), files_of(whole.folder))
+
+
+def test_where_no_state_is_whole_it_is_said_in_one_line(run, noisy):
+    folder = run("whole", Joint(**EVERY), learner=noisy()).folder
+    for name in ("last.pt", "best.pt"):
+        spoil(folder / name)
+    with pytest.raises(Unreadable) as error:
+        Store(folder, HEADER).resume(folder)
+    assert str(error.value) == f"{folder / 'last.pt'} is no readable checkpoint: it is damaged: its checksum is another"
