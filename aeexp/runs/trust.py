@@ -64,7 +64,7 @@ def check_part(path: str, node: Any, group: str) -> None:
         inner, place = f"{path}.{key}", places.get(key)
         if key in ("_target_", "_partial_") or (place is not None and value is None):
             continue
-        if key.startswith("_"):
+        if str(key).startswith("_"):
             raise UsageError(f"{inner}={_quote(value)}: there is no such key: leave it out")
         if place in MULTIPLE:
             for option, each in list_options(inner, value):
@@ -90,7 +90,7 @@ def list_options(path: str, node: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(node, dict):
         raise UsageError(f"{path}={_quote(node)}: options go here, each under its name")
     for option, each in node.items():
-        if not option.isidentifier() or option.startswith("_"):
+        if not isinstance(option, str) or not option.isidentifier() or option.startswith("_"):
             raise UsageError(f"{path}: {_quote(option)} is no name of an option")
         yield option, each
 
@@ -98,7 +98,7 @@ def list_options(path: str, node: Any) -> Iterator[tuple[str, Any]]:
 def _holds_keys_of_hydra(value: Any) -> bool:
     """Whether a node, or a word to Hydra, hides in what should be plain."""
     if isinstance(value, dict):
-        return any(key.startswith("_") for key in value) or any(map(_holds_keys_of_hydra, value.values()))
+        return any(str(key).startswith("_") for key in value) or any(map(_holds_keys_of_hydra, value.values()))
     return isinstance(value, list | tuple) and any(map(_holds_keys_of_hydra, value))
 
 
