@@ -31,7 +31,7 @@ from aeexp.models.learner import Learner, means
 from aeexp.reference import options
 from aeexp.runs import build
 from aeexp.runs.config import check, make
-from aeexp.trainers.checkpoint import Store
+from aeexp.trainers.checkpoint import Store, check_weights
 from aeexp.trainers.contracts import Trainer
 from aeexp.trainers.joint import Joint
 
@@ -158,6 +158,16 @@ def test_the_forward_pass_is_pure_a_stack_is_its_models_one_by_one(option):
         torch.manual_seed(5)
         alone.append(means(part(batch)[0]))
     torch.testing.assert_close(together, torch.stack(alone), **CLOSE)
+
+
+@pytest.mark.parametrize("option", PARTS, ids=ids)
+def test_a_sketch_without_memory_has_the_names_shapes_and_types_of_the_model(option):
+    """By which a run folder's weights are checked before anything of their size is made."""
+    data = data_for(option)
+    with torch.device("meta"):
+        sketch = learner(option, data)
+    assert {value.device.type for value in sketch.state_dict().values()} <= {"meta"}
+    check_weights(sketch, learner(option, data).state_dict())
 
 
 class Junk(Decoder):

@@ -72,7 +72,7 @@ class RunFolder:
         """Where the run was started: relative paths begin there. None where that is not known."""
         try:
             return Path(self._read_runtime()["cwd"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _read_runtime(self) -> dict[str, Any]:

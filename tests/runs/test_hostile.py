@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import pickle
@@ -10,13 +11,15 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from canary import watched
 from composing import composed, run_in
-from hydra.utils import get_object
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
 
 import aeexp
 from aeexp.cli import encode
@@ -471,6 +474,35 @@ def test_a_small_file_does_not_fill_the_memory(hostile, asked):
     assert "packed" in said["load"]
 
 
+# ---------------------------------------------------------------- YAML
+
+YAMLS = {
+    "a command": "!!python/object/apply:os.system ['touch owned']",
+    "a file": "!!python/object/new:builtins.open ['owned', 'w']",
+    "a module": "!!python/module:planted_canary ''",
+    "a name": "hydra: {runtime: {cwd: !!python/name:os.system ''}}",
+    "a node": "hydra: {runtime: {cwd: {_target_: os.system, command: touch owned}}}",
+    "laughs": "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrst")),
+}
+
+
+@pytest.mark.parametrize("text", YAMLS.values(), ids=YAMLS)
+def test_nothing_in_a_yaml_of_the_folder_is_built(text, hostile):
+    """Hydra's files tell where a run was started, which a message about its data needs."""
+    folder = hostile(put("dataset", reaching("npz", path="gone.npz")))
+    for name in ("config", "hydra", "overrides"):
+        folder.hydra.mkdir(exist_ok=True)
+        (folder.hydra / f"{name}.yaml").write_text(text)
+    with watched() as effects:
+        with pytest.raises(UsageError) as error:
+            LoadedRun(folder.path, "cpu").load_data()
+        for read in (folder.read_config, folder.read_choices, folder.read_overrides):
+            with contextlib.suppress(ValueError):
+                read()
+    refuses(str(error.value))
+    assert effects == [] and not Path("owned").exists() and not Path("imported").exists()
+
+
 # ---------------------------------------------------------------- and what is honest is read
 
 
@@ -495,6 +527,23 @@ def test_each_name_of_conf_leads_to_what_is_defined_under_it():
 )  # fmt: skip
 def test_what_is_merely_reached_through_a_module_is_not_at_home_there(name, found):
     assert not trust._is_at_home(name, get_object(found or name))
+
+
+def test_a_composed_configuration_is_held_against_the_same_rule():
+    """What is trained can be loaded again. Of torch a user may type any optimizer: it is his own machine."""
+    with pytest.raises(
+        UsageError, match=r"^latent\._target_=aeexp\.latents\.deterministic\.Deterministic: no option of"
+    ):
+        check(composed("latent._target_=aeexp.latents.deterministic.Deterministic"))
+    check(composed("optimizer=adamax", "optimizer._target_=torch.optim.RAdam"))
+
+
+def test_hydra_is_one_that_refuses_functions_of_the_system_itself():
+    """Under 1.3.2 `os.system` ran where a node was not checked before; the newest 1.3 is the floor."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"hydra-core>=1.3.8,<1.4"' in text
+    with pytest.raises(InstantiationException):
+        instantiate({"_target_": "os.system", "command": "true"})
 
 
 def test_an_honest_folder_is_read_by_all(hostile, asked):
