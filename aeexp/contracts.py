@@ -107,6 +107,16 @@ class Moves(NamedTuple):
     caption: str = ""  # what the values are
 
 
+@final
+class Capacity(NamedTuple):
+    """What a code can hold of a row, and so what PCA may spend on one to be like for like with it."""
+
+    width: int  # real numbers, or components to choose from
+    active: int | None = None  # of them that a row keeps, the largest; None: all
+    shared: bool = False  # True: that many on average, rows that are hard to explain more
+    bits: int | None = None  # in place of real numbers
+
+
 class Encoder(nn.Module, ABC):
     """Rows (B, *shape) to the numbers (B, params) that the latent takes."""
 
@@ -249,6 +259,7 @@ class Latent(Part):
     constrained: ClassVar[bool] = False  # whether there are vectors that are no codes
     reparameterized: ClassVar[bool] = True  # whether draws of training are of the law whose log_prob is in the bound
     path: ClassVar[str] = ""  # name of the way from code to code where it is neither line nor arc (`between`)
+    terms: ClassVar[tuple[str, ...]] = ()  # names of `Code.losses`, which a loss cannot do without
     unit_variance: float = 1.0  # of each unit under the uniform law of a bounded space
     prior: Prior | None
 
@@ -275,6 +286,10 @@ class Latent(Part):
     def moves(self, codes: Tensor, steps: int) -> Moves:
         """What a traversal varies, given training codes (N, D) and about how many values it shows."""
         return Moves()
+
+    def capacity(self) -> Capacity:
+        """What its code holds: as many real numbers as units, where it does not say otherwise."""
+        return Capacity(self.dim)
 
     def usage(self, passes: Iterable[Pass]) -> dict[str, float]:
         """How much of the latent's own means, such as a codebook, these passes use."""
@@ -430,6 +445,10 @@ class Objective(Part):
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """Called once, when model and data are known."""
+
+    def label_prior(self) -> Tensor | None:
+        """(classes,) log p(y), of an objective under which the label is a latent variable; None else."""
+        return None
 
     def infer_labels(self, batch: Batch) -> Batch:
         """After training: the batch with labels that the objective finds itself, so that no true one reaches a code."""

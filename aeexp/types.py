@@ -20,11 +20,22 @@ class Batch(NamedTuple):
     mask: Tensor | None = None  # (B, T) which steps of a padded sequence are real
     ids: Tensor | None = None  # (B,) row numbers in the source: what a row draws for itself follows from them
     hole: Tensor | None = None  # (B, *shape) bool: what the task took away from x
+    weight: Tensor | None = None  # (B,) what a row counts in a mean over rows, 1 on average; None: all alike
+    label_weight: Tensor | None = None  # (B,) what it counts in a mean over the labelled rows of its split
 
     @property
     def labels(self) -> Tensor:
         """`y`, of a batch that has labels."""
         return _present(self.y, "labels")
+
+    @property
+    def label_weights(self) -> Tensor:
+        """(B,) N / labelled rows of the split, 0 without a label: the mean over all rows of this times a value is the
+        mean of the value over the labelled rows. A batch that comes from no split is taken for the whole of one."""
+        if self.label_weight is not None:
+            return self.label_weight
+        known = (self.labels >= 0).to(self.x)
+        return known * (len(known) / known.sum().clamp(min=1))
 
     @property
     def attributes(self) -> Tensor:

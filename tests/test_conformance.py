@@ -9,6 +9,7 @@ import copy
 import functools
 import inspect
 import io
+import math
 import typing
 
 import numpy as np
@@ -256,6 +257,22 @@ def test_a_run_that_is_stopped_and_taken_up_again_has_the_same_bits(option, tmp_
         run("stopped", 0, stops_after(3))
     run("stopped", 9)  # other weights, which the checkpoint replaces
     assert same(files_of(tmp_path / "stopped"), files_of(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("option", [option for option in PARTS if option.group == "latent"], ids=ids)
+def test_a_code_holds_no_more_than_its_capacity_says(option):
+    latent = build.build_learner(configuration(*words(option)), pictures().facts).eval().model.latent
+    capacity = latent.capacity()
+    codes = latent.project(latent(10 * torch.randn(500, latent.params)).mean)
+    assert set(latent(torch.randn(3, latent.params)).losses) <= set(latent.terms)
+    assert capacity.width == latent.dim == codes.shape[1]
+    if capacity.active is not None and not capacity.shared:  # a threshold of a batch is found in training
+        assert (codes != 0).sum(1).max() <= capacity.active
+    if capacity.bits is not None:
+        values = math.prod(len(unit.unique()) for unit in codes.T)
+        assert len(codes.unique(dim=0)) <= 2**capacity.bits <= 2 * values, "as many bits as there are codes to tell"
+    else:
+        assert capacity.active is not None or len(codes.unique(dim=0)) == 500
 
 
 def test_the_suite_saw_every_group():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from aeexp.evaluation.run import Run
+from aeexp.models.pca import average_row
 from aeexp.types import Batch
 
 CHUNK = 2**24  # numbers of training rows that are compared at a time
@@ -38,23 +39,17 @@ def fill_by_model(run: Run, batch: Batch, rows: int = 1024) -> Tensor:
     return torch.where(hole_of(batch), torch.cat(parts), batch.targets)
 
 
-def fill_by_pca(run: Run, batch: Batch) -> Tensor:
-    """PCA of the same width, which is given the mean fill: a hole of zeros would be reproduced as such."""
-    return fill_by_model(run.pca(), batch._replace(x=fill_by_mean(run, batch)))
+def fill_by_pca(run: Run, batch: Batch) -> Tensor | None:
+    """PCA, which is given the mean fill: a hole of zeros would be reproduced as such; None where there is none."""
+    if (pca := run.pca()) is None:
+        return None
+    return fill_by_model(pca, batch._replace(x=fill_by_mean(run, batch)))
 
 
 def fill_by_mean(run: Run, batch: Batch) -> Tensor:
     """The mean of each feature over the training rows that have it."""
-    return torch.where(hole_of(batch), run.compute_once("mean", lambda: _mean(run)).to(batch.targets), batch.targets)
-
-
-def _mean(run: Run) -> Tensor:
-    total = count = torch.zeros((), dtype=torch.float64)
-    for rows in run.rows("train").batches(4096):
-        total = total + rows.x.cpu().double().sum(0)
-        # a sequence (T, F) that has ended has no such step
-        count = count + (len(rows.x) if rows.mask is None else rows.mask.cpu().double().sum(0)[:, None])
-    return total / count.clamp(min=1)
+    mean = run.compute_once("mean row", lambda: average_row(run.rows("train")))
+    return torch.where(hole_of(batch), mean.to(batch.targets), batch.targets)
 
 
 def fill_by_neighbour(run: Run, batch: Batch, rows: int, seed: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import average
@@ -47,26 +48,18 @@ def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str) -> Valu
 def baselines(
     run: Run, metrics: Mapping[str, Metric], value: Measure = measure, readers: Mapping[str, Metric] | None = None
 ) -> dict[str, Values]:
-    """The same metrics on the test split for PCA of equal width, those of codes on the raw input, and each one's own.
+    """The same metrics on the test split for the comparable PCA, those of codes on the raw input, and each one's own.
 
-    `value` is `measure`, or `measure_metrics`: without PCA's loss.
+    `value` is `measure`, or `measure_metrics`: without PCA's loss. There is no row of a PCA that makes no error.
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
     all metrics of codes are measured as well: those of `readers`, else of `metrics`.
     """
     codes = pick_of_codes(metrics)
-    if run.segments:  # PCA's output is a picture, and no mask
-        values = {key: number for metric in codes.values() for key, number in metric(run.pca(), "test").items()}
-    else:
-        values = value(run.pca(), metrics, "test")
-    if not run.model.likelihood.identity_link:
-        # PCA's output is a mean: its nats would be those of another likelihood.
-        other = ("loss", *(f"{head}{name}" for head in ("reconstruction/", "generalisation/gap_")
-                           for name in ("nats", "bits_per_dim")))  # fmt: skip
-        values = {key: number for key, number in values.items() if not key.startswith(other)}
-    rows: dict[str, Values] = {"pca": values, "raw": {}}
-    for metric in codes.values():
-        rows["raw"] |= metric(run.raw(), "test")
+    rows: dict[str, Values] = {}
+    if (pca := run.pca()) is not None:
+        rows["pca"] = measure_pca(run, pca, metrics, value)
+    rows["raw"] = {key: number for metric in codes.values() for key, number in metric(run.raw(), "test").items()}
     for metric in metrics.values():
         for name, row in metric.baselines(run, "test").items():
             rows[name] = rows.get(name, {}) | row
@@ -74,6 +67,25 @@ def baselines(
             for reader in (codes if readers is None else pick_of_codes(readers)).values():
                 rows[name] = rows.get(name, {}) | reader(other, "test")
     return rows
+
+
+def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure) -> Values:
+    """What of PCA's numbers on the test split stands beside those of the run."""
+    if run.segments:  # PCA's output is a picture, and no mask
+        codes = pick_of_codes(metrics).values()
+        return {key: number for metric in codes for key, number in metric(pca, "test").items()}
+    values = value(pca, metrics, "test")
+    if run.model.likelihood.identity_link:
+        return values
+    # PCA's output is a mean: its nats would be those of another likelihood.
+    other = ("loss", *(f"{head}{name}" for head in ("reconstruction/", "generalisation/gap_")
+                       for name in ("nats", "bits_per_dim")))  # fmt: skip
+    return {key: number for key, number in values.items() if not key.startswith(other)}
+
+
+def describe_baselines(run: Run, names: Iterable[str]) -> dict[str, str]:
+    """What the rows of `baselines` are called, and why there is none of PCA where that is so ("none: ...")."""
+    return {"pca": run.describe_pca(), **{name: describe_row(name) for name in names if name != "pca"}}
 
 
 def pick_of_codes(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

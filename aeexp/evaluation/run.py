@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, final
 
@@ -15,8 +16,9 @@ from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.comparable import comparable_pca, describe
 from aeexp.models.learner import Learner, choose_batch_size
-from aeexp.models.pca import identity, pca
+from aeexp.models.pca import constant, identity
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.types import Batch, Pass
@@ -24,6 +26,7 @@ from aeexp.types import Batch, Pass
 log = logging.getLogger(__name__)
 
 Values = dict[str, float]
+ROUNDING = 1e-10  # of the rows' squares: what float32 leaves of an error that is 0
 
 
 @final
@@ -136,12 +139,25 @@ class Run:
             self._kept[key] = compute()
         return self._kept[key]
 
-    def pca(self) -> Run:
-        """PCA of the training split with the same latent width, under the same likelihood where its output is a mean.
+    def pca(self) -> Run | None:
+        """PCA of the training split that says as much of a row as this code can, under the same likelihood where its
+        output is a mean (`models.comparable`); None where it makes no error.
 
         A variance that was estimated is PCA's own, from its training error.
         """
         return self.compute_once("pca", self._pca)
+
+    def describe_pca(self) -> str:
+        """What `pca` is called, "PCA, width 16"; else why there is none."""
+        name = describe(self.model.latent.capacity(), math.prod(self.data.shape))
+        if self.pca() is None:
+            return f"none: {name} makes no error on rows of {math.prod(self.data.shape)} values"
+        masked = next(iter(self.data["train"].batches(1))).mask is not None
+        return f"masked {name}" if masked else name
+
+    def mean(self) -> Run:
+        """The mean of the training rows for everyone."""
+        return self.compute_once("mean", lambda: self._baseline(constant(self.data["train"])))
 
     def raw(self) -> Run:
         """The input as its own code."""
@@ -154,8 +170,14 @@ class Run:
             return None
         return self.compute_once("random", lambda: self._baseline(model))
 
-    def _pca(self) -> Run:
-        run = self._baseline(pca(self.data["train"], self.model.latent.dim))
+    def _pca(self) -> Run | None:
+        capacity, features = self.model.latent.capacity(), math.prod(self.data.shape)
+        run = self._baseline(comparable_pca(self.data["train"], capacity))
+        if self.segments:  # its output is no mask, and has no error: only its codes are read
+            return None if run.model.latent.dim >= features else run
+        size = sum(float(batch.x.double().square().sum()) for batch in self.rows("test").batches(1024))
+        if run.errors("test").sum(dtype=np.float64) <= ROUNDING * size:
+            return None
         if self.model.likelihood.identity_link:
             run.model.likelihood = copy.deepcopy(self.model.likelihood)
             run.model.likelihood.fit(run.passes("train"))

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from aeexp.contracts import Examples, Latent, Model, Moves
+from aeexp.contracts import Capacity, Examples, Latent, Model, Moves
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, NonNegative
 from aeexp.types import Code, Pass
@@ -67,6 +67,10 @@ class Binary(Latent):
     def readings(self) -> dict[str, Tensor]:
         """Standard deviation of the noise; share of the batch's units that without it lie between 0.1 and 0.9."""
         return {"code_noise": self.current, "undecided_units": self.undecided}
+
+    def capacity(self) -> Capacity:
+        """A bit each unit."""
+        return Capacity(self.dim, bits=self.dim)
 
     def project(self, z: Tensor) -> Tensor:
         """(..., D) the nearest bits."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aeexp.contracts import Examples, Latent, Model, Moves, Prior
+from aeexp.contracts import Capacity, Examples, Latent, Model, Moves, Prior
 from aeexp.errors import UsageError
 from aeexp.latents.bounded_posteriors import Categorical as OneHots
 from aeexp.latents.bounded_posteriors import PowerSpherical, one_hot, sphere_area, unit
@@ -126,6 +126,13 @@ class Categorical(Latent):
     def project(self, z: Tensor) -> Tensor:
         """(..., D) each group's largest unit becomes 1, the others 0."""
         return one_hot(z.unflatten(-1, (-1, self.classes))).flatten(-2)
+
+    def capacity(self) -> Capacity:
+        """The value of each group, as it is drawn, in bits that are rounded up.
+
+        Probabilities of an encoder that is not sure say more than that, which no draw does.
+        """
+        return Capacity(self.dim, bits=math.ceil(self.dim // self.classes * math.log2(self.classes)))
 
     def uniform(self, n: int, like: Tensor) -> Tensor:
         """(n, D) one-hot groups, each value as probable as any other."""

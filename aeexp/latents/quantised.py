@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aeexp.contracts import Examples, Latent, Model, Moves
+from aeexp.contracts import Capacity, Examples, Latent, Model, Moves
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, Decay, NonNegative
 from aeexp.types import Code, Pass
@@ -43,6 +43,7 @@ class VQ(Latent):
     """
 
     constrained: ClassVar = True
+    terms: ClassVar = ("commitment", "codebook")
     vectors: Tensor
     sums: Tensor | None
     use_counts: Tensor
@@ -99,6 +100,10 @@ class VQ(Latent):
     def project(self, z: Tensor) -> Tensor:
         """(..., D) the valid code nearest to a made-up one (..., D)."""
         return self.vectors[self.nearest(z.unflatten(-1, (-1, self.width)))].flatten(-2)
+
+    def capacity(self) -> Capacity:
+        """The number of an entry at each place, in bits that are rounded up."""
+        return Capacity(self.dim, bits=math.ceil(self.dim // self.width * math.log2(self.codes)))
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
         """Before the first step the book becomes encoder outputs of training rows."""

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from aeexp.contracts import Latent
+from aeexp.contracts import Capacity, Latent
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, Decay
 from aeexp.types import Code, Pass
@@ -44,6 +44,10 @@ class BatchTopK(Latent):
         threshold = self.smallest(h) if self.training else self.threshold
         z = torch.where(h >= threshold, h, torch.zeros_like(h))
         return Code(z=z, mean=z)
+
+    def capacity(self) -> Capacity:
+        """k of its units, on average."""
+        return Capacity(self.dim, int(self.k), shared=True)
 
     def smallest(self, h: Tensor) -> Tensor:
         """() the least unit that this batch keeps; more than k B stay only where units tie with it."""
@@ -88,3 +92,7 @@ class TopK(Latent):
         rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
         z = torch.where(rank < self.k, h, torch.zeros_like(h))
         return Code(z=z, mean=z)
+
+    def capacity(self) -> Capacity:
+        """k of its units."""
+        return Capacity(self.dim, int(self.k))

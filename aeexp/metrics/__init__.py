@@ -12,6 +12,7 @@ from aeexp.metrics.inpainting import Inpainting
 from aeexp.metrics.kernel_pca import KernelPCA
 from aeexp.metrics.latent import Latent
 from aeexp.metrics.maps import Maps
+from aeexp.metrics.marginal import Marginal
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.metrics.retrieval import Retrieval
@@ -31,6 +32,7 @@ __all__ = [
     "KernelPCA",
     "Latent",
     "Maps",
+    "Marginal",
     "Probe",
     "Reconstruction",
     "Retrieval",

@@ -55,7 +55,7 @@ class Inpainting(Metric):
         if batch is None:
             return {}
         filled = {
-            "pca": fills.fill_by_pca(run, batch),
+            **({} if (pca := fills.fill_by_pca(run, batch)) is None else {"pca": pca}),
             "mean_fill": fills.fill_by_mean(run, batch),
             "nearest_neighbour": fills.fill_by_neighbour(run, batch, self.train_rows, self.seed),
         }

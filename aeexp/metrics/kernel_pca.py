@@ -11,7 +11,7 @@ from annotated_types import Interval
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run, Values
-from aeexp.metrics.reconstruction import Reconstruction
+from aeexp.metrics.reconstruction import ERRORS, Reconstruction
 from aeexp.models.kernel_pca import Kernel, kernel_pca
 from aeexp.models.learner import Learner
 from aeexp.noises import Chain
@@ -19,8 +19,6 @@ from aeexp.objectives.additive import Additive
 from aeexp.ranges import Positive, Seed
 
 log = logging.getLogger(__name__)
-
-NUMBERS = ("mse", "mse_per_feature", "psnr", "ssim")  # of an output that is a mean and no density
 
 
 @final
@@ -65,7 +63,7 @@ class KernelPCA(Metric):
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """Its error, of an output that is a mean."""
         errors = {name: Reconstruction()(other, split) for name, other in self.models(run).items()}
-        return {name: {k: v for k, v in row.items() if k.split("/")[1] in NUMBERS} for name, row in errors.items()}
+        return {name: {k: v for k, v in row.items() if k in ERRORS} for name, row in errors.items()}
 
     def models(self, run: Run) -> dict[str, Run]:
         """Kernel PCA, where rows are whole and the target is the row."""

@@ -15,6 +15,7 @@ from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.tensors import sum_features
 
 # How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
+ERRORS = tuple(f"reconstruction/{name}" for name in ("mse", "mse_per_feature", "psnr", "ssim"))  # of a mean alone
 NATS = "reconstruction/(nats|cross_entropy)(_density)?(_fixed|_per_epoch)?"
 
 
@@ -95,6 +96,12 @@ class Reconstruction(Metric):
         if (grid := grid_bits(run)) is not None and nats.startswith("nats"):
             values[nats.replace("nats", "bits_per_dim")] = values[nats] / (features * math.log(2)) + grid
         return {f"reconstruction/{name}": value for name, value in values.items()}
+
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+        """The errors of the mean of the training rows, below which a code says something."""
+        if run.segments:
+            return {}
+        return {"mean": {key: value for key, value in self(run.mean(), split).items() if key in ERRORS}}
 
     def measure_masks(self, run: Run, split: str) -> Values:
         """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""

@@ -19,7 +19,7 @@ class Retrieval(Metric):
     """Training rows ranked by the Hamming distance of their bits from those of a query, as in semantic hashing.
 
     Queries are at most `queries` labelled rows of the split, drawn; relevant are training rows of the same class. A
-    latent without bits gets them by the sign of its codes about the mean training code: for PCA that is PCA-sign.
+    latent without bits gets them by the sign of its codes about the mean training code.
 
     - `map`: mean average precision over the full ranking. Rows of one distance count as in random order (McSherry and
       Najork 2008), on average: constant codes score a class's share, not whatever the order of rows happens to give.
@@ -27,8 +27,8 @@ class Retrieval(Metric):
     - `empty_radius_2`: share of queries that find none.
     - `duplicates`: share of training rows whose bits another row has too.
 
-    Baselines beside PCA: `itq` with as many bits, fitted on the training input, and `raw`, the ranking by Euclidean
-    distance of the input itself, which has a `map` alone.
+    Baselines: `pca`, signs of as many components, and `itq` with as many bits, both of the training input; `raw`, the
+    ranking by Euclidean distance of the input itself, which has a `map` alone.
 
     Formula: average precision of a query: mean of the precision at each relevant row; map: its mean over queries
 
@@ -62,12 +62,13 @@ class Retrieval(Metric):
         return self.measure(run, split, codes > mean, train > mean)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
-        """ITQ on the input, and the input's own ranking."""
+        """PCA's signs and ITQ on the input, with as many bits, and the input's own ranking."""
         if not run.data.is_labelled:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
-        bits = hashing.itq(train, run.model.latent.dim, self.iterations, self.seed)
-        rows = {"itq": self.measure(run, split, bits(codes), bits(train))}
+        width = run.model.latent.dim
+        ways = {"pca": hashing.pca_sign(train, width), "itq": hashing.itq(train, width, self.iterations, self.seed)}
+        rows = {name: self.measure(run, split, bits(codes), bits(train)) for name, bits in ways.items()}
         wanted, y = self.choose_queries(run, split)
         database, labels = find_labelled(run, "train")
         return rows | {"raw": {"retrieval/map": euclidean_precision(codes[wanted], y, train[database], labels)}}

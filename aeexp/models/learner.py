@@ -65,8 +65,13 @@ class Learner(nn.Module):
         return dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist(), strict=True))
 
 
-def means(terms: Terms) -> Tensor:
-    """(T,) mean of each term over the rows, in the dict's order; their sum is the loss."""
+def means(terms: Terms, weight: Tensor | None = None) -> Tensor:
+    """(T,) mean of each term over the rows, in the dict's order; their sum is the loss.
+
+    `weight` (B,) is what a row counts, 1 on average (`Batch.weight`); a term of the whole batch is what it is.
+    """
+    if weight is not None:
+        return torch.stack([(term * weight if term.dim() else term).mean() for term in terms.values()])
     return torch.stack([term.mean() for term in terms.values()])
 
 

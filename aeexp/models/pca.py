@@ -16,13 +16,19 @@ from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.masked_pca import masked_pca
 from aeexp.models.nn import mlp
 
 FEATURES = 4096  # of a row, above which components are those of as many drawn rows
 
 
 def pca(split: Examples, dim: int) -> Autoencoder:
-    """PCA of all rows of a split with `dim` components; beyond the rank the code is 0."""
+    """PCA of all rows of a split with `dim` components; beyond the rank the code is 0.
+
+    Of rows that end at different steps it is that of the real steps (`aeexp.models.masked_pca`).
+    """
+    if next(iter(split.batches(1))).mask is not None:
+        return masked_pca(split, dim).to(split.device).eval()
     model = linear(split.shape, dim)
     solve(model, split)
     return model.to(split.device).eval()
@@ -32,6 +38,27 @@ def linear(shape: torch.Size, dim: int) -> Autoencoder:
     """One linear layer each way, untrained."""
     encoder, decoder = mlp.mlp(shape, dim, dim, 0, hidden_dims=[])
     return Autoencoder(encoder, Deterministic(dim), decoder, Gaussian(), Unconditional())
+
+
+@torch.no_grad()
+def constant(split: Examples) -> Autoencoder:
+    """The mean of a split's rows for everyone: what a code of no unit gives."""
+    model = linear(split.shape, 1)
+    for parameter in model.parameters():
+        parameter.zero_()
+    assert isinstance(model.decoder, mlp.Decoder)
+    model.decoder.linears()[0].bias.copy_(average_row(split).flatten())
+    return model.to(split.device).eval()
+
+
+def average_row(split: Examples) -> Tensor:
+    """(*shape) the mean of each feature over the rows that have it, float64 on the CPU."""
+    total = count = torch.zeros((), dtype=torch.float64)
+    for rows in split.batches(4096):
+        total = total + rows.x.cpu().double().sum(0)
+        # a sequence (T, F) that has ended has no such step
+        count = count + (len(rows.x) if rows.mask is None else rows.mask.cpu().double().sum(0)[:, None])
+    return total / count.clamp(min=1)
 
 
 def identity(shape: torch.Size) -> Autoencoder:
@@ -71,6 +98,11 @@ def solve(model: Autoencoder, split: Examples) -> None:
     if ends is None or not isinstance(model.latent, Deterministic):
         raise UsageError(
             "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint"
+        )
+    if next(iter(split.batches(1))).mask is not None:
+        raise UsageError(
+            "trainer=closed_form: the least error over rows that end at different steps has no closed form for one "
+            "linear layer: take trainer=joint; PCA of the real steps stands beside every run"
         )
     mean, components = _components(split, min(model.latent.dim, math.prod(split.shape)))
     kept = len(components)

@@ -25,15 +25,17 @@ class SemiSupervised(Objective):
 
     `bound` is any objective of rows whose label is known: it is called once, with every row under every class. Its
     rows' terms, less log p(y), are L(x, y) of equation 6: what a labelled row counts in training. An unlabelled row
-    counts U(x), the mean of L(x, y) over q(y|x) less the entropy of q(y|x) (equation 7). `classification` is `alpha`
-    times the cross-entropy of q(y|x), the mean over the labelled rows of the batch: since `bound` is a mean over rows,
-    `alpha` 0.1 is the paper's 0.1 N. Penalties of a whole batch are taken over all rows under all classes alike.
+    counts U(x), the mean of L(x, y) over q(y|x) less the entropy of q(y|x) (equation 7). The loss is the paper's
+    (equation 9) over the N rows: the mean of `bound` over all rows, plus `alpha` times the mean of -log q(y|x) over the
+    n labelled ones, so that `alpha` 0.1 is the paper's 0.1 N however many labels there are. In a batch a labelled row
+    counts N / n in `classification`, another 0; rows of trainer.labelled_batch_size change the variance of both terms,
+    not their mean. Penalties of a whole batch are taken over all rows under all classes alike.
 
     q(y|x) is a fully connected network on the (corrupted) input, beside the encoder. In evaluation every row counts
     as unlabelled in `bound`, a bound on -log p(x) that reads no label; `classification` does, where there are any.
     `prior` of the classes: uniform, or the shares of the labelled training rows, one added to each count.
 
-    Formula: labelled: L(x, y) - α log q(y|x); unlabelled: Σ_y q(y|x) L(x, y) - H(q(y|x))
+    Formula: labelled: L(x, y) - α N/n log q(y|x); unlabelled: Σ_y q(y|x) L(x, y) - H(q(y|x))
 
     Look at: classification/accuracy over dataset.labelled (plot=label_budget: a probe with as many labels).
     """
@@ -100,7 +102,7 @@ class SemiSupervised(Objective):
             self.log_prior.copy_((counts / counts.sum()).log())
 
     def forward(self, model: Model, batch: Batch) -> tuple[dict[str, Tensor], Pass]:
-        """`bound`, a value a row, the bound's terms of a whole batch, and `classification`."""
+        """`bound` and `classification`, a value a row, and the bound's terms of a whole batch."""
         classes = len(self.log_prior)
         log_q = self._scores(self.corrupt(batch)).log_softmax(1)
         terms, out = self.bound(model, try_every_class(batch, classes))
@@ -110,12 +112,16 @@ class SemiSupervised(Objective):
         label = F.one_hot(batch.labels.clamp(min=0), classes).to(log_q)
         weights = torch.where(revealed, label, log_q.exp())
         log_weights = torch.where(revealed, torch.zeros_like(log_q), log_q)
-        wrong = F.cross_entropy(log_q, batch.labels.clamp(min=0), reduction="none") * known
+        wrong = F.cross_entropy(log_q, batch.labels.clamp(min=0), reduction="none") * batch.label_weights.to(log_q)
         return {
             "bound": (weights * (rows + log_weights - self.log_prior)).sum(1),
             **{name: term for name, term in terms.items() if term.dim() == 0},
-            "classification": self.alpha * wrong.sum() / known.sum().clamp(min=1),
+            "classification": self.alpha * wrong,
         }, out
+
+    def label_prior(self) -> Tensor:
+        """(classes,) log p(y)."""
+        return self.log_prior
 
     def score_labels(self, out: Pass) -> Tensor:
         """(B, classes) log q(y|x), up to a constant of the row: the label itself is not read."""

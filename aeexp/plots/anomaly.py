@@ -22,10 +22,10 @@ GROUP = 2.8  # tiles from one kind of rows to the next
 STYLES: dict[str, canvas.Stroke] = {  # of the ROC curves
     "model": {"color": canvas.BLUE, "linewidth": 2.0},
     "model, −ELBO": {"color": canvas.SKY, "linewidth": 1.6},
-    "PCA, same width": {"color": canvas.VERMILION, "linestyle": "--", "linewidth": 1.4},
     "isolation forest": {"color": canvas.GREEN, "linestyle": "-.", "linewidth": 1.4},
     "nearest neighbour": {"color": canvas.PURPLE, "linestyle": ":", "linewidth": 1.8},
 }
+PCA: canvas.Stroke = {"color": canvas.VERMILION, "linestyle": "--", "linewidth": 1.4}
 
 
 @final
@@ -68,7 +68,8 @@ class Anomaly(Plot):
         """(N,) scores of the labelled test rows, by what gives them."""
         own, free = outliers.score_by_model(run), outliers.score_without_model(run, self.rows, self.seed)
         scores = {"model": own[""]} | ({"model, −ELBO": own["_elbo"]} if "_elbo" in own else {})
-        scores["PCA, same width"] = outliers.score_by_model(run.pca())[""]
+        if (pca := run.pca()) is not None:
+            scores[run.describe_pca()] = outliers.score_by_model(pca)[""]
         return scores | {name.replace("_", " "): score for name, score in free.items()}
 
     @torch.no_grad()
@@ -130,7 +131,7 @@ def _roc(axes: Axes, scores: dict[str, np.ndarray], truth: np.ndarray) -> None:
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1.0, label="chance: 0.5")
     for name, score in scores.items():
         false, true, _ = roc_curve(truth, score)
-        axes.plot(false, true, label=f"{name}: {roc_auc_score(truth, score):.3f}", **STYLES[name])
+        axes.plot(false, true, label=f"{name}: {roc_auc_score(truth, score):.3f}", **STYLES.get(name, PCA))
     axes.set(xlabel="normal rows taken for abnormal (share)", ylabel="abnormal rows found (share)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     corner = "lower right" if roc_auc_score(truth, scores["model"]) >= 0.5 else "upper left"

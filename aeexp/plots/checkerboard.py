@@ -55,7 +55,8 @@ class Checkerboard(Plot):
         chosen = np.sort(np.random.default_rng(0).permutation(len(split))[: self.rows])
         batch = split.batch(torch.from_numpy(chosen))
         spectra = {"data": power(run.forward(batch).batch.targets), "this model": power(reconstruct(run, batch))}
-        spectra["PCA of the same width"] = power(reconstruct(run.pca(), batch))
+        if (pca := run.pca()) is not None:
+            spectra[run.describe_pca()] = power(reconstruct(pca, batch))
         if (random := run.random()) is not None:
             spectra["before training"] = power(reconstruct(random, batch))
         return {"checkerboard": draw(run, spectra, enlargements(run.model))}
@@ -69,10 +70,10 @@ def reconstruct(run: Run, batch: Batch) -> Tensor:
 STYLES: dict[str, canvas.Stroke] = {
     "data": {"color": canvas.BLACK, "linewidth": 2.0},
     "this model": {"color": canvas.BLUE, "linewidth": 1.6},
-    "PCA of the same width": {"color": canvas.ORANGE, "linewidth": 1.2, "linestyle": "--"},
     "before training": {"color": canvas.PURPLE, "linewidth": 1.2, "linestyle": ":"},
 }
-MARKERS = {"data": "o", "this model": "s", "PCA of the same width": "^", "before training": "D"}
+PCA: canvas.Stroke = {"color": canvas.ORANGE, "linewidth": 1.2, "linestyle": "--"}
+MARKERS = {"data": "o", "this model": "s", "before training": "D"}
 
 
 def draw(run: Run, spectra: dict[str, np.ndarray], steps: list[int]) -> Figure:
@@ -131,7 +132,7 @@ def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], refe
     up, across = (frequencies(n) for n in spectra["data"].shape)
     away = np.hypot(up[:, None], across[None])
     for name, spectrum in spectra.items():
-        style = STYLES[name]
+        style = STYLES.get(name, PCA)
         x, y = radial(spectrum)
         axes.plot(x, decibels(y, reference), label=name, **style)
         axes.plot(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal, NamedTuple, final
 
 import numpy as np
@@ -33,7 +32,7 @@ class Group(NamedTuple):
 
 @final
 class ClassError(Plot):
-    """Squared error of the test rows by class, PCA of the same width beside it; of masks, wrong pixels.
+    """Squared error of the test rows by class, the comparable PCA beside it; of masks, wrong pixels.
 
     `order` sorts the classes by median error, the hardest on top, or leaves them as they are numbered. Without labels
     an attribute that is a number makes the groups, and without that all rows are one. Of pictures and sequences a
@@ -64,10 +63,9 @@ class ClassError(Plot):
         figure = canvas.figure(title + self._part(len(selection), len(groups)), 7.5, 1.7 + 0.42 * len(selection))
         axes = figure.add_subplot()
         series = [("this model", errors, canvas.BLUE)]
-        pca = None if run.segments else run.pca().errors("test")  # PCA's output is no mask
-        exact = pca is not None and pca.max() < canvas.ROUNDING * math.prod(run.data.shape)
-        if pca is not None and not exact:
-            series.append(("PCA of the same width", pca, canvas.ORANGE))
+        pca = None if run.segments else run.pca()  # PCA's output is no mask
+        if pca is not None:
+            series.append((run.describe_pca(), pca.errors("test"), canvas.ORANGE))
         height = 0.8 / len(series)
         for place, (_, values, colour) in enumerate(series):
             middles = [at - 0.4 + height * (place + 0.5) for at in range(len(selection))]
@@ -77,7 +75,7 @@ class ClassError(Plot):
         _scale(axes, np.concatenate([values[group.rows] for _, values, _ in series for group in selection]))
         measure = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
         label = f"{measure}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond"
-        label += "\nPCA of the same width makes no error: its code is as wide as the data" if exact else ""
+        label += f"\nPCA: {run.describe_pca()}" if pca is None and not run.segments else ""
         axes.set_xlabel(label)
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)

@@ -25,12 +25,12 @@ from aeexp.ranges import Count, Seed
 log = logging.getLogger(__name__)
 
 HOLE = canvas.ORANGE
-STYLES: tuple[canvas.Stroke, ...] = (  # of what fills a hole, in its order
-    {"color": canvas.BLUE, "linestyle": "-"},
-    {"color": canvas.VERMILION, "linestyle": "--"},
-    {"color": canvas.GREEN, "linestyle": ":"},
-    {"color": canvas.PURPLE, "linestyle": "-."},
-)
+STYLES: dict[str, canvas.Stroke] = {  # of what fills a hole
+    "model": {"color": canvas.BLUE, "linestyle": "-"},
+    "mean fill": {"color": canvas.GREEN, "linestyle": ":"},
+    "nearest neighbour": {"color": canvas.PURPLE, "linestyle": "-."},
+}
+PCA: canvas.Stroke = {"color": canvas.VERMILION, "linestyle": "--"}
 WHOLE: canvas.Stroke = {"color": canvas.BLACK, "linewidth": 1.6}
 
 
@@ -71,9 +71,10 @@ class Inpainting(Plot):
         if len(run.data.shape) == 2 and run.data.shape[1] > 1:
             log.info("plot=inpainting: left out, since the steps have %d features", run.data.shape[1])
             return {}
+        pca = {} if (pca := fills.fill_by_pca(run, batch)) is None else {run.describe_pca(): pca}
         fillings = {
             "model": fills.fill_by_model(run, batch),
-            "PCA, same width": fills.fill_by_pca(run, batch),
+            **pca,
             "mean fill": fills.fill_by_mean(run, batch),
             "nearest neighbour": fills.fill_by_neighbour(run, batch, self.train_rows, self.seed),
         }
@@ -143,7 +144,7 @@ def _lines(title: str, rows: Rows) -> Figure:
         axes.tick_params(labelsize=8, labelbottom=True)
         axes.set_xlabel(("feature" if rows.whole.ndim == 2 else "step") if i + columns >= count else "")
         axes.set_ylabel("value" if i % columns == 0 else "")
-    meaning = "the hole is grey; above a panel the error in it: model, PCA"
+    meaning = f"the hole is grey; above a panel the error in it: {'; '.join(list(rows.filled)[:2])}"
     canvas.legend_below(figure, panels[0], 5, meaning)
     return figure
 
@@ -157,6 +158,6 @@ def _panel(axes: Axes, rows: Rows, i: int) -> None:
     dots: canvas.Stroke = {"marker": ".", "markersize": 4} if len(places) <= 32 else {}
     real = np.ones(len(places), bool) if rows.mask is None else rows.mask[i]
     axes.plot(places, np.where(real, whole, np.nan), label="whole", **WHOLE | dots)
-    for (name, filled), style in zip(rows.filled.items(), STYLES, strict=True):
+    for name, filled in rows.filled.items():
         inside = np.where(hole, filled[i].reshape(-1), np.nan)
-        axes.plot(places, inside, label=name, **dots | style | {"linewidth": 1.3})
+        axes.plot(places, inside, label=name, **dots | STYLES.get(name, PCA) | {"linewidth": 1.3})

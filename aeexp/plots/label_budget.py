@@ -18,10 +18,10 @@ from aeexp.ranges import Count, Seed, Several
 
 STYLES: dict[str, canvas.Stroke] = {
     "codes": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.5, "markersize": 5},
-    "PCA, same width": {"color": canvas.ORANGE, "marker": "s", "linestyle": "--", "linewidth": 1.5, "markersize": 5},
     "raw input": {"color": canvas.GREEN, "marker": "^", "linestyle": ":", "linewidth": 1.5, "markersize": 5},
     "untrained encoder": {"color": canvas.GREY, "marker": "D", "linestyle": "-.", "linewidth": 1.5, "markersize": 5},
 }
+PCA: canvas.Stroke = {"color": canvas.ORANGE, "marker": "s", "linestyle": "--", "linewidth": 1.5, "markersize": 5}
 
 
 @final
@@ -55,7 +55,8 @@ class LabelBudget(Plot):
         budgets = [*(b for b in self.budgets if b < most), most]
         figure = canvas.figure(naming.heading(run, "accuracy by number of labels"), 6.4, 4.4)
         axes = figure.add_subplot()
-        models = {"codes": run, "PCA, same width": run.pca(), "raw input": run.raw(), "untrained encoder": run.random()}
+        pca = {run.describe_pca(): run.pca()}
+        models = {"codes": run, **pca, "raw input": run.raw(), "untrained encoder": run.random()}
         for place, (name, model) in enumerate((n, m) for n, m in models.items() if m is not None):
             scores = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
             _line(axes, name, scores, 1.03 ** (place - 1.5))
@@ -82,7 +83,7 @@ def _line(axes: Axes, name: str, scores: dict[int, list[float]], aside: float) -
     means = [float(np.mean(values)) for values in scores.values()]
     bars = [interval(values) for values in scores.values()]
     places = [budget * aside for budget in scores]
-    axes.errorbar(places, means, yerr=bars, label=name, capsize=3, **STYLES[name])
+    axes.errorbar(places, means, yerr=bars, label=name, capsize=3, **STYLES.get(name, PCA))
 
 
 def _dress(axes: Axes, budgets: list[int], classifier: Kind) -> None:

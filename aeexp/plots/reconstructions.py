@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Annotated, ClassVar, NamedTuple, final
 
 import numpy as np
@@ -35,7 +36,8 @@ class Rows(NamedTuple):
     target: np.ndarray
     corrupted: np.ndarray | None  # None: the run has no noise, and its task makes no hole
     output: np.ndarray
-    pca: np.ndarray
+    pca: np.ndarray | None
+    baseline: str  # what it is, or why there is none
     mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
 
     @property
@@ -50,7 +52,7 @@ class Rows(NamedTuple):
 
 @final
 class Reconstructions(Plot):
-    """Test examples, spread over the classes: input, corrupted input, output, error, and PCA of equal width.
+    """Test examples, spread over the classes: input, corrupted input, output, error, and the comparable PCA.
 
     Where the run has noise, or its task makes a hole, model and PCA both get the corrupted input; `seed` draws the
     noise.
@@ -79,11 +81,12 @@ class Reconstructions(Plot):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             x = noise.corrupt(batch)
-            output, pca = (_mean_output(model, batch, x) for model in (run.model, run.pca().model))
+            output = _mean_output(run.model, batch, x)
+            pca = None if (baseline := run.pca()) is None else _mean_output(baseline.model, batch, x)
         noisy = bool(noise.parts) if isinstance(noise, Chain) else True
         corrupted = noisy or batch.hole is not None
         mask = mask_array(batch)
-        return Rows(to_array(batch.targets), to_array(x) if corrupted else None, output, pca, mask)
+        return Rows(to_array(batch.targets), to_array(x) if corrupted else None, output, pca, run.describe_pca(), mask)
 
 
 def _mean_output(model: Autoencoder, batch: Batch, x: Tensor) -> np.ndarray:
@@ -108,9 +111,10 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     lines = [Line("input", rows.target)]
     if rows.corrupted is not None:
         lines.append(Line("corrupted", rows.corrupted))
-    for name, output in (("output", rows.output), ("PCA, same width", rows.pca)):
-        lines.append(Line(f"{name}\n{rows.source}".rstrip(), output, rows.squared_error(output), 1.3))
-        lines.append(Line("its error", _difference(rows, output), height=1.12, signed=True))
+    for name, output in (("output", rows.output), (textwrap.fill(rows.baseline, 18), rows.pca)):
+        if output is not None:
+            lines.append(Line(f"{name}\n{rows.source}".rstrip(), output, rows.squared_error(output), 1.3))
+            lines.append(Line("its error", _difference(rows, output), height=1.12, signed=True))
     places = np.cumsum([0.0, *(line.height for line in lines)])
     count = len(rows.target)
     cell = min(1.6, max(0.55, 8 / count))
@@ -131,7 +135,8 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     axes.set_yticks(places[:-1], [line.name for line in lines], fontsize=9)
     if image is not None:
         figure.colorbar(image, ax=axes, label=label, shrink=0.6, aspect=30, pad=0.01)
-    axes.set_xlabel("number below a picture: squared error,\nsummed over its values", fontsize=9)
+    missing = f"\nPCA: {rows.baseline}" if rows.pca is None else ""
+    axes.set_xlabel(f"number below a picture: squared error,\nsummed over its values{missing}", fontsize=9)
     return figure
 
 
@@ -144,7 +149,7 @@ def _difference(rows: Rows, picture: np.ndarray) -> np.ndarray:
 
 def _curves(title: str, rows: Rows) -> Figure:
     """Flat examples: one panel each, all lines over the features in it."""
-    names = ("input", "corrupted", f"output {rows.source}".rstrip(), f"PCA, same width {rows.source}".rstrip())
+    names = ("input", "corrupted", f"output {rows.source}".rstrip(), f"{rows.baseline} {rows.source}".rstrip())
     parts = (rows.target, rows.corrupted, rows.output, rows.pca)
     count, features = len(rows.target), math.prod(rows.target.shape[1:])
     columns = min(5, count)
@@ -157,9 +162,10 @@ def _curves(title: str, rows: Rows) -> Figure:
         if part is not None:
             for axes, values in zip(panels, canvas.cut_at_end(part, rows.mask).reshape(count, -1), strict=True):
                 axes.plot(np.arange(1, features + 1), values, label=name, **style | steps)
-    numbers = [map(canvas.format_number, rows.squared_error(output)) for output in (rows.output, rows.pca)]
-    for i, (axes, own, pca) in enumerate(zip(panels, *numbers, strict=True)):
-        axes.set_title(f"squared error {own}\nPCA {pca}", fontsize=8)
+    own = list(map(canvas.format_number, rows.squared_error(rows.output)))
+    pca = None if rows.pca is None else list(map(canvas.format_number, rows.squared_error(rows.pca)))
+    for i, axes in enumerate(panels):
+        axes.set_title(f"squared error {own[i]}" + ("" if pca is None else f"\nPCA {pca[i]}"), fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=8, labelbottom=True)
         feature = "feature" if rows.target.ndim == 2 else "step"

@@ -19,9 +19,9 @@ from aeexp.ranges import NonNegative, Seed, Several
 
 STYLES: dict[str, canvas.Stroke] = {
     "this model": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.6, "markersize": 5},
-    "PCA, same width": {"color": canvas.ORANGE, "marker": "s", "linestyle": "--", "linewidth": 1.6, "markersize": 5},
     "corrupted input": {"color": canvas.GREEN, "marker": "^", "linestyle": ":", "linewidth": 1.6, "markersize": 5},
 }
+PCA: canvas.Stroke = {"color": canvas.ORANGE, "marker": "s", "linestyle": "--", "linewidth": 1.6, "markersize": 5}
 LEVELS = {
     "gaussian": "standard deviation of Gaussian noise",
     "masking": "share of features set to 0",
@@ -58,7 +58,8 @@ class Robustness(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        models = {"this model": run, "PCA, same width": run.pca(), "corrupted input": run.raw()}
+        pca = {} if (pca := run.pca()) is None else {run.describe_pca(): pca}
+        models = {"this model": run, **pca, "corrupted input": run.raw()}
         settings = (self.name, self.noise, self.levels, self.rows, self.seed)
         curves = {name: curve(model, "test", *settings) for name, model in models.items()}
         measures = [measure for measure in PANELS if all(measure in values for values in curves.values())]
@@ -67,7 +68,7 @@ class Robustness(Plot):
         panels = canvas.panels(figure, 1, len(measures), len(measures))
         for axes, measure in zip(panels, measures, strict=True):
             for name, values in curves.items():
-                axes.plot(self.levels, values[measure], label=name, **STYLES[name])
+                axes.plot(self.levels, values[measure], label=name, **STYLES.get(name, PCA))
             self.dress(axes, measure, level_in_training(run, self.noise))
         canvas.legend_below(figure, panels[0], 4)
         return {"robustness": figure}

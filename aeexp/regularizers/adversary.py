@@ -79,10 +79,12 @@ class Adversary(Regularizer):
         return out.code.z if self.against == "prior" else out.code.mean
 
     def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
-        """What the critic is to predict, and which rows have it."""
+        """What the critic is to predict, and what each row counts: 0 where it has none."""
         if not self.coded:
             return out.batch.attributes.view(len(out.code.z), -1), torch.ones_like(out.code.z[:, 0])
-        values = (out.batch.labels if self.against == "label" else out.batch.attributes).long()
+        if self.against == "label":
+            return out.batch.labels.clamp(min=0), out.batch.label_weights
+        values = out.batch.attributes.long()
         return values.clamp(min=0), (values >= 0).to(out.code.z)
 
     def check(self, model: Model) -> None:

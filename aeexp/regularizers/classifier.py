@@ -16,12 +16,13 @@ from aeexp.types import Facts, Pass
 
 @final
 class Classifier(Regularizer):
-    """Cross-entropy in nats of the label given the code, (): the mean over the labelled rows of the batch.
+    """Cross-entropy in nats of the label given the code, (B,), whose mean over rows is that over the labelled ones.
 
-    The two-objective network: encoder and classifier are trained together (Ranzato and Szummer 2008). A batch without
-    a label counts 0. No hidden layer: softmax regression on the code.
+    The two-objective network: encoder and classifier are trained together (Ranzato and Szummer 2008). Where n of N rows
+    are labelled, such a row counts N / n and another 0: the weight is the same however few labels there are. No hidden
+    layer: softmax regression on the code.
 
-    Formula: -log softmax(g(z))_y
+    Formula: -N / n log softmax(g(z))_y
 
     Look at: classification/accuracy beside probe/linear, with few labels (dataset.labelled=100).
     """
@@ -41,11 +42,9 @@ class Classifier(Regularizer):
         self.head = Critic(model.latent.dim, self.hidden_dims, facts.classes)
 
     def forward(self, out: Pass, model: Model) -> Tensor:
-        """() nats."""
-        y = out.batch.labels
-        known = (y >= 0).to(out.code.z)
-        values = F.cross_entropy(self.head(out.code.z), y.clamp(min=0), reduction="none")
-        return (values * known).sum() / known.sum().clamp(min=1)
+        """(B,) nats."""
+        values = F.cross_entropy(self.head(out.code.z), out.batch.labels.clamp(min=0), reduction="none")
+        return values * out.batch.label_weights
 
     def score_labels(self, out: Pass) -> Tensor:
         """(B, classes) log-probabilities of the labels, up to a constant of the row."""

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from aeexp.evaluation.baselines import NAMES
+from aeexp.evaluation.baselines import COMPARABLE, NAMES
+from aeexp.reports.grouping import describe_baseline
 from aeexp.reports.swept import Sweep
 
 LONGEST = 120  # letters of the overrides that all runs share, in a title
-BASELINES = {"pca": (NAMES["pca"], "s", "--"), "raw": (NAMES["raw"], "D", ":")}
+BASELINES = {"pca": ("s", "--"), "raw": ("D", ":")}  # marker and line
 
 
 def describe_sweep(sweep: Sweep, what: str) -> str:
@@ -27,6 +28,12 @@ def describe_sweep(sweep: Sweep, what: str) -> str:
     common = " ".join(text for text in sweep.common if not text.startswith(("dataset.path", "dataset.test")))
     common = textwrap.shorten(common, LONGEST, placeholder=" ...")
     return f"{', '.join(names)}: {what}\ntest split{mean}\n{common}".rstrip()
+
+
+def name_baseline(row: str, sweep: Sweep) -> str:
+    """Of a sweep, in a legend: of several widths, not one of them."""
+    name = describe_baseline(row, sweep.records)
+    return NAMES[row] if name.startswith("PCA, width ") else name if name in NAMES.values() else COMPARABLE
 
 
 def scale_axis(axes: Axes, values: Sequence[float]) -> None:
@@ -57,8 +64,7 @@ def add_legend(figure: Figure, boards: Iterable[Axes]) -> None:
     for axes in boards:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    baselines = [label for label, *_ in BASELINES.values()]
-    labels = sorted(handles, key=lambda label: label in baselines)
+    labels = sorted(handles, key=lambda label: label in (COMPARABLE, *NAMES.values()))
     wide = 0.065 * max(map(len, labels), default=1) + 0.7  # inches of an entry at this size
     columns = max(1, min(3, int(figure.get_figwidth() / wide)))
     figure.set_figheight(figure.get_figheight() + 0.18 * max(0, math.ceil(len(labels) / columns) - 3))

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aeexp.evaluation.baselines import COMPARABLE, describe_row
 from aeexp.reports.records import SPLIT, Record
 from aeexp.reports.statistics import Estimate, estimate
 
@@ -42,6 +43,15 @@ def list_baselines(groups: Iterable[Group]) -> list[str]:
     """Names of the baselines that any run was measured beside."""
     rows = (record.metrics.get("baseline", {}) for group in groups for record in group.records)
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def describe_baseline(row: str, records: Iterable[Record]) -> str:
+    """What a baseline is called beside these runs: what they all call it, or what it has in common."""
+    names = {record.baseline_name(row) for record in records}
+    if len(names) == 1 and (name := names.pop()) is not None:
+        return name
+    alike = all(name is None or name.startswith("PCA, width ") for name in names)
+    return describe_row(row) if alike or row != "pca" else COMPARABLE
 
 
 def group_runs(records: Sequence[Record], also: Collection[str] = ()) -> tuple[list[str], list[Group]]:

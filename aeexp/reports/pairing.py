@@ -8,9 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.baselines import describe_row
 from aeexp.reports.declarations import LABEL_GIVEN, Declarations, is_given_label
-from aeexp.reports.grouping import NONE, Group, format_setting, identify_repeat, list_baselines, parse_value
+from aeexp.reports.grouping import (
+    NONE,
+    Group,
+    describe_baseline,
+    format_setting,
+    identify_repeat,
+    list_baselines,
+    parse_value,
+)
 from aeexp.reports.records import Record, split_override
 from aeexp.reports.statistics import Test, holm, paired_test
 
@@ -36,7 +43,8 @@ def compare_with_baseline(
     """Every group against the baseline, by every criterion. Raises UsageError for a baseline that is none."""
     rows = list_baselines(groups)
     if baseline in rows:
-        against = [(group, describe_row(baseline), None) for group in groups]
+        name = describe_baseline(baseline, [record for group in groups for record in group.records])
+        against = [(group, name, None) for group in groups]
     else:
         chosen = find_partners(groups, baseline, sorted(rows))
         against = [(group, describe_partner(group, partner), partner) for group, partner in chosen]

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from aeexp.drawing import canvas
-from aeexp.reports.charts import BASELINES, scale_axis, tidy
+from aeexp.reports.charts import BASELINES, name_baseline, scale_axis, tidy
 from aeexp.reports.declarations import has_penalties
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Point, Sweep
@@ -68,7 +68,7 @@ def draw_line(
 
 def draw_baseline(axes: Axes, sweep: Sweep, key: str, name: str) -> list[float]:
     """A baseline as one line where it is the same for all lines, else as one for each; the values on it."""
-    label, _, dashes = BASELINES[name]
+    label, (_, dashes) = name_baseline(name, sweep), BASELINES[name]
     rows: list[list[tuple[float, float]]] = [[] for _ in sweep.lines]
     for point in sweep.points:
         estimate = point.estimate(key, "baseline", name)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aeexp.evaluation.baselines import describe_row
 from aeexp.reports.declarations import Better, Declarations, is_given_label
-from aeexp.reports.grouping import Group, list_baselines
+from aeexp.reports.grouping import Group, describe_baseline, list_baselines
 from aeexp.reports.pairing import compare_groups
 from aeexp.reports.statistics import FEWEST, Estimate, Test, holm
 
@@ -93,7 +92,7 @@ def list_better_baselines(groups: Sequence[Group], best: Best, declarations: Dec
         mean, group = min(means, key=lambda item: sign * item[0])
         if sign * mean < sign * best.estimate.mean:
             same = len({round(value, 6) for value, _ in means}) == 1 or group is best.group
-            names.append(f"{describe_row(name)} {mean:.4g}" + ("" if same else f" ({group.name})"))
+            names.append(f"{describe_baseline(name, group.records)} {mean:.4g}" + ("" if same else f" ({group.name})"))
     return names
 
 

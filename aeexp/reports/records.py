@@ -33,6 +33,12 @@ class Record(NamedTuple):
         number = node.get(key)
         return None if number is None else float(number)
 
+    def baseline_name(self, row: str) -> str | None:
+        """What the run calls a row of `baseline`; None where it does not say."""
+        names = self.metrics.get("baseline_names")
+        name = names.get(row) if isinstance(names, dict) else None
+        return name if isinstance(name, str) else None
+
 
 class Failure(NamedTuple):
     """A run that has no numbers: failed, interrupted, running, or with files that cannot be read."""

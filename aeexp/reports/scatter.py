@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aeexp.evaluation.baselines import NAMES
 from aeexp.reports.comparison import Report
-from aeexp.reports.grouping import Group
+from aeexp.reports.grouping import Group, describe_baseline
 from aeexp.reports.statistics import Estimate
 from aeexp.reports.swept import Sweep, parse_number
 
 PARTS = {"test": "test split", "val": "validation split", "train": "training split"}
-BASELINES = {name: NAMES[name] for name in ("pca", "raw")}
+BASELINES = ("pca", "raw")
 FIRST = (  # what the scatter opens with: error or leakage across, use of the code up
     ("fairness/leakage_balanced_forest", "fairness/accuracy_forest"), ("reconstruction/mse", "probe/linear"),
     ("loss", "reconstruction/mse"),
@@ -36,8 +35,10 @@ def collect_scatter(report: Report, sweep: Sweep) -> dict[str, Any] | None:
     at = {id(point.group): point.at for point in sweep.points}
     groups = [{"name": g.name, "line": lines[id(g)], "at": at[id(g)], "n": len(g.records)} for g in report.groups]
     names = [line or (f"over {sweep.name}" if sweep.name else "all runs") for line in sweep.lines]
+    records = [record for group in report.groups for record in group.records]
+    baselines = {name: describe_baseline(name, records) for name in BASELINES}
     ids = [next(a["id"] for a in axes if a["key"] == key) for key in pair]
-    return {"groups": groups, "lines": names, "swept": sweep.name, "axes": axes, "first": ids, "baselines": BASELINES}
+    return {"groups": groups, "lines": names, "swept": sweep.name, "axes": axes, "first": ids, "baselines": baselines}
 
 
 def setting_axis(name: str, groups: Sequence[Group]) -> dict[str, Any] | None:

@@ -83,7 +83,7 @@ def list_missing(asked: Iterable[str], keys: Sequence[str]) -> list[str]:
 def draw_curves(sweep: Sweep, keys: Sequence[str]) -> Figure | None:
     """A panel a number: mean and Student's 95 % interval on the test split over the swept value, a line for the rest.
 
-    Dashed: PCA of the same width; dotted: the raw input. None of no keys, and of more lines than can be told apart.
+    Dashed: the comparable PCA; dotted: the raw input. None of no keys, and of more lines than can be told apart.
     """
     if not keys or len(sweep.lines) > len(canvas.LINES):
         if keys:

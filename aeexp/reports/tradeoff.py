@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas
-from aeexp.reports.charts import BASELINES, add_legend, describe_sweep, tidy
+from aeexp.reports.charts import BASELINES, add_legend, describe_sweep, name_baseline, tidy
 from aeexp.reports.swept import Sweep
 
 NAME = dict(facecolor="white", edgecolor="none", alpha=0.8, pad=0.5)  # of a point, that a line may cross
@@ -20,8 +20,8 @@ def draw_tradeoff(sweep: Sweep, across: str, up: str) -> Figure | None:
     figure = canvas.figure(describe_sweep(sweep, f"{up} over {across}"), 7.2, 5.2)
     axes = figure.add_subplot()
     lines = [draw_line(axes, sweep, i, across, up) for i in range(len(sweep.lines))]
-    for name, (label, mark, _) in BASELINES.items():
-        draw_baselines(axes, sweep, (across, up), name, label, mark)
+    for name, (mark, _) in BASELINES.items():
+        draw_baselines(axes, sweep, (across, up), name, name_baseline(name, sweep), mark)
     if sum(lines) < 2:
         return None
     axes.set(xlabel=across, ylabel=up)

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from aeexp.drawing.animation import Animation
 from aeexp.errors import UsageError
-from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.config import make, to_dict
@@ -108,7 +107,7 @@ def evaluate(
             paths.append(folder.figures / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
 
         failures += draw_plots(make(cfg, "plot"), run, save)
-    text = format_entries(entries, f"{run.data.name}, {folder}", run.model.latent.dim)
+    text = format_entries(entries, f"{run.data.name}, {folder}")
     return "\n".join([text, *map(str, paths)]), failures
 
 
@@ -169,14 +168,13 @@ def _options(node: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key != "_target_"}
 
 
-def format_entries(entries: Sequence[Mapping[str, Any]], title: str, width: int) -> str:
+def format_entries(entries: Sequence[Mapping[str, Any]], title: str) -> str:
     """Every number with validation, PCA, raw input and what else it is held against; a dash: not measured."""
     if not entries:
         return title
     others = list(dict.fromkeys(name for entry in entries for name in entry["baseline"]))
-    grid = Table(
-        "", "val", "test", *(f"PCA, width {width}" if name == "pca" else describe_row(name) for name in others)
-    )
+    names = {name: text for entry in entries for name, text in entry["baseline_names"].items()}
+    grid = Table("", "val", "test", *(names[name] for name in others))
     for entry in entries:
         keys = {key: None for row in (entry["val"], entry["test"], *entry["baseline"].values()) for key in row}
         grid.add_section()

@@ -8,7 +8,14 @@ from itertools import chain
 from typing import Any
 
 from aeexp.evaluation.contracts import Metric
-from aeexp.evaluation.protocol import baselines, describe_numbers, describe_options, measure, measure_metrics
+from aeexp.evaluation.protocol import (
+    baselines,
+    describe_baselines,
+    describe_numbers,
+    describe_options,
+    measure,
+    measure_metrics,
+)
 from aeexp.evaluation.run import Run
 
 Numbers = dict[str, float | None]  # None: not finite
@@ -22,8 +29,9 @@ def measure_run(
     losses: bool,
     readers: Mapping[str, Metric] | None = None,
 ) -> dict[str, Any]:
-    """Numbers by split, and under `baseline` those of the test split for PCA, raw input and what else there is; under
-    `numbers` what each of them is, and under `metrics` which options may differ between runs that are compared.
+    """Numbers by split, and under `baseline` those of the test split for PCA, raw input and what else there is, by the
+    names of `baseline_names`; under `numbers` what each is, and under `metrics` which options may differ between runs
+    that are compared.
 
     With `losses` the loss and its terms as well, which a finished run has told. Other models that a metric brings,
     such as kernel PCA, are read by the metrics of codes among `readers`, else among `metrics`.
@@ -36,6 +44,7 @@ def measure_run(
             run.trained = numbers[split]
     rows = baselines(run, metrics, values, readers)
     numbers["baseline"] = {name: drop_infinite(row) for name, row in rows.items()}
+    numbers["baseline_names"] = describe_baselines(run, rows)
     keys = chain(*(numbers[split] for split in splits), *numbers["baseline"].values())
     numbers["numbers"] = describe_numbers({**(readers or {}), **metrics}, keys)
     return {**numbers, "metrics": describe_options(metrics)}

@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
@@ -66,15 +65,17 @@ def write_metrics(folder: RunFolder, metrics: dict[str, Any], progress: Progress
         folder.write_metrics(metrics | ({"evaluations": added} if added else {}))
 
 
-def format_table(metrics: Mapping[str, Any], width: int, folder: RunFolder) -> str:
+def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     """What the console shows at the end; a number that was not measured is a dash."""
-    grid = _build_grid(metrics, width)
+    grid = _build_grid(metrics)
     text = io.StringIO()
     if grid.row_count:
         Console(file=text, width=100, highlight=False, markup=False, emoji=False).print(grid)
     near, timing = os.path.relpath(folder.path), metrics["timing"]
     place = str(folder) if near.startswith("..") else near
+    missing = [f"PCA: {names['pca']}"] if (names := metrics["baseline_names"])["pca"].startswith("none") else []
     lines = [
+        *missing,
         f"best {metrics['monitor']} {metrics['best']:.4f} at step {metrics['best_step']} "
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "
         f"{timing['samples_per_second']:,.0f} samples/s, {timing['total_seconds']:.1f} s in all",
@@ -84,12 +85,11 @@ def format_table(metrics: Mapping[str, Any], width: int, folder: RunFolder) -> s
     return "\n" + text.getvalue() + "\n".join(lines)
 
 
-def _build_grid(metrics: Mapping[str, Any], width: int) -> Table:
-    test, baseline = metrics["test"], metrics["baseline"]
+def _build_grid(metrics: Mapping[str, Any]) -> Table:
+    test, baseline, names = metrics["test"], metrics["baseline"], metrics["baseline_names"]
     labels = {key: label for key, number in metrics["numbers"].items() if (label := number["label"])}
-    columns = {"this run": test, f"PCA, width {width}": baseline.get("pca", {})}
-    columns[describe_row("raw")] = baseline.get("raw", {})
-    columns |= {describe_row(name): row for name, row in baseline.items() if name not in ("pca", "raw")}
+    order = [*(name for name in ("pca", "mean", "raw") if name in baseline), *baseline]
+    columns = {"this run": test, **{names[name]: baseline[name] for name in dict.fromkeys(order)}}
     columns = {name: row for name, row in columns.items() if name == "this run" or not labels.keys().isdisjoint(row)}
     grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
     for key in (key for key in test if key in labels):

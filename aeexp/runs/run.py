@@ -15,6 +15,7 @@ from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
+from aeexp.runs.advice import log_advice
 from aeexp.runs.build import build_learner
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import log_figures
@@ -79,7 +80,8 @@ def execute_run(
         track.close(finished)
     status.update(step=progress.step)
     status.end("finished")
-    log.info(format_table(metrics, learner.model.latent.dim, folder))
+    log.info(format_table(metrics, folder))
+    log_advice(metrics, trainer, progress)
     return progress.best
 
 

@@ -64,6 +64,12 @@ class Trainer(ABC):
 
     monitor: str = "loss"  # value of the validation split that says which state is best
     checkpoint_seconds: float = 10.0  # between two writes of the state: what a kill may cost
+    steps_key: str = ""  # path of the number of steps, where it can be set
+
+    def is_improving(self, progress: Progress) -> bool:
+        """Whether the last of several validations was the best one."""
+        several = sum(row["split"] == "val" for row in progress.history) > 1
+        return several and progress.best_step == progress.step
 
     @abstractmethod
     def fit(

@@ -29,6 +29,8 @@ from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.window import Diverged, Window
 from aeexp.types import Batch, Pass
 
+FEWEST = 4  # rows of a batch that stays large enough for a mean
+
 
 @final
 class Joint(Trainer):
@@ -36,8 +38,10 @@ class Joint(Trainer):
 
     `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
     same weights; the state with the lowest validation `monitor` (the loss, or one of its terms) is kept.
-    `accumulate` batches make one step, and `labelled_batch_size` rows with a label join each batch, beyond the epoch's
-    own rows. `patience` counts validations without an improvement above `min_delta`. The state is written every
+    A batch holds `batch_size` rows, or as few (`FEWEST` at least) as give an epoch `min_steps_per_epoch` steps: few
+    rows are trained as long as many. `accumulate` batches make one step. `labelled_batch_size` rows with a label join
+    each batch, beyond the epoch's own rows, and rows are weighted so that each counts its share of the data
+    (`Labelled`). `patience` counts validations without an improvement above `min_delta`. The state is written every
     `checkpoint_seconds`, where a validation or a log line is due, and at the end.
     """
 
@@ -47,6 +51,7 @@ class Joint(Trainer):
         epochs: Count = 50,
         steps: Count | None = None,
         batch_size: Count = 128,
+        min_steps_per_epoch: Count = 1,
         accumulate: Count = 1,
         labelled_batch_size: Count | None = None,
         clip_norm: Positive | None = None,
@@ -58,9 +63,11 @@ class Joint(Trainer):
         log_every_steps: Count = 50,
         checkpoint_seconds: NonNegative = 10.0,
     ):
+        self.steps_key = "trainer.steps"
         self.epochs = epochs
         self.steps = steps
         self.batch_size = batch_size
+        self.min_steps_per_epoch = min_steps_per_epoch
         self.accumulate = accumulate
         self.labelled_batch_size = labelled_batch_size
         self.clip_norm = clip_norm
@@ -118,15 +125,22 @@ class Joint(Trainer):
         """Optimizer steps on so many training rows, if patience does not end them."""
         return self.steps or self.epochs * self._steps_per_epoch(rows)
 
+    def choose_batch_size(self, rows: int) -> int:
+        """Rows of a batch where there are so many to train on."""
+        if self.min_steps_per_epoch == 1:
+            return self.batch_size
+        most = (math.ceil(rows / (self.min_steps_per_epoch - 1)) - 1) // self.accumulate
+        return min(self.batch_size, max(FEWEST, most))
+
     def _steps_per_epoch(self, rows: int) -> int:
-        return math.ceil(rows / (self.batch_size * self.accumulate))
+        return math.ceil(rows / (self.choose_batch_size(rows) * self.accumulate))
 
     def _feed(self, train: Examples, labelled: Labelled | None, seed: int, step: int) -> Iterator[list[Batch]]:
         """The batches of each step, from `step` on and without end."""
-        per_epoch = self._steps_per_epoch(len(train))
+        per_epoch, size = self._steps_per_epoch(len(train)), self.choose_batch_size(len(train))
         for epoch in itertools.count(step // per_epoch):
             first = max(step, epoch * per_epoch)
-            batches = train.epoch(seed, epoch, self.batch_size, (first - epoch * per_epoch) * self.accumulate)
+            batches = train.epoch(seed, epoch, size, (first - epoch * per_epoch) * self.accumulate)
             for now in range(first, (epoch + 1) * per_epoch):
                 several = list(itertools.islice(batches, self.accumulate))
                 if labelled is not None:
@@ -166,7 +180,7 @@ class Joint(Trainer):
             passes.clear()
             for batch in batches:
                 terms, out = learner(batch)
-                values = means(terms) * (len(batch.x) / rows)
+                values = means(terms, batch.weight) * (len(batch.x) / rows)
                 values.sum().backward()
                 names = list(terms)
                 parts.append(values.detach())

@@ -21,7 +21,10 @@ ORDER = 0x1ABE1  # sets the order of labelled rows apart from that of all rows
 class Labelled:
     """`size` labelled rows of a split for each batch, in an order that follows from the seed.
 
-    All labelled rows are used once before one is used again, in a new order at each round.
+    All labelled rows are used once before one is used again, in a new order at each round. A batch of B rows of N, of
+    which n are labelled, and of S rows more is expected to hold B / N + S / n of a labelled row and B / N of another:
+    each counts the inverse of that (Horvitz and Thompson 1952), so that the mean of a batch is that of the data on
+    average. Terms of the whole batch, () in the loss, see the rows as they are.
     """
 
     def __init__(self, split: Examples, size: int, seed: int):
@@ -49,4 +52,8 @@ class Labelled:
     def join(self, batch: Batch, number: int, epoch: int) -> Batch:
         """The batch, and behind it the labelled rows that belong to it."""
         more = self.split.batch(self.index(number), epoch)
-        return batch.join(more)
+        joined, rows = batch.join(more), len(batch.x)
+        all_rows, times = rows + self.size, len(self.split) / len(self.rows)
+        known = joined.labels >= 0
+        weight = torch.where(known, all_rows / (rows + self.size * times), all_rows / rows)
+        return joined._replace(weight=weight.to(joined.x))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, final
@@ -65,6 +65,7 @@ class Layerwise(Trainer):
         pretrain_epochs: Whole | list[Whole] = 15,
         pretrain_lr: NonNegative | list[NonNegative] | None = None,
         pretrain_batch_size: Count = 128,
+        pretrain_min_steps_per_epoch: Count = 1,
         pretrain_patience: Count | None = None,
         noise: NonNegative | list[NonNegative] | None = None,
         regularizer_weight: NonNegative | list[NonNegative] | None = None,
@@ -86,13 +87,14 @@ class Layerwise(Trainer):
             )
         self.pretrain_epochs = pretrain_epochs
         self.pretrain_lr = pretrain_lr
-        self.batch_size = pretrain_batch_size
-        self.patience = pretrain_patience
+        sizes = dict(batch_size=pretrain_batch_size, min_steps_per_epoch=pretrain_min_steps_per_epoch)
+        self.make_stage = functools.partial(Joint, **sizes, patience=pretrain_patience)
         self.corruption = dict(corruption)
         self.noise = noise
         self.penalty = dict(penalty)
         self.regularizer_weight = regularizer_weight
         self.finetune = finetune
+        self.steps_key = "" if finetune is None else "trainer.finetune.steps"
         self.monitor = "loss" if finetune is None else finetune.monitor
         if finetune is not None:
             self.checkpoint_seconds = finetune.checkpoint_seconds
@@ -112,7 +114,7 @@ class Layerwise(Trainer):
             place, past = store.resumed["stage"]["place"], Past(**store.resumed["stage"]["past"])
             progress = past.merge(Progress(**store.resumed["progress"]), "")
         rows = len(data["train"])
-        total = sum(layer.epochs for layer in layers) * math.ceil(rows / self.batch_size)
+        total = sum(self.make_stage(epochs=layer.epochs).count_steps(rows) for layer in layers if layer.epochs > 0)
         track.start(total + (self.finetune.count_steps(rows) if self.finetune else 0), progress)
         parts = (optimizer, scheduler)
         for i in range(place, len(layers)):
@@ -143,7 +145,7 @@ class Layerwise(Trainer):
             optimizer = _at_rate(optimizer, layer.lr)
         units = f"{encoder[i].in_features} -> {encoder[i].out_features}"
         log.info("layer %d of %d: %s%s", i + 1, len(encoder), units, self._describe(layer))
-        joint = Joint(epochs=layer.epochs, batch_size=self.batch_size, patience=self.patience)
+        joint = self.make_stage(epochs=layer.epochs)
         try:
             # rows and noise of their own for each layer; fine-tuning has those of trainer=joint
             return joint.fit(stage, splits, optimizer, scheduler, store, track, mix(seed, i + 1), stop)

@@ -171,7 +171,7 @@ def test_tiles_show_whole_holed_and_filled_rows_and_the_hole_in_a_colour(as_data
     figure = drawn.Inpainting(examples=5)(run)["inpainting"]
     axes = figure.axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["whole", "with hole", "model", "PCA, same width", "mean fill", "nearest neighbour"]
+    assert names == ["whole", "with hole", "model", "PCA, width 36", "mean fill", "nearest neighbour"]
     assert len(axes.images) == 6 and [text.get_text() for text in axes.texts[:5]] == [canvas.format_number(0.0)] * 5
     save(figure)
     hole = np.zeros((1, 1, 4, 4), bool)

@@ -179,7 +179,7 @@ def test_the_figure_draws_what_was_measured_and_marks_the_level_of_training(run)
     made = plot(noise="masking", **QUICK)(run)["robustness"]
     error, accuracy = made.axes
     lines = {line.get_label(): line for line in error.lines}
-    assert list(lines) == ["this model", "PCA, same width", "corrupted input", "in training: 0.25"]
+    assert list(lines) == ["this model", "PCA, width 6", "corrupted input", "in training: 0.25"]
     values = metric(noise="masking", **QUICK)(run, "test")
     assert list(lines["this model"].get_ydata()) == [
         values[f"robustness/masking_mse_{level}"] for level in ("0", "0.1", "0.3")

@@ -27,7 +27,7 @@ from aeexp.latents.priors import Standard
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.metrics.classification import Classification
 from aeexp.models.autoencoder import Autoencoder
-from aeexp.models.learner import Learner, means
+from aeexp.models.learner import Learner, average, means
 from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain, Masking
 from aeexp.objectives.additive import Additive
@@ -39,6 +39,7 @@ from aeexp.regularizers.kl import KL
 from aeexp.runs import build
 from aeexp.runs.config import check
 from aeexp.tasks.reconstruct import Reconstruct
+from aeexp.trainers.labelled import Labelled
 from aeexp.types import Batch, Facts
 
 CLASSES, FACTS = 3, Facts((6,), 3)
@@ -102,7 +103,7 @@ def test_with_every_label_known_it_is_a_conditional_autoencoder_and_a_classifier
     close(terms["bound"], sum(plain.values()) - made.objective.log_prior[0])
     assert float(made.objective.log_prior[0]) == pytest.approx(-math.log(CLASSES))
     scores = made.objective.classifier(batch.x)
-    close(terms["classification"], 0.75 * F.cross_entropy(scores, batch.y))
+    close(terms["classification"], 0.75 * F.cross_entropy(scores, batch.y, reduction="none"))
     for ours, theirs in zip(
         gradients(means(terms).sum(), made),
         gradients(means(plain).sum() + 0.75 * F.cross_entropy(scores, batch.y), made),
@@ -163,10 +164,58 @@ def test_more_codes_a_row_tighten_the_bound():
 
 def test_a_batch_without_labels_has_no_cross_entropy_and_alpha_scales_it():
     with torch.no_grad():
-        assert learner()(rows([-1, -1]))[0]["classification"] == 0
+        assert not learner()(rows([-1, -1]))[0]["classification"].any()
         light, heavy = (learner(alpha=a)(rows([0, -1, 2]))[0]["classification"] for a in (0.5, 2.0))
-    assert light > 0
+    assert (light > 0).tolist() == [True, False, True]
     close(heavy, 4 * light)
+
+
+LABELS = np.array([2, -1, -1, 0, -1, -1, -1, 1, -1, -1, -1, -1])  # 3 of 12
+
+
+def papers_objective(made: Learner, split: Split) -> torch.Tensor:
+    """Equations 6 to 9 over all rows, divided by their number, with the weight alpha N."""
+    batch = whole(split)
+    q = made.objective.classifier(batch.x).softmax(1)
+    values = torch.stack([joint(made, batch, label) for label in range(CLASSES)], 1)
+    bounds = (q * values).sum(1) + (q * q.log()).sum(1)
+    known = batch.y >= 0
+    bounds[known] = values[known, batch.y[known]]
+    return bounds.mean() + made.objective.alpha * F.cross_entropy(q[known].log(), batch.y[known])
+
+
+def whole(split: Split, index=slice(0, 12)) -> Batch:
+    batch = split.batch(index)
+    return batch._replace(x=batch.x.double())
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 12])
+@pytest.mark.parametrize("more", [0, 1, 2, 5])
+def test_over_all_batches_the_loss_is_the_papers_whatever_the_batch_and_the_labelled_rows_added(size, more):
+    """Every batch of an epoch beside every draw of labelled rows: their mean, in value and gradient."""
+    made = learner(regularizers={"l1": L1(0.25)}).train()
+    split = Split(Rows(np.random.default_rng(0).random((12, 6)).astype(np.float32), LABELS))
+    labelled = Labelled(split, more, 0) if more else None
+    losses = []
+    for start in range(0, 12, size):
+        for number in range(3):  # 3 numbers use up whole rounds: each labelled row comes as often as another
+            batch = split.batch(slice(start, start + size))
+            batch = batch if labelled is None else labelled.join(batch, number, 0)
+            terms, _ = made(batch._replace(x=batch.x.double()))
+            losses.append(means(terms, batch.weight).sum())
+    ours, theirs = torch.stack(losses).mean(), papers_objective(made, split)
+    roughly(ours, theirs)  # weights are float32
+    for one, other in zip(gradients(ours, made), gradients(theirs, made), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_a_mean_over_the_labelled_rows_is_exact_in_evaluation_however_they_are_spread():
+    made = learner().eval().float()
+    split = Split(Rows(np.random.default_rng(0).random((12, 6)).astype(np.float32), LABELS))
+    scores = made.objective.classifier(split.x)[LABELS >= 0].detach()
+    expected = 0.75 * F.cross_entropy(scores, split.y[LABELS >= 0])
+    for size in (1, 5, 12):
+        assert average(made, split, size)["classification"] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_penalty_of_the_whole_batch_counts_once():

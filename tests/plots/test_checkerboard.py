@@ -131,7 +131,7 @@ def test_the_figure_says_how_far_the_pattern_stands_out(as_data, channels):
         expected = excess(power(reconstruct(run, batch)), power(batch.x), 2)
     assert float(title.split("this model ")[1].split(",")[0]) == pytest.approx(expected, rel=0.06)
     lines = next(axes for axes in figure.axes if len(axes.lines) > 4).get_legend_handles_labels()[1]
-    assert lines[:4] == ["data", "this model", "PCA of the same width", "before training"]
+    assert lines[:4] == ["data", "this model", run.describe_pca(), "before training"]
 
 
 def test_a_perfect_copy_has_the_datas_spectrum(as_data):

@@ -21,7 +21,7 @@ def test_reconstructions_show_the_inputs_the_outputs_and_their_errors(digit_data
     x = digit_data["test"].batch(torch.from_numpy(chosen)).x
     assert run.labels("test")[chosen].tolist() == list(range(10))
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "input", "output", "its error", "PCA, same width", "its error"
+        "input", "output", "its error", "PCA, width 4", "its error"
     ]  # fmt: skip
     with torch.no_grad():
         output, pca = run.model.reconstruct(x), run.pca().model.reconstruct(x)
@@ -59,7 +59,7 @@ def test_flat_examples_are_overlaid_lines():
     for i in range(7):
         lines = {line.get_label(): line.get_ydata() for line in panels[i].lines}
         np.testing.assert_array_equal(lines["input"], x[i])
-        assert set(lines) == {"input", "output", "PCA, same width"}
+        assert set(lines) == {"input", "output"}, "4 components of 4 values make no error"
         np.testing.assert_allclose(((lines["output"] - lines["input"]) ** 2).sum(), run.errors("test")[i], rtol=1e-4)
     assert not any(axes.get_visible() for axes in panels[7:])
 

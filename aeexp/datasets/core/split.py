@@ -36,6 +36,7 @@ class Split:
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids  # an official test set is numbered apart
         self.preprocessing = preprocessing or Preprocessing()
         self.device = device
+        self.label_weight = weigh_labels(rows.y)
         self._numbers = _tensor(self.ids)
 
     def __len__(self) -> int:
@@ -76,13 +77,15 @@ class Split:
         mask = None
         if self.lengths is not None:
             mask = torch.arange(self.shape[0], device=self.device) < take(self.lengths)[:, None]
+        y = None if self.y is None else take(self.y)
         return Batch(
             x=self.preprocessing(take(self.x), ids, epoch, mask),
-            y=None if self.y is None else take(self.y),
+            y=y,
             s=None if self.s is None else take(self.s),
             target=None if self.target is None else take(self.target),
             mask=mask,
             ids=ids,
+            label_weight=None if y is None else (y >= 0) * self.label_weight,
         )
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -103,6 +106,11 @@ class Split:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])
         part = Split(self.rows.take(chosen), self.preprocessing, self.device)
         return part.read().to(self.device)
+
+
+def weigh_labels(y: np.ndarray | None) -> float:
+    """What a labelled row counts in a mean over the labelled rows: N / labelled rows (`Batch.label_weights`)."""
+    return 0.0 if y is None else len(y) / max(1, int((y >= 0).sum()))
 
 
 @overload

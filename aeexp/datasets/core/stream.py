@@ -13,7 +13,7 @@ import torch
 
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, StreamedArray
-from aeexp.datasets.core.split import CPU, Split
+from aeexp.datasets.core.split import CPU, Split, weigh_labels
 from aeexp.randomness import mix
 from aeexp.types import Batch
 
@@ -39,6 +39,7 @@ class Stream:
         self.y = None if rows.y is None else torch.from_numpy(rows.y.astype(np.int64))
         self.s = None if rows.s is None else torch.from_numpy(rows.s)
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids
+        self.label_weight = weigh_labels(rows.y)
         self.preprocessing = preprocessing or Preprocessing()
         self.device = device
 
@@ -117,4 +118,5 @@ class Stream:
         index = torch.from_numpy(places)
         y, s = (None if field is None else field[index].to(self.device) for field in (self.y, self.s))
         ids = torch.from_numpy(self.ids)[index].to(self.device)
-        return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s, ids=ids)
+        label_weight = None if y is None else (y >= 0) * self.label_weight
+        return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s, ids=ids, label_weight=label_weight)

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from aeexp.errors import UsageError
 from aeexp.reports.grouping import REPEATS
 from aeexp.runs.config import check_node, make, put_in_front
+from aeexp.sweeps.search.comparable import check_comparable
 from aeexp.sweeps.search.search import Launch, Search
 from aeexp.sweeps.search.space import Space, format_overrides, split_space
 from aeexp.sweeps.search.storage import find_sweep_folder, open_storage
@@ -34,8 +35,12 @@ def run_search(
     root.mkdir(parents=True, exist_ok=True)
     space, fixed = split_space(node["params"], arguments, loader)
     _check_space(space)
-    for overrides in list_corners(space):  # a key that does not exist is told before there is a study
-        loader.load_sweep_config(config, [*fixed, *overrides])
+    # a key that does not exist is told before there is a study
+    corners = [loader.load_sweep_config(config, [*fixed, *overrides]) for overrides in list_corners(space)]
+    try:
+        check_comparable(search.objectives, corners, space)
+    except UsageError as error:
+        raise put_in_front("hydra.sweeper", error) from error
     OmegaConf.save(config, root / "multirun.yaml")
     search.begin(open_storage(hydra_cfg), root, space, fixed)
     results = search.run(launch)
@@ -67,11 +72,11 @@ def list_corners(space: Space) -> Iterator[list[str]]:
 
 
 def _list_choices(distribution: BaseDistribution) -> Sequence[Any]:
-    """All of a list, and of an interval its lower end."""
+    """All of a list, and of an interval both ends."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
     assert isinstance(distribution, IntDistribution | FloatDistribution)
-    return [distribution.low]
+    return [distribution.low, distribution.high]
 
 
 def _to_dict(node: DictConfig) -> dict[Any, Any]:
