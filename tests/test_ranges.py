@@ -90,13 +90,13 @@ def test_every_seed_is_one_that_numpy_takes(number):
         check_node("group", {**node, "seed": seed})
 
 
-def list_beyond(interval: Interval) -> list[float]:
+def list_beyond(interval: Any) -> list[float]:
     """The nearest whole numbers that lie outside."""
     ends = [(interval.ge, -1), (interval.gt, 0), (interval.le, 1), (interval.lt, 0)]
     return [end + step for end, step in ends if end is not None]
 
 
-def outside(interval: Interval) -> st.SearchStrategy[float]:
+def outside(interval: Any) -> st.SearchStrategy[float]:
     """Numbers beyond the ends, the open ends themselves among them, and what is no number."""
     low = interval.ge if interval.ge is not None else interval.gt
     high = interval.le if interval.le is not None else interval.lt
@@ -106,7 +106,7 @@ def outside(interval: Interval) -> st.SearchStrategy[float]:
     return st.one_of(*below, *above, st.sampled_from([*ends, math.nan, math.inf, -math.inf]))
 
 
-def single(hint: Any) -> Interval | None:
+def single(hint: Any) -> Any:
     """The range of a key that is one number or null."""
     parts = [part for part in get_args(hint) if part is not type(None)] if get_origin(hint) is not Annotated else [hint]
     alone = len(parts) == 1 and get_origin(parts[0]) is Annotated

@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -25,34 +25,42 @@ TYPED = "torch.optim."  # beside the options of optimizer and scheduler, what a 
 PARTS = (
     "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
 )  # fmt: skip
-VALUES: dict[str, Any] = {
-    "seed": Seed,
-    "device": Literal["auto", "cpu", "cuda", "mps"],
-    "threads": Count | None,
-    "deterministic": bool,
-    "resume": str | None,
-    "save_codes": bool,
-}
 
 
-OPTIMIZERS: dict[str, Any] = {  # what torch checks in its own words, or not at all; annotated as our own signatures are
-    "lr": Positive,
-    "betas": tuple[Decay, Decay],
-    "eps": NonNegative,
-    "weight_decay": NonNegative,
-    "momentum": NonNegative,
-    "dampening": float,
-    "alpha": NonNegative,
-    "lr_decay": NonNegative,
-    "momentum_decay": NonNegative,
-    "initial_accumulator_value": NonNegative,
-    "max_iter": Count,
-    "max_eval": Count | None,
-    "history_size": Count,
-    "tolerance_grad": NonNegative,
-    "tolerance_change": NonNegative,
-    "line_search_fn": Literal["strong_wolfe"] | None,
-}
+class Values(NamedTuple):
+    """The keys of config.yaml that belong to no group."""
+
+    seed: Seed
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: Count | None
+    deterministic: bool
+    resume: str | None
+    save_codes: bool
+
+
+class OptimizerValues(NamedTuple):
+    """Keys of torch's optimizers, which torch checks in its own words, or not at all."""
+
+    lr: Positive
+    betas: tuple[Decay, Decay]
+    eps: NonNegative
+    weight_decay: NonNegative
+    momentum: NonNegative
+    dampening: float
+    alpha: NonNegative
+    lr_decay: NonNegative
+    momentum_decay: NonNegative
+    initial_accumulator_value: NonNegative
+    max_iter: Count
+    max_eval: Count | None
+    history_size: Count
+    tolerance_grad: NonNegative
+    tolerance_change: NonNegative
+    line_search_fn: Literal["strong_wolfe"] | None
+
+
+VALUES = get_type_hints(Values, include_extras=True)
+OPTIMIZERS = get_type_hints(OptimizerValues, include_extras=True)
 
 
 def check(cfg: DictConfig) -> None:
