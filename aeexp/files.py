@@ -1,11 +1,14 @@
-"""Atomic writes: a file is whole or it is not there. And how YAML is read fast."""
+"""Files that others may have written, read within bounds; and atomic writes: a file is whole or it is not there."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 import os
+import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,103 @@ from typing import IO, Any
 import yaml
 
 YAML_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # libyaml's is ten times as fast
+# Of a file that is read whole. Parsed, a table takes some twenty times its bytes.
+MOST_JSON, MOST_YAML, MOST_TABLE = 16 << 20, 1 << 20, 64 << 20
+DEEPEST = 64  # brackets within brackets: what walks through a table calls itself as often
+LONGEST = 64  # bits of a whole number: a larger one is no double
+BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)  # texts are passed over
+FORMULA = re.compile(r"[=@\t\r]|[+-](?=.)", re.DOTALL)  # what a spreadsheet takes for the beginning of one
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """An ordinary file of at most so many bytes: a pipe would be waited for, a device read without end.
+
+    Raises OSError, and ValueError, which begins with the file's name, for what is no such file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is no file")
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path.name} is larger than {most >> 20} MB")
+    return content
+
+
+def read_text(path: Path, most: int) -> str:
+    """As `read_bytes`, in UTF-8."""
+    try:
+        return read_bytes(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is no text in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def read_end(path: Path, most: int) -> str:
+    """The last `most` bytes of an ordinary file, whatever is no UTF-8 replaced. Raises as `read_bytes`."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is no file")
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        return file.read(most).decode("utf-8", "replace")
+
+
+def read_json(path: Path) -> Any:
+    """Of at most MOST_JSON bytes and DEEPEST levels, of finite numbers and texts that can be written again.
+
+    Raises OSError, and ValueError, which begins with the file's name.
+    """
+    text = read_text(path, MOST_JSON)
+    try:
+        depth = 0
+        for found in BRACKETS.finditer(text):
+            depth += (found[1] is not None) - (found[2] is not None)
+            _require_shallow(depth)
+        node = json.loads(text)
+        _require_plain(node, finite=True)
+    except ValueError as error:  # cut off, or no JSON at all
+        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
+    return node
+
+
+def read_yaml(path: Path) -> Any:
+    """As `read_json`, of at most MOST_YAML bytes. Anchors are refused: a few lines of them expand without end."""
+    content = read_bytes(path, MOST_YAML)
+    try:
+        depth = 0
+        for event in yaml.parse(content, YAML_LOADER):  # does not call itself, as building the table does
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"*{event.anchor} repeats another part: this is not read")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            _require_shallow(depth)
+        node = yaml.load(content, YAML_LOADER)
+        _require_plain(node, finite=False)
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # TypeError: a key that is a list
+        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
+    return node
+
+
+def _require_shallow(depth: int) -> None:
+    if depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} levels of brackets")
+
+
+def _require_plain(node: Any, finite: bool) -> None:
+    """Refuse what is parsed but cannot be written or counted with."""
+    nodes = [node]
+    while nodes:
+        value = nodes.pop()
+        if isinstance(value, dict):
+            nodes += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            nodes += value
+        elif isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{value[:40]!a} holds half a character") from error
+        elif isinstance(value, int) and value.bit_length() > LONGEST:
+            raise ValueError(f"a whole number of {value.bit_length()} bits is too long")
+        elif isinstance(value, float) and finite and not math.isfinite(value):
+            raise ValueError(f"{value} is no finite number")
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
@@ -31,8 +131,8 @@ def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write`, in UTF-8."""
-    write(path, lambda file: file.write(text.encode()))
+    """As `write`, in UTF-8; the name of a folder may hold bytes that are none, which are written as \\udc80."""
+    write(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -41,12 +141,23 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The content of a CSV file; None is an empty cell."""
+    """The content of a CSV file; None is an empty cell, and no text is a formula."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(defuse, header))
+    writer.writerows(map(defuse, row) for row in rows)
     return text.getvalue()
+
+
+def defuse(cell: object) -> object:
+    """A text that a spreadsheet would run gets an apostrophe in front; numbers, and texts that are some, stay."""
+    if not isinstance(cell, str) or not FORMULA.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 @contextmanager

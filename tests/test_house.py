@@ -117,3 +117,52 @@ def test_no_table_reads_markup_in_what_it_is_given():
     ]  # fmt: skip
     assert len(calls) > 2
     assert [name for name, given in calls if (given.get("markup"), given.get("emoji")) != ("False", "False")] == []
+
+
+def calls(*names: str) -> Iterator[tuple[str, str, ast.Call]]:
+    """File, name and node of every call of a function or method of one of these names."""
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if called in names:
+                    yield name, called, node
+
+
+def test_every_text_file_is_read_and_written_in_a_named_encoding():
+    """What a machine's language says is GBK in one place and ASCII in another."""
+    loose, seen = [], 0
+    for name, called, node in calls(
+        "open", "fdopen", "read_text", "write_text", "loadtxt", "genfromtxt", "run", "Popen"
+    ):
+        whole = ast.unparse(node)
+        given = {word.arg for word in node.keywords}
+        place = 0 if isinstance(node.func, ast.Attribute) and not whole.startswith(("gzip.", "os.")) else 1
+        mode = next((word.value for word in node.keywords if word.arg == "mode"), (*node.args, None, None)[place])
+        binary = isinstance(mode, ast.Constant) and "b" in str(mode.value)
+        other = called == "open" and whole.startswith(
+            ("Image.", "os.", "tarfile.", "gzip.open(opened)", "file.zip.", "self._")
+        )
+        process = called in ("run", "Popen") and not given & {"text", "universal_newlines"}
+        ours = whole.startswith("files.") or ast.unparse(node.func) in ("read_text", "write_text")  # in UTF-8, always
+        seen += 1
+        loose += [] if "encoding" in given or binary or other or process or ours else [f"{name}: {whole}"]
+    assert loose == [] and seen > 30
+
+
+READERS = {  # of what no user writes, or of what was read already
+    ("aeexp/reports/page.py", "read_text"),  # the page's own style and script
+    ("aeexp/sweeps/search/study.py", "loads"),  # of the store
+}
+
+
+def test_the_files_of_a_run_are_read_in_one_place():
+    """`aeexp/files.py` bounds size and depth and waits for no pipe; `RunFolder` alone asks it for a run's files."""
+    where = ("aeexp/runs/", "aeexp/reports/", "aeexp/sweeps/", "aeexp/cli/")
+    found = {
+        (name, called) for name, called, node in calls("open", "read_text", "read_bytes", "load", "loads", "safe_load")
+        if name.startswith(where) and name != "aeexp/runs/folder.py"
+        and ast.unparse(node.func) not in ("os.open", "load", "compose.load")
+        and not (called == "open" and ast.unparse(node).startswith(("Image.open(io.", "Image.open(buffer")))
+    }  # fmt: skip
+    assert found == READERS

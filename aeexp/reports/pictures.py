@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from aeexp.reports.grouping import Group
 from aeexp.reports.swept import Sweep
+from aeexp.runs.folder import RunFolder
 
 MOST = 24  # groups whose figures are shown
 PICTURES = 120  # in all: each takes 20 ms
 WIDE = 700  # pixels
 BYTES = 12_000_000  # of all figures; what is beyond is left out, and said
 COLORS = 64
+PIXELS = 64_000_000  # of one figure: 200 MB when it is unpacked
 
 
 class Picture(NamedTuple):
@@ -54,17 +56,17 @@ def encode_curves(sweep: Sweep) -> Picture | None:
     if figure is None:
         return None
     figure.savefig(buffer := io.BytesIO(), format="png", dpi=140)
-    return encode(buffer, 1700, 256)
+    return encode(buffer.getvalue(), 1700, 256)
 
 
 def collect_pictures(groups: Sequence[Group]) -> Gallery:
     """Figures of the first run of each group that has some; of many figures a run, fewer runs."""
     having = [(group, folder) for group in groups if (folder := find_figures(group))]
-    names = sorted({path.stem for _, folder in having[:MOST] for path in folder.glob("*.png")})
+    names = sorted({name for _, folder in having[:MOST] for name in folder.list_figures()})
     runs = having[: min(MOST, max(4, PICTURES // max(1, len(names))))]
     places = [(name, folder) for name in names for _, folder in runs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside of Python's lock
-        pictures = dict(zip(places, pool.map(lambda place: shrink(place[1] / f"{place[0]}.png"), places), strict=True))
+        pictures = dict(zip(places, pool.map(lambda place: shrink(place[1], place[0]), places), strict=True))
     room, kept = BYTES, []
     for name in names:  # a figure of all runs, or of none
         size = sum(len(picture.source) for _, folder in runs if (picture := pictures[name, folder]))
@@ -72,7 +74,7 @@ def collect_pictures(groups: Sequence[Group]) -> Gallery:
             kept.append(name)
             room -= size
     figures = [
-        RunFigures(group.name, folder.parent, {n: picture for n in kept if (picture := pictures[n, folder])})
+        RunFigures(group.name, folder.path, {n: picture for n in kept if (picture := pictures[n, folder])})
         for group, folder in runs
     ]
     left_out = describe_left_out(len(having) - len(runs), len(having), [name for name in names if name not in kept])
@@ -87,25 +89,32 @@ def describe_left_out(count: int, groups: int, names: Sequence[str]) -> str:
     return f"Left out: {'; '.join(parts)}. The run folders have them." if parts else ""
 
 
-def find_figures(group: Group) -> Path | None:
-    """The first folder of figures that holds one."""
-    folders = (record.folder / "figures" for record in group.records)
-    return next((folder for folder in folders if next(folder.glob("*.png"), None)), None)
+def find_figures(group: Group) -> RunFolder | None:
+    """The first run folder whose figures hold one."""
+    folders = (RunFolder(record.folder) for record in group.records)
+    return next((folder for folder in folders if folder.list_figures()), None)
 
 
-def shrink(path: Path) -> Picture | None:
+def shrink(folder: RunFolder, name: str) -> Picture | None:
     """As small as the page shows it; None of a missing or broken file: a page does not fail for a figure."""
+    from PIL import Image
+
     try:
-        return encode(path, WIDE, COLORS)
-    except OSError:
+        return encode(folder.read_figure(f"{name}.png"), WIDE, COLORS)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's on damaged files
         return None
 
 
-def encode(file: Path | io.BytesIO, width: int, colors: int) -> Picture:
-    """At most so wide, in so many colours: text and flat areas keep, and a tenth of the bytes is left."""
+def encode(content: bytes, width: int, colors: int) -> Picture:
+    """At most so wide, in so many colours: text and flat areas keep, and a tenth of the bytes is left.
+
+    Raises ValueError for a picture that would fill the memory.
+    """
     from PIL import Image
 
-    with Image.open(file) as source:
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as source:
+        if source.width * source.height > PIXELS:
+            raise ValueError(f"{source.width} x {source.height} pixels are too many")
         image = source.convert("RGB")
     if image.width > width:
         height = max(1, round(image.height * width / image.width))

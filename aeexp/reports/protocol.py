@@ -130,8 +130,8 @@ def describe_protocol(records: Sequence[Record], declarations: Declarations) -> 
     protocol = {key: next(iter(values)) for key, values in facts.items() if len(values) == 1 and "" not in values}
     seeds = sorted({str(record.config.get("seed")) for record in records}, key=lambda s: (len(s), s))
     protocol["seeds"] = ", ".join(seeds)
-    folds = sorted({fold for record in records if (fold := record.config.get("dataset.split.fold")) is not None})
-    return protocol | ({"folds": ", ".join(map(str, folds))} if folds else {})
+    folds = {str(fold) for record in records if (fold := record.config.get("dataset.split.fold")) is not None}
+    return protocol | ({"folds": ", ".join(sorted(folds, key=lambda s: (len(s), s)))} if folds else {})
 
 
 def _collect_facts(records: Sequence[Record], declarations: Declarations) -> dict[str, set[str]]:

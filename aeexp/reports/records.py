@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any, NamedTuple
 
 from aeexp.errors import UsageError
 from aeexp.runs.evaluations import merge_evaluations
-from aeexp.runs.folder import RunFolder, find_runs
+from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 
+LARGEST = 1e150  # its square is a number
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 
 
@@ -76,7 +76,7 @@ def read_run(folder: RunFolder) -> Record | Failure:
     try:
         status = folder.read_status()
     except (OSError, ValueError) as error:
-        return Failure(folder.path, "failed", _describe_error("status.json", error))
+        return Failure(folder.path, UNREADABLE, _describe_error("status.json", error))
     if status.get("status") != "finished":
         return Failure(folder.path, str(status.get("status")), _find_last_line(folder, status))
     try:
@@ -84,12 +84,13 @@ def read_run(folder: RunFolder) -> Record | Failure:
         _check(metrics)
         merged = _merge_evaluations(metrics)
         config = _settle_split(dict(flatten(folder.read_config())))
+        _require_plain_repeats(config)
         config |= _list_added_options(metrics, config)
         overrides = dict(map(split_override, folder.read_overrides()))
         return Record(folder.path, overrides, config, folder.read_choices(), merged, status)
     except (OSError, ValueError, TypeError) as error:
         name = Path(error.filename or "").name if isinstance(error, OSError) else ""
-        return Failure(folder.path, "unreadable", _describe_error(name, error))
+        return Failure(folder.path, UNREADABLE, _describe_error(name, error))
 
 
 def _check(metrics: Mapping[str, Any]) -> None:
@@ -99,12 +100,15 @@ def _check(metrics: Mapping[str, Any]) -> None:
             raise ValueError(f"metrics.json has no `{part}`")
     tables = {part: metrics.get(part) or {} for part in ("test", "val", "train")}
     _require_tables({"baseline": metrics.get("baseline") or {}, **tables})
-    tables |= metrics.get("baseline") or {}
+    tables |= {f"baseline {name}": row for name, row in (metrics.get("baseline") or {}).items()}
+    tables |= {"data labelled": metrics["data"].get("labelled") or {}}
     _require_tables({**tables, **{name: metrics["data"].get(name) or {} for name in ("rows", "sample")}})
     for part, table in tables.items():
         for key, value in table.items():
             if value is not None and not isinstance(value, int | float):
                 raise ValueError(f"metrics.json: {part} {key} is {value!r}, no number")
+            if value is not None and abs(value) > LARGEST:
+                raise ValueError(f"metrics.json: {part} {key} is {value:.3g}, too large for a mean")
     declarations = {part: metrics.get(part) or {} for part in ("numbers", "metrics")}
     _require_tables(declarations)
     for part, table in declarations.items():
@@ -112,6 +116,13 @@ def _check(metrics: Mapping[str, Any]) -> None:
         for name, values in table.items():
             if not all(isinstance(values.get(key) or [], list) for key in ("alike", "in_keys", "harmless")):
                 raise ValueError(f"metrics.json: {part} {name} holds no list where one is meant")
+
+
+def _require_plain_repeats(config: Mapping[str, Any]) -> None:
+    """Seed and fold pair runs: a table or a list is neither."""
+    for key in ("seed", *SPLIT):
+        if not isinstance(config.get(key), str | int | float | None):
+            raise ValueError(f"config.yaml: {key}={config[key]} is no number")
 
 
 def _require_tables(parts: Mapping[str, Any]) -> None:
@@ -150,13 +161,11 @@ def _merge_evaluations(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_last_line(folder: RunFolder, status: Mapping[str, Any]) -> str:
-    if status.get("message"):
-        return str(status["message"]).strip().splitlines()[0]
+    if message := str(status.get("message") or "").strip():
+        return message.splitlines()[0]
     try:
-        with open(folder.log, "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-            lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    except OSError:
+        lines = [line for line in folder.read_log_end().splitlines() if line.strip()]
+    except (OSError, ValueError):
         lines = []
     return re.sub(r"^(\[[^]]*\])+ ", "", lines[-1]).strip() if lines else "it left no word"
 
@@ -164,7 +173,7 @@ def _find_last_line(folder: RunFolder, status: Mapping[str, Any]) -> str:
 def _describe_error(name: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name} is missing"
-    message = str(error).splitlines()[0]
+    message = f"{error}\n".splitlines()[0]
     return message if isinstance(error, ValueError) else f"{name or 'a file'} cannot be read: {message}"
 
 

@@ -64,7 +64,7 @@ def arrange_points(groups: Sequence[Group], shared: Sequence[str] = ()) -> Sweep
     for group in groups:
         at = None if name is None else parse_number(group.columns[name], name)
         if name == "dataset.labelled":  # 0.1 and 1.0 are shares, 10 is a number: what they come to
-            at = float(group.records[0].metrics["data"]["labelled"]["train"])
+            at = group.records[0].value("train", "data", "labelled") or at
         line = " ".join(f"{key}={value}" for key, value in group.columns.items() if key != name and value != NONE)
         points.append(Point(line, at, group))
     order = {line: i for i, line in enumerate(dict.fromkeys(point.line for point in points))}

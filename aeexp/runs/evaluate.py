@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import time
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
 
 log = logging.getLogger(__name__)
-
-COLUMNS = {"split": str, "step": int}  # of history.csv; all others are float
 
 
 def select_runs(paths: Sequence[Path]) -> list[RunFolder]:
@@ -133,8 +130,10 @@ def restore_run(folder: RunFolder, device: torch.device, fetch: bool = False) ->
 
 def read_history(folder: RunFolder) -> list[dict[str, Any]]:
     """Rows of history.csv as training wrote them; the last two, which the final evaluation added, are left out."""
-    lines = csv.DictReader(io.StringIO(folder.history.read_text(encoding="utf-8")))
-    rows = [{key: COLUMNS.get(key, float)(value) for key, value in row.items() if value != ""} for row in lines]
+    try:
+        rows = folder.read_history()
+    except ValueError as error:
+        raise UsageError(f"{folder}: {error}; bring the file back, or train anew") from error
     return rows[:-2] if rows and rows[-1]["split"] == "test" else rows
 
 

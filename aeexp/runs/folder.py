@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import yaml
 
 from aeexp import files
 
-try:
-    from yaml import CSafeLoader as Loader  # ten times as fast; not everywhere built
-except ImportError:
-    from yaml import SafeLoader as Loader
-
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
 UNREADABLE = "unreadable"
+COLUMNS = {"split": str, "step": int}  # of history.csv, in every row; all others are float
 
 
 @final
@@ -60,7 +59,10 @@ class RunFolder:
 
     def read_overrides(self) -> list[str]:
         """What the user typed, job by job of a sweep, as in ["latent.dim=3", "seed=1"]."""
-        return [str(override) for override in _read_yaml(self.hydra / "overrides.yaml") or []]
+        overrides = files.read_yaml(self.hydra / "overrides.yaml") or []
+        if not isinstance(overrides, list):
+            raise ValueError("overrides.yaml holds no list")
+        return [str(override) for override in overrides]
 
     def read_choices(self) -> dict[str, str]:
         """The option of each group, but for Hydra's own."""
@@ -77,7 +79,7 @@ class RunFolder:
 
     def _read_runtime(self) -> dict[str, Any]:
         """What Hydra says of how the run was started; {} where it does not."""
-        node: Any = _read_yaml(self.hydra / "hydra.yaml")
+        node: Any = files.read_yaml(self.hydra / "hydra.yaml")
         for name in ("hydra", "runtime"):
             node = node.get(name) if isinstance(node, dict) else None
         return node if isinstance(node, dict) else {}
@@ -86,8 +88,34 @@ class RunFolder:
         """Arrays of codes.npz; None where none were saved."""
         if not self.codes.is_file():
             return None
-        with np.load(self.codes, allow_pickle=False) as saved:
-            return {key: saved[key] for key in saved}
+        try:
+            with np.load(self.codes, allow_pickle=False) as saved:
+                return {key: saved[key] for key in saved}
+        except (ValueError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{self.codes.name} cannot be read: {error}") from error
+
+    def read_log_end(self) -> str:
+        """The last lines of train.log."""
+        return files.read_end(self.log, 4096)
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """Rows of history.csv: a split, a step, and numbers; those that a row does not have are left out."""
+        lines = csv.DictReader(io.StringIO(files.read_text(self.history, files.MOST_TABLE)))
+        try:
+            rows = [{key: COLUMNS.get(key, float)(value) for key, value in row.items() if value != ""} for row in lines]
+        except (ValueError, TypeError, csv.Error) as error:  # TypeError: more or fewer cells than names
+            raise ValueError(f"{self.history.name}, line {lines.line_num}: {error}") from error
+        if any(not row.keys() >= COLUMNS.keys() for row in rows):
+            raise ValueError(f"{self.history.name}: rows without {' and '.join(COLUMNS)}")
+        return rows
+
+    def list_figures(self) -> list[str]:
+        """Names of the figures that are pictures, without their ending."""
+        return sorted(path.stem for path in self.figures.glob("*.png") if path.is_file())
+
+    def read_figure(self, name: str) -> bytes:
+        """`name` with its ending."""
+        return files.read_bytes(self.figures / name, files.MOST_TABLE)
 
     def read_state(self) -> str:
         """running, finished, pruned, failed or interrupted; `unreadable` where status.json does not say."""
@@ -151,7 +179,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _order(path: Path) -> list[tuple[int, int, str]]:
     """Numbers before words, on each level."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in path.parts]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.parts]
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -161,21 +189,7 @@ def run_id(config: Mapping[str, Any]) -> str:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
-    node = _read_json(path) if path.suffix == ".json" else _read_yaml(path)
+    node = files.read_json(path) if path.suffix == ".json" else files.read_yaml(path)
     if not isinstance(node, dict):
         raise ValueError(f"{path.name} holds no table of keys and values")
     return node
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # cut off, or no text at all
-        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_bytes(), Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error

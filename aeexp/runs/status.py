@@ -78,6 +78,7 @@ def read_commit() -> str | None:
     here = Path(__file__).resolve().parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, timeout=5, check=True)
+        return done.stdout.decode("ascii", "replace").strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -36,7 +36,7 @@ def celeba(root: str, size: Count = 64, label: str | None = None, download: bool
     require_files("celeba", root, folder, [*_LISTS, _PICTURES], download, lambda: dataset(root, "all", download=True))
     with explain_errors("celeba", root, folder):
         faces = dataset(root, "all")
-        partition = np.loadtxt(folder / "list_eval_partition.txt", np.int64, usecols=1, ndmin=1)
+        partition = np.loadtxt(folder / "list_eval_partition.txt", np.int64, usecols=1, ndmin=1, encoding="utf-8")
         s = faces.attr.numpy().astype(np.int64)
         names = tuple(name for name in faces.attr_names if name)  # the header line ends with a blank
         if len(names) != s.shape[1] or set(np.unique(s)) - {0, 1} or set(np.unique(partition)) != {0, 1, 2}:
