@@ -1,6 +1,9 @@
-"""The one error a user can mend. Imports nothing, so that the command line answers fast."""
+"""The one error a user can mend, and how its way out is written. Imports little: the command line answers fast."""
 
 from __future__ import annotations
+
+import re
+import shlex
 
 
 class UsageError(ValueError):
@@ -8,3 +11,22 @@ class UsageError(ValueError):
 
     Constructors begin the message with ``name=value``; the command puts the config path in front.
     """
+
+
+def quote_words(*words: object) -> str:
+    """A command line, or a part of one, that a shell reads as these words: each one that is suggested is made here."""
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+def quote_value(value: object) -> str:
+    """A text as a value of an override: in Hydra's quotes where it would be read as something else."""
+    text = str(value)
+    if re.fullmatch(r"[\w/.+-]+", text, re.ASCII):
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return "'" + escaped.replace("${", "\\${") + "'"
+
+
+def quote_override(key: str, value: object) -> str:
+    """`key=value` for a shell, whatever the text: quoted for Hydra and for the shell, where that is needed."""
+    return quote_words(f"{key}={quote_value(value)}")

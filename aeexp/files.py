@@ -25,6 +25,12 @@ BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)  # texts 
 FORMULA = re.compile(r"[=@\t\r]|[+-](?=.)", re.DOTALL)  # what a spreadsheet takes for the beginning of one
 
 
+def expand_home(path: str) -> str:
+    """`~` at its beginning is the home folder, as for a shell; where there is none it stays."""
+    head, tilde, rest = path.partition("~")
+    return head + os.path.expanduser(tilde + rest) if head in ("", "sqlite:///") and rest[:1] in ("", "/") else path
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """An ordinary file of at most so many bytes: a pipe would be waited for, a device read without end.
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 from aeexp.errors import UsageError
 
+# What tables and formulas are written with, for a terminal whose encoding lacks it.
+PLAIN = str.maketrans({
+    **dict.fromkeys("─━═╌╍┄┅┈┉−–—‐", "-"), **dict.fromkeys("│┃║╎╏┆┇┊┋", "|"), "≈": "~", "±": "+-", "×": "x", "·": "*",
+    "≤": "<=", "≥": ">=", "→": "->", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "▁": "_", "∞": "inf",
+})  # fmt: skip
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 FETCH = "let the run's data set download its files or ask its database, as the folder says: for folders that you trust"
 
@@ -20,6 +28,7 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
     0 done, 1 failed, 2 a mistake of the user, 130 interrupted. Who stops reading the output, as `head` does, makes no
     failure of a command.
     """
+    settle_environment()
     try:
         code = function(*arguments) or 0
         sys.stdout.flush()
@@ -33,6 +42,29 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
         print(message, file=sys.stderr)
     if code:
         sys.exit(code)
+
+
+def settle_environment() -> None:
+    """Make the process independent of where it was started: what a terminal cannot show is written in other letters,
+    and figures are drawn without a window, whatever a notebook has left in MPLBACKEND."""
+    os.environ["MPLBACKEND"] = "agg"
+    codecs.register_error("aeexp", replace_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="aeexp")
+
+
+def replace_letters(error: UnicodeError) -> tuple[str, int]:
+    """A handler of encoding errors: a plain letter where there is one, else \\u escapes. Borders of tables become +."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = []
+    for letter in error.object[error.start : error.end]:
+        plain = letter.translate(PLAIN)
+        plain = "+" if "\u2500" <= plain <= "\u257f" else unicodedata.normalize("NFKD", plain)
+        plain = "".join(each for each in plain if not unicodedata.combining(each))
+        letters.append(plain if plain.isascii() and plain else letter.encode("ascii", "backslashreplace").decode())
+    return "".join(letters), error.end
 
 
 def report_error(error: Exception) -> tuple[str, int]:

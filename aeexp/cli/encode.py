@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp.cli.command import FETCH, run_command
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_override
+from aeexp.files import expand_home
 
 # Which modes read what; all others say so.
 MODES = {"k": ("neighbours",), "radius": ("neighbours",), "index": ("neighbours",), "tolerance": ("duplicates",)}
@@ -24,7 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     rows = "new rows: .npz, .npy, .csv, IDX, a folder of pictures; without it all splits of the run's own data"
     add("data", metavar="DATA", nargs="?", help=rows)
     add("keys", metavar="KEY=VALUE", nargs="*", help="how DATA is read: keys of its loader: y=label")
-    add("--output", metavar="FILE", type=Path, help="file to write; default RUN/encoded.npz, and stdout for tables")
+    add(
+        "--output",
+        metavar="FILE",
+        type=lambda text: Path(expand_home(text)),
+        help="file to write; default RUN/encoded.npz, and stdout for tables",
+    )
     add("--force", action="store_true", help="write over a file that is there")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     add("--fetch", action="store_true", help=FETCH)
@@ -37,18 +43,26 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--duplicates", action="store_true", help=same)
     add("--k", type=int, help="neighbours of each query; default 10, or all within --radius")
     add("--radius", type=float, help="neighbours within this distance: bits (latent=binary), else Euclidean")
-    add("--index", metavar="FILE", type=Path, help="look for neighbours in codes that this command wrote")
+    add(
+        "--index",
+        metavar="FILE",
+        type=lambda text: Path(expand_home(text)),
+        help="look for neighbours in codes that this command wrote",
+    )
     add("--tolerance", type=float, help="duplicates: how much a value may differ; default 0")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    run_command(encode, build_parser().parse_args(argv))
+    run_command(lambda: encode(build_parser().parse_intermixed_args(argv)))
 
 
 def encode(arguments: argparse.Namespace) -> None:
     """Codes, tables or the model, as the flags say."""
+    for name in ("run", "data", "neighbours"):
+        if vars(arguments)[name] is not None:
+            setattr(arguments, name, expand_home(vars(arguments)[name]))
     if arguments.data is not None and "=" in arguments.data and not Path(arguments.data).exists():
         arguments.keys, arguments.data = [arguments.data, *arguments.keys], None
     mode = "export" if arguments.export else "duplicates" if arguments.duplicates else "neighbours"
@@ -89,7 +103,8 @@ def write_codes(arguments: argparse.Namespace) -> None:
     save_arrays(output, arrays)
     shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items() if name[:2] in ("x", "x_"))
     how = ("" if "x" in arrays else " dataset/split=official") + ("" if dim is None else f" dataset.unpack={dim}")
-    print(f"{output}: {shapes}\nTrain on them: aeexp dataset=npz dataset.path={output}{how}")
+    train = f"aeexp dataset=npz {quote_override('dataset.path', output)}{how}"
+    print(f"{output}: {shapes}\nTrain on them: {train}")
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aeexp.cli.command import FAILED, FETCH, report_error, run_command
 from aeexp.errors import UsageError
+from aeexp.files import expand_home
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
-    run_command(evaluate_runs, [Path(word) for word in given if word not in overrides], overrides, arguments.fetch)
+    paths = [Path(expand_home(word)) for word in given if word not in overrides]
+    run_command(evaluate_runs, paths, overrides, arguments.fetch)
 
 
 def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False) -> int:

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("aeexp-explain", description=about)
     names = "an option (vae, regularizer=kl), or a group (noise); without a name all groups and options"
     parser.add_argument("names", metavar="NAME", nargs="*", help=names)
-    run_command(explain_names, parser.parse_args(argv).names)
+    run_command(lambda: explain_names(parser.parse_intermixed_args(argv).names))
 
 
 def explain_names(names: Sequence[str]) -> None:

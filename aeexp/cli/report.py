@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aeexp.cli.command import run_command
 from aeexp.errors import UsageError
+from aeexp.files import expand_home
 from aeexp.reports.comparison import Report, collect
 from aeexp.reports.grouping import NONE, Group
 
@@ -21,7 +22,13 @@ def build_parser() -> argparse.ArgumentParser:
         description="Compare runs: those that differ in seed and fold alone are one row, with mean and 95 % interval.",
     )
     add = parser.add_argument
-    add("roots", metavar="DIR", nargs="+", type=Path, help="run folders, or folders above them such as a multirun")
+    add(
+        "roots",
+        metavar="DIR",
+        nargs="+",
+        type=lambda text: Path(expand_home(text)),
+        help="run folders, or folders above them such as a multirun",
+    )
     rows = "pca (where measured, the default), raw, or words of a row, as in variant=undercomplete; none: no tests"
     add("--baseline", default="auto", metavar="WORDS", help=f"what each row is compared with, seed by seed: {rows}")
     add(
@@ -31,15 +38,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="keys of metrics.json to show and rank by, as in probe/linear,loss",
     )
     add("--sort", metavar="NAME", help="order rows by a metric, the best first, or by a column such as latent.dim")
-    add("--output", type=Path, metavar="DIR", help="where summary.csv, report.md and report.html go; else into the one "
-        "DIR given, or here")  # fmt: skip
+    add(
+        "--output",
+        type=lambda text: Path(expand_home(text)),
+        metavar="DIR",
+        help="where summary.csv, report.md and report.html go; else into the one DIR given, or here",
+    )
     add("--mix", action="store_true", help="compare runs of unlike protocols all the same")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    run_command(report_runs, build_parser().parse_args(argv))
+    run_command(lambda: report_runs(build_parser().parse_intermixed_args(argv)))
 
 
 def report_runs(arguments: argparse.Namespace) -> int:

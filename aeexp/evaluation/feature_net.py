@@ -10,6 +10,7 @@ import hashlib
 import logging
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import final
@@ -135,10 +136,14 @@ def train(net: FeatureNet, data: Data) -> None:
 
 
 def cache_folder() -> Path:
-    """Where what is costly and can be made again is kept: AEEXP_CACHE, else the platform's place."""
-    if os.environ.get("AEEXP_CACHE"):
-        return Path(os.environ["AEEXP_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "aeexp"
+    """Where what is costly and can be made again is kept: AEEXP_CACHE, else the platform's place; for a user without a
+    home folder that of temporary files."""
+    if own := os.environ.get("AEEXP_CACHE"):
+        return Path(files.expand_home(own))
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "aeexp"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "aeexp"
 
 
 def _classes(data: Data) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aeexp import files
+from aeexp.errors import quote_words
 from aeexp.reports.comparison import Best, Paired, Report
 from aeexp.reports.grouping import NONE
 from aeexp.reports.scatter import collect_scatter
@@ -171,13 +171,11 @@ def paired_cells(paired: Paired) -> list[Cell]:
 
 def list_commands(report: Report) -> list[tuple[str, str]]:
     """How this page, and a run of the first group, are made again."""
-    places = " ".join(shlex.quote(str(root)) for root in report.roots)
-    again = " ".join(["aeexp-report", places, *map(shlex.quote, report.options)])
-    curves = [(f"curves of {root}", f"tensorboard --logdir {shlex.quote(str(root))}") for root in report.roots]
+    again = quote_words("aeexp-report", *report.roots, *report.options)
+    curves = [(f"curves of {root}", f"tensorboard {quote_words('--logdir', root)}") for root in report.roots]
     rows = [("this report", again), *curves]
     for group in report.groups[:1]:
-        overrides = [f"{key}={value}" for key, value in group.records[0].overrides.items()]
-        rows.append(("a run of the first group", " ".join(["aeexp", *map(shlex.quote, overrides)])))
+        rows.append(("a run of the first group", f"aeexp {quote_words(*group.records[0].typed)}".rstrip()))
     return rows
 
 

@@ -24,6 +24,7 @@ class Record(NamedTuple):
     choices: dict[str, str]  # group -> option
     metrics: dict[str, Any]  # metrics.json
     status: dict[str, Any]  # status.json
+    typed: tuple[str, ...] = ()  # the overrides, word by word
 
     def value(self, key: str, *part: str) -> float | None:
         """A number on the test split, or in another `part` of metrics.json, such as "baseline", "pca"."""
@@ -86,8 +87,9 @@ def read_run(folder: RunFolder) -> Record | Failure:
         config = _settle_split(dict(flatten(folder.read_config())))
         _require_plain_repeats(config)
         config |= _list_added_options(metrics, config)
-        overrides = dict(map(split_override, folder.read_overrides()))
-        return Record(folder.path, overrides, config, folder.read_choices(), merged, status)
+        typed = folder.read_overrides()
+        overrides = dict(map(split_override, typed))
+        return Record(folder.path, overrides, config, folder.read_choices(), merged, status, tuple(typed))
     except (OSError, ValueError, TypeError) as error:
         name = Path(error.filename or "").name if isinstance(error, OSError) else ""
         return Failure(folder.path, UNREADABLE, _describe_error(name, error))

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_override
 from aeexp.reference.options import find_conf_dir
 from aeexp.reference.parts import MULTIPLE
 from aeexp.runs.config import suggestion
@@ -26,9 +26,8 @@ def composition_message(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's word on a line that does not compose, in one or two lines and with the nearest name."""
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
-        quoted = value.replace("'", "\\'")
         why = "Hydra cannot read this value; text with spaces, umlauts or brackets stands in quotes of its own"
-        return f"{error.override}: {why}:\n\"{key}='{quoted}'\""
+        return f"{error.override}: {why}:\n{quote_override(key, value)}"
     if isinstance(error.__cause__, UsageError):  # of a plugin or callback, around which Hydra puts words of its own
         return str(error.__cause__)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)

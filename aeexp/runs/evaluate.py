@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aeexp.drawing.animation import Animation
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_override
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.config import make, to_dict
@@ -42,7 +42,7 @@ def select_runs(paths: Sequence[Path]) -> list[RunFolder]:
         if (run := RunFolder(path)).status.is_file():
             state = _describe_state(run)
             way = "bring the file back, or train anew" if UNREADABLE in state else (
-                f"the same command with resume={path} ends it")  # fmt: skip
+                f"the same command with {quote_override('resume', path)} ends it")  # fmt: skip
             if not run.is_measured():
                 raise UsageError(f"{path} is not finished ({state}): {way}")
             runs.setdefault(path, run)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.contracts import Plot
+from aeexp.errors import quote_override
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
@@ -81,7 +82,7 @@ def log_figures(plots: Mapping[str, Plot], run: Run, track: Tracker, folder: Run
     failures = draw_plots(plots, run, lambda name, figure: track.log_figure(name, figure, step))
     if plots:
         track.log_codes(*project(run), step)
-    way = f"metrics.json is written; the same command with hydra.run.dir={folder} draws again"
+    way = f"metrics.json is written; the same command with {quote_override('hydra.run.dir', folder)} draws again"
     if failures:
         raise Undrawn(f"{'; '.join(failures)}\n{way}")
 

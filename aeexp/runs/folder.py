@@ -29,7 +29,7 @@ class RunFolder:
     front, for one that is cut off or holds something else."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = Path(files.expand_home(str(path)))
         self.status = self.path / "status.json"
         self.metrics = self.path / "metrics.json"
         self.history = self.path / "history.csv"

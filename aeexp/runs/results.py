@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from aeexp.errors import quote_words
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
@@ -80,7 +80,7 @@ def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "
         f"{timing['samples_per_second']:,.0f} samples/s, {timing['total_seconds']:.1f} s in all",
         f"run folder: {place}",
-        f"tensorboard --logdir {shlex.quote(place)}",
+        f"tensorboard {quote_words('--logdir', place)}",
     ]
     return "\n" + text.getvalue() + "\n".join(lines)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -11,7 +10,7 @@ from typing import Any, final
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_words
 from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
@@ -41,7 +40,7 @@ class Summary(Callback):
         log.info("%d of %d runs finished%s: %s", finished, len(states), behind, root)
         for run, state in others.items():
             log.error("%s %s: %s", run, state["status"], state["message"])
-        log.info("tensorboard --logdir %s", shlex.quote(str(root)))
+        log.info("tensorboard --logdir %s", quote_words(root))
         if others:
             raise SystemExit(max(state["exit_code"] for state in others.values()) or 1)
 

@@ -18,6 +18,7 @@ from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
 from aeexp.datasets.core.records import Rows, Source, read
 from aeexp.datasets.core.splits import Official, draw
 from aeexp.errors import UsageError
+from aeexp.files import expand_home
 from aeexp.ranges import Count, Positive
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class DataSet(Generic[Own]):
         """Load with the loader's own keys and assemble with the others."""
         shared = {key: keys.pop(key) for key in SHARED if key in keys}
         load: Callable[..., Source] = self.load  # what a configuration gives was held against `hints`
-        source = load(**keys)
+        source = load(**{key: expand_home(value) if isinstance(value, str) else value for key, value in keys.items()})
         _check_official(source, shared["split"], keys)
         return assemble(source, **shared)
 

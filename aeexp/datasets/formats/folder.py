@@ -11,7 +11,7 @@ import numpy as np
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, StoredArray
 from aeexp.datasets.formats.pictures import Pictures, read_headers
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_override
 from aeexp.ranges import Count
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,8 @@ def _find_official(path: str, val: str | None, test: str | None) -> dict[str, st
     if test is None and "test" not in inside:
         raise UsageError(
             f"path={path} holds the folders train and val, but no test.\nGive dataset.test as well, "
-            f"or take val for it: dataset.path={inside['train']} dataset.test={inside.get('val')}."
+            f"or take val for it: {quote_override('dataset.path', inside['train'])} "
+            f"{quote_override('dataset.test', inside.get('val'))}"
         )
     log.info("path=%s: %s are the official splits, as dataset/split=official has them", path, ", ".join(folders))
     return {"path": inside["train"], "val": val or inside.get("val"), "test": test or inside.get("test")}
