@@ -9,11 +9,14 @@ import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypedDict, final
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -70,7 +73,26 @@ class Page(Figure):
         for text in self.findobj(Text):
             if isinstance(text, Text) and text not in powers:
                 text.set_parse_math(False)
-        super().draw(renderer)
+                if not text.get_text().isascii():
+                    text.set_fontfamily([*text.get_fontfamily(), *list_fonts()])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands there
+            super().draw(renderer)
+
+
+@cache
+def list_fonts() -> list[str]:
+    """Of this machine, for letters that matplotlib's own font lacks."""
+    names = set(font_manager.get_font_names())
+    wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC",
+              "Hiragino Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Arial Unicode MS",
+              "Noto Emoji", "Symbola")  # fmt: skip
+    return [name for name in wanted if name in names]
+
+
+def name_entry(text: str) -> str:
+    """A user's text as a `label`: matplotlib leaves out of a legend what begins with an underscore."""
+    return f"\u200b{text}" if text.startswith("_") else text  # a space without a width
 
 
 def figure(title: str, width: float, height: float) -> Figure:

@@ -41,7 +41,7 @@ def draw_dots(axes: Axes, points: np.ndarray, hue: Hue, run: Run) -> PathCollect
     if len(present) > len(canvas.COLOURS):
         return axes.scatter(*points[~rest].T, s=size, c=labels[~rest], cmap="viridis", linewidths=0)
     for label, colour, marker in zip(present, canvas.COLOURS, canvas.MARKERS, strict=False):
-        name = value_name(run, hue, int(label))
+        name = canvas.name_entry(value_name(run, hue, int(label)))
         axes.scatter(
             *points[labels == label].T, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name
         )

@@ -78,7 +78,7 @@ def _draw(title: str, task: Segment, pictures: np.ndarray, truth: np.ndarray, pr
 
 def _legend(figure: Figure, names: tuple[str, ...], colours: np.ndarray, void: bool) -> None:
     handles = [
-        Patch(facecolor=tuple(colour), edgecolor="0.5", label=_class(name))
+        Patch(facecolor=tuple(colour), edgecolor="0.5", label=canvas.name_entry(_class(name)))
         for name, colour in zip(names[:LISTED], colours, strict=False)
     ]
     if len(names) > LISTED:

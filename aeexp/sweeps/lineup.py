@@ -158,7 +158,7 @@ def _draw_map(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: list[
         x, y = points.T
         axes.scatter(x, y, s=size, color=canvas.GREY, linewidths=0)
     for place, label in enumerate(present if len(present) <= len(canvas.COLOURS) else ()):
-        name = classes[label] if label < len(classes) else str(label)
+        name = canvas.name_entry(classes[label]) if label < len(classes) else str(label)
         x, y = points[labels == label].T
         colour, marker = canvas.COLOURS[place], canvas.MARKERS[place]
         axes.scatter(x, y, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name)
