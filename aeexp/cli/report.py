@@ -55,21 +55,29 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def report_runs(arguments: argparse.Namespace) -> int:
     """The comparison on the console and as files; returns the exit code."""
+    from aeexp.reports.protocols import collect_by_protocol, describe
     from aeexp.reports.text import console_text
     from aeexp.reports.writing import write_report
 
     criteria = split_keys(arguments.metrics)
     baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
-    report = collect(arguments.roots, baseline, criteria, arguments.mix)
+    parts: list[Report] = []
+    if arguments.mix:
+        report = collect(arguments.roots, baseline, criteria, mix=True)
+    else:
+        report, parts = collect_by_protocol(arguments.roots, baseline, criteria)
     if arguments.sort:
         report = sort_groups(report, arguments.sort)
     folder = arguments.output or (arguments.roots[0] if len(arguments.roots) == 1 else Path())
     paths, unwritten = [], None
     try:
-        paths = write_report(report, folder) if report.groups else []
+        paths = write_report(report, folder, parts) if report.groups else []
     except OSError as error:  # what can be shown is, of a folder that may not be written too
         unwritten = error
-    print(console_text(report, shutil.get_terminal_size((110, 24)).columns), *paths, sep="\n", flush=True)
+    width = shutil.get_terminal_size((110, 24)).columns
+    texts = [f"{describe(part)}\n{console_text(part, width)}\n" for part in parts]
+    rest = console_text(report._replace(groups=[]), width) if parts else console_text(report, width)
+    print(*texts, rest, *paths, sep="\n", flush=True)
     if not report.groups:
         print("no run is finished: there is nothing to compare", file=sys.stderr)
         return 1

@@ -50,7 +50,14 @@ def collect(
     `mix`, and where nothing was found.
     """
     places = [Path(root) for root in roots]
-    records, failures = read(places)
+    return compare_records(places, *read(places), baseline, criteria, mix)
+
+
+def compare_records(
+    places: list[Path], records: list[Record], failures: list[Failure], baseline: str | None, criteria: Sequence[str],
+    mix: bool = False,
+) -> Report:  # fmt: skip
+    """As `collect`, of runs that were read."""
     declarations = Declarations(records)
     differences = find_differences(records, declarations)
     require_one_protocol(differences, mix)

@@ -47,7 +47,7 @@ def collect_content(report: Report) -> dict[str, Any]:
     """All that the template shows."""
     from markupsafe import Markup
 
-    from aeexp.reports.pictures import collect_pictures, encode_curves
+    from aeexp.reports.pictures import collect_galleries, collect_pictures, encode_curves
 
     sweep = arrange_points(report.groups, report.common)
     criteria, more = choose_keys(report)
@@ -69,6 +69,7 @@ def collect_content(report: Report) -> dict[str, Any]:
         "curves": encode_curves(sweep),
         "swept": sweep.name,
         "scatter": collect_scatter(report, sweep),
+        "galleries": collect_galleries(report.groups),
         "figures": collect_pictures(report.groups),
         "failures": report.failures,
         "commands": list_commands(report),

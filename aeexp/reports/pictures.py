@@ -10,14 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from aeexp import files
 from aeexp.reports.grouping import Group
 from aeexp.reports.swept import Sweep
 from aeexp.runs.folder import RunFolder
 
 MOST = 24  # groups whose figures are shown
 PICTURES = 120  # in all: each takes 20 ms
-WIDE = 700  # pixels
-BYTES = 12_000_000  # of all figures; what is beyond is left out, and said
+WIDE = 1400  # pixels of a run's figure: twice what the page shows at most, for screens and printers of two dots a pixel
+WIDEST = 2600  # of what spans the page: curves, and what a sweep draws of all its runs
+BYTES = 24_000_000  # of all figures; what is beyond is left out, and said
+SWEEPS = 4  # whose own figures are shown
 COLORS = 64
 PIXELS = 64_000_000  # of one figure: 200 MB when it is unpacked
 
@@ -55,8 +58,8 @@ def encode_curves(sweep: Sweep) -> Picture | None:
     figure = sweep_figures.draw_curves(sweep, sweep_figures.choose_panels(sweep_figures.list_keys(sweep)))
     if figure is None:
         return None
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=140)
-    return encode(buffer.getvalue(), 1700, 256)
+    figure.savefig(buffer := io.BytesIO(), format="png", dpi=192)  # twice a screen's 96
+    return encode(buffer.getvalue(), WIDEST, 256)
 
 
 def collect_pictures(groups: Sequence[Group]) -> Gallery:
@@ -66,7 +69,9 @@ def collect_pictures(groups: Sequence[Group]) -> Gallery:
     runs = having[: min(MOST, max(4, PICTURES // max(1, len(names))))]
     places = [(name, folder) for name in names for _, folder in runs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside of Python's lock
-        pictures = dict(zip(places, pool.map(lambda place: shrink(place[1], place[0]), places), strict=True))
+        pictures = dict(
+            zip(places, pool.map(lambda place: shrink(place[1].figures / f"{place[0]}.png", WIDE), places), strict=True)
+        )
     room, kept = BYTES, []
     for name in names:  # a figure of all runs, or of none
         size = sum(len(picture.source) for _, folder in runs if (picture := pictures[name, folder]))
@@ -79,6 +84,23 @@ def collect_pictures(groups: Sequence[Group]) -> Gallery:
     ]
     left_out = describe_left_out(len(having) - len(runs), len(having), [name for name in names if name not in kept])
     return Gallery(kept, figures, left_out)
+
+
+def collect_galleries(groups: Sequence[Group]) -> list[tuple[str, Picture]]:
+    """What lies in the folders of sweeps beside their runs: samples.png, reconstructions.png, hpo_*.png, ...
+
+    sweep.png is left out: the page draws it itself.
+    """
+    folders = dict.fromkeys(record.folder.parent for group in groups for record in group.records)
+    sweeps = [folder for folder in folders if (folder / "multirun.yaml").is_file()][:SWEEPS]
+    galleries, room = [], BYTES // 2
+    for folder in sweeps:
+        for path in sorted(folder.glob("*.png")):
+            picture = None if path.stem == "sweep" else shrink(path, WIDEST)
+            if picture is not None and len(picture.source) <= room:
+                room -= len(picture.source)
+                galleries.append((path.stem if len(sweeps) == 1 else f"{folder.name}/{path.stem}", picture))
+    return galleries
 
 
 def describe_left_out(count: int, groups: int, names: Sequence[str]) -> str:
@@ -95,12 +117,12 @@ def find_figures(group: Group) -> RunFolder | None:
     return next((folder for folder in folders if folder.list_figures()), None)
 
 
-def shrink(folder: RunFolder, name: str) -> Picture | None:
+def shrink(path: Path, width: int) -> Picture | None:
     """As small as the page shows it; None of a missing or broken file: a page does not fail for a figure."""
     from PIL import Image
 
     try:
-        return encode(folder.read_figure(f"{name}.png"), WIDE, COLORS)
+        return encode(files.read_bytes(path, files.MOST_TABLE), width, COLORS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's on damaged files
         return None
 

@@ -89,10 +89,10 @@ def _fit(grid: Grid, width: int) -> list[list[int]]:
     return tables
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, title: str = "Report") -> str:
     """Fit for a README: a table, what is best, the comparison, how it was measured."""
     grids = [overview(report), difference_table(report)] if report.groups else []
-    blocks = ["# Report", " ".join(f"`{override.replace('`', chr(39))}`" for override in report.common)]
+    blocks = [f"# {_escape(title)}", " ".join(f"`{override.replace('`', chr(39))}`" for override in report.common)]
     for grid in (grid for grid in grids if grid is not None):
         blocks += [f"{_escape(grid.title)}.", _pipe(grid), _escape(grid.caption)]
         if grid is grids[0]:

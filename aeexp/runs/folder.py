@@ -113,10 +113,6 @@ class RunFolder:
         """Names of the figures that are pictures, without their ending."""
         return sorted(path.stem for path in self.figures.glob("*.png") if path.is_file())
 
-    def read_figure(self, name: str) -> bytes:
-        """`name` with its ending."""
-        return files.read_bytes(self.figures / name, files.MOST_TABLE)
-
     def read_state(self) -> str:
         """running, finished, pruned, failed or interrupted; `unreadable` where status.json does not say."""
         try:

@@ -20,7 +20,7 @@ from aeexp.reports.comparison import Best, Failure, Paired, Report
 from aeexp.reports.declarations import Declarations
 from aeexp.reports.grouping import Group
 from aeexp.reports.page import collect_content, write_page
-from aeexp.reports.pictures import MOST, WIDE, collect_pictures
+from aeexp.reports.pictures import MOST, WIDE, WIDEST, collect_galleries, collect_pictures
 from aeexp.reports.records import Record
 
 EVIL = "</script><script>document.title='stolen'</script>"
@@ -162,7 +162,7 @@ def test_one_group_of_one_run_has_neither_interval_nor_curve(tmp_path):
 def test_figures_are_small_and_what_is_left_out_is_said(tmp_path, monkeypatch):
     groups = [group(tmp_path, {"latent.dim": str(i)}, float(i), seeds=1) for i in range(1, MOST + 3)]
     for each in groups[1:]:
-        picture(each.records[0].folder / "figures" / "samples.png", 800)
+        picture(each.records[0].folder / "figures" / "samples.png", 1600)
     picture(groups[1].records[0].folder / "figures" / "scatter.png", 400)
     (groups[2].records[0].folder / "figures" / "scatter.png").write_bytes(b"no picture")
     made = collect_pictures(groups)
@@ -171,9 +171,23 @@ def test_figures_are_small_and_what_is_left_out_is_said(tmp_path, monkeypatch):
     shown = made.runs[0].figures
     assert (shown["samples"].width, shown["samples"].height) == (WIDE, WIDE // 2) and shown["scatter"].width == 400
     assert made.runs[0].group == "latent.dim=2" and "scatter" not in made.runs[1].figures
-    monkeypatch.setattr(report_pictures, "BYTES", len(shown["scatter"].source))
+    monkeypatch.setattr(report_pictures, "BYTES", len(shown["scatter"].source))  # a tenth of the other's
     small = collect_pictures(groups)
     assert small.names == ["scatter"] and "samples (all figures may take" in small.left_out
+
+
+def test_what_a_sweep_draws_of_all_runs_is_in_the_page(tmp_path):
+    one = report(tmp_path)
+    assert collect_galleries(one.groups) == []  # no folder of a sweep
+    (tmp_path / "multirun.yaml").write_text("", encoding="utf-8")
+    for name, width in (("samples", 3000), ("hpo_history", 900), ("sweep", 900)):
+        picture(tmp_path / f"{name}.png", width)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    shown = dict(collect_galleries(one.groups))
+    assert {name: each.width for name, each in shown.items()} == {"hpo_history": 900, "samples": WIDEST}
+    text = page(one, tmp_path)
+    assert "<h3>samples</h3>" in text and f"width: min(100%, {WIDEST // 2}px)" in text
+    assert f"width: min(100%, {900 // 2}px)" in text
 
 
 def test_a_table_too_large_to_be_quick_shows_the_criteria_alone(tmp_path, monkeypatch):
@@ -276,9 +290,9 @@ def test_the_figures_of_the_runs_stand_side_by_side(opened):
     browser, one, _ = opened
     widths = """return [...document.querySelectorAll('.figures')].filter(part => part.getClientRects().length)
         .map(part => [part.dataset.figure, ...[...part.querySelectorAll('img')].map(image => image.naturalWidth)])"""
-    assert browser.execute_script(widths) == [["reconstructions", *[WIDE] * len(one.groups)]]
+    assert browser.execute_script(widths) == [["reconstructions", *[1300] * len(one.groups)]]
     choose(browser, "figure", "samples")
-    assert browser.execute_script(widths) == [["samples", *[WIDE] * len(one.groups)]]
+    assert browser.execute_script(widths) == [["samples", *[1300] * len(one.groups)]]
 
 
 @pytest.mark.browser
