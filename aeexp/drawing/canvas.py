@@ -9,25 +9,20 @@ import io
 import math
 import re
 import textwrap
-import warnings
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import TypedDict, final
+from typing import TypedDict
 
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Text
-from matplotlib.ticker import LogFormatter
 
 from aeexp import files  # nothing that knows torch: a report is drawn without it
+from aeexp.drawing.page import Page
 
 DPI = 120
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
@@ -56,38 +51,6 @@ class Stroke(TypedDict, total=False):
     markersize: float
     markerfacecolor: str
     markeredgewidth: float
-
-
-@final
-class Page(Figure):
-    """A figure whose texts stand as they were given: a class may be called `$_$`, which would be read as a formula."""
-
-    def draw(self, renderer: RendererBase) -> None:
-        """As ever, but for the powers that a logarithmic axis writes no text is a formula."""
-        rulers = [ruler for axes in self.axes for ruler in (axes.xaxis, axes.yaxis)]
-        ticks = [
-            tick for ruler in rulers if isinstance(ruler.get_major_formatter(), LogFormatter)
-            for tick in (*ruler.get_major_ticks(), *ruler.get_minor_ticks())
-        ]  # fmt: skip
-        powers = {text for tick in ticks for text in (tick.label1, tick.label2)}
-        for text in self.findobj(Text):
-            if isinstance(text, Text) and text not in powers:
-                text.set_parse_math(False)
-                if not text.get_text().isascii():
-                    text.set_fontfamily([*text.get_fontfamily(), *list_fonts()])
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands there
-            super().draw(renderer)
-
-
-@cache
-def list_fonts() -> list[str]:
-    """Of this machine, for letters that matplotlib's own font lacks."""
-    names = set(font_manager.get_font_names())
-    wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC",
-              "Hiragino Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Arial Unicode MS",
-              "Noto Emoji", "Symbola")  # fmt: skip
-    return [name for name in wanted if name in names]
 
 
 def name_entry(text: str) -> str:

@@ -88,7 +88,7 @@ def test_tables_stay_tables_where_letters_are_few(monkeypatch):
     assert "é ½ 盲".encode("latin-1", "aeexp") == "é ½ \\u76f2".encode("latin-1")
     with pytest.raises(UnicodeDecodeError):
         replace_letters(UnicodeDecodeError("ascii", b"\xff", 0, 1, "why"))
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content := io.BytesIO(), "ascii"))
     settle_environment()
     print("∑", flush=True)
-    assert sys.stdout.buffer.getvalue() == b"\\u2211\n"
+    assert content.getvalue() == b"\\u2211\n"
