@@ -15,7 +15,11 @@ class UsageError(ValueError):
 
 def quote_words(*words: object) -> str:
     """A command line, or a part of one, that a shell reads as these words: each one that is suggested is made here."""
-    return " ".join(shlex.quote(str(word)) for word in words)
+    return " ".join(map(_quote_word, map(str, words)))
+
+
+def _quote_word(word: str) -> str:
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
 
 
 def quote_value(value: object) -> str:
