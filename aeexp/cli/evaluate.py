@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = "folder of a finished run, or of a multirun: all finished runs below"
     parser.add_argument("given", metavar="RUN", nargs="+", help=run)
     parser.add_argument("--fetch", action="store_true", help=FETCH)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     given = arguments.given
     overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
