@@ -183,7 +183,6 @@ def test_a_run_that_was_cut_off_goes_on_with_the_same_bits(make, build_learner, 
     ("make", "message"),
     [
         (lambda: Binary(dim=2, noise=1.0, start=2.0), r"^noise=1.0 must not be below latent.start=2.0"),
-        (lambda: Binary(dim=2, warmup_steps=0), "^warmup_steps=0 must be"),
         (lambda: BatchTopK(4, 5), "^k=5 must lie between 1 and latent.dim=4"),
     ],
 )

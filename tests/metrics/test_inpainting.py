@@ -16,7 +16,6 @@ from torch import nn
 from aeexp.conditions import Unconditional
 from aeexp.contracts import Decoder, Encoder
 from aeexp.drawing import canvas
-from aeexp.errors import UsageError
 from aeexp.evaluation import fills
 from aeexp.evaluation.protocol import baselines, measure
 from aeexp.evaluation.run import Run
@@ -197,12 +196,6 @@ def test_reconstructions_show_the_hole_and_several_features_a_step_are_left_out(
     caplog.set_level("INFO")
     assert drawn.Inpainting()(run_of(as_data(rows(12, (9, 3))), Inpaint("block"))) == {}
     assert "plot=inpainting: left out, since the steps have 3 features" in caplog.text
-
-
-def test_a_bad_option_is_named():
-    for build in (lambda: Inpainting(rows=0), lambda: Inpainting(train_rows=0), lambda: drawn.Inpainting(examples=0)):
-        with pytest.raises(UsageError, match=r"^\w+=0"):
-            build()
 
 
 @pytest.mark.parametrize("shape", ["block"])

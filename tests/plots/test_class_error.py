@@ -10,7 +10,6 @@ from aeexp.datasets.core.assemble import assemble
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.splits import Fractions
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.pca import identity
 from aeexp.plots.class_error import COLUMNS, MOST, ClassError, group_rows
@@ -136,8 +135,3 @@ def test_a_class_of_few_rows_is_dots(build_learner):
     figures = ClassError(examples=4)(run)
     figures["class_examples"].canvas.draw()
     assert len(figures["class_error"].axes[0].patches) == 2
-
-
-def test_a_bad_number_of_examples_is_named():
-    with pytest.raises(UsageError, match=r"^examples=9"):
-        ClassError(examples=9)
