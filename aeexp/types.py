@@ -69,6 +69,17 @@ class Facts(NamedTuple):
     target: tuple[int, ...] = ()  # of the target that a row comes with, such as a mask (H, W)
     values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
 
+    def explain_attributes(self) -> str:
+        """Why there is no single attribute of numbered values, and the way to one: the end of a message."""
+        example = "name one of categories, as in dataset.attributes=[sex]"
+        if self.columns > 1:
+            return f"there are {self.columns} attributes side by side, and one is needed: {example}"
+        if self.columns == 1:
+            return f"the attribute is a quantity, not one of numbered values (0, 1, ...): {example}"
+        if self.codes:
+            return f"the attribute has the same value in all rows: {example}"
+        return f"there is no attribute: {example}, or take another data set"
+
 
 @final
 class Code(NamedTuple):

@@ -67,9 +67,8 @@ class Fairness(Metric):
 
     def __call__(self, run: Run, split: str) -> Values:
         if run.data.facts.codes < 2:
-            run.compute_once(
-                "fairness", lambda: log.info("fairness: left out, since %s has no coded attribute", run.data.name)
-            )
+            why = run.data.facts.explain_attributes()
+            run.compute_once("fairness", lambda: log.info("fairness: left out of %s: %s", run.data.name, why))
             return {}
         probes = run.compute_once(("fairness", self.rows, self.trees, self.seed), lambda: self.fit(run))
         codes, s, y = run.codes(split), attribute(run, split), run.labels(split)

@@ -52,10 +52,7 @@ class MMD(Regularizer):
     def adapt(self, model: Model, facts: Facts) -> None:
         """How many values the attribute has."""
         if self.against == "attribute" and facts.codes < 2:
-            raise UsageError(
-                "against=attribute: these data have no attribute of numbered values (0, 1, ...): take another data "
-                "set, or against=prior"
-            )
+            raise UsageError(f"against=attribute: {facts.explain_attributes()}, or take against=prior")
         self.values = facts.codes
 
     def forward(self, out: Pass, model: Model) -> Tensor:

@@ -113,7 +113,8 @@ def test_without_groups_nothing_is_measured_and_one_line_says_so(s, caplog):
     data = Data("plain", {k: Split(Rows(np.ones((90, 2), np.float32), None, s)) for k in ("train", "val", "test")})
     run = as_run(identity(data.shape), data)
     assert QUICK(run, "val") == QUICK(run, "test") == {}
-    assert caplog.text.count("fairness: left out, since plain has no coded attribute") == 1
+    assert caplog.text.count("fairness: left out of plain: there ") == 1
+    assert ("no attribute: name one" if s is None else "2 attributes side by side, and one is needed") in caplog.text
 
 
 def test_raw_input_and_pca_are_measured_too_and_a_copy_of_the_attribute_in_it_is_told(caplog):
@@ -199,9 +200,14 @@ def test_what_the_noise_of_a_drawn_code_hides_is_still_seen():
     assert standardise_units(torch.ones(3, 2)).abs().max() == 0
 
 
-def test_data_without_groups_are_refused():
-    with pytest.raises(UsageError, match=r"^against=attribute: these data have no attribute of numbered values"):
-        MMD(1.0, against="attribute").adapt(MODEL, Facts((2,), 3, 0, columns=2))
+@pytest.mark.parametrize(
+    ("codes", "columns", "words"),
+    [(0, 2, "there are 2 attributes side by side, and one is needed: name one"), (0, 1, "the attribute is a quantity"),
+     (0, 0, "there is no attribute"), (1, 0, "the attribute has the same value in all rows")],
+)  # fmt: skip
+def test_data_without_groups_are_refused_in_the_right_words(codes, columns, words):
+    with pytest.raises(UsageError, match=rf"^against=attribute: {words}"):
+        MMD(1.0, against="attribute").adapt(MODEL, Facts((2,), 3, codes, columns))
     MMD(1.0).adapt(MODEL, Facts((2,)))
     assert MMD(1.0).holds_against_prior and not made().holds_against_prior
 
