@@ -12,7 +12,16 @@ from aeexp.datasets.core.records import Source
 from aeexp.datasets.formats.csv import csv
 from aeexp.errors import UsageError
 
-KEYS = ("path", "test", "val", "label", "attributes", "drop", "categorical", "missing", "delimiter", "max_categories")
+KEYS = ("path", "test", "val", "label", "attributes", "columns", "drop", "categorical", "missing", "delimiter", "decimal",
+        "thousands", "max_categories")  # fmt: skip
+# What may be wrong with a column of texts "0", "1", "2".
+DEFECTS = {
+    "gap": lambda cells: cells[:-1] + [""],
+    "stray": lambda cells: [*map(str, range(len(cells) - 1)), "oops"],
+    "names": lambda cells: [f"n{i}" for i in range(len(cells))],
+    "never": lambda cells: [""] * len(cells),
+    "fine": lambda cells: cells,
+}
 GOOD = "a,b,c,y\n1,red,0.5,no\n2,blue,,yes\n3,red,1.5,no\n4,?,2.5,\n"
 
 
@@ -35,8 +44,13 @@ def refused(path, **keys) -> str:
 
 
 def check_message(message: str) -> None:
-    """One or two lines that start with a key."""
-    assert 1 <= len(message.splitlines()) <= 2, message
+    """One or two lines that start with a key; of several problems a line each, and one way out."""
+    first, *more = message.splitlines()
+    if first.endswith(" problems"):
+        *listed, way = more
+        assert len(listed) >= 2 and all(line.startswith("- ") for line in listed) and way.startswith("Mend the table")
+    else:
+        assert len(more) <= 1, message
     assert message.startswith(tuple(f"{key}{after}" for key in KEYS for after in ("=", " is empty"))), message
 
 

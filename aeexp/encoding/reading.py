@@ -32,7 +32,19 @@ READING = {
     "npy": (),
     "idx": (),
     "folder": ("mode", "size"),
-    "csv": ("label", "attributes", "drop", "categorical", "missing", "missing_values", "delimiter", "max_categories"),
+    "csv": (
+        "label",
+        "attributes",
+        "columns",
+        "drop",
+        "categorical",
+        "missing",
+        "missing_values",
+        "delimiter",
+        "decimal",
+        "thousands",
+        "max_categories",
+    ),
 }
 
 
@@ -50,7 +62,7 @@ def _recognise(path: str) -> str:
         raise UsageError(f"{path}: there is no such file or folder")
     if place.is_dir():
         return "idx" if any(place.glob("train-images-idx3-ubyte*")) else "folder"
-    endings = {".npz": "npz", ".npy": "npy", ".csv": "csv", ".tsv": "csv"}
+    endings = {".npz": "npz", ".npy": "npy", ".csv": "csv", ".tsv": "csv", ".parquet": "csv"}
     kind = "idx" if "-ubyte" in place.name or "idx" in place.name else endings.get(place.suffix.lower())
     if kind is None:
         raise UsageError(

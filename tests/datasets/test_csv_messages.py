@@ -19,9 +19,12 @@ MISTAKES = {
     "blank": ("\n \n", {}, "the file is empty"),
     "no row": ("a,b\n", {}, "no row"),
     "no header": ("1,2\n3,4\n", {}, "line 1 holds numbers only; put a header line"),
-    "two names": ("a,b,a\n1,2,3\n", {}, "columns 1 and 3 are both named 'a'"),
+    "two numbers as names": ("7,b,7\n1,2,3\n", {}, "columns 1 and 3 are both named '7'; rename one, or put a header"),
+    "two gaps as names": ("?,b,?\n1,2,3\n", {}, "columns 1 and 3 are both named '?'"),
     "no name": ("a,,c\n1,2,3\n", {}, "column 2 of 3 has no name"),
     "too few": ("a,b\n1,2\n\n3\n", {}, "line 4 has 1 cell, but the header 2"),
+    "some of another length": ("a,b\n1,2\n3\n4,5,6\n7\n", {}, "line 3 has 1 cell, but the header 2; so have 2 more, at"
+                               " lines 4, 5; quote"),
     "too many": ('a,b\n1,"2\n2"\n3,4,5\n', {}, "line 4 has 3 cells, but the header 2"),
     "latin 1": ("a,b\n1,Größe\n".encode("latin-1"), {}, "byte 8 (0xf6, line 2) is no UTF-8; save the file as UTF-8"),
     "latin 1, mark": (b"\xef\xbb\xbfa\n\xe4\n", {}, "byte 5 (0xe4, line 2)"),
@@ -37,13 +40,17 @@ MISTAKES = {
     "stray's way out": (MANY + "oops,3\n", {"categorical": ("b",), "max_categories": 200},
                         "or set dataset.categorical=[b,a]."),
     "typo": ("a,b\n1,2\n1O,2\n3,4\n", {}, "column 'a': 2 of 3 cells are numbers, '1O' (line 3) is none"),
-    "comma among numbers": ("a;b\n1;2\n0,5;2\n3;4\n", {"delimiter": ";"}, "'0,5' (line 3) is none (decimal comma?)"),
-    "commas": ("a;b\n" + "".join(f"{i},5;2\n" for i in range(21)), {"delimiter": ";"},
-               "column 'a' has 21 different texts in 21 rows, such as '0,5' (line 2) (decimal comma?).\nMake them"
-               " numbers, or set dataset.drop=[a] or dataset.categorical=[a]."),
+    "comma among points": ("a;b\n1.5;2\n0,5;2\n3.5;4\n", {"delimiter": ";"}, "'0,5' (line 3) is none (decimal comma?)"),
+    "commas and points": ("a;b\n0,5;2.5\n", {"delimiter": ";"}, "numbers are written as '0,5' in column 'a' and as '2.5' in"
+                          " column 'b'.\nSet \"dataset.decimal=','\""),
+    "Berlin or London": ("a;b\n1,234;2\n", {"delimiter": ";"}, "column 'a' holds numbers such as '1,234', which may be"
+                         " 1.234 or 1234.\nSet \"dataset.decimal=','\" or \"dataset.thousands=','\""),
+    "one sign for both": (GOOD, {"decimal": ",", "thousands": ","}, "thousands=',' is the sign of fractions too"),
+    "a letter as sign": (GOOD, {"decimal": "e"}, "decimal='e' must be one sign"),
+    "two signs": (GOOD, {"thousands": ".."}, "thousands='..' must be one sign"),
     "shares": ("b,a b\n" + "".join(f"2,{i}%\n" for i in range(21)), {},
                "set \"dataset.drop=['a b']\" or \"dataset.categorical=['a b']\"."),
-    "odd name": ('"a\rb",b\n,2\n', {}, "or \"dataset.drop=['a\\rb']\"."),
+    "odd name": ('"a\rb",b\n,2\n1,2\n', {}, "or \"dataset.drop=['a\\rb']\"."),
     "text attribute": ("b,a\n" + "".join(f"2,{i}%\n" for i in range(21)), {"attributes": ("a",)},
                        "numbers, or set dataset.categorical=[a]."),
     "measured label": ("a,y\n" + "".join(f"1,{i / 8}\n" for i in range(-5, 6)), {"label": "y"},
@@ -52,9 +59,11 @@ MISTAKES = {
     "archive": (b"PK\3\4zip", {}, "is a .zip or .npz archive, no text: take dataset=npz"),
     "forced": (MANY, {"categorical": ("b",)}, "column 'b' has 150 different values.\n"),
     "attribute": (MANY + "oops,3\n", {"attributes": ("a",)}, "column 'a': 150 of 151 cells are numbers"),
-    "label": (MANY, {"label": "b"}, "label=b: 150 different values, above max_categories=100, are no classes"),
-    "label's way out": (MANY, {"label": "b"}, "Set dataset.label=null dataset.attributes=[b], or"
+    "label": (MANY + MANY[4:], {"label": "b"}, "label=b: 150 different values, above max_categories=100, are no classes"),
+    "label's way out": (MANY + MANY[4:], {"label": "b"}, "Set dataset.label=null dataset.attributes=[b], or"
                         " dataset.max_categories=150."),
+    "a label for each row": (MANY, {"label": "b"}, "label=b: 150 different labels in 150 rows, such as '0', name rows, no"
+                             " classes (a label for each row); set dataset.label=null dataset.drop=[b]"),
     "no label": (GOOD, {"label": "Y1"}, "label=Y1: data.csv has no column 'Y1'; "),
     "no attribute": ("income,b\n1,2\n", {"attributes": ("incme",)}, "attributes=[incme]: data.csv has no column"
                      " 'incme'; did you mean 'income'?"),
@@ -64,7 +73,14 @@ MISTAKES = {
     "twice in a list": (GOOD, {"drop": ("a", "a")}, "drop=[a,a]: column 'a' is named twice"),
     "label and attribute": (GOOD, {"label": "y", "attributes": ("y",)}, "attributes=[y]: column 'y' is named also"),
     "nothing left": ("a,b\n1,2\n", {"label": "a", "drop": ("b",)}, "no column is left as a feature"),
-    "missing": (GOOD, {"label": "y"}, "missing=error: column 'b' has no value (path="),
+    "missing": (GOOD, {"label": "y", "drop": ("c",)}, "missing=error: column 'b' has no value (path="),
+    "two that miss": (GOOD, {"label": "y"}, "2 problems\n- missing=error: column 'b' has no value (line 5; 1 in all)\n- missing="
+                      "error: column 'c' has no value (line 3; 1 in all)\nMend the table, or set dataset.missing=most_freq"),
+    "never a value": ("a,b\n,1\n,2\n", {}, "column 'a' has no value (path="),
+    "two names that are not there": (GOOD, {"label": "Y1", "drop": ("zz",)}, "2 problems\n- label=Y1: data.csv has no column"),
+    "kept and dropped": (GOOD, {"columns": ("a", "b"), "drop": ("b",)}, "columns=[a,b]: column 'b' is named also in drop"),
+    "nothing kept": (GOOD, {"columns": ("y",), "label": "y"}, "columns=[y]: no column is left as a feature"),
+    "no such column kept": (GOOD, {"columns": ("q",)}, "columns=[q]: data.csv has no column 'q'"),
     "missing's line": (GOOD, {"label": "y", "drop": ("b",)}, "line 3; 1 in all).\nSet"
                        " dataset.missing=most_frequent, mean"),
     "missing attribute": (GOOD, {"label": "y", "attributes": ("c",), "missing": "mean"}, "attributes=[c]: column 'c'"

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from arrow_files import COUNTS, PICTURES, N, X, Y, arrow, check, load, nested, parquet
+from arrow_files import COUNTS, PICTURES, N, X, Y, arrow, check, datasets, load, nested, parquet, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,3 +98,33 @@ def test_more_rows_than_are_read_at_once(tmp_path, streaming):
     places = np.array([0, 3, 511, 512, 513, 1023, 1024, 1499])
     rows = load(path, streaming=streaming).rows.x.take(places)
     assert np.array_equal(rows.read(), x[places])
+
+
+@pytest.mark.parametrize("missing", ["drop", "mean", "median", "most_frequent"])
+def test_gaps_follow_the_rules_of_csv(tmp_path, arrow_cache, missing):
+    from aeexp.datasets.formats.csv import csv
+
+    columns = {"a": [1.0, None, 3.0, 3.0], "b": [2, 4, None, 2], "t": ["u", "v", "u", "u"], "label": [0, 1, 1, None]}
+    path = parquet(tmp_path / "t.parquet", **columns)
+    one = load(path, x=["a", "b", "t"], missing=missing)
+    other = csv.load(path=str(path), label="label", missing=missing)
+    rows = [source.fit(source.rows.x)(source.rows.x) for source in (one, other)]
+    assert np.array_equal(*rows) and one.rows.y.tolist() == other.rows.y.tolist()
+    assert one.classes == other.classes and one.continuous.tolist() == [True, True, *[False] * (rows[0].shape[1] - 2)]
+
+
+def test_gaps_are_told_with_the_way_out_and_fillings_need_columns(tmp_path, arrow_cache):
+    path = parquet(tmp_path / "t.parquet", a=[1.0, None], b=[2.0, 3.0])
+    assert "dataset.missing=drop, mean, median or most_frequent fills" in refused(path, "x=a,b", x=["a", "b"])
+    assert "x=null is pictures or arrays" in refused(path, "missing=mean", missing="mean")
+    assert "streaming=true reads rows" in refused(path, "missing=mean", missing="mean", x=["a"], streaming=True)
+    assert "no such column" in refused(path, "x=q", missing="mean", x=["q"])
+
+
+def test_names_of_classes_are_kept_where_gaps_are_filled(tmp_path, arrow_cache):
+    data = datasets.Dataset.from_dict({"a": [-1.0, None, 3.0], "label": [2, 0, -1]})
+    feature = datasets.ClassLabel(names=["yes", "no", "maybe"])
+    data.cast(datasets.Features(a=datasets.Value("float64"), label=feature)).save_to_disk(tmp_path / "d")
+    source = load(tmp_path / "d", x=["a"], missing="mean")
+    assert source.classes == ("yes", "no", "maybe") and source.rows.y.tolist() == [2, 0, -1]
+    assert source.fit(source.rows.x)(source.rows.x).tolist() == [[-1], [1], [3]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 
@@ -139,6 +140,74 @@ def test_shards_without_labels_have_none_and_other_extensions_can_be_labels(tmp_
     assert source.rows.y is None and source.classes == ()
     assert load(tmp_path, y="kind.txt").classes == ("k",)
     assert "there are json, kind.txt, png; dataset.y=none" in refused(tmp_path, "y=cls", y="cls")
+
+
+def json_samples(values):
+    return [{"png": png(x), "json": json.dumps(value).encode()} for x, value in zip(X, values, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("y", "values", "classes", "numbers"),
+    [
+        ("json.label", [{"label": "b"}, {"label": " a"}, {"label": None}, {"id": 3}], ("a", "b"), [1, 0, -1, -1]),
+        ("json.Label", [{"Label": 10, "label": 1}, {"Label": 9}], ("9", "10"), [1, 0]),
+        ("json.a.b", [{"a": {"b": True}}, {"a": {"b": False}}, {"a": {}}], ("false", "true"), [1, 0, -1]),
+        ("json", [3, 1, 3], ("1", "3"), [1, 0, 1]),
+        ("json", ["b", "a", None], ("a", "b"), [1, 0, -1]),
+    ],
+)
+def test_a_label_is_a_field_of_json(tmp_path, y, values, classes, numbers):
+    source = load(write(tmp_path, json_samples(values), (len(values),)), y=y)
+    assert source.classes == classes and source.rows.y.tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("y", "value", "words"),
+    [
+        (
+            "json",
+            {"label": 1, "id": 2},
+            "is an object, no label; it has 'label', 'id': name a field, as in dataset.y=json.label",
+        ),
+        ("json.a", {"a": {"b": 1}}, "json.a of sample s0_000"),
+        ("json.a", {"a": [1]}, "is a list, no label"),
+        ("json.a.b", {"a": 1}, "json.a of sample s0_000 in"),
+        ("json.c", {"a": 1}, "no sample of"),
+    ],
+)
+def test_json_that_holds_no_label_is_refused_with_its_fields(tmp_path, y, value, words):
+    assert words in refused(write(tmp_path, json_samples([value] * 3), (3,)), f"y={y}: ", y=y)
+
+
+@pytest.mark.parametrize("text", [b"{", b"[" * 100_000, b"9" * 10_000, b"\xff"], ids=["cut", "deep", "digits", "bytes"])
+def test_damaged_json_is_refused_with_its_sample(tmp_path, text):
+    samples = [*json_samples([{"a": 1}]), {"png": png(X[1]), "json": text}]
+    assert "s0_001" in refused(write(tmp_path, samples, (2,)), "y", y="json.a")
+
+
+def test_a_file_of_that_name_comes_before_a_field(tmp_path):
+    samples = [{"png": png(x), "json": b'{"label": "field"}', "json.label": b"file"} for x in X]
+    assert load(write(tmp_path, samples), y="json.label").classes == ("file",)
+    samples = [{"png": png(x), "meta.json": b'{"label": "field"}'} for x in X]
+    assert load(write(tmp_path / "m", samples), y="meta.json.label").classes == ("field",)
+
+
+def test_a_label_for_each_row_is_refused_in_words(tmp_path):
+    samples = [{"png": png(X[i % N]), "cls": f"name {i}".encode()} for i in range(41)]
+    message = refused(write(tmp_path, samples, (41,)), "y: ")
+    assert "41 different labels in 41 rows, such as 'name 0', name rows, no classes" in message
+    assert load(tmp_path, y="none").rows.y is None
+    few = [{**sample, "cls": f"{i % 20}".encode()} for i, sample in enumerate(samples)]
+    assert len(load(write(tmp_path, few, (41,))).classes) == 20
+
+
+def test_a_name_with_dots_is_explained(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(3):
+            member = tarfile.TarInfo(f"img.{number}.png")
+            member.size = len(content := png(X[number]))
+            tar.addfile(member, io.BytesIO(content))
+    assert "a sample's name ends at its first dot" in refused(tmp_path, "x=png;")
 
 
 def test_none_ignores_labels_and_measurements_are_none(tmp_path, shards):

@@ -33,7 +33,8 @@ class Columns:
         for name, each in zip(names, kinds, strict=True):
             if each == "other" or (each != "number" and len(names) > 1):
                 what = "no picture and no numbers" if each == "other" else "no single number"
-                raise UsageError(f"x={name}: the column of {path} is {first.schema.field(name).type}, {what}")
+                way = "; dataset=csv reads the texts of a .parquet file" if each == "other" else ""
+                raise UsageError(f"x={name}: the column of {path} is {first.schema.field(name).type}, {what}{way}")
         self.kind = kinds[0]
         if decoder.size is not None and self.kind != "picture":
             raise UsageError(
@@ -105,7 +106,10 @@ class Columns:
         """`values` hold `per` places of each of the rows."""
         if values.null_count:
             place = values.is_null().to_numpy(zero_copy_only=False).argmax()
-            raise self._refusal(int(rows[place // per]), "is empty or has an empty place (null)")
+            way = (
+                "; dataset.missing=drop, mean, median or most_frequent fills such gaps" if self.kind == "number" else ""
+            )
+            raise self._refusal(int(rows[place // per]), f"is empty or has an empty place (null){way}")
 
     def _check_shape(self, shape: tuple[int, ...], row: int) -> None:
         if self.shape and shape != self.shape:

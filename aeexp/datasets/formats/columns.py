@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.datasets.formats.labels import refuse_measurements
-from aeexp.datasets.formats.table import Table, parse_number, quote, write_option
-from aeexp.errors import UsageError
+from aeexp.datasets.formats.labels import refuse_measurements, refuse_names
+from aeexp.datasets.formats.numerals import PLAIN, Numerals
+from aeexp.datasets.formats.table import Table
+from aeexp.datasets.formats.wording import Problem, quote, write_option
 
 LARGEST = np.finfo(np.float32).max
 MOST_TEXTS = 20  # more that differ in most rows are no categories
@@ -23,6 +24,7 @@ class Column(NamedTuple):
     name: str
     values: np.ndarray  # (N,) float64 numbers, or places in `categories`; NaN: missing
     categories: tuple[str, ...] | None = None  # None: numbers
+    numerals: Numerals = PLAIN  # how numbers are written, those among texts too
 
     @property
     def missing(self) -> np.ndarray:
@@ -30,39 +32,44 @@ class Column(NamedTuple):
         return np.isnan(self.values)
 
 
-def parse_column(table: Table, name: str, empty: np.ndarray, as_text: bool) -> Column:
-    """Numbers where every cell but the `empty` (N, C) ones is one and `as_text` is false, else categories."""
+def parse_column(table: Table, name: str, empty: np.ndarray, as_text: bool, numerals: Numerals = PLAIN) -> Column:
+    """Numbers where every cell but the `empty` (N, C) ones is one and `as_text` is false, else categories.
+
+    Raises `Problem` for a number that float32 cannot hold.
+    """
     cells = table.get_column(name)
     known = np.flatnonzero(~empty[:, table.header.index(name)])
     values = np.full(len(cells), np.nan)
-    numbers = {text: parse_number(text) for text in set(cells[known])}
+    numbers = {text: numerals.parse(text) for text in set(cells[known])}
     if as_text or None in numbers.values():
         names = _sort(numbers)
         places = {category: place for place, category in enumerate(names)}
         values[known] = [places[cell] for cell in cells[known]]
-        return Column(name, values, names)
+        return Column(name, values, names, numerals)
     values[known] = [numbers[cell] for cell in cells[known]]
     bad = known[~(np.abs(values[known]) <= LARGEST)]  # infinity, numbers that float32 takes for it, and "NAN"
     if len(bad):
-        raise UsageError(
+        raise Problem(
             f"{table.locate(bad[0])}: column {quote(name)} holds {quote(str(cells[bad[0]]))}, no finite float32 "
             "number; mend it, or add it to dataset.missing_values"
         )
-    return Column(name, values)
+    return Column(name, values, numerals=numerals)
 
 
 def check_count(table: Table, column: Column, most: int) -> None:
-    """Raises UsageError where the column has more than `most` categories."""
+    """Raises `Problem` where the column has more than `most` categories."""
     count = len(column.categories or ())
     if count <= most:
         return
     cells = table.get_column(column.name).tolist()
-    stray = next((row for row in np.flatnonzero(~column.missing).tolist() if parse_number(cells[row]) is None), None)
+    parse = column.numerals.parse
+    stray = next((row for row in np.flatnonzero(~column.missing).tolist() if parse(cells[row]) is None), None)
     hint = "" if stray is None else f"; the first that is no number is {quote(cells[stray])} ({table.locate(stray)})"
-    raise UsageError(
+    raise Problem(
         f"max_categories={most}: column {quote(column.name)} has {count} different values{hint}.\n"
         "Mend that cell or add it to dataset.missing_values, or set "
-        f"{write_option('drop', [column.name])}, or dataset.max_categories={count}."
+        f"{write_option('drop', [column.name])}, or dataset.max_categories={count}.",
+        {"drop": column.name},
     )
 
 
@@ -75,26 +82,28 @@ def check_texts(table: Table, column: Column, categorical: Sequence[str], drop: 
         return
     known = np.flatnonzero(~column.missing)
     codes = column.values[known].astype(np.int64)
-    is_number = np.array([parse_number(text) is not None for text in column.categories], bool)[codes]
+    is_number = np.array([column.numerals.parse(text) is not None for text in column.categories], bool)[codes]
     if is_number.all():
         return
     row = int(known[is_number.argmin()])
     cell = str(table.get_column(column.name)[row])
-    stray = f"{quote(cell)} (line {table.line[row]})"
+    stray = f"{quote(cell)} ({table.unit} {table.line[row]})"
     comma = " (decimal comma?)" if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
     start = f"{table.files[table.file[row]]}: column {quote(column.name)}"
     as_text = write_option("categorical", [*categorical, column.name])
     if 2 * is_number.sum() > len(known):
-        raise UsageError(
+        raise Problem(
             f"{start}: {is_number.sum()} of {len(known)} cells are numbers, {stray} is none{comma}.\n"
-            f"Mend it or add it to dataset.missing_values, or set {as_text}."
+            f"Mend it or add it to dataset.missing_values, or set {as_text}.",
+            {"categorical": column.name},
         )
     count = len(column.categories)
     if count > MOST_TEXTS and 2 * count > len(column.values):
         ways = as_text if drop is None else f"{write_option('drop', [*drop, column.name])} or {as_text}"
-        raise UsageError(
+        raise Problem(
             f"{start} has {count} different texts in {len(column.values)} rows, such as {stray}{comma}.\n"
-            f"Make them numbers, or set {ways}."
+            f"Make them numbers, or set {ways}.",
+            {"categorical" if drop is None else "drop": column.name},
         )
 
 
@@ -107,8 +116,9 @@ def number_classes(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ..
         refuse_measurements(f"label={column.name}", numbers, len(y), ways)
     else:
         y, names = column.values[~column.missing], column.categories
+    refuse_names(f"label={column.name}", names, len(y), f"set dataset.label=null {write_option('drop', [column.name])}")
     if len(names) > most:
-        raise UsageError(
+        raise Problem(
             f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes.\n"
             f"Set dataset.label=null {write_option('attributes', [column.name])}, or "
             f"dataset.max_categories={len(names)}."

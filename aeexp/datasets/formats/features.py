@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from aeexp.datasets.formats.columns import Column
-from aeexp.datasets.formats.table import quote, write_option
+from aeexp.datasets.formats.wording import quote, write_option
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:

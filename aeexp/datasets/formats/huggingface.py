@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Source, StoredArray, StreamedArray
+from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray
 from aeexp.datasets.formats.arrow import MappedRows, SequentialRows, read_labels
 from aeexp.datasets.formats.arrow_columns import Columns, classify
+from aeexp.datasets.formats.arrow_table import convert_table
 from aeexp.datasets.formats.decoding import Mode, PictureDecoder
 from aeexp.datasets.formats.finding import Format, find
+from aeexp.datasets.formats.hf import explain_errors, import_datasets
 from aeexp.datasets.formats.lazy import Part, lazy_source
-from aeexp.datasets.formats.opening import OpenedData, open_mapped, open_shards
+from aeexp.datasets.formats.opening import OpenedData, open_mapped, open_shards, read_mapped
 from aeexp.datasets.formats.query import query_database
+from aeexp.datasets.formats.table_source import Missing, Reading, make_source
 from aeexp.errors import UsageError
 from aeexp.ranges import Count
+
+LABELS = ("label", "y", "Label", "Y")  # columns that are found as labels
 
 
 @DataSet
@@ -28,6 +35,7 @@ def huggingface(
     x: str | list[str] | None = None,
     y: str | None = None,
     streaming: bool = False,
+    missing: Missing = "error",
     size: list[Count] | None = None,
     mode: Mode = "auto",
 ) -> Source:
@@ -36,7 +44,8 @@ def huggingface(
     `path` is a .parquet or .arrow file, a folder of them, a folder of pictures (one folder a class), or what
     `Dataset.save_to_disk` wrote; else `sql` is a query to `database`, asked anew by each run. `test` or `test_sql`
     gives the official test set. Rows are memory-mapped, any row can be read at any time; `streaming` reads the files
-    from their beginning instead, and copies nothing to the cache (HF_HOME).
+    from their beginning instead, and copies nothing to the cache (HF_HOME). `missing` fills gaps in columns side by
+    side, or leaves such rows out, by the rules of `csv`: columns of texts are one-hot then.
     """
     _check(path, test, sql, database, test_sql, streaming)
     decoder = PictureDecoder(mode, size)
@@ -46,9 +55,55 @@ def huggingface(
             sources["test_sql"] = query_database("test_sql", test_sql, database)
     else:
         sources = open_files(path or "", test, format, streaming)
+    if missing != "error":
+        return _read_table(sources, x, y, missing, streaming)
     train, *others = _open_parts(sources, x, y, decoder)
     instead = "leave them out (dataset.y=none), or take them as x"
     return lazy_source(train, others[0] if others else None, instead)
+
+
+def _read_table(
+    sources: dict[str, OpenedData], x: str | list[str] | None, y: str | None, missing: Missing, streaming: bool
+) -> Source:
+    """Columns side by side, in memory, as `csv` reads them."""
+    if x is None or streaming:
+        what = "streaming=true reads rows one by one" if streaming else "x=null is pictures or arrays"
+        way = "dataset.streaming=false" if streaming else "name columns, as in dataset.x=[height,weight]"
+        raise UsageError(f"missing={missing} acts on columns side by side, and {what}: {way}")
+    names = [x] if isinstance(x, str) else x
+    tables, label = {}, None
+    for option, opened in sources.items():
+        label = _choose_label(y, opened, names)
+        _check_columns(names, opened)
+        assert opened.dataset is not None  # what is not streamed is mapped
+        with explain_errors(opened.path, option):
+            table = read_mapped(opened.dataset, [*names, *([] if label is None else [label])], slice(None))
+        tables["path" if option in ("path", "sql") else "test"] = convert_table(f"{option}={opened.path}", table)
+    source = make_source(tables, Reading(label, columns=tuple(names), missing=missing))
+    feature = next(iter(sources.values())).features.get(label or "")
+    if not isinstance(feature, import_datasets().ClassLabel):
+        return source
+    return name_classes(source, feature.names)
+
+
+def name_classes(source: Source, names: list[str]) -> Source:
+    """Classes that are numbers by their names, which keep their order; -1 is no class."""
+    lookup = np.array([int(number) for number in source.classes] + [-1])  # the last for -1
+
+    def renumber(rows: Rows | None) -> Rows | None:
+        return rows if rows is None or rows.y is None else rows._replace(y=lookup[rows.y].clip(min=-1))
+
+    rows = renumber(source.rows)
+    assert rows is not None
+    return source._replace(rows=rows, test=renumber(source.test), classes=tuple(names))
+
+
+def _check_columns(names: list[str], opened: OpenedData) -> None:
+    if not names or len(set(names)) != len(names):
+        raise UsageError(f"x={names}: name each column once, one at least")
+    for name in names:
+        if name not in opened.columns:
+            raise UsageError(f"x={name}: {opened.path} has no such column; it has {', '.join(opened.columns)}")
 
 
 def open_files(path: str, test: str | None, format: Format, streaming: bool) -> dict[str, OpenedData]:
@@ -96,11 +151,7 @@ def _open_parts(
         label = _choose_label(y, opened, names or [])
         if names is None:
             names = [_find_array(opened, label)]
-        if not names or len(set(names)) != len(names):
-            raise UsageError(f"x={names}: name each column once, one at least")
-        for name in names:
-            if name not in opened.columns:
-                raise UsageError(f"x={name}: {opened.path} has no such column; it has {', '.join(opened.columns)}")
+        _check_columns(names, opened)
         columns = Columns(opened.read_first(names), names, decoder, opened.path)
         if opened.dataset is not None:
             array = StoredArray(MappedRows(opened.dataset, columns), opened.path)
@@ -115,7 +166,7 @@ def _choose_label(y: str | None, opened: OpenedData, x: list[str]) -> str | None
     if y == "none":
         return None
     if y is None:
-        return next((name for name in ("label", "y") if name in opened.columns and name not in x), None)
+        return next((name for name in LABELS if name in opened.columns and name not in x), None)
     if y not in opened.columns:
         listed = ", ".join(opened.columns)
         raise UsageError(f"y={y}: {opened.path} has no such column; it has {listed}; dataset.y=none: no labels")

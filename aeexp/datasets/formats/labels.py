@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from aeexp.datasets.formats.wording import quote
 from aeexp.errors import UsageError
 
 MOST_FRACTIONS = 10  # different labels that are no whole numbers; more are measurements
+MOST_NAMES = 20  # different labels; more that differ in most rows name rows
 
 
 class Labels(NamedTuple):
@@ -58,10 +60,13 @@ def number_in_order(
         raise UsageError(f"{list(parts)[-1]} has labels of another kind, texts and numbers, than the rest")
     whole = np.concatenate(list(parts.values()))
     known = np.unique(whole)
+    numeric = known.dtype.kind in "if"
+    if rows is None:
+        rows = int((whole >= 0).sum()) if numeric else len(whole)
     if known.dtype.kind == "f":
-        labelled = known[known != -1]
-        refuse_measurements(next(iter(parts)), labelled, int((whole != -1).sum()) if rows is None else rows, instead)
-    known = known[known >= 0] if known.dtype.kind in "if" else known
+        refuse_measurements(next(iter(parts)), known[known != -1], rows, instead)
+    known = known[known >= 0] if numeric else known
+    refuse_names(next(iter(parts)), known, rows, instead)
 
     def number(y: np.ndarray) -> np.ndarray:
         if len(known) == 0:
@@ -80,6 +85,21 @@ def refuse_measurements(name: str, values: np.ndarray, rows: int, instead: str) 
             f"{name}: {len(values)} different labels in {rows} rows, such as {fractions[0]:.6g}, are no classes; "
             f"{instead}"
         )
+
+
+def refuse_names(name: str, values: Sequence[object] | np.ndarray, rows: int, instead: str) -> None:
+    """Refuse different labels of so many rows that name the rows: a label for each, or for most of them."""
+    if is_name_of_rows(len(values), rows):
+        each = "a label for each row" if len(values) == rows else "different in most rows"
+        raise UsageError(
+            f"{name}: {len(values)} different labels in {rows} rows, such as {quote(str(values[0]))}, name rows, no "
+            f"classes ({each}); {instead}"
+        )
+
+
+def is_name_of_rows(different: int, rows: int) -> bool:
+    """Whether so many different labels of so many rows are names of rows, and nothing that could be learned."""
+    return different > MOST_NAMES and 2 * different > rows
 
 
 def check_labels(y: np.ndarray, name: str, rows: int) -> np.ndarray:

@@ -1,17 +1,21 @@
-"""Text tables: a header and rows of as many cells, or words about the line that is wrong."""
+"""Text tables: a header and rows of as many cells, or words about the lines that are wrong."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Collection, Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from aeexp.datasets.formats.numerals import parse_number
+from aeexp.datasets.formats.wording import join_names, quote
 from aeexp.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 
 class Table(NamedTuple):
@@ -22,6 +26,9 @@ class Table(NamedTuple):
     files: tuple[str, ...]  # as a message begins: "path=adult.csv"
     file: np.ndarray  # (N,) place in `files`
     line: np.ndarray  # (N,) where the row begins in its file, from 1
+    problems: tuple[UsageError, ...] = ()  # of rows that are left out
+    unreadable: Mapping[str, str] = {}  # columns whose cells are no texts and no numbers: their type
+    unit: str = "line"  # that `line` counts
 
     def get_column(self, name: str) -> np.ndarray:
         """(N,) the cells of this column."""
@@ -29,7 +36,7 @@ class Table(NamedTuple):
 
     def locate(self, row: int) -> str:
         """`path=adult.csv: line 7`."""
-        return f"{self.files[self.file[row]]}: line {self.line[row]}"
+        return f"{self.files[self.file[row]]}: {self.unit} {self.line[row]}"
 
     def take(self, rows: np.ndarray) -> Table:
         """These rows."""
@@ -38,36 +45,6 @@ class Table(NamedTuple):
     def find_empty(self, missing: Collection[str]) -> np.ndarray:
         """(N, C) which cells hold one of these texts."""
         return np.array([[cell in missing for cell in row] for row in self.cells.tolist()])
-
-
-def parse_number(text: str) -> float | None:
-    """None where the text is no number; 1_000 is none, though Python reads it as one."""
-    try:
-        return None if "_" in text else float(text)
-    except ValueError:
-        return None
-
-
-def quote(text: str) -> str:
-    """In quotes, on one line, cut where it is long."""
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
-
-
-def join_names(names: Sequence[str]) -> str:
-    """As one writes a list on the command line; the first twenty."""
-    plain = [name if name.isprintable() else quote(name) for name in names[:20]]
-    return ",".join(plain) + (",..." if len(names) > 20 else "")
-
-
-def write_option(key: str, names: Sequence[str]) -> str:
-    """As one pastes a list into the command: in quotes for the shell and for Hydra where a name needs them."""
-    plain = all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) for name in names)
-    values = {"null", "true", "false", "nan", "inf"}  # Hydra would read them as such
-    if plain and not values & {name.lower() for name in names}:
-        return f"dataset.{key}=[{','.join(names)}]"
-    quoted = (name.replace("\\", "\\\\").replace("'", r"\'") for name in names)
-    inner = ",".join(f"'{name}'" if name.isprintable() else quote(name) for name in quoted)  # one line always
-    return f'"dataset.{key}=[{inner}]"'
 
 
 def parse_delimiter(delimiter: str) -> str:
@@ -96,32 +73,75 @@ def join(tables: Sequence[Table]) -> Table:
     cells = np.concatenate([table.cells for table in tables])
     line = np.concatenate([table.line for table in tables])
     file = np.repeat(np.arange(len(tables)), [len(table.cells) for table in tables])
-    return Table(first.header, cells, tuple(table.files[0] for table in tables), file, line)
+    problems = tuple(problem for table in tables for problem in table.problems)
+    names = tuple(table.files[0] for table in tables)
+    unreadable = {name: kind for table in tables for name, kind in table.unreadable.items()}
+    return Table(first.header, cells, names, file, line, problems, unreadable, first.unit)
 
 
 def read(key: str, path: str, delimiter: str) -> Table:
-    """The table in a file; `key` is the option that named it. Raises UsageError."""
+    """The table in a file; `key` is the option that named it. Raises UsageError.
+
+    A first column without a name is an index, as pandas and R write it, and is left out, as is one without name and
+    cells. Names that stand twice become a, a.1, a.2, as pandas has them.
+    """
     name = f"{key}={path}"
     records = _iterate_records(name, _read_text(key, path), delimiter)
     line, header = next((record for record in records if record[1] != [""]), (0, []))
     if not header:
         raise UsageError(f"{name}: the file is empty; a header line and rows are needed")
     _check_header(name, line, header, delimiter)
-    rows, lines = [], []
-    for line, cells in records:
+    rows, lines, odd = [], [], []
+    for at, cells in records:
         if cells == [""] and len(header) > 1:
             continue  # a blank line; of one column, "" in quotes is a cell
-        if len(cells) != len(header):
-            count = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
-            raise UsageError(
-                f"{name}: line {line} has {count}, but the header {len(header)}; "
-                f"quote cells that hold {quote(delimiter)}"
-            )
-        rows.append(cells)
-        lines.append(line)
+        if len(cells) == len(header):
+            rows.append(cells)
+            lines.append(at)
+        else:
+            odd.append((at, len(cells)))
+    problems = _describe_odd(name, odd, len(header), delimiter)
     if not rows:
-        raise UsageError(f"{name}: there is a header but no row")
-    return Table(tuple(header), np.array(rows, object), (name,), np.zeros(len(rows), np.int64), np.array(lines))
+        raise problems[0] if problems else UsageError(f"{name}: there is a header but no row")
+    cells = np.array(rows, object)
+    names, kept = _name_columns(name, line, header, cells)
+    return Table(names, cells[:, kept], (name,), np.zeros(len(rows), np.int64), np.array(lines), problems)
+
+
+def _describe_odd(name: str, odd: list[tuple[int, int]], width: int, delimiter: str) -> tuple[UsageError, ...]:
+    """Rows (line, cells) that have other than `width` cells."""
+    if not odd:
+        return ()
+    line, count = odd[0]
+    also = f"; so have {len(odd) - 1} more, at lines {', '.join(str(at) for at, _ in odd[1:6])}" if odd[1:] else ""
+    what = f"line {line} has {count} cell{'s' * (count != 1)}, but the header {width}{also}"
+    return (UsageError(f"{name}: {what}; quote cells that hold {quote(delimiter)}"),)
+
+
+def _name_columns(name: str, line: int, header: list[str], cells: np.ndarray) -> tuple[tuple[str, ...], list[int]]:
+    """Names, each once, of the columns that are kept, and their places."""
+    kept, names = [], []
+    for place, title in enumerate(header):
+        index = place == 0 and title in ("", "Unnamed: 0") and len(header) > 1
+        if title == "Unnamed: 0" and index:  # what pandas makes of an index that it reads again
+            index = len(set(cells[:, 0])) == len(cells)
+        if index or (not title and not any(cells[:, place])):
+            what = "an index" if index else "empty"
+            log.info("%s: column %d without a name is %s and left out", name, place + 1, what)
+            continue
+        if not title:
+            raise UsageError(
+                f"{name}: column {place + 1} of {len(header)} has no name in the header (line {line}); name or delete it"
+            )
+        number = 0
+        while (unique := f"{title}.{number}" if number else title) in names or (number and unique in header):
+            number += 1
+        kept.append(place)
+        names.append(unique)
+    renamed = [new for new, place in zip(names, kept, strict=True) if new != header[place]]
+    if renamed:
+        log.warning("%s: names of columns that stand twice are numbered: %s", name, join_names(renamed))
+    return tuple(names), kept
 
 
 def _iterate_records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -180,15 +200,9 @@ def _check_header(name: str, line: int, cells: list[str], delimiter: str) -> Non
             f"{name}: the header is the one name {quote(cells[0])}; are columns set apart by another sign?\n"
             f'Set "dataset.delimiter={quote(signs[0])}", or rename the column.'
         )
-    seen: dict[str, int] = {}
     for place, cell in enumerate(cells, 1):
-        if not cell:
+        if cell and cell in cells[: place - 1] and (parse_number(cell) is not None or not cell.strip("?-. ")):
             raise UsageError(
-                f"{name}: column {place} of {len(cells)} has no name in the header (line {line}); name or delete it"
+                f"{name}: columns {cells.index(cell) + 1} and {place} are both named {quote(cell)}; rename one, or put "
+                "a header line above the rows if there is none"
             )
-        if cell in seen:
-            raise UsageError(
-                f"{name}: columns {seen[cell]} and {place} are both named {quote(cell)}; rename one, or put a header "
-                "line above the rows if there is none"
-            )
-        seen[cell] = place

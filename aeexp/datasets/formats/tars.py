@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import BinaryIO, NamedTuple, final
 import numpy as np
 
 from aeexp.datasets.formats.decoding import PictureDecoder, from_npy
+from aeexp.datasets.formats.tar_labels import LabelName
 from aeexp.errors import UsageError
 
 _BLOCK = 512  # bytes; a tar is made of them, and ends with two of zeros
@@ -102,7 +102,7 @@ def import_tariterators() -> ModuleType:
     return webdataset.tariterators
 
 
-def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
+def scan(file: Path, wanted: list[str], y: LabelName | None, option: str) -> Shard:
     """Places and labels of a shard; reads headers and labels alone. Refuses a shard whose end is missing.
 
     `webdataset` groups the files to samples, and does not open them: it would take a name with a colon for a command
@@ -124,11 +124,8 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
                 if extension is not None:
                     places.append((*sample[wanted[extension]][:2], extension))
                 elif not lacking:
-                    lacking = (
-                        f"x={';'.join(wanted)}: sample {key} of {file} has none of them; it has {', '.join(there)}: "
-                        f"name one as in dataset.x={there[0]}"
-                    )
-                labels.append(_decode_label(sample[y][2], sample["__key__"], file) if y in sample else None)
+                    lacking = _describe_lack(wanted, sample, file, there)
+                labels.append(None if y is None else y.read(sample, file))
     except UsageError:
         raise
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
@@ -141,10 +138,23 @@ def scan(file: Path, wanted: list[str], y: str | None, option: str) -> Shard:
     return Shard(file, state, np.array(places, np.int64), labels, tuple(sorted(seen)))
 
 
-def _iterate_headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: str | None) -> Iterator[dict]:
+def _describe_lack(wanted: list[str], sample: dict, file: Path, there: list[str]) -> str:
+    """Words for a sample without x."""
+    dotted = next((name for name in there for end in wanted if name.endswith(f".{end}")), None)
+    listed = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
+    start = f"x={';'.join(wanted)}: sample {sample['__key__']} of {file} has none of them; it has {listed}"
+    if dotted is None:
+        return f"{start}: name one as in dataset.x={there[0]}"
+    return (
+        f"{start}: a sample's name ends at its first dot, and what follows is the extension.\n"
+        f"Write the shard with names without dots, or, where each sample has that, name it: dataset.x={dotted}"
+    )
+
+
+def _iterate_headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: LabelName | None) -> Iterator[dict]:
     """Names as `webdataset` groups them; as content offset, size and the bytes of a label, of nothing else."""
     end = 0
-    url, ending = str(file), () if y is None else f".{y}"
+    url, endings = str(file), () if y is None else tuple(f".{end}" for end in y.files)
     for member in tar:
         end = member.offset_data
         if member.isreg():
@@ -154,7 +164,7 @@ def _iterate_headers(tar: tarfile.TarFile, stream: BinaryIO, file: Path, y: str 
             name = member.name
             meta = name.split("/", 1)[0] if name.startswith(_META) else ""
             if not (len(meta) >= 4 and meta.endswith(_META)):
-                content = tar.extractfile(member) if name.lower().endswith(ending) else None
+                content = tar.extractfile(member) if name.lower().endswith(endings) else None
                 label = b"" if content is None else content.read()
                 yield {"fname": name, "data": (member.offset_data, member.size, label), "__url__": url}
         tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  documented nowhere; else all headers are kept
@@ -174,10 +184,3 @@ def _damage_error(file: Path, key: str | None, error: Exception, option: str) ->
     where = "at its first sample" if key is None else f"after sample {key}"
     reason = " ".join(str(error.args[0] if error.args else error).split())
     return UsageError(f"{option}={file}: the shard is damaged {where}: {reason}")
-
-
-def _decode_label(content: bytes, key: str, file: Path) -> str:
-    try:
-        return sys.intern(content.decode().strip())  # one object a class
-    except UnicodeDecodeError as error:
-        raise UsageError(f"y: the label of sample {key} in {file} is no text") from error

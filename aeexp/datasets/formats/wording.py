@@ -1,0 +1,113 @@
+"""Names and cells in messages, options as one pastes them into a command, and several problems in one message."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import final
+
+from aeexp.errors import UsageError
+
+MOST = 20  # problems that are listed
+
+
+def quote(text: str) -> str:
+    """In quotes, on one line, cut where it is long."""
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def join_names(names: Sequence[str]) -> str:
+    """As one writes a list on the command line; the first twenty."""
+    plain = [name if name.isprintable() else quote(name) for name in names[:20]]
+    return ",".join(plain) + (",..." if len(names) > 20 else "")
+
+
+def write_option(key: str, names: Sequence[str]) -> str:
+    """As one pastes a list into the command: in quotes for the shell and for Hydra where a name needs them."""
+    if all(map(_is_plain, names)):
+        return f"dataset.{key}=[{','.join(names)}]"
+    return _quote_override(f"dataset.{key}=[", names, "]")
+
+
+def write_value(key: str, value: str) -> str:
+    """The same of a single text, such as a column or a path."""
+    plain = _is_plain(value) or re.fullmatch(r"[\w./-]*[A-Za-z_/][\w./-]*", value, re.ASCII)
+    return f"dataset.{key}={value}" if plain else _quote_override(f"dataset.{key}=", [value])
+
+
+def _is_plain(text: str) -> bool:
+    values = {"null", "true", "false", "nan", "inf"}  # Hydra would read them as such
+    return bool(re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII)) and text.lower() not in values
+
+
+def _quote_override(start: str, texts: Sequence[str], end: str = "") -> str:
+    """Hydra's quotes within the shell's, on one line always."""
+    marked = any(set(text) & set('"$`\\!') for text in texts if text.isprintable())  # alive within the shell's quotes
+    sign = '"' if marked and not any('"' in text for text in texts) else "'"
+    inner = f"{start}{','.join(_quote_value(text, sign) for text in texts)}{end}"
+    return shlex.quote(inner) if marked else f'"{inner}"'
+
+
+def _quote_value(text: str, sign: str) -> str:
+    if not text.isprintable():
+        return quote(text)
+    text = re.sub(rf"(\\*){sign}", rf"\1\1\\{sign}", text)  # a backslash counts before a quote alone
+    return sign + re.sub(r"(\\+)$", r"\1\1", text) + sign
+
+
+class Problem(UsageError):
+    """One of perhaps several problems of a table; `options` are those of its way out, `{"drop": "age"}`."""
+
+    def __init__(self, message: str, options: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.options = dict(options or {})
+
+
+@final
+class Problems:
+    """All that is wrong with a table, told at once: who mends one thing wants to know of the next.
+
+    `chosen` are the lists that the user has given under `drop` and `categorical`; a way out adds to them.
+    """
+
+    def __init__(self, start: str, chosen: Mapping[str, Sequence[str]]):
+        self.start = start
+        self.chosen = chosen
+        self.found: list[UsageError] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep what is raised inside for `raise_all`."""
+        try:
+            yield
+        except UsageError as error:
+            self.found.append(error)
+
+    def solve(self) -> tuple[dict[str, list[str]], str | None]:
+        """Columns to name under `drop` and `categorical`, and a value of `missing`, that the ways out say."""
+        lists: dict[str, list[str]] = {}
+        missing = None
+        for error in self.found:
+            for key, value in (error.options if isinstance(error, Problem) else {}).items():
+                if key == "missing":
+                    missing = value if missing in (None, "most_frequent") else missing
+                elif value not in lists.setdefault(key, list(self.chosen.get(key, ()))):
+                    lists[key].append(value)
+        return lists, missing
+
+    def raise_all(self) -> None:
+        """Nothing where none was found, the problem itself where there is one, else a list with one way out."""
+        if len(self.found) <= 1:
+            for error in self.found:
+                raise error
+            return
+        texts = [str(error).splitlines()[0].replace(f"{self.start}: ", "").rstrip(".:") for error in self.found]
+        more = [f"and {len(texts) - MOST} more"] if len(texts) > MOST else []
+        lists, missing = self.solve()
+        options = [write_option(key, names) for key, names in lists.items()]
+        options += [f"dataset.missing={missing}"] if missing else []
+        way = f"Mend the table, or set {' '.join(options)}" if options else "Mend the table"
+        listed = "".join(f"\n- {text}" for text in [*texts[:MOST], *more])
+        raise UsageError(f"{self.start}: {len(self.found)} problems{listed}\n{way}.")
