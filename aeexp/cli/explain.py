@@ -1,5 +1,5 @@
-"""The command `aeexp-explain`: what an option is, from its YAML and its docstring, and so never another than what runs.
-Exit codes: 0 done, 2 a name that is not known."""
+"""The command `aeexp-explain`: what an option is, from its YAML and its docstring, and so never another than what runs;
+of a table, what its columns hold and a command to start from. Exit codes: 0 done, 2 a name that is not known."""
 
 from __future__ import annotations
 
@@ -7,32 +7,59 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
 
 from aeexp.cli.command import run_command
 from aeexp.errors import UsageError
 from aeexp.reference import options
 from aeexp.reference.docstrings import read_docstring
 from aeexp.reference.options import Option
-from aeexp.reference.screen import open_screen, print_group, print_option
+from aeexp.reference.screen import open_screen, print_group, print_option, print_rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     about = "What an option is: its formula, keys with values, what to look at, and the paper."
     parser = argparse.ArgumentParser("aeexp-explain", description=about)
-    names = "an option (vae, regularizer=kl), or a group (noise); without a name all groups and options"
+    names = (
+        "an option (vae, regularizer=kl), a group (noise), or a table (data.csv); without a name all groups and options"
+    )
     parser.add_argument("names", metavar="NAME", nargs="*", help=names)
     run_command(lambda: explain_names(parser.parse_intermixed_args(argv).names))
 
 
 def explain_names(names: Sequence[str]) -> None:
     """Each of them, or all groups where there is none."""
-    parts = [part for name in names for part in look_up(name)]
+    parts = [part for name in names for part in ([Path(name)] if is_table(name) else look_up(name))]
     with open_screen() as console:
         for i, part in enumerate(parts or options.list_groups()):
             if i:
                 console.print()
-            print_group(console, part) if isinstance(part, str) else print_option(console, part)
+            if isinstance(part, Path):
+                print_summary(console, part)
+            else:
+                print_group(console, part) if isinstance(part, str) else print_option(console, part)
+
+
+def is_table(name: str) -> bool:
+    """Whether a name is that of a file: by its ending, whether it is there or not."""
+    return name.lower().endswith((".csv", ".tsv", ".txt", ".data", ".parquet", ".pq"))
+
+
+def print_summary(console: Console, path: Path) -> None:
+    """Columns of a table with what they hold, what is wrong with it, and a command to start from."""
+    from aeexp.datasets.formats.table_summary import summarise  # with torch, which options do without
+
+    summary = summarise(str(path))
+    console.print(f"[bold]{escape(str(path))}[/]: {summary.rows} rows, {len(summary.columns)} columns")
+    print_rows(console, summary.columns)
+    for problem in summary.problems:
+        console.print(escape(f"  ! {problem}"))
+    console.print("  to start from:")
+    console.print(escape(f"    {summary.command}"), soft_wrap=True)
 
 
 def look_up(name: str) -> list[Option | str]:

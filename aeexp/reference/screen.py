@@ -47,7 +47,7 @@ def _print_overview(console: Console) -> None:
         console.print()
         print_group(console, group)
     console.print("\n[bold]Values, set as key=value[/]")
-    _print_rows(console, [(f"{key.path}={key.value}", key.comment) for key in options.list_values()])
+    print_rows(console, [(f"{key.path}={key.value}", key.comment) for key in options.list_values()])
     console.print(f"\n{escape(texts['footer'])}")
 
 
@@ -84,10 +84,10 @@ def print_option(console: Console, option: Option) -> None:
         console.print(_indent(text.formula, 4))
     if option.group == "variant":
         _print_title(console, "loss: the sum of these terms, each the mean over rows")
-        _print_rows(console, list(list_loss_terms(option)))
+        print_rows(console, list(list_loss_terms(option)))
     if option.keys:
         _print_title(console, "sets" if option.group in ("variant", "experiment") else "keys")
-        _print_rows(console, [(f"{key.path}={key.value}", key.comment) for key in option.keys])
+        print_rows(console, [(f"{key.path}={key.value}", key.comment) for key in option.keys])
     looks = [look for look in (text.look, *(read_docstring(part.target).look for part in list_parts(option))) if look]
     if looks:
         _print_title(console, "look at")
@@ -104,21 +104,22 @@ def print_option(console: Console, option: Option) -> None:
 def _print_picks(console: Console, option: Option) -> None:
     if option.includes:
         _print_title(console, "with")
-        _print_rows(console, [(name, describe(options.read_option(option.group, name))) for name in option.includes])
+        print_rows(console, [(name, describe(options.read_option(option.group, name))) for name in option.includes])
     if option.picks:
         _print_title(console, "picks")
         rows = []
         for part in list_picks(option):
             note, about = option.notes.get(part.group), read_docstring(part.target).first or describe(part)
             rows.append((part.word, f"{about}\n({note})" if note else about))
-        _print_rows(console, rows)
+        print_rows(console, rows)
 
 
 def _print_title(console: Console, title: str) -> None:
     console.print(f"  [bold]{title}[/]")
 
 
-def _print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and what is said of them, side by side."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     for left, right in rows:
