@@ -203,6 +203,7 @@ class Task(Part):
     """Says what the output is compared with, in training and in evaluation."""
 
     masks: ClassVar[bool] = False  # whether the output is a class for each pixel, and no picture of the data
+    levels: int | None = None  # how many values a target takes, once that is known
 
     def adapt(self, facts: Facts) -> None:
         """Called once, when the data is known. Raises UsageError where the task cannot be had of them."""
@@ -327,6 +328,9 @@ class Likelihood(Part):
     def mode(self, output: Tensor) -> Tensor:
         """(B, *shape) the most probable of the `levels`."""
         raise TypeError(f"{type(self).__name__} is a density: it has no most probable value")
+
+    def adapt(self, levels: int | None) -> None:
+        """Called once, before anything is built, with how many values a target takes, where the task knows it."""
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of what the decoder must give for a row."""

@@ -13,6 +13,9 @@ from aeexp.datasets.formats.folder import folder
 from aeexp.errors import UsageError
 
 
+KEYS = ("path", "val", "test", "size", "masks", "val_masks", "test_masks", "mask_values")
+
+
 def grey(seed=0, size=(6, 5)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
 
@@ -38,7 +41,10 @@ def read(path, **keys) -> np.ndarray:
 
 def refused(path, **keys) -> str:
     with pytest.raises(UsageError) as error:
-        load(path, **keys).rows.x.read()
+        rows = load(path, **keys).rows
+        rows.x.read()
+        if rows.target is not None:
+            rows.target.read()
     message = str(error.value)
-    assert 1 <= len(message.splitlines()) <= 2 and message.split("=")[0] in ("path", "val", "test", "size")
+    assert 1 <= len(message.splitlines()) <= 2 and message.split("=")[0] in KEYS
     return message

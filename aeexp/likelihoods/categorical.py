@@ -20,7 +20,7 @@ class Categorical(Likelihood):
     The distortion is a probability's -log, no density's, and makes no assumption about its shape (van den Oord et
     al. 2016, section 2.2). The decoder gives `levels` numbers a value: channel axis (C * levels, H, W), (D * levels,),
     or (T, F * levels) for sequences. A target below 0 is unknown and counts 0.
-    At 256 levels a fully connected decoder becomes huge: take model=conv.
+    `levels` null are the classes of the masks under task=segment. At 256 levels a fully connected decoder becomes huge: take model=conv.
 
     Formula: -Σ_i log softmax(a_i)_level(x_i)
 
@@ -30,10 +30,19 @@ class Categorical(Likelihood):
     density: ClassVar = False
     grid: Tensor
 
-    def __init__(self, levels: Several = 256):
+    def __init__(self, levels: Several | None = 256):
         super().__init__()
+        self.levels = levels or 0
+        self.register_buffer("grid", torch.linspace(0, 1, self.levels), persistent=False)
+
+    def adapt(self, levels: int | None) -> None:
+        """As many levels as the task's targets have, where none are named."""
+        if self.levels:
+            return
+        if levels is None:
+            raise UsageError("levels=null are the classes of task=segment; give the number of grey levels, as 256")
         self.levels = levels
-        self.register_buffer("grid", torch.linspace(0, 1, levels), persistent=False)
+        self.grid = torch.linspace(0, 1, levels)
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B,) nats."""

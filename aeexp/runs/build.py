@@ -22,6 +22,8 @@ def build_autoencoder(cfg: DictConfig, facts: Facts, task: Task) -> Autoencoder:
     condition.adapt(facts)
     if latent.prior is not None:
         latent.prior.adapt(latent.dim, facts.shape, condition.size)
+    with at_path("likelihood"):
+        likelihood.adapt(task.levels)
     task.check(likelihood)
     output = likelihood.output(task.target_shape(facts.shape))
     with at_path("model"):

@@ -11,6 +11,8 @@ from aeexp.contracts import Likelihood, Task
 from aeexp.errors import UsageError
 from aeexp.types import Batch, Facts
 
+VOID = 255  # of bytes: the usual value of pixels without a class
+
 
 @final
 class Segment(Task):
@@ -46,6 +48,11 @@ class Segment(Task):
         values = [value for value in facts.values if value != self.ignore]
         if not values:
             raise UsageError("task=segment needs masks of whole numbers, one for each class; these are none")
+        if self.ignore is None and not self.names and values[-1] == VOID and 2 < len(values) < VOID // 2:
+            raise UsageError(
+                f"ignore=null: the masks hold the values {_list_values(values[:-1])} and {VOID}, which means no class in "
+                f"most sets: set task.ignore={VOID}, or name the classes by task.names"
+            )
         two = len(values) == 2 and len(self.names or values) == 2
         self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)
         self.classes = 2 if two else len(self.names or range(values[-1] + 1))
@@ -58,6 +65,7 @@ class Segment(Task):
                 f"{about}, which are no numbers of {self.classes} classes: name as many as there are, or set "
                 "task.ignore"
             )
+        self.levels = self.classes
         self.names = self.names or tuple(str(self.first + self.step * number) for number in range(self.classes))
         self.shape = (1, *wanted)
 

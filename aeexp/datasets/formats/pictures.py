@@ -12,10 +12,10 @@ import numpy as np
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Resampling
 
 Mode = Literal["grey", "color"]
-_THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without Python's lock
+THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without Python's lock
 _TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 _ORIENTATION, _WIDTH, _HEIGHT = 0x112, 0x100, 0x101  # tags of Exif and TIFF
 
@@ -57,7 +57,7 @@ class Pictures:
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         x = np.empty((len(index), *self.shape[1:]), np.uint8)
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             for place, picture in enumerate(pool.map(self._read, index)):
                 x[place] = picture
         return x
@@ -71,7 +71,7 @@ class Pictures:
             with Image.open(file) as image:
                 picture = prepare(image, self.mode, self.size)
         except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
-            raise _damage_error(file, self.key, error) from error
+            raise damage_error(file, self.key, error) from error
         (height, width), (wanted_height, wanted_width) = picture.size[::-1], self.shape[2:]
         if (height, width) != (wanted_height, wanted_width):
             raise UsageError(
@@ -100,7 +100,7 @@ def read_headers(files: Sequence[str], key: str) -> list[Header]:
             with Image.open(file) as image:
                 size, sixteen, mode = _upright_size(image), has_sixteen_bits(image), image.mode
         except Exception as error:  # as above
-            raise _damage_error(file, key, error) from error
+            raise damage_error(file, key, error) from error
         if not sixteen and mode in ("I", "F"):
             raise UsageError(
                 f"{key}: {file} holds 32-bit values (Pillow mode {mode}), whose range it does not tell.\n"
@@ -110,17 +110,18 @@ def read_headers(files: Sequence[str], key: str) -> list[Header]:
     return heads
 
 
-def cut(image: Image, height: int, width: int) -> Image:
-    """Cut about the centre to this aspect ratio, then resize.
+def cut(image: Image, height: int, width: int, resampling: Resampling | None = None) -> Image:
+    """Cut about the centre to this aspect ratio, then resize, by antialiased bilinear interpolation if none is named.
 
     Not ImageOps.fit: its filter reaches beyond the cut, and what was cut off shows at the border.
     """
     from PIL.Image import Resampling
 
+    resampling = Resampling.BILINEAR if resampling is None else resampling
     factor = min(image.width / width, image.height / height)
     w, h = max(1, round(width * factor)), max(1, round(height * factor))
     left, top = (image.width - w) // 2, (image.height - h) // 2
-    return image.crop((left, top, left + w, top + h)).resize((width, height), Resampling.BILINEAR)
+    return image.crop((left, top, left + w, top + h)).resize((width, height), resampling)
 
 
 def _upright_size(image: Image) -> tuple[int, int]:
@@ -169,6 +170,7 @@ def _check_sizes(files: Sequence[str], heads: Sequence[Header], key: str) -> tup
     return first
 
 
-def _damage_error(file: str, key: str, error: Exception) -> UsageError:
+def damage_error(file: str, key: str, error: Exception) -> UsageError:
+    """Words for what Pillow raised."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return UsageError(f"{key}: {file} could not be read as a picture: {reason}\nRepair the file or take it away.")
