@@ -23,6 +23,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from aeexp import files  # nothing that knows torch: a report is drawn without it
 from aeexp.drawing.page import Page
+from aeexp.drawing import channels
 
 DPI = 120
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
@@ -113,9 +114,9 @@ def board(
 
 
 def _reading(shape: Sequence[int]) -> str:
-    """What runs from left to right in a tile that is no picture, for the title."""
+    """What a tile is, for the title, where it is not one picture."""
     if len(shape) == 3:
-        return ""
+        return channels.describe(shape)
     if len(shape) == 2:
         time = "\ntime runs from left to right" + (f", the first {STEPS} steps" if shape[0] > STEPS else "")
         return time + (", features upwards" if shape[1] > 1 else "")
@@ -182,7 +183,7 @@ def sides(shape: Sequence[int]) -> tuple[int, int]:
     """Height and width of a tile, in pixels; of a line chart, in proportion."""
     if not are_pictures(shape):
         return 3, 4
-    return (shape[1], min(shape[0], STEPS)) if len(shape) == 2 else (shape[1], shape[2])
+    return (shape[1], min(shape[0], STEPS)) if len(shape) == 2 else channels.measure(shape)
 
 
 def choose_rows(labels: np.ndarray | None, count: int, rows: int) -> np.ndarray:
@@ -221,10 +222,10 @@ def scale(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def _pixels(examples: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """(R, C, H, W) grey in the data's units, or (R, C, H, W, 3) in [0, 1]."""
+    """(R, C, H, W) grey in the data's units, or (R, C, H, W, 3) in [0, 1]; other channels as `channels.spread` has them."""
     if examples.shape[2] == 3:
         return np.moveaxis(scale(examples, limits), 2, -1).clip(0, 1)
-    return examples.mean(2)
+    return channels.spread(examples)[:, :, 0]
 
 
 def _lines(axes: Axes, examples: np.ndarray, limits: tuple[float, float], left: float, top: float) -> None:

@@ -126,7 +126,7 @@ def _load(kind: str, keys: dict[str, Any]) -> Source:
 def _read_table(run: LoadedRun, path: str, keys: dict[str, Any]) -> Source:
     """Rows of a table as features: categories and fillings are those of the run's own file, which is read again."""
     node = run.config["dataset"]
-    own = f"{run.folder} was trained on {node['name']}, whose features are no columns of a table"
+    own = f"{run.folder} was trained on {node['name'] or node.get('path')}, whose features are no columns of a table"
     if node["_target_"] != _name_target("csv"):
         raise UsageError(f"{path}: {own}: give its rows as .npz or .npy")
     train = run.load_data()["train"].ids

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, channels, naming
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation import fills
@@ -95,7 +95,7 @@ def _tiles(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     canvas.draw_tiles(axes, mark_hole(rows.whole, rows.hole, limits)[None], limits, top=1.0)
     for top, (name, pictures) in zip(places[2:], rows.filled.items(), strict=True):
         canvas.draw_tiles(axes, pictures[None], limits, top=top)
-        _outline(axes, rows.hole[:, 0], top)
+        _outline(axes, channels.spread(np.broadcast_to(rows.hole, rows.whole.shape))[:, 0] == 1, top)
         canvas.write_numbers(axes, rows.squared_error(name), top + 0.65)
     axes.set_yticks(places, ["whole", "with hole", *rows.filled], fontsize=9)
     axes.set_xlabel(
@@ -107,7 +107,12 @@ def _tiles(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
 
 
 def mark_hole(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """(N, 3, H, W) in the data's units: grey or colour, and the hole in a colour that no grey picture has."""
+    """(N, 3, H, W) in the data's units: grey or colour, and the hole in a colour that no grey picture has.
+
+    Of other channels (N, C, H, W), whose holes are NaN: paper.
+    """
+    if channels.is_spread(whole.shape[1:]):
+        return np.where(hole, np.nan, whole).astype(np.float32)
     low, high = limits
     colour = low + np.array(to_rgb(HOLE)) * ((high - low) or 1.0)
     base = whole if whole.shape[1] == 3 else whole.mean(1, keepdims=True)

@@ -119,7 +119,7 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
     count = len(rows.target)
     cell = min(1.6, max(0.55, 8 / count))
     figure, axes = canvas.board(title, count, places[-1], rows.target.shape[1:], cell=cell, beside=2.6)
-    colour = rows.target.ndim == 4 and rows.target.shape[1] != 1
+    colour = rows.target.ndim == 4 and rows.target.shape[1] == 3
     scale = canvas.symmetric_limits(np.concatenate([line.pictures for line in lines if line.signed]))
     error_limits, cmap = ((0.0, scale[1]), "Greys") if colour else (scale, canvas.SIGNED)
     label = "error, RMS over channels" if colour else "error: output − input"
@@ -143,8 +143,8 @@ def _pictures(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
 def _difference(rows: Rows, picture: np.ndarray) -> np.ndarray:
     """Difference (N, ...); for pictures in colour its root mean square over channels (N, 1, H, W), without sign."""
     difference = picture - rows.target
-    grey = difference.ndim == 3 or difference.shape[1] == 1
-    return difference if grey else np.sqrt((difference**2).mean(1, keepdims=True))
+    colour = difference.ndim == 4 and difference.shape[1] == 3
+    return np.sqrt((difference**2).mean(1, keepdims=True)) if colour else difference
 
 
 def _curves(title: str, rows: Rows) -> Figure:

@@ -48,6 +48,8 @@ class Segmentation(Plot):
         predicted = task.predict(run.model.likelihood, out.output).cpu().numpy()
         pictures = _rgb(out.batch.x.cpu().numpy(), run.data.limits)
         title = f"{run.data.name}: classes of the pixels of {len(pictures)} test pictures"
+        if run.data.shape[0] > 3:
+            title += f"\nof {run.data.shape[0]} channels the first three as red, green and blue"
         return {"segmentation": _draw(title, task, pictures, truth, predicted)}
 
     def choose_rows(self, run: Run) -> np.ndarray:
@@ -96,9 +98,9 @@ def palette(classes: int) -> np.ndarray:
 
 
 def _rgb(pictures: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """(N, 3, H, W) in [0, 1]; other than three channels become grey."""
+    """(N, 3, H, W) in [0, 1]: of more than three channels the first three, of two their mean in grey."""
     pictures = canvas.scale(pictures, limits).clip(0, 1)
-    return pictures if pictures.shape[1] == 3 else pictures.mean(1, keepdims=True).repeat(3, 1)
+    return pictures[:, :3] if pictures.shape[1] >= 3 else pictures.mean(1, keepdims=True).repeat(3, 1)
 
 
 def _class(name: str) -> str:

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, channels, naming
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
@@ -213,7 +213,8 @@ def _paint(example: np.ndarray, limits: tuple[float, float], size: tuple[int, in
     """One example as a picture of that width and height; what has no value is white."""
     if example.ndim == 2:
         example = example[: canvas.STEPS].T[None, ::-1]  # time from left to right, feature 0 at the bottom
-    channels = example if example.shape[0] == 3 else example.mean(0, keepdims=True).repeat(3, 0)
-    brightness = np.nan_to_num(canvas.scale(channels, limits), nan=1.0).clip(0, 1)
+    planes = channels.spread(example)
+    planes = planes if planes.shape[0] == 3 else planes.repeat(3, 0)
+    brightness = np.nan_to_num(canvas.scale(planes, limits), nan=1.0).clip(0, 1)
     pixels = (255 * np.moveaxis(brightness, 0, -1)).round().astype(np.uint8)
     return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)

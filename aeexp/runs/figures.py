@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aeexp.drawing import channels
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import quote_override
@@ -34,9 +35,9 @@ def project(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list], Te
     order of the source.
     """
     shape = run.data.shape
-    pictured = len(shape) == 3 and shape[0] in (1, 3)
+    pictured = len(shape) == 3
     if pictured:
-        rows = min(rows, (WIDEST_SPRITE // max(shape[1:])) ** 2 // len(run.data.splits))
+        rows = min(rows, (WIDEST_SPRITE // max(channels.measure(shape))) ** 2 // len(run.data.splits))
     columns: dict[str, list] = {"label": [], "split": [], "error": []}
     for split in run.data.splits:
         count = min(rows, len(run.rows(split)))
@@ -62,6 +63,8 @@ def _pictures(run: Run, rows: int) -> Tensor:
     pictures = torch.cat([run.rows(split).batch(slice(0, rows)).x for split in run.data.splits])
     low, high = run.data.limits
     pictures = (pictures - low) / ((high - low) or 1.0)
+    if channels.is_spread(pictures.shape[1:]):
+        pictures = torch.from_numpy(np.nan_to_num(channels.spread(pictures.cpu().numpy()), nan=1.0))
     height, width = pictures.shape[2:]
     side = max(height, width)
     # the sheet has square places: torch's writer fails on pictures that are taller than wide

@@ -72,13 +72,17 @@ def test_missing_files_are_named_with_folder_key_and_way_out(small_mnist, gone):
     assert len(message.splitlines()) == 2
 
 
-def test_packed_files_are_no_files_and_the_message_says_so(small_mnist):
-    raw = small_mnist / "MNIST" / "raw"
+@pytest.mark.parametrize("place", ["MNIST/raw", "MNIST", "mnist", "", "raw", "gzip"])
+@pytest.mark.parametrize("end", ["", ".gz"])
+@pytest.mark.parametrize("sign", ["-idx", ".idx"])
+def test_files_are_read_as_people_have_them(small_mnist, place, end, sign):
+    expected = read(small_mnist)
+    raw, folder = small_mnist / "MNIST" / "raw", small_mnist / "other" / place
+    folder.mkdir(parents=True)
     for name in PARTS:
-        (raw / f"{name}.gz").write_bytes(gzip.compress((raw / name).read_bytes()))
-        (raw / name).unlink()
-    with pytest.raises(UsageError, match="Unpack the .gz files"):
-        read(small_mnist)
+        content = (raw / name).read_bytes()
+        (folder / f"{name.replace('-idx', sign)}{end}").write_bytes(gzip.compress(content) if end else content)
+    assert read(small_mnist / "other").fingerprint == expected.fingerprint
 
 
 def test_another_set_of_the_format_is_looked_for_in_its_own_folder(small_mnist):

@@ -29,15 +29,16 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", ["digits", "flat", "colour", "formula"])
+@pytest.mark.parametrize("case", ["digits", "flat", "colour", "five channels", "formula"])
 def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
     data = {
         "digits": digit_data, "flat": rows_of((4,)), "colour": rows_of((3, 12, 10), np.arange(60) % 4),
+        "five channels": rows_of((5, 12, 10), np.arange(60) % 4),
         "formula": rows_of((4,), np.arange(60) % 2, ("5 $_$ [/b] <i>", "$\\frac$")),
     }[case]  # fmt: skip
     if case == "formula":
         data.name = "$_$"
-    parts = convolutional(data, "subpixel", 2) if case == "colour" else perceptron(data, 2)
+    parts = convolutional(data, "subpixel", 2) if data.shape[0] in (3, 5) else perceptron(data, 2)
     run = run_of(data, parts, {"masking": Masking(0.3)}, HISTORY)
     figures = {name: figure for plot in ALL for name, figure in plot(run).items()}
     assert set(figures) == {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, ParamSpec, final, get_type_hints
 
 import numpy as np
@@ -23,6 +25,8 @@ from aeexp.ranges import Count, Positive
 
 log = logging.getLogger(__name__)
 
+# of files, as compressed as they are; 1.5 in `v1.5` is none
+ENDINGS = {".csv", ".tsv", ".txt", ".data", ".parquet", ".pq", ".arrow", ".npz", ".npy", ".gz", ".tar", ".db", ".sqlite"}
 Own = ParamSpec("Own")
 Splitter = Callable[[Source], dict[str, Rows]]
 
@@ -30,7 +34,7 @@ Splitter = Callable[[Source], dict[str, Rows]]
 def assemble(
     source: Source,
     *,
-    name: str,
+    name: str | None,
     split: Splitter,
     limit: Annotated[int, Interval(ge=3)] | None = None,
     classes: list[int | str] | None = None,
@@ -47,8 +51,10 @@ def assemble(
     An official test set stays whole under `limit`: its numbers can be compared. `labelled` hides labels of the
     training split alone, and `unlabelled` drops the rows of that split that have none. With `normal_classes` train and
     val hold rows of these alone; a row without a label is in neither, since it may be of any class. Rows are counted
-    (`limit`) and cut before, so that the test split is the same as without it.
+    (`limit`) and cut before, so that the test split is the same as without it. `name` None is `data`; a `DataSet` takes
+    the end of its path.
     """
+    name = name or "data"
     preprocessing.check(scale, standardise, binarise)
     source = _number_rows(source)
     if classes is not None:
@@ -89,6 +95,7 @@ class DataSet(Generic[Own]):
     def __call__(self, **keys: Any) -> Data:
         """Load with the loader's own keys and assemble with the others."""
         shared = {key: keys.pop(key) for key in SHARED if key in keys}
+        shared["name"] = shared["name"] or find_name(keys.get("path") or keys.get("database") or self.load.__name__)
         load: Callable[..., Source] = self.load  # what a configuration gives was held against `hints`
         source = load(**{key: expand_home(value) if isinstance(value, str) else value for key, value in keys.items()})
         _check_official(source, shared["split"], keys)
@@ -104,6 +111,17 @@ class DataSet(Generic[Own]):
 
 
 SHARED = {name: key for name, key in inspect.signature(assemble).parameters.items() if name != "source"}
+
+
+def find_name(path: str) -> str:
+    """What to call data by its path: the last part without endings, or what stands before the signs of a pattern."""
+    place = Path(path)
+    name = re.split(r"[*?[{]", place.name)[0].rstrip("-_. ")
+    if not name or name == "..":  # of a folder named by dots, of a pattern that begins with its sign
+        name = (place if place.is_dir() else place.parent).resolve().name
+    while Path(name).suffix.lower() in ENDINGS:
+        name = Path(name).stem
+    return name or str(path)
 
 
 def _number_rows(source: Source) -> Source:

@@ -33,7 +33,7 @@ def idx(path: str, labels: str | None = None, test: str | None = None, test_labe
         raise UsageError("path is empty: give a file, or a folder with train-images-idx3-ubyte")
     train = _find_rows(path)
     train_labels = _choose(labels, _find_labels(train))
-    test_file = _choose(test, _find_companion(train, "train", "t10k"))
+    test_file = _choose(test, _find_companion(train, "train", "t10k") or _find_companion(train, "train", "test"))
     files = {"train": (train, train_labels)}
     if test_file is not None:
         beside = None if train_labels is None else _find_labels(test_file)
@@ -53,7 +53,10 @@ def _find_rows(path: str) -> Path:
     """The file, or that of the training pictures in a folder."""
     if not Path(path).is_dir():
         return Path(path)
-    file = _find_file(Path(path) / "train-images-idx3-ubyte")
+    file = find_file(Path(path) / "train-images-idx3-ubyte")
+    if file is None:  # EMNIST's, as they are unpacked
+        named = sorted(Path(path).glob("*-train-images-idx3-ubyte*"))
+        file = named[0] if len(named) == 1 else None
     if file is None:
         raise UsageError(
             f"path={path} has no train-images-idx3-ubyte or .gz: give the file of pictures, as in "
@@ -74,8 +77,8 @@ def _check_pair(train: Path, labels: Path | None, test: Path, test_labels: Path 
 
 
 def _read_rows(x_file: Path, y_file: Path | None, x_name: str, y_name: str) -> Rows:
-    x = arrays.convert_finite(arrays.view_rows(_read(x_file, x_name), x_name), x_name)
-    return Rows(x, None if y_file is None else check_labels(_read(y_file, y_name), y_name, len(x)))
+    x = arrays.convert_finite(arrays.view_rows(read_file(x_file, x_name), x_name), x_name)
+    return Rows(x, None if y_file is None else check_labels(read_file(y_file, y_name), y_name, len(x)))
 
 
 def _choose(key: str | None, beside: Path | None) -> Path | None:
@@ -83,22 +86,25 @@ def _choose(key: str | None, beside: Path | None) -> Path | None:
     return beside if key is None else None if key == "none" else Path(key)
 
 
-def _find_file(path: Path) -> Path | None:
-    """This file, with or without .gz."""
-    plain = path.with_name(path.name.removesuffix(".gz"))
-    return next((file for file in (plain, plain.with_name(f"{plain.name}.gz")) if file.is_file()), None)
+def find_file(path: Path) -> Path | None:
+    """This file, with or without .gz, and with the dot before idx that some copies have."""
+    plain = path.name.removesuffix(".gz")
+    names = dict.fromkeys([plain, re.sub(r"-(idx\d)", r".\1", plain)])
+    files = (path.with_name(name + end) for name in names for end in ("", ".gz"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _find_companion(path: Path, word: str, other: str) -> Path | None:
-    return _find_file(path.with_name(path.name.replace(word, other))) if word in path.name else None
+    return find_file(path.with_name(path.name.replace(word, other))) if word in path.name else None
 
 
 def _find_labels(path: Path) -> Path | None:
     name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels"))
-    return _find_file(path.with_name(name)) if name != path.name else None
+    return find_file(path.with_name(name)) if name != path.name else None
 
 
-def _read(path: Path, name: str) -> np.ndarray:
+def read_file(path: Path, name: str) -> np.ndarray:
+    """The array of a file, plain or gzipped; `name` is what a message calls it. Raises UsageError."""
     if not path.is_file():
         raise UsageError(f"{name}: no such file (looked for {path.resolve()})")
     try:

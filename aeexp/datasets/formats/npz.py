@@ -20,6 +20,9 @@ from aeexp.ranges import Count
 
 log = logging.getLogger(__name__)
 
+X_NAMES = ("x", "X")  # under which arrays are found
+Y_NAMES = ("y", "Y", "label", "labels")
+TARGET_NAMES = ("target", "mask", "masks", "targets")
 DENSEST = 1032  # bytes that deflate can make of one
 
 
@@ -38,8 +41,9 @@ def npz(
 ) -> Source:
     """Arrays of an .npz file by key: rows (N, D), pictures (N, H, W), (N, C, H, W) or (N, H, W, C), or sequences.
 
-    Keys that are None are found as x and y, or x_train and y_train; y="none" leaves labels out. Official val and test
-    rows are found by the keys: "train" in a key is replaced by the words in `parts`, or "_test" is put behind it.
+    Keys that are None are found as x (X), y (Y, labels) and target (mask), or x_train, y_train ...; "none" leaves labels
+    or a target out. Official val and test rows are found by the keys: "train" in a key is replaced by the words in
+    `parts`, or "_test" is put behind it.
     `offsets` names integers (n+1,) that cut steps (M, F) into n sequences; `sequences` says that (N, T, F) are
     sequences of equal length. `unpack` unpacks that many bits along the last axis, as numpy.packbits packed them.
     """
@@ -60,7 +64,8 @@ def npz(
         names[part] = {option: f"{option}={keys[option]}: {key} of {path}" for option, key in here.items()}
         for option, key in here.items():
             if key not in archive:
-                way = ": leave labels out by dataset.y=none" if option == "y" else ""
+                out = {"y": "labels", "target": "targets"}.get(option)
+                way = f": leave {out} out by dataset.{option}=none" if out else ""
                 raise UsageError(f"{option}={keys[option]}: {path} has {here['x']}, but not {key} beside it{way}")
         read = {option: archive.read(key) for option, key in here.items()}
         _check_offsets(archive, read, offsets, path)
@@ -148,12 +153,31 @@ def _read_size(opened: IO[bytes]) -> int:
 
 
 def _find_keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str | None]) -> dict[str, str]:
-    """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing."""
-    default = f"x_{parts[0]}"
-    x = wanted["x"] or ("x" if "x" in archive or default not in archive else default)
-    beside = f"y_{parts[0]}" if x == default else "y"
-    y = None if wanted["y"] == "none" else wanted["y"] or (beside if beside in archive else None)
-    keys = {option: key for option, key in {**wanted, "x": x, "y": y}.items() if key is not None}
+    """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing.
+
+    x is found as x, X, x_train or X_train, and labels and a target are found beside it in its manner, behind x as y, Y
+    or labels, target or mask, behind x_train as y_train, ... An array `target` (N,) is labels where there are no others.
+    """
+    train = f"_{parts[0]}"
+    names = [*X_NAMES, *(name + train for name in X_NAMES)]
+    x = wanted["x"] or next((name for name in names if name in archive), "x")
+    ends = [train] if x.endswith(train) else [""]
+    ends += [""] if x not in names else []  # rows of a name of their own
+
+    def find(candidates: tuple[str, ...]) -> str | None:
+        keys = (name + end for end in ends for name in candidates)
+        return next((key for key in keys if key in archive and key != x), None)
+
+    y = None if wanted["y"] == "none" else wanted["y"] or find(Y_NAMES)
+    target = None if wanted["target"] == "none" else wanted["target"]
+    if wanted["target"] is None and x in archive and (name := find(TARGET_NAMES)) is not None and name != y:
+        shape = archive.read(name).shape
+        if len(shape) > 1 and shape[:1] == archive.read(x).shape[:1]:
+            target = name
+            log.info("%s: %s is the target of each row (dataset.target=none leaves it out)", archive.path, name)
+        elif len(shape) == 1 and wanted["y"] is None and y is None:
+            y = name  # as scikit-learn calls labels
+    keys = {option: key for option, key in {**wanted, "x": x, "y": y, "target": target}.items() if key is not None}
     listed = ", ".join(archive.keys[:20]) + (", ..." if len(archive.keys) > 20 else "")
     for option, key in keys.items():
         if key not in archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ import torch
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.formats import idx
 from aeexp.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 _PARTS = ("train", "t10k")
 
@@ -106,11 +110,10 @@ def require_files(
             fetch()
         missing = [name for name in names if not (folder / name).exists()]
     if missing:
-        packed = any((folder / f"{name}.gz").is_file() for name in missing)
         wanted = ", ".join(names) if folder == Path(root) else folder.relative_to(root)
         raise UsageError(
             f"root={root}: dataset={option} looked in {folder.resolve()} and did not find {', '.join(missing)}.\n"
-            f"{hint}{'Unpack the .gz files there, or set' if packed else 'Set'} dataset.root (or AEEXP_DATA) to the "
+            f"{hint}Set dataset.root (or AEEXP_DATA) to the "
             f"folder that holds {wanted}, or fetch the files with dataset.download=true."
         )
 
@@ -155,20 +158,41 @@ def _read_idx(
     """
     folder = Path(root) / dataset.__name__ / "raw"
     files = [(f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") for part in parts]
+    names = [name for pair in files for name in pair]
+    found = find_files(root, dataset.__name__, option, names)
+    if found is None:
 
-    def fetch() -> None:
-        for train in (True, False):
-            dataset(root, train=train, download=True, **(keys or {}))
+        def fetch() -> None:
+            for train in (True, False):
+                dataset(root, train=train, download=True, **(keys or {}))
 
-    require_files(option, root, folder, [name for pair in files for name in pair], download, fetch)
+        require_files(option, root, folder, names, download, fetch)
+        found = {name: folder / name for name in names}
     # not by torchvision's class, which prefers a pickled copy in `processed` where an old version left one
-    mnist_files = importlib.import_module("torchvision.datasets.mnist")
     classes = tuple(dataset.classes) if classes is None else classes
     rows = []
     for pictures, labels in files:
-        with explain_errors(option, root, folder):
-            x = mnist_files.read_image_file(str(folder / pictures)).numpy()
+        start = f"root={root}: dataset={option} in {found[pictures].parent.resolve()} could not be read"
+        x, y = (idx.read_file(found[name], f"{start}: {found[name].name}") for name in (pictures, labels))
+        with explain_errors(option, root, found[pictures].parent):
+            if (x.dtype, x.ndim, y.dtype, y.ndim) != (np.uint8, 3, np.uint8, 1):
+                raise ValueError(f"pictures {x.dtype} {x.shape} and labels {y.dtype} {y.shape}: bytes (N, H, W) and (N,)")
             x = np.ascontiguousarray(x.swapaxes(1, 2)) if transposed else x
-            y = mnist_files.read_label_file(str(folder / labels)).numpy().astype(np.int64)
-            rows.append(pair_labels(x[:, None], y - first, len(classes)))
+            rows.append(pair_labels(x[:, None], y.astype(np.int64) - first, len(classes)))
     return Source(*rows, scale=1 / 255, classes=classes)
+
+
+def find_files(root: str, name: str, option: str, names: list[str]) -> dict[str, Path] | None:
+    """The files of a set, plain or gzipped, in one of the folders in which people have them; None where one is missing.
+
+    torchvision's own comes first; files that lie in `root` itself may be those of any set, and a word says so.
+    """
+    places = [Path(root), *(Path(root) / place for place in ("raw", "gzip"))]
+    for place in [*(Path(root) / place for place in (f"{name}/raw", name, option)), *places]:
+        files = {each: idx.find_file(place / each) for each in names}
+        found = {each: file for each, file in files.items() if file is not None}
+        if len(found) == len(names):
+            if place in places:
+                log.info("root=%s: the files in %s are taken for those of dataset=%s", root, place, option)
+            return found
+    return None
