@@ -12,8 +12,10 @@ from aeexp.datasets.core.records import Source
 from aeexp.datasets.formats.csv import csv
 from aeexp.errors import UsageError
 
-KEYS = ("path", "test", "val", "label", "attributes", "columns", "drop", "categorical", "missing", "delimiter", "decimal",
-        "thousands", "max_categories")  # fmt: skip
+KEYS = (
+    "path", "test", "val", "label", "attributes", "columns", "drop", "categorical", "missing", "delimiter", "decimal",
+    "thousands", "max_categories",
+)  # fmt: skip
 # What may be wrong with a column of texts "0", "1", "2".
 DEFECTS = {
     "gap": lambda cells: cells[:-1] + [""],

@@ -12,7 +12,6 @@ from aeexp.datasets.core.records import Source
 from aeexp.datasets.formats.folder import folder
 from aeexp.errors import UsageError
 
-
 KEYS = ("path", "val", "test", "size", "masks", "val_masks", "test_masks", "mask_values")
 
 

@@ -222,7 +222,7 @@ def scale(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def _pixels(examples: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """(R, C, H, W) grey in the data's units, or (R, C, H, W, 3) in [0, 1]; other channels as `channels.spread` has them."""
+    """(R, C, H, W) grey in the data's units, or (R, C, H, W, 3) in [0, 1]; others as `channels.spread` has them."""
     if examples.shape[2] == 3:
         return np.moveaxis(scale(examples, limits), 2, -1).clip(0, 1)
     return channels.spread(examples)[:, :, 0]

@@ -20,7 +20,8 @@ class Categorical(Likelihood):
     The distortion is a probability's -log, no density's, and makes no assumption about its shape (van den Oord et
     al. 2016, section 2.2). The decoder gives `levels` numbers a value: channel axis (C * levels, H, W), (D * levels,),
     or (T, F * levels) for sequences. A target below 0 is unknown and counts 0.
-    `levels` null are the classes of the masks under task=segment. At 256 levels a fully connected decoder becomes huge: take model=conv.
+    `levels` null are the classes of the masks under task=segment. At 256 levels a fully connected decoder becomes huge:
+    take model=conv.
 
     Formula: -Σ_i log softmax(a_i)_level(x_i)
 

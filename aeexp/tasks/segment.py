@@ -50,8 +50,8 @@ class Segment(Task):
             raise UsageError("task=segment needs masks of whole numbers, one for each class; these are none")
         if self.ignore is None and not self.names and values[-1] == VOID and 2 < len(values) < VOID // 2:
             raise UsageError(
-                f"ignore=null: the masks hold the values {_list_values(values[:-1])} and {VOID}, which means no class in "
-                f"most sets: set task.ignore={VOID}, or name the classes by task.names"
+                f"ignore=null: the masks hold the values {_list_values(values[:-1])} and {VOID}, which means no class "
+                f"in most sets: set task.ignore={VOID}, or name the classes by task.names"
             )
         two = len(values) == 2 and len(self.names or values) == 2
         self.first, self.step = (values[0], values[1] - values[0]) if two else (0, 1)

@@ -41,8 +41,8 @@ MISTAKES = {
                         "or set dataset.categorical=[b,a]."),
     "typo": ("a,b\n1,2\n1O,2\n3,4\n", {}, "column 'a': 2 of 3 cells are numbers, '1O' (line 3) is none"),
     "comma among points": ("a;b\n1.5;2\n0,5;2\n3.5;4\n", {"delimiter": ";"}, "'0,5' (line 3) is none (decimal comma?)"),
-    "commas and points": ("a;b\n0,5;2.5\n", {"delimiter": ";"}, "numbers are written as '0,5' in column 'a' and as '2.5' in"
-                          " column 'b'.\nSet \"dataset.decimal=','\""),
+    "commas and points": ("a;b\n0,5;2.5\n", {"delimiter": ";"}, "numbers are written as '0,5' in column 'a' and as"
+                          " '2.5' in column 'b'.\nSet \"dataset.decimal=','\""),
     "Berlin or London": ("a;b\n1,234;2\n", {"delimiter": ";"}, "column 'a' holds numbers such as '1,234', which may be"
                          " 1.234 or 1234.\nSet \"dataset.decimal=','\" or \"dataset.thousands=','\""),
     "one sign for both": (GOOD, {"decimal": ",", "thousands": ","}, "thousands=',' is the sign of fractions too"),
@@ -59,11 +59,12 @@ MISTAKES = {
     "archive": (b"PK\3\4zip", {}, "is a .zip or .npz archive, no text: take dataset=npz"),
     "forced": (MANY, {"categorical": ("b",)}, "column 'b' has 150 different values.\n"),
     "attribute": (MANY + "oops,3\n", {"attributes": ("a",)}, "column 'a': 150 of 151 cells are numbers"),
-    "label": (MANY + MANY[4:], {"label": "b"}, "label=b: 150 different values, above max_categories=100, are no classes"),
+    "label": (MANY + MANY[4:], {"label": "b"}, "label=b: 150 different values, above max_categories=100, are no"
+              " classes"),
     "label's way out": (MANY + MANY[4:], {"label": "b"}, "Set dataset.label=null dataset.attributes=[b], or"
                         " dataset.max_categories=150."),
-    "a label for each row": (MANY, {"label": "b"}, "label=b: 150 different labels in 150 rows, such as '0', name rows, no"
-                             " classes (a label for each row); set dataset.label=null dataset.drop=[b]"),
+    "a label for each row": (MANY, {"label": "b"}, "label=b: 150 different labels in 150 rows, such as '0', name rows,"
+                             " no classes (a label for each row); set dataset.label=null dataset.drop=[b]"),
     "no label": (GOOD, {"label": "Y1"}, "label=Y1: data.csv has no column 'Y1'; "),
     "no attribute": ("income,b\n1,2\n", {"attributes": ("incme",)}, "attributes=[incme]: data.csv has no column"
                      " 'incme'; did you mean 'income'?"),
@@ -74,11 +75,12 @@ MISTAKES = {
     "label and attribute": (GOOD, {"label": "y", "attributes": ("y",)}, "attributes=[y]: column 'y' is named also"),
     "nothing left": ("a,b\n1,2\n", {"label": "a", "drop": ("b",)}, "no column is left as a feature"),
     "missing": (GOOD, {"label": "y", "drop": ("c",)}, "missing=error: column 'b' has no value (path="),
-    "two that miss": (GOOD, {"label": "y"}, "2 problems\n- missing=error: column 'b' has no value (line 5; 1 in all)\n- missing="
-                      "error: column 'c' has no value (line 3; 1 in all)\nMend the table, or set dataset.missing=most_freq"),
+    "two that miss": (GOOD, {"label": "y"}, "2 problems\n- missing=error: column 'b' has no value (line 5; 1 in all)\n"
+                      "- missing=error: column 'c' has no value (line 3; 1 in all)\nMend the table, or set"
+                      " dataset.missing=most_frequent."),
     "never a value": ("a,b\n,1\n,2\n", {}, "column 'a' has no value (path="),
-    "two names that are not there": (GOOD, {"label": "Y1", "drop": ("zz",)}, "2 problems\n- label=Y1: data.csv has no column"),
-    "kept and dropped": (GOOD, {"columns": ("a", "b"), "drop": ("b",)}, "columns=[a,b]: column 'b' is named also in drop"),
+    "two names that are not there": (GOOD, {"label": "Y1", "drop": ("zz",)}, "2 problems\n- label=Y1: data.csv has no"),
+    "kept and dropped": (GOOD, {"columns": ("a", "b"), "drop": ("b",)}, "columns=[a,b]: column 'b' is named also in"),
     "nothing kept": (GOOD, {"columns": ("y",), "label": "y"}, "columns=[y]: no column is left as a feature"),
     "no such column kept": (GOOD, {"columns": ("q",)}, "columns=[q]: data.csv has no column 'q'"),
     "missing's line": (GOOD, {"label": "y", "drop": ("b",)}, "line 3; 1 in all).\nSet"

@@ -89,7 +89,12 @@ def test_values_that_are_none_are_refused(pictures, values):
 
 @pytest.mark.parametrize(
     ("levels", "numbers"),
-    [([0, 255], [0, 255]), ([0, 1, 5, 255], [0, 1, 5, 255]), ([0, 100, 200], [0, 1, 2]), ([0, 10, 20, 30], [0, 1, 2, 3])],
+    [
+        ([0, 255], [0, 255]),
+        ([0, 1, 5, 255], [0, 1, 5, 255]),
+        ([0, 100, 200], [0, 1, 2]),
+        ([0, 10, 20, 30], [0, 1, 2, 3]),
+    ],
     ids=["two are told apart by the task", "numbers with gaps and void", "levels", "even steps"],
 )
 def test_grey_levels_are_numbered_and_class_numbers_stay(pictures, levels, numbers, caplog):

@@ -17,7 +17,8 @@ MASKS = np.random.default_rng(0).integers(0, 3, (40, 2, 3))
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("data.csv", "data"), ("a/b/Größe 2.tar.gz", "Größe 2"), ("x/train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"),
+        ("data.csv", "data"), ("a/b/Größe 2.tar.gz", "Größe 2"),
+        ("x/train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"),
         ("v1.5", "v1.5"), ("a/pictures/", "pictures"), ("t/train-{000000..000019}.tar", "train"), ("t/*.tar", "t"),
         ("sqlite:///rows.db", "rows"), ("csv", "csv"),
     ],

@@ -68,7 +68,8 @@ def test_columns_are_told_by_what_they_hold(csv_file):
         "n": "whole numbers from 0 to 29", "f": "numbers from 0.5 to 29.5",
         "text": "texts, 30 different ones: 'u0', 'u1', 'u10', ...", "kind": "2 categories: 'v', 'w'",
         "one": "the number 7 in every row", "none": "no value in any row",
-        "stray": "numbers but for 1 texts, such as 'oops'", "comma": "texts, 30 different ones: '1,00', '1,01', '1,02', ...",
+        "stray": "numbers but for 1 text, such as 'oops'",
+        "comma": "texts, 30 different ones: '1,00', '1,01', '1,02', ...",
         "y": "whole numbers from 0 to 1",
     }  # fmt: skip
     assert "numbers are written as '1,00' in column 'comma' and as '0.5' in column 'f'" in summary.problems, (

@@ -26,7 +26,21 @@ from aeexp.ranges import Count, Positive
 log = logging.getLogger(__name__)
 
 # of files, as compressed as they are; 1.5 in `v1.5` is none
-ENDINGS = {".csv", ".tsv", ".txt", ".data", ".parquet", ".pq", ".arrow", ".npz", ".npy", ".gz", ".tar", ".db", ".sqlite"}
+ENDINGS = {
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".data",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".npz",
+    ".npy",
+    ".gz",
+    ".tar",
+    ".db",
+    ".sqlite",
+}
 Own = ParamSpec("Own")
 Splitter = Callable[[Source], dict[str, Rows]]
 

@@ -158,8 +158,8 @@ def _find_part(option: str, place: str, own: Own) -> Part:
     if own.folders and len(classes) == 1:  # images/ beside masks/
         return Part(key, files, None)
     if is_name_of_rows(len(classes), len(files)):
-        log.warning("%s: %d sub-folders of %d pictures name pictures, no classes: they are no labels", key, len(classes),
-                    len(files))  # fmt: skip
+        message = "%s: %d sub-folders of %d pictures name pictures, no classes: they are no labels"
+        log.warning(message, key, len(classes), len(files))
         return Part(key, files, None)
     return Part(key, files, [name for name, found in classes.items() for _ in found])
 

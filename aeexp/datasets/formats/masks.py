@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 
 from aeexp.datasets.formats.pictures import THREADS, Header, cut, damage_error, has_sixteen_bits
 from aeexp.errors import UsageError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +74,10 @@ class Masks:
             strange = self.values[places] != stored
             if strange.any():
                 value = format_value(int(stored[strange][0]), self.kind)
-                raise UsageError(f"{self.key}: {self.files[row]} holds {value}, which is no class: add it to "
-                                 "dataset.mask_values, and set task.ignore to its place where it means nothing")  # fmt: skip
+                raise UsageError(
+                    f"{self.key}: {self.files[row]} holds {value}, which is no class: add it to dataset.mask_values, "
+                    "and set task.ignore to its place where it means nothing"
+                )
         mask = self.classes[places]
         if self.size is None:
             return mask
@@ -101,8 +100,10 @@ def read_masks(
     kind = _choose_kind(masks)
     if given is None and any(mask.lossy for mask in masks):
         file = files[[mask.lossy for mask in masks].index(True)]
-        raise UsageError(f"{key}: {file} is saved with loss (JPEG), which blurs classes at their borders.\n"
-                         "Save masks as PNG, or name their values, as in dataset.mask_values=[0,255]: the nearest is taken.")  # fmt: skip
+        raise UsageError(
+            f"{key}: {file} is saved with loss (JPEG), which blurs classes at their borders.\n"
+            "Save masks as PNG, or name their values, as in dataset.mask_values=[0,255]: the nearest is taken."
+        )
     if given is None:
         kind, values = _collect_values(files, key, kind)
         classes = _number_values(values, kind, key)
@@ -177,7 +178,7 @@ def _collect_values(files: Sequence[str], key: str, kind: str) -> tuple[str, np.
 
 
 def _number_values(values: np.ndarray, kind: str, key: str) -> np.ndarray:
-    """Class numbers of values: themselves where they are such, or are two (task=segment takes any two); else 0, 1, ..."""
+    """Class numbers of values: themselves where they are such, or are two (task=segment takes any); else 0, 1 ..."""
     below = values[values != VOID]
     steps = np.diff(below)
     even = len(steps) > 1 and steps[0] > 1 and (steps == steps[0]).all()

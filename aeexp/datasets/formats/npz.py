@@ -41,9 +41,9 @@ def npz(
 ) -> Source:
     """Arrays of an .npz file by key: rows (N, D), pictures (N, H, W), (N, C, H, W) or (N, H, W, C), or sequences.
 
-    Keys that are None are found as x (X), y (Y, labels) and target (mask), or x_train, y_train ...; "none" leaves labels
-    or a target out. Official val and test rows are found by the keys: "train" in a key is replaced by the words in
-    `parts`, or "_test" is put behind it.
+    Keys that are None are found as x (X), y (Y, labels) and target (mask), or x_train, y_train ...; "none" leaves
+    labels or a target out. Official val and test rows are found by the keys: "train" in a key is replaced by the words
+    in `parts`, or "_test" is put behind it.
     `offsets` names integers (n+1,) that cut steps (M, F) into n sequences; `sequences` says that (N, T, F) are
     sequences of equal length. `unpack` unpacks that many bits along the last axis, as numpy.packbits packed them.
     """
@@ -155,8 +155,8 @@ def _read_size(opened: IO[bytes]) -> int:
 def _find_keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, str | None]) -> dict[str, str]:
     """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing.
 
-    x is found as x, X, x_train or X_train, and labels and a target are found beside it in its manner, behind x as y, Y
-    or labels, target or mask, behind x_train as y_train, ... An array `target` (N,) is labels where there are no others.
+    x is found as x, X, x_train or X_train, and labels and a target beside it in its manner: with x as y, Y or labels,
+    target or mask, with x_train as y_train, ... An array `target` (N,) is labels where there are no others.
     """
     train = f"_{parts[0]}"
     names = [*X_NAMES, *(name + train for name in X_NAMES)]

@@ -131,7 +131,8 @@ def _name_columns(name: str, line: int, header: list[str], cells: np.ndarray) ->
             continue
         if not title:
             raise UsageError(
-                f"{name}: column {place + 1} of {len(header)} has no name in the header (line {line}); name or delete it"
+                f"{name}: column {place + 1} of {len(header)} has no name in the header (line {line}); name or "
+                "delete it"
             )
         number = 0
         while (unique := f"{title}.{number}" if number else title) in names or (number and unique in header):

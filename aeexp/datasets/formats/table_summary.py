@@ -124,7 +124,7 @@ def _describe_values(column: Column) -> str:
     strays = [text for text in texts if column.numerals.parse(text) is None]
     share = np.isin(known, [texts.index(text) for text in strays]).mean()
     if share < 0.5:
-        return f"numbers but for {len(strays)} texts, such as {quote(strays[0])}"
+        return f"numbers but for {len(strays)} text{'s' * (len(strays) > 1)}, such as {quote(strays[0])}"
     if len(texts) > MOST_TEXTS and 2 * len(texts) > len(known):
         return f"texts, {len(texts)} different ones: {listed}"
     return f"{len(texts)} categories: {listed}" if len(texts) > 1 else f"the text {listed} in every row"

@@ -54,8 +54,8 @@ class LabelName:
             names = [name for name, each in value.items() if isinstance(each, str | int | float)] or list(value)
             example = f", as in dataset.y={way}.{names[0]}" if names else ""
             raise UsageError(
-                f"y={self.name}: {way} of {where} is an object, no label; it has {', '.join(map(quote, value)) or 'nothing'}"
-                f": name a field{example}"
+                f"y={self.name}: {way} of {where} is an object, no label; it has "
+                f"{', '.join(map(quote, value)) or 'nothing'}: name a field{example}"
             )
         if isinstance(value, list):
             raise UsageError(

@@ -176,7 +176,9 @@ def _read_idx(
         x, y = (idx.read_file(found[name], f"{start}: {found[name].name}") for name in (pictures, labels))
         with explain_errors(option, root, found[pictures].parent):
             if (x.dtype, x.ndim, y.dtype, y.ndim) != (np.uint8, 3, np.uint8, 1):
-                raise ValueError(f"pictures {x.dtype} {x.shape} and labels {y.dtype} {y.shape}: bytes (N, H, W) and (N,)")
+                raise ValueError(
+                    f"pictures {x.dtype} {x.shape} and labels {y.dtype} {y.shape}: bytes (N, H, W) and (N,)"
+                )
             x = np.ascontiguousarray(x.swapaxes(1, 2)) if transposed else x
             rows.append(pair_labels(x[:, None], y.astype(np.int64) - first, len(classes)))
     return Source(*rows, scale=1 / 255, classes=classes)
