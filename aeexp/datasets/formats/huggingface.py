@@ -83,7 +83,7 @@ def _read_table(
     feature = next(iter(sources.values())).features.get(label or "")
     if not isinstance(feature, import_datasets().ClassLabel):
         return source
-    return name_classes(source, feature.names)
+    return name_classes(source, list(feature.names or ()))
 
 
 def name_classes(source: Source, names: list[str]) -> Source:
