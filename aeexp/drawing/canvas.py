@@ -142,10 +142,10 @@ def draw_tiles(
     axes: Axes, examples: np.ndarray, limits: tuple[float, float], *, left: float = 0.0, top: float = 0.0,
     cmap: str = "gray",
 ) -> AxesImage | None:  # fmt: skip
-    """Draw examples (R, C, *shape) on a board, the first tile's centre at (left, top).
+    """Draw examples (R, C, *shape) on a board, the first tile's centre at (left, top); one image holds all pictures.
 
-    One image holds all pictures: hundreds of axes would take seconds. Returns it; None for flat examples, which
-    are lines over their features. Sequences of several features are pictures with time from left to right.
+    Returns it; None for flat examples, which are lines over their features. Sequences of several features are pictures
+    with time from left to right.
     """
     if are_pictures(examples.shape[2:]) and examples.ndim == 4:
         examples = examples[:, :, :STEPS].swapaxes(2, 3)[:, :, None, ::-1]  # feature 0 at the bottom

@@ -13,8 +13,8 @@ from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source, StoredArray
 from aeexp.datasets.formats.labels import is_name_of_rows
 from aeexp.datasets.formats.mask_files import find_masks
-from aeexp.datasets.formats.masks import read_masks
-from aeexp.datasets.formats.pictures import Pictures, read_headers
+from aeexp.datasets.formats.masks import Masks, read_masks
+from aeexp.datasets.formats.pictures import Header, Pictures, read_headers
 from aeexp.errors import UsageError, quote_override
 from aeexp.ranges import Count
 
@@ -68,13 +68,9 @@ def folder(
     if mode == "auto":
         mode = "grey" if all(head.grey for head in heads) else "color"
     pictures = Pictures(files, f"path={path}", mode, size, heads)
-    named = {"path": masks, "val": val_masks, "test": test_masks}
-    targets = None
-    if masks is not None:
-        mask_files = [mask for option, part in parts.items() for mask in _find_masks(option, part, path, named)]
-        targets = read_masks(mask_files, files, heads, f"masks={masks}", mask_values, size)
-    elif mask_values is not None or val_masks is not None or test_masks is not None:
-        raise UsageError("masks=null: val_masks, test_masks and mask_values belong to dataset.masks: give it")
+    targets = _read_targets(
+        parts, heads, path, {"path": masks, "val": val_masks, "test": test_masks}, mask_values, size
+    )
     classes = tuple(sorted(set(parts["path"].labels or ())))
     rows, start = {}, 0
     for option, part in parts.items():
@@ -84,6 +80,21 @@ def folder(
         rows[option] = Rows(x, _number_labels(part, parts["path"], classes), target=target)
         start += len(index)
     return Source(rows["path"], rows.get("test"), 1 / 255, classes, rows.get("val"))
+
+
+def _read_targets(
+    parts: dict[str, Part], heads: list[Header], path: str, named: dict[str, str | None],
+    values: list[int | str] | None, size: list[int] | None,
+) -> Masks | None:  # fmt: skip
+    """The masks of all pictures; None where none are named."""
+    masks = named["path"]
+    if masks is not None:
+        files = [mask for option, part in parts.items() for mask in _find_masks(option, part, path, named)]
+        pictures = [file for part in parts.values() for file in part.files]
+        return read_masks(files, pictures, heads, f"masks={masks}", values, size)
+    if values is not None or any(named.values()):
+        raise UsageError("masks=null: val_masks, test_masks and mask_values belong to dataset.masks: give it")
+    return None
 
 
 class Own(NamedTuple):
