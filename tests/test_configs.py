@@ -180,7 +180,11 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
             r"^task=segment: .* 2 classes: take.*=bernoulli$",
         ),
         (["variant=segmentation", "likelihood=categorical"], r"^task=segment: the masks have 2 classes: take"),
-        (["variant=segmentation", "task.names=[a,b,c]"], r"^task=segment: the masks have 3 classes: .*levels=3$"),
+        (
+            ["variant=segmentation", "likelihood=bernoulli", "task.names=[a,b,c]"],
+            r"^task=segment: the masks have 3 classes: .*levels=3$",
+        ),
+        (["likelihood=categorical_classes"], r"^likelihood\.levels=null are the classes of task=segment"),
         (["variant=segmentation", "task.names=[a,a]"], r"^task\.names=\['a', 'a'\]: name two classes or more"),
         (["variant=segmentation", "task.ignore=1"], r"^task\.ignore=1: the masks hold the values 0: two classes"),
         (["variant=segmentation", "trainer=closed_form", "model=linear"], r"^trainer=closed_form .*not of masks"),

@@ -155,8 +155,7 @@ def draw_tiles(
     pixels = _pixels(examples, limits)
     rows, columns, height, width = pixels.shape[:4]
     gap = gap_between(height, width)
-    # Gaps are white: NaN has no colour, and RGB pictures cannot hold a NaN.
-    paper = np.nan if pixels.ndim == 4 else 1.0
+    paper = np.nan if pixels.ndim == 4 else 1.0  # gaps are white: NaN has no colour, and RGB pictures cannot hold one
     sheet = np.full((rows, height + gap, columns, width + gap, *pixels.shape[4:]), paper)
     sheet[:, :height, :, :width] = pixels.swapaxes(1, 2)
     sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), *pixels.shape[4:])[:-gap, :-gap]
