@@ -22,8 +22,8 @@ from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from aeexp import files  # nothing that knows torch: a report is drawn without it
-from aeexp.drawing.page import Page
 from aeexp.drawing import channels
+from aeexp.drawing.page import Page
 
 DPI = 120
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
