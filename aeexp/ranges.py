@@ -20,6 +20,9 @@ Positive = Annotated[float, Interval(gt=0)]
 NonNegative = Annotated[float, Interval(ge=0)]
 Probability = Annotated[float, Interval(ge=0, le=1)]
 
+Threads = Annotated[int, Interval(ge=1, le=1024)]
+"""More than any machine that this is for has cores."""
+
 Share = Annotated[float, Interval(gt=0, lt=1)]
 """Of a whole that something must be left of."""
 

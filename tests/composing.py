@@ -8,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from aeexp.reference.options import find_conf_dir
+from aeexp.runs.claim import claim, identify
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.run import execute_run
-from aeexp.runs.status import Status
 
 CONF = Path(find_conf_dir())
 
@@ -24,5 +24,6 @@ def run_in(folder: Path, *overrides: str) -> float:
     """One run in this process; nothing is drawn unless the overrides say so."""
     folder.mkdir(parents=True, exist_ok=True)
     given = [word for word in ("plot=none", "threads=1") if not any(o.startswith(word[:5]) for o in overrides)]
-    run = RunFolder(folder)
-    return execute_run(composed(*given, *overrides), run, Status(run), {"variant": "undercomplete"}, bar=False)
+    cfg = composed(*given, *overrides)
+    with claim(RunFolder(folder), identify(cfg)) as status:
+        return execute_run(cfg, status, {"variant": "undercomplete"}, bar=False)

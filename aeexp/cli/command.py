@@ -5,13 +5,16 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, explain_machine
 
 # What tables and formulas are written with, for a terminal whose encoding lacks it.
 PLAIN = str.maketrans({
@@ -30,7 +33,8 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
     """
     settle_environment()
     try:
-        code = function(*arguments) or 0
+        with interrupt_when_told():
+            code = function(*arguments) or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -67,16 +71,57 @@ def replace_letters(error: UnicodeError) -> tuple[str, int]:
     return "".join(letters), error.end
 
 
+@contextmanager
+def interrupt_when_told() -> Iterator[None]:
+    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt as Ctrl-C does: what is open is tidied up."""
+    before: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = signal.Signals.__members__.get(name)
+        # what nohup, or whoever started this, made of a signal stays; off the main thread signals are not ours
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL and is_main_thread():
+            before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def let_finish() -> Iterator[None]:
+    """No signal cuts off what is short and must be whole, such as a last word."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main_thread() else ()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_main_thread() -> bool:
+    """Signals may be set there alone."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def report_error(error: Exception) -> tuple[str, int]:
     """Message and exit code; of an error that neither the user nor the machine explains the traceback is printed."""
-    if not isinstance(error, UsageError | OSError):  # a full disk and the like need none
+    if not is_explained(error):
         traceback.print_exc()
     return describe_error(error), exit_code(error)
 
 
 def describe_error(error: Exception, *plain: type[Exception]) -> str:
-    """With the name of its class, unless the message is meant for the user: UsageError, and those that are `plain`."""
-    return str(error) if isinstance(error, (UsageError, *plain)) else f"{type(error).__name__}: {error}"
+    """With the name of its class, unless the message is meant for the user: UsageError, and those that are `plain`; in
+    plain words where the machine has no room, memory or rights."""
+    if isinstance(error, (UsageError, *plain)):
+        return str(error)
+    return explain_machine(error) or f"{type(error).__name__}: {error}"
+
+
+def is_explained(error: BaseException, *plain: type[Exception]) -> bool:
+    """Whether the message says it all, and a traceback would tell nothing more."""
+    return isinstance(error, (UsageError, OSError, *plain)) or explain_machine(error) is not None
 
 
 def exit_code(error: Exception) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import logging
 import math
@@ -10,20 +11,35 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from aeexp.cli.command import INTERRUPTED, describe_error, exit_code, run_command
+from aeexp.cli.command import (
+    INTERRUPTED,
+    describe_error,
+    exit_code,
+    interrupt_when_told,
+    is_explained,
+    let_finish,
+    run_command,
+)
 from aeexp.errors import UsageError, quote_override, quote_value
 from aeexp.files import expand_home
 from aeexp.reference.options import find_conf_dir
+
+if TYPE_CHECKING:  # with numpy, which --help does not wait for
+    from aeexp.runs.folder import RunFolder
+    from aeexp.runs.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -41,36 +57,101 @@ NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR,
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong stands in the job's own log and status.json."""
     from aeexp.runs.figures import Undrawn
-    from aeexp.runs.folder import RunFolder
     from aeexp.runs.run import execute_run
-    from aeexp.runs.status import Status
     from aeexp.sweeps.search.trial import Pruned, make_follower
     from aeexp.trainers.window import Diverged
 
     hydra_cfg = HydraConfig.get()
     single = hydra_cfg.mode == RunMode.RUN
-    folder = RunFolder(hydra_cfg.runtime.output_dir)
-    status = Status(folder)
-    try:
-        return execute_run(cfg, folder, status, dict(hydra_cfg.runtime.choices), bar=single, follow=make_follower())
-    except KeyboardInterrupt:
-        way = quote_override("resume", folder) if single else quote_override("hydra.sweep.dir", hydra_cfg.sweep.dir)
-        log.error("interrupted; the same command with %s goes on", way)
-        status.end("interrupted", exit_code=INTERRUPTED)
-        raise
-    except Pruned as error:
-        log.info("pruned: %s", error)
-        status.end("pruned", str(error))
-        return math.nan
-    except Exception as error:
-        explained = isinstance(error, UsageError | Diverged | Undrawn)
-        message, code = describe_error(error, Diverged, Undrawn), exit_code(error)
-        log.error("%s", message, exc_info=not explained or full_error())
-        status.end("failed", message, exit_code=code)
-        if single:
-            raise SystemExit(code) from error
-        # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
-        return math.nan
+    status: Status | None = None
+    with interrupt_when_told(), ExitStack() as stack:
+        try:
+            status = stack.enter_context(claim_job(cfg))
+            return execute_run(cfg, status, dict(hydra_cfg.runtime.choices), bar=single, follow=make_follower())
+        except KeyboardInterrupt:
+            with let_finish():
+                if status is not None and status.end("interrupted", exit_code=INTERRUPTED):
+                    log.error("interrupted; the same command with %s goes on", describe_way_on(status.folder))
+            raise
+        except Pruned as error:
+            log.info("pruned: %s", error)
+            record(status, "pruned", str(error), 0)
+            return math.nan
+        except Exception as error:
+            plain = (Diverged, Undrawn)
+            message, code = describe_error(error, *plain), exit_code(error)
+            log.error("%s", message, exc_info=full_error() or not is_explained(error, *plain))
+            record(status, "failed", message, code)
+            if single:
+                raise SystemExit(code) from error
+            # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
+            return math.nan
+
+
+@contextmanager
+def claim_job(cfg: DictConfig) -> Iterator[Status]:
+    """The folder of this job, with its log, as `claim` and `claim_place` take it. Raises UsageError where it is
+    another's, which no log tells then."""
+    from aeexp.runs.claim import claim, claim_place, identify
+    from aeexp.runs.folder import RunFolder
+    from aeexp.sweeps.search.trial import is_search
+
+    hydra_cfg = HydraConfig.get()
+    folder, identity = RunFolder(hydra_cfg.runtime.output_dir), identify(cfg)
+    root = copy.deepcopy(HydraConfig.instance().cfg)
+    composed = OmegaConf.to_yaml(cfg)  # before anything in it is resolved
+
+    def ask(place: RunFolder) -> dict[str, str]:
+        with read_write(root.hydra.runtime):
+            root.hydra.runtime.output_dir = str(place)
+        words = OmegaConf.to_yaml(hydra_cfg.overrides.task)
+        return {"config.yaml": composed, "hydra.yaml": OmegaConf.to_yaml(root), "overrides.yaml": words}
+
+    if hydra_cfg.mode == RunMode.RUN:
+        claimed = claim(folder, identity, ask)
+    elif is_search():  # a trial's number is its folder's
+        claimed = claim(folder, identity, ask, "hydra.sweep.dir")
+    else:
+        claimed = claim_place(folder, hydra_cfg.job.num, identity, ask)
+    with ExitStack() as stack:
+        try:
+            status = stack.enter_context(claimed)
+        except BaseException:
+            move_log(folder, None)
+            raise
+        move_log(folder, None if status.finished else status.folder)
+        yield status
+
+
+def move_log(before: RunFolder, now: RunFolder | None) -> None:
+    """Hydra's handlers that are about to write into one folder write into another, or not at all."""
+    for handler in logging.getLogger().handlers[:]:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == before.path:
+            handler.handleError = lambda _: None  # a full disk is told once, on the console, and by no traceback a line
+            if now is None:
+                logging.getLogger().removeHandler(handler)
+            else:
+                handler.baseFilename = str(now.path / Path(handler.baseFilename).name)
+
+
+def record(status: Status | None, word: str, message: str, code: int) -> None:
+    """The job's last word in its folder; of a job of a sweep that has none of its own, or none that can be written,
+    beside the folders."""
+    from aeexp.sweeps.refusals import note_refusal
+
+    with let_finish():
+        written = status is not None and status.end(word, message, code)
+        hydra_cfg = HydraConfig.get()
+        if not written and hydra_cfg.mode == RunMode.MULTIRUN:
+            note_refusal(Path(hydra_cfg.sweep.dir), hydra_cfg.job.num, message, code)
+
+
+def describe_way_on(folder: RunFolder) -> str:
+    """What is added to the same command."""
+    hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode == RunMode.MULTIRUN:
+        return quote_override("hydra.sweep.dir", hydra_cfg.sweep.dir)
+    return quote_override("resume" if folder.last.is_file() else "hydra.run.dir", folder)
 
 
 def main() -> None:

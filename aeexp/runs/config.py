@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.ranges import Count, Decay, NonNegative, Positive, Seed
+from aeexp.ranges import Count, Decay, NonNegative, Positive, Seed, Threads
 from aeexp.reference.parts import MULTIPLE
 from aeexp.runs.trust import check_part
 from aeexp.runs.values import check_value
@@ -32,7 +32,7 @@ class Values(NamedTuple):
 
     seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Count | None
+    threads: Threads | None
     deterministic: bool
     resume: str | None
     save_codes: bool

@@ -7,9 +7,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, final
@@ -17,8 +18,10 @@ from typing import Any, final
 import numpy as np
 
 from aeexp import files
+from aeexp.errors import FULL
 
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
+ASKED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # in .hydra: what the run was asked for
 UNREADABLE = "unreadable"
 COLUMNS = {"split": str, "step": int}  # of history.csv, in every row; all others are float
 
@@ -54,18 +57,21 @@ class RunFolder:
         return _read_table(self.metrics)
 
     def read_config(self) -> dict[str, Any]:
-        """As it was composed: what interpolates is the text `${...}`."""
+        """As it was composed: what interpolates is the text `${...}`. ValueError where it is another run's."""
+        self._check_asked()
         return _read_table(self.hydra / "config.yaml")
 
     def read_overrides(self) -> list[str]:
-        """What the user typed, job by job of a sweep, as in ["latent.dim=3", "seed=1"]."""
+        """What the user typed, job by job of a sweep, as in ["latent.dim=3", "seed=1"]; as `read_config`."""
+        self._check_asked()
         overrides = files.read_yaml(self.hydra / "overrides.yaml") or []
         if not isinstance(overrides, list):
             raise ValueError("overrides.yaml holds no list")
         return [str(override) for override in overrides]
 
     def read_choices(self) -> dict[str, str]:
-        """The option of each group, but for Hydra's own."""
+        """The option of each group, but for Hydra's own; as `read_config`."""
+        self._check_asked()
         node = self._read_runtime().get("choices")
         choices = node.items() if isinstance(node, dict) else ()
         return {str(group): str(option) for group, option in choices if not str(group).startswith("hydra/")}
@@ -76,6 +82,12 @@ class RunFolder:
             return Path(self._read_runtime()["cwd"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _check_asked(self) -> None:
+        """Numbers stand under the labels of the run that gave them: another one's in `.hydra` are told."""
+        wanted = self.read_status().get("hydra_digest") if self.status.is_file() else None
+        if wanted and wanted != digest(files.read_bytes(self.hydra / name) for name in ASKED):
+            raise ValueError(".hydra is not what this run wrote (status.json: hydra_digest): its labels are another's")
 
     def _read_runtime(self) -> dict[str, Any]:
         """What Hydra says of how the run was started; {} where it does not."""
@@ -133,8 +145,19 @@ class RunFolder:
         return self.read_state() not in ("running", UNREADABLE)
 
     def write_status(self, values: Mapping[str, Any]) -> None:
-        """Whole, at once."""
-        files.write_json(self.status, dict(values))
+        """Whole, at once. On a full disk into the place that the file has already, so that its last word is told."""
+        try:
+            files.write_json(self.status, dict(values))
+        except OSError as error:
+            if error.errno not in FULL or not self.status.is_file():
+                raise
+            with open(self.status, "r+", encoding="utf-8") as file:
+                file.write(files.json_text(dict(values)))
+                file.truncate()
+
+    def write_asked(self, name: str, text: str) -> None:
+        """One of the files of `.hydra`."""
+        files.write_text(self.hydra / name, text)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Whole, at once."""
@@ -154,6 +177,21 @@ class RunFolder:
     def write_figure(self, name: str, content: bytes) -> None:
         """`name` with its ending, as scatter.png."""
         files.write(self.figures / name, lambda file: file.write(content))
+
+    def remove_temporaries(self) -> None:
+        """What a killed write left; for who holds the folder alone."""
+        for folder in (self.path, self.checkpoints, self.figures, self.hydra):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove all that a run writes but its checkpoints; what else lies there stays."""
+        for path in (self.status, self.metrics, self.history, self.codes, self.log):
+            path.unlink(missing_ok=True)
+        for name in ASKED:
+            (self.hydra / name).unlink(missing_ok=True)
+        for folder in (self.figures, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def lock(self) -> AbstractContextManager[None]:
         """Who reads a file and writes it anew waits for others who do."""
@@ -182,6 +220,11 @@ def run_id(config: Mapping[str, Any]) -> str:
     """A hash of the whole configuration but for where it goes on from."""
     values = {key: value for key, value in config.items() if key != "resume"}
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """Of the contents of files, in order."""
+    return hashlib.blake2b(b"\0".join(parts), digest_size=8).hexdigest()
 
 
 def _read_table(path: Path) -> dict[str, Any]:

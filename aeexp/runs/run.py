@@ -34,20 +34,21 @@ LARGE = 100.0  # a value that networks do not start well from
 
 
 def execute_run(
-    cfg: DictConfig, folder: RunFolder, status: Status, choices: Mapping[str, Any], bar: bool,
+    cfg: DictConfig, status: Status, choices: Mapping[str, Any], bar: bool,
     follow: Callable[[Progress], None] | None = None,
 ) -> float:  # fmt: skip
     """Leave a complete run folder and return the lowest monitored value.
 
-    `choices` names the option of each group, for the HParams table; `bar` asks for a progress bar. `follow` is
-    called at each validation with where the run stands, and may raise to end it.
+    `status` is that of the folder, which is this run's (`claim`). `choices` names the option of each group, for the
+    HParams table; `bar` asks for a progress bar. `follow` is called at each validation with where the run stands, and
+    may raise to end it.
     """
     start = time.perf_counter()
-    config = check_config(cfg, choices)
+    status.begin()
+    folder, config = status.folder, check_config(cfg, choices)
     identity = run_id(config)
     if status.finished:
-        return return_finished(status.finished, identity, folder)
-    status.update(run_id=identity)
+        return return_finished(status.finished, cfg, folder)
     data, learner = load_data_and_learner(cfg, set_up_machine(cfg))
     untrained = copy.deepcopy(learner.model)
     store = open_store(folder, config, identity, data)
@@ -94,12 +95,18 @@ def check_config(cfg: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def return_finished(finished: Mapping[str, Any], identity: str, folder: RunFolder) -> float:
-    """What a finished run returned; raises UsageError where its folder holds another one's."""
-    if finished["run_id"] != identity:
+def return_finished(finished: Mapping[str, Any], cfg: DictConfig, folder: RunFolder) -> float:
+    """What a finished run returned. Raises UsageError where its data has changed since; data that is not there any
+    more is no obstacle."""
+    try:
+        now = make(cfg, "dataset").fingerprint
+    except UsageError as error:
+        log.info("%s is finished already: nothing to do (its data cannot be read: %s)", folder, error)
+        return finished["best"]
+    if now != finished["fingerprint"]:
         raise UsageError(
-            f"hydra.run.dir={folder} holds a finished run of another configuration (id {finished['run_id']}, "
-            f"this one {identity}): choose another hydra.run.dir, or leave it out"
+            f"hydra.run.dir={folder} holds this run, finished on other data (fingerprint {finished['fingerprint']}, "
+            f"now {now}):\nbring the data back as it was, or choose another folder to train on what it is now"
         )
     log.info("%s is finished already: nothing to do", folder)
     return finished["best"]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, final
 
-from aeexp.runs.folder import RunFolder
+from aeexp.errors import explain_machine
+from aeexp.runs.folder import RunFolder, digest
+
+log = logging.getLogger(__name__)
 
 _PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf", "matplotlib", "tensorboard")
 
@@ -21,12 +26,15 @@ class Status:
     A folder whose run is finished already stays as it is: `finished` holds what that run left.
     """
 
-    def __init__(self, folder: RunFolder):
+    def __init__(self, folder: RunFolder, run_id: str, asked: Mapping[str, str]):
+        """`asked` are the texts of the files of `.hydra`, by name."""
         self.folder = folder
         self.finished = _read_finished(folder)
+        self.asked = dict(asked)
         self.values: dict[str, Any] = {
             "status": "running",
-            "run_id": None,
+            "run_id": run_id,
+            "hydra_digest": digest(text.encode() for _, text in sorted(self.asked.items())) if asked else None,
             "step": 0,
             "started": now(),
             "ended": None,
@@ -35,7 +43,14 @@ class Status:
             "message": None,
             "exit_code": 0,
         }
+
+    def begin(self) -> None:
+        """The first word, and what was asked for; of a finished run nothing."""
+        if self.finished is not None:
+            return
         self.update()
+        for name, text in self.asked.items():
+            self.folder.write_asked(name, text)
 
     def update(self, **values: Any) -> None:
         """Change some of the values."""
@@ -43,17 +58,24 @@ class Status:
         if self.finished is None:
             self.folder.write_status(self.values)
 
-    def end(self, status: str, message: str | None = None, exit_code: int = 0) -> None:
-        """The last word."""
-        self.update(status=status, ended=now(), message=message, exit_code=exit_code)
+    def end(self, status: str, message: str | None = None, exit_code: int = 0) -> bool:
+        """The last word; whether it is on disk, where a finished run's stays and a machine may refuse any."""
+        try:
+            self.update(status=status, ended=now(), message=message, exit_code=exit_code)
+        except OSError as error:
+            log.error("status.json cannot be written: %s", explain_machine(error) or error)
+            return False
+        return self.finished is None
 
 
 def _read_finished(folder: RunFolder) -> dict[str, Any] | None:
-    """Run id and best value of the finished run in this folder, if there is one."""
+    """Best value, and fingerprint of the data, of the finished run in this folder, if there is one."""
     try:
-        status, metrics = folder.read_status(), folder.read_metrics()
-        return {"run_id": status["run_id"], "best": metrics["best"]} if status["status"] == "finished" else None
-    except (OSError, ValueError, KeyError):
+        if folder.read_status()["status"] != "finished":
+            return None
+        metrics = folder.read_metrics()
+        return {"best": metrics["best"], "fingerprint": metrics["data"]["fingerprint"]}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -14,9 +14,11 @@ from aeexp.errors import UsageError, quote_words
 from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+from aeexp.sweeps.refusals import take_refusals
 
 log = logging.getLogger(__name__)
 
+FAILED = 1  # exit code of a job that names none
 WIDTH = 120  # of tables in a log, which no terminal cuts
 
 
@@ -27,30 +29,53 @@ class Summary(Callback):
     Tables compare the runs, as `aeexp-report` does; those that differ in seed or fold alone are one row.
     """
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra: what a sweep that was killed here noted is none of this one's."""
+        take_refusals(Path(config.hydra.sweep.dir))
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra. Raises SystemExit where a job is neither finished nor pruned."""
+        """Called by Hydra. Raises SystemExit where a job is neither finished nor pruned: that is counted first."""
         root = Path(config.hydra.sweep.dir)
         states = {run: _read_state(run) for run in find_runs(root) if run.status.is_file()}
-        pruned = [run for run, state in states.items() if state["status"] == "pruned"]
-        others = {run: state for run, state in states.items() if state["status"] not in ("finished", "pruned")}
-        if text := tabulate(root):
-            log.info("\n%s", text)
+        refused = take_refusals(root)
+        pruned = [run for run, state in states.items() if state.status == "pruned"]
+        others = {run: state for run, state in states.items() if state.status not in ("finished", "pruned")}
+        try:
+            if text := tabulate(root):
+                log.info("\n%s", text)
+        except Exception:  # whatever the folders hold: counts and exit code stand
+            log.exception("the runs could not be compared")
         finished = len(states) - len(others) - len(pruned)
         behind = f", {len(pruned)} pruned" if pruned else ""
-        log.info("%d of %d runs finished%s: %s", finished, len(states), behind, root)
+        behind += f", {len(refused)} refused" if refused else ""
+        log.info("%d of %d runs finished%s: %s", finished, len(states) + len(refused), behind, root)
         for run, state in others.items():
-            log.error("%s %s: %s", run, state["status"], state["message"])
+            log.error("%s %s: %s", run, state.status, state.message)
+        for number, state in sorted(refused.items()):
+            log.error("job %d refused: %s", number, " ".join(state["message"].split()))
         log.info("tensorboard --logdir %s", quote_words(root))
-        if others:
-            raise SystemExit(max(state["exit_code"] for state in others.values()) or 1)
+        codes = [state.exit_code for state in others.values()] + [state["exit_code"] for state in refused.values()]
+        if codes:
+            raise SystemExit(max(codes) or 1)
 
 
-def _read_state(run: RunFolder) -> dict[str, Any]:
-    """status.json; a damaged one must not hide the other runs."""
+class State(NamedTuple):
+    """What status.json says of a job."""
+
+    status: str
+    message: str
+    exit_code: int
+
+
+def _read_state(run: RunFolder) -> State:
+    """Whatever stands in status.json: a damaged one must not hide the other runs."""
     try:
-        return run.read_status()
-    except (OSError, ValueError) as error:
-        return {"status": UNREADABLE, "message": str(error), "exit_code": 1}
+        node = run.read_status()
+    except (OSError, ValueError, RecursionError) as error:
+        return State(UNREADABLE, str(error), FAILED)
+    code = node.get("exit_code")
+    known = isinstance(code, int) and 0 < code < 256
+    return State(str(node.get("status", UNREADABLE)), str(node.get("message")), code if known else FAILED)
 
 
 @final

@@ -13,10 +13,13 @@ from aeexp.runs.config import suggestion
 from aeexp.runs.folder import RunFolder
 
 
-def read_outcome(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Status and metrics; these are empty unless the run finished. What is missing or cut off is a run that failed."""
+def read_outcome(folder: RunFolder, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Status and metrics; these are empty unless the run finished. What is missing or cut off, or another run's, is a
+    run that failed."""
     try:
         status = folder.read_status()
+        if status.get("run_id") not in (None, run_id):
+            return {"status": "failed"}, {}
         return status, folder.read_metrics() if status["status"] == "finished" else {}
     except (OSError, ValueError, KeyError):
         return {"status": "failed"}, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any, final
 
 import optuna
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from optuna.distributions import distribution_to_json
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from aeexp.errors import UsageError
+from aeexp.runs.claim import identify
 from aeexp.runs.folder import RunFolder
 from aeexp.sweeps.search.outcome import read_objectives, read_outcome
 from aeexp.sweeps.search.samplers import Grid, Sampler
@@ -116,11 +118,12 @@ class Search:
         """What the run's folder says: any launcher, any machine that shares the disk."""
         assert result.hydra_cfg is not None and result.cfg is not None, "Hydra sets both before a job runs"
         folder = RunFolder(result.hydra_cfg.hydra.runtime.output_dir)
-        status, metrics = read_outcome(folder)
+        status, metrics = read_outcome(folder, identify(result.cfg))
         if status["status"] == "pruned":
             self.study.tell(number, state=TrialState.PRUNED)
             return log.info("trial %d pruned: %s", number, status["message"])
-        values = read_objectives(self.objectives, metrics, result.cfg) if metrics else None
+        refused = _is_nan(result)  # the folder's numbers are not of this job
+        values = read_objectives(self.objectives, metrics, result.cfg) if metrics and not refused else None
         if values is None:
             self.study.tell(number, state=TrialState.FAIL)
             return log.warning("trial %d failed: %s", number, folder)
@@ -191,3 +194,9 @@ def _check_directions(directions: Sequence[str], objectives: Sequence[str]) -> N
         raise UsageError(f"directions={directions}: give one for each of the {len(objectives)} objectives")
     if ("best", "maximize") in zip(objectives, directions, strict=True):
         raise UsageError("directions: best is the lowest monitored value: take minimize")
+
+
+def _is_nan(result: JobReturn) -> bool:
+    """What a job that failed returns; one that raised has no return value."""
+    value = result.return_value if result.status == JobStatus.COMPLETED else None
+    return isinstance(value, float) and math.isnan(value)

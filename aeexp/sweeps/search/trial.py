@@ -23,10 +23,16 @@ class Pruned(Exception):
     """The search ends this run: it was behind."""
 
 
+def is_search() -> bool:
+    """Whether this job is a trial of a search."""
+    hydra_cfg = HydraConfig.get()
+    return hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper.get("_target_") == SWEEPER
+
+
 def make_follower() -> Callable[[Progress], None] | None:
     """What a pruned search wants to be told at each validation of this job; None outside of one."""
     hydra_cfg = HydraConfig.get()
-    if hydra_cfg.mode == RunMode.RUN or hydra_cfg.sweeper.get("_target_") != SWEEPER:
+    if not is_search():
         return None
     if hydra_cfg.sweeper.pruner._target_.endswith(".none"):
         return None

@@ -1,0 +1,167 @@
+"""Whose a run folder is: nothing in it is touched before it is certain that it is this run's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aeexp.errors import UsageError
+from aeexp.runs.config import to_dict
+from aeexp.runs.folder import RunFolder, run_id
+from aeexp.runs.status import Status
+from aeexp.trainers.checkpoint import load
+
+Ask = Callable[[RunFolder], Mapping[str, str]]  # what the files of `.hydra` say in such a folder, by name
+
+
+class Taken(UsageError):
+    """Another run's folder, or one that another process writes to."""
+
+
+def identify(cfg: DictConfig) -> str:
+    """The id of a run whose configuration may still be wrong: what does not resolve counts as it stands."""
+    try:
+        resolved = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException:
+        return run_id(to_dict(cfg))
+    assert isinstance(resolved, dict)
+    return run_id({str(key): value for key, value in resolved.items()})
+
+
+@contextmanager
+def claim(
+    folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "hydra.run.dir"
+) -> Iterator[Status]:
+    """The status of this run, whose folder is its own while the context lasts; `ask` gives the texts of `.hydra`.
+
+    A finished run's folder stays as it is. What an earlier try of the same run left is gone on from, what another run
+    left that came to nothing is cleared away. Raises `Taken`, in which `key` names the folder, where there is anything
+    else, with nothing touched.
+    """
+    status = Status(folder, identity, ask(folder) if ask is not None else {})
+    if status.finished is not None or not folder.checkpoints.is_dir():
+        _check_owner(folder, identity, key)
+    if status.finished is not None:
+        yield status
+        return
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    with _hold(folder, key):
+        _check_owner(folder, identity, key)
+        recorded = _read_recorded(folder).get("run_id")
+        if recorded not in (None, identity):
+            folder.clear()
+        folder.remove_temporaries()
+        yield status
+
+
+@contextmanager
+def claim_place(folder: RunFolder, number: int, identity: str, ask: Ask) -> Iterator[Status]:
+    """`claim` for job `number` of a sweep: the folder beside `folder` that holds this run already, whatever its number,
+    else `folder` itself, else the next free number.
+
+    So a sweep of more or other values in the same place trains what is new, and nothing twice.
+    """
+    key = "hydra.sweep.dir"
+    if folder.path.name != str(number):  # hydra.sweep.subdir is the user's own: no other place will do
+        with claim(folder, identity, ask, key) as status:
+            yield status
+        return
+    with ExitStack() as stack:
+        for place in _list_places(folder, number, identity):
+            try:
+                status = stack.enter_context(claim(place, identity, ask, key))
+                break
+            except Taken:
+                if _read_recorded(place).get("run_id") == identity:  # another process is at it
+                    raise
+        else:
+            raise AssertionError("numbers do not end")
+        if status.folder.path != folder.path:
+            with suppress(OSError):  # Hydra made it; it stays where it holds anything
+                folder.path.rmdir()
+        yield status
+
+
+def _list_places(folder: RunFolder, number: int, identity: str) -> Iterator[RunFolder]:
+    beside = sorted((path for path in folder.path.parent.iterdir() if (path / "status.json").is_file()), key=_order)
+    mine = [run for run in map(RunFolder, beside) if _read_recorded(run).get("run_id") == identity]
+    yield from sorted(mine, key=lambda run: not run.is_finished())
+    yield folder
+    for free in count(number + 1):
+        path = folder.path.with_name(str(free))
+        with suppress(FileExistsError):  # of another job of this sweep, or of an earlier one
+            path.mkdir()
+            yield RunFolder(path)
+
+
+def _order(path: Path) -> tuple[bool, int, str]:
+    return (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path.name)
+
+
+def _check_owner(folder: RunFolder, identity: str, key: str) -> None:
+    owner = _read_owner(folder, key)
+    if owner not in (None, identity):
+        state = folder.read_state()
+        kind = "a finished run" if state == "finished" else f"a run ({state})"
+        raise Taken(
+            f"{key}={folder} holds {kind} of another configuration (id {owner}, this one {identity}): "
+            f"choose another {key}, or leave it out"
+        )
+
+
+def _read_owner(folder: RunFolder, key: str) -> str | None:
+    """Id of the run whose work lies there; None where none does: no finished run and no checkpoint. Raises `Taken`
+    where there is one and nothing says whose it is."""
+    recorded = _read_recorded(folder)
+    if recorded.get("status") == "finished":
+        return str(recorded.get("run_id"))
+    for path in (folder.last, folder.best):
+        if path.is_file():
+            with suppress(UsageError):  # damaged: the other one, or status.json, may tell
+                return str(load(path)["run_id"])
+    if folder.last.is_file() or folder.best.is_file() or (folder.metrics.is_file() and not recorded):
+        if "run_id" not in recorded:
+            raise Taken(
+                f"{key}={folder} holds a run whose status.json and checkpoints cannot be read: "
+                f"choose another {key}, or remove that run"
+            )
+        return str(recorded["run_id"])
+    return None
+
+
+def _read_recorded(folder: RunFolder) -> dict[str, Any]:
+    """status.json; {} where there is none or it is damaged."""
+    try:
+        return folder.read_status()
+    except (OSError, ValueError):
+        return {}
+
+
+@contextmanager
+def _hold(folder: RunFolder, key: str) -> Iterator[None]:
+    """No other process claims the folder meanwhile. The system lets go of it when this one ends, however it ends."""
+    if os.name == "nt":  # no locks on folders there
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder.checkpoints, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Taken(
+                f"{key}={folder} is being written by another process: wait for it, or choose another {key}"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)

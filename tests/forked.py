@@ -1,0 +1,91 @@
+"""The command in many processes that are cheap to start: forks of one that has imported what a run needs.
+
+Each is a real process of its own that can be killed, and has limits of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+PRELOAD = ["aeexp.cli.train", "aeexp.runs.run", "aeexp.runs.claim", "aeexp.datasets", "aeexp.models", "aeexp.metrics",
+           "aeexp.sweeps.search.trial", "hydra.core.plugins", "sklearn.linear_model", "forked"]  # fmt: skip
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def start(
+    *words: str,
+    cwd: Path,
+    log: Path,
+    limits: Mapping[int, int] | None = None,
+    dies_at: int | None = None,
+    user: int | None = None,
+    env: Mapping[str, str] | None = None,
+) -> BaseProcess:
+    """`aeexp words...` in `cwd`, its output appended to `log`. `limits` by RLIMIT_...; as another `user`; killed at the
+    `dies_at`-th step towards a file (open for writing, flush, rename, removal)."""
+    process = _context().Process(
+        target=_work, args=(list(words), str(cwd), str(log), dict(limits or {}), dies_at, user, dict(env or {}))
+    )
+    process.start()
+    return process
+
+
+def call(*words: str, cwd: Path, log: Path | None = None, **options: Any) -> tuple[int, str]:
+    """Exit code (negative: the signal that ended it) and output of one command."""
+    log = log or cwd / "output.txt"
+    log.unlink(missing_ok=True)
+    process = start(*words, cwd=cwd, log=log, **options)
+    process.join(300)
+    assert process.exitcode is not None, "it does not end"
+    return process.exitcode, log.read_text("utf-8", "replace")
+
+
+def _work(
+    words: Sequence[str], cwd: str, log: str, limits: dict[int, int], dies_at: int | None, user: int | None,
+    env: dict[str, str],
+) -> None:  # fmt: skip
+    os.chdir(cwd)
+    os.environ |= env
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for number in (1, 2):
+        os.dup2(out, number)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
+    sys.argv = ["aeexp", *words]
+    if user is not None:
+        os.setuid(user)
+    if dies_at is not None:
+        sys.addaudithook(_Death(dies_at))
+    from aeexp.cli.train import main
+
+    for kind, value in limits.items():
+        resource.setrlimit(kind, (value, value))
+    main()
+    sys.stdout.flush()
+
+
+class _Death:
+    """Ends the process, as a power cut would, at the n-th step towards a file."""
+
+    def __init__(self, steps: int):
+        self.left = steps
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in ("os.rename", "os.remove", "os.mkdir"):
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), 9)
