@@ -5,21 +5,29 @@ Each is a real process of its own that can be killed, and has limits of its own.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-PRELOAD = ["aeexp.cli.train", "aeexp.runs.run", "aeexp.runs.claim", "aeexp.datasets", "aeexp.models", "aeexp.metrics",
-           "aeexp.sweeps.search.trial", "hydra.core.plugins", "sklearn.linear_model", "forked"]  # fmt: skip
+ROOT = Path(__file__).resolve().parents[1]
+PRELOAD = [  # torch._dynamo comes with the first optimizer, and takes longer than a small run
+    "forked", "aeexp.cli.train", "aeexp.runs.run", "aeexp.runs.claim", "aeexp.datasets", "aeexp.models", "aeexp.metrics",
+    "aeexp.sweeps", "aeexp.sweeps.search.trial", "aeexp.reports.writing", "aeexp.reports.sweep_figures",
+    "hydra.core.plugins", "hydra._internal.hydra", "sklearn.datasets", "sklearn.linear_model", "scipy.io", "torch._dynamo",
+]  # fmt: skip
 
 
 def _context() -> ForkServerContext:
+    # The server looks for what it imports where Python does, whatever sys.path says here.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return context
@@ -31,14 +39,15 @@ def start(
     log: Path,
     limits: Mapping[int, int] | None = None,
     dies_at: int | None = None,
-    user: int | None = None,
+    waits_in: tuple[str, str] | None = None,
+    saves_always: bool = False,
     env: Mapping[str, str] | None = None,
 ) -> BaseProcess:
-    """`aeexp words...` in `cwd`, its output appended to `log`. `limits` by RLIMIT_...; as another `user`; killed at the
-    `dies_at`-th step towards a file (open for writing, flush, rename, removal)."""
-    process = _context().Process(
-        target=_work, args=(list(words), str(cwd), str(log), dict(limits or {}), dies_at, user, dict(env or {}))
-    )
+    """`aeexp words...` in `cwd`, its output appended to `log`. `limits` by RLIMIT_...; killed at the `dies_at`-th
+    step towards a file (open for writing, rename, removal). In the function `waits_in` (module, name) it makes the file
+    `waits` and goes on for ever. With `saves_always` every validation is a checkpoint."""
+    options = (dict(limits or {}), dies_at, waits_in, saves_always, dict(env or {}))
+    process = _context().Process(target=_work, args=(list(words), str(cwd), str(log), *options))
     process.start()
     return process
 
@@ -54,8 +63,8 @@ def call(*words: str, cwd: Path, log: Path | None = None, **options: Any) -> tup
 
 
 def _work(
-    words: Sequence[str], cwd: str, log: str, limits: dict[int, int], dies_at: int | None, user: int | None,
-    env: dict[str, str],
+    words: Sequence[str], cwd: str, log: str, limits: dict[int, int], dies_at: int | None,
+    waits_in: tuple[str, str] | None, saves_always: bool, env: dict[str, str],
 ) -> None:  # fmt: skip
     os.chdir(cwd)
     os.environ |= env
@@ -65,16 +74,26 @@ def _work(
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
     sys.argv = ["aeexp", *words]
-    if user is not None:
-        os.setuid(user)
     if dies_at is not None:
         sys.addaudithook(_Death(dies_at))
     from aeexp.cli.train import main
 
+    if saves_always:
+        from aeexp.trainers.checkpoint import Store
+
+        (Store.save.__kwdefaults__ or {})["now"] = True
+    if waits_in is not None:
+        setattr(importlib.import_module(waits_in[0]), waits_in[1], _wait)
     for kind, value in limits.items():
         resource.setrlimit(kind, (value, value))
     main()
     sys.stdout.flush()
+
+
+def _wait(*_: Any, **__: Any) -> None:
+    Path("waits").touch()
+    while True:
+        time.sleep(0.01)
 
 
 class _Death:

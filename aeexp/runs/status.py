@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 import platform
@@ -95,6 +96,7 @@ def read_versions() -> dict[str, str]:
     return versions
 
 
+@functools.cache  # the code that runs is what it was when it was imported
 def read_commit() -> str | None:
     """Of the checkout that this code lies in, `-dirty` where it has changes; None outside of one."""
     here = Path(__file__).resolve().parent

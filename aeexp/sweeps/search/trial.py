@@ -26,7 +26,7 @@ class Pruned(Exception):
 def is_search() -> bool:
     """Whether this job is a trial of a search."""
     hydra_cfg = HydraConfig.get()
-    return hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper.get("_target_") == SWEEPER
+    return hydra_cfg.mode != RunMode.RUN and hydra_cfg.sweeper.get("_target_") == SWEEPER
 
 
 def make_follower() -> Callable[[Progress], None] | None:

@@ -1,0 +1,146 @@
+"""Real processes killed at random, some of them again and again: what goes on ends with the same bits, and of a sweep
+no job is done twice or lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import QUICK
+
+pytest.importorskip("resource", reason="no forks on Windows")
+
+from forked import call, start
+from interrupted import files_of, same
+
+from aeexp.runs.folder import RunFolder, find_runs
+
+EPOCHS = [*QUICK[:3], "trainer.epochs=6", "dataset.limit=600", "hydra.run.dir=run"]
+VARIANTS = {
+    "noise and a schedule": ["noise=masking", "scheduler=cosine"],
+    "a sampled code": ["variant=vae", "latent.dim=3"],
+    "a critic": ["variant=factor_vae", "latent.dim=3"],
+    "several stages": ["variant=stacked_denoising", "model.hidden_dims=[20,10]"],
+}
+SERIES = 12  # of each variant: some 120 kills in all
+SWEEPS = 6
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What a run leaves, without the clock."""
+    run = RunFolder(folder)
+    metrics = run.read_metrics()
+    return {**files_of(run.checkpoints), "history": run.history.read_text(), **metrics, "timing": None}
+
+
+def kill(words: list[str], where: Path, seconds: float, rng: random.Random) -> bool:
+    """Start the command and kill it, at a random moment or at a random step towards a file; whether it came to that."""
+    options: dict[str, Any] = {"saves_always": rng.random() < 0.7}
+    by_step = rng.random() < 0.5
+    process = start(*words, cwd=where, log=where / "log.txt", dies_at=rng.randint(1, 150) if by_step else None, **options)
+    if not by_step:
+        process.join(rng.uniform(0.1, 1.1) * seconds)
+        process.kill()
+    process.join(300)
+    return process.exitcode == -9
+
+
+def check_whole(where: Path) -> None:
+    """A file that is there is whole."""
+    for run in find_runs(where):
+        if run.status.exists():
+            assert run.read_status()["status"] in ("running", "finished")
+        if run.metrics.exists():
+            run.read_metrics()
+        for path in (run.last, run.best):
+            if path.exists():
+                assert files_of_one(path)
+
+
+def files_of_one(path: Path) -> dict:
+    from aeexp.trainers.checkpoint import load
+
+    return load(path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """undisturbed(name): what the variant leaves when nobody kills it, and how long it takes."""
+    known: dict[str, tuple[dict, float]] = {}
+
+    def run(name: str) -> tuple[dict, float]:
+        if name not in known:
+            where = tmp_path_factory.mktemp("whole")
+            begun = time.monotonic()
+            code, text = call(*EPOCHS, *VARIANTS[name], cwd=where)
+            assert code == 0, text
+            known[name] = outcome(where / "run"), time.monotonic() - begun
+        return known[name]
+
+    return run
+
+
+def kill_again_and_again(name: str, where: Path, undisturbed, rng: random.Random) -> int:
+    """One series; how many kills it took."""
+    whole, seconds = undisturbed(name)
+    words, kills = [*EPOCHS, *VARIANTS[name]], 0
+    for _ in range(rng.randint(1, 5)):
+        kills += kill(words, where, seconds, rng)
+        check_whole(where)
+    code, text = call(*words, cwd=where)
+    assert code == 0, text
+    assert same(outcome(where / "run"), whole)
+    assert not list(where.rglob("*.tmp"))
+    return kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_killed_runs_end_with_the_bits_of_undisturbed_ones(name, undisturbed, tmp_path):
+    rng, kills = random.Random(name), 0
+    for i in range(SERIES):
+        (tmp_path / str(i)).mkdir()
+        kills += kill_again_and_again(name, tmp_path / str(i), undisturbed, rng)
+    print(f"{name}: {kills} kills in {SERIES} series")
+    assert kills > SERIES
+
+
+def test_a_run_killed_twice_ends_with_the_bits_of_an_undisturbed_one(undisturbed, tmp_path):
+    kill_again_and_again("a sampled code", tmp_path, undisturbed, random.Random(5))
+
+
+@pytest.mark.slow
+def test_of_killed_sweeps_no_job_is_done_twice_or_lost(tmp_path):
+    words = ["-m", *EPOCHS[:-1], "latent.dim=2,3", "seed=0,1", "hydra.sweep.dir=s", "~hydra.callbacks.report",
+             "~hydra.callbacks.curves"]  # fmt: skip
+    (tmp_path / "whole").mkdir()
+    begun = time.monotonic()
+    assert call(*words, cwd=tmp_path / "whole")[0] == 0
+    seconds = time.monotonic() - begun
+    whole = {run.read_status()["run_id"]: outcome(run.path) for run in find_runs(tmp_path / "whole/s")}
+    rng, kills = random.Random(0), 0
+    for i in range(SWEEPS):
+        where = tmp_path / str(i)
+        where.mkdir()
+        finished: dict[str, tuple[str, bytes]] = {}
+        for _ in range(4):
+            kills += kill(words, where, seconds, rng)
+            check_whole(where)
+            again = {
+                run.read_status()["run_id"]: (run.path.name, run.metrics.read_bytes())
+                for run in find_runs(where / "s") if run.is_finished()
+            }  # fmt: skip
+            assert again.items() >= finished.items(), "what is finished stays as it is"
+            finished = again
+        code, text = call(*words, cwd=where)
+        assert code == 0 and "4 of 4 runs finished" in text, text
+        assert text.count("is finished already") == len(finished)
+        runs = {run.read_status()["run_id"]: outcome(run.path) for run in find_runs(where / "s")}
+        assert same(runs, whole) and len(list((where / "s").glob("*/status.json"))) == 4
+    print(f"{kills} kills in {SWEEPS} sweeps")
+    assert kills > SWEEPS
+    assert json.loads((where / "s/0/status.json").read_text())["status"] == "finished"
