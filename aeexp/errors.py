@@ -76,6 +76,11 @@ def explain_machine(error: BaseException) -> str | None:
     return None
 
 
+def tell(error: BaseException) -> str:
+    """One line: what the machine could not give, or the error's class and its words."""
+    return explain_machine(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def _is_memory(error: BaseException) -> bool:
     """torch raises a plain RuntimeError on the CPU."""
     return isinstance(error, RuntimeError | ImportError) and bool(MEMORY.search(str(error)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,16 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+resource = pytest.importorskip("resource", reason="no limits and no forks on Windows")
+
 ROOT = Path(__file__).resolve().parents[1]
 PRELOAD = [  # torch._dynamo comes with the first optimizer, and takes longer than a small run
-    "forked", "aeexp.cli.train", "aeexp.runs.run", "aeexp.runs.claim", "aeexp.datasets", "aeexp.models", "aeexp.metrics",
-    "aeexp.sweeps", "aeexp.sweeps.search.trial", "aeexp.reports.writing", "aeexp.reports.sweep_figures",
-    "hydra.core.plugins", "hydra._internal.hydra", "sklearn.datasets", "sklearn.linear_model", "scipy.io", "torch._dynamo",
+    "forked", "aeexp.cli.train", "aeexp.runs.run", "aeexp.runs.claim", "aeexp.datasets", "aeexp.models",
+    "aeexp.metrics", "aeexp.sweeps", "aeexp.sweeps.search.trial", "aeexp.reports.writing",
+    "aeexp.reports.sweep_figures", "hydra.core.plugins", "hydra._internal.hydra", "sklearn.datasets",
+    "sklearn.linear_model", "scipy.io", "torch._dynamo",
 ]  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def claim_job(cfg: DictConfig) -> Iterator[Status]:
 
     hydra_cfg = HydraConfig.get()
     folder, identity = RunFolder(hydra_cfg.runtime.output_dir), identify(cfg)
-    root = copy.deepcopy(HydraConfig.instance().cfg)
+    root = OmegaConf.create({"hydra": copy.deepcopy(hydra_cfg)})
     composed = OmegaConf.to_yaml(cfg)  # before anything in it is resolved
 
     def ask(place: RunFolder) -> dict[str, str]:
@@ -127,7 +127,7 @@ def move_log(before: RunFolder, now: RunFolder | None) -> None:
     """Hydra's handlers that are about to write into one folder write into another, or not at all."""
     for handler in logging.getLogger().handlers[:]:
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == before.path:
-            handler.handleError = lambda _: None  # a full disk is told once, on the console, and by no traceback a line
+            handler.handleError = lambda record: None  # a full disk is told once, on the console
             if now is None:
                 logging.getLogger().removeHandler(handler)
             else:

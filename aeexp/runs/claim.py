@@ -36,9 +36,7 @@ def identify(cfg: DictConfig) -> str:
 
 
 @contextmanager
-def claim(
-    folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "hydra.run.dir"
-) -> Iterator[Status]:
+def claim(folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "hydra.run.dir") -> Iterator[Status]:
     """The status of this run, whose folder is its own while the context lasts; `ask` gives the texts of `.hydra`.
 
     A finished run's folder stays as it is. What an earlier try of the same run left is gone on from, what another run

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aeexp.drawing.animation import Animation
-from aeexp.errors import UsageError, quote_override
+from aeexp.errors import UsageError, explain_machine, quote_override, tell
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.config import make, to_dict
@@ -84,8 +84,13 @@ def evaluate(
         try:
             entry = measure_metric(run, name, metric, own)
         except Exception as error:  # logged here with its traceback, and named again at the end
-            log.error("%s: metric=%s failed", folder, name, exc_info=not isinstance(error, UsageError))
-            failures.append(f"metric={name} failed: {type(error).__name__}: {' '.join(str(error).split())}")
+            log.error(
+                "%s: metric=%s failed",
+                folder,
+                name,
+                exc_info=not (isinstance(error, UsageError) or explain_machine(error)),
+            )
+            failures.append(f"metric={name} failed: {tell(error)}")
             continue
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
             log.info("metric=%s: there is nothing of it to measure on %s", name, run.data.name)

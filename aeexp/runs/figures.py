@@ -15,7 +15,7 @@ from torch import Tensor
 from aeexp.drawing import channels
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import quote_override
+from aeexp.errors import explain_machine, quote_override, tell
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
@@ -102,6 +102,6 @@ def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure 
             for name, figure in plot(run).items():
                 save(name, figure)
         except Exception as error:  # logged here with its traceback, and named again at the end
-            log.exception("plot=%s failed", option)
-            failures.append(f"plot={option} failed: {type(error).__name__}: {' '.join(str(error).split())}")
+            log.error("plot=%s failed", option, exc_info=explain_machine(error) is None)
+            failures.append(f"plot={option} failed: {tell(error)}")
     return failures

@@ -74,8 +74,8 @@ def _read_state(run: RunFolder) -> State:
     except (OSError, ValueError, RecursionError) as error:
         return State(UNREADABLE, str(error), FAILED)
     code = node.get("exit_code")
-    known = isinstance(code, int) and 0 < code < 256
-    return State(str(node.get("status", UNREADABLE)), str(node.get("message")), code if known else FAILED)
+    code = code if isinstance(code, int) and 0 < code < 256 else FAILED
+    return State(str(node.get("status", UNREADABLE)), str(node.get("message")), code)
 
 
 @final

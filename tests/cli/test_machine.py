@@ -1,4 +1,4 @@
-"""What a machine refuses is told in a line, ends with 1 and the status `failed`, and costs nothing that was finished."""
+"""What a machine refuses is told in a line, ends with 1 and `failed`, and costs nothing that was finished."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import QUICK
-
-resource = pytest.importorskip("resource", reason="no limits and no forks on Windows")
-
-from forked import call, start
+from forked import call, resource, start
 from interrupted import files_of, same
 
 from aeexp.errors import UsageError, explain_machine
@@ -69,7 +66,10 @@ def test_too_few_descriptors_are_told(count, tmp_path):
     code, text = call(*WORDS, cwd=tmp_path, limits={resource.RLIMIT_NOFILE: count})
     if code:
         assert code == 1 and "Traceback" not in text and "allow more open files (ulimit -n)" in text, text
-        assert RunFolder(tmp_path / "run").read_state() in ("failed", "unreadable")  # or no descriptor for its first word
+        assert RunFolder(tmp_path / "run").read_state() in (
+            "failed",
+            "unreadable",
+        )  # or no descriptor for its first word
 
 
 @pytest.fixture
@@ -81,7 +81,9 @@ def small(tmp_path):
 
     def mount(size: int) -> Path:
         options = f"size={size}k" + (",remount" if mounted else "")
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], capture_output=True, text=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], capture_output=True, text=True
+        )
         if done.returncode and not mounted:
             pytest.skip(f"no small disk can be made here: {done.stderr.strip()}")
         mounted.append(size)
@@ -181,7 +183,10 @@ def chain(*errors: BaseException) -> BaseException:
         (chain(OSError(28, "No space left on device"), RuntimeError("unexpected pos 1 vs 0")), "No space left"),
         (OSError(24, "Too many open files", "x.npy"), "Too many open files: x.npy: allow more"),
         (MemoryError(), "not enough memory: a smaller"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000 bytes"), "(for 4 GB"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000 bytes"),
+            "(for 4 GB",
+        ),
         (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
         (RuntimeError("can't start new thread"), "threads=1"),
     ],

@@ -12,10 +12,9 @@ import torch
 from composing import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from aeexp.runs.claim import Taken, claim, claim_place, identify
-from aeexp.runs.config import check
+from aeexp.runs.config import check, to_dict
 from aeexp.runs.folder import RunFolder, run_id
 
 
@@ -51,7 +50,9 @@ def ask(folder: RunFolder) -> dict[str, str]:
 def test_another_runs_work_is_refused_and_not_a_byte_of_it_changes(status, saved, tmp_path):
     run = leave(tmp_path / "run", status, "other", saved=saved)
     before = content(tmp_path)
-    with pytest.raises(Taken, match=r"^hydra.run.dir=.*run holds a .*run.* of another configuration \(id other, .*mine"):
+    with pytest.raises(
+        Taken, match=r"^hydra.run.dir=.*run holds a .*run.* of another configuration \(id other, .*mine"
+    ):
         with claim(run, "mine", ask) as mine:
             mine.begin()
     assert content(tmp_path) == before
@@ -169,7 +170,7 @@ def test_the_id_of_a_composed_run_is_that_of_the_checked_one_and_a_wrong_one_has
     cfg = composed("variant=factor_vae", "latent.dim=3")
     identity = identify(cfg)
     check(cfg)
-    assert identity == run_id({str(k): v for k, v in OmegaConf.to_container(cfg).items()})
+    assert identity == run_id(to_dict(cfg))
     wrong = composed("latent.dim=${nowhere}")
     assert identify(wrong) == identify(composed("latent.dim=${nowhere}")) != identity
 

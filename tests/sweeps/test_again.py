@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import QUICK
-
-pytest.importorskip("resource", reason="no limits and no forks on Windows")
-
 from forked import call
 
 from aeexp.reports.records import Record, read
@@ -24,7 +21,7 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def numbers(root: Path) -> dict[tuple[str, str], float]:
+def numbers(root: Path) -> dict[tuple[str, str], float | None]:
     """The loss by width and seed, as a report reads them."""
     records, failures = read([root])
     assert not failures
