@@ -20,11 +20,11 @@ from omegaconf import OmegaConf
 
 from aeexp.cli.command import describe_error
 from aeexp.errors import UsageError
+from aeexp.runs.claim import claim, identify
 from aeexp.runs.composition import composition_message
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.run import execute_run
-from aeexp.runs.status import Status
 from aeexp.trainers.window import Diverged
 
 COUNT = int(os.environ.get("AEEXP_COMBINATIONS", "200"))
@@ -41,9 +41,8 @@ def run_one(seed: int, folder: Path) -> tuple[list[str], str]:
         line += values
         for path, _, value in (word.partition("=") for word in values):  # composing again would double the time
             OmegaConf.update(cfg, path, yaml.safe_load(value))
-        folder.mkdir(parents=True, exist_ok=True)
-        run = RunFolder(folder)
-        execute_run(cfg, run, Status(run), {}, bar=False)
+        with claim(RunFolder(folder), identify(cfg)) as status:
+            execute_run(cfg, status, {}, bar=False)
     except HydraException as error:
         return line, composition_message(error, line)
     except (UsageError, Diverged, Undrawn) as error:

@@ -86,7 +86,7 @@ class RunFolder:
     def _check_asked(self) -> None:
         """Numbers stand under the labels of the run that gave them: another one's in `.hydra` are told."""
         wanted = self.read_status().get("hydra_digest") if self.status.is_file() else None
-        if wanted and wanted != digest(files.read_bytes(self.hydra / name) for name in ASKED):
+        if wanted and wanted != digest(files.read_bytes(self.hydra / name, files.MOST_YAML) for name in ASKED):
             raise ValueError(".hydra is not what this run wrote (status.json: hydra_digest): its labels are another's")
 
     def _read_runtime(self) -> dict[str, Any]:
