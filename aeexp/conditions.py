@@ -1,4 +1,4 @@
-"""Side information that encoder and decoder get beside picture and code."""
+"""Side information that the decoder gets beside the code, and the encoder, where it is told, beside the picture."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ class Unconditional(Condition):
 
 @final
 class Label(Condition):
-    """The label, one-hot (B, classes); zeros where a row is unlabelled."""
+    """The label, one-hot (B, classes); zeros where a row is unlabelled. `encoder` False: for the decoder alone."""
 
     reads_label: ClassVar = True
+
+    def __init__(self, encoder: bool = True):
+        super().__init__()
+        self.encoder = encoder
 
     def adapt(self, facts: Facts) -> None:
         """As wide as there are classes. Raises UsageError on data without labels."""
@@ -40,10 +44,18 @@ class Label(Condition):
 
 @final
 class Attribute(Condition):
-    """The attribute: one-hot (B, values) where it is a number from 0 on, else the quantities (B, F) as they are."""
+    """The attribute: one-hot (B, values) where it is a number from 0 on, else the quantities (B, F) as they are.
+
+    `encoder` False: for the decoder alone. An encoder that is told can write the attribute into the code, where a probe
+    reads it better than from the picture; one that is not told cannot.
+    """
 
     reads_attribute: ClassVar = True
     coded = False
+
+    def __init__(self, encoder: bool = True):
+        super().__init__()
+        self.encoder = encoder
 
     def adapt(self, facts: Facts) -> None:
         """As wide as there are values or quantities. Raises UsageError on data without attributes."""

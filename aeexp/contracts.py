@@ -185,14 +185,23 @@ class Noise(Part):
 
 
 class Condition(Part):
-    """Side information (B, size) that encoder and decoder get beside picture and code."""
+    """Side information (B, size) that the decoder gets beside the code, and the encoder beside the picture.
+
+    Where `encoder` is False the encoder is not told: a code then hangs on the picture alone.
+    """
 
     size: int = 0
+    encoder: bool = True
     reads_label: ClassVar[bool] = False
     reads_attribute: ClassVar[bool] = False
 
     def adapt(self, facts: Facts) -> None:
         """Called once, when the data is known; `size` is the width of the context from then on."""
+
+    @property
+    def told(self) -> int:
+        """Width of what the encoder gets of it."""
+        return self.size if self.encoder else 0
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor | None:

@@ -10,7 +10,7 @@ from aeexp.datasets.formats.npz import npz
 from aeexp.datasets.formats.webdataset import webdataset
 from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, wine
 from aeexp.datasets.sets.celeba import celeba
-from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll
+from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
 from aeexp.datasets.sets.painted import colored_digits, textured_digits
 from aeexp.datasets.sets.sprites import sprites
 from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
@@ -44,6 +44,7 @@ __all__ = [
     "swiss_roll",
     "textured_digits",
     "usps",
+    "weak_attribute",
     "webdataset",
     "wine",
 ]

@@ -23,7 +23,8 @@ def encode_split(learner: Learner, split: Split | Stream) -> dict[str, np.ndarra
     """
     fields: dict[str, list[np.ndarray]] = {"x": [], "y": [], "s": [], "ids": []}
     for batch in split.batches(choose_batch_size(split.shape)):
-        code = learner.model.encode(batch.x, learner.context(batch), batch.mask)
+        context = learner.context(batch) if learner.model.condition.told else None
+        code = learner.model.encode(batch.x, context, batch.mask)
         for name, field in (("x", code.mean.float()), ("y", batch.y), ("s", batch.s), ("ids", batch.ids)):
             if field is not None:
                 fields[name].append(field.cpu().numpy())

@@ -74,9 +74,10 @@ def _build_halves(run: LoadedRun) -> list[tuple[nn.Module, dict[str, Tensor]]]:
     model, shape = run.model, run.saved["facts"]["shape"]
     size = model.condition.size
     context = {"context": torch.zeros(2, size, device=run.device)} if size else {}
+    told = context if model.condition.told else {}
     mask = {"mask": torch.ones(2, shape[0], dtype=torch.bool, device=run.device)} if len(shape) == 2 else {}
     x, z = (torch.zeros(2, *row, device=run.device) for row in (shape, (model.latent.dim,)))
-    return [(Encoder(run).eval(), {"x": x, **context, **mask}), (Decoder(run).eval(), {"z": z, **context})]
+    return [(Encoder(run).eval(), {"x": x, **told, **mask}), (Decoder(run).eval(), {"z": z, **context})]
 
 
 def _translate_missing() -> dict[Callable[..., Any], Callable[..., Any]]:

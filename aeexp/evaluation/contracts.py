@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from aeexp.evaluation.run import Run, Values
 
@@ -42,6 +43,10 @@ class Metric(ABC):
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """Rows of its own under `baseline` in metrics.json, by name."""
         return {}
+
+    def warn(self, numbers: Mapping[str, Any]) -> list[str]:
+        """Sentences on what nobody may overlook in these contents of metrics.json: console and reports say them."""
+        return []
 
     def models(self, run: Run) -> dict[str, Run]:
         """Other models by name, on which all metrics of codes are measured as well."""

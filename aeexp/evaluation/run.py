@@ -46,6 +46,7 @@ class Run:
         self.untrained = untrained
         self.trained: dict[str, float | None] = {}
         self.best_step: int | None = None
+        self._origin: Run | None = None  # of a baseline the run that it stands beside
         self._kept: dict[Hashable, Any] = {}
 
     @property
@@ -67,8 +68,8 @@ class Run:
     def forward(self, batch: Batch, noise: Noise | None = None) -> Pass:
         """One pass, decoded from the mean code alone; the target set by the task. Always the same without `noise`.
 
-        Under condition=label encoder and decoder get the row's own label, so that codes may hold it, unless the
-        objective infers it: then the label that it finds itself, under noise from the row under noise.
+        Under condition=label encoder (if it is told) and decoder get the row's own label, so that codes may hold it,
+        unless the objective infers it: then the label that it finds itself, under noise from the row under noise.
         """
         batch, model = self.learner.task(batch), self.model
         x = batch.x if noise is None else noise.corrupt(batch)
@@ -160,13 +161,15 @@ class Run:
         return self.compute_once("mean", lambda: self._baseline(constant(self.data["train"])))
 
     def raw(self) -> Run:
-        """The input as its own code."""
+        """The input as its own code; that of a baseline is the run's."""
+        if self._origin is not None:
+            return self._origin.raw()
         return self.compute_once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
 
     def random(self) -> Run | None:
         """The network before training; None where that is not known, or where the encoder gets side information."""
         model = self.untrained
-        if model is None or model.condition.size > 0:
+        if model is None or model.condition.told > 0:
             return None
         return self.compute_once("random", lambda: self._baseline(model))
 
@@ -184,4 +187,6 @@ class Run:
         return run
 
     def _baseline(self, model: Autoencoder) -> Run:
-        return Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.data)
+        run = Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.data)
+        run._origin = self
+        return run

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from itertools import combinations
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 
 from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.groups import bound_difference, count_by_group, find_groups, measure_gap
 from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
 from aeexp.ranges import Count, Seed, Several
 
 log = logging.getLogger(__name__)
 
+PROBES = ("forest", "linear", "knn")
+RISK = 0.05  # of a false warning, over all probes
 SAME = 0.9999  # correlation of a feature that is the attribute but for rounding
 
 
@@ -23,46 +26,56 @@ SAME = 0.9999  # correlation of a feature that is the attribute but for rounding
 class Fairness(Metric):
     """Accuracy on the label y, leakage of the attribute s, and the gaps between its groups; on the raw input too.
 
-    A linear probe (logistic regression on standardised codes) and a forest, each fitted on `rows` training rows: an
-    attribute that the linear one misses may still be there. `fairness/` with the probe's name at the end:
+    A linear probe, a forest and the nearest neighbours, each fitted on `rows` training rows: an attribute that one
+    misses may still be there. `fairness/` with the probe's name at the end:
 
     - `accuracy`: of y. `leakage`: accuracy of s. What a constant guess has of each is their `majority`.
     - `leakage_balanced`: mean over the values of s of the share found, each taken as equally frequent: 1 / values
-      where nothing leaks, however rare a value is.
+      where nothing leaks, however rare a value is. `leakage_over_raw`: how far that is above what the same probe has
+      of raw input, and `leakage_over_raw_least` the lower end of its interval (95 % for all probes together): above 0
+      the code makes the attribute more readable, and a warning says so.
     - `parity_gap`: largest difference of the share predicted as a class, over classes and pairs of groups; of two
       classes and groups |P(y'=1 | s=0) - P(y'=1 | s=1)| (demographic parity). `parity_gap_labels` is that of y itself:
       a perfect classifier has it.
     - `odds_gap`: the same within the rows of one true class, the largest over classes (equalised odds, Hardt 2016).
+    - `parity_gap_floor`, `odds_gap_floor`: the mean gap where the groups are permuted among the rows, which is what a
+      perfectly fair predictor has on so few; `..._p` how often a permutation has at least the gap that was found.
 
-    An attribute of quantities (B, F) has no groups: nothing is measured.
+    Groups of fewer than `least` rows are in no gap and are named; `gap_rows` are in it, `gap_rows_least` in the
+    smallest group. An attribute of quantities (B, F) has no groups: nothing is measured.
 
     Formula: leakage_balanced: 1 / S Σ_s P(s' = s | s) over the S values; parity_gap: max |P(y' = c | s) - P(y' = c |
     t)|
 
-    Look at: accuracy beside leakage (tradeoff.png of a sweep), and both on raw input.
+    Look at: accuracy beside leakage (tradeoff.png of a sweep), and both on raw input; a gap beside its floor.
     """
 
     of_codes: ClassVar = True
     numbers: ClassVar = (
-        Number("fairness/(accuracy_majority|leakage_majority|parity_gap_labels)", None, "share"),  # of the data
-        Number(
-            "fairness/accuracy_forest", "higher", "share", headline=True, label="accuracy of the label, by a forest"
-        ),
-        Number("fairness/accuracy_linear", "higher", "share"),
-        Number(
-            "fairness/leakage_balanced_forest",
-            "lower",
-            "share",
-            headline=True,
-            label="balanced accuracy of the attribute, by a forest",
-        ),
-        Number("fairness/parity_gap_forest", "lower", "share", headline=True),
-        Number("fairness/(leakage|leakage_balanced|parity_gap|odds_gap)_(linear|forest)", "lower", "share"),
-    )
+        # of the data
+        Number("fairness/(accuracy_majority|leakage_majority|parity_gap(_floor|_p)?_labels)", None, "share"),
+        Number("fairness/gap_rows(_least)?", None, "rows"),
+        Number("fairness/accuracy_forest", "higher", "share", headline=True,
+               label="accuracy of the label, by a forest"),
+        Number("fairness/accuracy_(linear|knn)", "higher", "share"),
+        Number("fairness/leakage_balanced_forest", "lower", "share", headline=True,
+               label="balanced accuracy of the attribute, by a forest"),
+        Number("fairness/leakage_balanced_linear", "lower", "share", label="... of the attribute, by a linear probe"),
+        Number("fairness/leakage_balanced_knn", "lower", "share", label="... of the attribute, by neighbours"),
+        Number("fairness/parity_gap_forest", "lower", "share", headline=True, label="parity gap, by a forest"),
+        Number("fairness/parity_gap_floor_forest", None, "share", headline=True, label="... of permuted groups"),
+        Number("fairness/(parity|odds)_gap_(floor|p)_(linear|forest|knn)", None, "share"),
+        Number("fairness/(leakage|parity_gap|odds_gap)_(linear|forest|knn)", "lower", "share"),
+        Number("fairness/leakage_over_raw(_least)?_(linear|forest|knn)", "lower", "share"),
+    )  # fmt: skip
 
-    def __init__(self, rows: Several = 5000, trees: Count = 100, seed: Seed = 0):
+    def __init__(
+        self, rows: Several = 5000, trees: Count = 100, least: Several = 20, permutations: Count = 1000, seed: Seed = 0
+    ):
         self.rows = rows
         self.trees = trees
+        self.least = least
+        self.permutations = permutations
         self.seed = seed
 
     def __call__(self, run: Run, split: str) -> Values:
@@ -70,20 +83,98 @@ class Fairness(Metric):
             why = run.data.facts.explain_attributes()
             run.compute_once("fairness", lambda: log.info("fairness: left out of %s: %s", run.data.name, why))
             return {}
-        probes = run.compute_once(("fairness", self.rows, self.trees, self.seed), lambda: self.fit(run))
-        codes, s, y = run.codes(split), attribute(run, split), run.labels(split)
-        values: Values = {}
-        if "s" in probes:
-            values["fairness/leakage_majority"] = share(s, probes["s"]["majority"])
-            for name in ("linear", "forest"):
-                values |= leakage(probes["s"], name, codes, s)
-        if "y" in probes and y is not None:
-            known = y >= 0
-            values["fairness/accuracy_majority"] = share(y[known], probes["y"]["majority"])
-            values["fairness/parity_gap_labels"] = gap(y[known], s[known])
-            for name in ("linear", "forest"):
-                values |= outcome(name, probes["y"][name].predict(codes[known]), y[known], s[known])
+        groups = self.find_groups(run, split)
+        return self.measure_leakage(run, split, groups) | self.measure_outcome(run, split, groups)
+
+    def find_groups(self, run: Run, split: str) -> np.ndarray:
+        """Values of s with at least `least` rows; the others are named, once a split."""
+        groups, few = find_groups(attribute(run, split), self.least)
+        if few and run.raw() is not run:
+            name = run.data.attributes[0] if run.data.attributes else "s"
+            named = ", ".join(f"{name}={value} ({count} rows)" for value, count in few.items())
+            text = "fairness: %s: fewer than metric.fairness.least=%d rows of the %s split: in no gap"
+            run.compute_once(("few", split, self.least), lambda: log.warning(text, named, self.least, split))
+        return groups
+
+    def measure_leakage(self, run: Run, split: str, groups: np.ndarray) -> Values:
+        """What each probe has of s, and how far above what it has of raw input."""
+        found = self.read_attribute(run, split)
+        if found is None:
+            return {}
+        probes, s = self.probes(run)["s"], attribute(run, split)
+        values: Values = {"fairness/leakage_majority": share(s, probes["majority"])}
+        raw = run.raw()
+        for name, (plain, even) in found.items():
+            each = [share(even[s == value], value) for value in np.unique(s)]
+            values[f"fairness/leakage_{name}"] = float((plain == s).mean())
+            values[f"fairness/leakage_balanced_{name}"] = float(np.mean(each))
+            beside = None if raw is run else self.read_attribute(raw, split)
+            if beside is not None and len(groups) > 1:
+                more, least = bound_difference(even == s, beside[name][1] == s, s, groups, RISK / len(found))
+                values[f"fairness/leakage_over_raw_{name}"] = more
+                values[f"fairness/leakage_over_raw_least_{name}"] = least
         return values
+
+    def read_attribute(self, run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+        """By probe the values (N,) of s that it answers as it was fitted, and taking all as equally frequent."""
+        if "s" not in self.probes(run):
+            return None
+        probes, key = self.probes(run)["s"], ("fairness", split, *self.key())
+        return run.compute_once(key, lambda: {name: read_value(probes, name, run.codes(split)) for name in PROBES})
+
+    def measure_outcome(self, run: Run, split: str, groups: np.ndarray) -> Values:
+        """What each probe makes of y, and the gaps between the groups with their floors."""
+        probes, y, s = self.probes(run), run.labels(split), attribute(run, split)
+        if "y" not in probes or y is None:
+            return {}
+        kept = y >= 0
+        codes, y, s = run.codes(split)[kept], y[kept], s[kept]
+        values: Values = {"fairness/accuracy_majority": share(y, probes["y"]["majority"])}
+        answers = {name: probes["y"][name].predict(codes) for name in PROBES}
+        values |= {f"fairness/accuracy_{name}": float((answer == y).mean()) for name, answer in answers.items()}
+        groups = np.intersect1d(groups, find_groups(s, self.least)[0])
+        if len(groups) < 2:
+            return values
+        sizes = [int((s == group).sum()) for group in groups]
+        values |= {"fairness/gap_rows": sum(sizes), "fairness/gap_rows_least": min(sizes)}
+        for name, answer in {**answers, "labels": y}.items():
+            values |= self.measure_gaps("parity", name, [count_by_group(answer, s, groups)])
+        within = {value: find_groups(s[y == value], self.least)[0] for value in np.unique(y)}
+        within = {value: found for value, found in within.items() if len(found) > 1}
+        for name, answer in answers.items():
+            tables = [count_by_group(answer[y == value], s[y == value], found) for value, found in within.items()]
+            values |= self.measure_gaps("odds", name, tables)
+        return values
+
+    def measure_gaps(self, kind: str, name: str, tables: list[np.ndarray]) -> Values:
+        """A gap, its floor and its p; none where there is no table."""
+        if not tables:
+            return {}
+        gap = measure_gap(tables, self.permutations, self.seed)
+        heads = (f"fairness/{kind}_gap_{part}{name}" for part in ("", "floor_", "p_"))
+        return dict(zip(heads, gap, strict=True))
+
+    def warn(self, numbers: Mapping[str, Any]) -> list[str]:
+        """Where a probe reads the attribute better from the code than from raw input."""
+        test, raw = numbers["test"], numbers["baseline"]["raw"]
+        more = [name for name in PROBES if (test.get(f"fairness/leakage_over_raw_least_{name}") or 0) > 0]
+        if not more:
+            return []
+        key = "fairness/leakage_balanced_{}"
+        read = ", ".join(f"{name} {test[key.format(name)]:.3f} against {raw[key.format(name)]:.3f}" for name in more)
+        return [
+            f"fairness: the code tells more of the attribute than raw input does (balanced accuracy: {read}). "
+            "An encoder that is told the attribute does that: condition.encoder=false; else more weight on a penalty "
+            "against it, or fewer units"
+        ]
+
+    def key(self) -> tuple[int, ...]:
+        """What the probes hang on."""
+        return self.rows, self.trees, self.seed
+
+    def probes(self, run: Run) -> dict[str, dict[str, Any]]:
+        """Those of a run, fitted once."""
+        return run.compute_once(("fairness", *self.key()), lambda: self.fit(run))
 
     def fit(self, run: Run) -> dict[str, dict[str, Any]]:
         """Probes of s and, where there are labels, of y; none of what has one value only."""
@@ -98,16 +189,16 @@ class Fairness(Metric):
         return {name: pair for name, pair in probes.items() if pair}
 
     def fit_probes(self, codes: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-        """Both, what a constant guess answers, and the shares of the values; {} of what has one value only."""
+        """All three, what a constant guess answers, and the shares of the values; {} of what has one value only."""
         from sklearn.ensemble import RandomForestClassifier
 
         values, counts = np.unique(target, return_counts=True)
         if len(values) < 2:
             return {}
-        forest = RandomForestClassifier(self.trees, random_state=self.seed).fit(codes, target)
         return {
             "linear": fit_probe("linear", codes, target),
-            "forest": forest,
+            "forest": RandomForestClassifier(self.trees, random_state=self.seed).fit(codes, target),
+            "knn": fit_probe("knn", codes, target),
             "majority": values[counts.argmax()],
             "shares": counts / len(target),
         }
@@ -120,33 +211,10 @@ def attribute(run: Run, split: str) -> np.ndarray:
     return s.cpu().numpy()
 
 
-def leakage(probes: dict[str, Any], name: str, codes: np.ndarray, s: np.ndarray) -> Values:
-    """Accuracy as the probe was fitted, and balanced from its likelihood ratios p(s | z) / p(s)."""
-    chances = probes[name].predict_proba(codes)
-    values = probes[name].classes_
-    plain, even = values[chances.argmax(1)], values[(chances / probes["shares"]).argmax(1)]
-    each = [share(even[s == value], value) for value in np.unique(s)]
-    return {
-        f"fairness/leakage_{name}": float((plain == s).mean()),
-        f"fairness/leakage_balanced_{name}": float(np.mean(each)),
-    }
-
-
-def outcome(name: str, predicted: np.ndarray, y: np.ndarray, s: np.ndarray) -> Values:
-    """Accuracy on y, and the gaps between the groups of s."""
-    within = [gap(predicted[y == value], s[y == value]) for value in np.unique(y)]
-    return {
-        f"fairness/accuracy_{name}": float((predicted == y).mean()),
-        f"fairness/parity_gap_{name}": gap(predicted, s),
-        f"fairness/odds_gap_{name}": max(within),
-    }
-
-
-def gap(predicted: np.ndarray, s: np.ndarray) -> float:
-    """Largest difference between two groups in the share of rows predicted as a class; 0 of a single group."""
-    values = np.unique(predicted)
-    shares = [np.array([share(predicted[s == group], value) for value in values]) for group in np.unique(s)]
-    return float(max((np.abs(a - b).max() for a, b in combinations(shares, 2)), default=0.0))
+def read_value(probes: dict[str, Any], name: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values (N,) as the probe was fitted, and from its likelihood ratios p(s | z) / p(s)."""
+    chances, values = probes[name].predict_proba(codes), probes[name].classes_
+    return values[chances.argmax(1)], values[(chances / probes["shares"]).argmax(1)]
 
 
 def share(values: np.ndarray, value: int) -> float:

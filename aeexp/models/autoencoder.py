@@ -44,9 +44,10 @@ class Autoencoder(Model):
         self.register_buffer("code_scale", torch.eye(latent.dim))
 
     def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
-        """`mask` (B, T) says which steps of a padded sequence are real."""
-        self._need(context)
-        h = self.encoder(x, context, mask)
+        """`mask` (B, T) says which steps of a padded sequence are real; no `context` where the encoder is told none."""
+        if self.condition.told != 0:
+            self._need(context)
+        h = self.encoder(x, context if self.condition.told else None, mask)
         if isinstance(h, tuple):
             return self.latent(h[0])._replace(skips=h[1])
         return self.latent(h)

@@ -22,8 +22,9 @@ from aeexp.evaluation.run import Run
 class LabelSwap(Plot):
     """Test examples, one a class, encoded under their own label and decoded under every label: a row is one style.
 
-    Under condition=attribute the same by the values of an attribute that is a number; quantities have no list of
-    values, and an unconditional model nothing to swap. At most `examples` rows and `labels` columns.
+    An encoder that is told no label encodes without. Under condition=attribute the same by the values of an attribute
+    that is a number; quantities have no list of values, and an unconditional model nothing to swap. At most `examples`
+    rows and `labels` columns.
     """
 
     of_pictures: ClassVar = True
@@ -66,7 +67,8 @@ class LabelSwap(Plot):
         """Inputs (N, 1, *shape) beside what is decoded (N, labels, *shape); `own` (N,) are their own labels."""
         apart, columns = 1.3, swapped.shape[1]
         kind = side_information_name(run)
-        title = naming.heading(run, f"test examples, each encoded under its own {kind}\nand decoded under every {kind}")
+        own_kind = f" under its own {kind}" if run.model.condition.told else ""
+        title = naming.heading(run, f"test examples, each encoded{own_kind}\nand decoded under every {kind}")
         width = columns + apart
         cell = max(0.5, min(1.5, 7 / width))
         figure, axes = canvas.board(title, width, len(own), run.data.shape, cell=cell, beside=1.2)

@@ -52,5 +52,8 @@ class Classifier(Regularizer):
 
     def check(self, model: Model) -> None:
         """Raises UsageError where the code was told the label."""
-        if model.condition.reads_label:
-            raise UsageError("classifier would read the label off a code that was told it: take condition=none")
+        if model.condition.reads_label and model.condition.told > 0:
+            raise UsageError(
+                "classifier would read the label off a code that was told it: take condition=none, or "
+                "condition.encoder=false"
+            )

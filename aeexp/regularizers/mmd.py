@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
@@ -16,6 +17,9 @@ from aeexp.regularizers.needs import draw_prior, need_unbounded
 from aeexp.types import Facts, Pass
 
 Kernel = Literal["imq", "rbf"]
+WIDE = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of 2 D, in the code of Tolstikhin et al. 2018
+FINE = tuple(4.0**-power for power in range(5))  # of the median squared distance
+FEW = 16.0  # rows; two alone, at a weight of 100, are noise of some ten nats
 
 
 @final
@@ -28,7 +32,9 @@ class MMD(Regularizer):
     - `attribute`: the codes of each value of the attribute from those of the other rows, the mean over the values
       (variational fair autoencoder, Louizos et al. 2016): 0 where the codes do not tell of it. It acts
       on mean codes, each unit brought to variance 1 over the batch: what the noise of a drawn code hides, or a small
-      scale, a probe of the mean reads all the same.
+      scale, a probe of the mean reads all the same. Either kernel is a sum over five widths from the batch's median
+      distance down to a sixteenth of it: a forest reads what a wide one does not see. Values with few rows in a batch
+      count less.
 
     Formula: E k(z, z') + E k(p, p') - 2 E k(z, p), for codes z and draws p of the other law
 
@@ -70,42 +76,65 @@ class MMD(Regularizer):
             need_unbounded("mmd", model)
 
 
-def mmd(a: Tensor, b: Tensor, kernel: Kernel = "imq") -> Tensor:
-    """Unbiased squared MMD of samples (N, D) and (M, D), (); may be a little below 0 (Gretton et al. 2012, eq. 3)."""
+def mmd(a: Tensor, b: Tensor, kernel: Kernel = "imq", widths: Sequence[float | Tensor] | None = None) -> Tensor:
+    """Unbiased squared MMD of samples (N, D) and (M, D), (); may be a little below 0 (Gretton et al. 2012, eq. 3).
+
+    The kernel is a sum over `widths`, squared distances; None: about 2 D, for two draws of about N(0, I).
+    """
     n, m = len(a), len(b)
     if min(n, m) < 2:
         return a.sum() * 0.0
-    return _within(a, kernel) + _within(b, kernel) - 2 * _kernel(a, b, kernel).mean()
+    if widths is None:
+        widths = [2.0 * a.shape[1] * scale for scale in (WIDE if kernel == "imq" else (1.0,))]
+    return _within(a, kernel, widths) + _within(b, kernel, widths) - 2 * _kernel(a, b, kernel, widths).mean()
 
 
 def group_mmd(z: Tensor, groups: Tensor, kernel: Kernel = "imq") -> Tensor:
-    """Unbiased squared MMD of each group's codes (N, D) from the others', the mean over groups, ().
+    """Unbiased squared MMD of each group's codes (N, D) from the others', the mean over groups, (), at `fine_widths`.
 
-    `groups` (N, K) is one-hot. A group of one row or none, or one that leaves so few, does not count.
+    `groups` (N, K) is one-hot. A group of n rows counts by n (N - n) / N, its evidence, and where that is below `FEW`
+    once more in proportion: its noise is then never above that of so many rows. One of a single row or none, or one
+    that leaves so few, does not count.
     """
     n, outside = len(z), 1 - groups
-    pairs = _kernel(z, z, kernel) * (1 - torch.eye(n, dtype=z.dtype, device=z.device))
+    pairs = _kernel(z, z, kernel, fine_widths(z)) * (1 - torch.eye(n, dtype=z.dtype, device=z.device))
     counts = torch.stack([groups.sum(0), outside.sum(0)])
     within = torch.stack([(side * (pairs @ side)).sum(0) for side in (groups, outside)])
     across = (groups * (pairs @ outside)).sum(0) / (counts[0] * counts[1]).clamp(min=1)
     values = (within / (counts * (counts - 1)).clamp(min=1)).sum(0) - 2 * across
-    seen = (counts >= 2).all(0).to(z)
-    return (values * seen).sum() / seen.sum().clamp(min=1)
+    evidence = counts.prod(0) / max(n, 1) * (counts >= 2).all(0)
+    return (values * evidence * (evidence / FEW).clamp(max=1)).sum() / evidence.sum().clamp(min=1e-12)
 
 
-def _within(x: Tensor, kernel: Kernel) -> Tensor:
+def fine_widths(z: Tensor) -> list[Tensor]:
+    """Squared widths, each (): the median squared distance of two different rows of (N, D) and shares of it.
+
+    The least is a sixteenth of the median distance: what shifts each of many small clusters a little is seen. Without
+    gradient.
+    """
+    n = len(z)
+    if n < 2:
+        return [z.new_ones(())]
+    middle = n + (n * n - n + 1) // 2  # behind the n distances of a row from itself
+    median = _square_distances(z, z).detach().flatten().kthvalue(middle).values.clamp(min=1e-12)
+    return [median * scale for scale in FINE]
+
+
+def _within(x: Tensor, kernel: Kernel, widths: Sequence[float | Tensor]) -> Tensor:
     """() mean kernel of two different rows."""
-    values, rows = _kernel(x, x, kernel), len(x)
+    values, rows = _kernel(x, x, kernel, widths), len(x)
     return (values.sum() - values.diagonal().sum()) / (rows * (rows - 1))
 
 
-def _kernel(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
-    distance = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1)
-    width = 2.0 * a.shape[1]
+def _kernel(a: Tensor, b: Tensor, kernel: Kernel, widths: Sequence[float | Tensor]) -> Tensor:
+    distance = _square_distances(a, b)
     if kernel == "rbf":
-        return torch.exp(-distance / width)
-    scales = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-    return functools.reduce(torch.add, (width * scale / (width * scale + distance) for scale in scales))
+        return functools.reduce(torch.add, (torch.exp(-distance / width) for width in widths))
+    return functools.reduce(torch.add, (width / (width + distance) for width in widths))
+
+
+def _square_distances(a: Tensor, b: Tensor) -> Tensor:
+    return (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1)
 
 
 def standardise_units(z: Tensor) -> Tensor:

@@ -77,7 +77,8 @@ def has_penalties(record: Record) -> bool:
 def is_given_label(record: Record) -> bool:
     """Whether the encoder was given the label, and did not have to infer it."""
     condition, objective = (str(record.config.get(f"{part}._target_")) for part in ("condition", "objective"))
-    return condition.endswith(".Label") and not objective.endswith(".SemiSupervised")
+    told = record.config.get("condition.encoder", True)
+    return condition.endswith(".Label") and bool(told) and not objective.endswith(".SemiSupervised")
 
 
 def _settings(record: Record, part: str) -> tuple:

@@ -21,13 +21,13 @@ def build_autoencoder(cfg: DictConfig, facts: Facts, task: Task) -> Autoencoder:
     latent, likelihood, condition, networks = (make(cfg, key) for key in MODEL[1:])
     condition.adapt(facts)
     if latent.prior is not None:
-        latent.prior.adapt(latent.dim, facts.shape, condition.size)
+        latent.prior.adapt(latent.dim, facts.shape, condition.told)
     with at_path("likelihood"):
         likelihood.adapt(task.levels)
     task.check(likelihood)
     output = likelihood.output(task.target_shape(facts.shape))
     with at_path("model"):
-        encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output)
+        encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output, condition.told)
     return Autoencoder(encoder, latent, decoder, likelihood, condition, task.masks)
 
 

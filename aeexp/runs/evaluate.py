@@ -190,4 +190,5 @@ def format_entries(entries: Sequence[Mapping[str, Any]], title: str) -> str:
             grid.add_row(key, *("-" if value is None else f"{value:.4g}" for value in cells))
     text = io.StringIO()
     Console(file=text, width=1000, highlight=False, markup=False, emoji=False).print(grid)
-    return f"{title}\n{text.getvalue().rstrip()}"
+    warnings = [f"warning: {words}" for entry in entries for words in entry["warnings"]]
+    return "\n".join([title, text.getvalue().rstrip(), *warnings])

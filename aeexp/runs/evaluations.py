@@ -44,6 +44,7 @@ def merge_evaluations(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """
     merged = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
+        merged["warnings"] = list(dict.fromkeys([*merged.get("warnings", []), *entry.get("warnings", [])]))
         for part in ("numbers", "metrics"):  # what the keys without options are, and which options may differ
             if part in entry:
                 merged[part] = {**entry[part], **merged.get(part, {})}

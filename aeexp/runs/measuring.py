@@ -30,8 +30,8 @@ def measure_run(
     readers: Mapping[str, Metric] | None = None,
 ) -> dict[str, Any]:
     """Numbers by split, and under `baseline` those of the test split for PCA, raw input and what else there is, by the
-    names of `baseline_names`; under `numbers` what each is, and under `metrics` which options may differ between runs
-    that are compared.
+    names of `baseline_names`; under `numbers` what each is, under `warnings` what nobody may overlook in them, and
+    under `metrics` which options may differ between runs that are compared.
 
     With `losses` the loss and its terms as well, which a finished run has told. Other models that a metric brings,
     such as kernel PCA, are read by the metrics of codes among `readers`, else among `metrics`.
@@ -47,6 +47,7 @@ def measure_run(
     numbers["baseline_names"] = describe_baselines(run, rows)
     keys = chain(*(numbers[split] for split in splits), *numbers["baseline"].values())
     numbers["numbers"] = describe_numbers({**(readers or {}), **metrics}, keys)
+    numbers["warnings"] = [text for metric in metrics.values() for text in metric.warn(numbers)]
     return {**numbers, "metrics": describe_options(metrics)}
 
 

@@ -76,6 +76,7 @@ def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     missing = [f"PCA: {names['pca']}"] if (names := metrics["baseline_names"])["pca"].startswith("none") else []
     lines = [
         *missing,
+        *(f"warning: {text}" for text in metrics["warnings"]),
         f"best {metrics['monitor']} {metrics['best']:.4f} at step {metrics['best_step']} "
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "
         f"{timing['samples_per_second']:,.0f} samples/s, {timing['total_seconds']:.1f} s in all",

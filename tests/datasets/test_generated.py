@@ -20,7 +20,7 @@ from aeexp.errors import UsageError
 
 SETS = [
     "iris", "wine", "breast_cancer", "diabetes", "swiss_roll", "s_curve", "sine_waves", "sprites", "colored_digits",
-    "textured_digits",
+    "textured_digits", "weak_attribute",
 ]  # fmt: skip
 
 
@@ -103,6 +103,30 @@ def test_points_lie_on_the_sheet_where_their_position_says(load, curve, ends):
     noisy = source(load, n=n, noise=0.3).rows
     residual = noisy.x[:, [0, 2]].T - curve(noisy.s.astype(np.float64))
     assert residual.std() == pytest.approx(0.3, rel=5 / math.sqrt(4 * n))  # 2n normals: s.e. of sd is sd / sqrt(4n)
+
+
+# ---------------------------------------------------------------- a table
+
+
+@given(st.integers(0, 99), st.floats(0, 1))
+def test_the_attribute_shifts_two_columns_and_the_odds_of_two_answers_alone(seed, strength):
+    n = 3000
+    rows = source(generated.weak_attribute, n=n, strength=strength, seed=seed).rows
+    assert rows.x.shape == (n, 13) and set(np.unique(rows.y)) == set(np.unique(rows.s)) == {0, 1}
+    numbers, first, second, third = np.split(rows.x, [2, 6, 10], axis=1)
+    assert all((answer.sum(1) == 1).all() and set(np.unique(answer)) == {0, 1} for answer in (first, second, third))
+    np.testing.assert_allclose(numbers.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(numbers.std(0), 1, atol=1e-5)
+    # five standard errors of a difference of two means of 1,000 and 2,000 values of at most variance 1
+    error = 5 * math.sqrt(1 / 900 + 1 / 1900)
+    moved = rows.x[rows.s == 1].mean(0) - rows.x[rows.s == 0].mean(0)
+    assert np.abs(moved[[1, 2, 3, 4, 5]]).max() < error
+    share = (third * [1, 0, 0]).sum(1)[rows.s == 1].mean()
+    odds = math.exp(strength) / (math.exp(strength) + 2)
+    assert share == pytest.approx(odds, abs=5 * 0.5 / math.sqrt(900))
+    # the label is the cluster's oddness but for one row of ten
+    wrong = (rows.y != first.argmax(1) % 2).mean()
+    assert wrong == pytest.approx(0.1, abs=5 * 0.3 / math.sqrt(n))
 
 
 # ---------------------------------------------------------------- waves

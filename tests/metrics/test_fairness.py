@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,15 +22,24 @@ from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.formats.csv import csv
 from aeexp.errors import UsageError
+from aeexp.evaluation.groups import bound_difference, count_by_group, find_groups, largest_gap, measure_gap
 from aeexp.evaluation.protocol import baselines
 from aeexp.evaluation.run import Run
-from aeexp.metrics.fairness import Fairness, gap
+from aeexp.metrics.fairness import PROBES, Fairness
 from aeexp.models.pca import identity
 from aeexp.regularizers.adversary import Adversary
-from aeexp.regularizers.mmd import MMD, group_mmd, mmd, standardise_units
+from aeexp.regularizers.mmd import FEW, MMD, fine_widths, group_mmd, mmd, standardise_units
+from aeexp.reports.comparison import collect
 from aeexp.types import Code, Facts
 
 QUICK = Fairness(rows=600, trees=20)
+
+
+class Product(torch.nn.Module):
+    """Codes whose first unit is the product of two inputs."""
+
+    def forward(self, x, context=None, mask=None):
+        return torch.stack([x[:, 0] * x[:, 1], torch.zeros(len(x))], 1)
 
 
 def coded(codes: np.ndarray, s: np.ndarray, y: np.ndarray | None = None) -> Run:
@@ -49,7 +60,7 @@ def test_codes_that_hold_the_attribute_leak_it_all():
     s, y = (rng.random(900) < 0.7).astype(int), rng.integers(2, size=900)
     codes = np.stack([10 * s + 0.1 * rng.normal(size=900), y, rng.normal(size=900)], 1)
     values = QUICK(coded(codes, s, y), "test")
-    for name in ("linear", "forest"):
+    for name in PROBES:
         assert values[f"fairness/leakage_{name}"] == values[f"fairness/leakage_balanced_{name}"] == 1
         assert values[f"fairness/accuracy_{name}"] == 1
         assert values[f"fairness/parity_gap_{name}"] == pytest.approx(values["fairness/parity_gap_labels"])
@@ -61,7 +72,7 @@ def test_constant_codes_leak_a_guess_and_treat_all_alike(values):
     rng = np.random.default_rng(0)
     s, y = rng.choice(values, 900, p=[0.6, 0.3, 0.1][:values] if values == 3 else [0.7, 0.3]), rng.integers(3, size=900)
     found = QUICK(coded(np.ones((900, 2)), s, y), "test")
-    for name in ("linear", "forest"):
+    for name in PROBES:
         assert found[f"fairness/leakage_{name}"] == found["fairness/leakage_majority"] == np.mean(s[600:] == 0)
         assert found[f"fairness/leakage_balanced_{name}"] == pytest.approx(1 / values)
         assert found[f"fairness/accuracy_{name}"] == found["fairness/accuracy_majority"]
@@ -74,7 +85,7 @@ def test_codes_that_know_nothing_of_the_attribute_leak_nothing():
     values = QUICK(coded(np.stack([y + rng.normal(size=9000), rng.normal(size=9000)], 1), s, y), "test")
     # 3,000 rows, of which 900 have the rarer value: four standard errors of a balanced guess
     error = 4 * 0.5 * np.sqrt(0.5**2 / 900 + 0.5**2 / 2100) * 2
-    for name in ("linear", "forest"):
+    for name in PROBES:
         assert values[f"fairness/leakage_balanced_{name}"] == pytest.approx(0.5, abs=error)
         assert values[f"fairness/parity_gap_{name}"] < 2 * error
 
@@ -98,6 +109,10 @@ def test_a_rare_value_that_a_plain_guess_hides_shows_in_the_balanced_leakage():
     assert values["fairness/leakage_balanced_linear"] == pytest.approx(0.726, abs=0.07)
 
 
+def gap(predicted: np.ndarray, s: np.ndarray) -> float:
+    return float(largest_gap(count_by_group(predicted, s, np.unique(s))))
+
+
 def test_the_gap_is_the_largest_difference_over_classes_and_groups():
     predicted = np.array([1, 1, 1, 0, 1, 0, 0, 0])
     assert gap(predicted, np.array([0, 0, 0, 0, 1, 1, 1, 1])) == pytest.approx(0.75 - 0.25)
@@ -105,6 +120,95 @@ def test_the_gap_is_the_largest_difference_over_classes_and_groups():
     # shares of class 2: 1/2, 0, 0; of class 1: 1/4, 1/4, 1; of class 0: 1/4, 3/4, 0
     assert gap(three, np.repeat([0, 1, 2], 4)) == pytest.approx(0.75)
     assert gap(three, np.zeros(12, int)) == 0
+
+
+# ---------------------------------------------------------------- chance
+
+
+def test_the_floor_is_that_of_permuted_rows():
+    rng = np.random.default_rng(0)
+    predicted, s = rng.integers(4, size=90), rng.choice(3, 90, p=[0.5, 0.3, 0.2])
+    found = measure_gap([count_by_group(predicted, s, np.arange(3))], 4000, seed=1)
+    by_hand = np.array([gap(predicted, rng.permutation(s)) for _ in range(4000)])
+    error = 4 * by_hand.std() * np.sqrt(2 / 4000)  # four standard errors of a difference of two means
+    assert found.floor == pytest.approx(by_hand.mean(), abs=error)
+    share = (by_hand >= gap(predicted, s) - 1e-12).mean()
+    assert found.p == pytest.approx(share, abs=4 * np.sqrt(2 * 0.25 / 4000))
+    assert found == measure_gap([count_by_group(predicted, s, np.arange(3))], 4000, seed=1)
+
+
+@given(seed=st.integers(0, 10_000), classes=st.integers(1, 10), groups=st.integers(2, 4))
+def test_a_gap_its_floor_and_its_p_are_shares(seed, classes, groups):
+    rng = np.random.default_rng(seed)
+    tables = [rng.integers(0, 9, (groups, classes)) + (np.arange(classes) == 0) for _ in range(2)]
+    value, floor, p = measure_gap(tables, 50, seed)
+    assert 0 <= value <= 1 and 0 <= floor <= 1 and 1 / 51 <= p <= 1
+    if classes == 1:
+        assert value == floor == 0 and p == 1
+
+
+def test_a_fair_predictor_has_the_gap_of_its_floor_and_an_unfair_one_more():
+    """180 rows, ten classes, two groups: a gap of 0.08 is nothing."""
+    rng = np.random.default_rng(0)
+    s = np.arange(180) % 2
+    fair = [measure_gap([count_by_group(rng.integers(10, size=180), s, np.arange(2))], 200, 0) for _ in range(60)]
+    values = np.array([gap.value for gap in fair])
+    floor = np.mean([gap.floor for gap in fair])
+    assert values.mean() == pytest.approx(floor, abs=4 * values.std() / np.sqrt(60)) and floor > 0.07
+    # p is uniform where nothing is there: the share below 0.1 of 60 is at most 0.1 + 4 * 0.039
+    assert np.mean([gap.p < 0.1 for gap in fair]) < 0.26
+    unfair = measure_gap([count_by_group(np.where(rng.random(180) < 0.3, s, rng.integers(10, size=180)), s,
+                                         np.arange(2))], 200, 0)  # fmt: skip
+    assert unfair.value > unfair.floor + 0.1 and unfair.p < 0.01
+
+
+def test_small_groups_are_left_out_and_named_and_rows_are_counted(caplog):
+    rng = np.random.default_rng(0)
+    s = rng.choice(3, 900, p=[0.6, 0.39, 0.01])
+    y = rng.integers(2, size=900)
+    y[s == 2] = 1
+    few = int((s[600:] == 2).sum())
+    values = QUICK(coded(rng.normal(size=(900, 2)), s, y), "test")
+    assert f"s=2 ({few} rows): fewer than metric.fairness.least=20 rows of the test split: in no gap" in caplog.text
+    assert values["fairness/gap_rows"] == 300 - few
+    assert values["fairness/gap_rows_least"] == (s[600:] == 1).sum()
+    assert values["fairness/parity_gap_labels"] == gap(y[600:][s[600:] < 2], s[600:][s[600:] < 2])
+    assert find_groups(s[600:], 20)[1] == {2: few}
+    tiny = QUICK(coded(rng.normal(size=(90, 2)), s[:90], y[:90]), "test")
+    assert not any("gap" in key for key in tiny)  # one group of 20 rows at most
+    assert {key for key in values if "gap_" in key and "floor" not in key and "_p_" not in key} == {
+        key.replace("floor_", "") for key in values if "floor_" in key
+    } | {"fairness/gap_rows", "fairness/gap_rows_least"}  # no gap without its floor
+
+
+def test_equally_good_answers_are_seldom_told_apart_and_better_ones_are():
+    rng = np.random.default_rng(0)
+    s, groups = (np.arange(600) % 3 == 0).astype(int), np.arange(2)
+
+    def least(better: float) -> float:
+        return bound_difference(rng.random(600) < 0.6 + better, rng.random(600) < 0.6, s, groups, 0.05)[1]
+
+    above = np.mean([least(0) > 0 for _ in range(400)])
+    assert above < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 400)  # four standard errors
+    assert np.mean([least(0.2) > 0 for _ in range(50)]) > 0.9
+
+
+def test_a_code_that_tells_more_than_its_input_is_warned_of():
+    """The input hides the attribute from a linear probe; the code has it in the open."""
+    rng = np.random.default_rng(0)
+    s = rng.integers(2, size=900)
+    x = np.where(s == 1, 1.0, -1.0)[:, None] * rng.choice([-1, 1], (900, 1)) + 0.01 * rng.normal(size=(900, 1))
+    x = np.column_stack([x, x * np.where(s == 1, 1, -1)[:, None]])  # s is the sign of the product
+    run = coded(x, s)
+    model = identity(run.data.shape)
+    model.encoder = Product()
+    opened = as_run(model, run.data)
+    test, raw = QUICK(opened, "test"), QUICK(opened.raw(), "test")
+    assert test["fairness/leakage_over_raw_least_linear"] > 0.3 > test["fairness/leakage_over_raw_least_forest"]
+    words = QUICK.warn({"test": test, "baseline": {"raw": raw}})
+    assert len(words) == 1 and "linear 1.000 against 0." in words[0] and "condition.encoder=false" in words[0]
+    assert not any("over_raw" in key for key in raw)
+    assert QUICK.warn({"test": raw, "baseline": {"raw": raw}}) == []
 
 
 @pytest.mark.parametrize("s", [None, np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)])
@@ -133,20 +237,47 @@ def test_raw_input_and_pca_are_measured_too_and_a_copy_of_the_attribute_in_it_is
 
 
 @pytest.mark.parametrize("kernel", ["imq", "rbf"])
-@given(seed=st.integers(0, 1000), n=st.integers(2, 6), m=st.integers(2, 9))
-def test_of_two_groups_the_penalty_is_the_mmd_between_them(kernel, seed, n, m):
+@given(seed=st.integers(0, 1000), n=st.integers(2, 40), m=st.integers(2, 40))
+def test_of_two_groups_the_penalty_is_the_mmd_between_them_less_where_rows_are_few(kernel, seed, n, m):
     z = torch.randn(n + m, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     s = (torch.arange(n + m) >= n).long()
-    torch.testing.assert_close(group_mmd(z, F.one_hot(s, 2).double(), kernel), mmd(z[:n], z[n:], kernel))
+    share = min(1.0, n * m / (n + m) / FEW)
+    expected = share * mmd(z[:n], z[n:], kernel, fine_widths(z))
+    torch.testing.assert_close(group_mmd(z, F.one_hot(s, 2).double(), kernel), expected)
 
 
-def test_of_more_groups_it_is_the_mean_of_each_against_the_others_and_small_groups_do_not_count():
-    z, s = torch.randn(12, 3, dtype=torch.float64), torch.tensor([0] * 4 + [1] * 5 + [2] * 3)
-    each = [mmd(z[s == k], z[s != k]) for k in range(3)]
-    torch.testing.assert_close(group_mmd(z, F.one_hot(s, 5).double()), torch.stack(each).mean())
-    alone = torch.tensor([0] * 6 + [1] * 5 + [2])
-    counted = [mmd(z[alone == k], z[alone != k]) for k in range(2)]
-    torch.testing.assert_close(group_mmd(z, F.one_hot(alone, 3).double()), torch.stack(counted).mean())
+def test_of_more_groups_each_counts_by_its_evidence_and_those_of_one_row_do_not():
+    z, s = torch.randn(120, 3, dtype=torch.float64), torch.tensor([0] * 40 + [1] * 50 + [2] * 29 + [3])
+    sizes = torch.tensor([40.0, 50, 29], dtype=torch.float64)
+    evidence = sizes * (120 - sizes) / 120
+    each = torch.stack([mmd(z[s == k], z[s != k], "imq", fine_widths(z)) for k in range(3)])
+    torch.testing.assert_close(group_mmd(z, F.one_hot(s, 5).double()), (each * evidence).sum() / evidence.sum())
+
+
+@pytest.mark.parametrize("few", [2, 4, 8])
+def test_the_noise_of_a_tiny_group_is_never_above_that_of_a_small_one(few):
+    """Codes without any difference: two rows of a thousand once cost as much as -14.6 nats at a weight of 100."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(rows: int) -> float:
+        groups = F.one_hot((torch.arange(100) < rows).long(), 2).float()
+        values = [group_mmd(torch.randn(100, 2, generator=generator), groups) for _ in range(60)]
+        return float(torch.stack(values).std())
+
+    # deviations of 60 draws are off by 1 / sqrt(120) = 9 % each: four standard errors of a ratio are 52 %
+    assert noise(few) < 1.52 * noise(int(FEW))
+
+
+def test_a_wide_kernel_misses_what_a_fine_one_sees():
+    """Clusters on a line, each shifted a little in one group: a forest reads the group, means and spreads do not."""
+    torch.manual_seed(0)
+    s = torch.arange(256) % 2
+    z = standardise_units((torch.randint(8, (256,)) + 0.02 * torch.randn(256) + 0.25 * s)[:, None])
+    groupings = [s, *(s[torch.randperm(256)] for _ in range(20))]
+    wide = torch.stack([mmd(z[s == 0], z[s == 1]) for s in groupings])
+    fine = torch.stack([group_mmd(z, F.one_hot(s, 2).float()) for s in groupings])
+    assert wide[0] < wide[1:].max()  # no more than a random grouping has
+    assert fine[0] > 3 * fine[1:].max()
 
 
 @pytest.mark.parametrize("s", [[0], [0, 1], [0, 0, 0, 1], [1, 1, 1, 1]])
@@ -233,3 +364,42 @@ def test_texts_of_a_table_are_groups(tmp_path):
     data = csv(path=str(tmp_path / "t.csv"), **options)
     assert data.facts == Facts((1,), 2, 2) and set(data["train"].s.tolist()) == {0, 1}
     assert QUICK(as_run(identity(data.shape), data), "test")["fairness/leakage_majority"] > 0.5
+
+
+WEAK = ["variant=fair_vae", "dataset=weak_attribute", "latent.dim=8", "metric=fairness"]
+
+
+def measured(folder: Path, *words: str) -> dict:
+    run_in(folder, *WEAK, *words)
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_an_encoder_that_is_told_a_weak_attribute_writes_it_into_the_code_and_the_run_warns(tmp_path, caplog):
+    """0.98 by a forest where raw input gives 0.60, and 0.52 by a linear probe; one that is not told cannot."""
+    caplog.set_level(logging.INFO)
+    words = ["regularizer.fair_mmd.weight=0", "trainer.steps=300", "trainer.validate_every_steps=100"]
+    told = measured(tmp_path / "told", "condition=attribute", *words)
+    assert told["baseline"]["raw"]["fairness/leakage_balanced_forest"] < 0.65
+    assert told["test"]["fairness/leakage_balanced_forest"] > 0.85
+    assert told["test"]["fairness/leakage_balanced_linear"] < 0.65
+    (warning,) = told["warnings"]
+    assert (
+        "the code tells more of the attribute than raw input does" in warning and f"warning: {warning}" in caplog.text
+    )
+    notes = collect([tmp_path / "told"]).notes
+    assert any("warning: fairness: the code tells more" in note for note in notes)
+    fair = measured(tmp_path / "fair", *words)
+    assert fair["warnings"] == [] and fair["test"]["fairness/leakage_balanced_forest"] < 0.65
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_weak_attribute_stays_weak_in_fair_codes_and_is_strong_in_those_of_a_told_encoder(seed, tmp_path):
+    words = ["trainer.epochs=30", f"seed={seed}"]
+    whole = measured(tmp_path / "fair", *words)
+    fair, raw = whole["test"], whole["baseline"]["raw"]
+    told = measured(tmp_path / "told", *words, "condition=attribute", "regularizer.fair_mmd.weight=100")["test"]
+    for probe in PROBES:
+        assert fair[f"fairness/leakage_over_raw_least_{probe}"] <= 0
+    assert told["fairness/leakage_balanced_forest"] > raw["fairness/leakage_balanced_forest"] + 0.05
+    assert told["fairness/leakage_balanced_linear"] < raw["fairness/leakage_balanced_linear"]

@@ -7,12 +7,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from composing import composed
 
+from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Sigmoid
 from aeexp.latents.sparse import TopK
 from aeexp.likelihoods.bernoulli import Bernoulli
 from aeexp.models.pca import identity
-from aeexp.types import Batch
+from aeexp.runs.build import build_learner as build_learner_of
+from aeexp.types import Batch, Facts
 
 
 def test_a_forward_pass_is_a_function_of_parameters_buffers_and_batch(build_learner):
@@ -91,3 +94,38 @@ def test_the_state_is_the_whole_model(build_learner, seed):
     mine = copy.sample(3)
     torch.manual_seed(0)
     assert torch.equal(mine, trained.sample(3))
+
+
+NETWORKS = {  # shape of a row, and the options of the smallest of its kind
+    "mlp": ((3, 8, 8), ["model.hidden_dims=[7]"]),
+    "conv": ((3, 8, 8), ["model.channels=[4,5]"]),
+    "resnet": ((3, 8, 8), ["model.channels=[4,5]"]),
+    "unet": ((3, 8, 8), ["model.channels=[4,5]"]),
+    "gru": ((5, 2), ["model.hidden=6"]),
+}
+
+
+@pytest.mark.parametrize("condition", ["label", "attribute"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_encoder_that_is_not_told_gives_codes_of_the_row_alone(name, condition):
+    """The same rows under other side information: equal codes, other pictures. A told encoder gives other codes."""
+    shape, words = NETWORKS[name]
+    batch = Batch(torch.rand(4, *shape), torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64))
+    other = batch._replace(y=batch.labels + 1, s=batch.attributes + 1)
+    for told in (True, False):
+        torch.manual_seed(0)
+        cfg = composed(f"model={name}", *words, "latent.dim=3", f"condition={condition}", f"condition.encoder={told}")
+        model = build_learner_of(cfg, Facts(shape, 2, 2)).model.eval()
+        first, second = model(batch), model(other)
+        assert torch.equal(first.code.mean, second.code.mean) is not told
+        assert not torch.equal(first.output, second.output)
+        assert model.condition.told == (2 if told else 0)
+    assert torch.equal(model.encode(batch.x).mean, first.code.mean)  # nobody needs to know the attribute of a new row
+    with pytest.raises(UsageError, match="trained with side information"):
+        model.decode(first.code.mean)
+    encoders = (
+        build_learner_of(composed(f"model={name}", *words, f"condition={chosen}"), Facts(shape, 2, 2)).model.encoder
+        for chosen in ("none", "fair_attribute", "attribute")
+    )
+    none, fair, told = (sum(p.numel() for p in encoder.parameters()) for encoder in encoders)
+    assert none == fair < told

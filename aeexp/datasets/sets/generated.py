@@ -75,6 +75,36 @@ def sine_waves(
     return Source(rows, classes=names, attributes=("frequency", "phase", "amplitude"))
 
 
+@DataSet
+def weak_attribute(n: Annotated[int, Interval(ge=3)] = 6000, strength: NonNegative = 0.25, seed: Seed = 0) -> Source:
+    """A table (n, 13) as of a survey, of which little tells the attribute `s`: two numbers, three answers, one-hot.
+
+    Rows lie in four close clusters, told apart by the first number (a noise of 0.1 between whole ones, then brought to
+    mean 0 and variance 1) and the first answer, of 4 kinds; the second answer, of 4, hangs on them; the second number
+    and the third answer, of 3, are chance. `s` is 0 or 1, one row in three; it shifts the first number by 0.3
+    `strength` and the log-odds of a second and a third answer by `strength`. The label `y` is whether the cluster is
+    odd, wrong in one row of ten.
+    """
+    _check_size(n, 13 * n)
+    rng = np.random.default_rng(seed)
+    s = (rng.random(n) < 1 / 3).astype(np.int64)
+    cluster = rng.integers(4, size=n)
+    first = np.eye(4)[cluster]
+    shift = strength * s[:, None]
+    second = 2 * first[:, [1, 0, 3, 2]] + shift * np.eye(4)[1]
+    answers = [first, *(_draw_one_hot(odds, rng) for odds in (second, shift * np.eye(3)[0]))]
+    numbers = np.stack([cluster + 0.1 * rng.standard_normal(n) + 0.3 * strength * s, rng.standard_normal(n)], 1)
+    numbers = (numbers - numbers.mean(0)) / numbers.std(0)
+    y = (cluster % 2) ^ (rng.random(n) < 0.1)
+    rows = Rows(np.concatenate([numbers, *answers], 1).astype(np.float32), y.astype(np.int64), s)
+    return Source(rows, classes=("even", "odd"), attributes=("group",))
+
+
+def _draw_one_hot(log_odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One of K kinds a row from log-odds (N, K)."""
+    return np.eye(log_odds.shape[1])[(log_odds + rng.gumbel(size=log_odds.shape)).argmax(1)]
+
+
 def _draw_manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise: float, seed: int) -> Source:
     _check_size(n, 3 * n)
     x, position = make(n, noise=noise, random_state=seed)

@@ -115,6 +115,7 @@ def conv(
     dim: int,
     context: int,
     output: Sequence[int] | None = None,
+    told: int | None = None,
     *,
     channels: list[Count],
     kernel: Count = 4,
@@ -128,7 +129,7 @@ def conv(
     `spatial` makes the code a map: `params` and `dim` are dealt out to the places of the smallest one (`heads.Places`).
     The kernel must be divisible by the stride, else a transposed convolution paints a checkerboard.
     """
-    return build_conv(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
+    return build_conv(shape, params, dim, context, output, told, channels=channels, kernel=kernel, stride=stride,
                   upsample=upsample, activation=activation, spatial=spatial, name="conv",
                   stage=lambda _: nn.Identity())  # fmt: skip
 
@@ -139,6 +140,7 @@ def build_conv(
     dim: int,
     context: int,
     output: Sequence[int] | None,
+    told: int | None,
     *,
     channels: list[int],
     kernel: int,
@@ -152,7 +154,8 @@ def build_conv(
     """`conv` with a stage of its own at each size; `name` is the architecture's, for messages."""
     sizes = _sizes(shape, channels, kernel, stride, name)
     head, stem = heads((channels[-1], *sizes[-1]), params, dim, context, spatial)
-    encoder = Encoder([shape[0] + context, *channels], head, kernel, stride, activation, stage)
+    inputs = shape[0] + (context if told is None else told)
+    encoder = Encoder([inputs, *channels], head, kernel, stride, activation, stage)
     planes = shape[0] if output is None else output[0]
     decoder = Decoder(sizes, [planes, *channels], stem, kernel, stride, upsample, activation, stage)
     glorot(encoder, decoder)

@@ -145,6 +145,7 @@ def gru(
     dim: int,
     context: int,
     output: Sequence[int] | None = None,
+    told: int | None = None,
     *,
     hidden: Count = 128,
     layers: Count = 1,
@@ -166,7 +167,7 @@ def gru(
             f"model=gru gives numbers for each of {steps} steps, but this likelihood wants them in shape {output}: "
             "take likelihood=gaussian or likelihood=bernoulli"
         )
-    encoder = Encoder(features + context, hidden, layers, bidirectional, params)
+    encoder = Encoder(features + (context if told is None else told), hidden, layers, bidirectional, params)
     if teacher_forcing:
         decoder = Autoregressive(steps, features, dim + context, hidden, layers, output[1])
     else:

@@ -84,6 +84,7 @@ def mlp(
     dim: int,
     context: int,
     output: Sequence[int] | None = None,
+    told: int | None = None,
     *,
     hidden_dims: list[Count],
     activation: Activation = "relu",
@@ -91,13 +92,14 @@ def mlp(
 ) -> tuple[Encoder, Decoder]:
     """Encoder to `params` numbers and decoder from `dim` for rows of this shape; no hidden layer: both linear.
 
-    The decoder gives rows of shape `output`, the encoder's where it is None.
+    The decoder gives rows of shape `output`, the encoder's where it is None. Of side information the decoder gets
+    `context` numbers and the encoder `told`, as many where it is None.
 
     `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
     """
     output = tuple(shape if output is None else output)
     features = math.prod(shape)
-    encoder = Encoder(features + context, hidden_dims, params, activation)
+    encoder = Encoder(features + (context if told is None else told), hidden_dims, params, activation)
     if tied:
         if params != dim or context != 0 or output != tuple(shape):
             raise UsageError(

@@ -42,6 +42,7 @@ def resnet(
     dim: int,
     context: int,
     output: Sequence[int] | None = None,
+    told: int | None = None,
     *,
     channels: list[Count],
     blocks: Count = 2,
@@ -60,8 +61,8 @@ def resnet(
     def stage(maps: int) -> nn.Module:
         return nn.Sequential(*(Block(maps, norm, activation) for _ in range(blocks)), norm_layer(maps, norm))
 
-    networks = conv.build_conv(shape, params, dim, context, output, channels=channels, kernel=kernel, stride=stride,
-                           upsample=upsample, activation=activation, spatial=spatial, name="resnet",
+    networks = conv.build_conv(shape, params, dim, context, output, told, channels=channels, kernel=kernel,
+                           stride=stride, upsample=upsample, activation=activation, spatial=spatial, name="resnet",
                            stage=stage)  # fmt: skip
     reset_norms(*networks)
     for part in (part for network in networks for part in network.modules()):

@@ -73,6 +73,7 @@ def unet(
     dim: int,
     context: int,
     output: Sequence[int] | None = None,
+    told: int | None = None,
     *,
     channels: list[Count],
     convolutions: Count = 2,
@@ -93,7 +94,7 @@ def unet(
 
     start = (channels[-1], *sizes[-1])
     head, stem = heads(start, params, dim, context, spatial)
-    inputs = [shape[0] + context, *channels]
+    inputs = [shape[0] + (context if told is None else told), *channels]
     encoder = Encoder(nn.ModuleList(stage(a, b) for a, b in zip(inputs, channels, strict=False)), head)
     ups = list(zip(channels[1:], channels, sizes[1:], sizes, strict=False))[::-1]
     steps = nn.ModuleList(step_up(a, b, small, large, 2, 2, upsample) for a, b, small, large in ups)
