@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from aeexp.drawing.animation import Animation
 from aeexp.evaluation.run import Run
 
@@ -21,3 +23,8 @@ class Plot(ABC):
     @abstractmethod
     def __call__(self, run: Run) -> Mapping[str, Figure | Animation]:
         """Figures and animations by the names of their files."""
+
+    def sketch(self, run: Run) -> Mapping[str, np.ndarray]:
+        """Pictures (H, W, 3) uint8 of the model as it stands, by name: over training, in a few hundredths of a second
+        and always of the same rows. {} of figures that are drawn at the end alone."""
+        return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,10 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from aeexp.drawing import canvas, naming
-from aeexp.evaluation.run import Run
+
+LEGEND = 22  # names in a column of a legend
+SHORT = 4  # characters of a name that may stand on the dots
+FULL_LEGEND = 45.0  # size of its dots
 
 
 class Hue(NamedTuple):
@@ -21,13 +26,13 @@ class Hue(NamedTuple):
     values: np.ndarray  # (N,) class numbers, -1 unknown; or quantities
     title: str  # of legend or colour bar
     categorical: bool  # classes, else quantities
-    named: bool = True  # by the data's class names, else by number
+    names: Sequence[str] = ()  # of the classes; by number where they have none
 
 
-def draw_dots(axes: Axes, points: np.ndarray, hue: Hue, run: Run) -> PathCollection | None:
-    """Draw points (N, 2) by class.
+def draw_dots(axes: Axes, points: np.ndarray, hue: Hue) -> PathCollection | None:
+    """Draw points (N, 2) by class: a colour and a shape of its own, and above ten its name in the middle of its points.
 
-    Returns what a colour bar explains where classes are too many for a legend, or quantities.
+    Returns what a colour bar explains where classes are more than there are looks, or quantities.
     """
     size = float(np.clip(6000 / len(points), 9, 28))
     if not hue.categorical:
@@ -38,32 +43,47 @@ def draw_dots(axes: Axes, points: np.ndarray, hue: Hue, run: Run) -> PathCollect
     if rest.any():
         grey = "0.7" if len(present) else canvas.BLUE
         axes.scatter(*points[rest].T, s=size, c=grey, linewidths=0, label="unlabelled")
-    if len(present) > len(canvas.COLOURS):
+    if len(present) > canvas.LOOKS:
         return axes.scatter(*points[~rest].T, s=size, c=labels[~rest], cmap="viridis", linewidths=0)
-    for label, colour, marker in zip(present, canvas.COLOURS, canvas.MARKERS, strict=False):
-        name = canvas.name_entry(value_name(run, hue, int(label)))
-        axes.scatter(
-            *points[labels == label].T, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name
-        )
+    names = [canvas.name_entry(naming.value_name(hue.names, int(label))) for label in present]
+    for place, (label, name) in enumerate(zip(present, names, strict=True)):
+        colour, marker = canvas.look(place)
+        x, y = points[labels == label].T
+        axes.scatter(x, y, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name)
+    if len(present) > len(canvas.COLOURS) and max(map(len, names)) <= SHORT:
+        for label, name in zip(present, names, strict=True):
+            _name_class(axes, points[labels == label], name)
     return None
 
 
-def value_name(run: Run, hue: Hue, label: int) -> str:
-    """What a legend calls a class or a value."""
-    return naming.class_name(run, label) if hue.named else str(label)
+def _name_class(axes: Axes, points: np.ndarray, name: str) -> None:
+    """In the middle of its points, where ten colours no longer say enough."""
+    x, y = np.median(points, axis=0)
+    paper = [withStroke(linewidth=2.5, foreground="white")]
+    axes.text(x, y, name, ha="center", va="center", fontsize=10, weight="bold", path_effects=paper)
 
 
-def draw_key(figure: Figure, panels: Sequence[Axes], dots: PathCollection | None, hue: Hue, run: Run) -> None:
+def draw_key(figure: Figure, panels: Sequence[Axes], dots: PathCollection | None, hue: Hue) -> None:
     """A legend, or a colour bar of classes or quantities; nothing where no row is labelled."""
     if dots is not None and not hue.categorical:
         figure.colorbar(dots, ax=list(panels), label=hue.title)
     elif dots is not None:
-        names = FuncFormatter(lambda value, _: value_name(run, hue, round(value)))
+        names = FuncFormatter(lambda value, _: naming.value_name(hue.names, round(value)))
         figure.colorbar(dots, ax=list(panels), label=hue.title, ticks=MaxNLocator(10, integer=True), format=names)
     else:
-        handles, labels = panels[0].get_legend_handles_labels()
-        if labels and labels != ["unlabelled"]:
-            legend = figure.legend(handles, labels, loc="outside right center", title=hue.title, frameon=False)
-            for handle in legend.legend_handles:
-                if isinstance(handle, PathCollection):
-                    handle.set_sizes([45])
+        draw_legend(figure, panels[0], hue.title)
+
+
+def draw_legend(figure: Figure, axes: Axes, title: str) -> None:
+    """The classes that were drawn, beside all panels; many stand in several columns."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels or labels == ["unlabelled"]:
+        return
+    columns = math.ceil(len(labels) / LEGEND)
+    legend = figure.legend(
+        handles, labels, loc="outside right center", title=title, frameon=False, ncols=columns,
+        fontsize=10 if columns == 1 else 8, columnspacing=0.8, handletextpad=0.2,
+    )  # fmt: skip
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([FULL_LEGEND])

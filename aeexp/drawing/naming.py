@@ -1,8 +1,12 @@
-"""What a figure calls a run and its classes."""
+"""What a figure calls a run, its classes, and the groups that an attribute makes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aeexp.evaluation.run import Run
+
+LONGEST = 20  # characters of a name in a legend
 
 
 def heading(run: Run, content: str) -> str:
@@ -13,5 +17,33 @@ def heading(run: Run, content: str) -> str:
 
 def class_name(run: Run, label: int) -> str:
     """The name of a class, short enough for a legend."""
-    name = run.data.classes[label] if 0 <= label < len(run.data.classes) else str(label)
-    return name if len(name) <= 20 else f"{name[:12]}…{name[-7:]}"
+    return value_name(run.data.classes, label)
+
+
+def value_name(names: Sequence[str], value: int) -> str:
+    """The name of a class or of a value of an attribute, short enough for a legend; its number where it has none."""
+    return shorten(names[value] if 0 <= value < len(names) else str(value))
+
+
+def group_names(run: Run, column: int = 0) -> tuple[str, ...]:
+    """What the values 0, 1, ... of an attribute are called; () where nobody said."""
+    return run.data.groups[column] if column < len(run.data.groups) else ()
+
+
+def attribute_name(run: Run, column: int = 0) -> str:
+    """What an attribute is called."""
+    names = run.data.attributes
+    return names[column] if column < len(names) else "attribute" if column == 0 else f"attribute {column}"
+
+
+def cut(name: str, longest: int) -> str:
+    """A name of at most that many characters: what is left out is its end."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def shorten(name: str, longest: int = LONGEST) -> str:
+    """A name of at most that many characters: what is left out lies before its end."""
+    if len(name) <= longest:
+        return name
+    end = (longest - 1) * 7 // 19
+    return f"{name[: longest - 1 - end]}…{name[len(name) - end :]}"

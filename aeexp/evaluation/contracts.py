@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from aeexp.evaluation.run import Run, Values
@@ -34,6 +34,7 @@ class Metric(ABC):
     of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
     of_train: ClassVar[bool] = False  # is measured on the training rows too: never one that is fitted on them
     numbers: ClassVar[tuple[Number, ...]]  # of every key that it writes, those of its baselines included
+    figures: Sequence[str] = ()  # options of plot that show it: drawn with it where nobody chose figures
     in_keys: ClassVar[tuple[str, ...]] = ()  # options whose values stand in the keys: others give other keys
     harmless: ClassVar[tuple[str, ...]] = ()  # options that change no number, or one that the numbers tell themselves
 

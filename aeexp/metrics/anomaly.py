@@ -30,6 +30,7 @@ class Anomaly(Metric):
     Look at: which rows stand out and which are missed (plot=anomaly), beside PCA's AUROC.
     """
 
+    figures = ("anomaly",)
     numbers: ClassVar = (
         Number("anomaly/auroc", "higher", "", headline=True, label="AUROC of anomalies"),
         Number("anomaly/average_precision", "higher", "", headline=True, label="average precision of anomalies"),

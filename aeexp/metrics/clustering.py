@@ -29,6 +29,7 @@ class Clustering(Metric):
     """
 
     of_codes: ClassVar = True
+    figures = ("scatter",)
     numbers: ClassVar = (
         Number(
             "clustering/nmi", "higher", "", headline=True, of_labels=True, label="k-means clusters and classes: NMI"

@@ -37,6 +37,7 @@ class Disentanglement(Metric):
     Look at: traversals (plot=traversals): one factor a unit; the error beside it, which it is bought with.
     """
 
+    figures = ("traversals",)
     numbers: ClassVar = (
         Number("disentanglement/(mig|dci_disentanglement|sap)", "higher", "", headline=True),
         Number("disentanglement/dci_completeness", "higher", ""),

@@ -39,6 +39,7 @@ class Frechet(Metric):
     """
 
     of_pictures: ClassVar = True
+    figures = ("samples",)
     numbers: ClassVar = (
         Number("generation/frechet_floor_.*", None, "squared distance of features"),  # of the data against itself
         Number("generation/frechet_.*", "lower", "squared distance of features"),

@@ -45,6 +45,7 @@ class Generation(Metric):
     """
 
     of_pictures: ClassVar = True
+    figures = ("samples",)
     numbers: ClassVar = (
         Number(
             NLL, "lower", "nats per example", headline=True, alike=NATS, label="-log p: {name} ({k:.0f} codes), nats"

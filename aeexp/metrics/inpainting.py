@@ -27,6 +27,7 @@ class Inpainting(Metric):
     Look at: plot=inpainting, and the fills without a model beside it.
     """
 
+    figures = ("inpainting",)
     numbers: ClassVar = (
         Number(
             "inpainting/mse",

@@ -32,6 +32,7 @@ class Maps(Metric):
     """
 
     of_codes: ClassVar = True
+    figures = ("scatter",)
     numbers: ClassVar = (Number(r"maps/(trustworthiness|continuity)_\w+", "higher", ""),)
     in_keys: ClassVar = ("maps",)
 

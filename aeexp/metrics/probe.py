@@ -53,6 +53,7 @@ class Probe(Metric):
     ):
         self.classifiers: list[Kind] = ["linear", "knn"] if classifiers is None else list(classifiers)
         self.budgets = sorted(set(budgets or []))
+        self.figures = ("label_budget",) if self.budgets else ()
         if not self.classifiers:
             raise UsageError("classifiers=[]: name one, as in [linear], or leave the metric out")
         self.rows = rows

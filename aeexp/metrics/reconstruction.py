@@ -38,6 +38,7 @@ class Reconstruction(Metric):
     """
 
     of_train: ClassVar = True
+    figures = ("reconstructions",)
     numbers: ClassVar[tuple[Number, ...]] = (
         Number(
             "reconstruction/mse",

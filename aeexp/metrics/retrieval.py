@@ -35,6 +35,7 @@ class Retrieval(Metric):
     Look at: itq with as many bits; plot=neighbours.
     """
 
+    figures = ("neighbours",)
     numbers: ClassVar = (
         Number("retrieval/map", "higher", "", headline=True, of_labels=True, label="mean average precision"),
         Number(

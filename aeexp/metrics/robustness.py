@@ -29,6 +29,7 @@ class Robustness(Metric):
     """
 
     of_pictures: ClassVar = True
+    figures = ("robustness",)
     numbers: ClassVar = (
         Number(r"robustness/\w+_mse_.*", "lower", "squared error per example", alike=("task.",), of_labels=True),
         Number(r"robustness/\w+_linear_.*", "higher", "share", alike=("task.",), of_labels=True),

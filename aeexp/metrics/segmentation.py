@@ -33,6 +33,7 @@ class Segmentation(Metric):
     """
 
     of_train: ClassVar = True
+    figures = ("segmentation",)
     numbers: ClassVar = (
         Number(
             "segmentation/mean_iou", "higher", "share", headline=True, alike=("task.",), label="mean IoU over classes"

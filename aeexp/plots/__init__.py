@@ -4,6 +4,7 @@ from aeexp.plots.activations import Activations
 from aeexp.plots.anomaly import Anomaly
 from aeexp.plots.checkerboard import Checkerboard
 from aeexp.plots.class_error import ClassError
+from aeexp.plots.columns import Columns
 from aeexp.plots.curves import Curves
 from aeexp.plots.filters import Filters
 from aeexp.plots.inpainting import Inpainting
@@ -25,6 +26,7 @@ __all__ = [
     "Anomaly",
     "Checkerboard",
     "ClassError",
+    "Columns",
     "Curves",
     "Filters",
     "Inpainting",

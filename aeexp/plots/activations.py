@@ -21,6 +21,7 @@ from aeexp.evaluation.run import Run
 ACROSS = 8  # histograms in a row
 BINS = 24
 WIDE, HIGH = 0.9, 0.66  # of a cell, that a histogram takes
+LINE, NAMES = 0.14, 56  # inches of a class, and how many have their names where all stand
 ROWS = 300  # of the test split in the heat map, as many of each class as can be
 SPARSE = 0.05  # of all activations are exactly 0: then whether a unit is active says as much as its value
 
@@ -122,7 +123,8 @@ def draw_heat_maps(run: Run, title: str, order: Order, codes: np.ndarray, active
     chosen = canvas.choose_rows(labels, ROWS, len(codes))
     chosen = chosen[np.lexsort((chosen, labels[chosen], labels[chosen] < 0))]
     present = np.unique(labels[labels >= 0])
-    heights = [4.0, 0.7 * (active is not None), min(0.28 * len(present), 4.0)]
+    lines = LINE * len(present)  # room for the name of each class
+    heights = [float(np.clip(lines, 4.0, 8.0)), 0.7 * (active is not None), min(2 * lines, max(4.0, min(lines, 8.0)))]
     parts = [height for height in heights if height]
     figure = canvas.figure(title, float(np.clip(0.3 * codes.shape[1] + 2.5, 6, 13)), sum(parts) + 1.5)
     boards = list(figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=parts).flat)
@@ -135,9 +137,9 @@ def draw_heat_maps(run: Run, title: str, order: Order, codes: np.ndarray, active
         boards[1].set(ylim=(0, 1), yticks=[0, 1], yticklabels=["0%", "100%"], ylabel="active")
     if len(present):
         _heat(boards[-1], np.array([codes[labels == label].mean(0) for label in present]), positive, limit)
-        every = math.ceil(len(present) / 14)
+        every = math.ceil(len(present) / NAMES)
         names = [naming.class_name(run, int(label)) for label in present]
-        boards[-1].set_yticks(range(0, len(present), every), names[::every], fontsize=8)
+        boards[-1].set_yticks(range(0, len(present), every), names[::every], fontsize=8 if len(present) <= 14 else 7)
         boards[-1].set_ylabel("mean of class")
     every = math.ceil(codes.shape[1] / 32)
     units = [str(unit + 1) for unit in order.units[::every]]
@@ -159,14 +161,14 @@ def _classes(axes: Axes, run: Run, labels: np.ndarray, color: str) -> None:
     """Names in the middle of each class's rows, lines between them."""
     starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
     ends = np.append(starts[1:], len(labels))
-    every = math.ceil(len(starts) / 20)
+    every = math.ceil(len(starts) / NAMES)
     if len(starts) == 1 and labels[0] < 0:
         axes.set(yticks=[], ylabel=f"{len(labels)} test rows")
         return
     names = ["unlabelled" if labels[start] < 0 else naming.class_name(run, int(labels[start])) for start in starts]
-    axes.set_yticks(((starts + ends - 1) / 2)[::every], names[::every], fontsize=8)
+    axes.set_yticks(((starts + ends - 1) / 2)[::every], names[::every], fontsize=8 if len(starts) <= 20 else 7)
     axes.tick_params(axis="y", length=0)
-    if len(starts) <= 20:
+    if len(starts) <= NAMES:
         for start in starts[1:]:
             axes.axhline(start - 0.5, color=color, linewidth=0.8)
     axes.set_ylabel(f"{len(labels)} test rows by class")

@@ -10,7 +10,7 @@ from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation import outliers
@@ -26,6 +26,7 @@ STYLES: dict[str, canvas.Stroke] = {  # of the ROC curves
     "nearest neighbour": {"color": canvas.PURPLE, "linestyle": ":", "linewidth": 1.8},
 }
 PCA: canvas.Stroke = {"color": canvas.VERMILION, "linestyle": "--", "linewidth": 1.4}
+TABLE = 2  # rows of a table in each group
 
 
 @final
@@ -82,6 +83,8 @@ class Anomaly(Plot):
             "abnormal,\nleast error": abnormal[::-1][: min(self.examples, max(1, len(abnormal) // 2))],
             "normal,\nlargest error": normal[: self.examples],
         }
+        if run.data.variables:
+            return self.draw_table(run, groups, score, labels)
         columns = max(map(len, groups.values()))
         title = naming.heading(run, "rows by reconstruction error")
         cell = min(1.6, max(0.55, 8 / columns))
@@ -97,6 +100,20 @@ class Anomaly(Plot):
         axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
         axes.set_xlabel("below a row: squared error, summed over its values, and its class", fontsize=9)
         return figure
+
+    def draw_table(self, run: Run, extremes: dict[str, np.ndarray], score: np.ndarray, labels: np.ndarray) -> Figure:
+        """Of a table the most extreme row or two of each group, beside their outputs, in words."""
+        places, groups = outliers.find_labelled(run), []
+        for name, chosen in extremes.items():
+            for place in chosen[:TABLE]:
+                row = places[place]
+                out = run.forward(run.rows("test").batch(torch.tensor([row])))
+                shown = torch.cat([out.batch.targets, run.model.likelihood.mean(out.output)])
+                values = tables.in_units(run.data, shown)
+                kind = f"{naming.class_name(run, int(labels[row]))}, error {canvas.format_number(float(score[place]))}"
+                groups.append(cells.Group(f"{name}\n{kind}", ["row", "output"], values, values[0]))
+        note = "in the data's units; red above the row, blue below; orange: another category"
+        return cells.draw_cells(naming.heading(run, "rows by reconstruction error"), note, run, groups)
 
 
 def _rows_and_outputs(axes: Axes, run: Run, rows: np.ndarray, top: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, final
 
 import numpy as np
@@ -16,7 +17,7 @@ from aeexp.drawing.arrays import attribute_tensor, mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 
-MOST = 25  # classes with a box
+MOST = 50  # classes with a box
 COLUMNS = 10  # classes with examples
 FEW = 5  # rows, below which a box would say more than they do
 ENDS = (5, 95)  # percentiles where whiskers end
@@ -35,8 +36,8 @@ class ClassError(Plot):
     """Squared error of the test rows by class, the comparable PCA beside it; of masks, wrong pixels.
 
     `order` sorts the classes by median error, the hardest on top, or leaves them as they are numbered. Without labels
-    an attribute that is a number makes the groups, and without that all rows are one. Of pictures and sequences a
-    second figure shows `examples` with the smallest and the largest error of each class.
+    the first attribute with a few values makes the groups, and without that all rows are one. Of pictures and sequences
+    a second figure shows `examples` with the smallest and the largest error of each class.
     """
 
     def __init__(
@@ -60,7 +61,11 @@ class ClassError(Plot):
         selection, several = groups[:MOST], len(groups) > 1
         content = "wrong pixels" if run.segments else "squared error"
         title = naming.heading(run, f"{content} of {len(errors)} test rows" + (f" by {kind}" if several else ""))
-        figure = canvas.figure(title + self._part(len(selection), len(groups)), 7.5, 1.7 + 0.42 * len(selection))
+        figure = canvas.figure(
+            title + self._part(len(selection), len(groups)),
+            7.5,
+            1.7 + (0.42 if len(selection) <= 25 else 0.25) * len(selection),
+        )
         axes = figure.add_subplot()
         series = [("this model", errors, canvas.BLUE)]
         pca = None if run.segments else run.pca()  # PCA's output is no mask
@@ -132,19 +137,36 @@ class ClassError(Plot):
 
 def group_rows(run: Run, errors: np.ndarray) -> tuple[str, list[Group]]:
     """What the groups are, and the test rows of each; unlabelled rows belong to none where others have labels."""
-    labels, attributes = run.labels("test"), attribute_tensor(run)
+    labels, coded = run.labels("test"), find_groups(run)
+    names: Sequence[str] = ("all rows",)
     if labels is not None and (labels >= 0).any():
-        kind, values = "class", labels
-    elif attributes is not None and attributes.dim() == 1 and not attributes.is_floating_point():
-        kind, values = "attribute", attributes.cpu().numpy()
+        kind, names, values = "class", run.data.classes, labels
+    elif coded is not None:
+        kind, names, values = coded
     else:
         kind, values = "all", np.zeros(len(errors), int)
     groups = []
     for value in np.unique(values[values >= 0]):
         rows = np.flatnonzero(values == value)
-        name = {"class": naming.class_name(run, int(value)), "attribute": str(value), "all": "all rows"}[kind]
-        groups.append(Group(name, rows[np.argsort(errors[rows], kind="stable")]))
+        groups.append(Group(naming.value_name(names, int(value)), rows[np.argsort(errors[rows], kind="stable")]))
     return kind, groups
+
+
+def find_groups(run: Run) -> tuple[str, Sequence[str], np.ndarray] | None:
+    """The first attribute that makes groups: its name, those of its values, and the value (N,) of each test row.
+
+    One that is a number from 0 on, alone, or a column with names for its values. None where there is none.
+    """
+    attributes = attribute_tensor(run)
+    if attributes is None:
+        return None
+    if attributes.dim() == 1 and not attributes.is_floating_point():
+        return naming.attribute_name(run), naming.group_names(run), attributes.cpu().numpy()
+    columns = attributes[:, None] if attributes.dim() == 1 else attributes
+    for column in range(columns.shape[1]):
+        if names := naming.group_names(run, column):
+            return naming.attribute_name(run, column), names, columns[:, column].long().cpu().numpy()
+    return None
 
 
 def _scale(axes: Axes, values: np.ndarray) -> None:

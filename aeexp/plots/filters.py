@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, final
 
 import numpy as np
@@ -13,11 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.arrays import to_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 from aeexp.models.nn import conv, mlp
+
+FEATURES = 40  # of a table, by name
 
 
 @final
@@ -48,8 +51,9 @@ class Filters(Plot):
         title = naming.heading(run, content)
         if len(units) < len(weights):
             title += f"\nthe {len(units)} of {len(weights)} with the largest norm"
-        draw = _pictures if canvas.are_pictures(weights.shape[1:]) else _heat
-        return draw(title, weights[units], units + 1)
+        if canvas.are_pictures(weights.shape[1:]):
+            return _pictures(title, weights[units], units + 1)
+        return _heat(title, weights[units], units + 1, tables.name_features(run.data))
 
 
 Layer = tuple[str, Tensor]  # what its filters are, in words, and the filters
@@ -133,12 +137,21 @@ def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     return figure
 
 
-def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
-    """Flat data: one row a unit, one column a feature."""
+def _heat(title: str, filters: np.ndarray, numbers: np.ndarray, names: Sequence[str]) -> Figure:
+    """Flat data: one row a unit, one column a feature; of a table those with the largest weights, by name."""
     flat = filters.reshape(len(filters), -1)
+    if names:
+        chosen = np.sort(np.argsort(-np.abs(flat).max(0), kind="stable")[:FEATURES])
+        title += (
+            ""
+            if len(chosen) == len(names)
+            else f"\nthe {len(chosen)} of {len(names)} features with the largest weights"
+        )
+        flat = flat[:, chosen]
+        names = [names[int(feature)] for feature in chosen]
     low, high = canvas.symmetric_limits(flat)
     height = float(np.clip(0.22 * len(flat), 1.2, 7))
-    figure = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4)
+    figure = canvas.figure(title, float(np.clip(0.5 * flat.shape[1] + 2, 5.5, 9)), height + 1.4 + (1.6 if names else 0))
     axes = figure.add_subplot()
     extent = (0.5, flat.shape[1] + 0.5, len(flat) - 0.5, -0.5)
     image = axes.imshow(
@@ -146,7 +159,11 @@ def _heat(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
     )
     every = math.ceil(len(numbers) / 16)
     axes.set_yticks(range(0, len(numbers), every), [str(number) for number in numbers[::every]])
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-    axes.set(xlabel="feature", ylabel="unit")
+    if names:
+        axes.set_xticks(range(1, len(names) + 1), names, rotation=90, fontsize=7)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axes.set_xlabel("feature")
+    axes.set_ylabel("unit")
     figure.colorbar(image, ax=axes, label="weight")
     return figure

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.paths import slerp
@@ -27,10 +27,11 @@ class Interpolation(Plot):
     """Paths of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
 
     `path` is the straight line, slerp (the arc about 0, White 2016), or both, a row each; auto takes both where a
-    code's length is given by its law, which is where the prior is N(0, I) or codes lie on a sphere, else the line. The
-    last row of each pair mixes the two inputs pixel by pixel: a code that knows no more than that gains nothing.
-    Where a latent has other codes than all vectors, a path is brought to the nearest ones: on the sphere the line
-    becomes an arc of uneven steps. Bits know neither: they change sides one after the other (`latent.between`).
+    code's length is given by its law, which is where the prior is N(0, I) or codes lie on a sphere, else the line.
+    The last row of each pair mixes the two inputs pixel by pixel: a code that knows no more than that gains
+    nothing. Where a latent has other codes than all vectors, a path is brought to the nearest ones: on the sphere
+    the line becomes an arc of uneven steps. Of a table each path is a heat map of the columns that change most.
+    Bits know neither: they change sides one after the other (`latent.between`).
     """
 
     of_pictures: ClassVar = True
@@ -62,6 +63,8 @@ class Interpolation(Plot):
             codes = torch.stack([path(out.code.mean[0::2], out.code.mean[1::2], share) for share in weights], 1)
             codes = run.model.latent.project(codes)  # (P, S, D)
             rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)))
+        if run.data.variables:
+            return {"interpolation": self.draw_table(run, [*paths], torch.stack(rows, 1), chosen)}
         mixed = torch.stack([torch.lerp(out.batch.x[0::2], out.batch.x[1::2], share) for share in weights], 1)
         pictures = torch.stack([*rows, mixed], 1).cpu().numpy()
         ends = out.batch.x.unflatten(0, (pairs, 2)).cpu().numpy()
@@ -81,6 +84,21 @@ class Interpolation(Plot):
             path = "both" if has_one_length(run) else "line"
         known = {"line": torch.lerp, "slerp": slerp}
         return known if path == "both" else {path: known[path]}
+
+    def draw_table(self, run: Run, names: list[str], decoded: Tensor, chosen: np.ndarray) -> Figure:
+        """Of a table (P, R, S, D): a heat map for each way of each pair, changes counted from its first row."""
+        labels = run.labels("test")
+        known = [""] * len(chosen) if labels is None else [naming.class_name(run, int(y)) for y in labels[chosen]]
+        ticks = [(0, "A"), ((self.steps - 1) / 2, "half way"), (self.steps - 1, "B")]
+        sheets = []
+        for pair, rows in enumerate(tables.in_units(run.data, decoded)):
+            a, b = (f"test row {2 * pair + end + 1} {known[2 * pair + end]}".rstrip() for end in range(2))
+            for name, values in zip(names, rows, strict=True):
+                way = f" ({name})" if len(names) > 1 else ""
+                sheets.append(tables.Sheet(f"{a} → {b}{way}", values, values[0], ticks))
+        title = naming.heading(run, "from one test example to another")
+        caption = "; ".join([*self.describe_rows(run, names), "white: as decoded from A"])
+        return tables.draw_sheets(title, caption, run, sheets)
 
     def draw(self, run: Run, ends: np.ndarray, pictures: np.ndarray, names: list[str]) -> Figure:
         """`ends` (P, 2, *shape) stand a little apart from `pictures` (P, R, S, *shape), a row for each name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, final
 
 import numpy as np
@@ -12,10 +13,12 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from aeexp.conditions import Attribute, Label
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.arrays import attribute_tensor, mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
+
+TABLE = 6  # rows of a table that are shown
 
 
 @final
@@ -52,6 +55,8 @@ class LabelSwap(Plot):
             return {}
         out = run.forward(split.batch(torch.from_numpy(chosen)))
         swapped = np.stack([self.decode_under(run, out.code.mean, value) for value in range(size)], 1)
+        if run.data.variables:
+            return {"label_swap": self.draw_table(run, swapped, own[chosen])}
         inputs = out.batch.x.cpu().numpy()[:, None]
         if (mask := mask_array(out.batch)) is not None:
             inputs, swapped = canvas.cut_at_end(inputs, mask[:, None]), canvas.cut_at_end(swapped, mask[:, None])
@@ -62,6 +67,18 @@ class LabelSwap(Plot):
         context = torch.zeros(len(codes), run.model.condition.size, device=codes.device)
         context[:, value] = 1
         return run.model.decode(codes, context).cpu().numpy()
+
+    def draw_table(self, run: Run, swapped: np.ndarray, own: np.ndarray) -> Figure:
+        """Rows of a table (N, labels, D): a heat map for each, changes counted from its own label."""
+        kind, names = side_information_name(run), side_information_names(run)
+        values = tables.in_units(run.data, torch.from_numpy(swapped))
+        ticks = [(place, naming.value_name(names, place)) for place in range(values.shape[1])]
+        sheets = [
+            tables.Sheet(f"test row {i + 1}, own {kind}: {ticks[label][1]}", rows, rows[label], ticks, (label, "^"))
+            for i, (rows, label) in enumerate(zip(values[:TABLE], own, strict=False))
+        ]
+        title = naming.heading(run, f"test examples, each encoded under its own {kind}\nand decoded under every {kind}")
+        return tables.draw_sheets(title, f"decoded under this {kind}; white and mark: its own", run, sheets)
 
     def draw(self, run: Run, inputs: np.ndarray, swapped: np.ndarray, own: np.ndarray) -> Figure:
         """Inputs (N, 1, *shape) beside what is decoded (N, labels, *shape); `own` (N,) are their own labels."""
@@ -77,7 +94,7 @@ class LabelSwap(Plot):
         for row, label in enumerate(own):
             corner = (apart + label - 0.5, row - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=canvas.VERMILION, linewidth=2, clip_on=False))
-        names = [naming.class_name(run, value) if kind == "label" else str(value) for value in range(columns)]
+        names = [naming.value_name(side_information_names(run), value) for value in range(columns)]
         turn, align = (40, "right") if max(map(len, names)) > 5 else (0, "center")
         places = [0, *(apart + np.arange(columns))]
         axes.set_xticks(places, ["input", *names], fontsize=9, rotation=turn, ha=align)
@@ -99,6 +116,9 @@ def own_values(run: Run) -> np.ndarray | None:
 
 def side_information_name(run: Run) -> str:
     """What a figure calls the side information that is swapped."""
-    if isinstance(run.model.condition, Label):
-        return "label"
-    return run.data.attributes[0] if run.data.attributes else "attribute"
+    return "label" if isinstance(run.model.condition, Label) else naming.attribute_name(run)
+
+
+def side_information_names(run: Run) -> Sequence[str]:
+    """What its values are called; () where nobody said."""
+    return run.data.classes if isinstance(run.model.condition, Label) else naming.group_names(run)

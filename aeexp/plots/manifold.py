@@ -9,8 +9,9 @@ import torch
 from annotated_types import Interval
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.plane import OUTSIDE, lay_grid, mark_outside
 from aeexp.evaluation.run import Run
 
 
@@ -18,7 +19,10 @@ from aeexp.evaluation.run import Run
 class Manifold(Plot):
     """A grid of `side` x `side` decoded codes over the 1st to 99th percentile of the training codes.
 
-    Only for a code of two units that fill the plane and a decoder without side information.
+    Pale tiles beyond the red line lie where no code is: none of the training split falls into their square, and the
+    nearest one is farther away than the nearest one of 99 % of the test codes. What a decoder gives there is its own
+    invention. Of a table each column is a map of its own, in the data's units. Only for a code of two units that fill
+    the plane and a decoder without side information.
     """
 
     of_pictures: ClassVar = True
@@ -31,16 +35,21 @@ class Manifold(Plot):
         first = run.forward(run.rows("train").batch(slice(0, 1)))
         if run.model.latent.dim != 2 or run.model.latent.constrained or first.context is not None:
             return {}
-        low, high = np.percentile(run.codes("train"), (1, 99), axis=0)
-        across, up = (np.linspace(low[unit], high[unit], self.side) for unit in range(2))
-        codes = np.stack(np.meshgrid(across, up[::-1]), -1).reshape(-1, 2)  # large values of unit 2 on top
-        z = torch.from_numpy(codes).to(first.code.mean)
-        decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu().numpy()
+        grid = lay_grid(run.codes("train"), run.codes("test"), self.side)
+        z = torch.from_numpy(grid.codes).to(first.code.mean)
+        decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu()
         title = naming.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
+        note = OUTSIDE if grid.outside.any() else ""
+        if run.data.variables:
+            return {"manifold": tables.draw_maps(title, note, run, decoded, grid.across, grid.up, grid.outside)}
+        tiles = decoded.numpy().reshape(self.side, self.side, *run.data.shape)
         figure, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
-        canvas.draw_tiles(axes, decoded.reshape(self.side, self.side, *run.data.shape), run.data.limits)
+        canvas.draw_tiles(axes, tiles, run.data.limits)
         ticks = np.arange(0, self.side, max(1, round(self.side / 5)))
-        axes.set_xticks(ticks, [canvas.format_number(across[i]) for i in ticks])
-        axes.set_yticks(self.side - 1 - ticks, [canvas.format_number(up[i]) for i in ticks])
+        axes.set_xticks(ticks, [canvas.format_number(grid.across[i]) for i in ticks])
+        axes.set_yticks(self.side - 1 - ticks, [canvas.format_number(grid.up[i]) for i in ticks])
         axes.set(xlabel="unit 1", ylabel="unit 2")
+        if grid.outside.any():
+            mark_outside(axes, grid.outside, (-0.5, self.side - 0.5, self.side - 0.5, -0.5))
+            axes.set_xlabel(f"unit 1\n{note}", fontsize=9)
         return {"manifold": figure}

@@ -10,7 +10,7 @@ from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation import hashing
@@ -18,6 +18,8 @@ from aeexp.evaluation.run import Run
 
 LINE = 0.2  # of a second line of text
 APART, PITCH = 1.25, 1.36  # of the first neighbour from its query; of the rows, with room for the words below each
+
+TABLE, NEAR = 3, 3  # queries and neighbours of a table
 
 
 @final
@@ -40,6 +42,8 @@ class Neighbours(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         chosen = canvas.choose_rows(run.labels("test"), self.queries, len(run.rows("test")))
         rows, far, name = find_nearest(run.codes("test")[chosen], run.codes("train"), self.neighbours)
+        if run.data.variables:
+            return {"neighbours": draw_table(run, chosen, rows, far, name)}
         queries = _pictures(run, "test", chosen)
         neighbours = _pictures(run, "train", rows.ravel()).reshape(*rows.shape, *run.data.shape)
         ours, theirs = run.labels("test"), run.labels("train")
@@ -66,6 +70,24 @@ class Neighbours(Plot):
         own = "" if theirs is None else "below a query its class; "
         axes.set_xlabel(f"{own}below a neighbour {name} distance of the codes{classes}{cross}", fontsize=9)
         return {"neighbours": figure}
+
+
+def draw_table(run: Run, chosen: np.ndarray, rows: np.ndarray, far: np.ndarray, name: str) -> Figure:
+    """Of a table the first queries, each beside its nearest rows, in words."""
+    groups = []
+    for query, near, distances in list(zip(chosen, rows, far, strict=True))[:TABLE]:
+        shown = [
+            run.rows("test").batch(torch.tensor([query])).x,
+            run.rows("train").batch(torch.from_numpy(near[:NEAR])).x,
+        ]
+        values = tables.in_units(run.data, torch.cat([part.cpu() for part in shown]))
+        labels = [_label_name(run, run.labels("test"), query)]
+        labels += [_label_name(run, run.labels("train"), row) for row in near[:NEAR]]
+        told = ["query", *(canvas.format_number(float(distance), 2) for distance in distances[:NEAR])]
+        names = ["\n".join(pair).rstrip() for pair in zip(told, labels, strict=True)]
+        groups.append(cells.Group("a test row and its nearest training rows", names, values, values[0]))
+    note = f"below: {name} distance of the codes, and class; red above the query, blue below; orange: another category"
+    return cells.draw_cells(naming.heading(run, "test rows and their nearest training rows"), note, run, groups)
 
 
 def find_nearest(query: np.ndarray, database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, str]:

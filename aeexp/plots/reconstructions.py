@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.sketching import draw_examples, draw_table
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.noises import Chain
@@ -30,6 +31,9 @@ STYLES: tuple[canvas.Stroke, ...] = (  # input, corrupted input, output, PCA
 )
 
 
+TABLE = 4  # rows of a table that are shown
+
+
 class Rows(NamedTuple):
     """The examples shown, each (N, *shape)."""
 
@@ -38,6 +42,7 @@ class Rows(NamedTuple):
     output: np.ndarray
     pca: np.ndarray | None
     baseline: str  # what it is, or why there is none
+    classes: np.ndarray  # (N,) their labels, -1 where unknown
     mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
 
     @property
@@ -54,8 +59,8 @@ class Rows(NamedTuple):
 class Reconstructions(Plot):
     """Test examples, spread over the classes: input, corrupted input, output, error, and the comparable PCA.
 
-    Where the run has noise, or its task makes a hole, model and PCA both get the corrupted input; `seed` draws the
-    noise.
+    Rows of a table stand in their own units and words, 4 of them. Where the run has noise, or its task makes a hole,
+    model and PCA both get the corrupted input; `seed` draws the noise.
     """
 
     of_pictures: ClassVar = True
@@ -67,26 +72,48 @@ class Reconstructions(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         rows = self.reconstruct(run)
         title = naming.heading(run, "reconstructions of the test split")
+        if run.data.variables:
+            return {"reconstructions": _cells(title, run, rows)}
         if canvas.are_pictures(run.data.shape):
             return {"reconstructions": _pictures(title, rows, run.data.limits)}
         return {"reconstructions": _curves(title, rows)}
 
     @torch.no_grad()
-    def reconstruct(self, run: Run) -> Rows:
-        """Test rows, and what the model and PCA make of them; the generators of others stay as they were."""
+    def sketch(self, run: Run) -> dict[str, np.ndarray]:
+        """Inputs above outputs; of a table and of lines each input beside its output."""
+        batch, x, _ = self.take_rows(run)
+        output = _mean_output(run.model, batch, x)
+        if run.data.variables:
+            shown = np.stack([to_array(batch.targets), output], 1)[: TABLE // 2]
+            values = tables.in_units(run.data, torch.from_numpy(shown)).reshape(-1, output.shape[1])
+            return {"reconstructions": draw_table(tables.find_columns(run), ["input", "output"] * len(shown), values)}
+        rows = [canvas.cut_at_end(each, mask_array(batch)) for each in (to_array(batch.targets), output)]
+        return {"reconstructions": draw_examples(rows, run.data.shape, run.data.limits)}
+
+    def take_rows(self, run: Run) -> tuple[Batch, Tensor, np.ndarray]:
+        """The rows that are shown as the task gives them, what the model sees of them, and their numbers."""
         split = run.rows("test")
         chosen = canvas.choose_rows(run.labels("test"), self.examples, len(split))
         batch = run.learner.task(split.batch(torch.from_numpy(chosen)))
-        noise = run.learner.objective.noise
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            x = noise.corrupt(batch)
-            output = _mean_output(run.model, batch, x)
-            pca = None if (baseline := run.pca()) is None else _mean_output(baseline.model, batch, x)
+            return batch, run.learner.objective.noise.corrupt(batch), chosen
+
+    @torch.no_grad()
+    def reconstruct(self, run: Run) -> Rows:
+        """Test rows, and what the model and PCA make of them; the generators of others stay as they were."""
+        batch, x, chosen = self.take_rows(run)
+        noise = run.learner.objective.noise
+        output = _mean_output(run.model, batch, x)
+        pca = None if (baseline := run.pca()) is None else _mean_output(baseline.model, batch, x)
         noisy = bool(noise.parts) if isinstance(noise, Chain) else True
         corrupted = noisy or batch.hole is not None
         mask = mask_array(batch)
-        return Rows(to_array(batch.targets), to_array(x) if corrupted else None, output, pca, run.describe_pca(), mask)
+        labels = run.labels("test")
+        classes = np.full(len(chosen), -1) if labels is None else labels[chosen]
+        return Rows(
+            to_array(batch.targets), to_array(x) if corrupted else None, output, pca, run.describe_pca(), classes, mask
+        )  # fmt: skip
 
 
 def _mean_output(model: Autoencoder, batch: Batch, x: Tensor) -> np.ndarray:
@@ -94,6 +121,25 @@ def _mean_output(model: Autoencoder, batch: Batch, x: Tensor) -> np.ndarray:
     out = model(batch, x)
     picture, mask = model.decode(out.code.mean, out.context, out.code.skips), out.batch.mask
     return to_array(picture if mask is None else picture * mask.unsqueeze(-1))
+
+
+def _cells(title: str, run: Run, rows: Rows) -> Figure:
+    """Rows of a table: each beside what was made of it, column by column."""
+    parts = {"input": rows.target, "corrupted": rows.corrupted, "output": rows.output, rows.baseline: rows.pca}
+    given = {name: tables.in_units(run.data, torch.from_numpy(x)) for name, x in parts.items() if x is not None}
+    groups = []
+    for i in range(min(len(rows.target), TABLE)):
+        label = "" if rows.classes[i] < 0 else f": {naming.class_name(run, rows.classes[i])}"
+        errors = [
+            f"{name} {canvas.format_number(float(rows.squared_error(output)[i]))}"
+            for name, output in (("squared error", rows.output), (rows.baseline, rows.pca))
+            if output is not None
+        ]
+        heading = f"test row {i + 1}{label}\n{', '.join(errors)}"
+        groups.append(cells.Group(heading, list(given), np.stack([x[i] for x in given.values()]), given["input"][i]))
+    note = f"in the data's units; {rows.baseline}{f', both {rows.source} input' if rows.source else ''}\n"
+    note += "red above the input, blue below (full at 2 standard deviations of the column); orange: another category"
+    return cells.draw_cells(title, note, run, groups)
 
 
 class Line(NamedTuple):

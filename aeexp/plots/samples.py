@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.conditions import Label
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.sketching import draw_examples, draw_table
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import SAMPLERS
 from aeexp.ranges import Seed
@@ -23,6 +24,8 @@ SOURCES = {
     "mixture": "a mixture\nof Gaussians",
     "kernel": "a kernel\ndensity",
 }
+
+TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over training
 
 
 @final
@@ -53,6 +56,18 @@ class Samples(Plot):
         title = naming.heading(run, "decoded codes that were drawn, none is a reconstruction")
         return {"samples": self.draw(run, title, examples, [SOURCES[name] for name in codes])}
 
+    @torch.no_grad()
+    def sketch(self, run: Run) -> dict[str, np.ndarray]:
+        """The same codes of the prior at each look, where there is one and nothing else is needed to decode them."""
+        codes = None if run.model.condition.size else SAMPLERS["prior"](run, self.count, self.seed)
+        if codes is None:
+            return {}
+        examples = self.decode(run, codes)
+        if run.data.variables:
+            rows = tables.in_units(run.data, torch.from_numpy(examples[:SKETCHED]))
+            return {"samples": draw_table(tables.find_columns(run), [f"drawn {i + 1}" for i in range(len(rows))], rows)}
+        return {"samples": draw_examples([examples], run.data.shape, run.data.limits)}
+
     def draw_by_class(self, run: Run, name: str, codes: np.ndarray) -> Figure:
         """The same codes under every label: a column is one handwriting."""
         eye = torch.eye(run.model.condition.size, device=run.device)
@@ -66,8 +81,19 @@ class Samples(Plot):
 
     def draw(self, run: Run, title: str, examples: np.ndarray, names: list[str]) -> Figure:
         """A board of examples (R, count, *shape), a name for each row."""
+        if run.data.variables:
+            return self.draw_cells(run, title, examples, names)
         cell = max(0.45, 9 / self.count)
         figure, axes = canvas.board(title, self.count, len(examples), run.data.shape, cell=cell)
         canvas.draw_tiles(axes, examples, run.data.limits)
         axes.set_yticks(range(len(names)), names, fontsize=9)
         return figure
+
+    def draw_cells(self, run: Run, title: str, examples: np.ndarray, names: list[str]) -> Figure:
+        """Rows of a table in words: the first few of each way of drawing them."""
+        each = max(1, TABLE // len(names))
+        values = tables.in_units(run.data, torch.from_numpy(examples[:TABLE, :each]))
+        numbers = [str(number + 1) for number in range(values.shape[1])]
+        titles = [name.replace("\n", " ") for name in names]
+        groups = [cells.Group(name, numbers, rows) for name, rows in zip(titles, values, strict=False)]
+        return cells.draw_cells(title, "each column is a drawn row, in the data's units", run, groups)

@@ -24,6 +24,10 @@ from aeexp.ranges import Positive, Seed, Whole
 NEIGHBOURS = 5  # that trustworthiness looks for
 MOST = 5000  # rows: t-SNE's time and trustworthiness's memory grow with their square
 WITHIN = 0.95  # of the prior lies in the circle
+# What the axes of a map without units mean: who reads a picture of t-SNE measures lengths in it that mean nothing.
+NEAR = (
+    "no unit and no direction: near dots have near codes; sizes\nof groups, gaps and distances between them say little"
+)
 
 
 class View(NamedTuple):
@@ -84,28 +88,30 @@ class Scatter(Plot):
         figure = canvas.figure(title, size * columns + 1.6, size * lines + 0.4)
         panels, explained = canvas.panels(figure, lines, columns, len(views)), None
         for axes, view in zip(panels, views, strict=True):
-            explained = dots.draw_dots(axes, view.points, hue, run)
+            explained = dots.draw_dots(axes, view.points, hue)
             axes.set_title(view.title, fontsize=10)
-            axes.set(xlabel=view.axes[0], ylabel=view.axes[1])
+            axes.set_xlabel(view.axes[0], fontsize=9)
+            axes.set_ylabel(view.axes[1], fontsize=9)
             if view.itself:
                 axes.set_aspect("equal", "datalim")
                 _prior(axes, run)
             elif not view.axes[1]:
                 axes.set(xticks=[], yticks=[])
-        dots.draw_key(figure, panels, explained, hue, run)
+        dots.draw_key(figure, panels, explained, hue)
         return {"scatter": figure}
 
     def map_codes(self, codes: np.ndarray) -> list[View]:
         """A panel for each map of codes (N, D) that has enough rows."""
         if codes.shape[1] == 2:
-            return [View(codes, "the code itself", ("unit 1", "unit 2"), True)]
+            return [View(codes, "the code itself", ("unit 1 of the code", "unit 2 of the code"), True)]
         views = []
         for name in self.maps:
             if not plane.is_mappable(name, codes):
                 continue
             points = plane.embed(name, codes, self.seed, self.perplexity)
             trust = plane.trustworthiness(codes, points, NEIGHBOURS)
-            suffix = "" if trust is None else f"\ntrustworthiness {trust:.3f} ({NEIGHBOURS} neighbours)"
+            share = f"{NEIGHBOURS} neighbours; 1: all are true"
+            suffix = "" if trust is None else f"\ntrustworthiness {trust:.3f} ({share})"
             views.append(View(points, f"{self.map_title(name, len(codes))}{suffix}", _axes(name, codes)))
         return views
 
@@ -119,7 +125,8 @@ class Scatter(Plot):
         labels, attributes = run.labels("test"), attribute_tensor(run)
         unlabelled = labels is None or (labels < 0).all()
         if self.attribute is None and (attributes is None or not unlabelled):
-            return dots.Hue(np.full(len(run.codes("test")), -1) if labels is None else labels, "class", True)
+            known = np.full(len(run.codes("test")), -1) if labels is None else labels
+            return dots.Hue(known, "class", True, run.data.classes)
         if attributes is None or attributes.shape[-1] == 0:
             raise UsageError(f"{self._complaint()}no attributes; leave it at null for classes")
         columns = attributes[:, None] if attributes.dim() == 1 else attributes
@@ -127,9 +134,8 @@ class Scatter(Plot):
         values = columns[:, number].cpu()
         categorical = bool((values == values.round()).all() and (values >= 0).all())
         categorical = categorical and (not values.is_floating_point() or values.unique().numel() <= len(canvas.COLOURS))
-        title = run.data.attributes[number] if number < len(run.data.attributes) else f"attribute {number}"
         values = values.to(torch.int64 if categorical else torch.float64).numpy()
-        return dots.Hue(values, title, categorical, False)
+        return dots.Hue(values, naming.attribute_name(run, number), categorical, naming.group_names(run, number))
 
     def find_column(self, names: tuple[str, ...], columns: int) -> int:
         """Number of the attribute's column. Raises UsageError where there is no such one."""
@@ -147,9 +153,11 @@ class Scatter(Plot):
 
 def _axes(name: str, codes: np.ndarray) -> tuple[str, str]:
     if name != "pca":
-        return "(axes have no unit)", ""
+        return NEAR, ""
     first, second = np.append(plane.shares(codes), 0.0)[:2]
-    return f"component 1 ({first:.0%} of the variance)", f"component 2 ({second:.0%} of the variance)"
+    rest = max(0.0, 1 - first - second)
+    hidden = f"a shadow of the code's {codes.shape[1]} units: {rest:.0%} of the variance is not seen"
+    return f"component 1 ({first:.0%} of the variance)\n{hidden}", f"component 2 ({second:.0%} of the variance)"
 
 
 def _prior(axes: Axes, run: Run) -> None:
@@ -176,7 +184,7 @@ def _line(run: Run, title: str, codes: np.ndarray, hue: dots.Hue) -> Figure:
     shift = np.random.default_rng(0).uniform(-0.3, 0.3, len(codes))
     axes.scatter(codes, np.searchsorted(present, labels) + shift, s=14, c=canvas.BLUE, linewidths=0, alpha=0.6)
     axes.set(xlabel="unit 1", ylim=(len(present) - 0.4, -0.6))
-    names = ["unlabelled" if label < 0 else dots.value_name(run, hue, int(label)) for label in present]
+    names = ["unlabelled" if label < 0 else naming.value_name(hue.names, int(label)) for label in present]
     every = math.ceil(len(present) / 30)
     axes.set_yticks(range(0, len(present), every), names[::every])
     if len(present) > 1:

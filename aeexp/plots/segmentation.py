@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from aeexp.drawing import canvas
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.sketching import draw_examples
 from aeexp.evaluation.run import Run
 from aeexp.tasks.segment import Segment
 
@@ -40,17 +41,31 @@ class Segmentation(Plot):
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        split, task = run.rows("test"), run.learner.task
+        task = run.learner.task
         if not isinstance(task, Segment):
             return {}
-        out = run.forward(split.batch(torch.from_numpy(self.choose_rows(run))))
-        truth = task.truth(out.batch.targets).cpu().numpy()
-        predicted = task.predict(run.model.likelihood, out.output).cpu().numpy()
-        pictures = _rgb(out.batch.x.cpu().numpy(), run.data.limits)
+        pictures, truth, predicted = self.predict(run, task)
         title = f"{run.data.name}: classes of the pixels of {len(pictures)} test pictures"
         if run.data.shape[0] > 3:
             title += f"\nof {run.data.shape[0]} channels the first three as red, green and blue"
         return {"segmentation": _draw(title, task, pictures, truth, predicted)}
+
+    @torch.no_grad()
+    def sketch(self, run: Run) -> dict[str, np.ndarray]:
+        """Pictures, true masks and predicted masks, a row each."""
+        task = run.learner.task
+        if not isinstance(task, Segment):
+            return {}
+        pictures, truth, predicted = self.predict(run, task)
+        masks = [np.moveaxis(palette(task.classes)[mask], -1, 1) for mask in (truth, predicted)]
+        return {"segmentation": draw_examples([pictures, *masks], pictures.shape[1:], (0.0, 1.0))}
+
+    def predict(self, run: Run, task: Segment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pictures (N, 3, H, W) in [0, 1], their true classes (N, H, W), -1 for none, and the predicted ones."""
+        out = run.forward(run.rows("test").batch(torch.from_numpy(self.choose_rows(run))))
+        truth = task.truth(out.batch.targets).cpu().numpy()
+        predicted = task.predict(run.model.likelihood, out.output).cpu().numpy()
+        return _rgb(out.batch.x.cpu().numpy(), run.data.limits), truth, predicted
 
     def choose_rows(self, run: Run) -> np.ndarray:
         """Numbers of the test rows that are shown."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aeexp.conditions import Label
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, tables
 from aeexp.drawing.arrays import mask_array
 from aeexp.drawing.contracts import Plot
 from aeexp.drawing.ranking import Order, rank_units
@@ -43,7 +43,8 @@ class Traversals(Plot):
     percentile of the mean training codes in `steps` even steps. A bit is set to 0 and to 1, and of a picture the change
     stands beside; of a categorical code each row is a group, set to each of its values (20 at most); of a quantised one
     each row is a place, set to those `steps` vectors of the book that are used most. `example` counts test examples
-    with one of each class first. Side information stays that of the example.
+    with one of each class first. Side information stays that of the example. Of a table each unit is a heat map: the
+    columns that it moves most, with their values at both ends in the data's units.
     """
 
     of_pictures: ClassVar = True
@@ -69,11 +70,15 @@ class Traversals(Plot):
         moves = self.plan_moves(run)
         z = set_blocks(run.model, out.code.mean, moves.blocks, moves.values)
         context = None if out.context is None else out.context.expand(z.shape[1], -1)
-        pictures = np.stack([run.model.decode(row, context).cpu().numpy() for row in z])
+        own = run.model.latent.project(out.code.mean)[0].cpu().numpy()[moves.blocks]
+        decoded = torch.stack([run.model.decode(row, context) for row in z]).cpu()
+        if run.data.variables:
+            output = run.model.likelihood.mean(out.output)[0].cpu()
+            return {"traversals": draw_table(run, moves, own, decoded, output)}
+        pictures = decoded.numpy()
         beside = np.stack([out.batch.x.cpu().numpy(), run.model.likelihood.mean(out.output).cpu().numpy()], 1)
         mask = mask_array(out.batch)
         pictures, beside = canvas.cut_at_end(pictures, mask), canvas.cut_at_end(beside, mask)
-        own = run.model.latent.project(out.code.mean)[0].cpu().numpy()[moves.blocks]
         return {"traversals": self.draw(run, moves, own, pictures, beside)}
 
     def plan_moves(self, run: Run) -> Rows:
@@ -144,13 +149,44 @@ def _changes(axes: Axes, places: np.ndarray, pictures: np.ndarray) -> None:
         canvas.draw_tiles(axes, row[None], scale, left=2, top=place, cmap=canvas.SIGNED)
 
 
-def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
-    """The values at both ends of a row; below it where the example's own lies, an arrow where that lies beyond."""
-    width = values[-1] - values[0]
-    last = len(values) - 1
+def draw_table(run: Run, moves: Rows, own: np.ndarray, decoded: Tensor, output: Tensor) -> Figure:
+    """Rows (R, S, D) that moves give, and the example's own output (D,), which changes are counted from."""
+    values, reference = tables.in_units(run.data, decoded), tables.in_units(run.data, output)
+    sheets = []
+    for unit, rows, set_to, at in zip(moves.order.units, values, moves.values, own, strict=True):
+        name = f"{moves.order.kind} {unit + 1} ({moves.order.describe_unit(unit)})"
+        last = len(set_to) - 1
+        if moves.levels:
+            ticks, places = list(enumerate(moves.levels)), find_level(set_to, at)
+            mark = (float(places[0]), "^") if len(places) else None
+        else:
+            ends = [canvas.format_number(float(value), 2) for value in (set_to[0, 0], set_to[-1, 0])]
+            ticks, mark = [(0, ends[0]), (last, ends[1])], find_mark(set_to[:, 0], at[0])
+        sheets.append(tables.Sheet(name, rows, reference, ticks, mark))
+    title = f"{run.data.name}: traversals: each map moves one {moves.order.kind} of one example's code"
+    side = "" if run.model.condition.size == 0 else "; its side information stays"
+    caption = f"{moves.meaning}; white: as the example's own output{side}; the mark below: the example's own value"
+    return tables.draw_sheets(f"{title}\n{moves.order.describe()}", caption, run, sheets)
+
+
+def find_mark(values: np.ndarray, own: float) -> tuple[float, str]:
+    """Where among even steps the example's own value lies, and an arrow that points beyond the ends where it does."""
+    width, last = values[-1] - values[0], len(values) - 1
     at = (own - values[0]) / width * last if width > 0 else last / 2
     marker = "<" if at < -0.5 else ">" if at > last + 0.5 else "^"
-    _triangle(axes, np.clip(at, -0.4, last + 0.4), place, marker)
+    return float(np.clip(at, -0.4, last + 0.4)), marker
+
+
+def find_level(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The number of the value that is the example's own; none where that is not among them."""
+    return np.flatnonzero(np.isclose(values, own, atol=1e-5).all(1))[:1]
+
+
+def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
+    """The values at both ends of a row; below it where the example's own lies, an arrow where that lies beyond."""
+    last = len(values) - 1
+    at, marker = find_mark(values, own)
+    _triangle(axes, at, place, marker)
     lowest, highest = (canvas.format_number(float(value), 2) for value in (values[0], values[-1]))
     axes.text(-0.56, place, lowest, ha="right", va="center", fontsize=8, color="0.35")
     axes.text(last + 0.56, place, highest, ha="left", va="center", fontsize=8, color="0.35")
@@ -158,7 +194,7 @@ def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
 
 def _mark_level(axes: Axes, place: float, values: np.ndarray, own: np.ndarray) -> None:
     """Below the value that is the example's own; nothing where that is not among those shown."""
-    for level in np.flatnonzero(np.isclose(values, own, atol=1e-5).all(1))[:1]:
+    for level in find_level(values, own):
         _triangle(axes, level, place, "^")
 
 

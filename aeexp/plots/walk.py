@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 BEHIND = 2000  # test codes that are drawn in the plane
 REST = 600  # milliseconds at a test row's own code
+NAMED = 40  # classes that have their names in it; more would cover it
 DOT = 7  # pixels
 WIDTH, HEIGHT = 7.2, 3.9  # inches
 
@@ -190,10 +191,10 @@ def _plane(axes: Axes, run: Run, z: np.ndarray, stops: list[int]) -> np.ndarray:
 
 
 def _dots(axes: Axes, run: Run, points: np.ndarray, labels: np.ndarray) -> bool:
-    """Points (N, 2) by class, its name at the median. Returns whether there are names: some classes, but few."""
+    """Points (N, 2) by class, its name at the median. Returns whether there are names: some classes, not too many."""
     classes = [int(label) for label in np.unique(labels) if label >= 0]
-    named = 0 < len(classes) <= len(canvas.COLOURS)
-    colours = [canvas.COLOURS[classes.index(label)] if named and label >= 0 else "0.7" for label in labels]
+    named = 0 < len(classes) <= NAMED
+    colours = [canvas.look(classes.index(label))[0] if named and label >= 0 else "0.7" for label in labels]
     axes.scatter(*points.T, s=5, c=colours, linewidths=0, alpha=0.6)
     for label in classes if named else ():
         x, y = np.median(points[labels == label], 0)

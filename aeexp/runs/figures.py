@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aeexp.datasets.core.data import Data
 from aeexp.drawing import channels
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import explain_machine, quote_override, tell
 from aeexp.evaluation.run import Run
+from aeexp.models.learner import Learner
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
 
@@ -73,6 +75,27 @@ def _pictures(run: Run, rows: int) -> Tensor:
         # A sprite of 8 pixels is a dot on the screen.
         pictures = pictures.repeat_interleave(times := math.ceil(16 / side), 2).repeat_interleave(times, 3)
     return pictures.cpu()
+
+
+@final
+class Sketches:
+    """Pictures of a learner in training, by each plot that has some; one that fails is told once and drawn no more."""
+
+    def __init__(self, plots: Mapping[str, Plot], learner: Learner, data: Data):
+        self.plots = {name: plot for name, plot in plots.items() if not (learner.task.masks and plot.of_pictures)}
+        self.learner = learner
+        self.data = data
+
+    def draw(self, save: Callable[[str, np.ndarray], None]) -> None:
+        """Each picture goes to `save` by its name. The learner is left in evaluation mode: a step sets its own."""
+        run = Run(self.learner, self.data)
+        for option, plot in list(self.plots.items()):
+            try:
+                for name, picture in plot.sketch(run).items():
+                    save(name, picture)
+            except Exception:  # training goes on: the figure at its end fails the run, if it fails again
+                log.exception("plot=%s: no pictures over training", option)
+                del self.plots[option]
 
 
 class Undrawn(RuntimeError):

@@ -96,6 +96,25 @@ class RunFolder:
             node = node.get(name) if isinstance(node, dict) else None
         return node if isinstance(node, dict) else {}
 
+    def find_events(self, title: str) -> Path:
+        """The folder of TensorBoard's event files, whose name is what it calls the run: an earlier try's, else `title`
+        below tensorboard/."""
+        files = sorted(self.tensorboard.glob("events*")) or sorted(self.tensorboard.glob("*/events*"))
+        return files[0].parent if files else self.tensorboard / title
+
+    def read_sweep(self) -> tuple[Path, list[str]] | None:
+        """The folder of the sweep that the run is a job of, and what the user typed for all jobs; None of a run by
+        itself."""
+        try:
+            node = files.read_yaml(self.hydra / "hydra.yaml")["hydra"]
+            if node["mode"] != "MULTIRUN":
+                return None
+            root = Path(node["runtime"]["cwd"], node["sweep"]["dir"])
+            typed = files.read_yaml(root / "multirun.yaml")["hydra"]["overrides"]["task"]
+            return root, [str(override) for override in typed]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def read_codes(self) -> dict[str, np.ndarray] | None:
         """Arrays of codes.npz; None where none were saved."""
         if not self.codes.is_file():

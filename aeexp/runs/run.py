@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,13 +18,15 @@ from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.advice import log_advice
 from aeexp.runs.build import build_learner
+from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
-from aeexp.runs.figures import log_figures
+from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder, run_id
 from aeexp.runs.idle import list_idle
 from aeexp.runs.machine import catch_signals, set_up_machine
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
+from aeexp.runs.titles import title_run
 from aeexp.runs.tracking import Tracker, hyperparameters
 from aeexp.trainers.checkpoint import Progress, Store, Unreadable
 from aeexp.trainers.contracts import Trainer
@@ -58,12 +61,16 @@ def execute_run(
         if follow is not None:
             follow(progress)
 
-    track = Tracker(folder, hyperparameters(config, choices), bar=bar, on_step=on_step)
+    optimizer, scheduler, measures = (make(cfg, key) for key in ("optimizer", "scheduler", "metric"))
+    plots, trainer = make_plots(cfg, measures), make_trainer(cfg)
+    store.every_seconds = trainer.checkpoint_seconds
+    sketches = Sketches(plots, learner, data)
+    track = Tracker(
+        folder, hyperparameters(config, choices), bar=bar, on_step=on_step, title=title_run(folder, choices),
+        sketch=lambda progress: sketches.draw(partial(track.log_sketch, progress.step)),
+    )  # fmt: skip
     finished = False
     try:
-        optimizer, scheduler, measures, plots = (make(cfg, k) for k in ("optimizer", "scheduler", "metric", "plot"))
-        trainer: Trainer = make(cfg, "trainer")
-        store.every_seconds = trainer.checkpoint_seconds
         with catch_signals() as stop:
             progress = trainer.fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
         track.close_bar()
@@ -145,6 +152,11 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
     if not data.is_labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
     return data, learner
+
+
+def make_trainer(cfg: DictConfig) -> Trainer:
+    """What brings the learner to its best state."""
+    return make(cfg, "trainer")
 
 
 def save_best(store: Store, run: Run) -> None:

@@ -60,7 +60,9 @@ FAILED = ".failed"  # ending of the event file that holds nothing but the status
 class Tracker(contracts.Tracker):
     """Follows one run. On a terminal a progress bar, else one line a validation.
 
-    `on_step` is told at each validation where the run stands, and may raise to end it.
+    `on_step` is told at each validation where the run stands, and may raise to end it; `sketch`, which logs pictures of
+    the model as it stands, where it is looked at: before the first step, then at validations 1, 2, 4, 8, ...
+    `title` is what TensorBoard calls the run.
     """
 
     def __init__(
@@ -70,11 +72,15 @@ class Tracker(contracts.Tracker):
         *,
         bar: bool,
         on_step: Callable[[Progress], None],
+        sketch: Callable[[Progress], None] = lambda progress: None,
+        title: str = "run",
     ):
         self.folder = folder
         self.hyperparameters = hyperparameters
         self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
         self.on_step = on_step
+        self.sketch = sketch
+        self.events = folder.find_events(title)
         self.total = 0
         self._writer: SummaryWriter | None = None
         self._end: Summary | None = None
@@ -88,16 +94,18 @@ class Tracker(contracts.Tracker):
 
     def start(self, total: int, progress: Progress) -> None:
         """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
-        for path in self.folder.tensorboard.glob(f"*{FAILED}"):
+        for path in self.events.glob(f"*{FAILED}"):
             path.unlink()
         purge = progress.step + 1 if progress.step else None
-        self._writer = SummaryWriter(str(self.folder.tensorboard), purge_step=purge)
+        self._writer = SummaryWriter(str(self.events), purge_step=purge)
         values = {key: _plain(value) for key, value in self.hyperparameters.items() if value is not None}
         # The first summary, of the experiment, is left out: it would show the first run's columns for all runs.
         # Without it TensorBoard takes every run's, those that differ in front.
         _, session, self._end = hparams(values, {})
         _add_summary(self.writer, session)
         self.total = total
+        if progress.step == 0:
+            self.sketch(progress)
         if self.bar is not None:
             self.bar.total, self.bar.n = total, progress.step
 
@@ -129,7 +137,14 @@ class Tracker(contracts.Tracker):
             log.info(line)
         else:
             self.bar.set_description(f"{stage}epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
+        validations = len(progress.history) // 2
+        if validations & (validations - 1) == 0 or progress.step == self.total:
+            self.sketch(progress)
         self.on_step(progress)
+
+    def log_sketch(self, step: int, name: str, picture: np.ndarray) -> None:
+        """A picture (H, W, 3) of the model in training, under training/...: one series with a slider in TensorBoard."""
+        self.writer.add_image(f"training/{name}", picture, step, dataformats="HWC")
 
     def close_bar(self) -> None:
         """Before anything else is printed."""
@@ -170,7 +185,7 @@ class Tracker(contracts.Tracker):
         self.writer.close()
         if not finished:
             # TensorBoard keeps the first status that it reads: in its own file it can go when the run goes on.
-            with SummaryWriter(str(self.folder.tensorboard), filename_suffix=FAILED) as writer:
+            with SummaryWriter(str(self.events), filename_suffix=FAILED) as writer:
                 _add_summary(writer, _build_failure())
 
 
@@ -194,7 +209,7 @@ def open_album(folder: RunFolder, step: int) -> Iterator[Callable[[str, Figure |
 
     def add(name: str, figure: Figure | Animation) -> None:
         if not writers:
-            writers.append(SummaryWriter(str(folder.tensorboard)))
+            writers.append(SummaryWriter(str(folder.find_events("run"))))
         save_figure(folder, writers[0], name, figure, step)
 
     try:

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from aeexp.drawing import canvas
+from aeexp.drawing import canvas, dots
 from aeexp.drawing.side_by_side import sample_grid
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
@@ -136,31 +134,14 @@ def draw_codes(runs: list[tuple[str, RunFolder]], common: str) -> Figure | None:
     figure = canvas.figure(title, 3.7 * columns + 1.2, 3.9 * lines + 0.7)
     boards = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (title, _, arrays) in zip(boards, saved, strict=False):
-        _draw_map(axes, arrays["codes"][:ROWS], arrays.get("labels", np.zeros(0, int))[:ROWS], classes)
+        points = arrays["codes"][:ROWS]
+        labels = arrays.get("labels", np.full(len(points), -1))[:ROWS]
+        dots.draw_dots(axes, points, dots.Hue(labels, "class", True, classes))
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.tick_params(labelsize=8)
         axes.set_title(textwrap.fill(title, 36), fontsize=12)
         axes.set(xlabel="unit 1", ylabel="unit 2")
     for axes in boards[len(saved) :]:
         axes.set_visible(False)
-    handles, labels = boards[0].get_legend_handles_labels()
-    if labels:
-        legend = figure.legend(handles, labels, loc="outside right center", title="class", frameon=False)
-        for handle in legend.legend_handles:
-            if isinstance(handle, PathCollection):
-                handle.set_sizes([45])
+    dots.draw_legend(figure, boards[0], "class")
     return figure
-
-
-def _draw_map(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: list[str]) -> None:
-    """Dots by class, one unit as long as the other; grey where classes are none or too many."""
-    present = [int(label) for label in np.unique(labels) if label >= 0]
-    size = float(np.clip(6000 / len(points), 9, 36))
-    if not 1 <= len(present) <= len(canvas.COLOURS):
-        x, y = points.T
-        axes.scatter(x, y, s=size, color=canvas.GREY, linewidths=0)
-    for place, label in enumerate(present if len(present) <= len(canvas.COLOURS) else ()):
-        name = canvas.name_entry(classes[label]) if label < len(classes) else str(label)
-        x, y = points[labels == label].T
-        colour, marker = canvas.COLOURS[place], canvas.MARKERS[place]
-        axes.scatter(x, y, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name)
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.tick_params(labelsize=8)

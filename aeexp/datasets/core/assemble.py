@@ -89,7 +89,10 @@ def assemble(
     plain = _fit(parts["train"], source.scale if scale is None else scale, standardise, source.continuous)
     binarised = Preprocessing(plain.scale, plain.shift, binarise, plain.clip)
     splits = {part: make_split(rows, binarised) for part, rows in parts.items()}
-    data = Data(name, splits, source.classes, source.attributes, residency, source.scale, normal)
+    data = Data(
+        name, splits, source.classes, source.attributes, residency, source.scale, normal, source.variables,
+        source.groups,
+    )  # fmt: skip
     if binarise != "none":
         _check_probabilities(data, plain, binarise)
     return data

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, read
+from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, Variable, read
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
@@ -34,7 +34,8 @@ class Data:
     def __init__(
         self, name: str, splits: dict[str, Split | Stream], classes: tuple[str, ...] = (),
         attributes: tuple[str, ...] = (), residency: Residency = "auto", unit: float = 1.0,
-        normal: tuple[int, ...] | None = None,
+        normal: tuple[int, ...] | None = None, variables: tuple[Variable, ...] = (),
+        groups: tuple[tuple[str, ...], ...] = (),
     ):  # fmt: skip
         self.name = name
         self.splits = splits
@@ -43,6 +44,8 @@ class Data:
         self.residency = residency
         self.unit = unit  # value of a stored step as the format says, before any preprocessing
         self.normal = normal  # classes that train and val hold: others are anomalies of the test split; None: all
+        self.variables = variables  # the columns of a table; () of other data
+        self.groups = groups  # names of the values of each attribute, () where it is a number
         self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
         self._samples: dict[str, Split] = {}
         self._limits: tuple[float, float] | None = None

@@ -57,6 +57,10 @@ class Preprocessing:
             x = (draw.view_as(x) < x).to(torch.float32)
         return x if mask is None else x * mask.unsqueeze(-1)
 
+    def restore(self, x: Tensor) -> Tensor:
+        """Values (B, *shape) in the units in which they were stored; what was clipped or binarised stays so."""
+        return (x - self.shift) / self.scale
+
     @property
     def step(self) -> float | None:
         """Distance of neighbouring values of data stored as integers; None where features differ in it."""

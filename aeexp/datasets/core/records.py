@@ -150,6 +150,13 @@ class Rows(NamedTuple):
         return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths))
 
 
+class Variable(NamedTuple):
+    """A column of a table: what its features and its values are called."""
+
+    name: str
+    categories: tuple[str, ...] = ()  # one feature each; (): a number, which is one feature
+
+
 class Source(NamedTuple):
     """What a loader found: all rows, the official val and test rows if there are any, and what they mean."""
 
@@ -161,6 +168,8 @@ class Source(NamedTuple):
     attributes: tuple[str, ...] = ()  # names of s, or of its columns
     fit: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]] | None = None  # from training x: x -> features
     continuous: np.ndarray | None = None  # (D,) which features `standardise` acts on; None: all
+    variables: tuple[Variable, ...] = ()  # the columns of x in order, where it is a table with names
+    groups: tuple[tuple[str, ...], ...] = ()  # names of the values of each attribute, () where it is a number
 
 
 def read(x: Array) -> np.ndarray:

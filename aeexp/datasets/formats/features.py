@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from aeexp.datasets.core.records import Variable
 from aeexp.datasets.formats.columns import Column
 from aeexp.datasets.formats.wording import quote, write_option
 from aeexp.errors import UsageError
@@ -30,10 +31,17 @@ class Features:
         self.names = [column.name for column in columns]
         self.missing = missing
         self.codes: list[np.ndarray | None] = []  # of each column as scikit-learn has them, NaN last; None: numbers
+        self.texts: list[tuple[str, ...]] = []  # what these are called
         for column in columns:
             gap = [np.nan] if missing in ("mean", "median") and column.missing.any() else []
             categories = column.categories
             self.codes.append(None if categories is None else np.array([*range(len(categories)), *gap], np.float64))
+            self.texts.append(() if categories is None else (*categories, *("?" for _ in gap)))
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The columns and their categories, in the order of the features."""
+        return tuple(Variable(name, texts) for name, texts in zip(self.names, self.texts, strict=True))
 
     @property
     def continuous(self) -> np.ndarray:

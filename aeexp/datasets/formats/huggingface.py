@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray
+from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray, Variable
 from aeexp.datasets.formats.arrow import MappedRows, SequentialRows, read_labels
 from aeexp.datasets.formats.arrow_columns import Columns, classify
 from aeexp.datasets.formats.arrow_table import convert_table
@@ -157,7 +157,8 @@ def _open_parts(
             array = StoredArray(MappedRows(opened.dataset, columns), opened.path)
         else:
             array = StreamedArray(SequentialRows(opened, columns), opened.path)
-        parts.append(Part(option, array, None if label is None else read_labels(opened, label)))
+        variables = tuple(Variable(name) for name in names) if columns.kind == "number" else ()
+        parts.append(Part(option, array, None if label is None else read_labels(opened, label), variables))
     return parts
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray
+from aeexp.datasets.core.records import Rows, Source, StoredArray, StreamedArray, Variable
 from aeexp.datasets.formats.labels import Labels, number_labels
 from aeexp.errors import UsageError
 
@@ -22,6 +22,7 @@ class Part(NamedTuple):
     option: str
     x: StoredArray | StreamedArray
     labels: Labels | None
+    variables: tuple[Variable, ...] = ()  # of a table
 
 
 def lazy_source(train: Part, test: Part | None, instead: str) -> Source:
@@ -38,7 +39,7 @@ def lazy_source(train: Part, test: Part | None, instead: str) -> Source:
         classes, y, test_y = number_labels(train.labels, None if test is None else test.labels, instead)
     rows, test_rows = Rows(train.x, y), None if test is None else Rows(test.x, test_y)
     scale = estimate_unit([part.x for part in (train, test) if part is not None])
-    return Source(rows, test_rows, scale, classes)
+    return Source(rows, test_rows, scale, classes, variables=train.variables)
 
 
 def estimate_unit(parts: list[StoredArray | StreamedArray]) -> float:

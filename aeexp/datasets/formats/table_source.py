@@ -59,7 +59,8 @@ def make_source(tables: Mapping[str, Table], how: Reading) -> Source:
     parts = {key: Rows(x, y, s).take(np.flatnonzero(table.file == place)) for place, key in enumerate(tables)}
     return Source(
         parts["path"], parts.get("test"), 1.0, classes, parts.get("val"),
-        attributes=roles.attributes, fit=features.fit, continuous=features.continuous,
+        attributes=roles.attributes, fit=features.fit, continuous=features.continuous, variables=features.variables,
+        groups=tuple(columns[name].categories or () for name in roles.attributes),
     )  # fmt: skip
 
 

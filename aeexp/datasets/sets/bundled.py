@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.records import Rows, Source, Variable
 
 
 @DataSet
@@ -55,10 +55,14 @@ def diabetes() -> Source:
 
     bunch: Any = load_diabetes(scaled=False)
     rows = Rows(bunch.data.astype(np.float32), s=bunch.target.astype(np.float32))
-    return Source(rows, attributes=("progression",))
+    return Source(rows, attributes=("progression",), variables=_name_columns(bunch))
 
 
 def _load_measurements(load: Callable[[], Any]) -> Source:
     bunch = load()
     rows = Rows(bunch.data.astype(np.float32), bunch.target.astype(np.int64))
-    return Source(rows, classes=tuple(map(str, bunch.target_names)))
+    return Source(rows, classes=tuple(map(str, bunch.target_names)), variables=_name_columns(bunch))
+
+
+def _name_columns(bunch: Any) -> tuple[Variable, ...]:
+    return tuple(Variable(str(name)) for name in bunch.feature_names)

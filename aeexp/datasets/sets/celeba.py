@@ -54,4 +54,7 @@ def celeba(root: str, size: Count = 64, label: str | None = None, download: bool
     y = None if label is None else s[:, names.index(label)]
     rows = Rows(StoredArray(pictures, str(folder)), y, s)
     train, val, test = (rows.take(np.flatnonzero(partition == part)) for part in range(3))
-    return Source(train, test, 1 / 255, () if label is None else ("no", "yes"), val, names)
+    answers = ("no", "yes")
+    return Source(
+        train, test, 1 / 255, () if label is None else answers, val, names, groups=tuple(answers for _ in names)
+    )

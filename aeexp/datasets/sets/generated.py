@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Interval
 
 from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.records import Rows, Source, Variable
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, NonNegative, Seed
 
@@ -108,7 +108,8 @@ def _draw_one_hot(log_odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _draw_manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise: float, seed: int) -> Source:
     _check_size(n, 3 * n)
     x, position = make(n, noise=noise, random_state=seed)
-    return Source(Rows(x.astype(np.float32), s=position.astype(np.float32)), attributes=("position",))
+    rows = Rows(x.astype(np.float32), s=position.astype(np.float32))
+    return Source(rows, attributes=("position",), variables=tuple(Variable(name) for name in "xyz"))
 
 
 def _check_size(n: int, values: int) -> None:

@@ -16,6 +16,7 @@ PALETTE = np.array(
     [[255, 128, 0], [0, 128, 255], [255, 255, 0], [255, 0, 255], [0, 255, 0], [255, 255, 255], [255, 0, 0],
      [0, 255, 255]]
 )  # fmt: skip
+COLORS = ("orange", "blue", "yellow", "magenta", "green", "white", "red", "cyan")
 CLASSES = tuple("0123456789")
 
 
@@ -35,7 +36,7 @@ def colored_digits(
     rng = np.random.default_rng(seed)
     s = np.where(rng.random(len(y)) < strength, y % colors, rng.integers(colors, size=len(y)))
     x = (grey[:, None] * PALETTE[s][:, :, None, None]).round().astype(np.uint8)
-    return Source(Rows(x, y, s), scale=1 / 255, classes=CLASSES, attributes=("color",))
+    return Source(Rows(x, y, s), scale=1 / 255, classes=CLASSES, attributes=("color",), groups=(COLORS[:colors],))
 
 
 @DataSet

@@ -41,7 +41,7 @@ def sprites(
         x[:, :, :, column, row, top : top + box, left : left + box] = figures
     s = np.indices(grid).reshape(5, -1).T
     rows = Rows(x.reshape(-1, 1, size, size), s[:, 0].astype(np.int64), s.astype(np.float32))
-    return Source(rows, scale=1.0, classes=SHAPES, attributes=FACTORS)
+    return Source(rows, scale=1.0, classes=SHAPES, attributes=FACTORS, groups=(SHAPES, (), (), (), ()))
 
 
 def _choose_steps(positions: int, size: int, room: int) -> tuple[int, int]:

@@ -1,0 +1,47 @@
+"""The figure of a metric comes with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from aeexp.drawing.contracts import Plot
+from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
+from aeexp.reference.options import find_conf_dir
+from aeexp.runs.config import make, to_dict
+
+log = logging.getLogger(__name__)
+
+
+def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot]:
+    """The figures of `cfg.plot`, and where these are the usual ones, those that the metrics name beside them.
+
+    An option that metric and figure call alike, such as the noise and its levels, is the metric's: the figure shows
+    what was measured. A figure that cannot be drawn under it is left out, with a word.
+    """
+    plots: dict[str, Plot] = make(cfg, "plot")
+    wanted = {figure: name for name, metric in metrics.items() for figure in metric.figures if figure not in plots}
+    if not wanted or plots.keys() != compose_plots("default").keys():
+        return plots
+    for figure, name in wanted.items():
+        own, shared = compose_plots(figure)[figure], to_dict(cfg.metric)[name]
+        node = {key: shared.get(key, value) if not key.startswith("_") else value for key, value in own.items()}
+        try:
+            plots |= make(OmegaConf.create({"plot": {figure: node}}), "plot")
+        except UsageError as error:
+            log.info("plot=%s, which shows metric=%s, is left out: %s", figure, name, error)
+    return plots
+
+
+def compose_plots(option: str) -> dict[str, Any]:
+    """What plot=[option] is, as conf/ has it or the command's own search path."""
+    if GlobalHydra.instance().is_initialized():
+        return to_dict(compose("config", [f"plot=[{option}]"]).plot)
+    with initialize_config_dir(find_conf_dir(), version_base="1.3"):
+        return to_dict(compose("config", [f"plot=[{option}]"]).plot)
