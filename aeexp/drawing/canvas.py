@@ -34,7 +34,6 @@ GREY = "#999999"
 # Ten classes: shape and colour both tell them apart, so that a figure survives a grey print.
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK, "#B8A800", "#882255", "#8C8C8C")
 MARKERS = "os^DvPX<>*"
-LOOKS = len(COLOURS) * len(MARKERS)  # classes that differ in colour or shape
 LINES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)  # of a chart with few of them; report.js has the same
 SIGNED = "RdBu_r"  # red above 0, blue below, white at 0
 STEPS = 160  # of a sequence that are drawn
@@ -58,12 +57,6 @@ class Stroke(TypedDict, total=False):
 def name_entry(text: str) -> str:
     """A user's text as a `label`: matplotlib leaves out of a legend what begins with an underscore."""
     return f"\u200b{text}" if text.startswith("_") else text  # a space without a width
-
-
-def look(place: int) -> tuple[str, str]:
-    """Colour and marker of a class: no two of `LOOKS` have both alike."""
-    colours = len(COLOURS)
-    return COLOURS[place % colours], MARKERS[(place + place // colours) % len(MARKERS)]
 
 
 def figure(title: str, width: float, height: float) -> Figure:

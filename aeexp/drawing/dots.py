@@ -17,7 +17,14 @@ from aeexp.drawing import canvas, naming
 
 LEGEND = 22  # names in a column of a legend
 SHORT = 4  # characters of a name that may stand on the dots
+LOOKS = len(canvas.COLOURS) * len(canvas.MARKERS)  # classes that differ in colour or shape
 FULL_LEGEND = 45.0  # size of its dots
+
+
+def look(place: int) -> tuple[str, str]:
+    """Colour and marker of a class: no two of `LOOKS` have both alike."""
+    colours = len(canvas.COLOURS)
+    return canvas.COLOURS[place % colours], canvas.MARKERS[(place + place // colours) % len(canvas.MARKERS)]
 
 
 class Hue(NamedTuple):
@@ -43,11 +50,11 @@ def draw_dots(axes: Axes, points: np.ndarray, hue: Hue) -> PathCollection | None
     if rest.any():
         grey = "0.7" if len(present) else canvas.BLUE
         axes.scatter(*points[rest].T, s=size, c=grey, linewidths=0, label="unlabelled")
-    if len(present) > canvas.LOOKS:
+    if len(present) > LOOKS:
         return axes.scatter(*points[~rest].T, s=size, c=labels[~rest], cmap="viridis", linewidths=0)
     names = [canvas.name_entry(naming.value_name(hue.names, int(label))) for label in present]
     for place, (label, name) in enumerate(zip(present, names, strict=True)):
-        colour, marker = canvas.look(place)
+        colour, marker = look(place)
         x, y = points[labels == label].T
         axes.scatter(x, y, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name)
     if len(present) > len(canvas.COLOURS) and max(map(len, names)) <= SHORT:

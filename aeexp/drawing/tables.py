@@ -141,7 +141,9 @@ def draw_sheets(title: str, caption: str, run: Run, sheets: Sequence[Sheet]) -> 
             at, marker = sheet.mark
             axes.plot(at, len(part) - 0.32, marker, color=canvas.VERMILION, markersize=5, clip_on=False)
     if image is not None:
-        figure.colorbar(image, ax=panels, label="change, in standard deviations of the column", aspect=40, pad=0.01)
+        bar = figure.colorbar(image, ax=panels, aspect=40, pad=0.01)
+        bar.set_label("change, in the column's\nstandard deviations", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
     figure.supxlabel(textwrap.fill(caption, 75 * across), fontsize=9)
     return figure
 

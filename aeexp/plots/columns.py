@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import Annotated, NamedTuple, final
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.contracts import Plot
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 
 HEIGHT = 0.34  # inches of a column
@@ -41,9 +41,7 @@ class Columns(Plot):
     have names.
     """
 
-    def __init__(self, *, most: int = 30):
-        if not 1 <= most <= 100:
-            raise UsageError(f"most={most}: take 1 to 100 columns, so that they stay readable")
+    def __init__(self, *, most: Annotated[int, Interval(ge=1, le=100)] = 30):
         self.most = most
 
     def __call__(self, run: Run) -> dict[str, Figure]:

@@ -20,6 +20,7 @@ from aeexp.drawing import canvas, channels, naming
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.dots import look
 from aeexp.evaluation.paths import slerp, tour
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import has_one_length
@@ -194,7 +195,7 @@ def _dots(axes: Axes, run: Run, points: np.ndarray, labels: np.ndarray) -> bool:
     """Points (N, 2) by class, its name at the median. Returns whether there are names: some classes, not too many."""
     classes = [int(label) for label in np.unique(labels) if label >= 0]
     named = 0 < len(classes) <= NAMED
-    colours = [canvas.look(classes.index(label))[0] if named and label >= 0 else "0.7" for label in labels]
+    colours = [look(classes.index(label))[0] if named and label >= 0 else "0.7" for label in labels]
     axes.scatter(*points.T, s=5, c=colours, linewidths=0, alpha=0.6)
     for label in classes if named else ():
         x, y = np.median(points[labels == label], 0)

@@ -18,20 +18,22 @@ from aeexp.runs.config import make, to_dict
 
 log = logging.getLogger(__name__)
 
+ALIKE = ("rows", "train_rows", "draws", "seed")  # options that mean the same in metrics and figures
+
 
 def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot]:
     """The figures of `cfg.plot`, and where these are the usual ones, those that the metrics name beside them.
 
-    An option that metric and figure call alike, such as the noise and its levels, is the metric's: the figure shows
-    what was measured. A figure that cannot be drawn under it is left out, with a word.
+    What the metric's keys name, such as the noise and its levels, and which rows are drawn, is the metric's: the figure
+    shows what was measured. A figure that cannot be drawn under it is left out, with a word.
     """
     plots: dict[str, Plot] = make(cfg, "plot")
     wanted = {figure: name for name, metric in metrics.items() for figure in metric.figures if figure not in plots}
     if not wanted or plots.keys() != compose_plots("default").keys():
         return plots
     for figure, name in wanted.items():
-        own, shared = compose_plots(figure)[figure], to_dict(cfg.metric)[name]
-        node = {key: shared.get(key, value) if not key.startswith("_") else value for key, value in own.items()}
+        own, shared = compose_plots(figure)[figure], (*ALIKE, *metrics[name].in_keys)
+        node = own | {key: value for key, value in to_dict(cfg.metric)[name].items() if key in shared and key in own}
         try:
             plots |= make(OmegaConf.create({"plot": {figure: node}}), "plot")
         except UsageError as error:

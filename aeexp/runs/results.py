@@ -81,7 +81,7 @@ def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "
         f"{timing['samples_per_second']:,.0f} samples/s, {timing['total_seconds']:.1f} s in all",
         f"run folder: {place}",
-        f"tensorboard {quote_words('--logdir', place)}",
+        f"tensorboard {quote_words('--logdir', os.path.join(place, folder.tensorboard.name))}",
     ]
     return "\n" + text.getvalue() + "\n".join(lines)
 

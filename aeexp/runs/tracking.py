@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.projector import add_bookmark
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 
@@ -174,6 +175,8 @@ class Tracker(contracts.Tracker):
             # an earlier try of this run may have left the folder: it is written anew
             warnings.simplefilter("ignore", UserWarning)
             self.writer.add_embedding(codes, rows, pictures, step, tag="codes", metadata_header=list(metadata))
+        if len(set(metadata.get("label", ()))) > 1:
+            add_bookmark(self.events, f"codes:{step:05}", "label")
 
     def close(self, finished: bool) -> None:
         """Ends the HParams row: SUCCESS, or FAILURE for a run that did not get to its end."""

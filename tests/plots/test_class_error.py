@@ -120,11 +120,11 @@ def test_a_perfect_copy_has_no_error_and_still_a_figure(digit_data, build_learne
 
 
 def test_of_many_classes_the_hardest_are_shown(build_learner):
-    labels = np.arange(400) % 40
-    run = Run(build_learner((1, 4, 4)), data_of((1, 4, 4), labels, tuple(f"class {i}" for i in range(40)), n=400))
+    labels = np.arange(600) % 60
+    run = Run(build_learner((1, 4, 4)), data_of((1, 4, 4), labels, tuple(f"class {i}" for i in range(60)), n=600))
     figures = ClassError()(run)
     assert len(figures["class_error"].axes[0].get_yticklabels()) == MOST
-    assert f"the {MOST} with the largest median of 40" in figures["class_error"].get_suptitle().replace("\n", " ")
+    assert f"the {MOST} with the largest median of 60" in figures["class_error"].get_suptitle().replace("\n", " ")
     assert len(figures["class_examples"].axes[0].get_xticklabels()) == COLUMNS
 
 

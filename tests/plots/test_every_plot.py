@@ -12,6 +12,7 @@ from aeexp.conditions import Label
 from aeexp.errors import UsageError
 from aeexp.noises import Masking
 from aeexp.plots.activations import Activations
+from aeexp.plots.columns import Columns
 from aeexp.plots.curves import Curves
 from aeexp.plots.filters import Filters
 from aeexp.plots.interpolation import Interpolation
@@ -25,7 +26,7 @@ from aeexp.plots.traversals import Traversals
 
 ALL = (
     Reconstructions(examples=5), Samples(count=5), Scatter(rows=50), Interpolation(), Manifold(side=8), Filters(),
-    Curves(), Traversals(units=3), LabelSwap(), Activations(),
+    Curves(), Traversals(units=3), LabelSwap(), Activations(), Columns(),
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_every_yaml_builds_its_plot():
     with initialize_config_dir(str(folder), version_base="1.3"):
         every = compose(overrides=["+plot=default"]).plot
         names = {path.stem for path in (folder / "plot").glob("*.yaml")} - {"default", "none"}
-        assert set(every) < names and len(every) == 10  # figures of a task of their own are not among them
+        assert set(every) < names and len(every) == 11  # figures of a task of their own are not among them
         built = {type(plot) for plot in instantiate(every).values()}
         assert built == {Segmentation, *(type(plot) for plot in ALL)} - {Activations}  # a second and more
         assert "plot" not in (none := compose(overrides=["+plot=none"])) or not none.plot

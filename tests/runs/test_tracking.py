@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.bundled import digits
@@ -29,7 +32,9 @@ from aeexp.trainers.checkpoint import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["trainer.epochs=2", "dataset.limit=400", "plot=[reconstructions,curves]", "threads=1"]
-RUNS = {"0/tensorboard", "1/tensorboard", "failed/tensorboard"}
+NAMES = {"0": "0/tensorboard/undercomplete latent.dim=2", "1": "1/tensorboard/undercomplete latent.dim=3"}
+FAILED = "failed/tensorboard/undercomplete optimizer=sgd optimizer.lr=1e20 trainer.epochs=2 and 2 more"
+RUNS = {*NAMES.values(), FAILED}
 
 
 def aeexp(*overrides: str) -> subprocess.CompletedProcess:
@@ -61,7 +66,13 @@ def run(sweep, request) -> Path:
 
 
 def events(run: Path) -> EventAccumulator:
-    return EventAccumulator(str(run / "tensorboard"), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
+    return EventAccumulator(str(folder_of(run)), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
+
+
+def folder_of(run: Path) -> Path:
+    """Where the event files lie: one folder, whose name says what the run is."""
+    [folder] = (run / "tensorboard").iterdir()
+    return folder
 
 
 def hparams(run: Path, kind: str):
@@ -101,7 +112,8 @@ def test_scalars_are_the_history_and_the_final_values(run):
 def test_images_are_the_figures(run):
     shown = events(run)
     files = {path.stem: path for path in (run / "figures").glob("*.png")}
-    assert set(shown.Tags()["images"]) == files.keys() == {"reconstructions", "curves"}
+    assert files.keys() == {"reconstructions", "curves"}
+    assert set(shown.Tags()["images"]) == files.keys() | {"training/reconstructions"}
     for name, path in files.items():
         [event] = shown.Images(name)
         with Image.open(io.BytesIO(event.encoded_image_string)) as one, Image.open(path) as other:
@@ -109,7 +121,8 @@ def test_images_are_the_figures(run):
 
 
 def test_a_run_is_one_row_of_the_hparams_table(run, sweep):
-    assert [path.parent for path in run.rglob("events*")] == [run / "tensorboard"]
+    [file] = run.rglob("events*")
+    assert file.parent == folder_of(run)
     assert status(run) == "STATUS_SUCCESS"
     row = {k: getattr(v, v.WhichOneof("kind")) for k, v in hparams(run, "session_start_info").hparams.items()}
     assert row["latent.dim"] == {"0": 2, "1": 3}[run.name]
@@ -118,6 +131,18 @@ def test_a_run_is_one_row_of_the_hparams_table(run, sweep):
     assert row["seed"] == 0 and row["trainer.epochs"] == 2 and row["dataset.limit"] == 400
     assert "trainer.patience" not in row, "a value that is not set is an empty cell"
     assert not [key for key in row if key.startswith(("metric", "plot", "device", "threads", "hydra"))]
+
+
+def test_pictures_over_training_stand_at_their_steps(run):
+    """Before the first step, at validations 1, 2, 4, ..., and at the last; the same rows, and no two looks alike."""
+    per_epoch = 3  # 320 rows, 128 a batch
+    looks = events(run).Images("training/reconstructions")
+    assert [look.step for look in looks] == [0, per_epoch, 2 * per_epoch]
+    pictures = [np.asarray(Image.open(io.BytesIO(look.encoded_image_string)).convert("L")) for look in looks]
+    rows = [picture.reshape(2, -1, picture.shape[1]) for picture in pictures]  # inputs above outputs
+    for before, after in itertools.pairwise(rows):
+        np.testing.assert_array_equal(before[0], after[0])
+        assert (before[1] != after[1]).any()
 
 
 def test_a_failed_run_says_so(failed):
@@ -135,7 +160,7 @@ def test_a_run_that_goes_on_and_gets_through_has_not_failed(tmp_path):
 
 
 def test_the_projector_is_given_codes_metadata_and_pictures(run):
-    folder = run / "tensorboard"
+    folder = folder_of(run)
     [tensors] = folder.glob("*/codes/tensors.tsv")
     codes = np.loadtxt(tensors, delimiter="\t")
     # the projector shows no point of two dimensions: a third one is zero
@@ -157,6 +182,23 @@ def test_the_projector_is_given_codes_metadata_and_pictures(run):
     np.testing.assert_allclose(tiles[:, ::2, ::2] / 255, pictures, atol=1 / 255)
     config = (folder / "projector_config.pbtxt").read_text()
     assert all(f'"{path.relative_to(folder).as_posix()}"' in config for path in tensors.parent.iterdir())
+
+
+def test_the_projector_has_a_view_that_is_coloured_by_label(run):
+    [config] = run.rglob("projector_config.pbtxt")
+    [embedding] = text_format.Parse(config.read_text(), ProjectorConfig()).embeddings
+    [view] = json.loads((config.parent / embedding.bookmarks_path).read_text())
+    assert view["selectedColorOptionName"] == view["selectedLabelOption"] == "label"
+
+
+def test_a_second_try_of_the_same_step_leaves_one_embedding(tmp_path):
+    for _ in range(2):
+        track = Tracker(RunFolder(tmp_path), {}, bar=False, on_step=lambda progress: None)
+        track.start(10, Progress())
+        track.log_codes(np.eye(3), {"label": ["a", "b", "a"], "error": [0.0, 1.0, 2.0]}, None, 7)
+        track.close(True)
+    [config] = tmp_path.rglob("projector_config.pbtxt")
+    assert len(text_format.Parse(config.read_text(), ProjectorConfig()).embeddings) == 1
 
 
 def test_words_with_tabs_and_line_ends_do_not_shift_the_metadata(tmp_path):
@@ -196,7 +238,7 @@ def server(sweep, failed, tmp_path_factory) -> str:
     try:
         url = until(lambda: re.search(r"http://\S+/", log.read_text()), "TensorBoard's address")[0]
         until(lambda: set(ask(f"{url}data/runs")) == RUNS, "the runs")
-        until(lambda: "1/tensorboard" in ask(f"{url}data/plugin/projector/runs"), "the projector's runs")
+        until(lambda: NAMES["1"] in ask(f"{url}data/plugin/projector/runs"), "the projector's runs")
         yield url
     finally:
         process.terminate()
@@ -221,7 +263,7 @@ def test_the_table_has_a_row_for_each_run(server, sweep):
         name: "STATUS_FAILURE" if "failed" in name else "STATUS_SUCCESS" for name in RUNS
     }
     for name in ("0", "1"):
-        row = rows[f"{name}/tensorboard"]
+        row = rows[NAMES[name]]
         shown = {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}
         metrics = json.loads((sweep / name / "metrics.json").read_text())
         assert shown["values/val/loss"] == pytest.approx(metrics["val"]["loss"])
@@ -302,7 +344,7 @@ def test_the_scalars_tab_shows_the_curves_of_every_run(page):
 @pytest.mark.browser
 def test_the_images_tab_shows_the_figures(page):
     tab = page("images")
-    tab.wait("reconstructions", "curves", "0/tensorboard", "1/tensorboard")
+    tab.wait("reconstructions", "curves", *NAMES.values())
     widths = "return arguments[0].map(image => image.naturalWidth)"
     until(
         lambda: sum(width > 600 for width in tab.browser.execute_script(widths, tab.find("img"))) == 4,
@@ -330,8 +372,12 @@ def test_the_projector_shows_the_codes(page, sweep):
         [frame] = until(lambda: tab.find("iframe"), "the projector's frame")
         tab.browser.switch_to.frame(frame)
     step = json.loads((sweep / "0" / "metrics.json").read_text())["best_step"]
-    tab.wait("0/tensorboard", f"codes:{step:05}", "Points:", "400")
+    tab.wait(NAMES["0"], f"codes:{step:05}", "Points:", "400")
     until(lambda: black(tab.shot("projector")) > 0.01, "pictures of digits")
+    [view] = [icon for icon in tab.find("paper-icon-button") if icon.get_attribute("icon") == "radio-button-unchecked"]
+    tab.browser.execute_script("arguments[0].click()", view)
+    tab.wait("class 0", "class 9")  # the legend of the colours
+    tab.shot("projector_coloured")
 
 
 def black(picture: Image.Image) -> float:
