@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aeexp.models.learner import Learner
 from aeexp.regularizers.kl import KL
+from aeexp.runs.folder import RunFolder
 
 BUDGET = ["trainer.steps=6", "trainer.log_every_steps=2", "trainer.validate_every_steps=6", "metric=none",
           "dataset.limit=300"]  # fmt: skip
@@ -29,7 +30,7 @@ def test_a_reading_is_in_the_history_and_in_tensorboard_and_in_no_loss(name, tmp
     best = run_in(tmp_path / "with", *CASES[name], *BUDGET)
     train, val, *_ = rows = history(tmp_path / "with")
     assert (train["split"], val["split"]) == ("train", "val")
-    shown = EventAccumulator(str(tmp_path / "with" / "tensorboard")).Reload()
+    shown = EventAccumulator(str(RunFolder(tmp_path / "with").find_events("run"))).Reload()
     points = {event.step: event.value for event in shown.Scalars(f"train/{name}")}
     assert list(points) == [2, 4, 6] and points[6] == pytest.approx(float(train[name]), rel=1e-6)
     assert not any(row[name] for row in rows if row["split"] != "train")

@@ -6,7 +6,6 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -64,11 +63,8 @@ def execute_run(
     optimizer, scheduler, measures = (make(cfg, key) for key in ("optimizer", "scheduler", "metric"))
     plots, trainer = make_plots(cfg, measures), make_trainer(cfg)
     store.every_seconds = trainer.checkpoint_seconds
-    sketches = Sketches(plots, learner, data)
-    track = Tracker(
-        folder, hyperparameters(config, choices), bar=bar, on_step=on_step, title=title_run(folder, choices),
-        sketch=lambda progress: sketches.draw(partial(track.log_sketch, progress.step)),
-    )  # fmt: skip
+    table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
+    track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
     finished = False
     try:
         with catch_signals() as stop:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -54,6 +55,7 @@ def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> di
 
 log = logging.getLogger(__name__)
 
+SavePicture = Callable[[str, np.ndarray], None]
 FAILED = ".failed"  # ending of the event file that holds nothing but the status FAILURE
 
 
@@ -61,21 +63,16 @@ FAILED = ".failed"  # ending of the event file that holds nothing but the status
 class Tracker(contracts.Tracker):
     """Follows one run. On a terminal a progress bar, else one line a validation.
 
-    `on_step` is told at each validation where the run stands, and may raise to end it; `sketch`, which logs pictures of
-    the model as it stands, where it is looked at: before the first step, then at validations 1, 2, 4, 8, ...
+    `on_step` is told at each validation where the run stands, and may raise to end it; `sketch` gives pictures of
+    the model as it stands to what it is called with: before the first step, then at validations 1, 2, 4, 8, ...
     `title` is what TensorBoard calls the run.
     """
 
     def __init__(
         self,
-        folder: RunFolder,
-        hyperparameters: Mapping[str, Any],
-        *,
-        bar: bool,
-        on_step: Callable[[Progress], None],
-        sketch: Callable[[Progress], None] = lambda progress: None,
-        title: str = "run",
-    ):
+        folder: RunFolder, hyperparameters: Mapping[str, Any], *, bar: bool, on_step: Callable[[Progress], None],
+        sketch: Callable[[SavePicture], None] = lambda save: None, title: str = "run",
+    ):  # fmt: skip
         self.folder = folder
         self.hyperparameters = hyperparameters
         self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
@@ -106,7 +103,7 @@ class Tracker(contracts.Tracker):
         _add_summary(self.writer, session)
         self.total = total
         if progress.step == 0:
-            self.sketch(progress)
+            self.sketch(partial(self.log_sketch, progress.step))
         if self.bar is not None:
             self.bar.total, self.bar.n = total, progress.step
 
@@ -140,7 +137,7 @@ class Tracker(contracts.Tracker):
             self.bar.set_description(f"{stage}epoch {val['epoch']:.4g}, val {val['loss']:.4g}")
         validations = len(progress.history) // 2
         if validations & (validations - 1) == 0 or progress.step == self.total:
-            self.sketch(progress)
+            self.sketch(partial(self.log_sketch, progress.step))
         self.on_step(progress)
 
     def log_sketch(self, step: int, name: str, picture: np.ndarray) -> None:

@@ -22,6 +22,7 @@ from aeexp.latents.bounded import Hyperspherical
 from aeexp.latents.gaussian import Gaussian as Stochastic
 from aeexp.latents.priors import Standard, Uniform
 from aeexp.plots.walk import REST, Walk
+from aeexp.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_run_leaves_the_same_gif_in_its_folder_and_in_tensorboard(tmp_path):
     run_in(tmp_path, *overrides, "plot.walk.steps=2")
     encoded = (tmp_path / "figures" / "walk.gif").read_bytes()
     assert encoded[:6] == b"GIF89a" and len(encoded) < 1_000_000
-    events = EventAccumulator(str(tmp_path / "tensorboard"), {"images": 0}).Reload()
+    events = EventAccumulator(str(RunFolder(tmp_path).find_events("run")), {"images": 0}).Reload()
     [image] = events.Images("walk")
     assert image.encoded_image_string == encoded and (image.width, image.height) == (864, 468)
 

@@ -11,6 +11,7 @@ from composing import CONF, composed
 from aeexp import metrics
 from aeexp.evaluation.contracts import Metric
 from aeexp.noises import Masking
+from aeexp.plots.label_budget import LabelBudget
 from aeexp.plots.robustness import Robustness
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import make
@@ -54,7 +55,8 @@ def test_the_figure_shows_what_was_measured():
 
 def test_budgets_of_labels_bring_their_curve():
     assert "label_budget" not in plots_of("metric=[probe]")
-    assert plots_of("metric=[probe]", "metric.probe.budgets=[7,20]")["label_budget"].budgets == [7, 20]
+    plot = plots_of("metric=[probe]", "metric.probe.budgets=[7,20]")["label_budget"]
+    assert isinstance(plot, LabelBudget) and plot.budgets == [7, 20]
 
 
 def test_a_figure_that_the_metric_s_options_do_not_allow_is_left_out_with_a_word(caplog):

@@ -155,13 +155,13 @@ def test_the_protocol_says_what_was_measured(folder):
 
 
 def test_figures_are_drawn_anew_and_shown_in_the_run_s_tensorboard(folder, trained):
-    files = set((folder / "tensorboard").iterdir())
+    files = set(RunFolder(folder).find_events("run").iterdir())
     (folder / "figures" / "curves.png").unlink()
     assert evaluate(folder, "plot=[curves,reconstructions,samples]", "plot.reconstructions.examples=3") == 0
     curves, examples = ([pixels(each, name) for each in (folder, trained)] for name in ("curves", "reconstructions"))
     assert np.array_equal(*curves), "the same rows of history.csv, the same picture"
     assert examples[0].shape != examples[1].shape and (folder / "figures" / "samples.png").is_file()
-    new = set((folder / "tensorboard").iterdir()) - files
+    new = set(RunFolder(folder).find_events("run").iterdir()) - files
     assert len(new) == 1
     events = EventAccumulator(str(new.pop())).Reload()
     assert set(events.Tags()["images"]) == {"curves", "reconstructions", "samples"}

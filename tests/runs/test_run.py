@@ -42,7 +42,7 @@ def test_the_folder_is_complete(folder):
     figures = {f"figures/{name}.png" for name in names}
     wanted = {"status.json", "history.csv", "metrics.json", "codes.npz", "checkpoints/best.pt", "checkpoints/last.pt"}
     assert wanted | figures <= files
-    assert any(name.startswith("tensorboard/events") for name in files)
+    assert any(name.startswith("tensorboard/undercomplete/events") for name in files)
     assert not [name for name in files if name.endswith(".tmp")]
 
 

@@ -40,7 +40,7 @@ def test_tensorboard_keeps_the_stages_apart(run_layers, tmp_path):
     track = Tracker(RunFolder(tmp_path), {}, bar=False, on_step=lambda step: None)
     run_layers(track=track)
     track.close(True)
-    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    shown = EventAccumulator(str(RunFolder(tmp_path).find_events("run"))).Reload()
     points = {tag: [e.step for e in shown.Scalars(tag)] for tag in shown.Tags()["scalars"] if tag.endswith("loss")}
     assert points["layer_1/val/loss"] == [4, 8] and points["layer_2/val/loss"] == [12, 16, 20]
     assert points["val/loss"] == [27, 30, 32] and min(points["train/loss"]) > 24
