@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +11,8 @@ from torch import Tensor
 from aeexp.contracts import Part
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.splits import draw
+from aeexp.evaluation.classifiers import Held, Kind, fit_probe
 from aeexp.evaluation.run import Run
-
-Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
 
 
 def select_labelled_codes(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -49,31 +46,14 @@ def score_labels(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     return scores[known], y[known]
 
 
-def fit_probe(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5) -> Any:
-    """One classifier, scikit-learn's, on codes standardised by these rows; `knn` on the codes as they are.
+def hold_out(run: Run, most: int, seed: int = 0) -> Held | None:
+    """Labelled codes of the validation rows; None where none has a label.
 
-    Never more neighbours than labels a class. All rows of one class: the classifier that always names it.
+    At most `most`: no probe is chosen by more rows than it is fitted on.
     """
-    from sklearn.dummy import DummyClassifier
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC, LinearSVC
-
-    classes = len(np.unique(labels))
-    makers = {
-        "linear": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
-        "knn": lambda: KNeighborsClassifier(max(1, min(neighbours, len(codes) // classes))),
-        "svm_linear": lambda: make_pipeline(StandardScaler(), LinearSVC(dual="auto", random_state=0)),
-        "svm_rbf": lambda: make_pipeline(StandardScaler(), SVC()),
-    }
-    probe = DummyClassifier() if classes < 2 else makers[kind]()
-    with warnings.catch_warnings():
-        # So many iterations are the protocol; a probe that is still improving is a probe all the same.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return probe.fit(codes, labels)
+    codes, labels = select_labelled_codes(run, "val")
+    chosen = np.random.default_rng(seed).permutation(len(labels))[:most]
+    return Held(codes[chosen], labels[chosen]) if len(chosen) else None
 
 
 def draw_rows(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
@@ -96,5 +76,7 @@ def accuracies(
     scores: dict[int, list[float]] = {}
     for budget in (b for b in budgets if b <= len(labels)):
         rows = [draw_rows(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
-        scores[budget] = [float(fit_probe(kind, train[r], labels[r], neighbours).score(codes, truth)) for r in rows]
+        held = hold_out(run, budget, seed)
+        probes = (fit_probe(kind, train[r], labels[r], neighbours, held) for r in rows)
+        scores[budget] = [float(probe.score(codes, truth)) for probe in probes]
     return scores

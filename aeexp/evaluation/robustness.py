@@ -11,7 +11,8 @@ import torch
 
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import find_labelled, fit_probe, select_labelled_codes
+from aeexp.evaluation.classifiers import fit_probe
+from aeexp.evaluation.probes import find_labelled, hold_out, select_labelled_codes
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
 from aeexp.randomness import mix
@@ -88,4 +89,6 @@ def _probe(run: Run, rows: int, seed: int) -> Any | None:
         return None
     codes, labels = select_labelled_codes(run, "train")
     chosen = np.random.default_rng(seed).permutation(len(codes))[:rows]
-    return fit_probe("linear", codes[chosen], labels[chosen]) if len(np.unique(labels[chosen])) > 1 else None
+    if len(np.unique(labels[chosen])) < 2:
+        return None
+    return fit_probe("linear", codes[chosen], labels[chosen], held=hold_out(run, len(chosen), seed))

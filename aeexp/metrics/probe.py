@@ -8,8 +8,9 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from aeexp.errors import UsageError
+from aeexp.evaluation.classifiers import Kind, fit_probe
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import Kind, accuracies, fit_probe, select_labelled_codes
+from aeexp.evaluation.probes import accuracies, hold_out, select_labelled_codes
 from aeexp.evaluation.run import Run, Values
 from aeexp.ranges import Count, Seed
 
@@ -20,11 +21,12 @@ log = logging.getLogger(__name__)
 class Probe(Metric):
     """Accuracy of simple `classifiers`, fitted on `rows` labelled training codes, and on the few of each of `budgets`.
 
-    The linear probe is logistic regression (L2, C = 1) and the support vector machines have C = 1, on codes
-    standardised by the fitted rows; neighbours are those of the codes as they are, which on pixels is the stronger
-    baseline. Rows are the same for every model of the same data, so that codes, PCA codes, raw input and the codes of
-    the same network before training (`random`) are compared fairly. ``probe/linear_n100`` is the mean over `draws`
-    draws of 100 labels.
+    Codes, PCA codes, raw input and the codes of the same network before training (`random`) are read the same way, and
+    none is at a disadvantage: the linear probe is logistic regression (L2) on units divided by the geometric mean of
+    their own deviation and the largest one, and labelled validation rows, as many as are fitted at most, choose C (of
+    the support vector machines too) and whether neighbours are those of the codes as they are or standardised. A
+    linear probe that has not converged is told in a warning. Rows are the same for every model of the same data.
+    ``probe/linear_n100`` is the mean over `draws` draws of 100 labels.
 
     Under condition=label an encoder is told the label: codes of such a model hold it whatever it has learnt, unless
     its objective infers labels (semi_supervised), and there is no `random` row.
@@ -82,7 +84,8 @@ class Probe(Metric):
         if len(np.unique(labels)) < 2:
             log.info("probe: left out, since the training rows of %s have one class only", run.data.name)
             return {}
-        return {name: fit_probe(name, codes, labels, self.neighbours) for name in self.classifiers}
+        held = hold_out(run, len(labels), self.seed)
+        return {name: fit_probe(name, codes, labels, self.neighbours, held) for name in self.classifiers}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The same on the codes of the network before training, where the encoder gets no side information."""

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple, final
 import numpy as np
 import torch
 
+from aeexp.evaluation.classifiers import fit_probe
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import choose_batch_size
 from aeexp.ranges import Seed, Several

@@ -14,7 +14,8 @@ from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.splits import Fractions
 from aeexp.errors import UsageError
-from aeexp.evaluation.probes import accuracies, draw_rows, fit_probe
+from aeexp.evaluation.classifiers import fit_probe
+from aeexp.evaluation.probes import accuracies, draw_rows, hold_out
 from aeexp.evaluation.protocol import baselines
 from aeexp.evaluation.run import Run
 from aeexp.metrics.probe import Probe
@@ -75,9 +76,8 @@ def test_the_metric_tells_the_mean_of_the_draws_and_leaves_out_what_there_are_no
     assert list(values) == ["probe/svm_linear", "probe/knn", "probe/svm_linear_n10", "probe/svm_linear_n100",
                             "probe/knn_n10", "probe/knn_n100"]  # fmt: skip
     assert values["probe/knn_n10"] == pytest.approx(np.mean(accuracies(coded(), "test", "knn", [10], 4)[10]))
-    assert values["probe/svm_linear"] == fit_probe("svm_linear", NEAR[:400], LABELS[:400]).score(
-        NEAR[400:], LABELS[400:]
-    )
+    svm = fit_probe("svm_linear", NEAR[:400], LABELS[:400], held=hold_out(coded(), 400))
+    assert values["probe/svm_linear"] == svm.score(NEAR[400:], LABELS[400:])
 
 
 def test_codes_that_are_the_input_are_read_like_the_input():
@@ -96,9 +96,9 @@ def test_the_untrained_network_is_a_baseline_of_its_own():
 
 
 def test_no_more_neighbours_than_labels_a_class_and_one_class_is_always_named():
-    assert fit_probe("knn", FAR[:5], LABELS[:5]).n_neighbors == 1
-    assert fit_probe("knn", FAR[:15], LABELS[:15]).n_neighbors == 3
-    assert fit_probe("knn", FAR, LABELS, 7).n_neighbors == 7
+    assert fit_probe("knn", FAR[:5], LABELS[:5])[-1].n_neighbors == 1
+    assert fit_probe("knn", FAR[:15], LABELS[:15])[-1].n_neighbors == 3
+    assert fit_probe("knn", FAR, LABELS, 7)[-1].n_neighbors == 7
     one = fit_probe("linear", FAR[:4], np.full(4, 2))
     assert (one.predict(FAR) == 2).all()
 

@@ -47,22 +47,32 @@ def test_codes_of_noise_are_read_at_chance():
 NOISY = np.eye(5)[LABELS] + np.random.default_rng(2).normal(0, 0.4, (600, 5))
 
 
-def test_the_linear_probe_does_not_feel_the_scale_and_the_offset_of_a_unit():
-    plain = Probe()(coded(NOISY, LABELS), "test")["probe/linear"]
-    moved = Probe()(coded(NOISY * [1e-3, 1, 1e3, 5, 1] + [0, 100, -7, 0, 3], LABELS), "test")["probe/linear"]
+@pytest.mark.parametrize("name", ["linear", "knn"])
+def test_units_of_very_unequal_scale_and_offset_are_no_disadvantage(name):
+    plain = Probe()(coded(NOISY, LABELS), "test")[f"probe/{name}"]
+    moved = Probe()(coded(NOISY * [1e-1, 1, 30, 5, 1] + [0, 100, -7, 0, 3], LABELS), "test")[f"probe/{name}"]
     assert 0.5 < plain < 1
-    # float32 rounds the moved codes, which may carry a row or two over a border
-    assert moved == pytest.approx(plain, abs=3 / 600)
+    # another penalty may be chosen, which moves the rows near a border: 2 % of them
+    assert moved >= plain - 0.02
 
 
-def test_neighbours_are_those_of_the_codes_as_they_are():
+def test_neighbours_do_not_feel_a_turn_of_codes_that_are_read_as_they_are():
     axes, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(5, 5)))
     plain = Probe()(coded(NOISY, LABELS), "test")["probe/knn"]
     turned = Probe()(coded(3 * NOISY @ axes + 1, LABELS), "test")["probe/knn"]
-    stretched = Probe()(coded(NOISY * [1e-3, 1, 1e3, 5, 1], LABELS), "test")["probe/knn"]
     # distances keep their order when all are turned and scaled, up to near ties that float32 decides anew
     assert turned == pytest.approx(plain, abs=5 / 600)
-    assert stretched < plain - 0.1
+
+
+def test_validation_rows_choose_and_test_rows_do_not():
+    """Labels of the test rows may be anything: the probes are the same."""
+    runs = []
+    for labels in (LABELS, LABELS[::-1].copy()):
+        rows = {"train": LABELS, "val": LABELS, "test": labels}
+        splits = {split: Split(Rows(NOISY.astype(np.float32), y)) for split, y in rows.items()}
+        runs.append(as_run(identity(torch.Size([5])), Data("coded", splits, ())))
+    one, other = (Probe().fit(run)["linear"] for run in runs)
+    assert np.array_equal(one[-1].coef_, other[-1].coef_)
 
 
 def test_only_labelled_rows_are_read_and_only_the_stated_number_is_fitted():
@@ -73,9 +83,9 @@ def test_only_labelled_rows_are_read_and_only_the_stated_number_is_fitted():
     assert half == Probe()(coded(NOISY[1::2], LABELS[1::2]), "test")
 
     few, again, other = (Probe(rows=100, seed=seed).fit(coded(NOISY, LABELS))["knn"] for seed in (0, 0, 1))
-    assert few.n_samples_fit_ == 100
+    assert few[-1].n_samples_fit_ == 100
     query = NOISY[:50].astype(np.float32)
-    distances = [knn.kneighbors(query)[0] for knn in (few, again, other)]
+    distances = [knn[-1].kneighbors(knn[:-1].transform(query))[0] for knn in (few, again, other)]
     assert np.array_equal(distances[0], distances[1]) and not np.array_equal(distances[0], distances[2])
 
 
