@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import final
+
 import numpy as np
 import torch
 from torch import nn
 
+from aeexp.contracts import Encoder
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.evaluation.run import Run
+from aeexp.latents import Gaussian, Standard
 from aeexp.models.learner import Learner
 from aeexp.models.pca import identity, linear
 from aeexp.noises import Chain
@@ -33,6 +38,29 @@ def constant(data) -> nn.Module:
 
 def values_of(data, split) -> np.ndarray:
     return np.concatenate([batch.x.numpy() for batch in data[split].batches(1000)]).astype(np.float64)
+
+
+@final
+class About(Encoder):
+    """The row itself as mean, and a deviation that is the same for all."""
+
+    def __init__(self, deviation: float):
+        super().__init__()
+        self.log_var = 2 * math.log(deviation)
+
+    def forward(self, x, context=None, mask=None):
+        return torch.cat([x, torch.full_like(x, self.log_var)], -1)
+
+
+def drawn_about(
+    means: np.ndarray, deviation: float, labels: np.ndarray | None = None, factors: np.ndarray | None = None
+) -> Run:
+    """A run whose codes are drawn about these means, the same in every split."""
+    rows = Rows(means.astype(np.float32), labels, factors)
+    data = Data("coded", {name: Split(rows) for name in ("train", "val", "test")}, ())
+    model = identity(data.shape)
+    model.encoder, model.latent = About(deviation), Gaussian(means.shape[1], Standard())
+    return as_run(model, data)
 
 
 def coded(codes: np.ndarray, labels: np.ndarray | None = None) -> Run:

@@ -124,7 +124,7 @@ def fit_scaler(codes: np.ndarray, power: float) -> Any:
 
     scaler = StandardScaler(with_std=power > 0).fit(codes)
     if power > 0:
-        spread = np.sqrt(scaler.var_)
+        spread = codes.astype(np.float64).std(0)
         largest = spread.max() or 1.0  # codes that never vary stay as they are
         spread = np.maximum(spread, LEAST * largest)
         scaler.scale_ = spread**power * largest ** (1 - power)

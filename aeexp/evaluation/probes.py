@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,11 +15,21 @@ from aeexp.datasets.core.splits import draw
 from aeexp.evaluation.classifiers import Held, Kind, fit_probe
 from aeexp.evaluation.run import Run
 
+Reading = Literal["visible", "mean", "sampled"]  # what a probe sees of a code
 
-def select_labelled_codes(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+
+def read_codes(run: Run, split: str, reading: Reading = "visible") -> np.ndarray:
+    """(N, D) codes of `rows` as a probe sees them: `mean`; with units that the noise hides at 0; or `sampled`."""
+    if reading == "sampled":
+        return run.draws(split)
+    codes = run.codes(split)
+    return codes if reading == "mean" or run.visible().all() else np.where(run.visible(), codes, np.float32(0))
+
+
+def select_labelled_codes(run: Run, split: str, reading: Reading = "visible") -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
     places, labels = find_labelled(run, split)
-    return run.codes(split)[places], labels
+    return read_codes(run, split, reading)[places], labels
 
 
 def find_labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -46,12 +57,12 @@ def score_labels(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     return scores[known], y[known]
 
 
-def hold_out(run: Run, most: int, seed: int = 0) -> Held | None:
+def hold_out(run: Run, most: int, seed: int = 0, reading: Reading = "visible") -> Held | None:
     """Labelled codes of the validation rows; None where none has a label.
 
     At most `most`: no probe is chosen by more rows than it is fitted on.
     """
-    codes, labels = select_labelled_codes(run, "val")
+    codes, labels = select_labelled_codes(run, "val", reading)
     chosen = np.random.default_rng(seed).permutation(len(labels))[:most]
     return Held(codes[chosen], labels[chosen]) if len(chosen) else None
 
@@ -64,19 +75,26 @@ def draw_rows(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
 
 
 def accuracies(
-    run: Run, split: str, kind: Kind, budgets: Sequence[int], draws: int, seed: int = 0, neighbours: int = 5
+    run: Run,
+    split: str,
+    kind: Kind,
+    budgets: Sequence[int],
+    draws: int,
+    seed: int = 0,
+    neighbours: int = 5,
+    reading: Reading = "visible",
 ) -> dict[int, list[float]]:
     """Accuracy on a split for each number of labels, from `draws` draws of the training rows.
 
     Rows hang on labels and seed alone, so that they are the same for every model of the same data. A budget beyond the
     labels that there are is left out.
     """
-    train, labels = select_labelled_codes(run, "train")
-    codes, truth = select_labelled_codes(run, split)
+    train, labels = select_labelled_codes(run, "train", reading)
+    codes, truth = select_labelled_codes(run, split, reading)
     scores: dict[int, list[float]] = {}
     for budget in (b for b in budgets if b <= len(labels)):
         rows = [draw_rows(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
-        held = hold_out(run, budget, seed)
+        held = hold_out(run, budget, seed, reading)
         probes = (fit_probe(kind, train[r], labels[r], neighbours, held) for r in rows)
         scores[budget] = [float(probe.score(codes, truth)) for probe in probes]
     return scores

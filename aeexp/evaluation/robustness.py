@@ -58,7 +58,8 @@ def curve(
         values["mse"].append(float(errors.mean(dtype=np.float64)))
         if probe is not None:
             known, labels = find_labelled(run, split)
-            values["linear"].append(float(probe.score(codes[known], labels)))
+            seen = np.where(run.visible(), codes[known], np.float32(0))
+            values["linear"].append(float(probe.score(seen, labels)))
     return values
 
 

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 Values = dict[str, float]
 ROUNDING = 1e-10  # of the rows' squares: what float32 leaves of an error that is 0
 
+HIDDEN = 0.01  # of the posterior's variance: a unit whose mean code varies by less is no active one (Burda et al. 2016)
+LOOKED_AT = 5000  # training rows that say which units are visible
+
 
 @final
 class Run:
@@ -93,6 +96,38 @@ class Run:
     def codes(self, split: str) -> np.ndarray:
         """(N, D) float32 mean codes of `rows`."""
         return self._each("codes", split, lambda out: out.code.mean.cpu().numpy())
+
+    def draws(self, split: str) -> np.ndarray:
+        """(N, D) float32: one code a row, drawn from its posterior, the same at every call; without noise the mean."""
+        return self.compute_once(("draws", split), lambda: self._draw(self.rows(split))[1])
+
+    def visible(self) -> np.ndarray:
+        """(D,) bool: units that the posterior's noise does not hide, told from training rows.
+
+        A mean code of tiny amplitude can be read without a mistake, while a decoder that sees one draw learns nothing
+        from it. Of a code without noise all units are visible.
+        """
+
+        def compute() -> np.ndarray:
+            if self.model.latent.prior is None:
+                return np.ones(self.model.latent.dim, bool)
+            means, draws = (codes.astype(np.float64) for codes in self._draw(self.rows("train").sample(LOOKED_AT)))
+            return means.var(0) > HIDDEN * ((draws - means) ** 2).mean(0)
+
+        return self.compute_once("visible", compute)
+
+    @torch.no_grad()
+    def _draw(self, rows: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Mean codes and drawn ones, each (N, D) float32."""
+        means, draws = [], []
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            for batch in rows.batches(choose_batch_size(self.data.shape)):
+                batch = self.learner.task(batch)
+                code = self.model.encode(batch.x, self.learner.context(batch), batch.mask)
+                means.append(code.mean.cpu().numpy())
+                draws.append(means[-1] if self.model.latent.prior is None else code.posterior.sample().cpu().numpy())
+        return np.concatenate(means), np.concatenate(draws)
 
     def errors(self, split: str) -> np.ndarray:
         """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
@@ -171,7 +206,7 @@ class Run:
         model = self.untrained
         if model is None or model.condition.told > 0:
             return None
-        return self.compute_once("random", lambda: self._baseline(model))
+        return self.compute_once("random", lambda: self._untrained(model))
 
     def _pca(self) -> Run | None:
         capacity, features = self.model.latent.capacity(), math.prod(self.data.shape)
@@ -184,6 +219,12 @@ class Run:
         if self.model.likelihood.identity_link:
             run.model.likelihood = copy.deepcopy(self.model.likelihood)
             run.model.likelihood.fit(run.passes("train"))
+        return run
+
+    def _untrained(self, model: Autoencoder) -> Run:
+        run = self._baseline(model)
+        # nothing has taught it how much noise it may have: a baseline is read at its best
+        run.compute_once("visible", lambda: np.ones(model.latent.dim, bool))
         return run
 
     def _baseline(self, model: Autoencoder) -> Run:

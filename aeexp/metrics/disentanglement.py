@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, ClassVar, final
+from typing import Annotated, ClassVar, Literal, final
 
 import numpy as np
 from annotated_types import Interval
@@ -20,11 +20,16 @@ PER_VALUE = 10  # rows that each value of a factor needs on average: below that 
 
 @final
 class Disentanglement(Metric):
-    """MIG, DCI, SAP and the FactorVAE score of the mean codes of one split, by its factors `s`.
+    """MIG, DCI, SAP and the FactorVAE score of the codes of one split, by its factors `s`, of all units and of active.
 
     All lie between 0 and 1, and 1 is reached where the code is the factors themselves. Codes without information
     score 0, but for two that are accuracies and then stay at chance: `dci_informativeness` and, with F factors,
     `factor_vae` at 1 / F. Codes that never vary have a `factor_vae` of 0.
+
+    All scores but DCI's informativeness take no notice of a unit's scale: a mean code of tiny amplitude, which the
+    posterior's noise hides from the decoder, can score 1. So `_active` scores those units alone whose mean code varies
+    by more than a hundredth of the posterior's variance, as if the others did not exist: compare by these. With
+    `codes=sampled` one drawn code a row is scored in place of the mean.
 
     Left out ({}) where the factors are no whole numbers, where none varies, or where rows are fewer than 10 for each
     value of a factor. Rows are the same for every model of the same data. Time grows with units times factors:
@@ -39,10 +44,10 @@ class Disentanglement(Metric):
 
     figures = ("traversals",)
     numbers: ClassVar = (
-        Number("disentanglement/(mig|dci_disentanglement|sap)", "higher", "", headline=True),
-        Number("disentanglement/dci_completeness", "higher", ""),
-        Number("disentanglement/factor_vae", "higher", "share", headline=True),
-        Number("disentanglement/dci_informativeness", "higher", "share"),
+        Number("disentanglement/(mig|dci_disentanglement|sap)_active", "higher", "", headline=True),
+        Number("disentanglement/factor_vae_active", "higher", "share", headline=True),
+        Number("disentanglement/(mig|dci_disentanglement|dci_completeness|sap)(_active)?", "higher", ""),
+        Number("disentanglement/(factor_vae|dci_informativeness)(_active)?", "higher", "share"),
     )
 
     def __init__(
@@ -54,6 +59,7 @@ class Disentanglement(Metric):
         votes: Count = 800,
         batch: Several = 64,
         seed: Seed = 0,
+        codes: Literal["mean", "sampled"] = "mean",
     ):
         self.rows = rows
         self.bins = bins
@@ -62,21 +68,29 @@ class Disentanglement(Metric):
         self.votes = votes
         self.batch = batch
         self.seed = seed
+        self.codes = codes
 
     def __call__(self, run: Run, split: str) -> Values:
-        table = self.table(run, split)
-        if table is None:
+        measured = self.select(run, split)
+        if measured is None:
             return {}
-        values = {
+        codes, factors = measured
+        values = self.score(Table.of(codes, factors))
+        active = values if run.visible().all() else self.score(Table.of(codes[:, run.visible()], factors))
+        names = {**values, **{f"{name}_active": value for name, value in active.items()}}
+        return {f"disentanglement/{name}": value for name, value in names.items()}
+
+    def score(self, table: Table) -> Values:
+        """Each by its name, between 0 and 1."""
+        return {
             "mig": mig(table, self.bins),
             **dci(table, self.trees, self.depth, self.seed),
             "sap": sap(table),
             "factor_vae": factor_vae(table, self.votes, self.batch, self.seed),
         }
-        return {f"disentanglement/{name}": float(value) for name, value in values.items()}
 
-    def table(self, run: Run, split: str) -> Table | None:
-        """Codes and factors of the rows that are measured; None where there is nothing to measure by."""
+    def select(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Codes (N, D) and factors (N, F) of the rows that are measured; None where there is nothing to measure by."""
         s = run.rows(split).s
         if s is None:
             log.info("disentanglement: left out, since %s has no factors", run.data.name)
@@ -96,4 +110,5 @@ class Disentanglement(Metric):
                 len(chosen), run.data.name, split, most,
             )  # fmt: skip
             return None
-        return Table.of(run.codes(split)[chosen], np.stack(factors, 1))
+        codes = run.draws(split) if self.codes == "sampled" else run.codes(split)
+        return codes[chosen], np.stack(factors, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from aeexp.errors import UsageError
 from aeexp.evaluation.classifiers import Kind, fit_probe
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import accuracies, hold_out, select_labelled_codes
+from aeexp.evaluation.probes import Reading, accuracies, hold_out, select_labelled_codes
 from aeexp.evaluation.run import Run, Values
 from aeexp.ranges import Count, Seed
 
@@ -27,6 +27,9 @@ class Probe(Metric):
     the support vector machines too) and whether neighbours are those of the codes as they are or standardised. A
     linear probe that has not converged is told in a warning. Rows are the same for every model of the same data.
     ``probe/linear_n100`` is the mean over `draws` draws of 100 labels.
+
+    Of a stochastic latent mean codes are read without the units that the posterior's noise hides (`codes=visible`): a
+    decoder could not read them either. `mean` reads all, `sampled` one drawn code a row.
 
     Under condition=label an encoder is told the label: codes of such a model hold it whatever it has learnt, unless
     its objective infers labels (semi_supervised), and there is no `random` row.
@@ -52,6 +55,7 @@ class Probe(Metric):
         classifiers: list[Kind] | None = None,
         budgets: list[Count] | None = None,
         draws: Count = 5,
+        codes: Reading = "visible",
     ):
         self.classifiers: list[Kind] = ["linear", "knn"] if classifiers is None else list(classifiers)
         self.budgets = sorted(set(budgets or []))
@@ -62,29 +66,30 @@ class Probe(Metric):
         self.neighbours = neighbours
         self.seed = seed
         self.draws = draws
+        self.codes: Reading = codes
 
     def __call__(self, run: Run, split: str) -> Values:
         if not run.data.is_labelled:
             return {}
         probes = run.compute_once(
-            ("probe", self.rows, self.neighbours, self.seed, *self.classifiers), lambda: self.fit(run)
+            ("probe", self.rows, self.neighbours, self.seed, self.codes, *self.classifiers), lambda: self.fit(run)
         )
-        codes, labels = select_labelled_codes(run, split)
+        codes, labels = select_labelled_codes(run, split, self.codes)
         values = {f"probe/{name}": float(probe.score(codes, labels)) for name, probe in probes.items()}
         for name in probes if self.budgets else ():
-            few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours)
+            few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours, self.codes)
             values |= {f"probe/{name}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
         return values
 
     def fit(self, run: Run) -> dict[Kind, Any]:
         """Classifiers by name, fitted on `rows` training codes; {} where these are of one class."""
-        codes, labels = select_labelled_codes(run, "train")
+        codes, labels = select_labelled_codes(run, "train", self.codes)
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         codes, labels = codes[chosen], labels[chosen]
         if len(np.unique(labels)) < 2:
             log.info("probe: left out, since the training rows of %s have one class only", run.data.name)
             return {}
-        held = hold_out(run, len(labels), self.seed)
+        held = hold_out(run, len(labels), self.seed, self.codes)
         return {name: fit_probe(name, codes, labels, self.neighbours, held) for name in self.classifiers}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:

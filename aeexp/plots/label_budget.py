@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.classifiers import Kind
-from aeexp.evaluation.probes import Kind, accuracies, score_labels, select_labelled_codes
+from aeexp.evaluation.probes import accuracies, score_labels, select_labelled_codes
 from aeexp.evaluation.run import Run
 from aeexp.ranges import Count, Seed, Several
 

@@ -22,12 +22,13 @@ ALL = {name.lower(): getattr(metrics, name) for name in metrics.__all__}
 
 # What the metrics write; names that end in a number, a class or a feature net stand for all.
 HEADLINES_HIGHER = """
-anomaly/auroc anomaly/average_precision classification/accuracy clustering/nmi disentanglement/dci_disentanglement
-disentanglement/factor_vae disentanglement/mig disentanglement/sap fairness/accuracy_forest probe/knn probe/linear
+anomaly/auroc anomaly/average_precision classification/accuracy clustering/nmi disentanglement/dci_disentanglement_active
+disentanglement/factor_vae_active disentanglement/mig_active disentanglement/sap_active fairness/accuracy_forest probe/knn probe/linear
 retrieval/map retrieval/precision_radius_2 segmentation/mean_iou segmentation/pixel_accuracy
 """.split()
 HIGHER = """
 anomaly/auroc_elbo anomaly/average_precision_elbo clustering/ari clustering/accuracy disentanglement/dci_completeness
+disentanglement/mig disentanglement/factor_vae disentanglement/dci_disentanglement disentanglement/sap
 disentanglement/dci_informativeness fairness/accuracy_linear generation/elbo generation/elbo_fixed
 generation/elbo_density_fixed generation/elbo_given_label generation/cross_entropy_elbo
 generation/cross_entropy_elbo_given_attribute inpainting/psnr maps/trustworthiness_pca_input maps/continuity_tsne_code

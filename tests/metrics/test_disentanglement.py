@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import drawn_about
 from sklearn.metrics import mutual_info_score
 
 from aeexp.datasets.core.data import Data
@@ -31,6 +32,7 @@ FACTORS = np.indices(COUNTS).reshape(4, -1).T.astype(np.float32)  # (960, 4) eve
 STANDARD = (FACTORS - FACTORS.mean(0)) / FACTORS.std(0)
 N, F = FACTORS.shape
 KEYS = ("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap", "factor_vae")
+ACTIVE = tuple(f"{key}_active" for key in KEYS)
 
 
 def coded(codes: np.ndarray, factors: np.ndarray | None) -> Run:
@@ -42,8 +44,11 @@ def coded(codes: np.ndarray, factors: np.ndarray | None) -> Run:
 
 def score(codes: np.ndarray, factors: np.ndarray | None = FACTORS, *, seed: int = 0) -> dict[str, float]:
     values = Disentanglement(trees=10, seed=seed)(coded(codes, factors), "test")
-    assert list(values) == [f"disentanglement/{key}" for key in KEYS]
-    return {key.split("/")[1]: value for key, value in values.items()}
+    assert list(values) == [f"disentanglement/{key}" for key in (*KEYS, *ACTIVE)]
+    values = {key.split("/")[1]: value for key, value in values.items()}
+    # nothing hides a unit of a code without noise
+    assert [values.pop(key) for key in ACTIVE] == list(values.values())
+    return values
 
 
 def rotated(seed: int) -> np.ndarray:
@@ -241,6 +246,41 @@ def test_the_parts_by_hand():
     assert table.codes.shape == (50, 1) and table.width == 3
 
 
+# ---------------------------------------------------------------- units that the posterior's noise hides
+
+
+def test_a_collapsed_code_of_tiny_means_scores_nothing_by_its_active_units():
+    """A mean of amplitude 1e-4 under a deviation of 1 scores 1 by scores that take no notice of scale."""
+    run = drawn_about(1e-4 * STANDARD, 1.0, factors=FACTORS)
+    values = Disentanglement(trees=10)(run, "test")
+    assert min(values["disentanglement/mig"], values["disentanglement/factor_vae"]) > 0.99
+    for key in ("mig", "sap", "dci_disentanglement", "dci_completeness", "factor_vae"):
+        assert values[f"disentanglement/{key}_active"] == 0, key
+    # draws are noise: by chance alone, as above
+    drawn = Disentanglement(trees=10, codes="sampled")(run, "test")
+    assert drawn["disentanglement/mig"] < MIG_NOISE and drawn["disentanglement/sap"] < SAP_NOISE
+    assert abs(drawn["disentanglement/factor_vae"] - 1 / F) < 5 * math.sqrt(0.25 * 0.75 / 800) + 0.05
+
+
+@given(st.integers(1, F - 1), st.integers(0, 20))
+@settings(max_examples=10)
+def test_active_scores_are_those_of_the_code_without_the_collapsed_units(hidden, seed):
+    order = np.random.default_rng(seed).permutation(F)
+    amplitude = np.where(np.arange(F) < hidden, 1e-3, 1.0)[order]
+    values = Disentanglement(trees=3)(drawn_about(rotated(3) * amplitude, 0.1, factors=FACTORS), "test")
+    alone = Disentanglement(trees=3)(coded(rotated(3)[:, amplitude == 1], FACTORS), "test")
+    for key in KEYS:
+        assert values[f"disentanglement/{key}_active"] == pytest.approx(alone[f"disentanglement/{key}"], abs=1e-12)
+
+
+@pytest.mark.parametrize(("ratio", "visible"), [(0.05, False), (0.2, True), (5.0, True)])
+def test_a_unit_is_visible_by_its_variance_against_that_of_its_noise(ratio, visible):
+    """At a ratio of deviations of 0.1 the unit has 0.005 nats. Whatever the units' own scale is."""
+    for scale in (1e-3, 1.0, 1e3):
+        run = drawn_about(scale * ratio * STANDARD, scale)
+        assert run.visible().tolist() == [visible] * F
+
+
 # ---------------------------------------------------------------- what is measured
 
 
@@ -271,14 +311,16 @@ def test_a_constant_factor_and_the_numbers_that_stand_for_values_do_not_count():
 
 def test_a_seed_settles_everything_and_only_the_stated_rows_are_measured():
     assert score(rotated(3)) == mixed() != score(rotated(3), seed=1)
-    tables = [Disentanglement(rows=300, seed=seed).table(coded(rotated(1), FACTORS), "test") for seed in (0, 0, 1)]
+    tables = [
+        Table.of(*Disentanglement(rows=300, seed=seed).select(coded(rotated(1), FACTORS), "test")) for seed in (0, 0, 1)
+    ]
     assert all(len(table.codes) == len(table.factors) == 300 for table in tables)
     assert np.array_equal(tables[0].codes, tables[1].codes) and not np.array_equal(tables[0].codes, tables[2].codes)
     assert len(np.unique(tables[0].factors, axis=0)) == 300  # drawn without repetition
 
 
 def test_each_row_keeps_its_own_factors():
-    table = Disentanglement(rows=300).table(coded(FACTORS, FACTORS), "test")
+    table = Table.of(*Disentanglement(rows=300).select(coded(FACTORS, FACTORS), "test"))
     columns = {column.tobytes() for column in table.codes.T}
     assert columns == {column.astype(np.float64).tobytes() for column in table.factors.T}
 
@@ -286,6 +328,6 @@ def test_each_row_keeps_its_own_factors():
 def test_pca_of_sprites_is_scored_by_the_figures_factors(build_learner):
     data = sprites(name="sprites", split=Fractions([6, 2, 2]), orientations=4, positions=4)
     values = Disentanglement()(Run(build_learner((1, 32, 32), 4), data).pca(), "train")
-    assert len(values) == len(KEYS) and all(0 <= value <= 1 for value in values.values())
+    assert len(values) == 2 * len(KEYS) and all(0 <= value <= 1 for value in values.values())
     # linear components see where a figure lies: far above 0.25 for places, about chance for the angle
     assert values["disentanglement/dci_informativeness"] > 0.4

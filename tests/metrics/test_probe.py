@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from measured import as_run, coded
+from measured import as_run, coded, drawn_about
 
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
@@ -97,3 +97,37 @@ def test_without_labels_or_classes_the_probe_is_left_out(labels, caplog):
     said = [record.message for record in caplog.records]
     assert len(said) == (labels is not None and labels.min() == 0)
     assert all("one class" in message and "coded" in message for message in said)
+
+
+# ---------------------------------------------------------------- what the posterior's noise hides
+
+
+@pytest.mark.parametrize("name", ["linear", "knn", "svm_linear", "svm_rbf"])
+def test_a_collapsed_code_is_read_at_chance_unless_its_means_are_asked_for(name):
+    run, most = drawn_about(1e-4 * np.eye(5)[LABELS], 1.0, LABELS), np.bincount(LABELS).max() / 600
+    assert Probe(classifiers=[name], codes="mean")(run, "test")[f"probe/{name}"] == 1.0
+    assert Probe(classifiers=[name])(run, "test")[f"probe/{name}"] <= most  # the same answer for all rows
+
+
+def test_drawn_codes_of_a_collapsed_posterior_are_read_at_chance():
+    run = drawn_about(1e-4 * np.eye(5)[LABELS], 1.0, LABELS)
+    # 25 weights are fitted to the very draws that they are tested on: some 25 / 600 of the rows more than by chance
+    chance = 0.2 + 5 * math.sqrt(0.2 * 0.8 / 600) + 25 / 600
+    assert Probe(classifiers=["linear"], codes="sampled")(run, "test")["probe/linear"] < chance
+
+
+CODES = ("visible", "mean", "sampled")
+
+
+def test_units_that_are_not_hidden_are_read_as_they_are():
+    run = drawn_about(np.hstack([NOISY, 1e-4 * np.eye(5)[LABELS]]), 0.3, LABELS)
+    assert run.visible().tolist() == [True] * 5 + [False] * 5
+    assert Probe()(run, "test") == Probe()(coded(np.hstack([NOISY, np.zeros((600, 5))]), LABELS), "test")
+    assert Probe(codes="mean")(run, "test")["probe/linear"] > Probe()(run, "test")["probe/linear"]
+    # sampled codes are noisier than their means
+    assert Probe(codes="sampled")(run, "test")["probe/linear"] < Probe()(run, "test")["probe/linear"]
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_a_code_without_noise_is_read_the_same_whatever_is_asked_for(codes):
+    assert Probe(codes=codes)(coded(1e-4 * np.eye(5)[LABELS], LABELS), "test") == {"probe/linear": 1, "probe/knn": 1}
