@@ -15,7 +15,8 @@ def likelihood_name(run: Run, name: str, otherwise: str) -> str:
     likelihood (Bernoulli on grey pixels).
     """
     likelihood, step, binarise = run.model.likelihood, run.data.step, run.data["train"].preprocessing.binarise
-    if not likelihood.density and not (step and math.isclose(step * (likelihood.levels - 1), 1, rel_tol=1e-6)):
+    levels = bool(step and math.isclose(step * (likelihood.levels - 1), 1, rel_tol=1e-6))
+    if not likelihood.density and not levels and not (likelihood.levels == 2 and run.data.is_binary):
         return otherwise
     if binarise == "none":
         return name

@@ -25,7 +25,7 @@ class Categorical(Likelihood):
 
     Formula: -Σ_i log softmax(a_i)_level(x_i)
 
-    Look at: bits per dimension (reconstruction/bits_per_dim): those of a code for the pixels themselves.
+    Look at: generation/elbo_bits_per_dim: bits of a code for the pixels, comparable between likelihoods.
     """
 
     density: ClassVar = False

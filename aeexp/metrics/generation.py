@@ -32,12 +32,14 @@ class Generation(Metric):
     """-log p(x) in nats per example by importance sampling with the encoder as proposal (Burda et al. 2016).
 
     `samples` codes a row (K), `rows` drawn rows of the split; an upper bound that falls with K. The name says how the
-    data was binarised (`nll`, `nll_fixed`, `nll_per_epoch`) and what the model was told (`nll_given_label` is
-    -log p(x|y)). Bernoulli on grey values is no likelihood and is called `cross_entropy_bound`; a density of bits is no
+    data was binarised (`nll`, `nll_fixed`, `nll_per_epoch`) and what the model was told (`nll_given_label` is -log
+    p(x|y)). Bernoulli on grey values is no likelihood and is called `cross_entropy_bound`; a density of bits is no
     probability and is called `nll_density_fixed`. `_se` is the standard error over rows, `_k` is K, `_per_step` all
-    nats over all real steps of sequences. `elbo`, named likewise, is the lower bound of log p(x) that one code gives,
-    in nats per example: the mean over the same draws, with the KL at weight 1 whatever was trained. Left out where
-    the latent has no prior.
+    nats over all real steps of sequences. `_bits_per_dim` of data stored as integers are those of a probability, and
+    compare between likelihoods: of a density they bound it by uniform noise of one step of the grid on the target
+    (Theis et al. 2016), so that a density that is narrow on the grid's points gains nothing. `elbo`, named likewise, is
+    the lower bound of log p(x) that one code gives, in nats per example: the mean over the same draws, with the KL at
+    weight 1 whatever was trained. Left out where the latent has no prior.
 
     Formula: -log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x)
 
@@ -59,7 +61,7 @@ class Generation(Metric):
             label="no -log p: {name} ({k:.0f} codes), nats",
         ),
         Number(f"{BOUND}_per_step", "lower", "nats per step", headline=True, alike=NATS),
-        Number(f"{BOUND}_bits_per_dim", "lower", "bits per dimension"),
+        Number(f"({BOUND}|{ELBO})_bits_per_dim", "lower", "bits per dimension", alike=("task.",)),
         Number(f"{BOUND}_se", None, "nats per example", alike=NATS),
         Number(f"{BOUND}_k", None, "codes", alike=NATS, counts=True),
         Number(ELBO, "higher", "nats per example", alike=NATS),
@@ -79,15 +81,17 @@ class Generation(Metric):
         given = f"_given_{type(condition).__name__.lower()}" if condition.size else ""
         name = likelihood_name(run, f"nll{given}", otherwise=f"cross_entropy_bound{given}")
         parts = [part.cpu().double().numpy() for part in self.estimates(run, split)]
-        values, elbo = np.concatenate(parts, axis=1)
+        values, elbo, *bounds = np.concatenate(parts, axis=1)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         row = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
-        row[likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")] = elbo.mean()
+        name_of_elbo = likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")
+        row[name_of_elbo] = elbo.mean()
         features = self.features(run, split)
         if len(run.data.shape) == 2:
             row[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
         if (grid := grid_bits(run)) is not None and name.startswith("nll"):
-            row[f"{name}_bits_per_dim"] = values.mean() / (features * math.log(2)) + grid
+            for key, nats in zip((name, name_of_elbo), bounds or (values, -elbo), strict=True):
+                row[f"{key}_bits_per_dim"] = nats.mean() / (features * math.log(2)) + grid
         return {f"generation/{key}": float(value) for key, value in row.items()}
 
     def features(self, run: Run, split: str) -> float:
@@ -101,7 +105,12 @@ class Generation(Metric):
         return run.compute_once(("generation", split, self.rows), lambda: run.rows(split).sample(self.rows))
 
     def estimates(self, run: Run, split: str):
-        """(2, B) -log p(x) and ELBO in nats, batch by batch; the same draws at every call."""
+        """-log p(x) and ELBO in nats, (2, B), batch by batch; the same draws at every call.
+
+        (4, B) of a density over a grid: behind them both as upper bounds, under uniform noise of one step on the
+        target.
+        """
+        step = run.data.step if run.model.likelihood.density and grid_bits(run) is not None else None
         rows = self.draw_rows(run, split)
         codes = min(self.chunk, VALUES // math.prod(run.model.likelihood.output(tuple(rows.shape))))
         count, size = len(rows), max(1, codes // self.samples)
@@ -112,4 +121,10 @@ class Generation(Metric):
                 weights, _, _ = log_weights(run.model, batch, batch.x, self.samples)
                 features = batch.target[0].numel() if batch.mask is None else batch.mask.sum(1) * batch.target.shape[2]
                 constant = run.model.likelihood.constant(features)
-                yield torch.stack([constant - bound(weights), weights.mean(0) - constant])
+                parts = [constant - bound(weights), weights.mean(0) - constant]
+                if step is not None:
+                    spread = (torch.rand_like(batch.targets) - 0.5) * step
+                    cells = batch._replace(target=batch.targets + spread)
+                    weights, _, _ = log_weights(run.model, cells, batch.x, self.samples)
+                    parts += [constant - bound(weights), constant - weights.mean(0)]
+                yield torch.stack(parts)

@@ -16,6 +16,7 @@ from aeexp.regularizers.contractive import Contractive
 
 log = logging.getLogger(__name__)
 
+EXACT = 1e-12  # of the largest eigenvalue: float32 codes leave none below it that means anything
 LISTED = 64  # units that get a number each
 DIRECTIONS = 64  # in which the Jacobian is taken at most
 NUMBERS = 2e7  # of Jacobians in memory at a time, 80 MB
@@ -25,8 +26,16 @@ NUMBERS = 2e7  # of Jacobians in memory at a time, 80 MB
 class Latent(Metric):
     """Statistics of the mean codes of one split, and the size of the encoder's Jacobian.
 
-    - `effective_rank`: exp of the entropy of the covariance's eigenvalues as shares (Roy and Vetterli 2007).
-    - `l0`: non-zero units per row. `mean_activation`: over rows and units.
+    - `effective_rank`: exp of the entropy of the covariance's eigenvalues as shares of the variance.
+      `effective_rank_singular`: the same of the singular values of the centred codes, their roots (Roy and Vetterli
+      2007); it is never smaller.
+    - `l0`: units per row that are not exactly 0. `sparsity`: mean over rows of Hoyer's (2004), which sees units that
+      are nearly 0 too: 0 where all are equally large, 1 where a single one is not 0. `mean_activation`: over rows and
+      units.
+    - `total_correlation_gaussian`: how far units are from independent by their correlations alone, in nats, of codes as
+      the decoder gets them (drawn, where the latent is stochastic): 0 of independent units up to D (D - 1) / 4 N, which
+      is what chance gives, and infinite where one unit is a sum of others. The term `total_correlation` of a loss is
+      biased upwards by some nats.
     - `dead_units`: units whose standard deviation is below 1e-6 of the largest.
     - `jacobian_norm`: mean Frobenius norm of the encoder's Jacobian over the first `jacobian_rows` rows; of a code of
       more than 64 units from 64 random directions, good to a hundredth or so.
@@ -37,14 +46,16 @@ class Latent(Metric):
       them.
     - `perplexity` (exp of the entropy of the usage) and `codes_used` of a codebook, where the latent has one.
 
-    Formula: effective_rank = exp(-Σ_j p_j log p_j), p_j = λ_j / Σ λ of the covariance's eigenvalues λ
+    Formula: effective_rank = exp(-Σ_j p_j log p_j), p_j = λ_j / Σ λ of the covariance's eigenvalues λ; of
+    effective_rank_singular p_j = √λ_j / Σ √λ
 
     Look at: effective_rank beside latent.dim; dead and active units.
     """
 
     numbers: ClassVar = (  # a code is not the better for any of these
-        Number("latent/(effective_rank|l0|dead_units|active_units)", None, "units"),
-        Number("latent/(mean_activation|jacobian_norm)", None, ""),
+        Number("latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units)", None, "units"),
+        Number("latent/(mean_activation|sparsity|jacobian_norm)", None, ""),
+        Number("latent/total_correlation_gaussian", None, "nats"),
         Number("latent/kl", None, "nats per example", label="KL from the prior, nats per example"),
         Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)", None, "nats per example"),
         Number("latent/(perplexity|codes_used)", None, "codes"),
@@ -58,7 +69,10 @@ class Latent(Metric):
         spread = codes.std(0)
         values = {
             "effective_rank": effective_rank(codes),
+            "effective_rank_singular": effective_rank(codes, 0.5),
+            "total_correlation_gaussian": total_correlation(run.draws(split).astype(np.float64)),
             "l0": float((codes != 0).sum(1).mean()),
+            "sparsity": sparsity(codes),
             "mean_activation": float(codes.mean()),
             "dead_units": float((spread <= 1e-6 * spread.max()).sum()),
             "jacobian_norm": self.jacobian_norm(run, split),
@@ -101,13 +115,34 @@ class Latent(Metric):
         return float(torch.cat(norms).sqrt().mean())
 
 
-def effective_rank(codes: np.ndarray) -> float:
-    """1 to D for codes (N, D); 0 where no unit varies, or for a single row."""
+def effective_rank(codes: np.ndarray, power: float = 1.0) -> float:
+    """1 to D for codes (N, D); 0 where no unit varies, or for a single row. Shares are of eigenvalues to the power."""
     if len(codes) < 2:
         return 0.0
     values = np.linalg.eigvalsh(np.atleast_2d(np.cov(codes.T))).clip(min=0)
     if values.sum() == 0:
         return 0.0
+    values = np.where(values > EXACT * values.max(), values, 0) ** power  # a root would make much of what is rounding
     shares = values / values.sum()
     shares = shares[shares > 0]
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def sparsity(codes: np.ndarray) -> float:
+    """Mean over rows (N, D) of (√D - |z|_1 / |z|_2) / (√D - 1) (Hoyer 2004); 1 of a row of zeros, 0 of one unit."""
+    root = math.sqrt(codes.shape[1])
+    if root == 1:
+        return 0.0
+    length = np.linalg.norm(codes, axis=1)
+    ratio = np.abs(codes).sum(1) / np.where(length > 0, length, 1)
+    return float(np.where(length > 0, (root - ratio) / (root - 1), 1.0).mean())
+
+
+def total_correlation(codes: np.ndarray) -> float:
+    """-1/2 log det of the correlations of the units (N, D) that vary, in nats: that of a normal law like the codes."""
+    spread = codes.std(0)
+    codes = codes[:, spread > 1e-6 * spread.max(initial=0)]
+    if codes.shape[1] < 2 or len(codes) < 2:
+        return 0.0
+    sign, log = np.linalg.slogdet(np.corrcoef(codes.T))
+    return max(0.0, -0.5 * float(log)) if sign > 0 else math.inf

@@ -23,14 +23,15 @@ NATS = "reconstruction/(nats|cross_entropy)(_density)?(_fixed|_per_epoch)?"
 class Reconstruction(Metric):
     """Squared error, PSNR and SSIM of the mean reconstruction, and -log p(target | output) in nats per example.
 
-    `mse` is summed over features and averaged over rows, `mse_per_feature` averaged over both. PSNR (dB, mean
-    over rows) and SSIM (pictures of at least 7x7) take the data's range as peak. The name says what the likelihood is
-    of: `nats`; of binarised data `nats_fixed`, `nats_per_epoch`; Bernoulli on grey values is no likelihood, and is
-    called `cross_entropy`. `bits_per_dim` (with the same suffix) stands beside nats where the data is stored as
-    integers; a density is turned into the probability of one step of the grid (`grid_bits`). What follows the end of a
-    sequence counts nowhere, and `nats_per_step` is all nats over all real steps. Pictures come from the code alone;
-    for the nats an autoregressive decoder sees the true past. Of masks (task=segment) there are nats alone: a class has
-    no squared error.
+    `mse` is summed over features and averaged over rows, `mse_per_feature` averaged over both. PSNR (dB, mean over
+    rows) and SSIM (pictures of at least 7x7) take the data's range as peak. The name says what the likelihood is of:
+    `nats`; of binarised data `nats_fixed`, `nats_per_epoch`; Bernoulli on grey values is no likelihood, and is called
+    `cross_entropy`. `bits_per_dim_given_code` (with the same suffix) stands beside nats where the data is stored as
+    integers; a density counts at the grid's points (`grid_bits`). It leaves out what the code costs, and ranks models
+    of one likelihood alone: bits per dimension of the data are those of the bound (`generation/elbo_bits_per_dim`).
+    What follows the end of a sequence counts nowhere, and `nats_per_step` is all nats over all real steps. Pictures
+    come from the code alone; for the nats an autoregressive decoder sees the true past. Of masks (task=segment) there
+    are nats alone: a class has no squared error.
 
     Formula: mse: 1/N Σ_n |x_n - x̂_n|²; psnr: mean over rows of 10 log10(range² features / |x_n - x̂_n|²)
 
@@ -53,7 +54,12 @@ class Reconstruction(Metric):
         Number("reconstruction/ssim", "higher", "", alike=("task.",)),
         Number(f"{NATS}_per_step", "lower", "nats per step", alike=("likelihood._target_", "task.")),
         Number(NATS, "lower", "nats per example", alike=("likelihood._target_", "task.")),
-        Number("reconstruction/bits_per_dim(_fixed|_per_epoch)?", "lower", "bits per dimension", alike=("task.",)),
+        Number(
+            "reconstruction/bits_per_dim_given_code(_fixed|_per_epoch)?",
+            "lower",
+            "bits per dimension, without the code's",
+            alike=("likelihood._target_", "task."),
+        ),
     )
 
     def __call__(self, run: Run, split: str) -> Values:
@@ -95,7 +101,7 @@ class Reconstruction(Metric):
         if len(run.data.shape) == 2:
             values[f"{nats}_per_step"] = values[nats] * run.data.shape[1] / features
         if (grid := grid_bits(run)) is not None and nats.startswith("nats"):
-            values[nats.replace("nats", "bits_per_dim")] = values[nats] / (features * math.log(2)) + grid
+            values[nats.replace("nats", "bits_per_dim_given_code")] = values[nats] / (features * math.log(2)) + grid
         return {f"reconstruction/{name}": value for name, value in values.items()}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:

@@ -16,7 +16,8 @@ class L1(Regularizer):
 
     Formula: Σ_j |z_j|
 
-    Look at: how many units stay near 0 (latent/l0), and the probe beside the error.
+    Look at: how many units stay near 0 (latent/sparsity; latent/l0 counts those that are exactly 0), and the probe
+    beside the error.
     """
 
     def forward(self, out: Pass, model: Model) -> Tensor:

@@ -23,6 +23,7 @@ from aeexp.likelihoods.categorical import Categorical
 from aeexp.likelihoods.gaussian import Gaussian as GaussianLikelihood
 from aeexp.metrics.generation import Generation
 from aeexp.metrics.latent import Latent
+from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.models.nn.mlp import mlp
@@ -201,6 +202,48 @@ def test_a_categorical_likelihood_is_one_of_its_data_and_codes_are_decoded_in_sm
     assert found["generation/nll_bits_per_dim"] == pytest.approx(bits)  # a probability: no step of a grid
 
 
+@pytest.mark.parametrize("variance", [1e-6, (1 / 255) ** 2 / 12, 1e-4, 0.05])
+def test_bits_of_a_density_are_those_of_a_probability_however_narrow_it_is(variance):
+    """A decoder that hits every grey level: narrow on the grid's points a density is as high as one likes."""
+    split = Split(Rows(np.full((200, 6), 51, np.uint8)), Preprocessing(1 / 255))
+    learner = variational((6,), likelihood=GaussianLikelihood(variance))
+    with torch.no_grad():
+        for parameter in learner.model.parameters():
+            parameter.zero_()  # the posterior is the prior, and the decoder a constant
+        learner.model.decoder.layers[0].bias.fill_(51 / 255)
+    run = Run(learner, Data("p", dict.fromkeys(("train", "val", "test"), split)))
+    found = Generation(samples=2, rows=200)(run, "test")
+    step = 1 / 255
+    # under u of one step: 1/2 log 2 pi v + E u^2 / 2 v - log step, E u^2 = step^2 / 12
+    bits = 0.5 * math.log2(2 * math.pi * variance) + step**2 / 24 / variance / math.log(2) - math.log2(step)
+    error = step**2 / math.sqrt(180) / (2 * variance) / math.log(2) / math.sqrt(200 * 6)
+    for key in ("nll", "elbo"):
+        assert found[f"generation/{key}_bits_per_dim"] == pytest.approx(bits, abs=5 * error + 1e-4)
+    assert bits > 0
+    at_points = found["generation/nll"] / (6 * math.log(2)) - math.log2(step)
+    assert (at_points < 0) == (variance < 1e-5)  # what a narrow one seemed to cost
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255)])
+def test_bytes_of_two_values_are_a_likelihood_of_coin_flips(values):
+    rows = np.random.default_rng(0).choice(values, (60, 6)).astype(np.uint8)
+    split = Split(Rows(rows), Preprocessing(1 / max(values)))
+    run = Run(variational((6,), likelihood=Bernoulli()), Data("p", dict.fromkeys(("train", "val", "test"), split)))
+    found = Generation(samples=3, rows=20)(run, "test") | Reconstruction()(run, "test")
+    assert {"generation/nll", "generation/elbo", "generation/elbo_bits_per_dim", "reconstruction/nats"} <= set(found)
+    assert found["generation/elbo_bits_per_dim"] == pytest.approx(-found["generation/elbo"] / (6 * math.log(2)))
+
+
+def test_one_grey_byte_in_any_split_and_coin_flips_are_no_likelihood():
+    bits = np.random.default_rng(0).choice((0, 255), (60, 6)).astype(np.uint8)
+    grey = np.where(np.arange(360).reshape(60, 6) == 7, 128, bits).astype(np.uint8)
+    splits = {
+        name: Split(Rows(x), Preprocessing(1 / 255)) for name, x in (("train", bits), ("val", bits), ("test", grey))
+    }
+    run = Run(variational((6,), likelihood=Bernoulli()), Data("p", splits))
+    assert "generation/cross_entropy_bound" in Generation(samples=3, rows=20)(run, "test")
+
+
 def test_the_name_of_a_likelihood_says_how_the_data_was_binarised():
     grey = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
     for binarise, name in (("none", "cross_entropy_bound"), ("fixed", "nll_fixed"), ("per_epoch", "nll_per_epoch")):
@@ -209,6 +252,7 @@ def test_the_name_of_a_likelihood_says_how_the_data_was_binarised():
         found = Generation(samples=3, rows=20)(run, "test")
         elbo = name.replace("nll", "elbo").replace("bound", "elbo")
         assert f"generation/{name}" in found and found.pop(f"generation/{elbo}") < 0
+        assert (found.pop(f"generation/{elbo}_bits_per_dim", None) is not None) == (binarise != "none")
         assert all(key.startswith(f"generation/{name}") for key in found)
         assert (f"generation/{name}_bits_per_dim" in found) == (binarise != "none")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from measured import as_run, coded, values_of
+from measured import as_run, coded, drawn_about, values_of
 
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
@@ -17,7 +17,7 @@ from aeexp.datasets.core.split import Split
 from aeexp.evaluation.run import Run
 from aeexp.latents.deterministic import Sigmoid
 from aeexp.latents.sparse import TopK
-from aeexp.metrics.latent import Latent, effective_rank
+from aeexp.metrics.latent import Latent, effective_rank, sparsity, total_correlation
 from aeexp.models.pca import identity
 
 
@@ -85,3 +85,47 @@ def test_the_jacobian_of_a_wide_code_is_taken_in_some_directions(build_learner):
     run = as_run(identity(torch.Size((100,))), Data("r", {n: Split(rows) for n in ("train", "val", "test")}, ()))
     found = Latent()(run, "test")["latent/jacobian_norm"]
     assert found != 10.0 and found == pytest.approx(10.0, rel=0.005)
+
+
+@given(st.integers(1, 6), st.integers(0, 3), st.integers(0, 100))
+def test_both_effective_ranks_agree_on_equal_directions_and_the_singular_one_is_the_paper_s(k, idle, seed):
+    axes, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(k + idle, k + idle)))
+    codes = np.concatenate([np.eye(k), -np.eye(k)]) @ axes[:k]
+    assert effective_rank(codes, 0.5) == pytest.approx(k, rel=1e-6)
+    codes = np.random.default_rng(seed).normal(size=(50, k + 1)) * np.arange(1, k + 2)
+    values = np.linalg.svd(codes - codes.mean(0), compute_uv=False)
+    shares = values / values.sum()
+    assert effective_rank(codes, 0.5) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
+    assert effective_rank(codes, 0.5) >= effective_rank(codes)  # roots are more even
+
+
+def test_sparsity_sees_units_that_are_nearly_zero_and_l0_does_not():
+    codes = np.where(np.eye(10)[np.arange(100) % 10] > 0, 1.0, 1e-3)
+    values = Latent()(coded(codes), "test")
+    assert values["latent/l0"] == 10
+    assert values["latent/sparsity"] > 0.99
+    assert sparsity(np.eye(5)) == 1 and sparsity(-3 * np.ones((4, 5))) == pytest.approx(0, abs=1e-12)
+    assert sparsity(np.zeros((3, 4))) == 1 and sparsity(np.ones((3, 1))) == 0
+    assert sparsity(7 * codes) == pytest.approx(sparsity(codes))
+
+
+@given(st.integers(2, 10), st.integers(0, 50))
+def test_independent_units_have_no_total_correlation_and_two_correlated_ones_have_its_closed_form(units, seed):
+    n, draw = 4000, np.random.default_rng(seed)
+    codes = draw.normal(size=(n, units))
+    # 2 N times the value is chi-square with D (D - 1) / 2 degrees of freedom: seven deviations
+    free = units * (units - 1) / 2
+    assert 0 <= total_correlation(codes * np.arange(1, units + 1)) < (free + 7 * math.sqrt(2 * free)) / (2 * n)
+    r = 0.8
+    codes[:, 1] = r * codes[:, 0] + math.sqrt(1 - r**2) * codes[:, 1]
+    # d/dr of -1/2 log(1 - r^2) is r / (1 - r^2) = 2.2, and r has a deviation of (1 - r^2) / sqrt(n): five of them
+    found = total_correlation(codes)
+    assert found == pytest.approx(-0.5 * math.log(1 - r**2), abs=5 * r / math.sqrt(n) + (free + 30) / n)
+    assert total_correlation(np.c_[codes, codes.sum(1)]) > 10
+
+
+def test_the_total_correlation_is_of_codes_as_the_decoder_gets_them():
+    """Means that are one line in two units lie hidden in noise."""
+    means = np.outer(np.random.default_rng(0).normal(size=2000), [1e-3, 1e-3])
+    assert Latent()(coded(means), "test")["latent/total_correlation_gaussian"] > 5
+    assert Latent()(drawn_about(means, 1.0), "test")["latent/total_correlation_gaussian"] < 0.01

@@ -60,7 +60,7 @@ def test_a_constant_has_the_variance_around_it_as_error_in_every_unit(digit_data
         "nats": error.mean() + 32 * math.log(math.pi),
     }  # fmt: skip
     # the grid of digits has steps of 1/16: a density times the step is a probability
-    by_hand["bits_per_dim"] = -np.log2(np.exp(-by_hand["nats"] / 64) / 16)
+    by_hand["bits_per_dim_given_code"] = -np.log2(np.exp(-by_hand["nats"] / 64) / 16)
     # float32 pictures: sums of 64 squares are good to 64 * 2^-24; ssim divides them by 9e-4
     assert values == pytest.approx({f"reconstruction/{k}": v for k, v in by_hand.items()}, rel=1e-4)
     assert run.errors("test") == pytest.approx(error, rel=1e-5)
@@ -99,7 +99,7 @@ def test_small_pictures_and_vectors_have_no_ssim():
         data = Data("small", {name: Split(rows) for name in ("train", "val", "test")}, ())
         values = Reconstruction()(as_run(constant(data), data), "test")
         assert "reconstruction/ssim" not in values and values["reconstruction/mse"] > 0
-        assert "reconstruction/bits_per_dim" not in values  # real values lie on no grid
+        assert "reconstruction/bits_per_dim_given_code" not in values  # real values lie on no grid
 
 
 def relabelled(data, **changes) -> Data:
@@ -112,9 +112,9 @@ def relabelled(data, **changes) -> Data:
     ("binarise", "likelihood", "names"),
     [
         ("none", Bernoulli(), {"cross_entropy"}),
-        ("fixed", Bernoulli(), {"nats_fixed", "bits_per_dim_fixed"}),
-        ("per_epoch", Bernoulli(), {"nats_per_epoch", "bits_per_dim_per_epoch"}),
-        ("none", Gaussian(), {"nats", "bits_per_dim"}),
+        ("fixed", Bernoulli(), {"nats_fixed", "bits_per_dim_given_code_fixed"}),
+        ("per_epoch", Bernoulli(), {"nats_per_epoch", "bits_per_dim_given_code_per_epoch"}),
+        ("none", Gaussian(), {"nats", "bits_per_dim_given_code"}),
         ("fixed", Gaussian(), {"nats_density_fixed"}),
         ("none", ContinuousBernoulli(), {"nats"}),  # half a step beyond 0 and 1
         ("per_epoch", ContinuousBernoulli(), {"nats_density_per_epoch"}),
@@ -146,7 +146,7 @@ def test_an_even_guess_costs_the_logarithm_of_the_levels_whatever_the_likelihood
         nats = 0 if likelihood.density else 64 * math.log(17)
         assert values["reconstruction/nats"] == pytest.approx(nats, rel=1e-6, abs=1e-5)
         if not likelihood.density:
-            assert values["reconstruction/bits_per_dim"] == pytest.approx(math.log2(17), rel=1e-6)
+            assert values["reconstruction/bits_per_dim_given_code"] == pytest.approx(math.log2(17), rel=1e-6)
         x = values_of(digit_data, "test")
         mse = ((x - 0.5) ** 2).reshape(len(x), -1).sum(1).mean()
         assert values["reconstruction/mse"] == pytest.approx(mse, rel=1e-5)
@@ -170,7 +170,7 @@ def test_a_fair_coin_costs_one_bit_a_pixel(digit_data):
     nn.init.zeros_(model.decoder.layers[0].bias)  # logit 0
     model.likelihood = Bernoulli()
     values = Reconstruction()(as_run(model, data), "test")
-    assert values["reconstruction/bits_per_dim_fixed"] == pytest.approx(1, rel=1e-6)
+    assert values["reconstruction/bits_per_dim_given_code_fixed"] == pytest.approx(1, rel=1e-6)
     assert values["reconstruction/nats_fixed"] == pytest.approx(64 * math.log(2), rel=1e-6)
     # and the picture is its mean, 1/2
     x = values_of(data, "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -24,7 +25,7 @@ from aeexp.regularizers.adversary import Adversary
 from aeexp.regularizers.kl import KL
 from aeexp.regularizers.mmd import MMD, mmd
 from aeexp.regularizers.total_correlation import TotalCorrelation, total_correlation
-from aeexp.types import Batch
+from aeexp.types import Batch, Code, Pass
 
 
 @pytest.fixture
@@ -269,6 +270,26 @@ def test_total_correlation_is_zero_for_independent_units_and_has_its_closed_form
         value = total_correlation(q, q.sample())
         # five standard errors of the mean, and as much again for the kernel density's own bias at this n
         assert abs(float(value.mean()) - expected) < 10 * float(value.std()) / math.sqrt(n)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_the_logged_total_correlation_has_no_bias_of_few_rows(correlation):
+    """Ten independent units of narrow posteriors: the term of a batch of 128 says 10 nats where the truth is 0."""
+    torch.manual_seed(0)
+    rows, units, noise, found = 128, 10, 0.2, []
+    penalty = TotalCorrelation(1.0, [])
+    for _ in range(100):
+        mean = torch.randn(rows, units)
+        mean[:, 1] = correlation * mean[:, 0] + math.sqrt(1 - correlation**2) * mean[:, 1]
+        q = Normal(mean, torch.full((rows, units), math.log(noise**2)))
+        z = q.sample()
+        penalty.observe(Pass(Batch(mean), mean, None, Code(z, mean, q), mean))
+        found.append((float(total_correlation(q, z).mean()), float(penalty.readings()["total_correlation_gaussian"])))
+    (biased, gaussian), error = np.mean(found, 0), np.std(found, 0)[1] / 10
+    assert biased > 8
+    r = correlation / (1 + noise**2)  # of the codes
+    # what is left of the bias is of the next order, D (D - 1) (2 D + 5) / 24 B^2
+    assert gaussian == pytest.approx(-0.5 * math.log(1 - r**2), abs=5 * error + 0.01)
 
 
 def test_the_total_correlation_of_a_split_is_that_of_batches_of_training(vae):

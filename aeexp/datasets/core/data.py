@@ -49,6 +49,7 @@ class Data:
         self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
         self._samples: dict[str, Split] = {}
         self._limits: tuple[float, float] | None = None
+        self._binary: bool | None = None
 
     def __getitem__(self, split: str) -> Split | Stream:
         return self.splits[split]
@@ -101,6 +102,14 @@ class Data:
         preprocessing = self["train"].preprocessing
         integers = np.dtype(self["train"].rows.x.dtype).kind != "f"
         return preprocessing.step if integers or preprocessing.binarise != "none" else None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether integers are stored of which 0 and 1 alone are left by the scaling, such as bytes of 0 and 255."""
+        if self._binary is None:
+            parts = (batch.x for name in self.splits for batch in self.sample(name).batches(8192))
+            self._binary = self.step is not None and all(bool(((x == 0) | (x == 1)).all()) for x in parts)
+        return self._binary
 
     @property
     def account(self) -> dict[str, object]:
