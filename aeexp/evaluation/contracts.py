@@ -24,11 +24,15 @@ class Number(NamedTuple):
     alike: tuple[str, ...] = ()  # parts of the configuration that must agree for two runs to be compared: "task."
     of_labels: bool = False  # a code that was told the label scores higher in it
     counts: bool = False  # the K of an estimate, which must agree for two runs to be compared
+    no_interval: str = ""  # why it is no `uncertainty.Measured`, which knows its interval over rows; "": it is one
     label: str = ""  # of its row on the console, {name} the key's last part and {k} its K; "" leaves the row out
 
 
 class Metric(ABC):
-    """Numbers of one split of a run under keys `<name>/...`, {} where there is nothing to measure."""
+    """Numbers of one split of a run under keys `<name>/...`, {} where there is nothing to measure.
+
+    Each is a `Measured`, with its interval over the rows of the split, or declares why it has none.
+    """
 
     of_codes: ClassVar[bool] = False  # reads codes and labels alone, and is measured on the raw input too
     of_pictures: ClassVar[bool] = False  # is left out where the output is a mask

@@ -13,10 +13,11 @@ from aeexp.models.learner import average
 
 Measure = Callable[[Run, Mapping[str, Metric], str], Values]
 
+OF_BATCHES = "a penalty may be of a batch, and of no row"
 LOSS = (
-    Number("loss", "lower", "per example", headline=True,
+    Number("loss", "lower", "per example", headline=True, no_interval=OF_BATCHES,
            alike=("objective.", "likelihood.", "regularizer.", "task.", "condition.")),
-    Number("loss/.*", None, "per example"),  # a term alone can be had at the cost of the others
+    Number("loss/.*", None, "per example", no_interval=OF_BATCHES),  # a term alone can be had at the cost of the others
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from aeexp.errors import UsageError
 from aeexp.evaluation.classifiers import fit_probe
 from aeexp.evaluation.probes import find_labelled, hold_out, select_labelled_codes
 from aeexp.evaluation.run import Run
+from aeexp.evaluation.uncertainty import measure_mean, measure_share
 from aeexp.models.learner import choose_batch_size
 from aeexp.randomness import mix
 
@@ -55,11 +56,11 @@ def curve(
         errors, codes = run.compute_once(
             key, lambda level=level: corrupt(run, split, set_level(run, noise, level), seed)
         )
-        values["mse"].append(float(errors.mean(dtype=np.float64)))
+        values["mse"].append(measure_mean(errors))
         if probe is not None:
             known, labels = find_labelled(run, split)
             seen = np.where(run.visible(), codes[known], np.float32(0))
-            values["linear"].append(float(probe.score(seen, labels)))
+            values["linear"].append(measure_share(probe.predict(seen) == labels))
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import ClassVar, final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from aeexp.evaluation import outliers
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import DRAWS, Measured, measure_share, percentiles
 from aeexp.ranges import Seed, Several
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Anomaly(Metric):
             return {}
         ranks = [rank_scores(truth, score, suffix) for suffix, score in outliers.score_by_model(run).items()]
         return {key: value for values in ranks for key, value in values.items()} | {
-            "anomaly/share": float(truth.mean())
+            "anomaly/share": measure_share(truth)
         }
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
@@ -69,8 +71,27 @@ def rank_scores(truth: np.ndarray, score: np.ndarray, suffix: str = "") -> Value
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     if not np.isfinite(score).all():
-        return {f"anomaly/auroc{suffix}": float("nan"), f"anomaly/average_precision{suffix}": float("nan")}
+        nothing = Measured(math.nan, -math.inf, math.inf)
+        return {f"anomaly/auroc{suffix}": nothing, f"anomaly/average_precision{suffix}": nothing}
+    drawn = draw_ranks(truth, score)
     return {
-        f"anomaly/auroc{suffix}": float(roc_auc_score(truth, score)),
-        f"anomaly/average_precision{suffix}": float(average_precision_score(truth, score)),
+        f"anomaly/auroc{suffix}": percentiles(float(roc_auc_score(truth, score)), drawn[0]),
+        f"anomaly/average_precision{suffix}": percentiles(float(average_precision_score(truth, score)), drawn[1]),
     }
+
+
+def draw_ranks(truth: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """(2, DRAWS) AUROC and average precision of draws of the rows with replacement; the scores are sorted once."""
+    draw, rows = np.random.default_rng(0), len(truth)
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # of the rows that score alike
+    values = []
+    for _ in range(DRAWS):
+        weights = np.bincount(draw.integers(rows, size=rows), minlength=rows)[order]
+        hits, misses = (np.cumsum(weights * part[order])[last] for part in (truth, ~truth))
+        if not hits[-1] or not misses[-1]:
+            continue
+        gained = np.diff(hits, prepend=0) / hits[-1]
+        missed = (misses - np.diff(misses, prepend=0) / 2) / misses[-1]  # ties count half
+        values.append((1 - (gained * missed).sum(), (gained * hits / np.maximum(hits + misses, 1)).sum()))
+    return np.array(values).T if values else np.full((2, 1), np.nan)

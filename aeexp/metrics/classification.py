@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import score_labels
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import measure_mean, measure_share
 
 
 @final
@@ -33,5 +34,7 @@ class Classification(Metric):
         if answers is None:
             return {}
         scores, y = answers
-        accuracy = float((scores.argmax(1) == y).double().mean())
-        return {"classification/accuracy": accuracy, "classification/nats": float(F.cross_entropy(scores, y))}
+        return {
+            "classification/accuracy": measure_share((scores.argmax(1) == y).cpu().numpy()),
+            "classification/nats": measure_mean(F.cross_entropy(scores, y, reduction="none").cpu().numpy()),
+        }

@@ -10,6 +10,7 @@ import numpy as np
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import select_labelled_codes
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import DRAWS, percentiles
 from aeexp.ranges import Count, Seed, Several
 
 
@@ -32,7 +33,12 @@ class Clustering(Metric):
     figures = ("scatter",)
     numbers: ClassVar = (
         Number(
-            "clustering/nmi", "higher", "", headline=True, of_labels=True, label="k-means clusters and classes: NMI"
+            "clustering/nmi",
+            "higher",
+            "",
+            headline=True,
+            of_labels=True,
+            label="k-means clusters and classes: NMI",
         ),
         Number("clustering/ari", "higher", "", of_labels=True),
         Number("clustering/accuracy", "higher", "share", of_labels=True),
@@ -60,7 +66,15 @@ class Clustering(Metric):
         groups = run.compute_once(
             ("k-means", where, *map(str, vars(self).values())), lambda: self.fit_centres(run, where, labels)
         )
-        return {f"clustering/{name}": value for name, value in scores(labels, groups.predict(codes)).items()}
+        found = groups.predict(codes)
+        values = scores(labels, found)
+        draw = np.random.default_rng(0)
+        places = (draw.integers(len(labels), size=len(labels)) for _ in range(DRAWS))
+        drawn = [scores(labels[at], found[at]) for at in places]
+        return {
+            f"clustering/{name}": percentiles(value, np.array([one[name] for one in drawn]))
+            for name, value in values.items()
+        }
 
     def fit_centres(self, run: Run, split: str, labels: np.ndarray) -> Any:
         """k-means of codes, labelled or not."""

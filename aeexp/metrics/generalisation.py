@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import Measured
 from aeexp.metrics.reconstruction import Reconstruction
 
 
@@ -38,8 +39,19 @@ class Generalisation(Metric):
         if run.data.normal is not None:
             return {}
         numbers = Reconstruction()
-        seen, new = ({k.split("/")[1]: v for k, v in numbers(run, part).items()} for part in ("train", split))
-        values = {f"generalisation/gap_{name}": value - seen[name] for name, value in new.items()}
+        seen, new = (
+            {key.split("/")[1]: value for key, value in numbers.measure_once(run, part).items()}
+            for part in ("train", split)
+        )
+        values: Values = {f"generalisation/gap_{name}": value.less(seen[name]) for name, value in new.items()}
         if "mse" in new:
-            values["generalisation/ratio_mse"] = new["mse"] / seen["mse"] if seen["mse"] else math.nan
+            values["generalisation/ratio_mse"] = divide(new["mse"], seen["mse"])
         return values
+
+
+def divide(a: Measured, b: Measured) -> Measured:
+    """The quotient of two positive numbers of other rows: relative errors add in quadrature."""
+    if not a or not b:
+        return Measured(a / b if b else math.nan, -math.inf, math.inf)
+    off = math.hypot((a.high - a.low) / a, (b.high - b.low) / b) / 2 * (a / b)
+    return Measured(a / b, a / b - off, a / b + off)

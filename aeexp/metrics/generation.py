@@ -11,6 +11,7 @@ import torch
 from aeexp.datasets.core.split import Split
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import measure_mean
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.objectives.bounds import bound, log_weights
 from aeexp.ranges import Count
@@ -62,8 +63,8 @@ class Generation(Metric):
         ),
         Number(f"{BOUND}_per_step", "lower", "nats per step", headline=True, alike=NATS),
         Number(f"({BOUND}|{ELBO})_bits_per_dim", "lower", "bits per dimension", alike=("task.",)),
-        Number(f"{BOUND}_se", None, "nats per example", alike=NATS),
-        Number(f"{BOUND}_k", None, "codes", alike=NATS, counts=True),
+        Number(f"{BOUND}_se", None, "nats per example", alike=NATS, no_interval="it is half an interval itself"),
+        Number(f"{BOUND}_k", None, "codes", alike=NATS, counts=True, no_interval="it is an option"),
         Number(ELBO, "higher", "nats per example", alike=NATS),
     )
     harmless: ClassVar = ("chunk", "samples")  # rows at a time are a matter of memory; `_k` says how many samples
@@ -83,16 +84,17 @@ class Generation(Metric):
         parts = [part.cpu().double().numpy() for part in self.estimates(run, split)]
         values, elbo, *bounds = np.concatenate(parts, axis=1)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        row = {name: values.mean(), f"{name}_se": error, f"{name}_k": self.samples}
+        nll = measure_mean(values)
+        row = {name: nll, f"{name}_se": float(error), f"{name}_k": float(self.samples)}
         name_of_elbo = likelihood_name(run, f"elbo{given}", otherwise=f"cross_entropy_elbo{given}")
-        row[name_of_elbo] = elbo.mean()
+        row[name_of_elbo] = measure_mean(elbo)
         features = self.features(run, split)
         if len(run.data.shape) == 2:
-            row[f"{name}_per_step"] = values.mean() * run.data.shape[1] / features
+            row[f"{name}_per_step"] = nll.scale(run.data.shape[1] / features)
         if (grid := grid_bits(run)) is not None and name.startswith("nll"):
             for key, nats in zip((name, name_of_elbo), bounds or (values, -elbo), strict=True):
-                row[f"{key}_bits_per_dim"] = nats.mean() / (features * math.log(2)) + grid
-        return {f"generation/{key}": float(value) for key, value in row.items()}
+                row[f"{key}_bits_per_dim"] = measure_mean(nats).scale(1 / (features * math.log(2)), grid)
+        return {f"generation/{key}": value for key, value in row.items()}
 
     def features(self, run: Run, split: str) -> float:
         """Of a row, on average: sequences differ in length."""

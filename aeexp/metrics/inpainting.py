@@ -10,6 +10,7 @@ from torch import Tensor
 from aeexp.evaluation import fills
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import measure_mean
 from aeexp.ranges import Count, Seed
 from aeexp.types import Batch
 
@@ -75,7 +76,7 @@ def errors(filled: Tensor, batch: Batch, limits: tuple[float, float]) -> Values:
     peak = limits[1] - limits[0] or 1.0
     psnr = 10 * torch.log10(peak**2 * features / error.clamp(min=1e-12))
     return {
-        "inpainting/mse": float(error.mean()),
-        "inpainting/mse_per_feature": float(error.sum() / features.sum()),
-        "inpainting/psnr": float(psnr.mean()),
+        "inpainting/mse": measure_mean(error.numpy()),
+        "inpainting/mse_per_feature": measure_mean(error.numpy()).scale(1 / float(features.mean())),
+        "inpainting/psnr": measure_mean(psnr.numpy()),
     }

@@ -16,6 +16,7 @@ from aeexp.regularizers.contractive import Contractive
 
 log = logging.getLogger(__name__)
 
+DESCRIBES = "it describes the code, and ranks nothing"
 EXACT = 1e-12  # of the largest eigenvalue: float32 codes leave none below it that means anything
 LISTED = 64  # units that get a number each
 DIRECTIONS = 64  # in which the Jacobian is taken at most
@@ -53,12 +54,19 @@ class Latent(Metric):
     """
 
     numbers: ClassVar = (  # a code is not the better for any of these
-        Number("latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units)", None, "units"),
-        Number("latent/(mean_activation|sparsity|jacobian_norm)", None, ""),
-        Number("latent/total_correlation_gaussian", None, "nats"),
-        Number("latent/kl", None, "nats per example", label="KL from the prior, nats per example"),
-        Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)", None, "nats per example"),
-        Number("latent/(perplexity|codes_used)", None, "codes"),
+        Number(
+            "latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units)",
+            None,
+            "units",
+            no_interval=DESCRIBES,
+        ),
+        Number("latent/(mean_activation|sparsity|jacobian_norm)", None, "", no_interval=DESCRIBES),
+        Number("latent/total_correlation_gaussian", None, "nats", no_interval=DESCRIBES),
+        Number(
+            "latent/kl", None, "nats per example", label="KL from the prior, nats per example", no_interval=DESCRIBES
+        ),
+        Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)", None, "nats per example", no_interval=DESCRIBES),
+        Number("latent/(perplexity|codes_used)", None, "codes", no_interval=DESCRIBES),
     )
 
     def __init__(self, jacobian_rows: Count = 256):

@@ -33,7 +33,11 @@ class Maps(Metric):
 
     of_codes: ClassVar = True
     figures = ("scatter",)
-    numbers: ClassVar = (Number(r"maps/(trustworthiness|continuity)_\w+", "higher", ""),)
+    numbers: ClassVar = (
+        Number(
+            r"maps/(trustworthiness|continuity)_\w+", "higher", "", no_interval="a row drawn twice is its own neighbour"
+        ),
+    )
     in_keys: ClassVar = ("maps",)
 
     def __init__(

@@ -12,6 +12,7 @@ from aeexp.evaluation.classifiers import Kind, fit_probe
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.probes import Reading, accuracies, hold_out, select_labelled_codes
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import measure_share
 from aeexp.ranges import Count, Seed
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class Probe(Metric):
     numbers: ClassVar = (
         Number("probe/linear", "higher", "accuracy", headline=True, of_labels=True, label="linear probe accuracy"),
         Number("probe/knn", "higher", "accuracy", headline=True, of_labels=True, label="kNN probe accuracy"),
-        Number(r"probe/(linear|knn|svm_linear|svm_rbf)(_n\d+)?", "higher", "accuracy", of_labels=True),
+        Number("probe/(svm_linear|svm_rbf)", "higher", "accuracy", of_labels=True),
+        Number(r"probe/\w+_n\d+", "higher", "accuracy", of_labels=True, no_interval="a mean over draws of the labels"),
     )
     in_keys: ClassVar = ("classifiers", "budgets")
 
@@ -75,7 +77,9 @@ class Probe(Metric):
             ("probe", self.rows, self.neighbours, self.seed, self.codes, *self.classifiers), lambda: self.fit(run)
         )
         codes, labels = select_labelled_codes(run, split, self.codes)
-        values = {f"probe/{name}": float(probe.score(codes, labels)) for name, probe in probes.items()}
+        values: Values = {
+            f"probe/{name}": measure_share(probe.predict(codes) == labels) for name, probe in probes.items()
+        }
         for name in probes if self.budgets else ():
             few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours, self.codes)
             values |= {f"probe/{name}_n{budget}": float(np.mean(each)) for budget, each in few.items()}

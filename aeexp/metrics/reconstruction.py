@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import ClassVar, final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import Measured, measure_mean
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.tensors import sum_features
 
@@ -63,11 +65,14 @@ class Reconstruction(Metric):
     )
 
     def __call__(self, run: Run, split: str) -> Values:
+        return {**self.measure_once(run, split)}
+
+    def measure_once(self, run: Run, split: str) -> dict[str, Measured]:
         """Computed once for a run and a split."""
-        return dict(run.compute_once(("reconstruction", split), lambda: self.measure(run, split)))
+        return run.compute_once(("reconstruction", split), lambda: self.measure(run, split))
 
     @torch.no_grad()
-    def measure(self, run: Run, split: str) -> Values:
+    def measure(self, run: Run, split: str) -> dict[str, Measured]:
         """Means over the rows of a split."""
         if run.segments:
             return self.measure_masks(run, split)
@@ -75,7 +80,7 @@ class Reconstruction(Metric):
         peak = high - low or 1.0
         likelihood = run.model.likelihood
         nats = likelihood_name(run, "nats", otherwise="cross_entropy")
-        totals: dict[str, float] = {}
+        parts: dict[str, list[np.ndarray]] = {}
         for out in run.passes(split):
             target, picture, mask = out.batch.targets, likelihood.mean(out.output), out.batch.mask
             error = sum_features((picture - target).square(), mask)
@@ -94,27 +99,28 @@ class Reconstruction(Metric):
             if target.dim() == 4 and min(target.shape[2:]) >= 7:
                 rows["ssim"] = ssim(picture, target, peak)
             for name, values in rows.items():
-                totals[name] = totals.get(name, 0.0) + float(values.cpu().double().sum())
-        values = {name: total / len(run.all_rows(split)) for name, total in totals.items()}
-        features = values.pop("features")  # on average: sequences differ in length
-        values["mse_per_feature"] = values["mse"] / features
+                parts.setdefault(name, []).append(values.cpu().double().numpy())
+        each = {name: np.concatenate(values) for name, values in parts.items()}
+        features = float(each.pop("features").mean())  # sequences differ in length
+        values = {name: measure_mean(column) for name, column in each.items()}
+        values["mse_per_feature"] = values["mse"].scale(1 / features)
         if len(run.data.shape) == 2:
-            values[f"{nats}_per_step"] = values[nats] * run.data.shape[1] / features
+            values[f"{nats}_per_step"] = values[nats].scale(run.data.shape[1] / features)
         if (grid := grid_bits(run)) is not None and nats.startswith("nats"):
-            values[nats.replace("nats", "bits_per_dim_given_code")] = values[nats] / (features * math.log(2)) + grid
+            bits = values[nats].scale(1 / (features * math.log(2)), grid)
+            values[nats.replace("nats", "bits_per_dim_given_code")] = bits
         return {f"reconstruction/{name}": value for name, value in values.items()}
 
-    def baselines(self, run: Run, split: str) -> dict[str, Values]:
+    def baselines(self, run: Run, split: str) -> dict[str, dict[str, Measured]]:
         """The errors of the mean of the training rows, below which a code says something."""
         if run.segments:
             return {}
         return {"mean": {key: value for key, value in self(run.mean(), split).items() if key in ERRORS}}
 
-    def measure_masks(self, run: Run, split: str) -> Values:
+    def measure_masks(self, run: Run, split: str) -> dict[str, Measured]:
         """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""
         rows = (run.model.likelihood.distortion(out.output, out.batch.targets) for out in run.passes(split))
-        total = sum(float(values.cpu().double().sum()) for values in rows)
-        return {"reconstruction/nats": total / len(run.all_rows(split))}
+        return {"reconstruction/nats": measure_mean(np.concatenate([values.cpu().double().numpy() for values in rows]))}
 
 
 def ssim(a: Tensor, b: Tensor, peak: float, window: int = 7) -> Tensor:

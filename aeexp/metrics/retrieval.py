@@ -9,6 +9,7 @@ import numpy as np
 from aeexp.evaluation import hashing
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import Measured, measure_mean, measure_share
 from aeexp.ranges import Count, Seed
 
 CELLS = 1 << 22  # distances that are worked on at a time
@@ -47,7 +48,8 @@ class Retrieval(Metric):
             label="precision within radius 2",
         ),
         # an empty answer counts as precision 0 already
-        Number("retrieval/(empty_radius_2|duplicates)", None, "share", of_labels=True),
+        Number("retrieval/empty_radius_2", None, "share", of_labels=True),
+        Number("retrieval/duplicates", None, "share", of_labels=True, no_interval="it is of the training rows"),
     )
 
     def __init__(self, *, queries: Count = 1000, iterations: Count = 50, seed: Seed = 0):
@@ -72,7 +74,7 @@ class Retrieval(Metric):
         rows = {name: self.measure(run, split, bits(codes), bits(train)) for name, bits in ways.items()}
         wanted, y = self.choose_queries(run, split)
         database, labels = find_labelled(run, "train")
-        return rows | {"raw": {"retrieval/map": euclidean_precision(codes[wanted], y, train[database], labels)}}
+        return {**rows, "raw": {"retrieval/map": euclidean_precision(codes[wanted], y, train[database], labels)}}
 
     def choose_queries(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of the queries and their labels."""
@@ -93,8 +95,8 @@ class Retrieval(Metric):
         near = counts[:, :, :3].sum(2)  # within radius 2
         return {
             "retrieval/map": mean_average_precision(counts),
-            "retrieval/precision_radius_2": float((near[1] / near[0].clip(min=1)).mean()),
-            "retrieval/empty_radius_2": float((near[0] == 0).mean()),
+            "retrieval/precision_radius_2": measure_mean(near[1] / near[0].clip(min=1)),
+            "retrieval/empty_radius_2": measure_share(near[0] == 0),
             **values,
         }
 
@@ -124,7 +126,7 @@ def by_distance(query: np.ndarray, y: np.ndarray, database: np.ndarray, labels: 
     return counts
 
 
-def mean_average_precision(counts: np.ndarray) -> float:
+def mean_average_precision(counts: np.ndarray) -> Measured:
     """Of `by_distance`: what random order within a distance gives on average (McSherry and Najork 2008, section 3).
 
     After N rows of which R are relevant, n more with r relevant ones at one distance: place j of them is relevant
@@ -139,10 +141,10 @@ def mean_average_precision(counts: np.ndarray) -> float:
     inside = (hits + 1 - slope * (before + 1)) * over + slope * n
     relevant = r.sum(1)
     each = (r / np.maximum(n, 1) * inside).sum(1)[relevant > 0] / relevant[relevant > 0]
-    return float(each.mean()) if len(each) else 0.0
+    return measure_mean(each) if len(each) else Measured(0.0, 0.0, 0.0)
 
 
-def euclidean_precision(query: np.ndarray, y: np.ndarray, database: np.ndarray, labels: np.ndarray) -> float:
+def euclidean_precision(query: np.ndarray, y: np.ndarray, database: np.ndarray, labels: np.ndarray) -> Measured:
     """Mean average precision of rows (N, F) ranked by distance from queries (Q, F)."""
     squares, precisions = np.square(database).sum(1), []
     step = max(1, CELLS // max(1, len(database)))
@@ -152,4 +154,4 @@ def euclidean_precision(query: np.ndarray, y: np.ndarray, database: np.ndarray, 
             ranks = np.flatnonzero(labels[row] == label) + 1
             if len(ranks):
                 precisions.append((np.arange(1, len(ranks) + 1) / ranks).mean())
-    return float(np.mean(precisions)) if precisions else 0.0
+    return measure_mean(np.array(precisions)) if precisions else Measured(0.0, 0.0, 0.0)

@@ -12,6 +12,7 @@ import torch
 from aeexp.evaluation.classifiers import fit_probe
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import DRAWS, percentiles
 from aeexp.models.learner import choose_batch_size
 from aeexp.ranges import Seed, Several
 from aeexp.tasks.segment import Segment
@@ -53,11 +54,12 @@ class Segmentation(Metric):
         task = run.learner.task
         if not isinstance(task, Segment):
             return {}
-        matrix = np.zeros((task.classes, task.classes), np.int64)
+        matrices = []
         for out in run.passes(split):
             truth = task.truth(out.batch.targets).cpu().numpy()
-            matrix += confusion(truth, task.predict(run.model.likelihood, out.output).cpu().numpy(), task.classes)
-        return _name(scores(matrix), task.names)
+            predicted = task.predict(run.model.likelihood, out.output).cpu().numpy()
+            matrices += [confusion(*pair, task.classes) for pair in zip(truth, predicted, strict=True)]
+        return measure_matrices(np.stack(matrices), task.names)
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The training masks' most frequent class everywhere, and a probe of single pixels."""
@@ -68,14 +70,16 @@ class Segmentation(Metric):
         for batch in _iterate_masked(run, task, "train"):
             counts += np.bincount(drop_unlabelled(*pixels(batch))[1], minlength=task.classes)
         probe = self.fit_pixel_probe(run, task)
-        constant, pixelwise = np.zeros((2, task.classes, task.classes), np.int64)
+        constant, pixelwise = [], []
         for batch in _iterate_masked(run, task, split):
             colours, truth = pixels(batch)
-            constant += confusion(truth, np.full_like(truth, counts.argmax()), task.classes)
+            rows = truth.reshape(len(batch[0]), -1)
+            constant += [confusion(row, np.full_like(row, counts.argmax()), task.classes) for row in rows]
             if probe is not None:
-                pixelwise += confusion(truth, probe.predict(colours), task.classes)
+                predicted = probe.predict(colours).reshape(rows.shape)
+                pixelwise += [confusion(*pair, task.classes) for pair in zip(rows, predicted, strict=True)]
         matrices = {"most_frequent": constant} | ({} if probe is None else {"pixelwise": pixelwise})
-        return {name: _name(scores(matrix), task.names) for name, matrix in matrices.items()}
+        return {name: measure_matrices(np.stack(each), task.names) for name, each in matrices.items()}
 
     def fit_pixel_probe(self, run: Run, task: Segment) -> Any | None:
         """Logistic regression on single pixels; None where the training masks hold one class only."""
@@ -113,6 +117,15 @@ def scores(matrix: np.ndarray) -> Scores:
     there = true > 0
     mean_iou, mean_dice = (float(values[there].mean()) if there.any() else math.nan for values in (iou, dice))
     return Scores(mean_iou, mean_dice, float(accuracy), iou)
+
+
+def measure_matrices(matrices: np.ndarray, names: Sequence[str]) -> Values:
+    """Of one confusion matrix a picture, (N, C, C); intervals are over pictures: pixels are not independent."""
+    draw, rows = np.random.default_rng(0), len(matrices)
+    weights = np.stack([np.bincount(draw.integers(rows, size=rows), minlength=rows) for _ in range(DRAWS)])
+    drawn = [_name(scores(matrix), names) for matrix in np.tensordot(weights, matrices, 1)]
+    values = _name(scores(matrices.sum(0)), names)
+    return {key: percentiles(value, np.array([one[key] for one in drawn])) for key, value in values.items()}
 
 
 def _name(values: Scores, names: Sequence[str]) -> Values:

@@ -17,6 +17,7 @@ from aeexp.evaluation.protocol import (
     measure_metrics,
 )
 from aeexp.evaluation.run import Run
+from aeexp.evaluation.uncertainty import Measured
 
 Numbers = dict[str, float | None]  # None: not finite
 
@@ -30,8 +31,11 @@ def measure_run(
     readers: Mapping[str, Metric] | None = None,
 ) -> dict[str, Any]:
     """Numbers by split, and under `baseline` those of the test split for PCA, raw input and what else there is, by the
-    names of `baseline_names`; under `numbers` what each is, under `warnings` what nobody may overlook in them, and
-    under `metrics` which options may differ between runs that are compared.
+    names of `baseline_names`.
+
+    Under `intervals`, in the same places, [low, high] of each over the rows of its split; under `numbers` what each of
+    them is, under `warnings` what nobody may overlook in them, and under `metrics` which options may differ between
+    runs that are compared.
 
     With `losses` the loss and its terms as well, which a finished run has told. Other models that a metric brings,
     such as kernel PCA, are read by the metrics of codes among `readers`, else among `metrics`.
@@ -45,6 +49,9 @@ def measure_run(
     rows = baselines(run, metrics, values, readers)
     numbers["baseline"] = {name: drop_infinite(row) for name, row in rows.items()}
     numbers["baseline_names"] = describe_baselines(run, rows)
+    numbers["intervals"] = {split: list_intervals(numbers[split]) for split in splits} | {
+        "baseline": {name: list_intervals(row) for name, row in numbers["baseline"].items()}
+    }
     keys = chain(*(numbers[split] for split in splits), *numbers["baseline"].values())
     numbers["numbers"] = describe_numbers({**(readers or {}), **metrics}, keys)
     numbers["warnings"] = [text for metric in metrics.values() for text in metric.warn(numbers)]
@@ -54,6 +61,12 @@ def measure_run(
 def drop_infinite(values: Mapping[str, float]) -> Numbers:
     """None for what is not finite: JSON has no word for it."""
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
+
+
+def list_intervals(values: Numbers) -> dict[str, list[float]]:
+    """[low, high] of the 95 % interval over rows, of each number that has a finite one."""
+    measured = {key: value for key, value in values.items() if isinstance(value, Measured)}
+    return {key: [v.low, v.high] for key, v in measured.items() if math.isfinite(v.low) and math.isfinite(v.high)}
 
 
 def describe_data(run: Run) -> dict[str, Any]:

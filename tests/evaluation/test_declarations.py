@@ -13,6 +13,7 @@ from aeexp import metrics
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.protocol import describe_numbers, describe_options
 from aeexp.evaluation.run import Run
+from aeexp.evaluation.uncertainty import Measured
 from aeexp.reference import options
 from aeexp.runs.config import make
 from aeexp.runs.measuring import measure_run
@@ -138,8 +139,13 @@ def test_metrics_json_says_what_its_numbers_are(tmp_path):
     assert written["numbers"].keys() == {key for row in rows for key in row}
     assert written["numbers"]["reconstruction/mse"] == {
         "better": "lower", "unit": "squared error per example", "headline": True, "alike": ["task."],
-        "of_labels": False, "counts": False, "label": "test error (squared, per example)",
+        "of_labels": False, "counts": False, "no_interval": "", "label": "test error (squared, per example)",
     }  # fmt: skip
+    for part in ("val", "test", "train"):
+        assert written["intervals"][part].keys() <= written[part].keys()
+    for key, (low, high) in written["intervals"]["test"].items():
+        assert low <= written["test"][key] <= high, key
+    assert written["intervals"]["baseline"]["pca"]["probe/linear"]
     assert written["metrics"]["generation"]["harmless"] == ["chunk", "samples"]
 
 
@@ -154,3 +160,10 @@ def test_what_any_metric_writes_is_declared(name, run):
     small = [f"metric.{name}.rows=50"] if name in ("frechet", "kernel_pca") else []
     measured = measure_run(run, make(composed(f"metric={name}", *small), "metric"), ("val", "test"), losses=False)
     assert {*measured["val"], *measured["test"]} <= measured["numbers"].keys()
+    parts = [measured["val"], measured["test"], *measured["baseline"].values()]
+    for key, value in ((key, value) for part in parts for key, value in part.items()):
+        if value is not None and not key.startswith(FLOORED):
+            assert isinstance(value, Measured) != bool(measured["numbers"][key]["no_interval"]), key
+
+
+FLOORED = "fairness/"  # these gaps stand beside what chance gives of so many rows
