@@ -47,6 +47,7 @@ def job(
     baseline: Mapping[str, Mapping[str, float]] | None = None,
     config: Mapping[str, Any] | None = None,
     ended: str = "2026-01-01",
+    intervals: Mapping[str, Any] | None = None,
     **test: float | None,
 ) -> Path:
     """`a__b` in `test` is the key a/b; `config` are dotted paths beside those that the overrides set."""
@@ -65,6 +66,7 @@ def job(
         named = {key.replace("__", "/"): value for key, value in test.items()}
         metrics = {"test": named, "val": {}, "baseline": baseline or {}, "data": node}
         metrics |= {"numbers": declare(named), "metrics": METRICS}
+        metrics |= {} if intervals is None else {"intervals": intervals}
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 

@@ -36,7 +36,11 @@ class Group(NamedTuple):
     def estimate(self, key: str, *part: str) -> Estimate | None:
         """Of a number on the test split, or in another `part` of metrics.json; None where no run has it."""
         values = [record.value(key, *part) for record in self.records]
-        return estimate([value for value in values if value is not None and math.isfinite(value)])
+        found = estimate([value for value in values if value is not None and math.isfinite(value)])
+        halves = [half for record in self.records if (half := record.interval(key, *part)) is not None]
+        if found is None or len(halves) != found.runs:
+            return found
+        return found._replace(rows=sum(halves) / len(halves))
 
 
 def list_baselines(groups: Iterable[Group]) -> list[str]:

@@ -60,6 +60,8 @@ def collect_content(report: Report) -> dict[str, Any]:
         "rows": list_rows(report, criteria, more),
         "cut": len(report.keys) - len(criteria) - len(more),
         "deviations": any(len(group.records) > 1 for group in report.groups),
+        "bracketed": any("intervals" in run.metrics for group in report.groups for run in group.records),
+        "blurred": any(best.blurred for best in report.best),
         "best": [(best.key, best.better, describe_best(best)) for best in report.best],
         "disagreement": report.disagreement,
         "paired": [paired_cells(paired) for paired in report.paired],
@@ -113,6 +115,7 @@ def choose_keys(report: Report) -> tuple[list[str], list[str]]:
 def list_rows(report: Report, criteria: Sequence[str], more: Sequence[str]) -> list[dict[str, Any]]:
     """A row a group; the numbers of `more` are shown on demand."""
     marks = {(id(best.group), best.key): "best" for best in report.best}
+    marks |= {(id(group), best.key): "blurred" for best in report.best for group in best.blurred}
     marks |= {(id(group), best.key): "tied" for best in report.best for group in best.ties}
     rows = []
     for group in report.groups:
@@ -141,6 +144,8 @@ def number_cell(estimate: Estimate | None, mark: str, more: bool) -> Cell:
     if estimate is None:
         return Cell("–", "", "not measured", mark, "number", more)
     title = f"{estimate.mean!r}, one run" if estimate.runs == 1 else f"sd {estimate.sd:.3g} over {estimate.runs} runs"
+    if estimate.rows is not None:
+        title += f"; half of the 95 % interval over test rows {estimate.rows:.3g}"
     return Cell(typeset_minus(format_estimate(estimate)), estimate.mean, typeset_minus(title), mark, more=more)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class Best(NamedTuple):
     ties: list[Group]
     tested: bool  # False: too few runs for a test; then `ties` is empty and the mean alone speaks
     untested: list[Group]  # too few pairs with the best group's runs to be told apart or not
+    blurred: list[Group]  # not told apart from it over the rows of the test split, whatever the runs say
     beyond: list[str]  # baselines that are better still, as text: "raw input 0.967"
 
 
@@ -70,8 +72,18 @@ def find_best(groups: Sequence[Group], key: str, better: Better, declarations: D
             continue
         apart = next(adjusted) < LEVEL if test.p is not None else differs(test, estimate.mean)
         ties += [] if apart else [group]
-    best = Best(key, better, first, estimate, ties, len(untested) < len(rivals), untested, [])
+    blurred = [group for group, other in estimates if group is not first and is_blurred(estimate, other)]
+    best = Best(key, better, first, estimate, ties, len(untested) < len(rivals), untested, blurred, [])
     return best._replace(beyond=list_better_baselines(groups, best, declarations))
+
+
+def is_blurred(one: Estimate, other: Estimate) -> bool:
+    """Whether two means differ by less than their intervals over test rows.
+
+    As of rows that each was tested on by itself: of the same rows, as here, a difference may be surer than that.
+    """
+    known = one.rows is not None and other.rows is not None
+    return known and abs(one.mean - other.mean) <= math.hypot(one.rows or 0.0, other.rows or 0.0)
 
 
 def differs(test: Test, value: float) -> bool:

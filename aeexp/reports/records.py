@@ -40,6 +40,14 @@ class Record(NamedTuple):
         name = names.get(row) if isinstance(names, dict) else None
         return name if isinstance(name, str) else None
 
+    def interval(self, key: str, *part: str) -> float | None:
+        """Half of a number's 95 % interval over the rows of its split; None where it has none."""
+        node: Any = self.metrics.get("intervals") or {}
+        for name in part or ("test",):
+            node = node.get(name) or {}
+        ends = node.get(key)
+        return None if ends is None else (ends[1] - ends[0]) / 2
+
 
 class Failure(NamedTuple):
     """A run that has no numbers: failed, interrupted, running, or with files that cannot be read."""
@@ -111,6 +119,7 @@ def _check(metrics: Mapping[str, Any]) -> None:
                 raise ValueError(f"metrics.json: {part} {key} is {value!r}, no number")
             if value is not None and abs(value) > LARGEST:
                 raise ValueError(f"metrics.json: {part} {key} is {value:.3g}, too large for a mean")
+    _check_intervals(metrics.get("intervals") or {})
     declarations = {part: metrics.get(part) or {} for part in ("numbers", "metrics")}
     _require_tables(declarations)
     for part, table in declarations.items():
@@ -125,6 +134,18 @@ def _require_plain_repeats(config: Mapping[str, Any]) -> None:
     for key in ("seed", *SPLIT):
         if not isinstance(config.get(key), str | int | float | None):
             raise ValueError(f"config.yaml: {key}={config[key]} is no number")
+
+
+def _check_intervals(intervals: Any) -> None:
+    _require_tables({"intervals": intervals})
+    tables = {part: table for part, table in intervals.items() if part != "baseline"}
+    _require_tables({"intervals baseline": intervals.get("baseline") or {}})
+    tables |= intervals.get("baseline") or {}
+    _require_tables({f"intervals {part}": table for part, table in tables.items()})
+    for part, table in tables.items():
+        for key, ends in table.items():
+            if not (isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)):
+                raise ValueError(f"metrics.json: intervals {part} {key} is {ends!r}, no pair of numbers")
 
 
 def _require_tables(parts: Mapping[str, Any]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from aeexp.evaluation.uncertainty import quantile
 
 
 class Estimate(NamedTuple):
@@ -17,6 +18,7 @@ class Estimate(NamedTuple):
     half: float  # of Student's 95 % interval over independent runs; 0 of a single one
     runs: int
     sd: float  # of the runs, with n - 1; 0 of a single one
+    rows: float | None = None  # half of the 95 % interval over test rows, the mean over runs; None: nobody says
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -27,14 +29,6 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     sd = 0.0 if n == 1 else float(np.std(values, ddof=1))
     half = 0.0 if n == 1 else quantile(n) * sd / math.sqrt(n)
     return Estimate(float(np.mean(values)), half, n, sd)
-
-
-@functools.cache
-def quantile(n: int) -> float:
-    """Of Student's t for the 95 % interval of a mean of n."""
-    from scipy.special import stdtrit  # scipy.stats takes a second to import
-
-    return float(stdtrit(n - 1, 0.975))
 
 
 class Test(NamedTuple):

@@ -9,7 +9,7 @@ from aeexp.reports.comparison import Best, Paired, Report
 from aeexp.reports.statistics import CORRECTED, Estimate
 
 DASH = "-"
-BEST, TIE = " *", " ≈"
+BEST, TIE, BLURRED = " *", " ≈", " ~"
 
 
 class Grid(NamedTuple):
@@ -24,12 +24,16 @@ class Grid(NamedTuple):
 
 
 def format_estimate(estimate: Estimate | None, runs: int | None = None) -> str:
-    """Mean and half of the interval; of one run the value. `runs`: how many the number should be of."""
+    """Mean, half of the interval over runs, and in brackets half of that over test rows; of one run the value.
+
+    `runs`: how many the number should be of.
+    """
     if estimate is None:
         return DASH
     half = "" if estimate.runs == 1 else f" ± {estimate.half:.2g}"
     count = "" if runs is None or estimate.runs == runs else f" (of {estimate.runs})"
-    return f"{estimate.mean:.4g}{half}{count}"
+    rows = "" if estimate.rows is None else f" [{estimate.rows:.2g}]"
+    return f"{estimate.mean:.4g}{half}{rows}{count}"
 
 
 def overview(report: Report) -> Grid:
@@ -37,6 +41,7 @@ def overview(report: Report) -> Grid:
     marks = {}
     for best in report.best:
         marks[best.key, id(best.group)] = BEST
+        marks |= {(best.key, id(group)): BLURRED for group in best.blurred}
         marks |= {(best.key, id(group)): TIE for group in best.ties}
     names = report.columns or ([] if len(report.groups) == 1 else ["group"])
     rows = []
@@ -48,10 +53,20 @@ def overview(report: Report) -> Grid:
         rows.append([*(group.columns.get(name, str(i)) for name in names), str(runs), *numbers])
     several = any(len(group.records) > 1 for group in report.groups)
     data = report.protocol.get("data", "several data sets")
+    told = any(e is not None and e.rows is not None for g in report.groups for e in map(g.estimate, report.criteria))
     title = f"{data}, test split" + (": mean over runs and its 95 % interval" if several else "")
-    caption = "* best" + (", ≈ not told apart from it" if any(best.ties for best in report.best) else "")
+    title += (", [over test rows]" if several else ": [95 % interval over its rows]") if told else ""
+    caption = f"* best{describe_marks(report.best)}"
     head = [*names, "runs", *report.criteria]
     return Grid(title, head, rows, len(names), len(names) + 1, caption if report.best else "")
+
+
+def describe_marks(ranking: Sequence[Best]) -> str:
+    """What the marks beside the best mean, of those that there are."""
+    text = ", ≈ not told apart from it over runs" if any(best.ties for best in ranking) else ""
+    if any(id(group) not in map(id, best.ties) for best in ranking for group in best.blurred):
+        text += ", ~ not over test rows"
+    return text
 
 
 def describe_best(best: Best) -> str:
@@ -62,10 +77,13 @@ def describe_best(best: Best) -> str:
 def verdict(best: Best, value: str) -> str:
     """The best group by a criterion with its value, and what it stands beside."""
     text = f"{best.group.name}, {value}"
+    rest = [group.name for group in best.blurred if id(group) not in map(id, best.ties)]
     if best.ties:
-        text += f"; not told apart from {_format_list([group.name for group in best.ties])}"
+        text += f"; not told apart from {_format_list([group.name for group in best.ties])} over runs"
     elif best.tested and not best.untested:
-        text += "; told apart from all others"
+        text += "; told apart from all others" + (" over runs" if rest else "")
+    if rest:
+        text += f"; over test rows not told apart from {_format_list(rest)}"
     if best.tested and best.untested:
         text += f"; with {_format_list([group.name for group in best.untested])} too few pairs for a test"
     return text + (f"; better still: {', '.join(best.beyond)}" if best.beyond else "")

@@ -52,8 +52,13 @@ def merge_evaluations(metrics: Mapping[str, Any]) -> dict[str, Any]:
             source, place = entry, merged
             for name in path:
                 source, place = source[name], place.setdefault(name, {})
+            known, own = entry.get("intervals") or {}, merged.setdefault("intervals", {})
+            for name in path:
+                known, own = known.get(name) or {}, own.setdefault(name, {})
             for key, value in source.items():
-                place.setdefault(f"{key} [{entry['differs']}]" if entry["differs"] else key, value)
+                named = f"{key} [{entry['differs']}]" if entry["differs"] else key
+                if place.setdefault(named, value) is value and key in known:
+                    own[named] = known[key]
     return merged
 
 

@@ -92,9 +92,15 @@ def _build_grid(metrics: Mapping[str, Any]) -> Table:
     order = [*(name for name in ("pca", "mean", "raw") if name in baseline), *baseline]
     columns = {"this run": test, **{names[name]: baseline[name] for name in dict.fromkeys(order)}}
     columns = {name: row for name, row in columns.items() if name == "this run" or not labels.keys().isdisjoint(row)}
-    grid = Table("", *columns, title=f"{metrics['data']['name']}, test split")
+    intervals = (metrics.get("intervals") or {}).get("test", {})
+    title = f"{metrics['data']['name']}, test split" + (", ± 95 % over its rows" if labels.keys() & intervals else "")
+    grid = Table("", *columns, title=title)
     for key in (key for key in test if key in labels):
         values = [row.get(key) for row in columns.values()]
         label = labels[key].format(name=key.rpartition("/")[2], k=test.get(f"{key}_k"))
-        grid.add_row(label, *("-" if value is None else f"{value:.4g}" for value in values))
+        cells = ["-" if value is None else f"{value:.4g}" for value in values]
+        if key in intervals:
+            low, high = intervals[key]
+            cells[0] += f" ± {(high - low) / 2:.2g}"
+        grid.add_row(label, *cells)
     return grid

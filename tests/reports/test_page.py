@@ -56,7 +56,7 @@ def report(folder: Path, groups: list[Group] | None = None) -> Report:
     ]  # fmt: skip
     best, tied = found[-1:], found[-2:-1]
     criteria = KEYS[1:3] if found else []
-    bests = [Best(key, "lower", one, one.estimate(key), tied, True, [], []) for key in criteria for one in best]
+    bests = [Best(key, "lower", one, one.estimate(key), tied, True, [], [], []) for key in criteria for one in best]
     pairs = [Paired("loss", one, "variant=vae", "paired t-test", 3, -1.5, 0.25, 0.012, 0.024, None) for one in best]
     pairs += [Paired("loss", one, "variant=vae", None, 1, None, None, None, None, "fewer than 3 pairs") for one in tied]
     failures = [Failure(folder / "7", "failed", f"NaN in the loss {EVIL}")]

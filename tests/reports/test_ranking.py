@@ -93,3 +93,37 @@ def test_baselines_that_beat_the_best_are_named(tmp_path):
         job(tmp_path / str(i), f"latent.dim={i}", baseline=rows, probe__linear=0.7 + 0.1 * i)
     (best,) = collect([tmp_path]).best
     assert best.beyond == ["raw input 0.967"]
+
+
+def test_a_difference_that_seeds_can_tell_may_lie_within_the_interval_over_test_rows(tmp_path):
+    """Six seeds of two models on the same 100 rows: seeds tell 0.90 from 0.92, another 100 rows would not."""
+    for variant, accuracy in (("a", 0.92), ("b", 0.90), ("c", 0.70)):
+        for seed in range(6):
+            value = accuracy + 0.001 * (seed % 3) * (1 if variant == "a" else -1)
+            intervals = {"test": {"probe/linear": [value - 0.05, value + 0.05]}}
+            words, config = (f"variant={variant}", f"seed={seed}"), {"latent.dim": ord(variant)}
+            folder = tmp_path / f"{variant}{seed}"
+            job(folder, *words, config=config, intervals=intervals, probe__linear=value)
+    report = collect([tmp_path])
+    (best,) = report.best
+    assert best.ties == [] and [group.name for group in best.blurred] == ["variant=b"]
+    text = console_text(report, 160)
+    assert "told apart from all others over runs; over test rows not told apart from variant=b" in " ".join(
+        text.split()
+    )
+    assert "[0.05] ~" in text and "[over test rows]" in text and "~ not over test rows" in text
+
+
+def test_without_intervals_nothing_is_said_of_rows(tmp_path):
+    report = collect([write_two(tmp_path)])
+    assert all(not best.blurred for best in report.best)
+    assert "~" not in console_text(report, 160) and "over test rows" not in console_text(report, 160)
+
+
+def test_of_single_runs_the_rows_speak_alone(tmp_path):
+    for variant, accuracy in (("a", 0.92), ("b", 0.90)):
+        intervals = {"test": {"probe/linear": [accuracy - 0.05, accuracy + 0.05]}}
+        config = {"latent.dim": ord(variant)}
+        job(tmp_path / variant, f"variant={variant}", config=config, intervals=intervals, probe__linear=accuracy)
+    (best,) = collect([tmp_path]).best
+    assert not best.tested and [group.name for group in best.blurred] == ["variant=b"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from aeexp.reports.statistics import estimate, holm, paired_test
+from aeexp.reports.statistics import Estimate, estimate, holm, paired_test
 
 VALUES = st.lists(st.floats(-100, 100), min_size=3, max_size=12)
 
@@ -72,6 +72,6 @@ def test_holms_example():
 
 
 def test_an_estimate_is_students_and_of_one_run_its_value():
-    assert estimate([]) is None and estimate([2.5]) == (2.5, 0.0, 1, 0.0)
+    assert estimate([]) is None and estimate([2.5]) == Estimate(2.5, 0.0, 1, 0.0)
     made = estimate([1.0, 2.0, 3.0])
     assert made.half == pytest.approx(4.302652729911275 / math.sqrt(3)) and made.sd == pytest.approx(1.0)
