@@ -63,6 +63,16 @@ def measure_share(hits: np.ndarray) -> Measured:
     return Measured(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
+def measure_balanced(hits: np.ndarray, classes: np.ndarray) -> Measured:
+    """The mean over the classes (N,) of the share that is right (N,) bool in each, from Wilson's interval of each (the
+    square-and-add method: Newcombe 1998)."""
+    shares = [measure_share(hits[classes == value]) for value in np.unique(classes)]
+    mean = float(np.mean(shares))
+    below, above = (math.sqrt(sum(off**2 for off in offs)) / len(shares) for offs in zip(
+        *((share - share.low, share.high - share) for share in shares), strict=True))  # fmt: skip
+    return Measured(mean, mean - below, mean + above)
+
+
 def bootstrap(value: float, score: Callable[[np.ndarray], float], rows: int, seed: int = 0) -> Measured:
     """Of a number of all rows together: percentiles of `score(places)` over draws of the rows (Efron 1979)."""
     draw = np.random.default_rng(seed)

@@ -9,15 +9,17 @@ from typing import Any, ClassVar, final
 import numpy as np
 import torch
 
+from aeexp.evaluation.classifiers import Held, fit_probe
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.groups import bound_difference, count_by_group, find_groups, measure_gap
-from aeexp.evaluation.probes import fit_probe
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import measure_balanced, measure_share
 from aeexp.ranges import Count, Seed, Several
 
 log = logging.getLogger(__name__)
 
 PROBES = ("forest", "linear", "knn")
+CHANCE = "its floor and its p say what chance makes of so few rows"
 RISK = 0.05  # of a false warning, over all probes
 SAME = 0.9999  # correlation of a feature that is the attribute but for rounding
 
@@ -53,8 +55,9 @@ class Fairness(Metric):
     of_codes: ClassVar = True
     numbers: ClassVar = (
         # of the data
-        Number("fairness/(accuracy_majority|leakage_majority|parity_gap(_floor|_p)?_labels)", None, "share"),
-        Number("fairness/gap_rows(_least)?", None, "rows"),
+        Number("fairness/(accuracy|leakage)_majority", None, "share"),
+        Number("fairness/parity_gap(_floor|_p)?_labels", None, "share", no_interval=CHANCE),
+        Number("fairness/gap_rows(_least)?", None, "rows", no_interval="a count"),
         Number("fairness/accuracy_forest", "higher", "share", headline=True,
                label="accuracy of the label, by a forest"),
         Number("fairness/accuracy_(linear|knn)", "higher", "share"),
@@ -62,11 +65,15 @@ class Fairness(Metric):
                label="balanced accuracy of the attribute, by a forest"),
         Number("fairness/leakage_balanced_linear", "lower", "share", label="... of the attribute, by a linear probe"),
         Number("fairness/leakage_balanced_knn", "lower", "share", label="... of the attribute, by neighbours"),
-        Number("fairness/parity_gap_forest", "lower", "share", headline=True, label="parity gap, by a forest"),
-        Number("fairness/parity_gap_floor_forest", None, "share", headline=True, label="... of permuted groups"),
-        Number("fairness/(parity|odds)_gap_(floor|p)_(linear|forest|knn)", None, "share"),
-        Number("fairness/(leakage|parity_gap|odds_gap)_(linear|forest|knn)", "lower", "share"),
-        Number("fairness/leakage_over_raw(_least)?_(linear|forest|knn)", "lower", "share"),
+        Number("fairness/parity_gap_forest", "lower", "share", headline=True, no_interval=CHANCE,
+               label="parity gap, by a forest"),
+        Number("fairness/parity_gap_floor_forest", None, "share", headline=True, no_interval=CHANCE,
+               label="... of permuted groups"),
+        Number("fairness/(parity|odds)_gap_(floor|p)_(linear|forest|knn)", None, "share", no_interval=CHANCE),
+        Number("fairness/(parity|odds)_gap_(linear|forest|knn)", "lower", "share", no_interval=CHANCE),
+        Number("fairness/leakage_(linear|forest|knn)", "lower", "share"),
+        Number("fairness/leakage_over_raw(_least)?_(linear|forest|knn)", "lower", "share",
+               no_interval="its lower end is a number of its own"),
     )  # fmt: skip
 
     def __init__(
@@ -102,12 +109,11 @@ class Fairness(Metric):
         if found is None:
             return {}
         probes, s = self.probes(run)["s"], attribute(run, split)
-        values: Values = {"fairness/leakage_majority": share(s, probes["majority"])}
+        values: Values = {"fairness/leakage_majority": measure_share(s == probes["majority"])}
         raw = run.raw()
         for name, (plain, even) in found.items():
-            each = [share(even[s == value], value) for value in np.unique(s)]
-            values[f"fairness/leakage_{name}"] = float((plain == s).mean())
-            values[f"fairness/leakage_balanced_{name}"] = float(np.mean(each))
+            values[f"fairness/leakage_{name}"] = measure_share(plain == s)
+            values[f"fairness/leakage_balanced_{name}"] = measure_balanced(even == s, s)
             beside = None if raw is run else self.read_attribute(raw, split)
             if beside is not None and len(groups) > 1:
                 more, least = bound_difference(even == s, beside[name][1] == s, s, groups, RISK / len(found))
@@ -129,9 +135,9 @@ class Fairness(Metric):
             return {}
         kept = y >= 0
         codes, y, s = run.codes(split)[kept], y[kept], s[kept]
-        values: Values = {"fairness/accuracy_majority": share(y, probes["y"]["majority"])}
+        values: Values = {"fairness/accuracy_majority": measure_share(y == probes["y"]["majority"])}
         answers = {name: probes["y"][name].predict(codes) for name in PROBES}
-        values |= {f"fairness/accuracy_{name}": float((answer == y).mean()) for name, answer in answers.items()}
+        values |= {f"fairness/accuracy_{name}": measure_share(answer == y) for name, answer in answers.items()}
         groups = np.intersect1d(groups, find_groups(s, self.least)[0])
         if len(groups) < 2:
             return values
@@ -178,27 +184,37 @@ class Fairness(Metric):
 
     def fit(self, run: Run) -> dict[str, dict[str, Any]]:
         """Probes of s and, where there are labels, of y; none of what has one value only."""
-        codes, s, y = run.codes("train"), attribute(run, "train"), run.labels("train")
-        chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
-        warn_of_copies(run, chosen, s)
-        probes = {"s": self.fit_probes(codes[chosen], s[chosen])}
-        if y is not None and run.data.is_labelled:
-            labelled = np.flatnonzero(y >= 0)
-            chosen = labelled[np.random.default_rng(self.seed).permutation(len(labelled))[: self.rows]]
-            probes["y"] = self.fit_probes(codes[chosen], y[chosen])
-        return {name: pair for name, pair in probes.items() if pair}
+        targets = {"s": {split: attribute(run, split) for split in ("train", "val")}}
+        warn_of_copies(run, self.choose_rows(targets["s"]["train"], self.rows), targets["s"]["train"])
+        y = {split: values for split in ("train", "val") if (values := run.labels(split)) is not None}
+        if run.data.is_labelled:
+            targets["y"] = y
+        probes = {name: self.fit_probes(run, target["train"], target["val"]) for name, target in targets.items()}
+        return {name: found for name, found in probes.items() if found}
 
-    def fit_probes(self, codes: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-        """All three, what a constant guess answers, and the shares of the values; {} of what has one value only."""
+    def choose_rows(self, target: np.ndarray, most: int) -> np.ndarray:
+        """Places of so many rows at most of those whose target is known."""
+        known = np.flatnonzero(target >= 0)
+        return known[np.random.default_rng(self.seed).permutation(len(known))[:most]]
+
+    def fit_probes(self, run: Run, target: np.ndarray, of_val: np.ndarray) -> dict[str, Any]:
+        """All three, what a constant guess answers, and the shares of the values; {} of what has one value only.
+
+        Validation rows, no more than the probes are fitted on, choose penalty and scale.
+        """
         from sklearn.ensemble import RandomForestClassifier
 
+        chosen = self.choose_rows(target, self.rows)
+        codes, target = run.codes("train")[chosen], target[chosen]
         values, counts = np.unique(target, return_counts=True)
         if len(values) < 2:
             return {}
+        few = self.choose_rows(of_val, len(chosen))
+        held = Held(run.codes("val")[few], of_val[few]) if len(few) else None
         return {
-            "linear": fit_probe("linear", codes, target),
+            "linear": fit_probe("linear", codes, target, held=held),
             "forest": RandomForestClassifier(self.trees, random_state=self.seed).fit(codes, target),
-            "knn": fit_probe("knn", codes, target),
+            "knn": fit_probe("knn", codes, target, held=held),
             "majority": values[counts.argmax()],
             "shares": counts / len(target),
         }
@@ -215,11 +231,6 @@ def read_value(probes: dict[str, Any], name: str, codes: np.ndarray) -> tuple[np
     """Values (N,) as the probe was fitted, and from its likelihood ratios p(s | z) / p(s)."""
     chances, values = probes[name].predict_proba(codes), probes[name].classes_
     return values[chances.argmax(1)], values[(chances / probes["shares"]).argmax(1)]
-
-
-def share(values: np.ndarray, value: int) -> float:
-    """Of the rows that have this value."""
-    return float((values == value).mean())
 
 
 def warn_of_copies(run: Run, chosen: np.ndarray, s: np.ndarray) -> None:

@@ -60,3 +60,12 @@ def test_a_metrics_json_of_another_make_is_listed_and_breaks_nothing(change, sai
     (failure,) = report.failures
     assert failure.status == "unreadable" and said in failure.message and "metrics.json" in failure.message
     assert "1 run without numbers" in console_text(report, 100)
+
+
+def test_what_runs_warn_of_stands_in_the_notes(tmp_path):
+    for seed in (0, 1):
+        path = job(tmp_path / str(seed), f"seed={seed}", probe__linear=0.9) / "metrics.json"
+        metrics = json.loads(path.read_text())
+        path.write_text(json.dumps({**metrics, "warnings": ["the code tells more"] if seed == 0 else []}))
+    notes = collect([tmp_path]).notes
+    assert [note for note in notes if note.endswith("1 of 2 runs warn: the code tells more.")]
