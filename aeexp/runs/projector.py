@@ -16,7 +16,7 @@ BOOKMARKS = "bookmarks.json"
 def add_bookmark(folder: Path, tensor: str, column: str) -> None:
     """Give the embedding `tensor` of `folder`/projector_config.pbtxt a view coloured by a column of its metadata."""
     config = folder / "projector_config.pbtxt"
-    blocks = config.read_text(encoding="utf-8").split("embeddings {")
+    blocks = files.read_text(config, files.MOST_YAML).split("embeddings {")
     name = f'tensor_name: "{tensor}"'
     # a second try of the same step adds its block to the first one's: the last one counts
     kept = [block for block in blocks[:-1] if name not in block] + blocks[-1:]

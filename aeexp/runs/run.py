@@ -41,19 +41,17 @@ def execute_run(
 ) -> float:  # fmt: skip
     """Leave a complete run folder and return the lowest monitored value.
 
-    `status` is that of the folder, which is this run's (`claim`). `choices` names the option of each group, for the
-    HParams table; `bar` asks for a progress bar. `follow` is called at each validation with where the run stands, and
-    may raise to end it.
+    `status` is that of the folder, which is this run's (`claim`). `choices` names the option of each group; `bar` asks
+    for a progress bar. `follow` is called at each validation with where the run stands, and may raise to end it.
     """
     start = time.perf_counter()
     status.begin()
     folder, config = status.folder, check_config(cfg, choices)
-    identity = run_id(config)
     if status.finished:
         return return_finished(status.finished, cfg, folder)
     data, learner = load_data_and_learner(cfg, set_up_machine(cfg))
     untrained = copy.deepcopy(learner.model)
-    store = open_store(folder, config, identity, data)
+    store = open_store(folder, config, run_id(config), data)
 
     def on_step(progress: Progress) -> None:
         status.update(step=progress.step)

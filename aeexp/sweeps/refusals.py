@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def take_refusals(root: Path) -> dict[int, dict[str, Any]]:
             taken[number] = _UNWRITTEN.pop((folder, number))
     for path in root.glob(NAME.format("*")):
         try:
-            taken.setdefault(int(path.name.split(".")[2]), json.loads(path.read_text("utf-8")))
+            taken.setdefault(int(path.name.split(".")[2]), files.read_json(path))
             path.unlink()
         except (OSError, ValueError) as error:
             log.warning("%s: %s", path, error)

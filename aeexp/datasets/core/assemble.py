@@ -79,10 +79,7 @@ def assemble(
         normal = tuple(find_classes("normal_classes", normal_classes, source.classes))
         for part in ("train", "val"):
             parts[part] = choose_normal(parts[part], part, normal, normal_classes, source.classes)
-    if labelled is not None:
-        parts["train"] = hide_labels(parts["train"], labelled)
-    if unlabelled == "drop":
-        parts["train"] = drop_unlabelled(parts["train"])
+    parts["train"] = _choose_labelled(parts["train"], labelled, unlabelled)
     if source.fit is not None:
         transform = source.fit(read(parts["train"].x))
         parts = {part: rows._replace(x=transform(read(rows.x))) for part, rows in parts.items()}
@@ -181,6 +178,11 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
     except UsageError as error:  # its keys lie one level below those of a data set
         message = str(error)
         raise UsageError(message if message.startswith("split=") else f"split.{message}") from error
+
+
+def _choose_labelled(train: Rows, labelled: int | float | None, unlabelled: Literal["keep", "drop"]) -> Rows:
+    train = train if labelled is None else hide_labels(train, labelled)
+    return drop_unlabelled(train) if unlabelled == "drop" else train
 
 
 def _fit(
