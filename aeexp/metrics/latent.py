@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 DESCRIBES = "it describes the code, and ranks nothing"
 EXACT = 1e-12  # of the largest eigenvalue: float32 codes leave none below it that means anything
+RIDGE = 1e-6  # on correlations, as in regularizers.total_correlation: a unit that is a sum of others has a finite value
 LISTED = 64  # units that get a number each
 DIRECTIONS = 64  # in which the Jacobian is taken at most
 NUMBERS = 2e7  # of Jacobians in memory at a time, 80 MB
@@ -34,9 +35,9 @@ class Latent(Metric):
       are nearly 0 too: 0 where all are equally large, 1 where a single one is not 0. `mean_activation`: over rows and
       units.
     - `total_correlation_gaussian`: how far units are from independent by their correlations alone, in nats, of codes as
-      the decoder gets them (drawn, where the latent is stochastic): 0 of independent units up to D (D - 1) / 4 N, which
-      is what chance gives, and infinite where one unit is a sum of others. The term `total_correlation` of a loss is
-      biased upwards by some nats.
+      the decoder gets them (drawn, where the latent is stochastic): 0 of independent units, up to the D (D - 1) / 4 N
+      that chance gives, and some 7 for each unit that is a sum of others; left out where rows are no more than units.
+      The term `total_correlation` of a loss is biased upwards by some nats.
     - `dead_units`: units whose standard deviation is below 1e-6 of the largest.
     - `jacobian_norm`: mean Frobenius norm of the encoder's Jacobian over the first `jacobian_rows` rows; of a code of
       more than 64 units from 64 random directions, good to a hundredth or so.
@@ -78,13 +79,14 @@ class Latent(Metric):
         values = {
             "effective_rank": effective_rank(codes),
             "effective_rank_singular": effective_rank(codes, 0.5),
-            "total_correlation_gaussian": total_correlation(run.draws(split).astype(np.float64)),
             "l0": float((codes != 0).sum(1).mean()),
             "sparsity": sparsity(codes),
             "mean_activation": float(codes.mean()),
             "dead_units": float((spread <= 1e-6 * spread.max()).sum()),
             "jacobian_norm": self.jacobian_norm(run, split),
         }
+        if len(codes) > codes.shape[1]:
+            values["total_correlation_gaussian"] = total_correlation(run.draws(split).astype(np.float64))
         if (units := run.rate(split)) is not None:
             values |= self.measure_rate(units, run, split, spread)
         values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
@@ -152,5 +154,5 @@ def total_correlation(codes: np.ndarray) -> float:
     codes = codes[:, spread > 1e-6 * spread.max(initial=0)]
     if codes.shape[1] < 2 or len(codes) < 2:
         return 0.0
-    sign, log = np.linalg.slogdet(np.corrcoef(codes.T))
-    return max(0.0, -0.5 * float(log)) if sign > 0 else math.inf
+    correlations = np.corrcoef(codes.T) + RIDGE * np.eye(codes.shape[1])
+    return max(0.0, -0.5 * float(np.linalg.slogdet(correlations).logabsdet))

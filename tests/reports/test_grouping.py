@@ -6,6 +6,7 @@ import pytest
 from reported import job, write_two
 
 from aeexp.reports.comparison import collect
+from aeexp.reports.statistics import Estimate
 from aeexp.reports.tables import format_estimate
 
 
@@ -27,7 +28,7 @@ def test_the_same_training_twice_is_no_second_sample(tmp_path):
     for name, ended, loss in (("old", "2026-01-01", 1.0), ("new", "2026-01-02", 3.0)):
         job(tmp_path / name, "seed=0", ended=ended, loss=loss)
     report = collect([tmp_path])
-    assert report.groups[0].estimate("loss") == (3.0, 0.0, 1, 0.0)
+    assert report.groups[0].estimate("loss") == Estimate(3.0, 0.0, 1, 0.0)
     assert any(note.startswith("1 of 2 runs repeat") for note in report.notes)
 
 
