@@ -128,7 +128,7 @@ def test_colours_are_quantities_where_there_are_no_classes_and_an_attribute_wher
     by_class, by_color = (Scatter(attribute=a)(run)["scatter"] for a in (None, "color"))
     assert by_class.legends[0].get_title().get_text() == "class"
     legend = by_color.legends[0]
-    assert legend.get_title().get_text() == "color" and [t.get_text() for t in legend.get_texts()] == ["0", "1"]
+    assert legend.get_title().get_text() == "color" and [t.get_text() for t in legend.get_texts()] == ["orange", "blue"]
     for wrong in ("colour", 1, -1):
         with pytest.raises(UsageError, match=rf"^attribute={wrong}: this data has color"):
             Scatter(attribute=wrong)(run)
@@ -139,7 +139,7 @@ def test_colours_are_quantities_where_there_are_no_classes_and_an_attribute_wher
 def test_a_code_of_two_units_is_drawn_to_scale_and_a_vae_with_the_circle_of_its_prior(digit_data):
     plain = Scatter()(run_of(digit_data, perceptron(digit_data, 2)))["scatter"].axes
     assert len(plain) == 1 and plain[0].get_aspect() == 1 and not plain[0].patches
-    assert (plain[0].get_xlabel(), plain[0].get_ylabel()) == ("unit 1", "unit 2")
+    assert (plain[0].get_xlabel(), plain[0].get_ylabel()) == ("unit 1 of the code", "unit 2 of the code")
     figure = Scatter()(stochastic(digit_data, 2))["scatter"]
     save(figure)
     (circle,) = figure.axes[0].patches
