@@ -22,6 +22,8 @@ WAYS = {
     errno.EIO: "the disk has failed",
     errno.ENOMEM: "give it more memory",
 }
+# Texts that Hydra would read as something else: null, true, numbers.
+OTHERS = re.compile(r"(?i:null|true|false|[+-]?(nan|inf))|[+-]?[\d_.]+(e[+-]?\d+)?")
 MEMORY = re.compile(  # a library that finds no room is an ImportError
     "not enough memory|can't allocate memory|cannot allocate memory|bad_alloc|out of memory|failed to map segment", re.I
 )
@@ -46,7 +48,8 @@ def _quote_word(word: str) -> str:
 def quote_value(value: object) -> str:
     """A text as a value of an override: in Hydra's quotes where it would be read as something else."""
     text = str(value)
-    if re.fullmatch(r"[\w/.+-]+", text, re.ASCII):
+    plain = re.fullmatch(r"[\w/.+-]+", text, re.ASCII) is not None
+    if plain and (isinstance(value, int | float) or not OTHERS.fullmatch(text)):
         return text
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return "'" + escaped.replace("${", "\\${") + "'"

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from test_house import TREES
@@ -18,11 +18,16 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)
 SUGGESTS = re.compile(r"((^|[\s:`'])aeexp(-\w+)? |tensorboard (--logdir )?$|the same command with )")
 
 
+@example("null").via("read as something else")
+@example("True").via("read as something else")
+@example("1e3").via("read as something else")
+@example("-5").via("read as something else")
 @given(TEXTS | st.text(st.sampled_from("\\'\"$` {}[](),=~*!?#&|;<>:é5 a_.-"), min_size=1))
 def test_any_text_comes_through_the_shell_and_hydra(text):
     (word,) = shlex.split(quote_override("dataset.name", text))
     (override,) = OverridesParser.create().parse_overrides([word])
     value = override.value()
+    assert not isinstance(value, bool | int | float | None)
     assert OmegaConf.create({"name": str(value)}).name == text
 
 

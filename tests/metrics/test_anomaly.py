@@ -135,12 +135,6 @@ def test_without_normal_classes_or_without_an_anomaly_it_is_left_out(digit_data,
     assert "the test rows of toy are all of one kind" in caplog.text
 
 
-def test_bad_options_are_named():
-    for build in (lambda: Anomaly(rows=1), lambda: drawn.Anomaly(examples=0), lambda: drawn.Anomaly(rows=0)):
-        with pytest.raises(UsageError, match=r"^\w+=\d"):
-            build()
-
-
 @pytest.mark.parametrize(
     "words",
     [["variant=vae", "latent.dim=4"], ["variant=cvae", "latent.dim=4"], ["regularizer=classifier"]],

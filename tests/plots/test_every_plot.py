@@ -9,7 +9,6 @@ import pytest
 from drawn import HISTORY, convolutional, perceptron, rows_of, run_of, save, stochastic
 
 from aeexp.conditions import Label
-from aeexp.errors import UsageError
 from aeexp.noises import Masking
 from aeexp.plots.activations import Activations
 from aeexp.plots.columns import Columns
@@ -75,21 +74,6 @@ def test_few_filters_and_long_series_fit(digit_data):
     series = run_of(rows_of((150,)))
     save(Reconstructions(examples=3)(series)["reconstructions"])
     save(Filters()(series)["filters_decoder"])
-
-
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: Reconstructions(examples=0), lambda: Scatter(rows=1), lambda: Scatter(perplexity=0),
-        lambda: Interpolation(pairs=0), lambda: Interpolation(steps=1), lambda: Manifold(side=1),
-        lambda: Filters(most=0), lambda: Traversals(units=0), lambda: Traversals(steps=1),
-        lambda: LabelSwap(examples=0), lambda: LabelSwap(labels=1),
-        lambda: Scatter(rows=5001), lambda: Activations(units=0),
-    ],
-)  # fmt: skip
-def test_a_bad_option_is_named(build):
-    with pytest.raises(UsageError, match=r"^\w+=\d"):
-        build()
 
 
 def test_every_yaml_builds_its_plot():
