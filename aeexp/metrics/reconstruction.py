@@ -111,7 +111,7 @@ class Reconstruction(Metric):
             values[nats.replace("nats", "bits_per_dim_given_code")] = bits
         return {f"reconstruction/{name}": value for name, value in values.items()}
 
-    def baselines(self, run: Run, split: str) -> dict[str, dict[str, Measured]]:
+    def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The errors of the mean of the training rows, below which a code says something."""
         if run.segments:
             return {}

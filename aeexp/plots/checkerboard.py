@@ -137,7 +137,7 @@ def _profiles(axes: Axes, spectra: dict[str, np.ndarray], steps: list[int], refe
         axes.plot(x, decibels(y, reference), label=name, **style)
         axes.plot(
             away[at], decibels(spectrum[at], reference), color=style.get("color"), linestyle="none",
-            marker=MARKERS[name], markersize=7, markerfacecolor="white", markeredgewidth=1.5,
+            marker=MARKERS.get(name, "^"), markersize=7, markerfacecolor="white", markeredgewidth=1.5,
         )  # fmt: skip
     totals = [int(total) for total in np.cumprod(steps or [2])]
     for line in sorted({round(i / total, 4) for total in totals for i in range(1, total // 2 + 1)}):

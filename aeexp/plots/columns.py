@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, NamedTuple, final
 
 import numpy as np
@@ -19,7 +20,6 @@ from aeexp.evaluation.run import Run
 
 HEIGHT = 0.34  # inches of a column
 FLOOR = -0.25  # of R², where bars end: a column that is worse says so by its number
-SAME = "PCA, same width"
 
 
 class Score(NamedTuple):
@@ -27,13 +27,13 @@ class Score(NamedTuple):
 
     name: str
     own: float
-    pca: float
+    pca: float | None  # None: there is no comparable PCA, as where it would make no error
     simplest: float  # of the training mean, which is about 0; of the most frequent category of the training rows
 
 
 @final
 class Columns(Plot):
-    """How well each column of a table is reconstructed on the test split, PCA of the same width beside it.
+    """How well each column of a table is reconstructed on the test split, the comparable PCA beside it.
 
     Of a number R², the share of its variance that the reconstruction explains: 1 is all of it, 0 as much as the mean
     does. Of categories the share of rows whose likeliest category is their own; a line marks what the most frequent
@@ -62,7 +62,7 @@ class Columns(Plot):
         figure = canvas.figure(title, 7.5, HEIGHT * sum(heights) + 0.75 * len(kinds) + 1.0)
         panels = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (scores, name, meaning) in zip(panels, kinds, strict=True):
-            _draw_bars(axes, scores[: self.most], accuracy=name == "categories")
+            _draw_bars(axes, scores[: self.most], run.describe_pca(), accuracy=name == "categories")
             part = "" if len(scores) <= self.most else f", the worst {self.most} of {len(scores)}"
             axes.set_title(f"{name}{part}", fontsize=10)
             axes.set_xlabel(textwrap.fill(meaning, 90), fontsize=9)
@@ -75,24 +75,29 @@ def score_columns(run: Run) -> tuple[list[Score], list[Score]]:
     columns = tables.find_columns(run)
     truth = torch.cat([out.batch.targets.cpu() for out in run.passes("test")])
     x = tables.in_units(run.data, truth)
-    outputs = [tables.in_units(run.data, _outputs(each)) for each in (run, run.pca())]
+    own_output = tables.in_units(run.data, _outputs(run))
+    pca = None if (baseline := run.pca()) is None else tables.in_units(run.data, _outputs(baseline))
     frequent = tables.in_units(run.data, run.rows("train").batch(slice(0, tables.ROWS)).x)
     numbers, categories = [], []
     for variable, place in zip(columns.variables, columns.places, strict=True):
         if variable.categories:
             own = x[:, place].argmax(1)
-            right = [float((output[:, place].argmax(1) == own).mean()) for output in outputs]
-            most = float((own == frequent[:, place].mean(0).argmax()).mean())
-            categories.append(Score(variable.name, right[0], right[1], most))
+            score, most = partial(_share_right, own), float((own == frequent[:, place].mean(0).argmax()).mean())
         else:
-            explained = [_explain(x[:, place.start], output[:, place.start]) for output in outputs]
-            numbers.append(Score(variable.name, explained[0], explained[1], 0.0))
+            score, most = partial(_explain, x[:, place.start]), 0.0
+        part = place if variable.categories else place.start
+        scored = Score(variable.name, score(own_output[:, part]), None if pca is None else score(pca[:, part]), most)
+        (categories if variable.categories else numbers).append(scored)
     return numbers, categories
 
 
 def _outputs(run: Run) -> torch.Tensor:
     with torch.no_grad():
         return torch.cat([run.model.likelihood.mean(out.output).cpu() for out in run.passes("test")])
+
+
+def _share_right(own: np.ndarray, output: np.ndarray) -> float:
+    return float((output.argmax(1) == own).mean())
 
 
 def _explain(truth: np.ndarray, output: np.ndarray) -> float:
@@ -102,11 +107,13 @@ def _explain(truth: np.ndarray, output: np.ndarray) -> float:
     return float(r2_score(truth, output)) if len(truth) > 1 else float("nan")
 
 
-def _draw_bars(axes: Axes, scores: Sequence[Score], accuracy: bool) -> None:
-    """Two bars a column, the model's above PCA's, each with its number."""
+def _draw_bars(axes: Axes, scores: Sequence[Score], baseline: str, accuracy: bool) -> None:
+    """Two bars a column, the model's above that of the baseline if there is one, each with its number."""
     places = np.arange(len(scores))
     lowest = 0.0 if accuracy else FLOOR
-    series = [("this model", [s.own for s in scores], canvas.BLUE), (SAME, [s.pca for s in scores], canvas.ORANGE)]
+    series = [("this model", [score.own for score in scores], canvas.BLUE)]
+    beside = [score.pca for score in scores if score.pca is not None]
+    series += [(baseline, beside, canvas.ORANGE)] if beside else []
     for number, (name, values, colour) in enumerate(series):
         at = places - 0.2 + 0.4 * number
         axes.barh(at, np.clip(np.nan_to_num(values), lowest, 1), 0.36, color=colour, label=name)

@@ -104,8 +104,9 @@ class Reconstructions(Plot):
         """Test rows, and what the model and PCA make of them; the generators of others stay as they were."""
         batch, x, chosen = self.take_rows(run)
         noise = run.learner.objective.noise
-        output = _mean_output(run.model, batch, x)
-        pca = None if (baseline := run.pca()) is None else _mean_output(baseline.model, batch, x)
+        with torch.random.fork_rng():
+            output = _mean_output(run.model, batch, x)
+            pca = None if (baseline := run.pca()) is None else _mean_output(baseline.model, batch, x)
         noisy = bool(noise.parts) if isinstance(noise, Chain) else True
         corrupted = noisy or batch.hole is not None
         mask = mask_array(batch)

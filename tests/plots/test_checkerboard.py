@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeexp.conditions import Unconditional
-from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.latents.deterministic import Deterministic
 from aeexp.likelihoods.gaussian import Gaussian
@@ -152,5 +151,3 @@ def test_what_has_no_frequencies_is_left_out_with_a_word(as_data, build_learner,
     rows = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
     assert Checkerboard()(Run(build_learner((6,)), as_data(rows))) == {}
     assert "plot=checkerboard left out" in caplog.text
-    with pytest.raises(UsageError, match=r"^rows=0"):
-        Checkerboard(rows=0)

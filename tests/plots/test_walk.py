@@ -15,7 +15,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.drawing.canvas import COLOURS
-from aeexp.errors import UsageError
 from aeexp.evaluation.paths import tour
 from aeexp.evaluation.run import Run
 from aeexp.latents.bounded import Hyperspherical
@@ -152,10 +151,3 @@ def test_a_run_leaves_the_same_gif_in_its_folder_and_in_tensorboard(tmp_path):
     events = EventAccumulator(str(RunFolder(tmp_path).find_events("run")), {"images": 0}).Reload()
     [image] = events.Images("walk")
     assert image.encoded_image_string == encoded and (image.width, image.height) == (864, 468)
-
-
-@pytest.mark.parametrize("options", [{"stops": 1}, {"steps": 0}, {"milliseconds": 5}])
-def test_a_bad_option_is_named(options):
-    [(name, value)] = options.items()
-    with pytest.raises(UsageError, match=rf"^{name}={value}"):
-        Walk(**options)

@@ -81,7 +81,7 @@ def _read_table(
         tables["path" if option in ("path", "sql") else "test"] = convert_table(f"{option}={opened.path}", table)
     source = make_source(tables, Reading(label, columns=tuple(names), missing=missing))
     feature = next(iter(sources.values())).features.get(label or "")
-    if not isinstance(feature, import_datasets().ClassLabel):
+    if feature is None or not isinstance(feature, import_datasets().ClassLabel):
         return source
     return name_classes(source, list(feature.names or ()))
 
