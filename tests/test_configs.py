@@ -141,7 +141,7 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["variant=iwae", "objective.samples=0"], r"^objective\.samples=0 should be a whole number of at least 1"),
         (["seed=null"], r"^seed=None should be a whole number"),
         (["device=tpu"], r"^device='tpu' should be one of auto"),
-        (["threads=0"], r"^threads=0 should be a whole number of at least 1"),
+        (["threads=0"], r"^threads=0 should be a whole number from 1 to 1024"),
         (["+regularizer.l1.weight=3"], r"^regularizer\.l1 is set, but l1 is not among your regularizer options"),
         (["model=gru"], r"^model=gru needs sequences.*\(1, 8, 8\).*take dataset=sine_waves"),
         (["regularizer=kl"], r"kl needs a stochastic code.*latent=gaussian"),

@@ -55,7 +55,7 @@ def distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
 
 def _words(packed: np.ndarray) -> np.ndarray:
     """(N, ceil(W / 8)) uint64 of packed bits (N, W)."""
-    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
+    return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))).view(np.uint64)
 
 
 def _ones_by_table(words: np.ndarray) -> np.ndarray:

@@ -171,16 +171,3 @@ def test_a_monitor_that_is_no_term_is_refused_with_those_that_are(run, build_lea
     learner = build_learner((6,), 4, regularizers={"l1": L1(0.1)})
     with pytest.raises(UsageError, match="^trainer.monitor=kl .*loss, reconstruction, l1"):
         run("run", Joint(steps=3, monitor="kl"), learner=learner)
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"epochs": 0}, {"steps": 0}, {"batch_size": 0}, {"accumulate": -1}, {"patience": 0}, {"clip_norm": 0},
-        {"validate_every_epochs": 0}, {"validate_every_steps": 0}, {"log_every_steps": 0}, {"min_delta": -1},
-    ],
-)  # fmt: skip
-def test_a_bad_number_is_refused_in_words_that_begin_with_key_and_value(keys):
-    ((name, value),) = keys.items()
-    with pytest.raises(UsageError, match=f"^{name}={value} "):
-        Joint(**keys)

@@ -252,7 +252,7 @@ def test_a_mistake_is_told_before_training(words, message, tmp_path):
     with pytest.raises(UsageError) as error:
         run_in(tmp_path, "trainer=layerwise", *words)
     assert re.search(message, str(error.value)), str(error.value)
-    assert not (tmp_path / "checkpoints").exists()
+    assert not any((tmp_path / "checkpoints").iterdir())
 
 
 def test_the_study_says_what_vincent_et_al_did():
