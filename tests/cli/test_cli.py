@@ -48,7 +48,7 @@ BAD = [
         "latent as chosen has no prior: choose another option of latent, or leave latent/prior out",
     ),
     (["model.upsample=subpixel"], "model as chosen has no such key; it has hidden_dims, activation, tied"),
-    (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+    (["optimizer.lr=-1"], "optimizer.lr=-1 should be a number above 0"),
     (
         ["-m", "seed=0,1", "variant=undercomplete,pca"],
         "trainer.epochs=1: under variant=pca trainer as chosen has no such",

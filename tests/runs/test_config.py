@@ -26,8 +26,8 @@ def test_what_a_partial_gets_at_run_time_is_no_key():
 
 
 def test_a_class_without_arguments_takes_none():
-    check_node("group", {"_target_": "aeexp.conditions.Label"})
-    refuse(r"group.args=1: .*; it takes none", {"_target_": "aeexp.conditions.Label", "args": 1})
+    check_node("group", {"_target_": "aeexp.likelihoods.Bernoulli"})
+    refuse(r"group.args=1: .*; it takes none", {"_target_": "aeexp.likelihoods.Bernoulli", "args": 1})
 
 
 def test_values_are_held_against_a_function_without_a_node():
