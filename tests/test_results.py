@@ -1,0 +1,106 @@
+"""What README shows can be made anew: its commands and those of its tables compose, and read numbers that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from composing import composed
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+
+from aeexp.evaluation.protocol import describe_numbers
+from aeexp.reports.statistics import quantile
+from aeexp.runs.config import check, make
+from benchmarks.results.__main__ import Table, build_grid, read_tables
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+TABLES = read_tables()
+
+
+def first_value(override: Override) -> str:
+    """The override with the first value of its sweep."""
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
+        return f"{override.get_key_element()}={Override._get_value_element_as_str(next(iter(sweep.list)))}"
+    if isinstance(sweep, (RangeSweep, IntervalSweep)):
+        return f"{override.get_key_element()}={sweep.start}"
+    return str(override.input_line)
+
+
+def settle(words: Sequence[str]) -> list[str]:
+    """What one job of such a line composes: without flags, Hydra's own keys, and the other values of sweeps."""
+    words = [word for word in words if not word.startswith(("-", "hydra"))]
+    return [first_value(override) for override in OverridesParser.create().parse_overrides(words)]
+
+
+def lines() -> Iterator[str]:
+    """Each command line of aeexp in README: indented blocks, and words between backticks."""
+    joined = README.replace("\\\n", " ")
+    yield from re.findall(r"^ {4,}(aeexp(?: .*)?)$", joined, re.MULTILINE)
+    yield from (" ".join(line.split()) for line in re.findall(r"`(aeexp\s[^`]+)`", joined))
+
+
+LINES = sorted({shlex.join(words) for line in lines() if (words := shlex.split(line, comments=True)[1:])})
+
+
+def test_the_walk_saw_readme():
+    assert len(LINES) > 25 and len(TABLES) > 20
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_of_readme_composes(line):
+    words = shlex.split(line)
+    if "--help" not in words and "--cfg" not in words and "-sc" not in words:
+        check(composed(*settle(words)))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_path):
+    keys = [key.rpartition(":")[2] for column in TABLES[name].columns.values() for key in column.split(" / ")]
+    seen = set()
+    for _, folder, words in TABLES[name].commands(tmp_path):
+        cfg = composed(*settle(words))
+        check(cfg)
+        metrics = make(cfg, "metric")
+        describe_numbers(metrics, [key.replace("*", "n1_x") for key in keys])
+        seen.add(folder)
+    assert len(seen) == len(TABLES[name].rows)  # no two rows share a folder
+    for line in TABLES[name].first:
+        if (words := shlex.split(line))[0] == "aeexp":
+            check(composed(*settle(words[1:])))
+
+
+def test_readme_names_each_table_and_its_script():
+    assert "python -m benchmarks.results" in README
+    assert [name for name in TABLES if f"**{name}**" not in README] == []
+
+
+def metrics(error: float, pca: float = 2.0) -> dict:
+    return {
+        "test": {"a/error": error, "a/other_n7": 3.0, "a/gone": None},
+        "baseline": {"pca": {"a/error": pca}},
+        "intervals": {"test": {"a/other_n7": [2.5, 3.5]}, "baseline": {"pca": {"a/error": [1.9, 2.1]}}},
+    }
+
+
+def test_a_grid_has_means_with_intervals_over_seeds_or_rows():
+    """Student's interval of the seeds 1, 2, 4; where seeds change nothing, or there is one, the interval over rows."""
+    columns = {"error": "a/error", "both": "a/other_* / a/gone", "of PCA": "pca:a/error"}
+    table = Table(rows={"x": ""}, columns=columns, baselines={"PCA": "pca"}, mean="mean of two")
+    values = [1.0, 2.0, 4.0]
+    half = quantile(3) * (sum((v - fmean(values)) ** 2 for v in values) / 2 / 3) ** 0.5
+    groups = {"x": [metrics(v) for v in values], "y": [metrics(5.0)]}
+    assert 1 < half < 10  # one decimal is its second digit
+    assert build_grid(Table(**{**vars(table), "mean": None}), groups) == [
+        ["", "error", "both", "of PCA"],
+        ["x", f"{fmean(values):.1f} ± {half:.1f}", "3.00 ± 0.50 / -", "2.00 ± 0.10"],
+        ["y", "5", "3.00 ± 0.50 / -", "2.00 ± 0.10"],
+        ["PCA", "2.00 ± 0.10", "- / -", "2.00 ± 0.10"],
+    ]
+    turned = build_grid(Table(**{**vars(table), "columns": {"error": "a/error"}, "transposed": True}), groups)
+    assert turned[1][-1] == f"{(fmean(values) + 5) / 2:.3f}" and turned[0][-1] == "mean of two"
