@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +20,8 @@ from aeexp.reports.statistics import quantile
 from aeexp.runs.config import check, make
 from benchmarks.results.__main__ import Table, build_grid, read_tables
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = read_tables()
 
 
@@ -104,3 +107,18 @@ def test_a_grid_has_means_with_intervals_over_seeds_or_rows():
     ]
     turned = build_grid(Table(**{**vars(table), "columns": {"error": "a/error"}, "transposed": True}), groups)
     assert turned[1][-1] == f"{(fmean(values) + 5) / 2:.3f}" and turned[0][-1] == "mean of two"
+
+
+@pytest.mark.slow
+def test_the_script_prints_a_table_and_goes_on_with_finished_runs(tmp_path):
+    words = ["collapse", "--output", str(tmp_path), "seed=0", "dataset.limit=60", "trainer.epochs=1"]
+
+    def made() -> str:
+        command = [sys.executable, "-m", "benchmarks.results", *words]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    first = made()
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.json")}
+    assert [line.split("|")[1].strip() for line in first.splitlines()] == ["", "---", *TABLES["collapse"].rows]
+    assert made() == first
+    assert len(times) == 2 and {path: path.stat().st_mtime_ns for path in times} == times
