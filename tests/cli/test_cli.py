@@ -127,7 +127,7 @@ def test_a_failed_job_does_not_hide_the_others(tmp_path):
     assert states == ["failed", "finished", "failed", "finished"]
     assert done.returncode == 2
     assert "2 of 4 runs finished" in done.stdout
-    for words in ("latent.dim=0: a code", "latent.dim=-1: a code"):
+    for words in ("latent.dim=0 should be", "latent.dim=-1 should be"):
         assert done.stdout.count(words) == 2, "in the job and in the last word"
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from commands import QUICK, ROOT
 
-QUIET = ["threads=1", "metric=none", "trainer.epochs=1", "variant=vae"]
+QUIET = ["threads=1", "metric=none", "trainer.epochs=2", "variant=vae"]
 # module, words, exit code, what is in the output
 COMMANDS = {
     "help": ("aeexp.cli.train", ["--help"], 0, "Groups, chosen as group=option"),
     "explain": ("aeexp.cli.explain", ["vae", "kl"], 0, "regularizer.kl.weight"),
-    "mistake": ("aeexp.cli.train", ["latent.dim=0"], 2, "a code needs at least 1 unit"),
+    "mistake": ("aeexp.cli.train", ["latent.dim=0"], 2, "should be a whole number of at least 1"),
     "run": ("aeexp.cli.train", [*QUIET, "plot=[curves]", "hydra.run.dir=run"], 0, "run folder: run"),
     "evaluate": ("aeexp.cli.evaluate", ["run", "metric=[reconstruction]", "plot=[samples]"], 0, "samples.png"),
     "encode": ("aeexp.cli.encode", ["run"], 0, "Train on them: aeexp"),

@@ -57,8 +57,6 @@ def test_an_attribute_of_celeba_may_be_its_label(small_celeba):
     assert np.concatenate([rows.y for rows in (source.rows, source.val, source.test)]).tolist() == FLAGS[:, 38].tolist()
     with pytest.raises(UsageError, match="^label=smiling: no such attribute.*Smiling, Young"):
         celeba.load(str(small_celeba), label="smiling")
-    with pytest.raises(UsageError, match="^size=0"):
-        celeba.load(str(small_celeba), size=0)
 
 
 def test_a_broken_picture_of_celeba_is_named_when_it_is_read(small_celeba):

@@ -78,12 +78,6 @@ def test_a_limit_keeps_that_many_rows_by_label_and_the_official_test_whole():
     assert all(np.array_equal(data["train"].x[i].numpy(), rows.x[n]) for i, n in enumerate(data["train"].ids))
 
 
-@pytest.mark.parametrize("limit", [2, 0, -5])
-def test_a_limit_too_small_for_three_splits_is_refused(limit):
-    with pytest.raises(UsageError, match=f"^limit={limit} "):
-        digits(name="digits", split=EIGHT, limit=limit)
-
-
 def test_a_limit_above_the_number_of_rows_changes_nothing(digit_data):
     assert digits(name="digits", split=EIGHT, limit=10**6).fingerprint == digit_data.fingerprint
 
