@@ -268,9 +268,7 @@ def test_an_encoder_that_gives_nothing_has_a_direction_and_finite_gradients():
         (lambda: Hyperspherical(3, Standard()), "^prior=standard .* unit sphere: take latent/prior=uniform"),
         (lambda: Categorical(8, Mixture(3)), "^prior=mixture .* one-hot units: take latent/prior=uniform"),
         (lambda: Categorical(20, Uniform()), "^dim=20 is no multiple of latent.classes=8: take latent.dim=16"),
-        (lambda: Categorical(8, Uniform(), classes=1), "^classes=1"),
         (lambda: Categorical(8, Uniform(), final_temperature=2.0), "^final_temperature=2.0 .*latent.temperature=1.0"),
-        (lambda: Categorical(8, Uniform(), anneal_steps=0), "^anneal_steps=0"),
     ],
 )
 def test_what_does_not_fit_is_told_with_a_way_out(make, message):

@@ -70,9 +70,3 @@ def test_deterministic_is_the_encoders_output_itself():
     h = torch.randn(5, 3)
     code = Deterministic(3)(h)
     assert code.z is h and code.mean is h and code.posterior is None and code.losses == {}
-
-
-@pytest.mark.parametrize("make", [Deterministic, Sigmoid, lambda dim: TopK(dim, 1)])
-def test_a_code_without_units_is_refused(make):
-    with pytest.raises(UsageError, match="^dim=0"):
-        make(0)

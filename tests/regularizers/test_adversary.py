@@ -174,8 +174,6 @@ def test_the_answer_to_a_quantity_is_to_be_its_mean():
 def test_data_without_what_the_adversary_reads_are_refused(against):
     with pytest.raises(UsageError, match=rf"^against={against}: these data have none"):
         Adversary(1.0, [8], against).adapt(MODEL, Facts((2,)))
-    with pytest.raises(UsageError, match=r"^weight=-1"):
-        Adversary(-1, [8], against)
     with pytest.raises(UsageError, match=r"^hidden_dims=\[0\]"):
         Critic(2, [0], 1)
 

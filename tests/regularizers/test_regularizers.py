@@ -244,26 +244,6 @@ def test_decoder_l2_counts_what_the_decoder_uses_and_nothing_of_the_encoder(tied
             torch.testing.assert_close(of[name], expected, **DOUBLE)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: L1(-1), "weight=-1 "),
-        (lambda: DecoderL2(math.nan), "weight=nan "),
-        (lambda: Contractive(-0.5), "weight=-0.5 "),
-        (lambda: Contractive(1, "hutchinson", 0), "probes=0 "),
-        (lambda: KLSparsity(-2, 0.1), "weight=-2 "),
-        (lambda: KLSparsity(1, 0.0), "rho=0.0 "),
-        (lambda: KLSparsity(1, 1.0), "rho=1.0 "),
-        (lambda: KLSparsity(1, 0.1, decay=1.0), "decay=1.0 "),
-        (lambda: KLSparsity(1, 0.1, refresh_steps=0), "refresh_steps=0 "),
-    ],
-)
-def test_a_bad_number_is_refused_in_words_that_begin_with_key_and_value(make, message):
-    with pytest.raises(UsageError) as error:
-        make()
-    assert str(error.value).startswith(message)
-
-
 def test_the_dataset_estimate_is_renewed_at_every_refresh_steps_th_step(build_learner):
     penalty = adapted(KLSparsity(1.0, rho=0.1, estimate="dataset", refresh_steps=3), 4)
     learner = build_learner((7,), latent=Sigmoid(4), regularizers={"kl": penalty})

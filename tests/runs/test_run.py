@@ -142,6 +142,8 @@ def test_a_try_that_left_nothing_whole_is_begun_anew(tmp_path, caplog):
     for name in ("best.pt", "last.pt"):
         path = tmp_path / "cut/checkpoints" / name
         path.write_bytes(path.read_bytes()[:1000])
+    status = json.loads((tmp_path / "whole/status.json").read_text()) | {"status": "interrupted"}
+    (tmp_path / "cut/status.json").write_text(json.dumps(status))
     run_in(tmp_path / "cut", *BUDGET)
     assert "begins anew" in caplog.text
     one, two = (torch.load(tmp_path / name / "checkpoints/best.pt", weights_only=True) for name in ("whole", "cut"))
