@@ -108,5 +108,5 @@ def _list_keys(cfg: DictConfig, path: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{path}.{name}", hints[name]) for name in names
                     if name in hints and name in node and name not in KEPT)  # fmt: skip
     for name in node:
-        if name != "_target_":
+        if name != "_target_" and name not in KEPT:
             yield from _list_keys(cfg, f"{path}.{name}")
