@@ -196,4 +196,4 @@ def test_numbers_are_what_hydra_takes_for_numbers():
     assert [parse_number(text) for text in ("1e-3", "-2", "+3.5", "1_000", "nan", "true", "[1]", " 1")] == [
         1e-3, -2.0, 3.5, None, None, None, 1.0, None,
     ]  # fmt: skip
-    assert estimate([]) is None and estimate([2.0]) == (2.0, 0.0, 1, 0.0)
+    assert estimate([]) is None and estimate([2.0]) == (2.0, 0.0, 1, 0.0, None)
