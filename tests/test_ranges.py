@@ -141,7 +141,7 @@ def test_what_lies_outside_is_refused_wherever_it_lies(data):
     ("hint", "value", "message"),
     [
         (VALUES["seed"], -1, "x=-1 should be a whole number from 0 to 4294967295"),
-        (VALUES["threads"], 0, "x=0 should be a whole number of at least 1 or null"),
+        (VALUES["threads"], 0, "x=0 should be a whole number from 1 to 1024 or null"),
         (VALUES["threads"], 10**30, f"x={10**30} is larger than any machine counts"),
         (Annotated[float, Interval(gt=0, lt=1)], 1, "x=1 should be a number above 0 and below 1"),
         (list[Annotated[int, Interval(ge=1)]], [3, 0], "x=[3, 0] should be a list of whole numbers of at least 1"),
