@@ -16,7 +16,7 @@ from aeexp.datasets.formats.mask_files import find_masks
 from aeexp.datasets.formats.masks import Masks, read_masks
 from aeexp.datasets.formats.pictures import Header, Pictures, read_headers
 from aeexp.errors import UsageError, quote_override
-from aeexp.ranges import Count
+from aeexp.ranges import Count, Whole
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def folder(
     masks: str | None = None,
     val_masks: str | None = None,
     test_masks: str | None = None,
-    mask_values: list[int | str] | None = None,
+    mask_values: list[Whole | str] | None = None,
     mode: Literal["auto", "grey", "color"] = "auto",
     size: list[Count] | None = None,
 ) -> Source:
