@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeexp.errors import UsageError
 from aeexp.evaluation import hashing
 from aeexp.evaluation.run import Run
 from aeexp.latents.binary import Binary
@@ -140,12 +139,3 @@ def test_the_figure_names_distances_and_marks_other_classes_not_by_colour_alone(
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == ["0", "0: 0", "1: 1 ×", "4: 1 ×", "1", "0: 1", "3: 1", "4: 0 ×"]
     assert len(figure.axes[0].lines) == 3 and "Hamming" in figure.get_suptitle()
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [],
-)
-def test_what_makes_no_sense_is_refused(make, message):
-    with pytest.raises(UsageError, match=message):
-        make()
