@@ -14,7 +14,7 @@ from aeexp.drawing import canvas
 PAPER = (1.0, 1.0, 1.0, 0.55)  # over what lies outside
 USUAL = 99  # per cent of the test codes lie nearer to a training code than what is outside
 OUTSIDE = (
-    "pale, beyond the red line: no training code falls into the tile's square,\n"
+    "pale, beyond the line: no training code falls into the tile's square,\n"
     f"and the nearest one is farther away than that of {USUAL} % of the test codes"
 )
 

@@ -26,6 +26,7 @@ ROWS = 10_000  # training rows that say how far a column spreads
 RARE = 0.1  # least standard deviation of a share: else a category of one row in a thousand would lead
 STRONG = 3.0  # standard deviations at the end of the colours, at most
 ROUNDING = 1e-5  # of a number that was stored in float32, scaled and restored
+WHOLE = 0.005  # of a share: what is rounded to 0 or 100 %
 NAME = 34  # characters beside a strip
 
 
@@ -112,6 +113,14 @@ def write_share(share: float) -> str:
     return f"{round(100 * share)} %".replace("-", "−")
 
 
+def explain_shares(columns: Columns, values: np.ndarray) -> str:
+    """A line for a figure on which shares of these values (..., D) lie outside 0 to 100 %; else nothing."""
+    shares = [values[..., place] for variable, place in zip(columns.variables, columns.places, strict=True)
+              if variable.categories]  # fmt: skip
+    beyond = any(part.min() < -WHOLE or part.max() > 1 + WHOLE for part in shares)
+    return "shares below 0 or above 100 %: this likelihood's mean is no probability" if beyond else ""
+
+
 class Sheet(NamedTuple):
     """What one move of a code does to the columns."""
 
@@ -144,7 +153,9 @@ def draw_sheets(title: str, caption: str, run: Run, sheets: Sequence[Sheet]) -> 
         bar = figure.colorbar(image, ax=panels, aspect=40, pad=0.01)
         bar.set_label("change, in the column's\nstandard deviations", fontsize=8)
         bar.ax.tick_params(labelsize=8)
-    figure.supxlabel(textwrap.fill(caption, 75 * across), fontsize=9)
+    beyond = explain_shares(columns, np.concatenate([sheet.values for sheet in sheets]))
+    lines_below = [textwrap.fill(caption, 75 * across), *([beyond] if beyond else [])]
+    figure.supxlabel("\n".join(lines_below), fontsize=9)
     return figure
 
 
@@ -198,6 +209,7 @@ def draw_maps(
         figure.colorbar(image, ax=axes).ax.tick_params(labelsize=7)
         if outside.any():
             mark_outside(axes, outside, extent)
-    figure.supxlabel(f"unit 1\n{note}".rstrip(), fontsize=9)
+    below = ["unit 1", note, explain_shares(columns, values)]
+    figure.supxlabel("\n".join(filter(None, below)), fontsize=9)
     figure.supylabel("unit 2", fontsize=9)
     return figure

@@ -92,7 +92,7 @@ class Interpolation(Plot):
         ticks = [(0, "A"), ((self.steps - 1) / 2, "half way"), (self.steps - 1, "B")]
         sheets = []
         for pair, rows in enumerate(tables.in_units(run.data, decoded)):
-            a, b = (f"test row {2 * pair + end + 1} {known[2 * pair + end]}".rstrip() for end in range(2))
+            a, b = (f"test row {2 * pair + end + 1}: {known[2 * pair + end]}".rstrip(": ") for end in range(2))
             for name, values in zip(names, rows, strict=True):
                 way = f" ({name})" if len(names) > 1 else ""
                 sheets.append(tables.Sheet(f"{a} → {b}{way}", values, values[0], ticks))

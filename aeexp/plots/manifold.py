@@ -19,7 +19,7 @@ from aeexp.evaluation.run import Run
 class Manifold(Plot):
     """A grid of `side` x `side` decoded codes over the 1st to 99th percentile of the training codes.
 
-    Pale tiles beyond the red line lie where no code is: none of the training split falls into their square, and the
+    Pale tiles beyond the line lie where no code is: none of the training split falls into their square, and the
     nearest one is farther away than the nearest one of 99 % of the test codes. What a decoder gives there is its own
     invention. Of a table each column is a map of its own, in the data's units. Only for a code of two units that fill
     the plane and a decoder without side information.

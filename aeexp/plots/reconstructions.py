@@ -132,13 +132,14 @@ def _cells(title: str, run: Run, rows: Rows) -> Figure:
     for i in range(min(len(rows.target), TABLE)):
         label = "" if rows.classes[i] < 0 else f": {naming.class_name(run, rows.classes[i])}"
         errors = [
-            f"{name} {canvas.format_number(float(rows.squared_error(output)[i]))}"
+            f"{name}: {canvas.format_number(float(rows.squared_error(output)[i]))}"
             for name, output in (("squared error", rows.output), (rows.baseline, rows.pca))
             if output is not None
         ]
-        heading = f"test row {i + 1}{label}\n{', '.join(errors)}"
+        heading = f"test row {i + 1}{label}\n{'; '.join(errors)}"
         groups.append(cells.Group(heading, list(given), np.stack([x[i] for x in given.values()]), given["input"][i]))
-    note = f"in the data's units; {rows.baseline}{f', both {rows.source} input' if rows.source else ''}\n"
+    note = f"in the data's units{f', {rows.source} input' if rows.source else ''}"
+    note += f"; {rows.baseline}\n" if rows.pca is None else "\n"  # why there is none
     note += "red above the input, blue below (full at 2 standard deviations of the column); orange: another category"
     return cells.draw_cells(title, note, run, groups)
 

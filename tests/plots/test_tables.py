@@ -161,3 +161,11 @@ def test_of_codes_that_fill_the_plane_nothing_is_outside():
 def test_a_collapsed_unit_has_a_grid():
     codes = np.random.default_rng(0).normal(size=(100, 2)) * (1, 0)
     assert np.isfinite(lay_grid(codes[:80], codes[80:], 5).codes).all()
+
+
+def test_shares_that_are_no_probabilities_are_explained():
+    columns = tables.find_columns(run_of(table()[0]))
+    row = np.array([30.0, 0.2, 0.7, 0.1, 40.0, 1.0])
+    assert tables.explain_shares(columns, np.stack([row, row])) == ""
+    row[1] = -0.2
+    assert "no probability" in tables.explain_shares(columns, np.stack([row, row]))
