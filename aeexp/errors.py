@@ -23,7 +23,7 @@ WAYS = {
     errno.ENOMEM: "give it more memory",
 }
 # Texts that Hydra would read as something else: null, true, numbers.
-OTHERS = re.compile(r"(?i:null|true|false|[+-]?(nan|inf))|[+-]?[\d_.]+(e[+-]?\d+)?")
+OTHERS = re.compile(r"(?i:null|true|false|[+-]?(nan|inf)|[+-]?[\d_.]+(e[+-]?\d+)?)")
 MEMORY = re.compile(  # a library that finds no room is an ImportError
     "not enough memory|can't allocate memory|cannot allocate memory|bad_alloc|out of memory|failed to map segment", re.I
 )

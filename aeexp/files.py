@@ -17,18 +17,20 @@ from typing import IO, Any
 import yaml
 
 YAML_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # libyaml's is ten times as fast
+TABLES = (".csv", ".tsv", ".txt", ".data", ".parquet", ".pq")  # how files of tables end
 # Of a file that is read whole. Parsed, a table takes some twenty times its bytes.
 MOST_JSON, MOST_YAML, MOST_TABLE = 16 << 20, 1 << 20, 64 << 20
 DEEPEST = 64  # brackets within brackets: what walks through a table calls itself as often
 LONGEST = 64  # bits of a whole number: a larger one is no double
-BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)  # texts are passed over
+# Texts are passed over, one that is cut off to its end: it would be tried from each of its quotes again.
+BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
 FORMULA = re.compile(r"[=@\t\r]|[+-](?=.)", re.DOTALL)  # what a spreadsheet takes for the beginning of one
 
 
 def expand_home(path: str) -> str:
-    """`~` at its beginning is the home folder, as for a shell; where there is none it stays."""
+    """`~/` at its beginning is the home folder, as for a shell; where there is none it stays."""
     head, tilde, rest = path.partition("~")
-    return head + os.path.expanduser(tilde + rest) if head in ("", "sqlite:///") and rest[:1] in ("", "/") else path
+    return head + os.path.expanduser(tilde + rest) if head in ("", "sqlite:///") and rest[:1] == "/" else path
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -92,7 +94,7 @@ def read_yaml(path: Path) -> Any:
             _require_shallow(depth)
         node = yaml.load(content, YAML_LOADER)
         _require_plain(node, finite=False)
-    except (yaml.YAMLError, ValueError, TypeError) as error:  # TypeError: a key that is a list
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # of a tag on another value
         raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
     return node
 
@@ -107,6 +109,8 @@ def _require_plain(node: Any, finite: bool) -> None:
     nodes = [node]
     while nodes:
         value = nodes.pop()
+        if not isinstance(value, dict | list | str | int | float | None):
+            raise ValueError(f"{value!r:.40} is neither text nor number")
         if isinstance(value, dict):
             nodes += [*value.keys(), *value.values()]
         elif isinstance(value, list):

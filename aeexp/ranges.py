@@ -16,6 +16,9 @@ Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
 Count = Annotated[int, Interval(ge=1)]
 Several = Annotated[int, Interval(ge=2)]
 Whole = Annotated[int, Interval(ge=0)]
+Depth = Annotated[int, Interval(ge=1, le=64)]
+"""Layers built one by one: what a checkpoint says of itself must not build for ever."""
+
 Positive = Annotated[float, Interval(gt=0)]
 NonNegative = Annotated[float, Interval(ge=0)]
 Probability = Annotated[float, Interval(ge=0, le=1)]

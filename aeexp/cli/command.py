@@ -5,16 +5,14 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from aeexp.errors import UsageError, explain_machine
+from aeexp.signals import interrupt_when_told
 
 # What tables and formulas are written with, for a terminal whose encoding lacks it.
 PLAIN = str.maketrans({
@@ -69,39 +67,6 @@ def replace_letters(error: UnicodeError) -> tuple[str, int]:
         plain = "".join(each for each in plain if not unicodedata.combining(each))
         letters.append(plain if plain.isascii() and plain else letter.encode("ascii", "backslashreplace").decode())
     return "".join(letters), error.end
-
-
-@contextmanager
-def interrupt_when_told() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, raise KeyboardInterrupt as Ctrl-C does: what is open is tidied up."""
-    before: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = signal.Signals.__members__.get(name)
-        # what nohup, or whoever started this, made of a signal stays; off the main thread signals are not ours
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL and is_main_thread():
-            before[number] = signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def let_finish() -> Iterator[None]:
-    """No signal cuts off what is short and must be whole, such as a last word."""
-    numbers = (signal.SIGINT, signal.SIGTERM) if is_main_thread() else ()
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def is_main_thread() -> bool:
-    """Signals may be set there alone."""
-    return threading.current_thread() is threading.main_thread()
 
 
 def report_error(error: Exception) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from aeexp.cli.command import run_command
 from aeexp.errors import UsageError
+from aeexp.files import TABLES
 from aeexp.reference import options
 from aeexp.reference.docstrings import read_docstring
 from aeexp.reference.options import Option
@@ -46,7 +47,7 @@ def explain_names(names: Sequence[str]) -> None:
 
 def is_table(name: str) -> bool:
     """Whether a name is that of a file: by its ending, whether it is there or not."""
-    return name.lower().endswith((".csv", ".tsv", ".txt", ".data", ".parquet", ".pq"))
+    return name.lower().endswith(TABLES)
 
 
 def print_summary(console: Console, path: Path) -> None:

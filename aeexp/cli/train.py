@@ -28,14 +28,13 @@ from aeexp.cli.command import (
     INTERRUPTED,
     describe_error,
     exit_code,
-    interrupt_when_told,
     is_explained,
-    let_finish,
     run_command,
 )
 from aeexp.errors import UsageError, quote_override, quote_value
 from aeexp.files import expand_home
 from aeexp.reference.options import find_conf_dir
+from aeexp.signals import interrupt_when_told, let_finish
 
 if TYPE_CHECKING:  # with numpy, which --help does not wait for
     from aeexp.runs.folder import RunFolder
@@ -48,7 +47,7 @@ VALUED = {  # flags of Hydra that a word follows
     "--experimental-rerun", "--info", "-i",
 }  # fmt: skip
 # `~` where a value begins, or an item of a list, in quotes or without.
-HOME = re.compile(r"""(?<![^,\[(])(?:(['"])(~(?:/(?:(?!\1).)*)?)\1|(~(?:/[^,\])'"]*)?))(?=[,\])]|$)""")
+HOME = re.compile(r"""(?<![^,\[(])(?:(['"])(~/(?:(?!\1).)*)\1|(~/[^,\])'"]*))(?=[,\])]|$)""")
 NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG,
             errno.EINVAL, errno.ELOOP}  # fmt: skip
 
@@ -151,7 +150,7 @@ def describe_way_on(folder: RunFolder) -> str:
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode == RunMode.MULTIRUN:
         return quote_override("hydra.sweep.dir", hydra_cfg.sweep.dir)
-    return quote_override("resume" if folder.last.is_file() else "hydra.run.dir", folder)
+    return quote_override("resume" if folder.is_begun() else "hydra.run.dir", folder)
 
 
 def main() -> None:

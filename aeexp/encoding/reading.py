@@ -22,6 +22,7 @@ from aeexp.datasets.formats.idx import idx
 from aeexp.datasets.formats.npy import npy
 from aeexp.datasets.formats.npz import npz
 from aeexp.errors import UsageError
+from aeexp.files import TABLES
 from aeexp.runs.config import check_values, to_dict
 from aeexp.runs.loading import LoadedRun
 
@@ -62,7 +63,7 @@ def _recognise(path: str) -> str:
         raise UsageError(f"{path}: there is no such file or folder")
     if place.is_dir():
         return "idx" if any(place.glob("train-images-idx3-ubyte*")) else "folder"
-    endings = {".npz": "npz", ".npy": "npy", ".csv": "csv", ".tsv": "csv", ".parquet": "csv"}
+    endings = {".npz": "npz", ".npy": "npy", **dict.fromkeys(TABLES, "csv")}
     kind = "idx" if "-ubyte" in place.name or "idx" in place.name else endings.get(place.suffix.lower())
     if kind is None:
         raise UsageError(

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
 from aeexp.runs.config import to_dict
-from aeexp.runs.folder import RunFolder, run_id
+from aeexp.runs.folder import RunFolder, order, run_id
 from aeexp.runs.status import Status
 from aeexp.trainers.checkpoint import load
 
@@ -52,6 +52,10 @@ def claim(folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     with _hold(folder, key):
         _check_owner(folder, identity, key)
+        status = Status(folder, identity, status.asked)  # another process may have finished it meanwhile
+        if status.finished is not None:
+            yield status
+            return
         recorded = _read_recorded(folder).get("run_id")
         if recorded not in (None, identity):
             folder.clear()
@@ -88,7 +92,8 @@ def claim_place(folder: RunFolder, number: int, identity: str, ask: Ask) -> Iter
 
 
 def _list_places(folder: RunFolder, number: int, identity: str) -> Iterator[RunFolder]:
-    beside = sorted((path for path in folder.path.parent.iterdir() if (path / "status.json").is_file()), key=_order)
+    beside = [path for path in folder.path.parent.iterdir() if (path / "status.json").is_file()]
+    beside.sort(key=lambda path: order(Path(path.name)))
     mine = [run for run in map(RunFolder, beside) if _read_recorded(run).get("run_id") == identity]
     yield from sorted(mine, key=lambda run: not run.is_finished())
     yield folder
@@ -97,10 +102,6 @@ def _list_places(folder: RunFolder, number: int, identity: str) -> Iterator[RunF
         with suppress(FileExistsError):  # of another job of this sweep, or of an earlier one
             path.mkdir()
             yield RunFolder(path)
-
-
-def _order(path: Path) -> tuple[bool, int, str]:
-    return (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path.name)
 
 
 def _check_owner(folder: RunFolder, identity: str, key: str) -> None:

@@ -23,6 +23,7 @@ from aeexp.errors import FULL
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
 ASKED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # in .hydra: what the run was asked for
 UNREADABLE = "unreadable"
+MOST_CODES = 1 << 30  # bytes of codes.npz, unpacked
 COLUMNS = {"split": str, "step": int}  # of history.csv, in every row; all others are float
 
 
@@ -121,8 +122,10 @@ class RunFolder:
             return None
         try:
             with np.load(self.codes, allow_pickle=False) as saved:
+                if sum(member.file_size for member in saved.zip.infolist()) > MOST_CODES:
+                    raise ValueError("it is too large")
                 return {key: saved[key] for key in saved}
-        except (ValueError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{self.codes.name} cannot be read: {error}") from error
 
     def read_log_end(self) -> str:
@@ -154,6 +157,10 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run got to its end."""
         return self.read_state() == "finished"
+
+    def is_begun(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.last.is_file() or self.best.is_file()
 
     def is_measured(self) -> bool:
         """Whether the run is trained and measured; a figure may have failed."""
@@ -220,7 +227,7 @@ class RunFolder:
 def find_runs(root: Path) -> list[RunFolder]:
     """Run folders at and below `root`, in the order of the jobs: 2 before 10. One that was cut off before its first
     file has Hydra's files alone."""
-    return [RunFolder(path) for path in sorted(_walk(root), key=_order)]
+    return [RunFolder(path) for path in sorted(_walk(root), key=order)]
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -230,7 +237,7 @@ def _walk(root: Path) -> Iterator[Path]:
         folders[:] = [folder for folder in folders if folder not in INSIDE]
 
 
-def _order(path: Path) -> list[tuple[int, int, str]]:
+def order(path: Path) -> list[tuple[int, int, str]]:
     """Numbers before words, on each level."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.parts]
 

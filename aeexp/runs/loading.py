@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from aeexp.datasets.core.data import Data
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_override
 from aeexp.evaluation.contracts import Metric
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
@@ -53,7 +53,8 @@ def read_checkpoint(folder: RunFolder, checkpoint: Literal["best", "last"] = "be
         if checkpoint == "last" or try_load(folder.last)[0] is None:
             raise
         way = f"aeexp.load({str(folder)!r}, checkpoint='last') takes the state of the last step"
-        raise UsageError(f"{error}\n{way}; the run's command with resume={folder} finds the best one again") from error
+        again = f"the run's command with {quote_override('resume', folder)} finds the best one again"
+        raise UsageError(f"{error}\n{way}; {again}") from error
 
 
 @final

@@ -22,11 +22,12 @@ from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder, run_id
 from aeexp.runs.idle import list_idle
-from aeexp.runs.machine import catch_signals, set_up_machine
+from aeexp.runs.machine import set_up_machine
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import title_run
 from aeexp.runs.tracking import Tracker, hyperparameters
+from aeexp.signals import catch_signals
 from aeexp.trainers.checkpoint import Progress, Store, Unreadable
 from aeexp.trainers.contracts import Trainer
 
@@ -106,7 +107,7 @@ def return_finished(finished: Mapping[str, Any], cfg: DictConfig, folder: RunFol
         return finished["best"]
     if now != finished["fingerprint"]:
         raise UsageError(
-            f"hydra.run.dir={folder} holds this run, finished on other data (fingerprint {finished['fingerprint']}, "
+            f"{folder} holds this run, finished on other data (fingerprint {finished['fingerprint']}, "
             f"now {now}):\nbring the data back as it was, or choose another folder to train on what it is now"
         )
     log.info("%s is finished already: nothing to do", folder)

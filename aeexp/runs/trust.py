@@ -119,7 +119,7 @@ def name_source(source: object) -> Iterator[None]:
     except UsageError as error:
         lines = [_quote(line) for line in str(error).splitlines()[:2]]
         message = "\n".join(lines)
-        raise UsageError(message if str(source) in message else f"{source}: {message}") from error
+        raise UsageError(message if message.startswith(str(source)) else f"{source}: {message}") from error
 
 
 def _quote(value: object) -> str:

@@ -44,7 +44,7 @@ def find_missing(config: DictConfig) -> str:
         if not isinstance(value, str) or value in ("", "none", "???") or "://" in value or set(PATTERNS) & set(value):
             continue
         place = Path(expand_home(value))
-        if key == "resume" and not RunFolder(place).last.is_file():
+        if key == "resume" and not RunFolder(place).is_begun():
             return f"resume={value} is no folder of a run: there is no {RunFolder(place.absolute()).last}"
         if not os.path.lexists(place):
             return f"{key}={value}: no such file or folder (looked for {place.absolute()})"

@@ -149,12 +149,12 @@ class Store:
         """Raises UsageError where a state is of another configuration or of other data."""
         if saved["run_id"] != self.header["run_id"]:
             raise UsageError(
-                f"resume={folder.parent}: that run has another configuration (id {saved['run_id']}, this one "
+                f"{folder.parent}: that run has another configuration (id {saved['run_id']}, this one "
                 f"{self.header['run_id']}): repeat its overrides, or start a new run"
             )
         if saved.get("fingerprint") != self.header.get("fingerprint"):
             raise UsageError(
-                f"resume={folder.parent}: the data has changed since (fingerprint {saved.get('fingerprint')}, now "
+                f"{folder.parent}: the data has changed since (fingerprint {saved.get('fingerprint')}, now "
                 f"{self.header.get('fingerprint')}): start a new run"
             )
 

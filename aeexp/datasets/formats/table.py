@@ -52,7 +52,7 @@ def parse_delimiter(delimiter: str) -> str:
     delimiter = "\t" if delimiter == r"\t" else delimiter
     if len(delimiter) != 1 or delimiter == '"' or not (delimiter == "\t" or delimiter.isprintable()):
         raise UsageError(
-            rf"delimiter={delimiter!r} must be one character, as in \"dataset.delimiter=';'\"; '\t' is a tab"
+            f"delimiter={delimiter!r} must be one character, as in \"dataset.delimiter=';'\"; '\\t' is a tab"
         )
     return delimiter
 

@@ -15,7 +15,6 @@ from aeexp.datasets.formats.table_source import MISSING, Reading, find_problems
 from aeexp.datasets.formats.wording import Problem, Problems, quote, write_option, write_value
 from aeexp.errors import UsageError
 
-ENDINGS = (".csv", ".tsv", ".txt", ".data", ".parquet", ".pq")
 LABELS = ("label", "y", "class", "target", "labels", "species", "outcome")  # names that people give
 FEW = 10  # whole numbers that may be classes
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import final
 
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_override, quote_value, quote_words
 
 MOST = 20  # problems that are listed
 
@@ -26,35 +24,12 @@ def join_names(names: Sequence[str]) -> str:
 
 def write_option(key: str, names: Sequence[str]) -> str:
     """As one pastes a list into the command: in quotes for the shell and for Hydra where a name needs them."""
-    if all(map(_is_plain, names)):
-        return f"dataset.{key}=[{','.join(names)}]"
-    return _quote_override(f"dataset.{key}=[", names, "]")
+    return quote_words(f"dataset.{key}=[{','.join(map(quote_value, names))}]")
 
 
 def write_value(key: str, value: str) -> str:
     """The same of a single text, such as a column or a path."""
-    plain = _is_plain(value) or re.fullmatch(r"[\w./-]*[A-Za-z_/][\w./-]*", value, re.ASCII)
-    return f"dataset.{key}={value}" if plain else _quote_override(f"dataset.{key}=", [value])
-
-
-def _is_plain(text: str) -> bool:
-    values = {"null", "true", "false", "nan", "inf"}  # Hydra would read them as such
-    return bool(re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII)) and text.lower() not in values
-
-
-def _quote_override(start: str, texts: Sequence[str], end: str = "") -> str:
-    """Hydra's quotes within the shell's, on one line always."""
-    marked = any(set(text) & set('"$`\\!') for text in texts if text.isprintable())  # alive within the shell's quotes
-    sign = '"' if marked and not any('"' in text for text in texts) else "'"
-    inner = f"{start}{','.join(_quote_value(text, sign) for text in texts)}{end}"
-    return shlex.quote(inner) if marked else f'"{inner}"'
-
-
-def _quote_value(text: str, sign: str) -> str:
-    if not text.isprintable():
-        return quote(text)
-    text = re.sub(rf"(\\*){sign}", rf"\1\1\\{sign}", text)  # a backslash counts before a quote alone
-    return sign + re.sub(r"(\\+)$", r"\1\1", text) + sign
+    return quote_override(f"dataset.{key}", value)
 
 
 class Problem(UsageError):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aeexp import contracts
 from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
-from aeexp.ranges import Count
+from aeexp.ranges import Count, Depth
 
 NO_STACKS = "nn.GRU has no vmap rule"
 
@@ -148,7 +148,7 @@ def gru(
     told: int | None = None,
     *,
     hidden: Count = 128,
-    layers: Count = 1,
+    layers: Depth = 1,
     bidirectional: bool = True,
     teacher_forcing: bool = False,
 ) -> tuple[Encoder, Decoder | Autoregressive]:

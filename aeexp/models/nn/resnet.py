@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from aeexp.models.nn import conv
 from aeexp.models.nn.activations import Activation, activation
-from aeexp.ranges import Count
+from aeexp.ranges import Count, Depth
 
 Norm = Literal["none", "group"]
 
@@ -45,7 +45,7 @@ def resnet(
     told: int | None = None,
     *,
     channels: list[Count],
-    blocks: Count = 2,
+    blocks: Depth = 2,
     norm: Norm = "none",
     kernel: Count = 4,
     stride: Count = 2,

@@ -15,7 +15,7 @@ from aeexp.models.nn.conv import Upsample, step_up
 from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
 from aeexp.models.nn.resnet import Norm, norm_layer, reset_norms
-from aeexp.ranges import Count
+from aeexp.ranges import Count, Depth
 
 
 @final
@@ -76,7 +76,7 @@ def unet(
     told: int | None = None,
     *,
     channels: list[Count],
-    convolutions: Count = 2,
+    convolutions: Depth = 2,
     norm: Norm = "group",
     upsample: Upsample = "nearest",
     activation: Activation = "relu",

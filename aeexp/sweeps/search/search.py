@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, quote_words
 from aeexp.runs.claim import identify
 from aeexp.runs.folder import RunFolder
 from aeexp.sweeps.search.outcome import read_objectives, read_outcome
@@ -141,7 +140,7 @@ class Search:
 
     def format_command(self, trial: FrozenTrial) -> str:
         """Runs this trial's values once."""
-        return shlex.join(["aeexp", *self.fixed, *format_overrides(trial.params), "hydra.mode=RUN"])
+        return quote_words("aeexp", *self.fixed, *format_overrides(trial.params), "hydra.mode=RUN")
 
     def conclude(self) -> None:
         """The best trials in the log, figures in the sweep's folder."""

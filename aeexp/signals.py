@@ -1,0 +1,55 @@
+"""What a signal that ends a process does, by where it comes: while training, while anything else is done, or in a last
+word. Signals are the main thread's: off it nothing changes. One that was ignored by whoever started this stays so."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Ctrl-C, what a scheduler sends, a terminal that is closed; Windows lacks the last.
+ENDING = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+Handler = Callable[[int, Any], Any] | int
+
+
+@contextmanager
+def handle_endings(handler: Handler) -> Iterator[None]:
+    """`handler` for every signal that ends the process."""
+    in_main = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in ENDING if in_main and signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, past in before.items():
+            signal.signal(number, past)
+
+
+@contextmanager
+def interrupt_when_told() -> Iterator[None]:
+    """All raise KeyboardInterrupt, as Ctrl-C does: what is open is tidied up."""
+    with handle_endings(signal.default_int_handler):
+        yield
+
+
+@contextmanager
+def let_finish() -> Iterator[None]:
+    """None cuts off what is short and must be whole, such as a last word."""
+    with handle_endings(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def catch_signals() -> Iterator[Callable[[], bool]]:
+    """The first becomes a flag that the loop reads between steps; the second one is at once."""
+    signals: list[int] = []
+
+    def remember(number: int, frame: Any) -> None:
+        if signals:
+            raise KeyboardInterrupt
+        signals.append(number)
+
+    with handle_endings(remember):
+        yield lambda: bool(signals)
