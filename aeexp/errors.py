@@ -51,8 +51,8 @@ def quote_value(value: object) -> str:
     plain = re.fullmatch(r"[\w/.+-]+", text, re.ASCII) is not None
     if plain and (isinstance(value, int | float) or not OTHERS.fullmatch(text)):
         return text
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
-    return "'" + escaped.replace("${", "\\${") + "'"
+    escaped = re.sub(r"(\\*)('|$|\$\{)", lambda found: found[1] * 2 + ("\\" + found[2] if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def quote_override(key: str, value: object) -> str:

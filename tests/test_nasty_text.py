@@ -73,6 +73,9 @@ def test_attribute_names_stand_in_figures_and_make_no_paths(tmp_path):
             for key, figure in getattr(aeexp.plots, name)()(run_of(data, perceptron(data, 2))).items():
                 save(figure)
                 assert "/" not in key
+                if name == "Scatter":  # coloured by the first attribute
+                    shown = [text.get_text().lstrip("\u200b") for text in figure.findobj(Text)]
+                    assert any(pair[0] in text for text in shown), shown
 
 
 def call(function, *words: str) -> str:

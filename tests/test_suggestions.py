@@ -21,6 +21,8 @@ SUGGESTS = re.compile(r"((^|[\s:`'])aeexp(-\w+)? |tensorboard (--logdir )?$|the 
 @example("null").via("read as something else")
 @example("True").via("read as something else")
 @example("1e3").via("read as something else")
+@example("\\${a}").via("a backslash before an interpolation")
+@example("1E5").via("read as something else")
 @example("-5").via("read as something else")
 @given(TEXTS | st.text(st.sampled_from("\\'\"$` {}[](),=~*!?#&|;<>:é5 a_.-"), min_size=1))
 def test_any_text_comes_through_the_shell_and_hydra(text):

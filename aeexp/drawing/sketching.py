@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from aeexp.drawing import canvas, naming
+from aeexp.drawing import canvas, channels, naming
 from aeexp.drawing.tables import Columns, write_number, write_share
 
 SIDE = 64  # pixels of a tile at least
@@ -24,9 +24,9 @@ def draw_examples(rows: Sequence[np.ndarray], shape: Sequence[int], limits: tupl
     examples = np.stack(rows)
     if examples.ndim == 4:
         examples = examples[:, :, : canvas.STEPS].swapaxes(2, 3)[:, :, None, ::-1]  # time from left to right
-    brightness = np.nan_to_num(canvas.scale(examples, limits), nan=1.0).clip(0, 1)
-    if brightness.shape[2] != 3:
-        brightness = brightness.mean(2, keepdims=True).repeat(3, 2)
+    brightness = np.nan_to_num(canvas.scale(channels.spread(examples), limits), nan=1.0).clip(0, 1)
+    if brightness.shape[2] == 1:
+        brightness = brightness.repeat(3, 2)
     times = max(1, -(-SIDE // max(brightness.shape[3:])))
     pixels = (255 * brightness).round().astype(np.uint8).repeat(times, 3).repeat(times, 4)
     pixels = np.pad(pixels, ((0, 0), (0, 0), (0, 0), (2, 2), (2, 2)), constant_values=255)

@@ -12,6 +12,7 @@ NAMES = {
     "raw": "raw input",
     "random": "untrained network",
     "kernel_pca": "kernel PCA",
+    "pca_sign": "signs of PCA",
     "itq": "ITQ",
     "pixelwise": "by single pixels",
 }

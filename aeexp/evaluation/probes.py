@@ -23,7 +23,12 @@ def read_codes(run: Run, split: str, reading: Reading = "visible") -> np.ndarray
     if reading == "sampled":
         return run.draws(split)
     codes = run.codes(split)
-    return codes if reading == "mean" or run.visible().all() else np.where(run.visible(), codes, np.float32(0))
+    return codes if reading == "mean" else hide(run, codes)
+
+
+def hide(run: Run, codes: np.ndarray) -> np.ndarray:
+    """Codes (N, D) with the units that the posterior's noise hides at 0."""
+    return codes if run.visible().all() else np.where(run.visible(), codes, np.float32(0))
 
 
 def select_labelled_codes(run: Run, split: str, reading: Reading = "visible") -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import torch
 from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.classifiers import fit_probe
-from aeexp.evaluation.probes import find_labelled, hold_out, select_labelled_codes
+from aeexp.evaluation.probes import find_labelled, hide, hold_out, select_labelled_codes
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.uncertainty import measure_mean, measure_share
 from aeexp.models.learner import choose_batch_size
@@ -59,8 +59,7 @@ def curve(
         values["mse"].append(measure_mean(errors))
         if probe is not None:
             known, labels = find_labelled(run, split)
-            seen = np.where(run.visible(), codes[known], np.float32(0))
-            values["linear"].append(measure_share(probe.predict(seen) == labels))
+            values["linear"].append(measure_share(probe.predict(hide(run, codes[known])) == labels))
     return values
 
 

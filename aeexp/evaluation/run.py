@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 Values = dict[str, float]
 ROUNDING = 1e-10  # of the rows' squares: what float32 leaves of an error that is 0
 
-HIDDEN = 0.01  # of the posterior's variance: a unit whose mean code varies by less is no active one (Burda et al. 2016)
+# Of the posterior's variance: a mean code that varies by less drowns in its noise. (`latent/active_units`, Burda et al.
+# 2016, is relative to the prior's.)
+HIDDEN = 0.01
 LOOKED_AT = 5000  # training rows that say which units are visible
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import final
 
 import numpy as np
@@ -27,6 +26,9 @@ class Measured(float):
         number.low, number.high = float(low), float(high)
         return number
 
+    def __reduce__(self) -> tuple[type[Measured], tuple[float, float, float]]:
+        return Measured, (float(self), self.low, self.high)
+
     def scale(self, factor: float, offset: float = 0.0) -> Measured:
         """The number times a factor plus an offset, with its interval."""
         ends = sorted((self.low * factor + offset, self.high * factor + offset))
@@ -41,15 +43,10 @@ class Measured(float):
 def measure_mean(values: np.ndarray) -> Measured:
     """Of a value a row (N,): Student's interval; of a single row it has no ends."""
     values = np.asarray(values, dtype=np.float64)
-    return mean_of_sums(float(values.sum()), float(((values - values.mean()) ** 2).sum()), len(values))
-
-
-def mean_of_sums(total: float, squares: float, rows: int) -> Measured:
-    """The same from the sum of the values and that of their squared deviations from the mean."""
-    mean = total / rows
+    mean, rows = float(values.mean()), len(values)
     if rows < 2:
         return Measured(mean, -math.inf, math.inf)
-    half = quantile(rows) * math.sqrt(squares / (rows - 1) / rows)
+    half = quantile(rows) * float(values.std(ddof=1)) / math.sqrt(rows)
     return Measured(mean, mean - half, mean + half)
 
 
@@ -71,12 +68,6 @@ def measure_balanced(hits: np.ndarray, classes: np.ndarray) -> Measured:
     below, above = (math.sqrt(sum(off**2 for off in offs)) / len(shares) for offs in zip(
         *((share - share.low, share.high - share) for share in shares), strict=True))  # fmt: skip
     return Measured(mean, mean - below, mean + above)
-
-
-def bootstrap(value: float, score: Callable[[np.ndarray], float], rows: int, seed: int = 0) -> Measured:
-    """Of a number of all rows together: percentiles of `score(places)` over draws of the rows (Efron 1979)."""
-    draw = np.random.default_rng(seed)
-    return percentiles(value, np.array([score(draw.integers(rows, size=rows)) for _ in range(DRAWS)]))
 
 
 def percentiles(value: float, drawn: np.ndarray) -> Measured:

@@ -61,9 +61,9 @@ class VQ(Latent):
         restart_after: Count | None = 100,
     ):
         super().__init__(dim)
-        if width < 1 or dim % width != 0:
+        if dim % width != 0:
             raise UsageError(
-                f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / max(width, 1))}"
+                f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / width)}"
             )
         self.codes = codes
         self.width = width

@@ -33,9 +33,9 @@ class Fairness(Metric):
 
     - `accuracy`: of y. `leakage`: accuracy of s. What a constant guess has of each is their `majority`.
     - `leakage_balanced`: mean over the values of s of the share found, each taken as equally frequent: 1 / values
-      where nothing leaks, however rare a value is. `leakage_over_raw`: how far that is above what the same probe has
-      of raw input, and `leakage_over_raw_least` the lower end of its interval (95 % for all probes together): above 0
-      the code makes the attribute more readable, and a warning says so.
+      where nothing leaks, however rare a value is. `leakage_over_raw`: how far that is, over groups of at least `least`
+      rows, above what the same probe has of raw input, and `leakage_over_raw_least` the lower end of its interval (95 %
+      for all probes together): above 0 the code makes the attribute more readable, and a warning says so.
     - `parity_gap`: largest difference of the share predicted as a class, over classes and pairs of groups; of two
       classes and groups |P(y'=1 | s=0) - P(y'=1 | s=1)| (demographic parity). `parity_gap_labels` is that of y itself:
       a perfect classifier has it.
@@ -162,14 +162,14 @@ class Fairness(Metric):
 
     def warn(self, numbers: Mapping[str, Any]) -> list[str]:
         """Where a probe reads the attribute better from the code than from raw input."""
-        test, raw = numbers["test"], numbers["baseline"]["raw"]
+        test = numbers["test"]
         more = [name for name in PROBES if (test.get(f"fairness/leakage_over_raw_least_{name}") or 0) > 0]
         if not more:
             return []
-        key = "fairness/leakage_balanced_{}"
-        read = ", ".join(f"{name} {test[key.format(name)]:.3f} against {raw[key.format(name)]:.3f}" for name in more)
+        key = "fairness/leakage_over_raw_{}"
+        read = ", ".join(f"by {test[key.format(name)]:.3f} for {name}" for name in more)
         return [
-            f"fairness: the code tells more of the attribute than raw input does (balanced accuracy: {read}). "
+            f"fairness: the code tells more of the attribute than raw input does (balanced accuracy higher {read}). "
             "An encoder that is told the attribute does that: condition.encoder=false; else more weight on a penalty "
             "against it, or fewer units"
         ]

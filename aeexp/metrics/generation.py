@@ -63,7 +63,7 @@ class Generation(Metric):
         ),
         Number(f"{BOUND}_per_step", "lower", "nats per step", headline=True, alike=NATS),
         Number(f"({BOUND}|{ELBO})_bits_per_dim", "lower", "bits per dimension", alike=("task.",)),
-        Number(f"{BOUND}_se", None, "nats per example", alike=NATS, no_interval="it is half an interval itself"),
+        Number(f"{BOUND}_se", None, "nats per example", alike=NATS, no_interval="it is an error itself"),
         Number(f"{BOUND}_k", None, "codes", alike=NATS, counts=True, no_interval="it is an option"),
         Number(ELBO, "higher", "nats per example", alike=NATS),
     )

@@ -13,12 +13,12 @@ from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.ranges import Count
 from aeexp.regularizers.contractive import Contractive
+from aeexp.regularizers.total_correlation import gaussian_total_correlation
 
 log = logging.getLogger(__name__)
 
 DESCRIBES = "it describes the code, and ranks nothing"
 EXACT = 1e-12  # of the largest eigenvalue: float32 codes leave none below it that means anything
-RIDGE = 1e-6  # on correlations, as in regularizers.total_correlation: a unit that is a sum of others has a finite value
 LISTED = 64  # units that get a number each
 DIRECTIONS = 64  # in which the Jacobian is taken at most
 NUMBERS = 2e7  # of Jacobians in memory at a time, 80 MB
@@ -35,8 +35,9 @@ class Latent(Metric):
       are nearly 0 too: 0 where all are equally large, 1 where a single one is not 0. `mean_activation`: over rows and
       units.
     - `total_correlation_gaussian`: how far units are from independent by their correlations alone, in nats, of codes as
-      the decoder gets them (drawn, where the latent is stochastic): 0 of independent units, up to the D (D - 1) / 4 N
-      that chance gives, and some 7 for each unit that is a sum of others; left out where rows are no more than units.
+      the decoder gets them (drawn, where the latent is stochastic): 0 on average of independent normal units, so that
+      chance may leave it below, and some 7 for each unit that is a sum of others; left out where rows are no more than
+      units.
       The term `total_correlation` of a loss is biased upwards by some nats.
     - `dead_units`: units whose standard deviation is below 1e-6 of the largest.
     - `jacobian_norm`: mean Frobenius norm of the encoder's Jacobian over the first `jacobian_rows` rows; of a code of
@@ -149,10 +150,7 @@ def sparsity(codes: np.ndarray) -> float:
 
 
 def total_correlation(codes: np.ndarray) -> float:
-    """-1/2 log det of the correlations of the units (N, D) that vary, in nats: that of a normal law like the codes."""
+    """Nats by the correlations of the units (N, D) that vary; 0 where none does."""
     spread = codes.std(0)
-    codes = codes[:, spread > 1e-6 * spread.max(initial=0)]
-    if codes.shape[1] < 2 or len(codes) < 2:
-        return 0.0
-    correlations = np.corrcoef(codes.T) + RIDGE * np.eye(codes.shape[1])
-    return max(0.0, -0.5 * float(np.linalg.slogdet(correlations).logabsdet))
+    varies = spread > 1e-6 * spread.max(initial=0)
+    return float(gaussian_total_correlation(torch.from_numpy(codes[:, varies]))) if varies.any() else 0.0

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
+from aeexp.evaluation.uncertainty import measure_mean
 from aeexp.evaluation.units import likelihood_name
 from aeexp.objectives.bounds import bound, log_weights
 from aeexp.ranges import Count
@@ -45,8 +46,8 @@ class Marginal(Metric):
         Number(f"marginal/nll{SUFFIX}", "lower", "nats per example", headline=True, alike=NATS,
                label="-log p, label unknown: {name} ({k:.0f} codes a label), nats"),
         Number(NLL, "lower", "nats per example", headline=True, alike=NATS),
-        Number(f"{NLL}_se", None, "nats per example", alike=NATS),
-        Number(f"{NLL}_k", None, "codes", alike=NATS, counts=True),
+        Number(f"{NLL}_se", None, "nats per example", alike=NATS, no_interval="it is an error itself"),
+        Number(f"{NLL}_k", None, "codes", alike=NATS, counts=True, no_interval="it is an option"),
         Number(f"marginal/(elbo|cross_entropy_elbo){SUFFIX}", "higher", "nats per example", alike=NATS),
     )  # fmt: skip
     harmless: ClassVar = ("samples",)  # `_k` says how many
@@ -63,12 +64,12 @@ class Marginal(Metric):
         nll, elbo = torch.cat(list(self.estimate(run, split, prior)), 1).cpu().double().numpy()
         name = likelihood_name(run, "nll", otherwise="cross_entropy_bound")
         values = {
-            name: nll.mean(),
-            f"{name}_se": nll.std(ddof=1) / math.sqrt(len(nll)) if len(nll) > 1 else math.nan,
-            f"{name}_k": self.samples,
-            likelihood_name(run, "elbo", otherwise="cross_entropy_elbo"): elbo.mean(),
+            name: measure_mean(nll),
+            f"{name}_se": float(nll.std(ddof=1) / math.sqrt(len(nll))) if len(nll) > 1 else math.nan,
+            f"{name}_k": float(self.samples),
+            likelihood_name(run, "elbo", otherwise="cross_entropy_elbo"): measure_mean(elbo),
         }
-        return {f"marginal/{key}": float(value) for key, value in values.items()}
+        return {f"marginal/{key}": value for key, value in values.items()}
 
     def estimate(self, run: Run, split: str, prior: Tensor) -> Iterator[Tensor]:
         """(2, B) -log p(x) and ELBO, batch by batch; the same draws at every call."""

@@ -37,7 +37,7 @@ class Reconstruction(Metric):
 
     Formula: mse: 1/N Σ_n |x_n - x̂_n|²; psnr: mean over rows of 10 log10(range² features / |x_n - x̂_n|²)
 
-    Look at: PCA of the same width beside it; plot=reconstructions; the probe, which often names another run.
+    Look at: the comparable PCA beside it; plot=reconstructions; the probe, which often names another run.
     """
 
     of_train: ClassVar = True

@@ -28,7 +28,7 @@ class Retrieval(Metric):
     - `empty_radius_2`: share of queries that find none.
     - `duplicates`: share of training rows whose bits another row has too.
 
-    Baselines: `pca`, signs of as many components, and `itq` with as many bits, both of the training input; `raw`, the
+    Baselines: `pca_sign`, signs of as many components, and `itq` with as many bits, both of the training input; `raw`, the
     ranking by Euclidean distance of the input itself, which has a `map` alone.
 
     Formula: average precision of a query: mean of the precision at each relevant row; map: its mean over queries
@@ -70,7 +70,10 @@ class Retrieval(Metric):
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
         width = run.model.latent.dim
-        ways = {"pca": hashing.pca_sign(train, width), "itq": hashing.itq(train, width, self.iterations, self.seed)}
+        ways = {
+            "pca_sign": hashing.pca_sign(train, width),
+            "itq": hashing.itq(train, width, self.iterations, self.seed),
+        }
         rows = {name: self.measure(run, split, bits(codes), bits(train)) for name, bits in ways.items()}
         wanted, y = self.choose_queries(run, split)
         database, labels = find_labelled(run, "train")

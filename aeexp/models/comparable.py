@@ -102,7 +102,8 @@ def _rounded_pca(split: Examples, bits: int, features: int) -> Autoencoder:
     last = max((i for i, table in enumerate(tables) if len(table) > 1), default=0) + 1
     if last < model.latent.dim:
         model = pca(split, last)
-    levels = torch.full((last, max(map(len, tables))), math.inf)
+        tables = share_bits(_codes(model, split).double().T.numpy(), bits)  # masked PCA of fewer units has other codes
+    levels = torch.full((model.latent.dim, max(map(len, tables))), math.inf)
     for row, table in zip(levels, tables, strict=False):
         row[: len(table)] = torch.from_numpy(table)
     model.latent = _Rounded(levels)

@@ -35,8 +35,8 @@ class Checkerboard(Plot):
     A step that enlarges maps s times can paint a pattern of period s (Odena et al. 2016), steps behind one another
     also of period s^2, ...: peaks at multiples of 1 / s, or gaps there where pixels are only repeated. A spectrum is
     the mean over rows and channels of |FFT|^2 of the picture less its mean, under a Hann window, as pictures do not go
-    on at their edges; its radial mean is that of Durall et al. 2020 (section 3.1). The title's number is `excess`. PCA
-    of the same width, which enlarges nothing, tells blur from artefact; the network before training, where it is known,
+    on at their edges; its radial mean is that of Durall et al. 2020 (section 3.1). The title's number is `excess`. The
+    comparable PCA, which enlarges nothing, tells blur from artefact; the network before training, where it is known,
     shows the pattern undisguised.
     """
 

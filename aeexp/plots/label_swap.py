@@ -77,15 +77,14 @@ class LabelSwap(Plot):
             tables.Sheet(f"test row {i + 1}, own {kind}: {ticks[label][1]}", rows, rows[label], ticks, (label, "^"))
             for i, (rows, label) in enumerate(zip(values[:TABLE], own, strict=False))
         ]
-        title = naming.heading(run, f"test examples, each encoded under its own {kind}\nand decoded under every {kind}")
+        title = naming.heading(run, describe(run, kind))
         return tables.draw_sheets(title, f"decoded under this {kind}; white and mark: its own", run, sheets)
 
     def draw(self, run: Run, inputs: np.ndarray, swapped: np.ndarray, own: np.ndarray) -> Figure:
         """Inputs (N, 1, *shape) beside what is decoded (N, labels, *shape); `own` (N,) are their own labels."""
         apart, columns = 1.3, swapped.shape[1]
         kind = side_information_name(run)
-        own_kind = f" under its own {kind}" if run.model.condition.told else ""
-        title = naming.heading(run, f"test examples, each encoded{own_kind}\nand decoded under every {kind}")
+        title = naming.heading(run, describe(run, kind))
         width = columns + apart
         cell = max(0.5, min(1.5, 7 / width))
         figure, axes = canvas.board(title, width, len(own), run.data.shape, cell=cell, beside=1.2)
@@ -101,6 +100,12 @@ class LabelSwap(Plot):
         axes.set_yticks(range(len(own)), [names[label] for label in own], fontsize=9)
         axes.set(xlabel=f"decoded under this {kind}; framed: its own, the reconstruction", ylabel=f"own {kind}")
         return figure
+
+
+def describe(run: Run, kind: str) -> str:
+    """An encoder may be told the side information, or not."""
+    own = f" under its own {kind}" if run.model.condition.told else ""
+    return f"test examples, each encoded{own}\nand decoded under every {kind}"
 
 
 def own_values(run: Run) -> np.ndarray | None:

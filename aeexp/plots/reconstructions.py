@@ -126,20 +126,21 @@ def _mean_output(model: Autoencoder, batch: Batch, x: Tensor) -> np.ndarray:
 
 def _cells(title: str, run: Run, rows: Rows) -> Figure:
     """Rows of a table: each beside what was made of it, column by column."""
-    parts = {"input": rows.target, "corrupted": rows.corrupted, "output": rows.output, rows.baseline: rows.pca}
+    pca = textwrap.fill(rows.baseline, 12)
+    parts = {"input": rows.target, "corrupted": rows.corrupted, "output": rows.output, pca: rows.pca}
     given = {name: tables.in_units(run.data, torch.from_numpy(x)) for name, x in parts.items() if x is not None}
     groups = []
     for i in range(min(len(rows.target), TABLE)):
         label = "" if rows.classes[i] < 0 else f": {naming.class_name(run, rows.classes[i])}"
         errors = [
             f"{name}: {canvas.format_number(float(rows.squared_error(output)[i]))}"
-            for name, output in (("squared error", rows.output), (rows.baseline, rows.pca))
+            for name, output in (("squared error", rows.output), ("PCA", rows.pca))
             if output is not None
         ]
         heading = f"test row {i + 1}{label}\n{'; '.join(errors)}"
         groups.append(cells.Group(heading, list(given), np.stack([x[i] for x in given.values()]), given["input"][i]))
     note = f"in the data's units{f', {rows.source} input' if rows.source else ''}"
-    note += f"; {rows.baseline}\n" if rows.pca is None else "\n"  # why there is none
+    note += f"; {rows.baseline}\n"  # or why there is none
     note += "red above the input, blue below (full at 2 standard deviations of the column); orange: another category"
     return cells.draw_cells(title, note, run, groups)
 

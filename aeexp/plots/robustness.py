@@ -33,7 +33,7 @@ PANELS = {"mse": "squared error against the clean target", "linear": "linear pro
 
 @final
 class Robustness(Plot):
-    """Test error and test accuracy of the model, PCA of the same width and the corrupted input, over levels of noise.
+    """Test error and test accuracy of the model, the comparable PCA and the corrupted input, over levels of noise.
 
     Probes are fitted on clean training codes. The noise is an option of the group noise, as in
     noise@plot.robustness.noise=masking, at each of `levels` in place of its own. The level of this noise in training,

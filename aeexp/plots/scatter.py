@@ -58,8 +58,6 @@ class Scatter(Plot):
         attribute: str | Whole | None = None,
         seed: Seed = 0,
     ):
-        if not 2 <= rows <= MOST:
-            raise UsageError(f"rows={rows}: take 2 to {MOST}; maps of more take minutes")
         maps = ["pca", "tsne"] if maps is None else maps
         if len(set(maps)) != len(maps):
             raise UsageError(f"maps={maps}: each map once")

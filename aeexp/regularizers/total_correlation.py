@@ -27,14 +27,15 @@ class TotalCorrelation(Regularizer):
     - `minibatch`: the batch's posteriors stand for those of the data set: minibatch-weighted sampling without its
       constant (D - 1) log N, which moves the value and no gradient. No total correlation as a number: biased upwards
       where posteriors are narrow (by 10 nats of ten independent units and 128 rows), the more the fewer rows. It is
-      taken in groups of about `rows`, those of a batch of training, in evaluation too. A weight of beta - 1 beside `kl`
+      taken in groups of about `rows` in evaluation too; batches hold fewer where `trainer.min_steps_per_epoch` makes
+      them smaller, and training and validation then differ by the bias. A weight of beta - 1 beside `kl`
       gives the loss of beta-TC-VAE (Chen et al. 2018) with alpha = gamma = 1.
     - `critic`: the log-odds of a critic that tells codes from codes whose units were shuffled over the rows of the
       batch, trained in the same backward pass (FactorVAE, Kim and Mnih 2018, equation 3 and algorithm 2); `weight`
       is the paper's gamma. Acts on any code. Critic and model share the optimizer.
 
-    `total_correlation_gaussian` is logged beside the term: nats by the correlations of a batch's drawn codes, 0 on
-    average where units are independent.
+    `total_correlation_gaussian` is logged beside the term, where a batch has more rows than the code units: nats by the
+    correlations of its drawn codes, 0 on average where units are independent.
 
     Formula: KL(q(z) ‖ Π_j q(z_j))
 
@@ -75,8 +76,8 @@ class TotalCorrelation(Regularizer):
         self.gaussian.copy_(gaussian_total_correlation(out.code.z))
 
     def readings(self) -> dict[str, Tensor]:
-        """`total_correlation_gaussian`, nats, of the last step's batch."""
-        return {"total_correlation_gaussian": self.gaussian}
+        """`total_correlation_gaussian`, nats, of the last step's batch; none where it had too few rows."""
+        return {} if self.gaussian.isnan() else {"total_correlation_gaussian": self.gaussian}
 
     def lesson(self, out: Pass, model: Model) -> Tensor | None:
         """(B,) the critic's error in telling codes from shuffled ones."""
@@ -98,11 +99,21 @@ class TotalCorrelation(Regularizer):
 
 
 def gaussian_total_correlation(z: Tensor) -> Tensor:
-    """() nats of codes (B, D) by their correlations, less D (D - 1) / 4 B, the mean of independent normal units."""
+    """() nats of codes (B, D) by their correlations, less what B rows of D independent normal units have on average;
+    nan where there are no more rows than units. A unit that does not vary counts as independent.
+
+    The mean of log det of their sample correlations is the sum over i of digamma((B - i) / 2) - digamma((B - 1) / 2)
+    (Muirhead 1982, theorem 3.2.20, whose determinant is a product of independent beta variables).
+    """
     rows, units = z.shape
+    if rows <= units:
+        return z.new_tensor(math.nan)
     scaled = (z - z.mean(0)) / z.std(0, correction=0).clamp(min=1e-12)
-    correlations = scaled.mT @ scaled / rows + RIDGE * torch.eye(units, dtype=z.dtype, device=z.device)
-    return -0.5 * torch.linalg.slogdet(correlations).logabsdet - units * (units - 1) / (4 * rows)
+    off = 1 - torch.eye(units, dtype=z.dtype, device=z.device)
+    correlations = scaled.mT @ scaled / rows * off + (1 + RIDGE) * (1 - off)
+    place = torch.arange(1, units + 1, dtype=torch.float64)
+    expected = torch.digamma((rows - place) / 2) - torch.digamma(torch.tensor((rows - 1) / 2, dtype=torch.float64))
+    return -0.5 * (torch.linalg.slogdet(correlations).logabsdet - float(expected.sum()))
 
 
 def shuffle_units(z: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def describe_sweep(sweep: Sweep, what: str) -> str:
 def name_baseline(row: str, sweep: Sweep) -> str:
     """Of a sweep, in a legend: of several widths, not one of them."""
     name = describe_baseline(row, sweep.records)
-    return NAMES[row] if name.startswith("PCA, width ") else name if name in NAMES.values() else COMPARABLE
+    return NAMES[row] if "PCA, width " in name else name
 
 
 def scale_axis(axes: Axes, values: Sequence[float]) -> None:

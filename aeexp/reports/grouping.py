@@ -51,10 +51,10 @@ def list_baselines(groups: Iterable[Group]) -> list[str]:
 
 def describe_baseline(row: str, records: Iterable[Record]) -> str:
     """What a baseline is called beside these runs: what they all call it, or what it has in common."""
-    names = {record.baseline_name(row) for record in records}
+    names = {record.baseline_name(row) for record in records if row in record.metrics.get("baseline", {})}
     if len(names) == 1 and (name := names.pop()) is not None:
         return name
-    alike = all(name is None or name.startswith("PCA, width ") for name in names)
+    alike = all(name is None or "PCA, width " in name for name in names)
     return describe_row(row) if alike or row != "pca" else COMPARABLE
 
 

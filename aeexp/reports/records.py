@@ -140,7 +140,7 @@ def _check_intervals(intervals: Any) -> None:
     _require_tables({"intervals": intervals})
     tables = {part: table for part, table in intervals.items() if part != "baseline"}
     _require_tables({"intervals baseline": intervals.get("baseline") or {}})
-    tables |= intervals.get("baseline") or {}
+    tables |= {f"baseline {name}": row for name, row in (intervals.get("baseline") or {}).items()}
     _require_tables({f"intervals {part}": table for part, table in tables.items()})
     for part, table in tables.items():
         for key, ends in table.items():

@@ -56,7 +56,7 @@ def test_the_other_commands_take_flags_anywhere():
     [
         ("dataset.path=~/a.csv", "dataset.path=/home/me/a.csv"),
         ("dataset.path='~/a b.csv'", "dataset.path='/home/me/a b.csv'"),
-        ("a=~", "a=/home/me"), ("a=[~/b,~/c]", "a=[/home/me/b,/home/me/c]"), ("a=~/b,~/c", "a=/home/me/b,/home/me/c"),
+        ("a=~", "a=~"), ("a=[~/b,~/c]", "a=[/home/me/b,/home/me/c]"), ("a=~/b,~/c", "a=/home/me/b,/home/me/c"),
         ("a=b~/c", "a=b~/c"), ("a=~x", "a=~x"), ("~noise", "~noise"), ("a='b,~c'", "a='b,~c'"), ("-m", "-m"),
         ("hydra.run.dir=~/x", "hydra.run.dir=/home/me/x"),
     ],

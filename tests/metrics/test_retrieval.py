@@ -81,7 +81,7 @@ def test_the_class_itself_as_code_scores_1_and_a_constant_code_the_share_of_a_cl
 
 def test_codes_without_bits_are_their_signs_about_the_training_mean_and_pca_is_pca_sign(build_learner, digit_data):
     run = Run(build_learner(digit_data.shape, latent=Deterministic(8)), digit_data)
-    measured = Retrieval(queries=50).baselines(run, "test")["pca"]
+    measured = Retrieval(queries=50).baselines(run, "test")["pca_sign"]
     x, y = (run.raw().codes("train"), run.labels("train")), run.labels("test")
     bits = hashing.pca_sign(x[0], 8)
     rows, _ = Retrieval(queries=50).choose_queries(run, "test")
@@ -97,9 +97,9 @@ def test_codes_without_bits_are_their_signs_about_the_training_mean_and_pca_is_p
 def test_the_baselines_are_itq_and_the_input_by_distance(build_learner, digit_data):
     run = Run(build_learner(digit_data.shape, latent=Binary(dim=16)), digit_data)
     found = Retrieval(iterations=10).baselines(run, "test")
-    assert set(found) == {"pca", "itq", "raw"} and set(found["raw"]) == {"retrieval/map"}
+    assert set(found) == {"pca_sign", "itq", "raw"} and set(found["raw"]) == {"retrieval/map"}
     assert set(found["itq"]) == set(Retrieval()(run, "test"))
-    pca = found["pca"]["retrieval/map"]
+    pca = found["pca_sign"]["retrieval/map"]
     assert (
         0.1 < pca < found["itq"]["retrieval/map"] < 1
     )  # the rotation is what ITQ is for (Gong and Lazebnik, figure 2)

@@ -50,6 +50,13 @@ def build(root: Path) -> Path:
     return path
 
 
+def test_a_text_that_is_cut_off_costs_no_time(tmp_path):
+    """Backslashes before a quote that never comes: each quote in it would be tried again, to the end of the file."""
+    (tmp_path / "x.json").write_text('{"a": "' + '\\"' * 1_000_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^x\.json: Unterminated string"):
+        files.read_json(tmp_path / "x.json")
+
+
 def tell(root: Path) -> Report:
     """All that a report is, written."""
     report = collect([root], "auto", mix=True)

@@ -482,6 +482,9 @@ YAMLS = {
     "a module": "!!python/module:planted_canary ''",
     "a name": "hydra: {runtime: {cwd: !!python/name:os.system ''}}",
     "a node": "hydra: {runtime: {cwd: {_target_: os.system, command: touch owned}}}",
+    "no number": "a: !!int ''",
+    "no day": "a: !!timestamp x",
+    "no truth": "a: !!bool maybe",
     "laughs": "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrst")),
 }
 

@@ -29,6 +29,7 @@ class Part(NamedTuple):
     key: str  # begins a message
     files: list[str]
     labels: list[str] | None  # the class of each file; None: no class folders
+    of_rows: bool = False  # sub-folders are named after pictures
 
 
 @DataSet
@@ -63,6 +64,8 @@ def folder(
     own = Own(pattern, tuple(around))
     places = _find_official(path, val, test, own)
     parts = {option: _find_part(option, place, own) for option, place in places.items() if place is not None}
+    if parts["path"].of_rows:
+        parts = {option: part._replace(labels=None) for option, part in parts.items()}
     files = [file for part in parts.values() for file in part.files]
     heads = read_headers(files, f"path={path}")
     if mode == "auto":
@@ -168,10 +171,10 @@ def _find_part(option: str, place: str, own: Own) -> Part:
     files = [file for found in classes.values() for file in found]
     if own.folders and len(classes) == 1:  # images/ beside masks/
         return Part(key, files, None)
-    if is_name_of_rows(len(classes), len(files)):
+    if option == "path" and is_name_of_rows(len(classes), len(files)):  # official sets are of the same kind
         message = "%s: %d sub-folders of %d pictures name pictures, no classes: they are no labels"
         log.warning(message, key, len(classes), len(files))
-        return Part(key, files, None)
+        return Part(key, files, None, of_rows=True)
     return Part(key, files, [name for name, found in classes.items() for _ in found])
 
 

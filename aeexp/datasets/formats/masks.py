@@ -9,7 +9,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from aeexp.datasets.formats.pictures import THREADS, Header, cut, damage_error, has_sixteen_bits
+from aeexp.datasets.formats.pictures import THREADS, Header, cut, damage_error, has_sixteen_bits, upright_size
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -142,12 +142,10 @@ def _read_header(file: str, key: str) -> MaskHeader:
 
     try:
         with Image.open(file) as image:
-            turned = image.getexif().get(0x112, 1) in (5, 6, 7, 8) if image.format != "PNG" else False
-            size = image.size if turned else image.size[::-1]
             palette = bytes(image.getpalette() or ()) if image.mode == "P" else b""
             if image.mode == "F" or (image.mode == "I" and not has_sixteen_bits(image)):
                 raise ValueError("32-bit values have no range")
-            return MaskHeader((size[0], size[1]), image.mode, image.format in LOSSY, palette)
+            return MaskHeader(upright_size(image), image.mode, image.format in LOSSY, palette)
     except Exception as error:  # as above
         raise damage_error(file, key, error) from error
 

@@ -98,7 +98,7 @@ def read_headers(files: Sequence[str], key: str) -> list[Header]:
     for file in files:
         try:
             with Image.open(file) as image:
-                size, sixteen, mode = _upright_size(image), has_sixteen_bits(image), image.mode
+                size, sixteen, mode = upright_size(image), has_sixteen_bits(image), image.mode
         except Exception as error:  # as above
             raise damage_error(file, key, error) from error
         if not sixteen and mode in ("I", "F"):
@@ -124,7 +124,7 @@ def cut(image: Image, height: int, width: int, resampling: Resampling | None = N
     return image.crop((left, top, left + w, top + h)).resize((width, height), resampling)
 
 
-def _upright_size(image: Image) -> tuple[int, int]:
+def upright_size(image: Image) -> tuple[int, int]:
     """H, W once the Exif orientation is applied."""
     from PIL.TiffImagePlugin import TiffImageFile
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import final
 
-from aeexp.errors import UsageError, quote_override, quote_value, quote_words
+from aeexp.errors import UsageError, quote_value, quote_words
 
 MOST = 20  # problems that are listed
+BARE = re.compile(r"[\w./+=,\[\]-]+", re.ASCII)  # needs no quotes
 
 
 def quote(text: str) -> str:
@@ -24,12 +26,21 @@ def join_names(names: Sequence[str]) -> str:
 
 def write_option(key: str, names: Sequence[str]) -> str:
     """As one pastes a list into the command: in quotes for the shell and for Hydra where a name needs them."""
-    return quote_words(f"dataset.{key}=[{','.join(map(quote_value, names))}]")
+    return _quote(f"dataset.{key}=[{','.join(map(quote_value, map(_keep_on_line, names)))}]")
 
 
 def write_value(key: str, value: str) -> str:
     """The same of a single text, such as a column or a path."""
-    return quote_override(f"dataset.{key}", value)
+    return _quote(f"dataset.{key}={quote_value(_keep_on_line(value))}")
+
+
+def _quote(word: str) -> str:
+    return word if BARE.fullmatch(word) else quote_words(word)  # brackets do no harm, and people have to read it
+
+
+def _keep_on_line(text: str) -> str:
+    """What no line can hold is written as Python does: such a name can be seen, and has to be typed otherwise."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 class Problem(UsageError):

@@ -97,7 +97,11 @@ def weak_attribute(n: Annotated[int, Interval(ge=3)] = 6000, strength: NonNegati
     numbers = (numbers - numbers.mean(0)) / numbers.std(0)
     y = (cluster % 2) ^ (rng.random(n) < 0.1)
     rows = Rows(np.concatenate([numbers, *answers], 1).astype(np.float32), y.astype(np.int64), s)
-    return Source(rows, classes=("even", "odd"), attributes=("group",))
+    variables = [Variable(f"number {place}") for place in (1, 2)]
+    variables += [Variable(f"answer {place}", tuple("abcd"[:kinds])) for place, kinds in enumerate((4, 4, 3), 1)]
+    return Source(
+        rows, classes=("even", "odd"), attributes=("group",), variables=tuple(variables), groups=(("0", "1"),)
+    )
 
 
 def _draw_one_hot(log_odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""What ends a process is handled the same way in each of the three places, and what was ignored stays so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from aeexp.signals import ENDING, catch_signals, interrupt_when_told, let_finish
+
+ALL = pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+
+
+@ALL
+def test_the_first_is_a_flag_in_training_and_the_second_is_at_once(number):
+    with pytest.raises(KeyboardInterrupt), catch_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        os.kill(os.getpid(), number)
+
+
+@ALL
+def test_it_interrupts_anything_else_but_a_last_word(number):
+    with pytest.raises(KeyboardInterrupt), interrupt_when_told():
+        with let_finish():
+            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("handle", [catch_signals, interrupt_when_told, let_finish])
+def test_what_was_ignored_stays_ignored_and_handlers_come_back(handle):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        with handle():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == own
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("handle", [catch_signals, interrupt_when_told, let_finish])
+def test_off_the_main_thread_nothing_changes(handle):
+    seen = []
+
+    def enter() -> None:
+        with handle():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]
