@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
+import threading
 import traceback
 import unicodedata
 from collections.abc import Callable
@@ -21,6 +23,9 @@ PLAIN = str.maketrans({
 })  # fmt: skip
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 FETCH = "let the run's data set download its files or ask its database, as the folder says: for folders that you trust"
+
+
+LEAST = 1 << 30  # bytes of address space: torch, scipy and their libraries before anything is done
 
 
 def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
@@ -46,14 +51,35 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
         sys.exit(code)
 
 
+def require_memory() -> None:
+    """Raises OSError under a limit (`ulimit -v`) below which the libraries abort, or ask again for ever, while they
+    are loaded."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST:
+        words = f"{limit / 1e9:.2g} GB are allowed (ulimit -v), the libraries alone take {LEAST / 1e9:.2g}"
+        raise OSError(errno.ENOMEM, f"not enough memory: {words}")
+
+
 def settle_environment() -> None:
     """Make the process independent of where it was started: what a terminal cannot show is written in other letters,
-    and figures are drawn without a window, whatever a notebook has left in MPLBACKEND."""
+    figures are drawn without a window, whatever a notebook has left in MPLBACKEND, and what the machine refuses to
+    another thread is not told twice: who waits for that thread is told too."""
     os.environ["MPLBACKEND"] = "agg"
+    threading.excepthook = report_in_thread
     codecs.register_error("aeexp", replace_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="aeexp")
+
+
+def report_in_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Python's traceback, unless it is the machine that refused something."""
+    if arguments.exc_value is None or explain_machine(arguments.exc_value) is None:
+        threading.__excepthook__(arguments)
 
 
 def replace_letters(error: UnicodeError) -> tuple[str, int]:

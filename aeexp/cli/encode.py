@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aeexp.cli.command import FETCH, run_command
+from aeexp.cli.command import FETCH, require_memory, run_command
 from aeexp.errors import UsageError, quote_override
 from aeexp.files import expand_home
 
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def encode(arguments: argparse.Namespace) -> None:
     """Codes, tables or the model, as the flags say."""
+    require_memory()
     for name in ("run", "data", "neighbours"):
         if vars(arguments)[name] is not None:
             setattr(arguments, name, expand_home(vars(arguments)[name]))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeexp.cli.command import FAILED, FETCH, report_error, run_command
+from aeexp.cli.command import FAILED, FETCH, report_error, require_memory, run_command
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
 
@@ -52,6 +52,7 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
     """Every run, whatever becomes of the others; returns the exit code."""
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
+    require_memory()
     cfg, default = compose_evaluation(overrides)
     from aeexp.runs.evaluate import evaluate, select_runs
     from aeexp.runs.machine import set_up_machine

@@ -29,6 +29,7 @@ from aeexp.cli.command import (
     describe_error,
     exit_code,
     is_explained,
+    require_memory,
     run_command,
 )
 from aeexp.errors import UsageError, quote_override, quote_value
@@ -166,6 +167,7 @@ def main() -> None:
 
 def compose_and_run() -> None:
     """All jobs of the command line. Raises UsageError where it does not compose."""
+    require_memory()
     for word in sys.argv[1:]:
         if any("\ud800" <= letter <= "\udfff" for letter in word):  # bytes that the locale has no letters for
             raise UsageError(

@@ -28,8 +28,8 @@ class Retrieval(Metric):
     - `empty_radius_2`: share of queries that find none.
     - `duplicates`: share of training rows whose bits another row has too.
 
-    Baselines: `pca_sign`, signs of as many components, and `itq` with as many bits, both of the training input; `raw`, the
-    ranking by Euclidean distance of the input itself, which has a `map` alone.
+    Baselines: `pca_sign`, signs of as many components, and `itq` with as many bits, both of the training input; `raw`,
+    the ranking by Euclidean distance of the input itself, which has a `map` alone.
 
     Formula: average precision of a query: mean of the precision at each relevant row; map: its mean over queries
 
