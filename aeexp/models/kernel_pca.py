@@ -64,6 +64,7 @@ class _Encoder(Encoder):
 
     def __init__(self, rows: np.ndarray, mean: np.ndarray, dim: int, kernel: Kernel, gamma: float):
         super().__init__()
+        from scipy.sparse.linalg import ArpackNoConvergence
         from sklearn.decomposition import KernelPCA
 
         self.mean = mean
@@ -72,7 +73,10 @@ class _Encoder(Encoder):
         solver = "arpack" if self.dim < len(rows) // 2 else "dense"
         width = _scale_gamma(gamma, rows - mean)
         self.kernel_pca = KernelPCA(self.dim, kernel=kernel, gamma=width, eigen_solver=solver, random_state=0)
-        self.kernel_pca.fit(rows - mean)
+        try:
+            self.kernel_pca.fit(rows - mean)
+        except ArpackNoConvergence:  # eigenvalues that are nearly equal, as of a kernel that sees no neighbours
+            self.kernel_pca.set_params(eigen_solver="dense").fit(rows - mean)
         self.dim = len(self.kernel_pca.eigenvalues_)
 
     def codes(self, rows: np.ndarray) -> np.ndarray:

@@ -67,3 +67,11 @@ def test_more_units_than_rows_have_directions_are_left_out(build_learner, as_dat
 def test_a_bad_number_is_refused(keys, message):
     with pytest.raises(UsageError, match=message):
         KernelPCA(**(GRID | keys))
+
+
+@pytest.mark.parametrize("gamma", [1e-4, 20, 38.6, 60, 1e3])
+def test_a_kernel_that_sees_no_neighbours_has_components_too(gamma, build_learner, digit_data):
+    """Its eigenvalues are nearly equal, which the solver for a few of them may not tell apart."""
+    run = Run(build_learner((1, 8, 8), 16), digit_data)
+    error = KernelPCA(gammas=[gamma], alphas=[1e-3], rows=72).baselines(run, "test")["kernel_pca"]["reconstruction/mse"]
+    assert np.isfinite(error)
