@@ -25,7 +25,7 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 FETCH = "let the run's data set download its files or ask its database, as the folder says: for folders that you trust"
 
 
-LEAST = 1 << 30  # bytes of address space: torch, scipy and their libraries before anything is done
+LEAST = 5 << 28  # bytes of address space: what torch, scipy and a run of nearly nothing take
 
 
 def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
@@ -52,16 +52,23 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
 
 
 def require_memory() -> None:
-    """Raises OSError under a limit (`ulimit -v`) below which the libraries abort, or ask again for ever, while they
-    are loaded."""
+    """Raises OSError under a limit (`ulimit -v`) below which the libraries abort while they are loaded, or OpenBLAS asks
+    again for ever for its buffers; above it these are taken now, before data can leave no room for them."""
     if sys.platform == "win32":
         return
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < LEAST:
+    if limit == resource.RLIM_INFINITY:
+        return
+    if limit < LEAST:
         words = f"{limit / 1e9:.2g} GB are allowed (ulimit -v), the libraries alone take {LEAST / 1e9:.2g}"
         raise OSError(errno.ENOMEM, f"not enough memory: {words}")
+    import numpy as np
+    from scipy import linalg  # has an OpenBLAS of its own
+
+    np.matmul(np.eye(256), np.eye(256))
+    linalg.eigh(np.eye(256))
 
 
 def settle_environment() -> None:
