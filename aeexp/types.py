@@ -22,6 +22,7 @@ class Batch(NamedTuple):
     hole: Tensor | None = None  # (B, *shape) bool: what the task took away from x
     weight: Tensor | None = None  # (B,) what a row counts in a mean over rows, 1 on average; None: all alike
     label_weight: Tensor | None = None  # (B,) what it counts in a mean over the labelled rows of its split
+    response: Tensor | None = None  # (B,) float32, in place of y: the number to predict, NaN where it is not known
 
     @property
     def labels(self) -> Tensor:
@@ -34,7 +35,8 @@ class Batch(NamedTuple):
         mean of the value over the labelled rows. A batch that comes from no split is taken for the whole of one."""
         if self.label_weight is not None:
             return self.label_weight
-        known = (self.labels >= 0).to(self.x)
+        known = find_known(self.y, self.response)
+        known = _present(known, "labels").to(self.x)
         return known * (len(known) / known.sum().clamp(min=1))
 
     @property
@@ -68,6 +70,11 @@ class Facts(NamedTuple):
     columns: int = 0  # of attributes that are quantities, (B, F)
     target: tuple[int, ...] = ()  # of the target that a row comes with, such as a mask (H, W)
     values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
+    response: tuple[float, float] | None = None  # mean and deviation of the number to predict; None: there is none
+
+    def explain_labels(self, instead: str = "") -> str:
+        """Why there are no classes, and what there is `instead` for numbers: the end of a message, "" of no labels."""
+        return f"; the labels of these data are numbers{instead}" if self.response is not None else ""
 
     def explain_attributes(self) -> str:
         """Why there is no single attribute of numbered values, and the way to one: the end of a message."""
@@ -101,6 +108,13 @@ class Pass(NamedTuple):
     context: Tensor | None  # (B, C) side information for encoder and decoder
     code: Code
     output: Tensor  # (B, *shape) parameters of the likelihood, as the decoder gave them
+
+
+def find_known(y: Tensor | None, response: Tensor | None) -> Tensor | None:
+    """(B,) bool: which rows are labelled, by a class or a number; None where none can be."""
+    if y is not None:
+        return y >= 0
+    return None if response is None else ~response.isnan()
 
 
 def _present(field: Tensor | None, name: str) -> Tensor:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -16,9 +15,9 @@ from yaml import YAMLError
 from aeexp.conditions import Attribute, Label
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Source
-from aeexp.datasets.formats.csv import csv
 from aeexp.datasets.formats.folder import folder
 from aeexp.datasets.formats.idx import idx
+from aeexp.datasets.formats.new_table import read_new_rows
 from aeexp.datasets.formats.npy import npy
 from aeexp.datasets.formats.npz import npz
 from aeexp.errors import UsageError
@@ -26,26 +25,15 @@ from aeexp.files import TABLES
 from aeexp.runs.config import check_values, to_dict
 from aeexp.runs.loading import LoadedRun
 
-LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "csv": csv, "folder": folder, "idx": idx}
+LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "folder": folder, "idx": idx}
+TABLE_TARGETS = ("aeexp.datasets.csv", "aeexp.datasets.huggingface")
 # Of the run's own keys those that say how a file of its kind is read; the others name files, or rows to take.
 READING = {
     "npz": ("x", "offsets", "unpack", "parts", "sequences", "shape"),
     "npy": (),
     "idx": (),
     "folder": ("mode", "size"),
-    "csv": (
-        "label",
-        "attributes",
-        "columns",
-        "drop",
-        "categorical",
-        "missing",
-        "missing_values",
-        "delimiter",
-        "decimal",
-        "thousands",
-        "max_categories",
-    ),
+    "csv": (),  # the checkpoint says how
 }
 
 
@@ -108,6 +96,36 @@ def _load(kind: str, keys: dict[str, Any]) -> Source:
     known = list(inspect.signature(load).parameters)
     if keys.get("offsets"):
         keys = {key: value for key, value in keys.items() if key != "sequences"}
+    _check_keys(kind, keys, known)
+    check_values("dataset", load, keys)  # types, as on aeexp's command line
+    try:
+        return load(**keys)
+    except UsageError as error:
+        raise UsageError(str(error).replace("dataset.", "")) from error
+
+
+def _read_table(run: LoadedRun, path: str, keys: dict[str, Any]) -> Source:
+    """Rows of a table as features: columns, categories and fillings are those that the checkpoint holds."""
+    account = run.header.data
+    if account is None or account.table is None:
+        node = run.config["dataset"]
+        if node["_target_"] in TABLE_TARGETS:
+            raise UsageError(f"{run.folder} does not say how the columns of its table were read: train it again")
+        own = (
+            f"{run.folder} was trained on {node['name'] or node.get('path')}, whose features are no columns of a table"
+        )
+        raise UsageError(f"{path}: {own}: give its rows as .npz or .npy")
+    known = inspect.signature(read_new_rows).parameters
+    _check_keys("csv", keys, list(known)[list(known).index("label") :])
+    check_values("dataset", read_new_rows, keys)
+    need = isinstance(run.model.condition, Attribute)
+    try:
+        return read_new_rows(path, account.table, account.classes, need, **keys)
+    except UsageError as error:
+        raise UsageError(str(error).replace("dataset.", "")) from error
+
+
+def _check_keys(kind: str, keys: dict[str, Any], known: list[str]) -> None:
     for key, value in keys.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -117,23 +135,3 @@ def _load(kind: str, keys: dict[str, Any]) -> Source:
                 if near
                 else f"{key}={value}: rows of {kind} have the keys {listed or 'none'}"
             )
-    check_values("dataset", load, keys)  # types, as on aeexp's command line
-    try:
-        return load(**keys)
-    except UsageError as error:
-        raise UsageError(str(error).replace("dataset.", "")) from error
-
-
-def _read_table(run: LoadedRun, path: str, keys: dict[str, Any]) -> Source:
-    """Rows of a table as features: categories and fillings are those of the run's own file, which is read again."""
-    node = run.config["dataset"]
-    own = f"{run.folder} was trained on {node['name'] or node.get('path')}, whose features are no columns of a table"
-    if node["_target_"] != _name_target("csv"):
-        raise UsageError(f"{path}: {own}: give its rows as .npz or .npy")
-    train = run.load_data()["train"].ids
-    source = _load("csv", {**keys, "path": node["path"], "test": path})
-    old, new = source.rows.x, source.test
-    assert isinstance(old, np.ndarray) and source.fit is not None
-    assert new is not None and isinstance(new.x, np.ndarray)
-    rows = new._replace(x=source.fit(old[train])(new.x))
-    return source._replace(rows=rows, test=None, fit=None)

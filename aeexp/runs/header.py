@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, final
+from typing import Any, final, get_args
 
 from pydantic import InstanceOf, TypeAdapter, ValidationError
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Binarise
+from aeexp.datasets.core.tabular import Tabular
+from aeexp.datasets.formats.numerals import choose_numerals
+from aeexp.datasets.formats.table import parse_delimiter
+from aeexp.datasets.formats.table_source import Missing
 from aeexp.errors import UsageError
 from aeexp.trainers.checkpoint import Progress, Saved
 from aeexp.types import Facts
@@ -40,6 +45,8 @@ class Account:
     limits: tuple[float, float]
     classes: list[str]
     attributes: list[str]
+    response: str = ""
+    table: Tabular | None = None  # of a table; older runs do not say
 
 
 @final
@@ -66,11 +73,26 @@ def read_header(saved: Saved) -> Header:
     seed = header.config.get("seed")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise UsageError("config.seed: no whole number between 0 and 2^32 - 1: no checkpoint of a run holds that")
-    shape, classes, codes, columns, target, _ = header.facts
+    shape, classes, codes, columns, target, _, response = header.facts
     counts = (classes, codes, columns)
     if not all(0 < size < MOST for size in (*shape, *target)) or not all(0 <= count < MOST for count in counts):
         raise UsageError("facts: no sizes of a data set: no checkpoint of a run holds that")
+    if response is not None and not (all(map(math.isfinite, response)) and response[1] > 0):
+        raise UsageError("facts.response: no mean and deviation: no checkpoint of a run holds that")
+    if header.data is not None and header.data.table is not None:
+        _check_table(header.data.table, shape)
     return header
+
+
+def _check_table(table: Tabular, shape: tuple[int, ...]) -> None:
+    """Raises UsageError where a table is none that rows of this shape were made of."""
+    if shape != (table.width,):
+        raise UsageError(f"data.table: its columns are {table.width} features, and rows have shape {shape}")
+    if table.missing not in get_args(Missing):
+        raise UsageError("data.table.missing: no checkpoint of a run holds that")
+    table.check()
+    parse_delimiter(table.delimiter)
+    choose_numerals(table.decimal, table.thousands or None)
 
 
 @cache

@@ -55,13 +55,13 @@ MISTAKES = {
                        "numbers, or set dataset.categorical=[a]."),
     "measured label": ("a,y\n" + "".join(f"1,{i / 8}\n" for i in range(-5, 6)), {"label": "y"},
                        "label=y: 11 different labels in 11 rows, such as -0.625, are no classes; take them as"
-                       " attributes (dataset.attributes=[y] dataset.label=null)"),
+                       " numbers to predict (dataset.label=null dataset.target=y)"),
     "archive": (b"PK\3\4zip", {}, "is a .zip or .npz archive, no text: take dataset=npz"),
     "forced": (MANY, {"categorical": ("b",)}, "column 'b' has 150 different values.\n"),
     "attribute": (MANY + "oops,3\n", {"attributes": ("a",)}, "column 'a': 150 of 151 cells are numbers"),
     "label": (MANY + MANY[4:], {"label": "b"}, "label=b: 150 different values, above max_categories=100, are no"
               " classes"),
-    "label's way out": (MANY + MANY[4:], {"label": "b"}, "Set dataset.label=null dataset.attributes=[b], or"
+    "label's way out": (MANY + MANY[4:], {"label": "b"}, "Set dataset.label=null dataset.target=b, or"
                         " dataset.max_categories=150."),
     "a label for each row": (MANY, {"label": "b"}, "label=b: 150 different labels in 150 rows, such as '0', name rows,"
                              " no classes (a label for each row); set dataset.label=null dataset.drop=[b]"),

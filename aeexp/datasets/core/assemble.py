@@ -14,11 +14,19 @@ import numpy as np
 from annotated_types import Interval
 
 from aeexp.datasets.core import preprocessing
-from aeexp.datasets.core.choosing import choose_classes, choose_normal, drop_unlabelled, find_classes, hide_labels
+from aeexp.datasets.core.choosing import (
+    check_kind_of_labels,
+    choose_classes,
+    choose_normal,
+    drop_unlabelled,
+    find_classes,
+    hide_labels,
+)
 from aeexp.datasets.core.data import Data, Residency, make_split
 from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
-from aeexp.datasets.core.records import Rows, Source, read
+from aeexp.datasets.core.records import Encoding, Rows, Source, read
 from aeexp.datasets.core.splits import Official, draw
+from aeexp.datasets.core.tabular import describe_variables
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
 from aeexp.ranges import Count, Positive
@@ -69,6 +77,7 @@ def assemble(
     the end of its path.
     """
     name = name or "data"
+    check_kind_of_labels(source, {"classes": classes, "normal_classes": normal_classes})
     preprocessing.check(scale, standardise, binarise)
     source = _number_rows(source)
     if classes is not None:
@@ -80,15 +89,13 @@ def assemble(
         for part in ("train", "val"):
             parts[part] = choose_normal(parts[part], part, normal, normal_classes, source.classes)
     parts["train"] = _choose_labelled(parts["train"], labelled, unlabelled)
-    if source.fit is not None:
-        transform = source.fit(read(parts["train"].x))
-        parts = {part: rows._replace(x=transform(read(rows.x))) for part, rows in parts.items()}
+    parts, table = _encode_columns(source, parts)
     plain = _fit(parts["train"], source.scale if scale is None else scale, standardise, source.continuous)
     binarised = Preprocessing(plain.scale, plain.shift, binarise, plain.clip)
     splits = {part: make_split(rows, binarised) for part, rows in parts.items()}
     data = Data(
         name, splits, source.classes, source.attributes, residency, source.scale, normal, source.variables,
-        source.groups,
+        source.groups, source.response, table,
     )  # fmt: skip
     if binarise != "none":
         _check_probabilities(data, plain, binarise)
@@ -183,6 +190,15 @@ def _cut(split: Splitter, source: Source) -> dict[str, Rows]:
 def _choose_labelled(train: Rows, labelled: int | float | None, unlabelled: Literal["keep", "drop"]) -> Rows:
     train = train if labelled is None else hide_labels(train, labelled)
     return drop_unlabelled(train) if unlabelled == "drop" else train
+
+
+def _encode_columns(source: Source, parts: dict[str, Rows]) -> tuple[dict[str, Rows], Encoding | None]:
+    """Features of the columns of a table, and what made them; None of other data."""
+    if source.fit is None:
+        table = describe_variables(source.variables) if source.variables else None
+        return parts, table if table is not None and parts["train"].x.shape[1:] == (table.width,) else None
+    encode = source.fit(read(parts["train"].x))
+    return {part: rows._replace(x=encode(read(rows.x))) for part, rows in parts.items()}, encode
 
 
 def _fit(

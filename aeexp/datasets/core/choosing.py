@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.splits import draw_places
 from aeexp.errors import UsageError
+
+
+def check_kind_of_labels(source: Source, choices: Mapping[str, list[int | str] | None]) -> None:
+    """Refuse rows that have both classes and numbers to predict, and what chooses by class where these are numbers."""
+    if source.rows.y is not None and source.rows.response is not None:
+        raise UsageError(
+            f"target={source.response}: the rows have classes as well, and labels are classes or numbers: leave one out"
+        )
+    for key, given in choices.items():
+        if source.response and given is not None:
+            raise UsageError(
+                f"{key}={list(given)} chooses by class, and the labels are numbers ({source.response}): "
+                f"leave dataset.{key}=null"
+            )
 
 
 def find_classes(key: str, classes: list[int | str], names: tuple[str, ...]) -> list[int]:
@@ -66,25 +82,30 @@ def choose_normal(
 
 
 def hide_labels(rows: Rows, labelled: int | float) -> Rows:
-    """Labels of all but some rows become -1; those that stay are drawn by label."""
-    if rows.y is None:
+    """Labels of all but some rows become -1 (numbers NaN); those that stay are drawn by label."""
+    mask = rows.known
+    if mask is None:
         raise UsageError(f"labelled={labelled}: the data has no labels to hide; leave dataset.labelled=null")
-    known = np.flatnonzero(rows.y >= 0)
+    known = np.flatnonzero(mask)
     is_number = isinstance(labelled, int)
     if not (1 <= labelled <= len(known) if is_number else 0 < labelled <= 1):
         raise UsageError(f"labelled={labelled}: take a share in (0, 1], as 0.1, or a number from 1 to {len(known)}")
     count = labelled if is_number else max(1, round(labelled * len(known)))
     if count == len(known):
         return rows
-    _, kept = draw_places(rows.y[known], len(known), count, seed=0)
-    y = np.full_like(rows.y, -1)
-    y[known[kept]] = rows.y[known[kept]]
-    return rows._replace(y=y)
+    _, kept = draw_places(None if rows.y is None else rows.y[known], len(known), count, seed=0)
+    hidden = np.ones(len(mask), bool)
+    hidden[known[kept]] = False
+    y, response = rows.y, rows.response
+    return rows._replace(
+        y=None if y is None else np.where(hidden, -1, y),
+        response=None if response is None else np.where(hidden, np.float32(np.nan), response),
+    )
 
 
 def drop_unlabelled(rows: Rows) -> Rows:
     """The rows that have a label. Raises UsageError where none has."""
-    known = np.flatnonzero(rows.y >= 0) if rows.y is not None else np.empty(0, np.int64)
+    known = np.flatnonzero(rows.known) if rows.known is not None else np.empty(0, np.int64)
     if len(known) == 0:
         raise UsageError("unlabelled=drop leaves no training row, since none has a label; take unlabelled=keep")
     return rows.take(known)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, Variable, read
+from aeexp.datasets.core.records import Encoding, Rows, StoredArray, StreamedArray, Variable, read
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
@@ -35,7 +35,7 @@ class Data:
         self, name: str, splits: dict[str, Split | Stream], classes: tuple[str, ...] = (),
         attributes: tuple[str, ...] = (), residency: Residency = "auto", unit: float = 1.0,
         normal: tuple[int, ...] | None = None, variables: tuple[Variable, ...] = (),
-        groups: tuple[tuple[str, ...], ...] = (),
+        groups: tuple[tuple[str, ...], ...] = (), response: str = "", table: Encoding | None = None,
     ):  # fmt: skip
         self.name = name
         self.splits = splits
@@ -46,6 +46,8 @@ class Data:
         self.normal = normal  # classes that train and val hold: others are anomalies of the test split; None: all
         self.variables = variables  # the columns of a table; () of other data
         self.groups = groups  # names of the values of each attribute, () where it is a number
+        self.response = response  # what the number to predict is called; "" where labels are classes, or there are none
+        self.table = table  # what makes features of the columns of a table; None of other data
         self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
         self._samples: dict[str, Split] = {}
         self._limits: tuple[float, float] | None = None
@@ -62,7 +64,16 @@ class Data:
     @property
     def facts(self) -> Facts:
         """What a model must know of the data before it is built."""
-        return Facts(tuple(self.shape), len(self.classes), *self._count_attributes(), *self._describe_targets())
+        return Facts(tuple(self.shape), len(self.classes), *self._count_attributes(), *self._describe_targets(),
+                     self._describe_response())  # fmt: skip
+
+    def _describe_response(self) -> tuple[float, float] | None:
+        """Mean and deviation of the training split's numbers to predict; a deviation of 0 is 1."""
+        response = self["train"].rows.response
+        if response is None or np.isnan(response).all():
+            return None
+        known = response[~np.isnan(response)].astype(np.float64)
+        return float(known.mean()), float(known.std()) or 1.0
 
     def _count_attributes(self) -> tuple[int, int]:
         """How many values an attribute has that is a number from 0 on; how many columns quantities have."""
@@ -93,8 +104,14 @@ class Data:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether every split has at least one labelled row."""
+        """Whether every split has at least one row with a class."""
         return all(split.y is not None and bool((split.y >= 0).any()) for split in self.splits.values())
+
+    @property
+    def has_response(self) -> bool:
+        """Whether every split has at least one row with a number to predict."""
+        return all((response := split.rows.response) is not None and not bool(np.isnan(response).all())
+                   for split in self.splits.values())  # fmt: skip
 
     @property
     def step(self) -> float | None:
@@ -122,6 +139,8 @@ class Data:
             "limits": list(self.limits),
             "classes": list(self.classes),
             "attributes": list(self.attributes),
+            "response": self.response,
+            "table": None if self.table is None else self.table.to_dict(),
         }
 
     def sample(self, split: str) -> Split:
@@ -217,7 +236,7 @@ def fingerprint(splits: dict[str, Split | Stream]) -> str:
             digest.update(np.ascontiguousarray(rows.x.index).data)
             rows = rows.take(np.unique(np.linspace(0, len(rows.x) - 1, 64).astype(int)))
             rows = rows._replace(x=read(rows.x), target=None)
-        for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths):
+        for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths, rows.response):
             if isinstance(field, np.ndarray):
                 digest.update(np.ascontiguousarray(field).data)
     return digest.hexdigest()

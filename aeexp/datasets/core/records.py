@@ -138,6 +138,7 @@ class Rows(NamedTuple):
     ids: np.ndarray | None = None  # (N,) row numbers in the source; given by `assemble`
     target: np.ndarray | StoredArray | None = None  # (N, ...) what a task may want in place of x, such as masks (H, W)
     lengths: np.ndarray | None = None  # (N,) steps of each sequence; what follows them is padding
+    response: np.ndarray | None = None  # (N,) float32, in place of y: the number to predict, NaN: unlabelled
 
     def take(self, index: np.ndarray) -> Rows:
         """The rows at these places; those beyond memory are not yet read."""
@@ -147,7 +148,14 @@ class Rows(NamedTuple):
 
         x = self.x[index] if isinstance(self.x, np.ndarray) else self.x.take(index)
         target = self.target.take(index) if isinstance(self.target, StoredArray) else pick(self.target)
-        return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths))
+        return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths), pick(self.response))
+
+    @property
+    def known(self) -> np.ndarray | None:
+        """(N,) which rows are labelled, by a class or a number; None where none can be."""
+        if self.y is not None:
+            return self.y >= 0
+        return None if self.response is None else ~np.isnan(self.response)
 
 
 class Variable(NamedTuple):
@@ -155,6 +163,18 @@ class Variable(NamedTuple):
 
     name: str
     categories: tuple[str, ...] = ()  # one feature each; (): a number, which is one feature
+
+
+class Encoding(Protocol):
+    """What makes features of a table's columns (`tabular.Tabular`)."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(N, C) -> (N, D) float32."""
+        ...
+
+    def to_dict(self) -> dict[str, object]:
+        """All that it does, as plain data."""
+        ...
 
 
 class Source(NamedTuple):
@@ -166,10 +186,11 @@ class Source(NamedTuple):
     classes: tuple[str, ...] = ()
     val: Rows | None = None
     attributes: tuple[str, ...] = ()  # names of s, or of its columns
-    fit: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]] | None = None  # from training x: x -> features
+    fit: Callable[[np.ndarray], Encoding] | None = None  # from training x: x -> features
     continuous: np.ndarray | None = None  # (D,) which features `standardise` acts on; None: all
     variables: tuple[Variable, ...] = ()  # the columns of x in order, where it is a table with names
     groups: tuple[tuple[str, ...], ...] = ()  # names of the values of each attribute, () where it is a number
+    response: str = ""  # what the number to predict is called
 
 
 def read(x: Array) -> np.ndarray:

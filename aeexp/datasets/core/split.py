@@ -12,7 +12,7 @@ from torch import Tensor
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, read
 from aeexp.randomness import permutation
-from aeexp.types import Batch
+from aeexp.types import Batch, find_known
 
 CPU = torch.device("cpu")
 
@@ -31,12 +31,13 @@ class Split:
         self.x = _tensor(rows.x)
         self.y = None if rows.y is None else _tensor(rows.y.astype(np.int64))
         self.s = None if rows.s is None else _tensor(rows.s)
+        self.response = None if rows.response is None else torch.from_numpy(rows.response)
         self.target = None if rows.target is None else _tensor(rows.target)
         self.lengths = None if rows.lengths is None else _tensor(rows.lengths.astype(np.int64))
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids  # an official test set is numbered apart
         self.preprocessing = preprocessing or Preprocessing()
         self.device = device
-        self.label_weight = weigh_labels(rows.y)
+        self.label_weight = weigh_labels(rows)
         self._numbers = _tensor(self.ids)
 
     def __len__(self) -> int:
@@ -54,6 +55,7 @@ class Split:
             moved.x = _move(moved.x, device)
             moved.y = None if moved.y is None else moved.y.to(device)
             moved.s = None if moved.s is None else moved.s.to(device)
+            moved.response = None if moved.response is None else moved.response.to(device)
             moved.target = None if moved.target is None else _move(moved.target, device)
             moved.lengths = None if moved.lengths is None else moved.lengths.to(device)
             moved._numbers = moved._numbers.to(device)
@@ -78,6 +80,7 @@ class Split:
         if self.lengths is not None:
             mask = torch.arange(self.shape[0], device=self.device) < take(self.lengths)[:, None]
         y = None if self.y is None else take(self.y)
+        response = None if self.response is None else take(self.response)
         return Batch(
             x=self.preprocessing(take(self.x), ids, epoch, mask),
             y=y,
@@ -85,7 +88,8 @@ class Split:
             target=None if self.target is None else take(self.target),
             mask=mask,
             ids=ids,
-            label_weight=None if y is None else (y >= 0) * self.label_weight,
+            label_weight=None if (known := find_known(y, response)) is None else known * self.label_weight,
+            response=response,
         )
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -108,9 +112,10 @@ class Split:
         return part.read().to(self.device)
 
 
-def weigh_labels(y: np.ndarray | None) -> float:
+def weigh_labels(rows: Rows) -> float:
     """What a labelled row counts in a mean over the labelled rows: N / labelled rows (`Batch.label_weights`)."""
-    return 0.0 if y is None else len(y) / max(1, int((y >= 0).sum()))
+    known = rows.known
+    return 0.0 if known is None else len(known) / max(1, int(known.sum()))
 
 
 @overload

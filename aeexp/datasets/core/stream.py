@@ -15,7 +15,7 @@ from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, StreamedArray
 from aeexp.datasets.core.split import CPU, Split, weigh_labels
 from aeexp.randomness import mix
-from aeexp.types import Batch
+from aeexp.types import Batch, find_known
 
 BUFFER = 8192  # rows that are shuffled among each other
 BUFFER_BYTES = 2**27
@@ -39,7 +39,8 @@ class Stream:
         self.y = None if rows.y is None else torch.from_numpy(rows.y.astype(np.int64))
         self.s = None if rows.s is None else torch.from_numpy(rows.s)
         self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids
-        self.label_weight = weigh_labels(rows.y)
+        self.response = None if rows.response is None else torch.from_numpy(rows.response)
+        self.label_weight = weigh_labels(rows)
         self.preprocessing = preprocessing or Preprocessing()
         self.device = device
 
@@ -116,7 +117,9 @@ class Stream:
 
     def _batch(self, places: np.ndarray, x: torch.Tensor, epoch: int) -> Batch:
         index = torch.from_numpy(places)
-        y, s = (None if field is None else field[index].to(self.device) for field in (self.y, self.s))
+        y, s, response = (None if field is None else field[index].to(self.device)
+                          for field in (self.y, self.s, self.response))  # fmt: skip
         ids = torch.from_numpy(self.ids)[index].to(self.device)
-        label_weight = None if y is None else (y >= 0) * self.label_weight
-        return Batch(self.preprocessing(x.to(self.device), ids, epoch), y, s, ids=ids, label_weight=label_weight)
+        weight = None if (known := find_known(y, response)) is None else known * self.label_weight
+        x = self.preprocessing(x.to(self.device), ids, epoch)
+        return Batch(x, y, s, ids=ids, label_weight=weight, response=response)

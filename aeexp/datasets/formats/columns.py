@@ -12,7 +12,7 @@ import numpy as np
 from aeexp.datasets.formats.labels import refuse_measurements, refuse_names
 from aeexp.datasets.formats.numerals import PLAIN, Numerals
 from aeexp.datasets.formats.table import Table
-from aeexp.datasets.formats.wording import Problem, quote, write_option
+from aeexp.datasets.formats.wording import Problem, quote, write_option, write_value
 
 LARGEST = np.finfo(np.float32).max
 MOST_TEXTS = 20  # more that differ in most rows are no categories
@@ -107,21 +107,42 @@ def check_texts(table: Table, column: Column, categorical: Sequence[str], drop: 
         )
 
 
+def check_numbers(table: Table, column: Column) -> None:
+    """Raises `Problem` unless all cells of a target are numbers, or empty, and not all are empty."""
+    start = f"target={column.name}"
+    if column.categories is not None:
+        cells = table.get_column(column.name).tolist()
+        known = np.flatnonzero(~column.missing).tolist()
+        row = next((row for row in known if column.numerals.parse(cells[row]) is None), known[0])
+        raise Problem(
+            f"{start}: {quote(cells[row])} ({table.locate(row)}) is no number; mend it, add it to "
+            f"dataset.missing_values, or take classes: dataset.target=null {write_value('label', column.name)}"
+        )
+    if column.missing.all():
+        raise Problem(f"{start}: the column has no value in any row; name another")
+
+
+def read_numbers(column: Column) -> np.ndarray:
+    """(N,) float32, NaN where a cell is empty."""
+    return column.values.astype(np.float32)
+
+
 def number_classes(column: Column, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """(N,) class numbers, -1 where missing, and the classes' names in sorted order, numbers by their value."""
     if column.categories is None:
         numbers, y = np.unique(column.values[~column.missing], return_inverse=True)
         names = tuple(_format(value) for value in numbers.tolist())
-        ways = f"take them as attributes ({write_option('attributes', [column.name])} dataset.label=null)"
+        ways = f"take them as numbers to predict (dataset.label=null {write_value('target', column.name)})"
         refuse_measurements(f"label={column.name}", numbers, len(y), ways)
     else:
         y, names = column.values[~column.missing], column.categories
     refuse_names(f"label={column.name}", names, len(y), f"set dataset.label=null {write_option('drop', [column.name])}")
     if len(names) > most:
+        numbers = column.categories is None
+        other = write_value("target", column.name) if numbers else write_option("attributes", [column.name])
         raise Problem(
             f"label={column.name}: {len(names)} different values, above max_categories={most}, are no classes.\n"
-            f"Set dataset.label=null {write_option('attributes', [column.name])}, or "
-            f"dataset.max_categories={len(names)}."
+            f"Set dataset.label=null {other}, or dataset.max_categories={len(names)}."
         )
     labels = np.full(len(column.values), -1)
     labels[~column.missing] = y

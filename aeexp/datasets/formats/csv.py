@@ -21,6 +21,7 @@ def csv(
     test: str | None = None,
     val: str | None = None,
     label: str | None = None,
+    target: str | None = None,
     attributes: tuple[str, ...] = (),
     columns: tuple[str, ...] | None = None,
     drop: tuple[str, ...] = (),
@@ -36,7 +37,8 @@ def csv(
 
     `test` and `val` are files with the same header; a .parquet file is read as the csv file that pandas makes of it.
     `columns` are the features; None: all that are nothing else. `attributes` become s, categories as codes 0, 1, ...
-    in sorted order. A row without label is unlabelled under each `missing`; `missing=drop` leaves out rows that lack a
+    in sorted order. `target` is a column of numbers to predict, in place of classes. A row without label or target is
+    unlabelled under each `missing`; `missing=drop` leaves out rows that lack a
     feature or an attribute. Fillings are fitted on the training split: until then x is (N, C) float64 with NaN.
     `decimal` and `thousands` are the signs in numbers; None: those by which all columns of numbers can be read, if
     this is one way alone. What is wrong with a table is told at once.
@@ -45,11 +47,10 @@ def csv(
         raise UsageError(f"missing={missing} must be one of {', '.join(get_args(Missing))}")
     how = Reading(
         label, attributes, columns, drop, categorical, missing, missing_values, choose_numerals(decimal, thousands),
-        max_categories,
+        max_categories, target, table.parse_delimiter(delimiter),
     )  # fmt: skip
-    sign = table.parse_delimiter(delimiter)
     files = {"path": path, "test": test, "val": val}
-    return make_source({key: read(key, file, sign) for key, file in files.items() if file is not None}, how)
+    return make_source({key: read(key, file, how.delimiter) for key, file in files.items() if file is not None}, how)
 
 
 def read(key: str, path: str, delimiter: str) -> Table:

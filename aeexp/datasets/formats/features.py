@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, final
+from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 
 from aeexp.datasets.core.records import Variable
+from aeexp.datasets.core.tabular import TableColumn, Tabular
 from aeexp.datasets.formats.columns import Column
 from aeexp.datasets.formats.wording import quote, write_option
 from aeexp.errors import UsageError
-
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
 
 FITTED = ("mean", "median", "most_frequent")
 
@@ -24,61 +21,50 @@ class Features:
     """(N, C) float64 of numbers, category codes and NaN -> (N, D) float32, in the order of the columns.
 
     The categories are those of all files, not of the training split, so that every fold has the same D. With mean
-    and median, a column of categories that misses any has one more, the last, for "?".
+    and median, a column of categories that misses any has one more, the last, for "?". `rest` is what else is known of
+    the table, its features left open.
     """
 
-    def __init__(self, columns: Sequence[Column], missing: str):
-        self.names = [column.name for column in columns]
+    def __init__(self, columns: Sequence[Column], missing: str, rest: Tabular):
         self.missing = missing
-        self.codes: list[np.ndarray | None] = []  # of each column as scikit-learn has them, NaN last; None: numbers
-        self.texts: list[tuple[str, ...]] = []  # what these are called
-        for column in columns:
-            gap = [np.nan] if missing in ("mean", "median") and column.missing.any() else []
-            categories = column.categories
-            self.codes.append(None if categories is None else np.array([*range(len(categories)), *gap], np.float64))
-            self.texts.append(() if categories is None else (*categories, *("?" for _ in gap)))
+        self.rest = rest
+        self.columns = [
+            TableColumn(
+                column.name,
+                column.categories,
+                gap=column.categories is not None and missing in ("mean", "median") and bool(column.missing.any()),
+            )
+            for column in columns
+        ]
 
     @property
     def variables(self) -> tuple[Variable, ...]:
         """The columns and their categories, in the order of the features."""
-        return tuple(Variable(name, texts) for name, texts in zip(self.names, self.texts, strict=True))
+        gap = ("?",)
+        return tuple(Variable(each.name, (each.categories or ()) + gap * each.gap) for each in self.columns)
 
     @property
     def continuous(self) -> np.ndarray:
         """(D,) which features are numbers."""
-        widths = [1 if codes is None else len(codes) for codes in self.codes]
-        return np.repeat([codes is None for codes in self.codes], widths)
+        return np.repeat([each.categories is None for each in self.columns], [each.width for each in self.columns])
 
-    def fit(self, train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    def fit(self, train: np.ndarray) -> Tabular:
         """What makes features of rows (N, C), given the training rows (M, C).
 
         Raises UsageError for a column that has nothing to fill its gaps with.
         """
-        from sklearn.compose import ColumnTransformer
+        fitted = (self._fill(column, values) for column, values in zip(self.columns, train.T, strict=True))
+        return self.rest._replace(features=tuple(fitted))
 
-        for place, (name, codes) in enumerate(zip(self.names, self.codes, strict=True)):
-            fills = self.missing == "most_frequent" or (codes is None and self.missing in FITTED)
-            if fills and np.isnan(train[:, place]).all():
-                raise UsageError(
-                    f"missing={self.missing}: column {quote(name)} has no value in the training split to fill gaps "
-                    f"with; set {write_option('drop', [name])}"
-                )
-        neighbours = groupby(range(len(self.codes)), key=lambda place: self.codes[place] is None)
-        blocks = [list(places) for _, places in neighbours]  # of one kind, so that the order of the file stays
-        fitted = ColumnTransformer([(str(block[0]), self._transformer(block), block) for block in blocks]).fit(train)
-        return lambda x: np.ascontiguousarray(fitted.transform(x), np.float32)
-
-    def _transformer(self, places: list[int]) -> BaseEstimator | str:
-        """What acts on columns that stand side by side, all of numbers or all of categories."""
+    def _fill(self, column: TableColumn, values: np.ndarray) -> TableColumn:
         from sklearn.impute import SimpleImputer
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import OneHotEncoder
 
-        codes = [self.codes[place] for place in places]
-        if codes[0] is None:
-            return SimpleImputer(strategy=self.missing) if self.missing in FITTED else "passthrough"
-        # scikit-learn has no types: its defaults pass for them
-        onehot = OneHotEncoder(categories=codes, sparse_output=False, dtype=np.float32)  # pyright: ignore[reportArgumentType]
-        if self.missing != "most_frequent":
-            return onehot
-        return make_pipeline(SimpleImputer(strategy="most_frequent"), onehot)
+        if self.missing != "most_frequent" and not (column.categories is None and self.missing in FITTED):
+            return column
+        if np.isnan(values).all():
+            raise UsageError(
+                f"missing={self.missing}: column {quote(column.name)} has no value in the training split to fill gaps "
+                f"with; set {write_option('drop', [column.name])}"
+            )
+        (fill,) = np.asarray(SimpleImputer(strategy=self.missing).fit(values[:, None]).statistics_).tolist()
+        return column._replace(fill=float(fill))

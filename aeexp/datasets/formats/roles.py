@@ -16,6 +16,7 @@ class Roles(NamedTuple):
     """Columns by what they are for; categories are named whatever they are for."""
 
     label: str | None = None
+    target: str | None = None
     attributes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()  # in the order of the file
     drop: tuple[str, ...] = ()
@@ -29,13 +30,14 @@ class Roles(NamedTuple):
 
 def assign_roles(
     table: Table, label: str | None, attributes: Sequence[str], drop: Sequence[str], categorical: Sequence[str],
-    columns: Sequence[str] | None,
+    columns: Sequence[str] | None, target: str | None = None,
 ) -> Roles:  # fmt: skip
     """Features are `columns`, or all, without those that are something else.
 
     Raises UsageError for names that are not there, or are there twice: all of them at once.
     """
-    roles = {"label": [] if label is None else [label], "attributes": attributes, "drop": drop}
+    single = {key: [] if name is None else [name] for key, name in (("label", label), ("target", target))}
+    roles = {**single, "attributes": attributes, "drop": drop}
     given = {**roles, "categorical": categorical, "columns": columns or ()}
     problems = Problems(table.files[0], {})
     for key, names in given.items():
@@ -55,13 +57,13 @@ def assign_roles(
     problems.raise_all()
     features = tuple(name for name in table.header if name not in seen and (columns is None or name in columns))
     if not features:
-        keys = "dataset.label, dataset.attributes or dataset.drop"
+        keys = "dataset.label, dataset.target, dataset.attributes or dataset.drop"
         raise UsageError(
             f"{table.files[0]}: no column is left as a feature: all are named in {keys}; take one out of there"
             if columns is None
             else f"columns=[{join_names(columns)}]: no column is left as a feature; name one that is not in {keys}"
         )
-    return Roles(label, tuple(attributes), features, tuple(drop), tuple(categorical))
+    return Roles(label, target, tuple(attributes), features, tuple(drop), tuple(categorical))
 
 
 def _check_name(table: Table, key: str, names: Sequence[str], name: str) -> None:
@@ -81,4 +83,4 @@ def _check_once(key: str, names: Sequence[str], name: str, seen: dict[str, str])
 
 def format_key(key: str, names: Sequence[str]) -> str:
     """`label=income`, `drop=[id,date]`."""
-    return f"label={join_names(names)}" if key == "label" else f"{key}=[{join_names(names)}]"
+    return f"{key}={join_names(names)}" if key in ("label", "target") else f"{key}=[{join_names(names)}]"

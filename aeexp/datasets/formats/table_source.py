@@ -9,12 +9,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.tabular import TableColumn, Tabular
 from aeexp.datasets.formats.columns import (
     Column,
     check_count,
+    check_numbers,
     check_texts,
     number_classes,
     parse_column,
+    read_numbers,
     stack_attributes,
 )  # fmt: skip
 from aeexp.datasets.formats.features import Features
@@ -42,31 +45,45 @@ class Reading(NamedTuple):
     missing_values: tuple[str | float, ...] = MISSING
     numerals: Numerals | None = None  # None: to be found
     max_categories: int = 100
+    target: str | None = None
+    delimiter: str = ","
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """What cells hold that count as empty."""
+        return tuple(dict.fromkeys(str(text).strip() for text in self.missing_values))
 
 
 def make_source(tables: Mapping[str, Table], how: Reading) -> Source:
     """Rows of "path" and perhaps "test" and "val", as `csv` describes them. Raises UsageError."""
     table = join(list(tables.values()))
-    roles = assign_roles(table, how.label, how.attributes, how.drop, how.categorical, how.columns)
+    roles = assign_roles(table, how.label, how.attributes, how.drop, how.categorical, how.columns, how.target)
     problems = Problems(table.files[0], {"drop": how.drop, "categorical": how.categorical})
     read = _read_columns(table, roles, how, problems)
     problems.raise_all()
-    table, columns, (y, classes) = read
+    table, columns, (y, classes), numerals = read
     _log_columns(columns, roles)
-    features = Features([columns[name] for name in roles.features], how.missing)
+    attributes = tuple(TableColumn(name, columns[name].categories) for name in roles.attributes)
+    rest = Tabular(
+        (), attributes, how.label, how.target, how.missing, how.empty, how.delimiter, numerals.decimal,
+        numerals.thousands,
+    )  # fmt: skip
+    features = Features([columns[name] for name in roles.features], how.missing, rest)
     s = stack_attributes([columns[name] for name in roles.attributes])
     x = np.stack([columns[name].values for name in roles.features], 1)
-    parts = {key: Rows(x, y, s).take(np.flatnonzero(table.file == place)) for place, key in enumerate(tables)}
+    response = None if how.target is None else read_numbers(columns[how.target])
+    whole = Rows(x, y, s, response=response)
+    parts = {key: whole.take(np.flatnonzero(table.file == place)) for place, key in enumerate(tables)}
     return Source(
         parts["path"], parts.get("test"), 1.0, classes, parts.get("val"),
         attributes=roles.attributes, fit=features.fit, continuous=features.continuous, variables=features.variables,
-        groups=tuple(columns[name].categories or () for name in roles.attributes),
+        groups=tuple(columns[name].categories or () for name in roles.attributes), response=how.target or "",
     )  # fmt: skip
 
 
 def find_problems(table: Table, how: Reading) -> Problems:
     """What `make_source` would refuse."""
-    roles = assign_roles(table, how.label, how.attributes, how.drop, how.categorical, how.columns)
+    roles = assign_roles(table, how.label, how.attributes, how.drop, how.categorical, how.columns, how.target)
     problems = Problems(table.files[0], {"drop": how.drop, "categorical": how.categorical})
     _read_columns(table, roles, how, problems)
     return problems
@@ -74,19 +91,21 @@ def find_problems(table: Table, how: Reading) -> Problems:
 
 def _read_columns(
     table: Table, roles: Roles, how: Reading, problems: Problems
-) -> tuple[Table, dict[str, Column], tuple[np.ndarray | None, tuple[str, ...]]]:
-    """The rows that are used, all columns but those left out, class numbers and names of the classes."""
+) -> tuple[Table, dict[str, Column], tuple[np.ndarray | None, tuple[str, ...]], Numerals]:
+    """The rows that are used, all columns but those left out, class numbers and names of the classes, and how numbers
+    are written."""
     problems.found += table.problems
-    wanted = [*roles.beside_label, *([roles.label] if roles.label is not None else [])]
+    targets = () if roles.target is None else (roles.target,)
+    wanted = [*roles.beside_label, *([roles.label] if roles.label is not None else []), *targets]
     for name in wanted:
         with problems.collect():
             _check_readable(table, name, roles)
-    empty = table.find_empty({str(text).strip() for text in how.missing_values})
+    empty = table.find_empty(set(how.empty))
     table, empty = _complete(table, empty, roles, how.missing, problems)
     numerals = how.numerals or Numerals()
     if how.numerals is None:
         numbers = {name: set(table.get_column(name)[~empty[:, table.header.index(name)]])
-                   for name in roles.beside_label if name not in roles.categorical}  # fmt: skip
+                   for name in (*roles.beside_label, *targets) if name not in roles.categorical}  # fmt: skip
         with problems.collect():
             numerals = find_numerals(numbers, table.files[0])
     columns: dict[str, Column] = {}
@@ -98,11 +117,14 @@ def _read_columns(
             with problems.collect():
                 check_texts(table, columns[name], roles.categorical, roles.drop if name in roles.features else None)
                 check_count(table, columns[name], how.max_categories)
+    for name in targets:
+        with problems.collect():
+            check_numbers(table, columns[name])
     labels: tuple[np.ndarray | None, tuple[str, ...]] = (None, ())
     if roles.label is not None and roles.label in columns:
         with problems.collect():
             labels = number_classes(columns[roles.label], how.max_categories)
-    return table, columns, labels
+    return table, columns, labels, numerals
 
 
 def _check_readable(table: Table, name: str, roles: Roles) -> None:
