@@ -33,7 +33,7 @@ class Label(Condition):
     def adapt(self, facts: Facts) -> None:
         """As wide as there are classes. Raises UsageError on data without labels."""
         if facts.classes < 2:
-            raise UsageError("condition=label needs labelled data with at least 2 classes: take condition=none")
+            raise UsageError(facts.explain_labels("condition=label", "take condition=none"))
         self.size = facts.classes
 
     def forward(self, batch: Batch) -> Tensor:

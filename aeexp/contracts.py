@@ -79,6 +79,7 @@ class Part(nn.Module, ABC):
     """A module that may look at training; all hooks are called without gradient."""
 
     predicts_label: ClassVar[bool] = False
+    predicts_response: ClassVar[bool] = False
     unstackable: ClassVar[str] = ""  # why `torch.func.vmap` cannot run over a stack of models with this part
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
@@ -94,6 +95,10 @@ class Part(nn.Module, ABC):
     def score_labels(self, out: Pass) -> Tensor:
         """(B, classes) log-probabilities of the labels, up to a constant of the row, of parts with `predicts_label`."""
         raise TypeError(f"{type(self).__name__} predicts no label")
+
+    def predict_response(self, out: Pass) -> Tensor:
+        """(B,) the number to predict, in the units of the data, of parts with `predicts_response`."""
+        raise TypeError(f"{type(self).__name__} predicts no number")
 
 
 @final

@@ -40,6 +40,11 @@ class Batch(NamedTuple):
         return known * (len(known) / known.sum().clamp(min=1))
 
     @property
+    def responses(self) -> Tensor:
+        """`response`, of a batch that has numbers to predict."""
+        return _present(self.response, "numbers to predict")
+
+    @property
     def attributes(self) -> Tensor:
         """`s`, of a batch that has attributes."""
         return _present(self.s, "attributes")
@@ -72,9 +77,11 @@ class Facts(NamedTuple):
     values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
     response: tuple[float, float] | None = None  # mean and deviation of the number to predict; None: there is none
 
-    def explain_labels(self, instead: str = "") -> str:
-        """Why there are no classes, and what there is `instead` for numbers: the end of a message, "" of no labels."""
-        return f"; the labels of these data are numbers{instead}" if self.response is not None else ""
+    def explain_labels(self, name: str, instead: str) -> str:
+        """Why `name` has no classes to act on, and the way out, which is `instead` where the labels are no numbers."""
+        if self.response is not None:
+            return f"{name} needs classes, and the labels of these data are numbers: drop {name}"
+        return f"{name} needs labelled data with at least 2 classes: {instead}"
 
     def explain_attributes(self) -> str:
         """Why there is no single attribute of numbered values, and the way to one: the end of a message."""

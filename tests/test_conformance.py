@@ -62,11 +62,12 @@ def _plain(option) -> bool:
 
 
 def pictures(facts_of=None) -> Data:
-    """Rows of 1x8x8 pixels on 17 levels with a label, an attribute and a mask each: what any part may want."""
+    """Rows of 1x8x8 pixels on 17 levels with a label, a number, an attribute and a mask each: what any part may want."""
     rng = np.random.default_rng(0)
     x = (rng.integers(0, 17, (ROWS, 1, SIDE, SIDE)) / 16).astype(np.float32)
     y, s = np.arange(ROWS) % 3, np.arange(ROWS) % 2
-    rows = Rows(x, y, s, np.arange(ROWS), target=(x[:, 0] > 0.5).astype(np.uint8))
+    rows = Rows(x, y, s, np.arange(ROWS), target=(x[:, 0] > 0.5).astype(np.uint8),
+                response=rng.normal(3, 2, ROWS).astype(np.float32))  # fmt: skip
     return Data("toy", {name: Split(rows) for name in ("train", "val", "test")}, ("a", "b", "c"))
 
 

@@ -104,6 +104,8 @@ def write_codes(arguments: argparse.Namespace) -> None:
     save_arrays(output, arrays)
     shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items() if name[:2] in ("x", "x_"))
     how = ("" if "x" in arrays else " dataset/split=official") + ("" if dim is None else f" dataset.unpack={dim}")
+    numbers = next((name for name in ("target", "target_train") if name in arrays), None)
+    how += "" if numbers is None else f" dataset.target={numbers}"
     train = f"aeexp dataset=npz {quote_override('dataset.path', output)}{how}"
     print(f"{output}: {shapes}\nTrain on them: {train}")
 

@@ -30,7 +30,7 @@ def look(place: int) -> tuple[str, str]:
 class Hue(NamedTuple):
     """What a point's colour says."""
 
-    values: np.ndarray  # (N,) class numbers, -1 unknown; or quantities
+    values: np.ndarray  # (N,) class numbers, -1 unknown; or quantities, NaN unknown
     title: str  # of legend or colour bar
     categorical: bool  # classes, else quantities
     names: Sequence[str] = ()  # of the classes; by number where they have none
@@ -43,7 +43,10 @@ def draw_dots(axes: Axes, points: np.ndarray, hue: Hue) -> PathCollection | None
     """
     size = float(np.clip(6000 / len(points), 9, 28))
     if not hue.categorical:
-        return axes.scatter(*points.T, s=size, c=hue.values, cmap="viridis", linewidths=0)
+        known = ~np.isnan(hue.values)
+        if not known.all():  # behind the others, and in no colour of the bar
+            axes.scatter(*points[~known].T, s=size, c="0.8", linewidths=0)
+        return axes.scatter(*points[known].T, s=size, c=hue.values[known], cmap="viridis", linewidths=0)
     labels = hue.values
     present = np.unique(labels[labels >= 0])
     rest = labels < 0

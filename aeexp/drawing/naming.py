@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from aeexp.drawing.canvas import format_number
 from aeexp.evaluation.run import Run
 
 LONGEST = 20  # characters of a name in a legend
@@ -23,6 +25,19 @@ def class_name(run: Run, label: int) -> str:
 def value_name(names: Sequence[str], value: int) -> str:
     """The name of a class or of a value of an attribute, short enough for a legend; its number where it has none."""
     return shorten(names[value] if 0 <= value < len(names) else str(value))
+
+
+def row_names(run: Run, split: str) -> list[str]:
+    """What each row of a split is labelled with: its class, or the number to predict; "" where it is not known.
+
+    [] where the data has no labels.
+    """
+    labels, numbers = run.labels(split), run.responses(split)
+    if labels is not None:
+        return ["" if label < 0 else class_name(run, label) for label in labels.tolist()]
+    if numbers is not None:
+        return ["" if math.isnan(number) else format_number(number) for number in numbers.tolist()]
+    return []
 
 
 def group_names(run: Run, column: int = 0) -> tuple[str, ...]:

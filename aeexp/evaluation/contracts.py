@@ -40,6 +40,7 @@ class Metric(ABC):
     numbers: ClassVar[tuple[Number, ...]]  # of every key that it writes, those of its baselines included
     figures: Sequence[str] = ()  # options of plot that show it: drawn with it where nobody chose figures
     in_keys: ClassVar[tuple[str, ...]] = ()  # options whose values stand in the keys: others give other keys
+    needs_classes: ClassVar[bool] = False  # says little or nothing of data whose rows have none
     harmless: ClassVar[tuple[str, ...]] = ()  # options that change no number, or one that the numbers tell themselves
 
     @abstractmethod

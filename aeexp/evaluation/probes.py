@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,10 +12,15 @@ from torch import Tensor
 from aeexp.contracts import Part
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.splits import draw
+from aeexp.errors import UsageError
 from aeexp.evaluation.classifiers import Held, Kind, fit_probe
+from aeexp.evaluation.regressors import Kind as RegressorKind
+from aeexp.evaluation.regressors import fit_regressor
 from aeexp.evaluation.run import Run
 
 Reading = Literal["visible", "mean", "sampled"]  # what a probe sees of a code
+
+REGRESSORS: dict[Kind, RegressorKind] = {"linear": "ridge", "knn": "knn"}
 
 
 def read_codes(run: Run, split: str, reading: Reading = "visible") -> np.ndarray:
@@ -35,6 +40,15 @@ def select_labelled_codes(run: Run, split: str, reading: Reading = "visible") ->
     """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
     places, labels = find_labelled(run, split)
     return read_codes(run, split, reading)[places], labels
+
+
+def select_truth(run: Run, split: str, reading: Reading = "visible") -> tuple[np.ndarray, np.ndarray]:
+    """Codes (N, D) of the labelled rows and their classes (N,), or the numbers to predict, whichever the data has."""
+    truth = None if run.data.is_labelled else run.responses(split)
+    if truth is None:
+        return select_labelled_codes(run, split, reading)
+    known = ~np.isnan(truth)
+    return read_codes(run, split, reading)[known], truth[known]
 
 
 def find_labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -67,16 +81,33 @@ def hold_out(run: Run, most: int, seed: int = 0, reading: Reading = "visible") -
 
     At most `most`: no probe is chosen by more rows than it is fitted on.
     """
-    codes, labels = select_labelled_codes(run, "val", reading)
+    codes, labels = select_truth(run, "val", reading)
     chosen = np.random.default_rng(seed).permutation(len(labels))[:most]
     return Held(codes[chosen], labels[chosen]) if len(chosen) else None
 
 
+def name_regressor(kind: Kind) -> RegressorKind | None:
+    """What stands for a classifier where numbers are to be predicted; None where nothing does."""
+    return REGRESSORS.get(kind)
+
+
+def fit_reader(kind: Kind, codes: np.ndarray, truth: np.ndarray, neighbours: int = 5, held: Held | None = None) -> Any:
+    """A classifier of classes (N,) int, or what stands for it of numbers (N,) float: its `score` is R² then."""
+    if truth.dtype.kind != "f":
+        return fit_probe(kind, codes, truth, neighbours, held)
+    regressor = name_regressor(kind)
+    if regressor is None:
+        raise UsageError(f"{kind} is a probe of classes, and the labels are numbers: take linear or knn")
+    return fit_regressor(regressor, codes, truth, neighbours, held)
+
+
 def draw_rows(labels: np.ndarray, budget: int, seed: int) -> np.ndarray:
-    """(budget,) places of rows, by label: those that dataset.labelled keeps where the seed is 0."""
+    """(budget,) places of rows, by class where there are classes: those that dataset.labelled keeps where the seed is
+    0."""
     if budget >= len(labels):
         return np.arange(len(labels))
-    return np.asarray(draw(Rows(np.arange(len(labels)), labels), budget, seed, quiet=True)[1].x)
+    classes = None if labels.dtype.kind == "f" else labels
+    return np.asarray(draw(Rows(np.arange(len(labels)), classes), budget, seed, quiet=True)[1].x)
 
 
 def accuracies(
@@ -89,17 +120,18 @@ def accuracies(
     neighbours: int = 5,
     reading: Reading = "visible",
 ) -> dict[int, list[float]]:
-    """Accuracy on a split for each number of labels, from `draws` draws of the training rows.
+    """Accuracy on a split for each number of labels, from `draws` draws of the training rows; R² of numbers to predict,
+    where `linear` is ridge regression.
 
     Rows hang on labels and seed alone, so that they are the same for every model of the same data. A budget beyond the
     labels that there are is left out.
     """
-    train, labels = select_labelled_codes(run, "train", reading)
-    codes, truth = select_labelled_codes(run, split, reading)
+    train, labels = select_truth(run, "train", reading)
+    codes, truth = select_truth(run, split, reading)
     scores: dict[int, list[float]] = {}
     for budget in (b for b in budgets if b <= len(labels)):
         rows = [draw_rows(labels, budget, seed + i) for i in range(draws if budget < len(labels) else 1)]
         held = hold_out(run, budget, seed, reading)
-        probes = (fit_probe(kind, train[r], labels[r], neighbours, held) for r in rows)
+        probes = (fit_reader(kind, train[r], labels[r], neighbours, held) for r in rows)
         scores[budget] = [float(probe.score(codes, truth)) for probe in probes]
     return scores

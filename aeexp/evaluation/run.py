@@ -163,6 +163,11 @@ class Run:
         y = self.rows(split).y
         return None if y is None else y.cpu().numpy()
 
+    def responses(self, split: str) -> np.ndarray | None:
+        """(N,) float32 numbers to predict of `rows`, NaN where unknown; None where the data set has none."""
+        response = self.rows(split).response
+        return None if response is None else response.cpu().numpy()
+
     def _each(self, what: str, split: str, value: Callable[[Pass], np.ndarray]) -> np.ndarray:
         rows = choose_batch_size(self.data.shape)
 

@@ -15,6 +15,7 @@ from aeexp.metrics.maps import Maps
 from aeexp.metrics.marginal import Marginal
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
+from aeexp.metrics.regression import Regression
 from aeexp.metrics.retrieval import Retrieval
 from aeexp.metrics.robustness import Robustness
 from aeexp.metrics.segmentation import Segmentation
@@ -35,6 +36,7 @@ __all__ = [
     "Marginal",
     "Probe",
     "Reconstruction",
+    "Regression",
     "Retrieval",
     "Robustness",
     "Segmentation",

@@ -31,6 +31,7 @@ class Clustering(Metric):
 
     of_codes: ClassVar = True
     figures = ("scatter",)
+    needs_classes: ClassVar = True
     numbers: ClassVar = (
         Number(
             "clustering/nmi",

@@ -8,19 +8,25 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.classifiers import Kind, fit_probe
+from aeexp.evaluation.classifiers import Kind
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import Reading, accuracies, hold_out, select_labelled_codes
+from aeexp.evaluation.probes import Reading, accuracies, fit_reader, hold_out, name_regressor, select_truth
+from aeexp.evaluation.regressors import measure_answers
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.uncertainty import measure_share
 from aeexp.ranges import Count, Seed
 
 log = logging.getLogger(__name__)
 
+VARIANCE = "share of the variance"
+
 
 @final
 class Probe(Metric):
     """Accuracy of simple `classifiers`, fitted on `rows` labelled training codes, and on the few of each of `budgets`.
+
+    Of numbers to predict (dataset.target) `linear` is ridge regression and `knn` the mean of the neighbours' numbers;
+    R² (``probe/ridge_r2``), RMSE and MAE in the units of the target are told, and support vector machines left out.
 
     Codes, PCA codes, raw input and the codes of the same network before training (`random`) are read the same way, and
     none is at a disadvantage: the linear probe is logistic regression (L2) on units divided by the geometric mean of
@@ -44,6 +50,16 @@ class Probe(Metric):
     numbers: ClassVar = (
         Number("probe/linear", "higher", "accuracy", headline=True, of_labels=True, label="linear probe accuracy"),
         Number("probe/knn", "higher", "accuracy", headline=True, of_labels=True, label="kNN probe accuracy"),
+        Number("probe/ridge_r2", "higher", VARIANCE, headline=True, of_labels=True, label="ridge probe R²"),
+        Number("probe/knn_r2", "higher", VARIANCE, headline=True, of_labels=True, label="kNN probe R²"),
+        Number("probe/(ridge|knn)_(rmse|mae)", "lower", "units of the target", of_labels=True),
+        Number(
+            r"probe/(ridge|knn)_r2_n\d+",
+            "higher",
+            VARIANCE,
+            of_labels=True,
+            no_interval="a mean over draws of the labels",
+        ),
         Number("probe/(svm_linear|svm_rbf)", "higher", "accuracy", of_labels=True),
         Number(r"probe/\w+_n\d+", "higher", "accuracy", of_labels=True, no_interval="a mean over draws of the labels"),
     )
@@ -71,30 +87,43 @@ class Probe(Metric):
         self.codes: Reading = codes
 
     def __call__(self, run: Run, split: str) -> Values:
-        if not run.data.is_labelled:
+        if not run.data.is_labelled and not run.data.has_response:
             return {}
         probes = run.compute_once(
             ("probe", self.rows, self.neighbours, self.seed, self.codes, *self.classifiers), lambda: self.fit(run)
         )
-        codes, labels = select_labelled_codes(run, split, self.codes)
-        values: Values = {
-            f"probe/{name}": measure_share(probe.predict(codes) == labels) for name, probe in probes.items()
-        }
-        for name in probes if self.budgets else ():
-            few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours, self.codes)
-            values |= {f"probe/{name}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
+        codes, truth = select_truth(run, split, self.codes)
+        values: Values = {}
+        for name, probe in probes.items():
+            key, answers = f"probe/{name}", probe.predict(codes)
+            if run.data.is_labelled:
+                values[key] = measure_share(answers == truth)
+            else:
+                key = f"probe/{name_regressor(name)}"
+                values |= {f"{key}_{what}": value for what, value in measure_answers(truth, answers).items()}
+                key += "_r2"
+            if self.budgets:
+                few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours, self.codes)
+                values |= {f"{key}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
         return values
 
     def fit(self, run: Run) -> dict[Kind, Any]:
-        """Classifiers by name, fitted on `rows` training codes; {} where these are of one class."""
-        codes, labels = select_labelled_codes(run, "train", self.codes)
+        """Classifiers by name, or what stands for them of numbers, fitted on `rows` training codes; {} where these are
+        of one class."""
+        codes, labels = select_truth(run, "train", self.codes)
         chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
         codes, labels = codes[chosen], labels[chosen]
-        if len(np.unique(labels)) < 2:
+        kinds: list[Kind] = self.classifiers
+        if run.data.has_response and not run.data.is_labelled:
+            left = [kind for kind in kinds if name_regressor(kind) is None]
+            kinds = [kind for kind in kinds if kind not in left]
+            if left:
+                log.info("probe: %s left out: probes of classes, and the labels are numbers", ", ".join(left))
+        elif len(np.unique(labels)) < 2:
             log.info("probe: left out, since the training rows of %s have one class only", run.data.name)
             return {}
         held = hold_out(run, len(labels), self.seed, self.codes)
-        return {name: fit_probe(name, codes, labels, self.neighbours, held) for name in self.classifiers}
+        return {name: fit_reader(name, codes, labels, self.neighbours, held) for name in kinds}
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The same on the codes of the network before training, where the encoder gets no side information."""

@@ -37,6 +37,7 @@ class Retrieval(Metric):
     """
 
     figures = ("neighbours",)
+    needs_classes: ClassVar = True
     numbers: ClassVar = (
         Number("retrieval/map", "higher", "", headline=True, of_labels=True, label="mean average precision"),
         Number(

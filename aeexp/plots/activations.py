@@ -29,6 +29,7 @@ SPARSE = 0.05  # of all activations are exactly 0: then whether a unit is active
 @final
 class Activations(Plot):
     """Mean test codes unit by unit: a histogram of each, and a heat map of rows sorted by class and of class means.
+    Numbers to predict sort the rows in place of classes.
 
     The units are those with the largest KL where it falls into units, else those that vary most; at most `units` of
     them. Scales are shared: of two histograms the wider unit is the one that varies more. Where many activations are
@@ -118,10 +119,12 @@ def _ticks(axes: Axes, edges: np.ndarray, top: float, rows: int, columns: int) -
 
 def draw_heat_maps(run: Run, title: str, order: Order, codes: np.ndarray, active: np.ndarray | None) -> Figure:
     """Rows sorted by class above their class means; the share of active rows between them for sparse codes."""
-    labels = run.labels("test")
+    labels, numbers = run.labels("test"), run.responses("test")
     labels = np.full(len(codes), -1) if labels is None else labels
     chosen = canvas.choose_rows(labels, ROWS, len(codes))
     chosen = chosen[np.lexsort((chosen, labels[chosen], labels[chosen] < 0))]
+    if numbers is not None:
+        chosen = chosen[np.argsort(numbers[chosen], kind="stable")]  # unknown ones last
     present = np.unique(labels[labels >= 0])
     lines = LINE * len(present)  # room for the name of each class
     heights = [float(np.clip(lines, 4.0, 8.0)), 0.7 * (active is not None), min(2 * lines, max(4.0, min(lines, 8.0)))]
@@ -131,7 +134,10 @@ def draw_heat_maps(run: Run, title: str, order: Order, codes: np.ndarray, active
     positive = bool(codes.min() >= 0)
     limit = float(np.quantile(np.abs(codes), 0.995)) or 1.0
     image = _heat(boards[0], codes[chosen], positive, limit)
-    _classes(boards[0], run, labels[chosen], "white" if positive else "black")
+    if numbers is not None:
+        _numbers(boards[0], run, numbers[chosen])
+    else:
+        _classes(boards[0], run, labels[chosen], "white" if positive else "black")
     if active is not None:
         boards[1].bar(range(len(active)), active, color=canvas.BLUE)
         boards[1].set(ylim=(0, 1), yticks=[0, 1], yticklabels=["0%", "100%"], ylabel="active")
@@ -155,6 +161,14 @@ def _heat(axes: Axes, values: np.ndarray, positive: bool, limit: float) -> AxesI
     return axes.imshow(
         values, aspect="auto", interpolation="nearest", origin="upper", cmap=colours, vmin=low, vmax=limit
     )
+
+
+def _numbers(axes: Axes, run: Run, numbers: np.ndarray) -> None:
+    """The number to predict at some rows of those that are sorted by it."""
+    rows = np.unique(np.linspace(0, len(numbers) - 1, 9).astype(int))
+    names = ["unknown" if math.isnan(numbers[row]) else canvas.format_number(float(numbers[row])) for row in rows]
+    axes.set_yticks(rows, names, fontsize=8)
+    axes.set_ylabel(f"{len(numbers)} test rows by {run.data.response}")
 
 
 def _classes(axes: Axes, run: Run, labels: np.ndarray, color: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import final
 
@@ -13,9 +14,12 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.classifiers import Kind
-from aeexp.evaluation.probes import accuracies, score_labels, select_labelled_codes
+from aeexp.evaluation.probes import accuracies, name_regressor, score_labels, select_truth
+from aeexp.evaluation.regressors import measure_answers, predict_responses
 from aeexp.evaluation.run import Run
 from aeexp.ranges import Count, Seed, Several
+
+log = logging.getLogger(__name__)
 
 STYLES: dict[str, canvas.Stroke] = {
     "codes": {"color": canvas.BLUE, "marker": "o", "linewidth": 1.5, "markersize": 5},
@@ -31,6 +35,7 @@ class LabelBudget(Plot):
 
     The last budget is all labelled training rows, at most `rows`. Bars are 95 % intervals of the mean over `draws`
     draws of the labelled rows, the same rows for every line. A model that predicts labels itself is a line across.
+    Of numbers to predict it is R², and `linear` is ridge regression.
     """
 
     def __init__(
@@ -49,12 +54,18 @@ class LabelBudget(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        if not run.data.is_labelled:
+        numbers = run.data.has_response and not run.data.is_labelled
+        if not run.data.is_labelled and not numbers:
             return {}
-        known = len(select_labelled_codes(run, "train")[1])
+        if numbers and name_regressor(self.classifier) is None:
+            log.info(
+                "plot=label_budget left out: classifier=%s is one of classes, and labels are numbers", self.classifier
+            )
+            return {}
+        known = len(select_truth(run, "train")[1])
         most = min(self.rows, known)
         budgets = [*(b for b in self.budgets if b < most), most]
-        figure = canvas.figure(naming.heading(run, "accuracy by number of labels"), 6.4, 4.4)
+        figure = canvas.figure(naming.heading(run, f"{'R²' if numbers else 'accuracy'} by number of labels"), 6.4, 4.4)
         axes = figure.add_subplot()
         pca = {run.describe_pca(): run.pca()}
         models = {"codes": run, **pca, "raw input": run.raw(), "untrained encoder": run.random()}
@@ -66,7 +77,11 @@ class LabelBudget(Plot):
             own = float((scores.argmax(1) == labels).double().mean())
             label = f"the model's own classifier, trained on {known:,} labels: {100 * own:.1f} %"
             axes.axhline(own, color=canvas.VERMILION, linewidth=1.4, label=label)
-        _dress(axes, budgets, self.classifier)
+        if (answers := predict_responses(run, "test")) is not None:
+            own = float(measure_answers(*answers)["r2"])
+            label = f"the model's own regressor, trained on {known:,} labels: R² {own:.3g}"
+            axes.axhline(own, color=canvas.VERMILION, linewidth=1.4, label=label)
+        _dress(axes, budgets, self.classifier, numbers)
         canvas.legend_below(figure, axes, 2)
         return {"label_budget": figure}
 
@@ -87,7 +102,7 @@ def _line(axes: Axes, name: str, scores: dict[int, list[float]], aside: float) -
     axes.errorbar(places, means, yerr=bars, label=name, capsize=3, **STYLES.get(name, PCA))
 
 
-def _dress(axes: Axes, budgets: list[int], classifier: Kind) -> None:
+def _dress(axes: Axes, budgets: list[int], classifier: Kind, numbers: bool) -> None:
     names = {"linear": "linear probe", "knn": "nearest neighbours", "svm_linear": "linear SVM", "svm_rbf": "RBF SVM"}
     ticks = [*(b for b in budgets if 1.6 * b < budgets[-1]), budgets[-1]]  # closer ones would overlap
     axes.set_xscale("log")
@@ -95,7 +110,10 @@ def _dress(axes: Axes, budgets: list[int], classifier: Kind) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{budget:,}" for budget in ticks])
     axes.set_xlabel("labelled training rows (logarithmic); bars: 95 % interval over draws of them")
-    axes.set_ylabel(f"test accuracy, {names[classifier]}")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if numbers:
+        axes.set_ylabel(f"R² on the test split, {'ridge' if classifier == 'linear' else names[classifier]}")
+    else:
+        axes.set_ylabel(f"test accuracy, {names[classifier]}")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(color="0.9", linewidth=0.6)
     canvas.hide_frame(axes)

@@ -46,47 +46,48 @@ class Neighbours(Plot):
             return {"neighbours": draw_table(run, chosen, rows, far, name)}
         queries = _pictures(run, "test", chosen)
         neighbours = _pictures(run, "train", rows.ravel()).reshape(*rows.shape, *run.data.shape)
-        ours, theirs = run.labels("test"), run.labels("train")
+        ours, theirs = naming.row_names(run, "test"), naming.row_names(run, "train")
         # Names that are longer than a digit stand below the distance.
-        long = theirs is not None and max(map(len, run.data.classes), default=1) > 2
+        long = bool(theirs) and (max(map(len, run.data.classes), default=1) > 2 or run.data.has_response)
         pitch = PITCH + LINE * long
         figure, axes = canvas.board(
             naming.heading(run, f"test examples and their nearest training rows, by {name} distance of codes"),
             APART + rows.shape[1], pitch * len(rows), run.data.shape, cell=0.85, beside=0.6,
         )  # fmt: skip
-        wrong = _of_other_class(ours, theirs, chosen, rows)
+        wrong = _of_other_class(run.labels("test"), run.labels("train"), chosen, rows)
         between = "\n" if long else ": "
         for i, place in enumerate(pitch * np.arange(len(rows))):
             canvas.draw_tiles(axes, queries[i][None, None], run.data.limits, top=place)
             canvas.draw_tiles(axes, neighbours[i][None], run.data.limits, left=APART, top=place)
-            _write(axes, 0, place, _label_name(run, ours, chosen[i]))
+            _write(axes, 0, place, ours[chosen[i]] if ours else "")
             for j, row in enumerate(rows[i]):
-                label = _label_name(run, theirs, row)
+                label = theirs[row] if theirs else ""
                 distance = str(far[i, j]) if name == "Hamming" else canvas.format_number(float(far[i, j]), 2)
                 _write(axes, APART + j, place, f"{distance}{between if label else ''}{label}", wrong[i, j])
         axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["query", "nearest training rows, the nearest first"])
         cross = "\n× and frame: of another class than the query" if wrong.any() else ""
-        classes = "" if theirs is None else " and class"
-        own = "" if theirs is None else "below a query its class; "
+        kind = run.data.response or "class"
+        classes = f" and {kind}" if theirs else ""
+        own = f"below a query its {kind}; " if theirs else ""
         axes.set_xlabel(f"{own}below a neighbour {name} distance of the codes{classes}{cross}", fontsize=9)
         return {"neighbours": figure}
 
 
 def draw_table(run: Run, chosen: np.ndarray, rows: np.ndarray, far: np.ndarray, name: str) -> Figure:
     """Of a table the first queries, each beside its nearest rows, in words."""
-    groups = []
+    groups, ours, theirs = [], naming.row_names(run, "test"), naming.row_names(run, "train")
     for query, near, distances in list(zip(chosen, rows, far, strict=True))[:TABLE]:
         shown = [
             run.rows("test").batch(torch.tensor([query])).x,
             run.rows("train").batch(torch.from_numpy(near[:NEAR])).x,
         ]
         values = tables.in_units(run.data, torch.cat([part.cpu() for part in shown]))
-        labels = [_label_name(run, run.labels("test"), query)]
-        labels += [_label_name(run, run.labels("train"), row) for row in near[:NEAR]]
+        labels = [ours[query] if ours else "", *(theirs[row] if theirs else "" for row in near[:NEAR])]
         told = ["query", *(canvas.format_number(float(distance), 2) for distance in distances[:NEAR])]
         names = ["\n".join(pair).rstrip() for pair in zip(told, labels, strict=True)]
         groups.append(cells.Group("a test row and its nearest training rows", names, values, values[0]))
-    note = f"below: {name} distance of the codes, and class; red above the query, blue below; orange: another category"
+    kind = run.data.response or "class"
+    note = f"below: {name} distance of the codes, and {kind}; red above the query, blue below; orange: another category"
     return cells.draw_cells(naming.heading(run, "test rows and their nearest training rows"), note, run, groups)
 
 
@@ -115,10 +116,6 @@ def _of_other_class(
     if ours is None or theirs is None:
         return np.zeros(rows.shape, bool)
     return (theirs[rows] != ours[chosen, None]) & (theirs[rows] >= 0) & (ours[chosen, None] >= 0)
-
-
-def _label_name(run: Run, labels: np.ndarray | None, row: int) -> str:
-    return "" if labels is None or labels[row] < 0 else naming.class_name(run, int(labels[row]))
 
 
 def _write(axes: Axes, column: float, place: float, text: str, wrong: bool = False) -> None:

@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     output: np.ndarray
     pca: np.ndarray | None
     baseline: str  # what it is, or why there is none
-    classes: np.ndarray  # (N,) their labels, -1 where unknown
+    names: list[str]  # (N,) their classes or numbers to predict, "" where unknown
     mask: np.ndarray | None = None  # (N, T) which steps of sequences there are
 
     @property
@@ -110,10 +110,10 @@ class Reconstructions(Plot):
         noisy = bool(noise.parts) if isinstance(noise, Chain) else True
         corrupted = noisy or batch.hole is not None
         mask = mask_array(batch)
-        labels = run.labels("test")
-        classes = np.full(len(chosen), -1) if labels is None else labels[chosen]
+        known = naming.row_names(run, "test")
+        names = [known[row] if known else "" for row in chosen]
         return Rows(
-            to_array(batch.targets), to_array(x) if corrupted else None, output, pca, run.describe_pca(), classes, mask
+            to_array(batch.targets), to_array(x) if corrupted else None, output, pca, run.describe_pca(), names, mask
         )  # fmt: skip
 
 
@@ -131,7 +131,8 @@ def _cells(title: str, run: Run, rows: Rows) -> Figure:
     given = {name: tables.in_units(run.data, torch.from_numpy(x)) for name, x in parts.items() if x is not None}
     groups = []
     for i in range(min(len(rows.target), TABLE)):
-        label = "" if rows.classes[i] < 0 else f": {naming.class_name(run, rows.classes[i])}"
+        kind = f"{run.data.response} " if run.data.response else ""
+        label = f": {kind}{rows.names[i]}" if rows.names[i] else ""
         errors = [
             f"{name}: {canvas.format_number(float(rows.squared_error(output)[i]))}"
             for name, output in (("squared error", rows.output), ("PCA", rows.pca))

@@ -45,7 +45,8 @@ class Scatter(Plot):
 
     Each panel says its trustworthiness: how many neighbours in the map are neighbours among the codes. A code of two
     units is shown as it is, and needs no map; a code of one unit becomes one line of dots a class. Colours are
-    classes, or the values of an `attribute`, by name or number from 0 (null: the first one where there are no classes).
+    classes or the numbers to predict (a row without one is grey), or the values of an `attribute`, by name or number
+    from 0 (null: the first one where there are no classes).
     umap and pacmap are packages of their own: pip install 'aeexp[maps]'.
     """
 
@@ -120,6 +121,9 @@ class Scatter(Plot):
 
     def choose_hue(self, run: Run) -> dots.Hue:
         """Of all test rows: their classes, or an attribute."""
+        numbers = run.responses("test")
+        if self.attribute is None and numbers is not None:
+            return dots.Hue(numbers.astype(np.float64), run.data.response, False)
         labels, attributes = run.labels("test"), attribute_tensor(run)
         unlabelled = labels is None or (labels < 0).all()
         if self.attribute is None and (attributes is None or not unlabelled):

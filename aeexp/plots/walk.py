@@ -82,7 +82,9 @@ class Walk(Plot):
         decoded = np.concatenate([to_array(run.model.decode(part)) for part in z.split(64)])
         if (mask := mask_array(out.batch)) is not None:  # decoded are as many steps as the longest of the stops has
             decoded = canvas.cut_at_end(decoded, np.logical_or.reduce(mask))
-        names = None if labels is None else [naming.class_name(run, int(labels[row])) for row in chosen]
+        known = naming.row_names(run, "test")
+        head = f"{run.data.response} " if run.data.response else ""
+        names = [f"{head}{known[row]}" if known[row] else "unlabelled" for row in chosen] if known else None
         stops = [i for i, place in enumerate(places) if place.share == 0]
         stage = Stage(run, to_array(z), stops, f"a walk through the codes of {len(codes)} test rows")
         captions = [caption(place, names) for place in places]
@@ -179,7 +181,11 @@ def _plane(axes: Axes, run: Run, z: np.ndarray, stops: list[int]) -> np.ndarray:
         xlabel, ylabel = "component 1", "component 2"
     labels, walk = run.labels("test"), (z - centre) @ basis
     labels = np.full(len(chosen), -1) if labels is None else labels[chosen]
-    named = _dots(axes, run, (codes[chosen] - centre) @ basis, labels)
+    points, numbers = (codes[chosen] - centre) @ basis, run.responses("test")
+    named = numbers is None and _dots(axes, run, points, labels)
+    if numbers is not None:
+        shade = axes.scatter(*points.T, s=5, c=numbers[chosen], cmap="viridis", linewidths=0, alpha=0.6)
+        axes.figure.colorbar(shade, ax=axes, label=run.data.response, shrink=0.8)
     axes.plot(*np.concatenate([walk, walk[:1]]).T, color=canvas.BLACK, linewidth=1.0)
     axes.plot(*walk[stops].T, color=canvas.BLACK, linestyle="none", marker="o", markersize=4.5)
     origin = "the code itself" if codes.shape[1] <= 2 else "PCA of the test codes"

@@ -7,6 +7,7 @@ from aeexp.regularizers.contractive import Contractive
 from aeexp.regularizers.decoder import DecoderL2, GradientPenalty, Orthogonality
 from aeexp.regularizers.kl import KL
 from aeexp.regularizers.mmd import MMD
+from aeexp.regularizers.regressor import Regressor
 from aeexp.regularizers.sparsity import KLSparsity
 from aeexp.regularizers.total_correlation import TotalCorrelation
 
@@ -22,5 +23,6 @@ __all__ = [
     "L1",
     "MMD",
     "Orthogonality",
+    "Regressor",
     "TotalCorrelation",
 ]

@@ -50,7 +50,9 @@ class Adversary(Regularizer):
         counts = {"prior": 1, "attribute": facts.codes or facts.columns, "label": facts.classes}
         outputs = counts[self.against]
         if outputs < (2 if self.against != "prior" and self.coded else 1):
-            raise UsageError(f"against={self.against}: these data have none: take another data set, or against=prior")
+            numbers = self.against == "label" and facts.response is not None
+            what = "the labels of these data are numbers, no classes" if numbers else "these data have none"
+            raise UsageError(f"against={self.against}: {what}: take another data set, or against=prior")
         self.critic = Critic(model.latent.dim, self.hidden_dims, outputs)
 
     def forward(self, out: Pass, model: Model) -> Tensor:

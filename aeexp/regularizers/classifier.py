@@ -36,8 +36,9 @@ class Classifier(Regularizer):
     def adapt(self, model: Model, facts: Facts) -> None:
         """The head, as wide as there are classes. Raises UsageError on data without labels."""
         if facts.classes < 2:
+            message = facts.explain_labels("classifier", "take another data set, or drop classifier")
             raise UsageError(
-                "classifier needs labelled data with at least 2 classes: take another data set, or drop classifier"
+                message.replace("drop classifier", "take regularizer=regressor") if facts.response else message
             )
         self.head = Critic(model.latent.dim, self.hidden_dims, facts.classes)
 

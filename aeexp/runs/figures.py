@@ -53,7 +53,9 @@ def project(run: Run, rows: int = 1000) -> tuple[np.ndarray, dict[str, list], Te
 
 
 def _labels(run: Run, split: str, count: int) -> list[str]:
-    labels = run.labels(split)
+    labels, numbers = run.labels(split), run.responses(split)
+    if numbers is not None:
+        return [f"{number:.6g}" for number in numbers[:count].tolist()]
     if labels is None:
         return ["?"] * count
     # The projector labels points by the first column that is not numeric.

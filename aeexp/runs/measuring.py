@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from aeexp.datasets.core.data import Data
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.protocol import (
     baselines,
@@ -19,7 +21,19 @@ from aeexp.evaluation.protocol import (
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.uncertainty import Measured
 
+log = logging.getLogger(__name__)
+
 Numbers = dict[str, float | None]  # None: not finite
+
+
+def warn_of_classes(data: Data, metrics: Mapping[str, Metric]) -> None:
+    """A word, before time is spent, on each metric that was asked for and has no classes to speak of."""
+    for name, metric in metrics.items():
+        if metric.needs_classes and not data.is_labelled:
+            what = (
+                f"the labels of {data.name} are numbers" if data.response else f"splits of {data.name} have no labels"
+            )
+            log.warning("metric=%s needs classes, and %s: what it says of classes is left out", name, what)
 
 
 def measure_run(
@@ -76,8 +90,10 @@ def describe_data(run: Run) -> dict[str, Any]:
     sampled = {name: len(run.rows(name)) for name in rows if len(run.rows(name)) < rows[name]}
     if sampled:
         node["sample"] = sampled
-    if data["train"].y is not None:
-        labels = {name: split.y for name, split in data.splits.items()}
-        node["labelled"] = {name: int((y >= 0).sum()) for name, y in labels.items() if y is not None}
+    labels = {name: split.rows.known for name, split in data.splits.items()}
+    if labels["train"] is not None:
+        node["labelled"] = {name: int(known.sum()) for name, known in labels.items() if known is not None}
+    if data.response:
+        node["target"] = data.response
     node |= {"shape": list(data.shape), "limits": list(data.limits), "residency": data.residency}
     return {"name": data.name, "fingerprint": data.fingerprint, "rows": rows, **node}

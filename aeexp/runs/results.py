@@ -49,10 +49,12 @@ def evaluate(
 
 
 def save_codes(folder: RunFolder, run: Run) -> None:
-    """codes.npz: mean test codes (N, D), labels where there are any, row numbers in the source."""
+    """codes.npz: mean test codes (N, D), labels or target where there are any, row numbers in the source."""
     arrays = {"codes": run.codes("test"), "ids": run.rows("test").ids}
     if (labels := run.labels("test")) is not None:
         arrays["labels"] = labels
+    if (numbers := run.responses("test")) is not None:
+        arrays["target"] = numbers
     folder.write_codes(arrays)
 
 

@@ -23,6 +23,7 @@ from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder, run_id
 from aeexp.runs.idle import list_idle
 from aeexp.runs.machine import set_up_machine
+from aeexp.runs.measuring import warn_of_classes
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import title_run
@@ -60,6 +61,7 @@ def execute_run(
             follow(progress)
 
     optimizer, scheduler, measures = (make(cfg, key) for key in ("optimizer", "scheduler", "metric"))
+    warn_of_classes(data, measures)
     plots, trainer = make_plots(cfg, measures), make_trainer(cfg)
     store.every_seconds = trainer.checkpoint_seconds
     table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
@@ -144,7 +146,9 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
     if max(map(abs, data.limits)) > LARGE:
         message = "values run from %.4g to %.4g: dataset.scale=unit or dataset.standardise=true would bring them near 1"
         log.info(message, *data.limits)
-    if not data.is_labelled:
+    if data.response:
+        log.info("labels of %s are numbers to predict: %s", data.name, data.response)
+    elif not data.is_labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
     return data, learner
 

@@ -67,12 +67,12 @@ def test_measurements_are_the_published_ones(load, shape, counts, first):
     np.testing.assert_array_equal(result.rows.x[0, :4], np.float32(first))
 
 
-def test_diabetes_is_raw_and_its_progression_an_attribute():
+def test_diabetes_is_raw_and_its_progression_a_number_to_predict():
     result = source(bundled.diabetes)
     assert result.rows.x.shape == (442, 10) and result.rows.y is None and result.classes == ()
     np.testing.assert_array_equal(result.rows.x[0, :4], np.float32([59, 2, 32.1, 101]))
-    assert result.attributes == ("progression",) and result.rows.s.dtype == np.float32
-    assert (result.rows.s[0], result.rows.s.min(), result.rows.s.max()) == (151, 25, 346)
+    assert result.response == "progression" and result.rows.response.dtype == np.float32
+    assert (result.rows.response[0], result.rows.response.min(), result.rows.response.max()) == (151, 25, 346)
 
 
 # ---------------------------------------------------------------- sheets

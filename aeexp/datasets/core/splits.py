@@ -146,7 +146,7 @@ def _choose_strata(
     if stratify == "never" or (y is None and stratify == "auto"):
         return None
     if y is None:
-        raise UsageError("stratify=always: the data has no labels; take dataset.split.stratify=auto")
+        raise UsageError("stratify=always: the data has no labels that are classes; take dataset.split.stratify=auto")
     labels = y.copy()
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     if len(classes) == 0:

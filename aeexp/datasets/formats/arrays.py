@@ -17,6 +17,7 @@ from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
 
+MOST_CLASSES = 100  # of labels that are written as fractions are
 BLOCK = 2**24  # values that are looked at together
 
 
@@ -101,6 +102,31 @@ def check_targets(t: np.ndarray, name: str, rows: int) -> np.ndarray:
     return t
 
 
+def is_response(t: np.ndarray) -> bool:
+    """Whether targets are one number a row, to be predicted, and no masks."""
+    return t.ndim == 1 or t.shape[1:] == (1,)
+
+
+def are_measurements(t: np.ndarray) -> bool:
+    """Whether targets (N,) are numbers rather than classes: fractions, NaN, or more than `MOST_CLASSES` values."""
+    if t.dtype.kind != "f":
+        return False
+    return not (t == np.floor(t)).all() or len(np.unique(t)) > MOST_CLASSES
+
+
+def convert_response(t: np.ndarray, name: str) -> np.ndarray:
+    """(N,) float32 of targets (N,) or (N, 1); NaN is a row whose number is not known."""
+    with np.errstate(over="ignore"):
+        response = np.asarray(t).reshape(len(t)).astype(np.float32)
+    if np.isinf(response).any():
+        raise UsageError(
+            f"{name}: row {np.isinf(response).argmax()} holds no finite float32 number: mark unknown by NaN"
+        )
+    if np.isnan(response).all():
+        raise UsageError(f"{name} has no number in any row: name another")
+    return response
+
+
 def convert_attributes(s: np.ndarray, name: str, rows: int) -> np.ndarray:
     """(N,) or (N, F) numbers, integers as int64 and the rest as float32."""
     if s.dtype.kind not in "buif":
@@ -157,11 +183,16 @@ def find_unit(parts: list) -> float:
 
 
 def make_source(
-    parts: dict[str, Rows], x_names: dict[str, str], y_names: dict[str, str], columns: tuple[str, ...], instead: str
+    parts: dict[str, Rows],
+    x_names: dict[str, str],
+    y_names: dict[str, str],
+    columns: tuple[str, ...],
+    instead: str,
+    response: str = "",
 ) -> Source:
     """Rows of "train" and perhaps "val" and "test", their labels still as read; a name for each part's arrays.
 
-    `instead` is what to do with labels that are measurements.
+    `instead` is what to do with labels that are measurements, `response` what the numbers to predict are called.
     """
     train = _describe(parts["train"])
     for part, rows in parts.items():
@@ -174,11 +205,12 @@ def make_source(
     if known:
         numbers, classes = number_in_order({y_names[part]: y for part, y in known.items()}, instead)
         parts = {**parts, **{part: parts[part]._replace(y=y) for part, y in zip(known, numbers, strict=True)}}
-    return Source(parts["train"], parts.get("test"), scale, classes, parts.get("val"), columns)
+    return Source(parts["train"], parts.get("test"), scale, classes, parts.get("val"), columns,
+                  response=response if parts["train"].response is not None else "")  # fmt: skip
 
 
 def _describe(rows: Rows) -> dict[str, str | None]:
-    fields = {"rows": rows.x, "targets": rows.target, "attributes": rows.s}
+    fields = {"rows": rows.x, "targets": rows.target, "attributes": rows.s, "numbers to predict": rows.response}
     return {what: None if f is None else f"{tuple(f.shape[1:])} {f.dtype}" for what, f in fields.items()}
 
 

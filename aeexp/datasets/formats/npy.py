@@ -26,6 +26,8 @@ def npy(
 ) -> Source:
     """Rows (N, D), pictures (N, H, W), (N, C, H, W) or (N, H, W, C) and targets (N, ...) of memory-mapped files.
 
+    A target (N,) is a number to predict.
+
     Labels (N,) and attributes (N,) or (N, F) are read. Whether values are finite is seen when rows are read.
     """
     if not path:
@@ -49,8 +51,12 @@ def npy(
     x_names = {"train": f"path={path}", "test": f"test={test}"}
     y_names = {"train": f"labels={labels}", "test": f"test_labels={test_labels}"}
     stem = "" if attributes is None else Path(attributes).stem
-    instead = f"take them as attributes (\"dataset.attributes='{labels}'\" dataset.labels=null)"  # a path has spaces
-    return arrays.make_source(parts, x_names, y_names, arrays.name_columns(stem, parts["train"].s), instead)
+    instead = (
+        f"take them as numbers to predict (\"dataset.target='{labels}'\" dataset.labels=null)"  # a path has spaces
+    )
+    called = "" if target is None else Path(target).stem
+    return arrays.make_source(parts, x_names, y_names, arrays.name_columns(stem, parts["train"].s), instead,
+                              called)  # fmt: skip
 
 
 def _read_rows(
@@ -59,17 +65,21 @@ def _read_rows(
     """One part; `option` named its rows, and `prefix` stands before the options of all else."""
     name = f"{option}={path}"
     x = _store(arrays.view_rows(_map(path, name), name), path)
-    y = s = t = None
+    y = s = t = response = None
     if labels is not None:
         name = f"{prefix}labels={labels}"
         y = np.array(check_labels(_map(labels, name), name, len(x)))  # no longer the file
     if target is not None:
         name = f"{prefix}target={target}"
-        t = _store(arrays.check_targets(_map(target, name), name, len(x)), target, np.int64)
+        read = arrays.check_targets(_map(target, name), name, len(x))
+        if arrays.is_response(read):
+            response = arrays.convert_response(read, name)
+        else:
+            t = _store(read, target, np.int64)
     if attributes is not None:
         name = f"{prefix}attributes={attributes}"
         s = arrays.convert_attributes(_map(attributes, name), name, len(x))
-    return Rows(x, y, s, target=t)
+    return Rows(x, y, s, target=t, response=response)
 
 
 def _store(x: np.ndarray, path: str, integer: type | None = None) -> StoredArray:

@@ -74,8 +74,10 @@ def npz(
         steps = max(r.x.shape[1] for r in rows.values())
         rows = {part: r._replace(x=arrays.lengthen(r.x, steps)) for part, r in rows.items()}
     x_names, y_names = ({part: options.get(o, "") for part, options in names.items()} for o in ("x", "y"))
-    instead = f"take them as attributes (dataset.s={keys.get('y')} dataset.y=none)"
-    return arrays.make_source(rows, x_names, y_names, arrays.name_columns(keys.get("s", ""), rows["train"].s), instead)
+    instead = f"take them as numbers to predict (dataset.target={keys.get('y')} dataset.y=none)"
+    called = keys.get("target", "").removesuffix(f"_{parts[0]}")
+    return arrays.make_source(rows, x_names, y_names, arrays.name_columns(keys.get("s", ""), rows["train"].s), instead,
+                              called)  # fmt: skip
 
 
 @final
@@ -156,7 +158,8 @@ def _find_keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, 
     """The keys of the training arrays, without those that are not wanted. Raises UsageError for one that is missing.
 
     x is found as x, X, x_train or X_train, and labels and a target beside it in its manner: with x as y, Y or labels,
-    target or mask, with x_train as y_train, ... An array `target` (N,) is labels where there are no others.
+    target or mask, with x_train as y_train, ... An array `target` (N,) is labels where there are no others: numbers to
+    predict where it holds fractions or a great many values, else classes.
     """
     train = f"_{parts[0]}"
     names = [*X_NAMES, *(name + train for name in X_NAMES)]
@@ -171,12 +174,17 @@ def _find_keys(archive: Archive, parts: tuple[str, str, str], wanted: dict[str, 
     y = None if wanted["y"] == "none" else wanted["y"] or find(Y_NAMES)
     target = None if wanted["target"] == "none" else wanted["target"]
     if wanted["target"] is None and x in archive and (name := find(TARGET_NAMES)) is not None and name != y:
-        shape = archive.read(name).shape
+        found = archive.read(name)
+        shape = found.shape
         if len(shape) > 1 and shape[:1] == archive.read(x).shape[:1]:
             target = name
             log.info("%s: %s is the target of each row (dataset.target=none leaves it out)", archive.path, name)
         elif len(shape) == 1 and wanted["y"] is None and y is None:
-            y = name  # as scikit-learn calls labels
+            if arrays.are_measurements(found):
+                target = name
+                log.info("%s: %s are the numbers to predict (dataset.target=none leaves them out)", archive.path, name)
+            else:
+                y = name  # as scikit-learn calls labels
     keys = {option: key for option, key in {**wanted, "x": x, "y": y, "target": target}.items() if key is not None}
     listed = ", ".join(archive.keys[:20]) + (", ..." if len(archive.keys) > 20 else "")
     for option, key in keys.items():
@@ -209,7 +217,9 @@ def _convert_rows(
         lengths = np.full(len(x), x.shape[1]) if sequences else None
     checks = {"y": check_labels, "s": arrays.convert_attributes, "target": arrays.check_targets}
     rest = {option: check(read[option], names[option], len(x)) for option, check in checks.items() if option in read}
-    if "target" in rest:
+    if "target" in rest and arrays.is_response(rest["target"]):
+        rest["response"] = arrays.convert_response(rest.pop("target"), names["target"])
+    elif "target" in rest:
         rest["target"] = arrays.convert_finite(rest["target"], names["target"], np.int64)
     return Rows(x, lengths=lengths, **rest)
 

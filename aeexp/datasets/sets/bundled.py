@@ -49,13 +49,13 @@ def breast_cancer() -> Source:
 def diabetes() -> Source:
     """442 patients: age, sex, body mass index, blood pressure and 6 serum values (Efron et al. 2004).
 
-    No labels: the disease's progression a year later, 25 to 346, is the attribute.
+    The number to predict is the disease's progression a year later, 25 to 346.
     """
     from sklearn.datasets import load_diabetes
 
     bunch: Any = load_diabetes(scaled=False)
-    rows = Rows(bunch.data.astype(np.float32), s=bunch.target.astype(np.float32))
-    return Source(rows, attributes=("progression",), variables=_name_columns(bunch))
+    rows = Rows(bunch.data.astype(np.float32), response=bunch.target.astype(np.float32))
+    return Source(rows, variables=_name_columns(bunch), response="progression")
 
 
 def _load_measurements(load: Callable[[], Any]) -> Source:
