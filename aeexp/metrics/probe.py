@@ -95,16 +95,16 @@ class Probe(Metric):
         codes, truth = select_truth(run, split, self.codes)
         values: Values = {}
         for name, probe in probes.items():
-            key, answers = f"probe/{name}", probe.predict(codes)
+            answers = probe.predict(codes)
             if run.data.is_labelled:
-                values[key] = measure_share(answers == truth)
+                values[f"probe/{name}"] = measure_share(answers == truth)
             else:
                 key = f"probe/{name_regressor(name)}"
                 values |= {f"{key}_{what}": value for what, value in measure_answers(truth, answers).items()}
-                key += "_r2"
-            if self.budgets:
-                few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours, self.codes)
-                values |= {f"{key}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
+        for name in probes if self.budgets else ():
+            key = f"probe/{name}" if run.data.is_labelled else f"probe/{name_regressor(name)}_r2"
+            few = accuracies(run, split, name, self.budgets, self.draws, self.seed, self.neighbours, self.codes)
+            values |= {f"{key}_n{budget}": float(np.mean(each)) for budget, each in few.items()}
         return values
 
     def fit(self, run: Run) -> dict[Kind, Any]:

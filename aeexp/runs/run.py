@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
+from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.advice import log_advice
@@ -60,8 +61,7 @@ def execute_run(
         if follow is not None:
             follow(progress)
 
-    optimizer, scheduler, measures = (make(cfg, key) for key in ("optimizer", "scheduler", "metric"))
-    warn_of_classes(data, measures)
+    optimizer, scheduler, measures = make(cfg, "optimizer"), make(cfg, "scheduler"), make_metrics(cfg, data)
     plots, trainer = make_plots(cfg, measures), make_trainer(cfg)
     store.every_seconds = trainer.checkpoint_seconds
     table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
@@ -151,6 +151,13 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
     elif not data.is_labelled:
         log.info("%s has splits without labels: probes and colours are left out", data.name)
     return data, learner
+
+
+def make_metrics(cfg: DictConfig, data: Data) -> dict[str, Metric]:
+    """What the run is measured with, with a word on what needs classes where there are none."""
+    metrics = make(cfg, "metric")
+    warn_of_classes(data, metrics)
+    return metrics
 
 
 def make_trainer(cfg: DictConfig) -> Trainer:

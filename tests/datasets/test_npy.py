@@ -75,8 +75,8 @@ def test_labels_in_a_column_are_labels_and_measurements_are_none(save):
     assert "y.argmax(1)" in refused(path, labels=save("y", np.eye(4)[Y]), named="y.npy")
     fractions = save("y", np.arange(40) / 7)
     message = refused(path, labels=fractions, named="y.npy")
-    assert message.startswith("labels=") and f"\"dataset.attributes='{fractions}'\" dataset.labels=null" in message
-    assert load(path, attributes=fractions).rows.s.shape == (40,)
+    assert message.startswith("labels=") and f"\"dataset.target='{fractions}'\" dataset.labels=null" in message
+    assert load(path, target=fractions).rows.response.shape == (40,)
 
 
 def test_no_row_is_read_before_it_is_asked_for(save):

@@ -88,8 +88,8 @@ def test_fractions_are_classes_only_if_they_are_few_and_whole_numbers_if_they_do
         assert len(npz.load(str(path)).classes) == len(set(numbers))
     else:
         message = refused(path)
-        assert message.startswith("y=y: ") and "(dataset.s=y dataset.y=none)" in message
-        assert npz.load(str(path), s="y", y="none").rows.s.tolist() == labels.tolist()
+        assert message.startswith("y=y: ") and "(dataset.target=y dataset.y=none)" in message
+        assert npz.load(str(path), target="y", y="none").rows.response.tolist() == labels.tolist()
 
 
 def test_more_fractions_than_half_the_labels_are_measurements(npz_file):
@@ -162,9 +162,10 @@ def test_parts_are_three_different_words(npz_file, parts):
         (np.array(["a"] * 40), "numbers"),
         (np.ones(()), "40 rows"),
         (np.ones((40, 0)), "40 rows"),
-        (np.where(Y == 2, np.nan, 1.0), "row 2 holds NaN"),
+        (np.where(Y[:, None] == 2, np.nan, [1.0, 2.0]), "row 2 holds NaN"),
+        (np.full(40, np.inf), "row 0 holds"),
     ],
-    ids=["too few", "texts", "single", "empty", "NaN"],
+    ids=["too few", "texts", "single", "empty", "NaN", "infinity"],
 )
 def test_attributes_and_targets_are_numbers_one_for_each_row(npz_file, option, array, word):
     message = refused(npz_file(x=X, k=array), **{option: "k"})

@@ -75,9 +75,8 @@ def npz(
         rows = {part: r._replace(x=arrays.lengthen(r.x, steps)) for part, r in rows.items()}
     x_names, y_names = ({part: options.get(o, "") for part, options in names.items()} for o in ("x", "y"))
     instead = f"take them as numbers to predict (dataset.target={keys.get('y')} dataset.y=none)"
-    called = keys.get("target", "").removesuffix(f"_{parts[0]}")
-    return arrays.make_source(rows, x_names, y_names, arrays.name_columns(keys.get("s", ""), rows["train"].s), instead,
-                              called)  # fmt: skip
+    columns, called = arrays.name_columns(keys.get("s", ""), rows["train"].s), keys.get("target", "")
+    return arrays.make_source(rows, x_names, y_names, columns, instead, called.removesuffix(f"_{parts[0]}"))
 
 
 @final
