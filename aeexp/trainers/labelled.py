@@ -12,7 +12,7 @@ from aeexp.contracts import Examples
 from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
 from aeexp.randomness import permutation
-from aeexp.types import Batch
+from aeexp.types import Batch, find_known
 
 ORDER = 0x1ABE1  # sets the order of labelled rows apart from that of all rows
 
@@ -33,7 +33,8 @@ class Labelled:
                 f"trainer.labelled_batch_size={size}: rows that are streamed cannot be picked out: "
                 "take dataset.residency=host"
             )
-        rows = torch.empty(0) if split.y is None else torch.nonzero(split.y >= 0).squeeze(1)
+        labelled = find_known(split.y, split.response)
+        rows = torch.empty(0) if labelled is None else torch.nonzero(labelled).squeeze(1)
         if len(rows) < 1:
             raise UsageError(f"trainer.labelled_batch_size={size}: no training row has a label: leave it null")
         self.split = split
@@ -54,6 +55,7 @@ class Labelled:
         more = self.split.batch(self.index(number), epoch)
         joined, rows = batch.join(more), len(batch.x)
         all_rows, times = rows + self.size, len(self.split) / len(self.rows)
-        known = joined.labels >= 0
+        known = find_known(joined.y, joined.response)
+        assert known is not None, "labelled rows were joined"
         weight = torch.where(known, all_rows / (rows + self.size * times), all_rows / rows)
         return joined._replace(weight=weight.to(joined.x))

@@ -31,6 +31,7 @@ from aeexp.plots.label_budget import LabelBudget
 from aeexp.plots.scatter import Scatter
 from aeexp.runs.config import make
 from aeexp.runs.loading import LoadedRun
+from aeexp.trainers.labelled import Labelled
 
 RNG = np.random.default_rng(0)
 CODES = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -183,6 +184,16 @@ def test_codes_keep_the_target_and_can_be_trained_on(trained, tmp_path, capsys):
     assert np.isfinite(data["train"].rows.response).sum() == 200
     with np.load(trained / "codes.npz") as codes:
         assert len(codes["target"]) == len(codes["codes"])
+
+
+def test_rows_with_a_number_stand_beside_every_batch():
+    cfg = composed("dataset=diabetes", "dataset.labelled=40")
+    split = make(cfg, "dataset")["train"]
+    more = Labelled(split, 8, 0)
+    batch = more.join(split.batch(slice(0, 32)), 0, 0)
+    known = ~batch.responses.isnan()
+    assert len(batch.x) == 40 and known[32:].all() and not known[:32].all()
+    assert batch.weight[known].unique().numel() == 1 and (batch.weight[known][0] < batch.weight[~known][0]).item()
 
 
 @pytest.mark.parametrize(

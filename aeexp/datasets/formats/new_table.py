@@ -58,9 +58,8 @@ def read_new_rows(
         numerals = PLAIN if table.unit == "row" else Numerals(known.decimal, known.thousands)
     problems = Problems(table.files[0], {})
     problems.found += table.problems
-    for column in known.features:
-        with problems.collect():
-            _check_there(table, column.name)
+    with problems.collect():
+        _check_there(table, [column.name for column in known.features])
     problems.raise_all()
     texts = known.missing_values if missing_values is None else tuple(str(text).strip() for text in missing_values)
     places = [table.header.index(column.name) for column in known.features]
@@ -84,13 +83,18 @@ def read_new_rows(
     )  # fmt: skip
 
 
-def _check_there(table: Table, name: str) -> None:
-    if name in table.unreadable:
-        raise Problem(f"{table.files[0]}: column {quote(name)} is {table.unreadable[name]}, no number and no text")
-    if name not in table.header:
-        near = difflib.get_close_matches(name, table.header, n=1)
-        way = f"is it {quote(near[0])}?" if near else f"there are {join_names(table.header)}"
-        raise Problem(f"{Path(table.files[0]).name} has no column {quote(name)}, which the run was trained on; {way}")
+def _check_there(table: Table, names: Sequence[str]) -> None:
+    for name in names:
+        if name in table.unreadable:
+            raise Problem(f"{table.files[0]}: column {quote(name)} is {table.unreadable[name]}, no number and no text")
+    lacking = [name for name in names if name not in table.header]
+    if lacking:
+        spare = [name for name in table.header if name not in names]
+        near = {name: found[0] for name in lacking if (found := difflib.get_close_matches(name, spare, n=1))}
+        guesses = ", ".join(f"{quote(found)} for {quote(name)}" for name, found in list(near.items())[:5])
+        way = f"is it {guesses}?" if near else f"there are {join_names(table.header)}"
+        what = f"no column{'s' * (len(lacking) > 1)} {join_names(lacking)}"
+        raise Problem(f"{Path(table.files[0]).name} has {what}, which the run was trained on; {way}")
 
 
 def _read(table: Table, column: TableColumn, empty: np.ndarray, numerals: Numerals) -> np.ndarray:
@@ -193,7 +197,7 @@ def _read_attributes(
     problems, columns = Problems(table.files[0], {}), []
     for column in known.attributes:
         with problems.collect():
-            _check_there(table, column.name)
+            _check_there(table, [column.name])
             values = _read(table, column, empty[:, table.header.index(column.name)], numerals)
             odd = np.flatnonzero(np.isnan(values) | (values == UNKNOWN if column.categories is not None else False))
             if len(odd):
