@@ -62,7 +62,7 @@ def _plain(option) -> bool:
 
 
 def pictures(facts_of=None) -> Data:
-    """Rows of 1x8x8 pixels on 17 levels with a label, a number, an attribute and a mask each: what any part may want."""
+    """Rows of 1x8x8 pixels on 17 levels with a label, a number, an attribute and a mask each: all that parts want."""
     rng = np.random.default_rng(0)
     x = (rng.integers(0, 17, (ROWS, 1, SIDE, SIDE)) / 16).astype(np.float32)
     y, s = np.arange(ROWS) % 3, np.arange(ROWS) % 2

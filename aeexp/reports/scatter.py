@@ -14,6 +14,7 @@ PARTS = {"test": "test split", "val": "validation split", "train": "training spl
 BASELINES = ("pca", "raw")
 FIRST = (  # what the scatter opens with: error or leakage across, use of the code up
     ("fairness/leakage_balanced_forest", "fairness/accuracy_forest"), ("reconstruction/mse", "probe/linear"),
+    ("reconstruction/mse", "probe/ridge_r2"),
     ("loss", "reconstruction/mse"),
 )  # fmt: skip
 

@@ -25,6 +25,7 @@ DPI = 150
 PANELS = (
     "loss", "reconstruction/mse", "fairness/accuracy_forest", "fairness/leakage_balanced_linear",
     "fairness/leakage_balanced_forest", "fairness/parity_gap_forest", "classification/accuracy", "probe/linear",
+    "regression/r2", "probe/ridge_r2",
 )  # fmt: skip
 LISTED = ("loss", "latent", "reconstruction", "probe", "fairness")  # metrics of which PANELS names all that is drawn
 TRADEOFF = ("fairness/leakage_balanced_forest", "fairness/accuracy_forest")

@@ -19,6 +19,7 @@ from torch import Tensor
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
+from aeexp.datasets.formats import arrays
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
@@ -44,7 +45,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     device : auto, cpu, cuda or mps.
 
     Values are taken as they are: scale them before, as in a Pipeline. Labels y, which are used where the variant wants
-    them (regularizer=classifier), are whole numbers or texts; -1 is an unlabelled row and other y are ignored.
+    them (regularizer=classifier), are whole numbers or texts; -1 is an unlabelled row. Fractions, or floats of more
+    than 100 values, are numbers to predict (regularizer=regressor), NaN where unknown; other y are ignored.
     `model_` is the trained model (`aeexp.models.autoencoder.Autoencoder`), on the CPU; `history_` has a row for each
     evaluation.
     Pickles hold Python objects: load those of your own only.
@@ -144,8 +146,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _split(self, X: np.ndarray, y: Any, seed: int) -> Data:
         x = X if self.shape is None else _fold(X, self.shape)
-        y, classes = _number_labels(X, y)
-        rows = Rows(x, y, ids=np.arange(len(x)))
+        response = _read_numbers(X, y)
+        y, classes = _number_labels(X, None if response is not None else y)
+        rows = Rows(x, y, ids=np.arange(len(x)), response=response)
         share = self.validation_fraction
         if not 0 <= share < 1:
             raise UsageError(f"validation_fraction={share} must lie in [0, 1)")
@@ -153,7 +156,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         order = np.random.default_rng(seed).permutation(len(x))
         train = np.sort(order[count:])
         parts = {"train": train, "val": np.sort(order[:count]) if count else train}
-        return Data("rows", {name: Split(rows.take(index)) for name, index in parts.items()}, classes)
+        return Data("rows", {name: Split(rows.take(index)) for name, index in parts.items()}, classes,
+                    response="" if response is None else "y")  # fmt: skip
 
     def _validate(self, X) -> np.ndarray:
         check_is_fitted(self)
@@ -178,6 +182,17 @@ def _fold(X: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     if values != X.shape[1]:
         raise UsageError(f"shape={tuple(shape)} has {values} values, but X has {X.shape[1]} features")
     return X.reshape(len(X), *shape)
+
+
+def _read_numbers(X: np.ndarray, y: Any) -> np.ndarray | None:
+    """(N,) float32 numbers to predict, NaN where unknown; None where y is classes, or nothing that can be read."""
+    if y is None:
+        return None
+    check_consistent_length(X, y)
+    y = np.asarray(y)
+    if y.ndim != 1 or not arrays.are_measurements(y) or np.isinf(y).any() or np.isnan(y).all():
+        return None
+    return y.astype(np.float32)
 
 
 def _number_labels(X: np.ndarray, y: Any) -> tuple[np.ndarray | None, tuple[str, ...]]:

@@ -85,3 +85,9 @@ def test_the_command_line_prints_it_and_refuses_what_is_no_table(csv_file, capsy
     with pytest.raises(SystemExit) as end:
         main([str(path.with_name("none.csv"))])
     assert end.value.code == 2 and "none.csv" in capsys.readouterr().err
+
+
+def test_a_target_of_many_numbers_is_proposed_as_such(tmp_path):
+    rows = "".join(f"{i % 7},{i + 0.5}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"a,target\n{rows}")
+    assert "dataset.target=target" in summarise(str(tmp_path / "t.csv")).command

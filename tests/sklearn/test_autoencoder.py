@@ -146,3 +146,13 @@ def test_parameters_are_cloned_and_set():
     assert model.fit(X).transform(X).shape == (300, 3) and model.config_["noise"]["masking"]["p"] == 0.3
     with pytest.raises(UsageError, match="3"):
         model.inverse_transform(np.zeros((2, 5)))
+
+
+def test_numbers_serve_a_regressor_on_the_code():
+    keys = {"overrides": ("regularizer=regressor",), "epochs": 2}
+    numbers = X[:, 20] + np.linspace(0, 0.5, len(X))
+    model = quick(**keys).fit(X, numbers)
+    some = np.where(np.arange(len(X)) % 2, numbers, np.nan)
+    assert not np.allclose(model.transform(X), quick(**keys).fit(X, some).transform(X))
+    with pytest.raises(ValueError, match="take regularizer=classifier"):
+        quick(**keys).fit(X, Y)

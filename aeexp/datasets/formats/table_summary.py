@@ -64,9 +64,10 @@ def find_delimiter(path: str) -> str:
 
 def _solve(table: Table) -> tuple[Reading, Problems]:
     """Options under which the table loads, as far as options can help; and what is wrong without them."""
-    how = Reading(_guess_label(table))
+    label = _guess_label(table)
+    how = Reading(label, target=_guess_target(table) if label is None else None)
     first = problems = find_problems(table, how)
-    if any(str(error).startswith("label=") for error in problems.found):
+    if any(str(error).startswith(("label=", "target=")) for error in problems.found):
         how = Reading()
         first = problems = find_problems(table, how)
     while problems.found:
@@ -93,6 +94,16 @@ def _guess_label(table: Table) -> str | None:
         )
         most = FEW if None not in numbers else MOST_TEXTS
         if 2 <= len(different) <= min(most, len(cells) / 2) and (whole or None in numbers):
+            return name
+    return None
+
+
+def _guess_target(table: Table) -> str | None:
+    """A column called as labels are that holds numbers alone, too many different ones for classes."""
+    for name in table.header:
+        different = {cell for cell in table.get_column(name) if cell not in MISSING}
+        numbers = all(PLAIN.parse(cell) is not None for cell in different)
+        if name.lower() in LABELS and numbers and len(different) > FEW:
             return name
     return None
 
@@ -136,6 +147,7 @@ def _write_command(path: str, delimiter: str, how: Reading) -> str:
         ["\"dataset.delimiter='{}'\"".format(r"\t" if delimiter == "\t" else delimiter)] if delimiter != "," else []
     )
     words += [write_value("label", how.label)] if how.label is not None else []
+    words += [write_value("target", how.target)] if how.target is not None else []
     words += [f"dataset.missing={how.missing}"] if how.missing != "error" else []
     words += [
         write_option(key, names) for key, names in (("drop", how.drop), ("categorical", how.categorical)) if names
