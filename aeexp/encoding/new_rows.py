@@ -16,6 +16,7 @@ from aeexp.datasets.formats import arrays
 from aeexp.encoding.reading import read_rows
 from aeexp.errors import UsageError
 from aeexp.runs.loading import LoadedRun
+from aeexp.runs.units import warn_of_units
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,4 @@ def _compare_values(split: Split, limits: Sequence[float], path: str) -> None:
     """A word on values far beyond those of the run's own rows: other units, most likely."""
     batch = split.sample(1024).batch(slice(0, 1024))
     low, high = (float(end) for end in batch.x.aminmax())
-    room = limits[1] - limits[0]
-    if low < limits[0] - room or high > limits[1] + room:
-        message = "%s: values run from %.4g to %.4g, those of the run from %.4g to %.4g: are the units the same?"
-        log.warning(message, path, low, high, *limits)
+    warn_of_units(path, (low, high), limits)

@@ -73,7 +73,7 @@ class RunFolder:
     def read_choices(self) -> dict[str, str]:
         """The option of each group, but for Hydra's own; as `read_config`."""
         self._check_asked()
-        node = self._read_runtime().get("choices")
+        node: Any = self._read_runtime().get("choices")
         choices = node.items() if isinstance(node, dict) else ()
         return {str(group): str(option) for group, option in choices if not str(group).startswith("hydra/")}
 
@@ -225,8 +225,7 @@ class RunFolder:
 
 
 def find_runs(root: Path) -> list[RunFolder]:
-    """Run folders at and below `root`, in the order of the jobs: 2 before 10. One that was cut off before its first
-    file has Hydra's files alone."""
+    """Run folders at and below `root`, 2 before 10. One that was cut off early has Hydra's files alone."""
     return [RunFolder(path) for path in sorted(_walk(root), key=order)]
 
 
@@ -242,9 +241,10 @@ def order(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.parts]
 
 
-def run_id(config: Mapping[str, Any]) -> str:
-    """A hash of the whole configuration but for where it goes on from."""
-    values = {key: value for key, value in config.items() if key != "resume"}
+def run_id(config: Mapping[str, Any], init: str | None = None, extends: str | None = None) -> str:
+    """A hash of the whole configuration; what it starts and goes on from counts by digests (`runs/origin.py`)."""
+    began = {"resume": None, "init": init and {**config["init"], "from": init}, "extends": extends}
+    values = {key: value for key, value in {**config, **began}.items() if value or key not in began}
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
