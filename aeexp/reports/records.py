@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aeexp.errors import UsageError
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.flat import flatten
-from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+from aeexp.runs.folder import MEASURED, UNREADABLE, RunFolder, find_runs
 
 LARGEST = 1e150  # its square is a number
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
@@ -77,7 +77,9 @@ def find_folders(roots: Iterable[Path]) -> list[RunFolder]:
         if not below:
             raise UsageError(f"{root} holds no run (no status.json in it or below): give folders that aeexp wrote")
         for folder in below:
-            folders.setdefault(folder.path.resolve(), folder)
+            measured = (RunFolder(path.parent) for path in sorted(folder.path.glob(f"{MEASURED}/*/status.json")))
+            for each in (folder, *measured):  # and what it was measured on beside its own data
+                folders.setdefault(each.path.resolve(), each)
     return list(folders.values())
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from aeexp import files
 from aeexp.errors import FULL
 
-INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
+MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
+INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra", MEASURED}  # of a run folder; no other run lies there
 ASKED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # in .hydra: what the run was asked for
 UNREADABLE = "unreadable"
 MOST_CODES = 1 << 30  # bytes of codes.npz, unpacked
@@ -73,7 +74,7 @@ class RunFolder:
     def read_choices(self) -> dict[str, str]:
         """The option of each group, but for Hydra's own; as `read_config`."""
         self._check_asked()
-        node: Any = self._read_runtime().get("choices")
+        node = self._read_runtime().get("choices")
         choices = node.items() if isinstance(node, dict) else ()
         return {str(group): str(option) for group, option in choices if not str(group).startswith("hydra/")}
 
@@ -206,9 +207,8 @@ class RunFolder:
 
     def remove_temporaries(self) -> None:
         """What a killed write left; for who holds the folder alone."""
-        for folder in (self.path, self.checkpoints, self.figures, self.hydra):
-            for path in folder.glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+        for path in (p for f in (self.path, self.checkpoints, self.figures, self.hydra) for p in f.glob(".*.tmp")):
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove all that a run writes but its checkpoints; what else lies there stays."""
@@ -216,7 +216,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
         for name in ASKED:
             (self.hydra / name).unlink(missing_ok=True)
-        for folder in (self.figures, self.tensorboard):
+        for folder in (self.figures, self.tensorboard, self.path / MEASURED):
             shutil.rmtree(folder, ignore_errors=True)
 
     def lock(self) -> AbstractContextManager[None]:
