@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import LoadedRun, load
 from aeexp.runs.origin import list_differences
 from aeexp.runs.warm_start import find_misfit
+from aeexp.trainers.archive import read_archive, write_archive
 from aeexp.trainers.checkpoint import load as load_checkpoint
 
 SHORT = ("dataset.limit=200", "metric=none", "model.hidden_dims=[8]", "latent.dim=4")
@@ -186,6 +188,24 @@ def test_what_was_started_from_is_not_needed_to_load(source, tmp_path):
     run_in(tmp_path / "run", *STEPS, f"init.from={moved}")
     shutil.rmtree(moved)
     assert LoadedRun(tmp_path / "run").load_data().name == "digits" and load(tmp_path / "run").latent.dim == 4
+
+
+def test_nothing_of_what_was_started_from_is_built(source, tmp_path):
+    """Its configuration is text of a stranger: the keys in which it differs are told, and no more."""
+    folder = shutil.copytree(source, tmp_path / "strange")
+    with open(folder / "checkpoints/best.pt", "rb") as file:
+        saved = read_archive(file)
+    saved["config"]["model"] |= {"_target_": "os.makedirs", "name": str(tmp_path / "acted")}
+    saved["config"]["latent"] = {"_target_": "builtins.eval", "_args_": ["1/0"], "dim": 4}
+    with open(folder / "checkpoints/best.pt", "wb") as file:
+        write_archive(saved, file)
+    run_in(tmp_path / "run", *STEPS, f"init.from={folder}")
+    assert not (tmp_path / "acted").exists() and load(tmp_path / "run").latent.dim == 4
+    saved["config"]["model"]["deep"] = functools.reduce(lambda inner, _: {"a": inner}, range(40), {})
+    with open(folder / "checkpoints/best.pt", "wb") as file:
+        write_archive(saved, file)
+    with pytest.raises(UsageError, match=r"^init\.from=.*deeper or larger than any configuration"):
+        run_in(tmp_path / "no", *STEPS, f"init.from={folder}")
 
 
 def test_units_that_differ_and_functions_that_differ_are_told(source, tmp_path, caplog):
