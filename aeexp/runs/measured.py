@@ -48,7 +48,7 @@ def open_on_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str],
 def begin(folder: RunFolder, identity: str, asked: Asked, data: Mapping[str, Any]) -> None:
     """The folder's files but for its numbers, which stay where they are of the same rows."""
     known = _read_data(folder)
-    if known is not None and known.get("fingerprint") == data["fingerprint"]:
+    if known is not None and all(known.get(key) == data.get(key) for key in ("fingerprint", "codes")):
         return
     if known is not None:
         log.warning("%s: the data has changed since: its earlier numbers are dropped", folder)
@@ -65,7 +65,7 @@ def require_free(folder: RunFolder, identity: str) -> None:
     known = _read_id(folder)
     other = folder.path.exists() and known is None and any(folder.path.iterdir())
     if other or known not in (None, identity):
-        raise UsageError(f"--output {folder}: something else lies there: take another folder")
+        raise UsageError(f"--output {folder}: something else lies there: take another folder, or another --name")
 
 
 def _describe_run(loaded: LoadedRun) -> tuple[dict[str, Any], list[str], dict[str, str]]:

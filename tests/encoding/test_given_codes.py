@@ -146,6 +146,16 @@ def test_codes_of_the_same_rows_compare_and_of_others_do_not(digits):
         collect([Path("all")])
 
 
+def test_numbers_of_codes_that_have_changed_are_dropped(digits, caplog):
+    """Rows and labels are the same, and the file is of the same name."""
+    for codes, metric in ((digits[0], "[probe,latent]"), (digits[0][:, ::-1] * 2, "probe")):
+        np.savez("c.npz", x=codes, y=digits[1])
+        assert evaluate("--codes", "c.npz", f"metric={metric}") == 0
+    assert "its earlier numbers are dropped" in caplog.text
+    entries = json.loads(Path("outputs/codes/c/metrics.json").read_text())["evaluations"]
+    assert [entry["metric"] for entry in entries] == ["probe"]
+
+
 def test_codes_are_taken_as_they_are():
     """Bytes of a data set would be shares of 255."""
     np.savez("b.npz", x=np.arange(0, 120, dtype=np.uint8).reshape(60, 2))

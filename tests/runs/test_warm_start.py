@@ -17,7 +17,7 @@ from torch import nn
 from aeexp.errors import UsageError
 from aeexp.regularizers import KLSparsity
 from aeexp.runs.claim import identify
-from aeexp.runs.folder import RunFolder
+from aeexp.runs.folder import RunFolder, run_id
 from aeexp.runs.loading import LoadedRun, load
 from aeexp.runs.origin import list_differences
 from aeexp.runs.warm_start import find_misfit
@@ -181,6 +181,7 @@ def test_a_run_is_called_by_the_weights_that_it_started_from_and_not_by_their_pl
     run_in(moved, *SHORT, "trainer.steps=3", "seed=6", "dataset.classes=[0,1,2,3,4]")
     assert name(f"init.from={moved}") != first, "other weights in the same place"
     assert name("init.from=null", "init.parts=null") == name()
+    assert run_id({"a": 1, "init": {"from": None}, "resume": "x"}) == run_id({"a": 1}), "as runs of before are called"
 
 
 def test_what_was_started_from_is_not_needed_to_load(source, tmp_path):
