@@ -102,7 +102,8 @@ def read_run(folder: RunFolder) -> Record | Failure:
         config |= _list_added_options(metrics, config)
         if isinstance(extends := metrics.get("extends"), dict):  # another schedule than that of a run in one go
             config["extends.step"] = str(extends.get("step"))
-        typed = folder.read_overrides()
+        # of an interpolation that a sweep passes on to its jobs Hydra writes `$\{seed\}`
+        typed = [re.sub(r"\\([{}])", r"\1", word) for word in folder.read_overrides()]
         overrides = dict(map(split_override, typed))
         return Record(folder.path, overrides, config, folder.read_choices(), merged, status, tuple(typed))
     except (OSError, ValueError, TypeError) as error:
