@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 
 # Keys; all else is as it was in training.
 CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
-USAGE = (
-    "aeexp-evaluate [-h] [--fetch] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...] [device=...]"
-)
+NAMES_DATA, OF_DATA = re.compile(r"\+?dataset="), re.compile(r"[+~]*dataset[=./]")  # words of another data set
+USAGE = """aeexp-evaluate [-h] [--fetch] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...]
+                      [dataset=... [dataset.x=...]] [device=...]
+       aeexp-evaluate --codes FILE [--name NAME] [--output DIR] [metric=...] [plot=...] [dataset.x=...] [seed=...]"""
 DESCRIPTION = """Measures and draws finished runs anew, without training. Numbers are added to metrics.json under
-`evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard."""
+`evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard. With dataset=...
+the run's model meets other data: numbers and figures go to RUN/evaluations/NAME, and its own stay as they are."""
+CODES = """codes of any origin in place of a run, an .npz: x_train, x_val, x_test (N, D), or x, cut into splits; beside
+them labels y_..., factors s_... and what the codes are of, inputs_... (for raw input and PCA). Other names by
+dataset.x=..., dataset.y=..., dataset.s=...; nothing is unpickled. aeexp-encode writes such files."""
 EXAMPLES = """examples:
   aeexp-evaluate outputs/2026-11-21/10-00-00-000000 'metric=[probe,retrieval]' 'metric.probe.budgets=[10,100]'
   aeexp-evaluate outputs/multirun/2026-11-21/10-00-00-000000 metric=disentanglement plot=[scatter] plot.scatter.rows=500
+  aeexp-evaluate RUN dataset=emnist dataset.subset=letters metric=[reconstruction,probe]
+  aeexp-evaluate --codes umap.npz metric=[probe,clustering,retrieval]
 What there is: aeexp-explain metric, aeexp-explain plot."""
 
 
@@ -37,15 +44,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         "aeexp-evaluate", USAGE, DESCRIPTION, EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     run = "folder of a finished run, or of a multirun: all finished runs below"
-    parser.add_argument("given", metavar="RUN", nargs="+", help=run)
+    parser.add_argument("given", metavar="RUN", nargs="*", help=run)
     parser.add_argument("--fetch", action="store_true", help=FETCH)
+    parser.add_argument("--codes", metavar="FILE", help=CODES)
+    parser.add_argument("--name", help="what reports call the codes; default: as FILE is called")
+    parser.add_argument("--output", metavar="DIR", help="folder for the numbers of codes; default outputs/codes/NAME")
     arguments = parser.parse_intermixed_args(argv)
     given = arguments.given
     overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
     paths = [Path(expand_home(word)) for word in given if word not in overrides]
-    run_command(evaluate_runs, paths, overrides, arguments.fetch)
+    if arguments.codes is None:
+        run_command(evaluate_runs, paths, overrides, arguments.fetch)
+    else:
+        run_command(evaluate_codes, arguments, paths, overrides)
 
 
 def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False) -> int:
@@ -53,7 +66,9 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
     require_memory()
-    cfg, default = compose_evaluation(overrides)
+    other = [word for word in overrides if OF_DATA.match(word)] if any(map(NAMES_DATA.match, overrides)) else []
+    cfg, default = compose_evaluation([word for word in overrides if word not in other], other)
+    from aeexp.encoding.other_data import evaluate_on_other_data
     from aeexp.runs.evaluate import evaluate, select_runs
     from aeexp.runs.machine import set_up_machine
 
@@ -63,7 +78,10 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
         if len(runs) > 1:
             print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
         try:
-            text, failures = evaluate(run, cfg, default, device, fetch)
+            if other:
+                text, failures = evaluate_on_other_data(run, cfg, default, other, device, fetch)
+            else:
+                text, failures = evaluate(run, cfg, default, device, fetch)
             print(text, flush=True)
             code = max(code, FAILED if failures else 0)
         except BrokenPipeError:
@@ -76,8 +94,29 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
     return code
 
 
-def compose_evaluation(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
-    """aeexp's configuration with the asked metrics and plots, checked, and the same with their YAML's values."""
+def evaluate_codes(arguments: argparse.Namespace, paths: Sequence[Path], overrides: Sequence[str]) -> int:
+    """Codes of a file; returns the exit code."""
+    if paths:
+        raise UsageError(f"{paths[0]}: --codes stands in place of a run: leave one of them out")
+    require_memory()
+    from aeexp.encoding.given_codes import choose_keys, evaluate_given_codes
+    from aeexp.runs.machine import set_up_machine
+
+    own = [word for word in overrides if OF_DATA.match(word) or word.startswith("seed=")]
+    asked = [word for word in overrides if word not in own]
+    keys = choose_keys(expand_home(arguments.codes), own)
+    cfg, default = compose_evaluation(asked, [*keys.words, *own])
+    output = None if arguments.output is None else Path(expand_home(arguments.output))
+    text, failures = evaluate_given_codes(keys, cfg, default, own, set_up_machine(cfg), arguments.name, output)
+    print(text, flush=True)
+    for line in failures:
+        print(line, file=sys.stderr)
+    return FAILED if failures else 0
+
+
+def compose_evaluation(overrides: Sequence[str], beside: Sequence[str] = ()) -> tuple[DictConfig, DictConfig]:
+    """aeexp's configuration with the asked metrics and plots, checked, and the same with their YAML's values; `beside`
+    are words of other data and a seed."""
     for override in overrides:
         _check_changeable(override)
     keys = [override.partition("=")[0] for override in overrides]
@@ -100,9 +139,9 @@ def compose_evaluation(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig
     try:
         with initialize_config_dir(find_conf_dir(), version_base="1.3"):
             default = compose("config", groups)
-            cfg = compose("config", [*groups, *(override for override in overrides if override not in groups)])
+            cfg = compose("config", [*groups, *(word for word in overrides if word not in groups), *beside])
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UsageError(composition_message(error, [*groups, *overrides])) from error
+        raise UsageError(composition_message(error, [*groups, *overrides, *beside])) from error
     check(cfg)
     for group in ("metric", "plot"):
         make(cfg, group)  # what a constructor refuses is said before any run is loaded
@@ -121,7 +160,7 @@ def _check_changeable(override: str) -> None:
         raise UsageError(f"{override}: the run keeps its seed; metrics draw by their own, as in metric.probe.seed=1")
     raise UsageError(
         f"{override}: a finished run's model and data are as they were: aeexp-evaluate takes metric, plot, device and "
-        "threads; what else is to change is trained, by aeexp"
+        "threads, and with dataset=... another data set; what else is to change is trained, by aeexp"
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from aeexp.drawing.animation import Animation
+from aeexp.evaluation.contracts import Reads
 from aeexp.evaluation.run import Run
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Plot(ABC):
     """Figures of a run by name, {} where there is nothing to draw."""
 
     of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
+    reads: ClassVar[tuple[Reads, ...]] = ("model",)  # what it cannot do without, as a metric says it
 
     @abstractmethod
     def __call__(self, run: Run) -> Mapping[str, Figure | Animation]:

@@ -10,12 +10,13 @@ import numpy as np
 
 from aeexp.conditions import Attribute, Label
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.reading import read_rows
 from aeexp.errors import UsageError
 from aeexp.runs.loading import LoadedRun
+from aeexp.runs.units import warn_of_units
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +32,19 @@ def load_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> tuple
         raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
     source = read_rows(run, path, overrides)
     official = {"train": source.rows, "val": source.val, "test": source.test}
-    rows = {part: _fit_shape(run, each, path) for part, each in official.items() if each is not None}
-    rows, classes = _renumber_labels(run, rows, source.classes, path)
+    rows = {part: fit_shape(run, each, path) for part, each in official.items() if each is not None}
+    rows, classes = renumber_labels(run, rows, source.classes, path)
     first = next(iter(rows.values()))
-    preprocessing = _choose_preprocessing(account, source, first, path)
+    preprocessing = choose_preprocessing(account, source.scale, first, path)
     parts = rows if len(rows) > 1 else {"": first}
     splits = {name: Split(each, preprocessing).to(run.device, resident=False) for name, each in parts.items()}
     for split in splits.values():
-        _check_condition(run, split, path)
-        _compare_values(split, account["limits"], path)
+        check_condition(run, split, path)
+        compare_values(split, account["limits"], path)
     return splits, classes
 
 
-def _fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
+def fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
     """Rows as the model takes them: short sequences get zeros behind them; all else must fit."""
     expected, shape = tuple(run.saved["facts"]["shape"]), tuple(rows.x.shape[1:])
     shorter = len(expected) == 2 and shape[1:] == expected[1:] and shape[0] < expected[0]
@@ -56,36 +57,38 @@ def _fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
     return rows
 
 
-def _renumber_labels(
+def renumber_labels(
     run: LoadedRun, parts: dict[str, Rows], classes: tuple[str, ...], path: str
 ) -> tuple[dict[str, Rows], tuple[str, ...]]:
     """Labels as the run numbers them, by the names of the classes, where it knows all of them."""
     own = run.saved["data"]["classes"]
-    strange = [name for name in classes if name not in own]
+    named = {name.partition(" - ")[0]: name for name in own} | {name: name for name in own}  # MNIST's 7 is "7 - seven"
+    strange = [name for name in classes if name not in named]
     if strange and isinstance(run.model.condition, Label):
         raise UsageError(
             f"{path}: the run knows no class {', '.join(strange[:5])}; it was trained on {', '.join(own[:20])}"
         )
     if strange or not classes:
         return parts, classes
-    place = np.array([*(own.index(name) for name in classes), -1], np.int64)  # the last for -1, unlabelled
+    place = np.array([*(own.index(named[name]) for name in classes), -1], np.int64)  # the last for -1, unlabelled
     numbered = {part: rows if rows.y is None else rows._replace(y=place[rows.y]) for part, rows in parts.items()}
     return numbered, tuple(own)
 
 
-def _choose_preprocessing(account: dict[str, Any], source: Source, rows: Rows, path: str) -> Preprocessing:
-    """That of the training split. Rows of another type than its own are brought to its units first, bytes as 1/255."""
+def choose_preprocessing(account: dict[str, Any], unit: float, rows: Rows, path: str) -> Preprocessing:
+    """That of the training split. Rows of another type than its own are brought to its units first, bytes as 1/255:
+    `unit` is the value of a stored step."""
     own = Preprocessing(**account["preprocessing"])
     dtype = np.dtype(rows.x.dtype).name
     if dtype == account["dtype"]:
         return own
-    factor = source.scale / account["unit"]
+    factor = unit / account["unit"]
     message = "%s: %s rows, where training had %s: a value of 1 is taken for a stored value of %.4g there"
     log.warning(message, path, dtype, account["dtype"], factor)
     return Preprocessing(own.scale * factor, own.shift, own.binarise, own.clip)
 
 
-def _check_condition(run: LoadedRun, split: Split, path: str) -> None:
+def check_condition(run: LoadedRun, split: Split, path: str) -> None:
     """Refuse rows without the side information that the model was trained with."""
     condition, facts = run.model.condition, run.saved["facts"]
     if condition.told == 0:
@@ -111,11 +114,8 @@ def _check_condition(run: LoadedRun, split: Split, path: str) -> None:
                 raise UsageError(f"{path}: its rows have {columns} attributes, those of the run {facts['columns']}")
 
 
-def _compare_values(split: Split, limits: Sequence[float], path: str) -> None:
+def compare_values(split: Split, limits: Sequence[float], path: str) -> None:
     """A word on values far beyond those of the run's own rows: other units, most likely."""
     batch = split.sample(1024).batch(slice(0, 1024))
     low, high = (float(end) for end in batch.x.aminmax())
-    room = limits[1] - limits[0]
-    if low < limits[0] - room or high > limits[1] + room:
-        message = "%s: values run from %.4g to %.4g, those of the run from %.4g to %.4g: are the units the same?"
-        log.warning(message, path, low, high, *limits)
+    warn_of_units(path, (low, high), limits)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from aeexp.evaluation.run import Run, Values
 
 Better = Literal["lower", "higher"]
+Reads = Literal["model", "codes", "labels", "factors", "inputs", "classes"]
 
 
 class Number(NamedTuple):
@@ -36,6 +37,7 @@ class Metric(ABC):
 
     of_codes: ClassVar[bool] = False  # reads codes and labels alone, and is measured on the raw input too
     of_pictures: ClassVar[bool] = False  # is left out where the output is a mask
+    reads: ClassVar[tuple[Reads, ...]] = ("model",)  # what it cannot do without: codes of any origin have no model
     of_train: ClassVar[bool] = False  # is measured on the training rows too: never one that is fitted on them
     numbers: ClassVar[tuple[Number, ...]]  # of every key that it writes, those of its baselines included
     figures: Sequence[str] = ()  # options of plot that show it: drawn with it where nobody chose figures

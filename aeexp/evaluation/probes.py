@@ -64,10 +64,10 @@ def find_labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
 def score_labels(run: Run, split: str) -> tuple[Tensor, Tensor] | None:
     """What the model itself says: scores (N, classes) and labels (N,) of the rows that have one.
 
-    None where no part of the learner predicts labels.
+    None where no part of the learner predicts labels, or the data's classes are others than it learnt.
     """
     parts = [part for part in run.learner.modules() if isinstance(part, Part) and part.predicts_label]
-    if not parts or not run.data.is_labelled:
+    if not parts or not run.data.is_labelled or "classes" in run.lacks:
         return None
     outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
     pairs = [(parts[0].score_labels(out), out.batch.labels) for out in outs]

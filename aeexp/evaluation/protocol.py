@@ -51,13 +51,16 @@ def baselines(
 ) -> dict[str, Values]:
     """The same metrics on the test split for the comparable PCA, those of codes on the raw input, and each one's own.
 
-    `value` is `measure`, or `measure_metrics`: without PCA's loss. There is no row of a PCA that makes no error.
+    `value` is `measure`, or `measure_metrics`: without PCA's loss. There is no row of a PCA that makes no error,
+    and none at all beside codes of which nobody knows what they are codes of.
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
     all metrics of codes are measured as well: those of `readers`, else of `metrics`.
     """
     codes = pick_of_codes(metrics)
     rows: dict[str, Values] = {}
+    if "inputs" in run.lacks:
+        return rows
     if (pca := run.pca()) is not None:
         rows["pca"] = measure_pca(run, pca, metrics, value)
     rows["raw"] = {key: number for metric in codes.values() for key, number in metric(run.raw(), "test").items()}
@@ -86,6 +89,8 @@ def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measur
 
 def describe_baselines(run: Run, names: Iterable[str]) -> dict[str, str]:
     """What the rows of `baselines` are called, and why there is none of PCA where that is so ("none: ...")."""
+    if "inputs" in run.lacks:
+        return {}
     return {"pca": run.describe_pca(), **{name: describe_row(name) for name in names if name != "pca"}}
 
 

@@ -40,17 +40,24 @@ class Run:
 
     `history` holds the rows of history.csv, for learning curves; `untrained` is the model before training. `trained`
     is the part `train` of metrics.json once it is measured, and `best_step` the step of the state it was measured in.
+    Baselines learn from the training rows of `learned`, where these are others (those that the model was trained on),
+    and act on `inputs`, where the data are codes and these are what was encoded. `lacks`: "model" where codes are
+    given, "inputs" where nobody knows what they are codes of, "classes" where those of the data are not the model's.
     """
 
     def __init__(
-        self, learner: Learner, data: Data, history: Sequence[dict] = (), untrained: Autoencoder | None = None
-    ):
+        self, learner: Learner, data: Data, history: Sequence[dict] = (), untrained: Autoencoder | None = None, *,
+        learned: Data | None = None, inputs: Data | None = None, lacks: frozenset[str] = frozenset(),
+    ):  # fmt: skip
         self.learner = learner.eval()
         self.data = data
         self.history = list(history)
         self.untrained = untrained
         self.trained: dict[str, float | None] = {}
         self.best_step: int | None = None
+        self.inputs = inputs or data
+        self.learned = learned or self.inputs
+        self.lacks = lacks
         self._origin: Run | None = None  # of a baseline the run that it stands beside
         self._kept: dict[Hashable, Any] = {}
 
@@ -192,21 +199,23 @@ class Run:
 
     def describe_pca(self) -> str:
         """What `pca` is called, "PCA, width 16"; else why there is none."""
-        name = describe(self.model.latent.capacity(), math.prod(self.data.shape))
+        values = math.prod(self.inputs.shape)
+        name = describe(self.model.latent.capacity(), values)
         if self.pca() is None:
-            return f"none: {name} makes no error on rows of {math.prod(self.data.shape)} values"
-        masked = next(iter(self.data["train"].batches(1))).mask is not None
-        return f"masked {name}" if masked else name
+            return f"none: {name} makes no error on rows of {values} values"
+        masked = next(iter(self.learned["train"].batches(1))).mask is not None
+        name = f"masked {name}" if masked else name
+        return name if self.learned is self.inputs else f"{name}, of {self.learned.name}"
 
     def mean(self) -> Run:
         """The mean of the training rows for everyone."""
-        return self.compute_once("mean", lambda: self._baseline(constant(self.data["train"])))
+        return self.compute_once("mean", lambda: self._baseline(constant(self.learned["train"])))
 
     def raw(self) -> Run:
         """The input as its own code; that of a baseline is the run's."""
         if self._origin is not None:
             return self._origin.raw()
-        return self.compute_once("raw", lambda: self._baseline(identity(self.data.shape).to(self.device)))
+        return self.compute_once("raw", lambda: self._baseline(identity(self.inputs.shape).to(self.device)))
 
     def random(self) -> Run | None:
         """The network before training; None where that is not known, or where the encoder gets side information."""
@@ -216,16 +225,16 @@ class Run:
         return self.compute_once("random", lambda: self._untrained(model))
 
     def _pca(self) -> Run | None:
-        capacity, features = self.model.latent.capacity(), math.prod(self.data.shape)
-        run = self._baseline(comparable_pca(self.data["train"], capacity))
+        capacity, features = self.model.latent.capacity(), math.prod(self.inputs.shape)
+        run = self._baseline(comparable_pca(self.learned["train"], capacity))
         if self.segments:  # its output is no mask, and has no error: only its codes are read
             return None if run.model.latent.dim >= features else run
-        size = sum(float(batch.x.double().square().sum()) for batch in self.rows("test").batches(1024))
+        size = sum(float(batch.x.double().square().sum()) for batch in self.inputs.sample("test").batches(1024))
         if run.errors("test").sum(dtype=np.float64) <= ROUNDING * size:
             return None
         if self.model.likelihood.identity_link:
             run.model.likelihood = copy.deepcopy(self.model.likelihood)
-            run.model.likelihood.fit(run.passes("train"))
+            run.model.likelihood.fit(Run(run.learner, self.learned).passes("train"))
         return run
 
     def _untrained(self, model: Autoencoder) -> Run:
@@ -235,6 +244,6 @@ class Run:
         return run
 
     def _baseline(self, model: Autoencoder) -> Run:
-        run = Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.data)
-        run._origin = self
+        run = Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.inputs)
+        run._origin, run.lacks = self, self.lacks & {"model"}
         return run

@@ -24,6 +24,7 @@ class Classification(Metric):
     """
 
     of_train: ClassVar = True
+    reads: ClassVar = ("model", "labels", "classes")
     numbers: ClassVar = (
         Number("classification/accuracy", "higher", "share", headline=True, label="accuracy of the model's own labels"),
         Number("classification/nats", "lower", "nats per example"),

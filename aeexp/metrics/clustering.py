@@ -30,6 +30,7 @@ class Clustering(Metric):
     """
 
     of_codes: ClassVar = True
+    reads: ClassVar = ("codes", "labels")
     figures = ("scatter",)
     needs_classes: ClassVar = True
     numbers: ClassVar = (

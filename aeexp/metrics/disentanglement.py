@@ -46,6 +46,7 @@ class Disentanglement(Metric):
     """
 
     figures = ("traversals",)
+    reads: ClassVar = ("codes", "factors")
     numbers: ClassVar = (
         Number("disentanglement/mig_active", "higher", "", headline=True, no_interval=REPEATS),
         Number("disentanglement/(dci_disentanglement|sap)_active", "higher", "", headline=True, no_interval=HALVES),

@@ -53,6 +53,7 @@ class Fairness(Metric):
     """
 
     of_codes: ClassVar = True
+    reads: ClassVar = ("codes", "factors")
     numbers: ClassVar = (
         # of the data
         Number("fairness/(accuracy|leakage)_majority", None, "share"),
@@ -114,7 +115,7 @@ class Fairness(Metric):
         for name, (plain, even) in found.items():
             values[f"fairness/leakage_{name}"] = measure_share(plain == s)
             values[f"fairness/leakage_balanced_{name}"] = measure_balanced(even == s, s)
-            beside = None if raw is run else self.read_attribute(raw, split)
+            beside = None if raw is run or "inputs" in run.lacks else self.read_attribute(raw, split)
             if beside is not None and len(groups) > 1:
                 more, least = bound_difference(even == s, beside[name][1] == s, s, groups, RISK / len(found))
                 values[f"fairness/leakage_over_raw_{name}"] = more
@@ -185,7 +186,8 @@ class Fairness(Metric):
     def fit(self, run: Run) -> dict[str, dict[str, Any]]:
         """Probes of s and, where there are labels, of y; none of what has one value only."""
         targets = {"s": {split: attribute(run, split) for split in ("train", "val")}}
-        warn_of_copies(run, self.choose_rows(targets["s"]["train"], self.rows), targets["s"]["train"])
+        if "model" not in run.lacks:  # else its rows are codes
+            warn_of_copies(run, self.choose_rows(targets["s"]["train"], self.rows), targets["s"]["train"])
         y = {split: values for split in ("train", "val") if (values := run.labels(split)) is not None}
         if run.data.is_labelled:
             targets["y"] = y

@@ -55,6 +55,7 @@ class Latent(Metric):
     Look at: effective_rank beside latent.dim; dead and active units.
     """
 
+    reads: ClassVar = ("codes",)
     numbers: ClassVar = (  # a code is not the better for any of these
         Number(
             "latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units)",
@@ -84,8 +85,9 @@ class Latent(Metric):
             "sparsity": sparsity(codes),
             "mean_activation": float(codes.mean()),
             "dead_units": float((spread <= 1e-6 * spread.max()).sum()),
-            "jacobian_norm": self.jacobian_norm(run, split),
         }
+        if "model" not in run.lacks:
+            values["jacobian_norm"] = self.jacobian_norm(run, split)
         if len(codes) > codes.shape[1]:
             values["total_correlation_gaussian"] = total_correlation(run.draws(split).astype(np.float64))
         if (units := run.rate(split)) is not None:

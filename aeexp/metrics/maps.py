@@ -32,6 +32,7 @@ class Maps(Metric):
     """
 
     of_codes: ClassVar = True
+    reads: ClassVar = ("codes", "inputs")
     figures = ("scatter",)
     numbers: ClassVar = (
         Number(

@@ -38,6 +38,7 @@ class Retrieval(Metric):
 
     figures = ("neighbours",)
     needs_classes: ClassVar = True
+    reads: ClassVar = ("codes", "labels")
     numbers: ClassVar = (
         Number("retrieval/map", "higher", "", headline=True, of_labels=True, label="mean average precision"),
         Number(
@@ -67,7 +68,7 @@ class Retrieval(Metric):
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """PCA's signs and ITQ on the input, with as many bits, and the input's own ranking."""
-        if not run.data.is_labelled:
+        if not run.data.is_labelled or "inputs" in run.lacks:
             return {}
         train, codes = run.raw().codes("train"), run.raw().codes(split)
         width = run.model.latent.dim

@@ -30,10 +30,28 @@ class Learner(nn.Module):
         self._observers = [part for part in parts if type(part).observe is not Part.observe]
         self._surveyors = [part for part in parts if type(part).before_step is not Part.before_step]
         self._readers = [part for part in parts if type(part).readings is not Part.readings]
+        self._frozen: list[nn.Module] = []
 
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
         """The objective's terms of a batch, and the pass that they were measured on."""
         return self.objective(self.model, self.task(batch))
+
+    def freeze(self, modules: Sequence[nn.Module]) -> None:
+        """From now on these modules stay as they are: no gradient, no hook that moves a buffer, and evaluation mode,
+        in which a norm keeps its averages and nothing is dropped out."""
+        self._frozen = list(modules)
+        held = {id(part) for module in modules for part in module.modules()}
+        self._observers = [part for part in self._observers if id(part) not in held]
+        self._surveyors = [part for part in self._surveyors if id(part) not in held]
+        for module in modules:
+            module.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Learner:
+        """As ever, but for what is frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def context(self, batch: Batch) -> Tensor | None:
         """(B, C) side information after training: where the objective finds labels itself, by those, never the true."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,6 +38,8 @@ class LabelBudget(Plot):
     Of numbers to predict it is R², and `linear` is ridge regression.
     """
 
+    reads: ClassVar = ("codes", "labels")
+
     def __init__(
         self,
         *,
@@ -67,8 +69,9 @@ class LabelBudget(Plot):
         budgets = [*(b for b in self.budgets if b < most), most]
         figure = canvas.figure(naming.heading(run, f"{'R²' if numbers else 'accuracy'} by number of labels"), 6.4, 4.4)
         axes = figure.add_subplot()
-        pca = {run.describe_pca(): run.pca()}
-        models = {"codes": run, **pca, "raw input": run.raw(), "untrained encoder": run.random()}
+        models: dict[str, Run | None] = {"codes": run}
+        if "inputs" not in run.lacks:
+            models |= {run.describe_pca(): run.pca(), "raw input": run.raw(), "untrained encoder": run.random()}
         for place, (name, model) in enumerate((n, m) for n, m in models.items() if m is not None):
             scores = accuracies(model, "test", self.classifier, budgets, self.draws, self.seed)
             _line(axes, name, scores, 1.03 ** (place - 1.5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, NamedTuple, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -49,6 +49,8 @@ class Scatter(Plot):
     from 0 (null: the first one where there are no classes).
     umap and pacmap are packages of their own: pip install 'aeexp[maps]'.
     """
+
+    reads: ClassVar = ("codes",)
 
     def __init__(
         self,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aeexp.errors import UsageError
 from aeexp.runs.evaluations import merge_evaluations
-from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+from aeexp.runs.flat import flatten
+from aeexp.runs.folder import MEASURED, UNREADABLE, RunFolder, find_runs
 
 LARGEST = 1e150  # its square is a number
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
@@ -76,7 +77,9 @@ def find_folders(roots: Iterable[Path]) -> list[RunFolder]:
         if not below:
             raise UsageError(f"{root} holds no run (no status.json in it or below): give folders that aeexp wrote")
         for folder in below:
-            folders.setdefault(folder.path.resolve(), folder)
+            measured = (RunFolder(path.parent) for path in sorted(folder.path.glob(f"{MEASURED}/*/status.json")))
+            for each in (folder, *measured):  # and what it was measured on beside its own data
+                folders.setdefault(each.path.resolve(), each)
     return list(folders.values())
 
 
@@ -93,9 +96,14 @@ def read_run(folder: RunFolder) -> Record | Failure:
         _check(metrics)
         merged = _merge_evaluations(metrics)
         config = _settle_split(dict(flatten(folder.read_config())))
+        if config.get("init.from") is None:  # as in runs of before there was such a key
+            config = {key: value for key, value in config.items() if not key.startswith("init.")}
         _require_plain_repeats(config)
         config |= _list_added_options(metrics, config)
-        typed = folder.read_overrides()
+        if isinstance(extends := metrics.get("extends"), dict):  # another schedule than that of a run in one go
+            config["extends.step"] = str(extends.get("step"))
+        # of an interpolation that a sweep passes on to its jobs Hydra writes `$\{seed\}`
+        typed = [re.sub(r"\\([{}])", r"\1", word) for word in folder.read_overrides()]
         overrides = dict(map(split_override, typed))
         return Record(folder.path, overrides, config, folder.read_choices(), merged, status, tuple(typed))
     except (OSError, ValueError, TypeError) as error:
@@ -198,15 +206,6 @@ def _describe_error(name: str, error: Exception) -> str:
         return f"{name} is missing"
     message = f"{error}\n".splitlines()[0]
     return message if isinstance(error, ValueError) else f"{name or 'a file'} cannot be read: {message}"
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of every leaf; an empty table is a leaf."""
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def split_override(override: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aeexp.errors import UsageError
 from aeexp.runs.config import to_dict
 from aeexp.runs.folder import RunFolder, order, run_id
+from aeexp.runs.origin import find_origin
 from aeexp.runs.status import Status
 from aeexp.trainers.checkpoint import load
 
@@ -26,13 +27,14 @@ class Taken(UsageError):
 
 
 def identify(cfg: DictConfig) -> str:
-    """The id of a run whose configuration may still be wrong: what does not resolve counts as it stands."""
+    """The id of a run whose configuration may still be wrong: what does not resolve counts as it stands. Raises
+    UsageError where it starts from a folder that does not hold what it should."""
     try:
         resolved = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException:
         return run_id(to_dict(cfg))
     assert isinstance(resolved, dict)
-    return run_id({str(key): value for key, value in resolved.items()})
+    return find_origin({str(key): value for key, value in resolved.items()}).identity
 
 
 @contextmanager

@@ -38,6 +38,10 @@ class Values(NamedTuple):
     save_codes: bool
 
 
+StartPart = Literal["encoder", "latent", "decoder", "likelihood", "condition", "objective"]
+INIT = {"from": str | None, "parts": list[StartPart] | None, "freeze": bool}  # keys of `init`
+
+
 class OptimizerValues(NamedTuple):
     """Keys of torch's optimizers, which torch checks in its own words, or not at all."""
 
@@ -73,12 +77,13 @@ def check(cfg: DictConfig) -> None:
     if missing:
         raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=...")
     tree = to_dict(cfg)
-    known = [*PARTS, *MULTIPLE, *VALUES]
+    known = [*PARTS, *MULTIPLE, *VALUES, "init"]
     for key, value in tree.items():
         if key not in known:
             raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(key, known)}")
     for key, hint in VALUES.items():
         check_value(key, tree[key], hint)
+    _check_init(tree["init"])
     for key in PARTS:
         check_node(key, tree[key])
         if not (key in ("optimizer", "scheduler") and tree[key]["_target_"].startswith(TYPED)):
@@ -92,6 +97,19 @@ def check(cfg: DictConfig) -> None:
                 )
             check_node(f"{group}.{option}", node)
             check_part(f"{group}.{option}", node, group)
+
+
+def _check_init(node: Any) -> None:
+    """Hold the keys of `init` against their types, and refuse those that do nothing."""
+    if not isinstance(node, dict):
+        raise UsageError(f"init={node!r}: give its keys, as in init.from=RUN")
+    for key, value in node.items():
+        if key not in INIT:
+            raise UsageError(f"init.{key}={value!r}: there is no such key{suggestion(str(key), INIT)}")
+        check_value(f"init.{key}", value, INIT[key])
+    idle = [f"init.{key}={node[key]}" for key in ("parts", "freeze") if node.get(key)]
+    if node.get("from") is None and idle:
+        raise UsageError(f"{idle[0]}: there is nothing to start from: name a run by init.from=RUN")
 
 
 def to_dict(cfg: DictConfig) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rich.table import Table
 from aeexp.drawing.animation import Animation
 from aeexp.errors import UsageError, explain_machine, quote_override, tell
 from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.needs import Unread, require_readable
 from aeexp.evaluation.run import Run
 from aeexp.runs.config import make, to_dict
 from aeexp.runs.evaluations import add_evaluation, describe_difference
@@ -79,10 +80,23 @@ def evaluate(
     """
     loaded, run = restore_run(folder, device, fetch)
     own = loaded.make_metrics()
+    return measure_asked(run, folder, cfg, default, own, describe_protocol(loaded, run), loaded.config["metric"])
+
+
+def measure_asked(
+    run: Run, folder: RunFolder, cfg: DictConfig, default: DictConfig, readers: Mapping[str, Metric],
+    protocol: Mapping[str, Any], own: Mapping[str, Any],
+) -> tuple[str, list[str]]:  # fmt: skip
+    """As `evaluate`, of any run into any folder. `own` are nodes of the metrics whose numbers the folder has without
+    their options; what a metric brings of models is read by `readers`."""
     entries, failures, paths = [], [], []
     for name, metric in make(cfg, "metric").items():
         try:
-            entry = measure_metric(run, name, metric, own)
+            require_readable(f"metric={name}", metric.reads, run)
+            entry = measure_metric(run, name, metric, readers)
+        except Unread as error:
+            failures.append(str(error))
+            continue
         except Exception as error:  # logged here with its traceback, and named again at the end
             log.error(
                 "%s: metric=%s failed",
@@ -95,11 +109,7 @@ def evaluate(
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
             log.info("metric=%s: there is nothing of it to measure on %s", name, run.data.name)
             continue
-        entry = {
-            **identify(name, metric.in_keys, cfg, default, loaded),
-            **entry,
-            "protocol": describe_protocol(loaded, run),
-        }
+        entry = {**identify(name, metric.in_keys, cfg, default, own), **entry, "protocol": dict(protocol)}
         add_evaluation(folder, entry)
         entries.append(entry)
     with open_album(folder, run.best_step or 0) as add:
@@ -114,11 +124,11 @@ def evaluate(
 
 
 def identify(
-    name: str, in_keys: Sequence[str], cfg: DictConfig, default: DictConfig, loaded: LoadedRun
+    name: str, in_keys: Sequence[str], cfg: DictConfig, default: DictConfig, nodes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Which evaluation it is: the metric with its options, and how these differ from what goes without saying."""
     options, usual = (_options(to_dict(tree.metric[name])) for tree in (cfg, default))
-    own = loaded.config["metric"].get(name)
+    own = nodes.get(name)
     differs = describe_difference(in_keys, options, usual, None if own is None else _options(own))
     return {"metric": name, "options": options, "differs": differs}
 

@@ -45,7 +45,8 @@ def merge_evaluations(metrics: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**copy.deepcopy(dict(metrics)), "evaluations": []}
     for entry in metrics.get("evaluations", []):
         merged["warnings"] = list(dict.fromkeys([*merged.get("warnings", []), *entry.get("warnings", [])]))
-        for part in ("numbers", "metrics"):  # what the keys without options are, and which options may differ
+        # what rows are called, what the keys without options are, and which options may differ
+        for part in ("baseline_names", "numbers", "metrics"):
             if part in entry:
                 merged[part] = {**entry[part], **merged.get(part, {})}
         for path in (("val",), ("test",), *(("baseline", name) for name in entry["baseline"])):

@@ -17,6 +17,7 @@ from aeexp.drawing import channels
 from aeexp.drawing.animation import Animation
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import explain_machine, quote_override, tell
+from aeexp.evaluation.needs import Unread, require_readable
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.folder import RunFolder
@@ -124,8 +125,11 @@ def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure 
         plots = {name: plot for name, plot in plots.items() if name not in left}
     for option, plot in plots.items():
         try:
+            require_readable(f"plot={option}", plot.reads, run)
             for name, figure in plot(run).items():
                 save(name, figure)
+        except Unread as error:
+            failures.append(str(error))
         except Exception as error:  # logged here with its traceback, and named again at the end
             log.error("plot=%s failed", option, exc_info=explain_machine(error) is None)
             failures.append(f"plot={option} failed: {tell(error)}")

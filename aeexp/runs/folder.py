@@ -20,7 +20,8 @@ import numpy as np
 from aeexp import files
 from aeexp.errors import FULL
 
-INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra"}  # of a run folder; no other run lies there
+MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
+INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra", MEASURED}  # of a run folder; no other run lies there
 ASKED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # in .hydra: what the run was asked for
 UNREADABLE = "unreadable"
 MOST_CODES = 1 << 30  # bytes of codes.npz, unpacked
@@ -206,9 +207,8 @@ class RunFolder:
 
     def remove_temporaries(self) -> None:
         """What a killed write left; for who holds the folder alone."""
-        for folder in (self.path, self.checkpoints, self.figures, self.hydra):
-            for path in folder.glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+        for path in (p for f in (self.path, self.checkpoints, self.figures, self.hydra) for p in f.glob(".*.tmp")):
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove all that a run writes but its checkpoints; what else lies there stays."""
@@ -216,7 +216,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
         for name in ASKED:
             (self.hydra / name).unlink(missing_ok=True)
-        for folder in (self.figures, self.tensorboard):
+        for folder in (self.figures, self.tensorboard, self.path / MEASURED):
             shutil.rmtree(folder, ignore_errors=True)
 
     def lock(self) -> AbstractContextManager[None]:
@@ -225,8 +225,7 @@ class RunFolder:
 
 
 def find_runs(root: Path) -> list[RunFolder]:
-    """Run folders at and below `root`, in the order of the jobs: 2 before 10. One that was cut off before its first
-    file has Hydra's files alone."""
+    """Run folders at and below `root`, 2 before 10. One that was cut off early has Hydra's files alone."""
     return [RunFolder(path) for path in sorted(_walk(root), key=order)]
 
 
@@ -242,9 +241,10 @@ def order(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.parts]
 
 
-def run_id(config: Mapping[str, Any]) -> str:
-    """A hash of the whole configuration but for where it goes on from."""
-    values = {key: value for key, value in config.items() if key != "resume"}
+def run_id(config: Mapping[str, Any], init: str | None = None, extends: str | None = None) -> str:
+    """A hash of the whole configuration; what it starts and goes on from counts by digests (`runs/origin.py`)."""
+    began = {"resume": None, "init": init and {**config["init"], "from": init}, "extends": extends}
+    values = {key: value for key, value in {**config, **began}.items() if value or key not in began}
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

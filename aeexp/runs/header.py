@@ -60,6 +60,8 @@ class Header:
     progress: Progress
     fingerprint: str | None = None
     data: Account | None = None  # older runs do not say
+    init: str | None = None  # digests of what it began with (`runs/origin.py`)
+    extends: str | None = None
 
 
 def read_header(saved: Saved) -> Header:

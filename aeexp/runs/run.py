@@ -21,14 +21,16 @@ from aeexp.runs.build import build_learner
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
-from aeexp.runs.folder import RunFolder, run_id
+from aeexp.runs.folder import RunFolder
 from aeexp.runs.idle import list_idle
 from aeexp.runs.machine import set_up_machine
 from aeexp.runs.measuring import warn_of_classes
+from aeexp.runs.origin import Origin, find_origin
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import title_run
 from aeexp.runs.tracking import Tracker, hyperparameters
+from aeexp.runs.warm_start import start_from
 from aeexp.signals import catch_signals
 from aeexp.trainers.checkpoint import Progress, Store, Unreadable
 from aeexp.trainers.contracts import Trainer
@@ -53,8 +55,7 @@ def execute_run(
     if status.finished:
         return return_finished(status.finished, cfg, folder)
     data, learner = load_data_and_learner(cfg, set_up_machine(cfg))
-    untrained = copy.deepcopy(learner.model)
-    store = open_store(folder, config, run_id(config), data)
+    untrained, origin = copy.deepcopy(learner.model), find_origin(config)
 
     def on_step(progress: Progress) -> None:
         status.update(step=progress.step)
@@ -63,7 +64,8 @@ def execute_run(
 
     optimizer, scheduler, measures = make(cfg, "optimizer"), make(cfg, "scheduler"), make_metrics(cfg, data)
     plots, trainer = make_plots(cfg, measures), make_trainer(cfg)
-    store.every_seconds = trainer.checkpoint_seconds
+    start_from(config, learner, data, trainer)
+    store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
     table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
     track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
     finished = False
@@ -72,7 +74,7 @@ def execute_run(
             progress = trainer.fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
         track.close_bar()
         run = Run(learner, data, progress.history, untrained)
-        metrics = evaluate(measures, run, track, progress, trainer.monitor)
+        metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
         save_best(store, run)
         if cfg.save_codes:
             save_codes(folder, run)
@@ -116,18 +118,21 @@ def return_finished(finished: Mapping[str, Any], cfg: DictConfig, folder: RunFol
     return finished["best"]
 
 
-def open_store(folder: RunFolder, config: Mapping[str, Any], identity: str, data: Data) -> Store:
-    """The run's checkpoints, those of an earlier try or of `resume` loaded."""
-    header = {"run_id": identity, "config": config, "facts": data.facts._asdict(), "fingerprint": data.fingerprint,
-              "data": data.account}  # fmt: skip
-    store = Store(folder.checkpoints, header)
-    if config["resume"]:
-        store.resume(RunFolder(config["resume"]).checkpoints)
-    elif folder.last.exists() or folder.best.exists():
+def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, data: Data, every_seconds: float) -> Store:
+    """The run's checkpoints: those of an earlier try in its own folder loaded, else those of `resume`."""
+    began = {"init": origin.init, "extends": origin.extends}
+    header = {"run_id": origin.identity, "config": config, "facts": data.facts._asdict(), "data": data.account,
+              "fingerprint": data.fingerprint, **{key: value for key, value in began.items() if value}}  # fmt: skip
+    store = Store(folder.checkpoints, header, every_seconds)
+    if folder.is_begun():
         try:
             store.resume(folder.checkpoints)
-        except Unreadable as error:  # nobody asked to go on: what an earlier try left is of no use
-            log.warning("%s: the run begins anew", error)
+            return store
+        except Unreadable as error:
+            if not config["resume"]:  # nobody asked to go on: what an earlier try left is of no use
+                log.warning("%s: the run begins anew", error)
+    if config["resume"]:
+        store.resume(RunFolder(config["resume"]).checkpoints, origin.extending)
     return store
 
 

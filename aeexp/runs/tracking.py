@@ -31,7 +31,7 @@ from aeexp.trainers.checkpoint import Progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
 
-# The columns of the HParams table; where a run computes, what it measures and draws are none.
+# Columns of the HParams table: not where a run computes, what it measures and draws.
 HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
                    "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
 
@@ -94,11 +94,12 @@ class Tracker(contracts.Tracker):
         """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
         for path in self.events.glob(f"*{FAILED}"):
             path.unlink()
-        purge = progress.step + 1 if progress.step else None
-        self._writer = SummaryWriter(str(self.events), purge_step=purge)
+        known = any(self.events.glob("events*"))
+        self._writer = SummaryWriter(str(self.events), purge_step=progress.step + 1 if progress.step else None)
+        for row in () if known else progress.history:  # of another folder, whose curves go on here
+            self._add_row(row)
         values = {key: _plain(value) for key, value in self.hyperparameters.items() if value is not None}
-        # The first summary, of the experiment, is left out: it would show the first run's columns for all runs.
-        # Without it TensorBoard takes every run's, those that differ in front.
+        # Without the first summary, which is for all runs, TensorBoard takes every run's columns.
         _, session, self._end = hparams(values, {})
         _add_summary(self.writer, session)
         self.total = total
@@ -120,8 +121,7 @@ class Tracker(contracts.Tracker):
     def evaluation(self, progress: Progress) -> None:
         """The history's last two rows: training and validation."""
         train, val = progress.history[-2:]
-        for name in val.keys() - {"step", "epoch", "split", "lr"}:
-            self.writer.add_scalar(f"{val['split']}/{name}", val[name], val["step"])
+        self._add_row(val)
         self.write_history(progress.history)
         best = "  best" if progress.best_step == progress.step else ""
         if best and progress.best != val["loss"]:
@@ -139,6 +139,10 @@ class Tracker(contracts.Tracker):
         if validations & (validations - 1) == 0 or progress.step == self.total:
             self.sketch(partial(self.log_sketch, progress.step))
         self.on_step(progress)
+
+    def _add_row(self, row: Mapping[str, Any]) -> None:
+        for name in row.keys() - {"step", "epoch", "split", "lr"}:
+            self.writer.add_scalar(f"{row['split']}/{name}", row[name], row["step"])
 
     def log_sketch(self, step: int, name: str, picture: np.ndarray) -> None:
         """A picture (H, W, 3) of the model in training, under training/...: one series with a slider in TensorBoard."""
@@ -184,7 +188,7 @@ class Tracker(contracts.Tracker):
             _add_summary(self.writer, self._end)
         self.writer.close()
         if not finished:
-            # TensorBoard keeps the first status that it reads: in its own file it can go when the run goes on.
+            # TensorBoard keeps the first status that it reads: this one is in a file of its own, which can go
             with SummaryWriter(str(self.events), filename_suffix=FAILED) as writer:
                 _add_summary(writer, _build_failure())
 
@@ -201,10 +205,8 @@ def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Fig
 
 @contextmanager
 def open_album(folder: RunFolder, step: int) -> Iterator[Callable[[str, Figure | Animation], None]]:
-    """Figures of a run that is through: PNG files, and pictures in an event file of their own, made with the first.
-
-    No hyperparameters: the run has its row in their table already.
-    """
+    """Figures of a run that is through: PNG files, and pictures in an event file of their own, made with the first; no
+    hyperparameters, of which the run has its row."""
     writers: list[SummaryWriter] = []
 
     def add(name: str, figure: Figure | Animation) -> None:

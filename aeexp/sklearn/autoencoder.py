@@ -25,6 +25,7 @@ from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
 from aeexp.runs.build import build_learner, choose_device
 from aeexp.runs.config import make, to_dict
+from aeexp.runs.warm_start import start_from
 from aeexp.sklearn.configuration import compose_configuration
 from aeexp.trainers.checkpoint import Store
 from aeexp.trainers.contracts import Tracker
@@ -92,8 +93,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                     "this variant wants side information, which transform does not get: take another variant"
                 )
             learner.model.likelihood.check(*data.limits, data.step)
-            parts = (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), Tracker())
-            progress = make(cfg, "trainer").fit(learner, data, *parts, seed)
+            parts, trainer = (
+                (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), Tracker()),
+                make(cfg, "trainer"),
+            )
+            start_from(to_dict(cfg), learner, data, trainer)
+            progress = trainer.fit(learner, data, *parts, seed)
             run = Run(learner, data)
             run.model.fit_codes(torch.from_numpy(run.codes("train")).to(data.device))
         self.config_ = to_dict(cfg)

@@ -36,7 +36,7 @@ class Paths(Callback):
 
 def find_missing(config: DictConfig) -> str:
     """A message on the first path that is not there, "" of none."""
-    for key in (*PATHS, "resume"):
+    for key in (*PATHS, "resume", "init.from"):
         try:
             value = OmegaConf.select(config, key)
         except OmegaConfBaseException:  # an interpolation that leads nowhere: told when the configuration is checked
@@ -46,6 +46,8 @@ def find_missing(config: DictConfig) -> str:
         place = Path(expand_home(value))
         if key == "resume" and not RunFolder(place).is_begun():
             return f"resume={value} is no folder of a run: there is no {RunFolder(place.absolute()).last}"
+        if key == "init.from" and not RunFolder(place).best.is_file():
+            return f"init.from={value} is no folder of a trained run: there is no {RunFolder(place.absolute()).best}"
         if not os.path.lexists(place):
             return f"{key}={value}: no such file or folder (looked for {place.absolute()})"
     return ""

@@ -97,6 +97,7 @@ class Store:
         self.every_seconds = every_seconds
         self.best: Saved | None = None
         self.resumed: Saved | None = None
+        self.extends = False
         self._written = -math.inf
 
     def keep_best(self, state: Snapshot) -> None:
@@ -120,8 +121,9 @@ class Store:
         if self.best is not None and self.folder is not None:
             self._write(self.folder / "best.pt", self.best)
 
-    def resume(self, folder: Path) -> None:
-        """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration.
+    def resume(self, folder: Path, extends: bool = False) -> None:
+        """Go on from the `last.pt` and `best.pt` of `folder`, which must be of the same configuration; with `extends`
+        they are of a run that was to end earlier, and alike in all else, as the caller has made sure.
 
         Where last.pt is damaged or gone, from best.pt, which is an earlier state of the same run. Where the best state
         is lost, from the beginning: the run finds it again, as its bits are the same.
@@ -136,25 +138,27 @@ class Store:
                 raise
             log.warning("%s: the run goes on from best.pt, an earlier state", error)
             last = best
-        self._check_same(folder, last)
+        self._check_same(folder, last, extends)
         here = last["progress"]
         if best is None and here["best_step"] == here["step"]:
             best = last if here["step"] else None
         elif best is None and here["best_step"]:
+            if extends:
+                raise Unreadable(f"{damage}: without its best state a run cannot be extended")
             log.warning("%s: the best state is lost, so the run begins anew", damage)
             return
-        self.resumed, self.best = last, best
+        self.resumed, self.best, self.extends = last, best, extends
 
-    def _check_same(self, folder: Path, saved: Saved) -> None:
+    def _check_same(self, folder: Path, saved: Saved, extends: bool) -> None:
         """Raises UsageError where a state is of another configuration or of other data."""
-        if saved["run_id"] != self.header["run_id"]:
+        if not extends and saved["run_id"] != self.header["run_id"]:
             raise UsageError(
-                f"{folder.parent}: that run has another configuration (id {saved['run_id']}, this one "
+                f"resume={folder.parent}: that run has another configuration (id {saved['run_id']}, this one "
                 f"{self.header['run_id']}): repeat its overrides, or start a new run"
             )
         if saved.get("fingerprint") != self.header.get("fingerprint"):
             raise UsageError(
-                f"{folder.parent}: the data has changed since (fingerprint {saved.get('fingerprint')}, now "
+                f"resume={folder.parent}: the data has changed since (fingerprint {saved.get('fingerprint')}, now "
                 f"{self.header.get('fingerprint')}): start a new run"
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import final
+from typing import ClassVar, final
 
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
@@ -17,6 +17,8 @@ from aeexp.trainers.unstepped import record
 @final
 class ClosedForm(Trainer):
     """PCA by eigenvectors (`aeexp.models.pca.solve`), with the run folder of a trained model."""
+
+    starts_anew: ClassVar[bool] = True
 
     def fit(
         self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,

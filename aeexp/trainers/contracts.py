@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -36,6 +36,11 @@ class CheckpointStore(Protocol):
         """What to go on from; None for a fresh run."""
         ...
 
+    @property
+    def extends(self) -> bool:
+        """Whether `resumed` is of a run that was to end earlier: schedules are those of the longer one."""
+        ...
+
     def keep_best(self, state: Snapshot) -> None:
         """Remember this state as the best one so far."""
         ...
@@ -65,6 +70,8 @@ class Trainer(ABC):
     monitor: str = "loss"  # value of the validation split that says which state is best
     checkpoint_seconds: float = 10.0  # between two writes of the state: what a kill may cost
     steps_key: str = ""  # path of the number of steps, where it can be set
+    keeps_frozen: ClassVar[bool] = False  # whether parameters without gradient stay as they are
+    starts_anew: ClassVar[bool] = False  # whether the weights that it begins with do not matter
 
     def is_improving(self, progress: Progress) -> bool:
         """Whether the last of several validations was the best one."""

@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average, means
 from aeexp.randomness import mix, reseed
 from aeexp.ranges import Count, NonNegative, Positive
+from aeexp.trainers.beginning import begin
 from aeexp.trainers.checkpoint import Progress, State
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.labelled import Labelled
@@ -44,6 +45,8 @@ class Joint(Trainer):
     (`Labelled`). `patience` counts validations without an improvement above `min_delta`. The state is written every
     `checkpoint_seconds`, where a validation or a log line is due, and at the end.
     """
+
+    keeps_frozen: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -93,6 +96,8 @@ class Joint(Trainer):
         state = begin(learner, optimizer, scheduler, store, total)
         labelled = None if self.labelled_batch_size is None else Labelled(train, self.labelled_batch_size, seed)
         progress, window = state.progress, Window(state.progress)
+        if store.extends:
+            self._require_more(progress, total)
         began = time.perf_counter() - progress.seconds
         track.start(total, progress)
         store.save(state, now=True)
@@ -120,6 +125,18 @@ class Joint(Trainer):
         if store.best is not None:
             learner.load_state_dict(store.best["learner"])
         return progress
+
+    def _require_more(self, progress: Progress, total: int) -> None:
+        """Raises UsageError where the run to go on from would take no further step."""
+        keys = self.steps_key.removesuffix("steps")
+        if progress.step >= total:
+            given = f"{keys}epochs={self.epochs}" if self.steps is None else f"{keys}steps={self.steps}"
+            raise UsageError(f"{given}: the run to go on from has taken {progress.step} steps already: give more")
+        if self.patience is not None and progress.waited >= self.patience:
+            raise UsageError(
+                f"{keys}patience={self.patience}: the run to go on from ended by it at step {progress.step}, after "
+                f"{progress.waited} validations without a better one: give more of it, or null"
+            )
 
     def count_steps(self, rows: int) -> int:
         """Optimizer steps on so many training rows, if patience does not end them."""
@@ -221,17 +238,3 @@ class Joint(Trainer):
             progress.best_step, progress.best_epoch = progress.step, math.ceil(epoch)
             store.keep_best(state)
         track.evaluation(progress)
-
-
-def begin(
-    learner: Learner, optimizer: MakeOptimizer, scheduler: MakeScheduler, store: CheckpointStore, total: int
-) -> State:
-    """The state that training starts from: fresh, or that of the run to go on from."""
-    try:
-        stepper = optimizer(learner.parameters())
-    except ValueError as error:  # torch checks rates and momenta itself
-        raise UsageError(f"optimizer: {error}; change that value") from error
-    state = State(learner, stepper, scheduler(stepper, total), Progress())
-    if store.resumed:
-        state.load(store.resumed)
-    return state

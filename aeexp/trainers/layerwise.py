@@ -98,6 +98,7 @@ class Layerwise(Trainer):
         self.monitor = "loss" if finetune is None else finetune.monitor
         if finetune is not None:
             self.checkpoint_seconds = finetune.checkpoint_seconds
+            finetune.steps_key = self.steps_key  # in its messages
 
     def fit(
         self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,

@@ -83,6 +83,11 @@ class StageStore:
         """The best state of this stage."""
         return self._pick(self.store.best)
 
+    @property
+    def extends(self) -> bool:
+        """As the run's."""
+        return self.store.extends
+
     def keep_best(self, state: Snapshot) -> None:
         """Remember this state of the stage, and the run around it, as the best one so far."""
         self.store.keep_best(self._with_run(state))

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from composing import run_in
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from sklearn.base import clone
@@ -20,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from aeexp.errors import UsageError
 from aeexp.reference.options import find_conf_dir
+from aeexp.runs.loading import load
 from aeexp.sklearn.autoencoder import Autoencoder
 
 X, Y = load_digits(return_X_y=True)
@@ -156,3 +158,15 @@ def test_numbers_serve_a_regressor_on_the_code():
     assert not np.allclose(model.transform(X), quick(**keys).fit(X, some).transform(X))
     with pytest.raises(ValueError, match="take regularizer=classifier"):
         quick(**keys).fit(X, Y)
+
+
+def test_an_estimator_starts_from_a_run(tmp_path):
+    """A frozen encoder gives the codes of that run, whatever the new decoder has learnt."""
+    words = ("model.hidden_dims=[8]", "latent.dim=3", "trainer.steps=20", "metric=none", "dataset.name=rows")
+    np.savez(tmp_path / "x.npz", x=X)
+    run_in(tmp_path / "run", "dataset=npz", f"dataset.path={tmp_path / 'x.npz'}", *words)
+    start = (f"init.from={tmp_path / 'run'}", "init.parts=[encoder]", "init.freeze=true")
+    model = quick(latent_dim=3, overrides=("model.hidden_dims=[8]", *start)).fit(X)
+    with torch.no_grad():
+        wanted = load(tmp_path / "run").encode(torch.from_numpy(X)).mean.numpy()
+    assert np.array_equal(model.transform(X), wanted)
