@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -68,14 +68,27 @@ def _describe_state(run: RunFolder) -> str:
         return f"{state}, metrics.json {UNREADABLE}"
 
 
+class Evaluated(NamedTuple):
+    """What came of an evaluation."""
+
+    title: str
+    entries: list[dict[str, Any]]  # as they stand in metrics.json
+    paths: list[Path]  # of figures
+    failures: list[str]  # a line for each metric and figure that failed, which keeps no other from being written
+
+    @property
+    def text(self) -> str:
+        """What there is to show."""
+        return "\n".join([format_entries(self.entries, self.title), *map(str, self.paths)])
+
+
 def evaluate(
     folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device, fetch: bool = False
-) -> tuple[str, list[str]]:
+) -> Evaluated:
     """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
     `default` is the same choice with the values of the YAML; `fetch` lets the data set download files or ask a
-    database. Returns what there is to show, and a line for each metric and figure that failed, which keeps no other
-    from being written.
+    database.
     """
     loaded, run = restore_run(folder, device, fetch)
     own = loaded.make_metrics()
@@ -109,8 +122,7 @@ def evaluate(
             paths.append(folder.figures / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
 
         failures += draw_plots(make(cfg, "plot"), run, save)
-    text = format_entries(entries, f"{run.data.name}, {folder}")
-    return "\n".join([text, *map(str, paths)]), failures
+    return Evaluated(f"{run.data.name}, {folder}", entries, paths, failures)
 
 
 def identify(
