@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from aeexp.api import rows
+from aeexp.api.frames import is_table, to_csv
 from aeexp.api.showing import Figures, History, Metrics
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
@@ -26,7 +27,7 @@ from aeexp.runs.evaluate import evaluate, select_runs
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import LoadedRun, load
-from aeexp.runs.machine import keep_generators, use_machine
+from aeexp.runs.machine import keep_generators, run_alone, use_machine
 
 SHOWN = 8  # numbers of the line that a run is printed as
 
@@ -74,7 +75,8 @@ class FittedRun:
 
     @functools.cached_property
     def _loaded(self) -> LoadedRun:
-        return LoadedRun(self.folder)
+        with run_alone():
+            return LoadedRun(self.folder)
 
     def encode(self, data: Any, labels: Any = None, attributes: Any = None) -> np.ndarray:
         """(N, D) mean codes of new rows, which go through the preprocessing of the run's own.
@@ -116,7 +118,7 @@ class FittedRun:
         return title + self.metrics._repr_html_()
 
     def _read_new(self, data: Any, labels: Any, attributes: Any) -> Source:
-        if rows._is_frame(data):
+        if is_table(data):
             return self._read_table(data)
         shape = self._loaded.header.facts.shape
         x, y = rows.read_rows(data)
@@ -133,7 +135,7 @@ class FittedRun:
         """Through the loader of tables, as the run's own was read."""
         with tempfile.TemporaryDirectory(prefix="aeexp-") as folder:
             path = Path(folder, "data.csv")
-            path.write_bytes(rows.to_csv(frame))
+            path.write_bytes(to_csv(frame))
             try:
                 return read_rows(self._loaded, str(path))
             except UsageError as error:

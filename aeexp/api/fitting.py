@@ -15,7 +15,7 @@ from aeexp.api.rows import Given, give
 from aeexp.errors import INTERRUPTED, UsageError, describe_error, exit_code
 from aeexp.files import expand_home
 from aeexp.runs.claim import Ask, claim, identify
-from aeexp.runs.composing import Composed, compose_run, make_ask
+from aeexp.runs.composing import Composed, compose_run, make_ask, split_words
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.logs import write_log
@@ -69,6 +69,9 @@ def fit(
     given = give(data, labels, attributes) if data is not None else None
     if data is None and (labels is not None or attributes is not None):
         raise UsageError("labels and attributes belong to rows: give these as data=...")
+    check_words(overrides, given)
+    for key, texts in split_words(overrides)[1].items():
+        raise UsageError(f"{key}={','.join(texts)}: several values: aeexp.sweep trains a run for each")
     job = compose_job(overrides, given, config_dir)
     if job.composed.hydra.mode == RunMode.MULTIRUN:
         raise UsageError("this experiment is a sweep of several runs: aeexp.sweep({}, ...) trains them")
@@ -80,12 +83,7 @@ def fit(
 
 
 def compose_job(overrides: Sequence[str], given: Given | None, config_dir: str | Path | None) -> Job:
-    """Raises UsageError for words that do not compose, and for those of the command's own."""
-    for word in overrides:
-        if not isinstance(word, str) or word.startswith(("-", "hydra.", "hydra/")):
-            raise UsageError(f"{word}: overrides are words as variant=vae; where a run lies says folder=...")
-        if given is not None and word.startswith(("dataset=", *(f"{key}=" for key in ELSEWHERE))):
-            raise UsageError(f"{word}: the rows are those of data=...: leave one of them out")
+    """Raises UsageError for words that do not compose."""
     words = [] if given is None else [word for word in given.words if not _is_given(word, overrides)]
     words += [] if given is None else [f"dataset.{key}={name}" for key, name in given.keys.items()]
     composed = compose_run([*words, *overrides], config_dir)
@@ -94,6 +92,15 @@ def compose_job(overrides: Sequence[str], given: Given | None, config_dir: str |
     if given is None and (message := find_missing(composed.cfg)):
         raise UsageError(message)
     return Job(composed.cfg, composed, given)
+
+
+def check_words(overrides: Sequence[str], given: Given | None) -> None:
+    """Raises UsageError for words of the command's own, and for a data set beside rows."""
+    for word in overrides:
+        if not isinstance(word, str) or word.startswith(("-", "hydra.", "hydra/")):
+            raise UsageError(f"{word}: overrides are words as variant=vae; where a run lies says folder=...")
+        if given is not None and word.startswith(("dataset=", *(f"{key}=" for key in ELSEWHERE))):
+            raise UsageError(f"{word}: the rows are those of data=...: leave one of them out")
 
 
 def _is_given(word: str, overrides: Sequence[str]) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -13,12 +12,12 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from aeexp import files
+from aeexp.api.frames import is_naming, is_table, write_tables
 from aeexp.datasets.formats import arrays
 from aeexp.datasets.formats.labels import check_labels
-from aeexp.errors import UsageError, quote_value
+from aeexp.errors import UsageError
 
 PARTS = ("train", "val", "test")
-LABEL, ATTRIBUTE = "label", "attribute"
 
 
 class Given(NamedTuple):
@@ -44,24 +43,25 @@ def give(data: Any, labels: Any = None, attributes: Any = None) -> Given:
     parts = _part(data, "data")
     several = set(parts) != {""}
     ys, ss = (_match(field, parts, name) for field, name in ((labels, "labels"), (attributes, "attributes")))
-    frames = [_is_frame(x) and not _is_plain(x) for x in parts.values()]
+    frames = [is_table(x) for x in parts.values()]
     if all(frames):
-        return _give_tables(parts, ys, ss)
+        content, words, keys = write_tables(parts, ys, ss)
+        return Given(content, words + _choose_split(several), keys)
     if any(frames):
         raise UsageError("data: some parts are frames and others are not: give all as frames, or all as arrays")
-    content: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     for part, each in parts.items():
         x, y = read_rows(each)
         y = y if ys[part] is None else read_labels(ys[part], len(x))
         end = f"_{part}" if part else ""
-        content |= {f"x{end}": x} | ({} if y is None else {f"y{end}": y})
+        found |= {f"x{end}": x} | ({} if y is None else {f"y{end}": y})
         if ss[part] is not None:
-            content[f"s{end}"] = read_attributes(ss[part], len(x))
+            found[f"s{end}"] = read_attributes(ss[part], len(x))
     end = "_train" if several else ""
-    words = ["dataset=npz", "dataset.name=data", f"dataset.y={'y' + end if 'y' + end in content else 'none'}"]
-    words += [f"dataset.s=s{end}"] if f"s{end}" in content else []
-    name = f"data_{_digest(content)}.npz"
-    arguments: dict[str, Any] = dict(content)
+    words = ["dataset=npz", "dataset.name=data", f"dataset.y={'y' + end if 'y' + end in found else 'none'}"]
+    words += [f"dataset.s=s{end}"] if f"s{end}" in found else []
+    name = f"data_{_digest(found)}.npz"
+    arguments: dict[str, Any] = dict(found)
     return Given({name: lambda file: np.savez(file, **arguments)}, words + _choose_split(several), {"path": name})
 
 
@@ -153,88 +153,13 @@ def _part(data: Any, name: str) -> dict[str, Any]:
 
 def _match(field: Any, parts: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Labels or attributes of each part."""
-    if field is None or _is_naming(field):
+    if field is None or is_naming(field):
         return dict.fromkeys(parts, field)
     given = field if isinstance(field, Mapping) else {"": field}
     if set(given) != set(parts):
         want = ", ".join(parts) if set(parts) != {""} else "one array"
         raise UsageError(f"{name} has other parts than data: give {want}")
     return dict(given)
-
-
-def _is_naming(field: Any) -> bool:
-    """Whether it names columns of a frame."""
-    return isinstance(field, str) or (
-        isinstance(field, Sequence) and len(field) > 0 and all(isinstance(each, str) for each in field)
-    )
-
-
-def _is_frame(value: Any) -> bool:
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(value, pandas.DataFrame)
-
-
-def _is_plain(frame: Any) -> bool:
-    """Whether the columns are numbers without names, as pandas makes them of an array."""
-    numbered = list(frame.columns) == list(range(frame.shape[1]))
-    return numbered and all(kind.kind in "buif" for kind in frame.dtypes)
-
-
-def _give_tables(parts: Mapping[str, Any], ys: Mapping[str, Any], ss: Mapping[str, Any]) -> Given:
-    """Frames as text tables: columns keep their names, texts are categories, NaN is an empty cell."""
-    content: dict[str, Callable[[IO[bytes]], Any]] = {}
-    keys: dict[str, str] = {}
-    label, attributes = None, []
-    for part, frame in parts.items():
-        frame, label, attributes = _join_table(frame, ys[part], ss[part])
-        raw = to_csv(frame)
-        name = f"data_{hashlib.blake2b(raw, digest_size=8).hexdigest()}.csv"
-        content[name] = lambda file, raw=raw: file.write(raw)
-        keys[part if part in ("val", "test") else "path"] = name
-    listed = f"[{','.join(map(quote_value, attributes))}]"
-    words = ["dataset=csv", "dataset.name=data", "dataset.missing_values=['']", "dataset.decimal='.'"]
-    words += [] if label is None else [f"dataset.label={quote_value(label)}"]
-    words += [f"dataset.attributes={listed}"] if attributes else []
-    return Given(content, words + _choose_split(len(parts) > 1), keys)
-
-
-def _join_table(frame: Any, labels: Any, attributes: Any) -> tuple[Any, str | None, list[str]]:
-    """The frame with labels and attributes among its columns, and their names."""
-    frame = frame.rename(columns=lambda name: name if isinstance(name, str) else f"column_{name}")
-    own = list(frame.columns)
-    label = None
-    if isinstance(labels, str):
-        label = labels
-    elif labels is not None:
-        label = LABEL if LABEL not in own else f"{LABEL}_"
-        frame = frame.assign(**{label: _column(labels, "labels", len(frame))})
-    if attributes is None:
-        names = []
-    elif _is_naming(attributes):
-        names = [attributes] if isinstance(attributes, str) else list(attributes)
-    else:
-        table = np.asarray(attributes)
-        columns = table.reshape(len(table), -1).T
-        given = list(map(str, attributes.columns)) if _is_frame(attributes) else arrays.name_columns(ATTRIBUTE, table)
-        names = [name if name not in own else f"{name}_" for name in given]
-        values = (_column(column, "attributes", len(frame)) for column in columns)
-        frame = frame.assign(**dict(zip(names, values, strict=True)))
-    for name in [*([] if label is None else [label]), *names]:
-        if name not in frame.columns:
-            raise UsageError(f"data has no column {name}: it has {', '.join(own[:20])}")
-    return frame, label, names
-
-
-def _column(values: Any, name: str, rows: int) -> list[Any]:
-    column = values.detach().cpu().tolist() if isinstance(values, torch.Tensor) else list(values)
-    if len(column) != rows:
-        raise UsageError(f"{name}: {len(column)} values do not fit the {rows} rows of data")
-    return column
-
-
-def to_csv(frame: Any) -> bytes:
-    """A frame of pandas as the text of a table; its index is left out."""
-    return frame.to_csv(index=False).encode()
 
 
 def _choose_split(several: bool) -> list[str]:

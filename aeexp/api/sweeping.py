@@ -9,22 +9,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any, final
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from aeexp import files
 from aeexp.api.fitted import FittedRun
-from aeexp.api.fitting import Job, compose_job, execute, place_rows
+from aeexp.api.fitting import Job, check_words, compose_job, execute, place_rows
 from aeexp.api.reporting import Comparison, report
 from aeexp.api.rows import Given, give
 from aeexp.api.showing import Figures
 from aeexp.errors import UsageError, describe_error, exit_code, is_explained, quote_value
 from aeexp.files import expand_home
 from aeexp.runs.claim import claim_place, identify
-from aeexp.runs.composition import composition_message
+from aeexp.runs.composing import split_words
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.machine import run_alone
@@ -96,7 +94,9 @@ def sweep(
     `failures`, and logged. Beside the runs lie a report and figures of all of them.
     """
     given = give(data, labels, attributes) if data is not None else None
-    fixed, swept = split_words([*overrides, *(_write_sweep(key, several) for key, several in values.items())])
+    check_words(overrides, given)
+    fixed, swept = split_words(overrides)
+    swept |= {key: write_values(key, several) for key, several in values.items()}
     base = compose_job(fixed, given, config_dir)
     swept = {**_read_params(base.composed.hydra, [*fixed, *swept]), **swept}
     if not swept:
@@ -122,23 +122,6 @@ def sweep(
     return Sweep(root, list(runs.values()), failures)
 
 
-def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Overrides of one value, and the values of each of the others as texts."""
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(words))
-    except HydraException as error:
-        raise UsageError(composition_message(error, words)) from error
-    fixed, swept = [], {}
-    for each in parsed:
-        if not each.is_sweep_override():
-            fixed.append(each.input_line or "")
-        elif not each.is_discrete_sweep():
-            raise UsageError(f"{each.input_line}: a range is for a search, which is the command's: give values here")
-        else:
-            swept[each.get_key_element()] = list(each.sweep_string_iterator())
-    return fixed, swept
-
-
 def _read_params(hydra: DictConfig, words: Sequence[str]) -> dict[str, list[str]]:
     """Values that an experiment sweeps, where the caller says nothing of their keys."""
     if hydra.sweeper._target_ != BASIC:
@@ -148,14 +131,14 @@ def _read_params(hydra: DictConfig, words: Sequence[str]) -> dict[str, list[str]
     return split_words([f"{key}={text}" for key, text in params.items() if key not in named])[1]
 
 
-def _write_sweep(key: str, values: Iterable[Any]) -> str:
-    """As it is typed: latent.dim=2,8."""
+def write_values(key: str, values: Iterable[Any]) -> list[str]:
+    """As they are typed behind `key=`. Raises UsageError for what is no list of values."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UsageError(f"{key}={values!r}: values are a list, as in {{{key!r}: [{values!r}]}}")
     texts = [_write(value) for value in values]
     if not texts:
         raise UsageError(f"{key}=[]: give at least one value")
-    return f"{key}={','.join(texts)}" if len(texts) > 1 else f"{key}=choice({texts[0]})"
+    return texts
 
 
 def _write(value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
@@ -67,6 +68,25 @@ def compose_run(overrides: Sequence[str], config_dir: str | Path | None = None) 
     with open_dict(cfg):
         del cfg["hydra"]
     return Composed(cfg, root.hydra)
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Overrides of one value, and the values of each of the others as texts."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(words))
+    except HydraException as error:
+        from aeexp.runs.composition import composition_message
+
+        raise UsageError(composition_message(error, words)) from error
+    fixed, swept = [], {}
+    for each in parsed:
+        if not each.is_sweep_override():
+            fixed.append(each.input_line or "")
+        elif not each.is_discrete_sweep():
+            raise UsageError(f"{each.input_line}: a range is for a search, which is the command's: give values here")
+        else:
+            swept[each.get_key_element()] = list(each.sweep_string_iterator())
+    return fixed, swept
 
 
 @contextmanager

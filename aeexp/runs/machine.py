@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig
 
+from aeexp.datasets.formats.hf import keep_datasets
 from aeexp.errors import UsageError
 from aeexp.runs.build import choose_device
 
@@ -42,9 +45,28 @@ def use_machine(cfg: DictConfig) -> Iterator[torch.device]:
 
 @contextmanager
 def run_alone() -> Iterator[None]:
-    """Other threads of this process wait with their runs."""
-    with _ONE_AT_A_TIME:
+    """Other threads of this process wait with their runs, and libraries are set as before afterwards."""
+    with _ONE_AT_A_TIME, keep_datasets():
+        import_matplotlib()
         yield
+
+
+def import_matplotlib() -> None:
+    """Where a notebook's MPLBACKEND names a module that this environment lacks, matplotlib is loaded without it: it
+    could not be imported. Nothing of ours asks for a backend."""
+    name = os.environ.get("MPLBACKEND", "")
+    if not name.startswith("module://") or "matplotlib" in sys.modules:
+        return
+    try:
+        found = importlib.util.find_spec(name.removeprefix("module://"))
+    except ImportError:
+        found = None
+    if found is None:
+        del os.environ["MPLBACKEND"]
+        try:
+            importlib.import_module("matplotlib")
+        finally:
+            os.environ["MPLBACKEND"] = name
 
 
 @contextmanager
