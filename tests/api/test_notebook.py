@@ -35,8 +35,8 @@ def sources() -> list[str]:
 
 
 def shorten(cell: str) -> str:
-    few = {"trainer.epochs=30": "trainer.epochs=2", "trainer.epochs=15": "trainer.epochs=1"}
-    for long, short in {**few, "digits.images": "digits.images[:300]", "digits.target": "digits.target[:300]"}.items():
+    few = {'epochs=30"': 'epochs=2", "plot=[scatter,manifold]"', 'epochs=15"': 'epochs=1"'}
+    for long, short in {**few, "digits.images": "digits.images[:150]", "digits.target": "digits.target[:150]"}.items():
         cell = cell.replace(long, short)
     return cell
 
