@@ -23,9 +23,7 @@ log = logging.getLogger(__name__)
 ALIKE = ("rows", "train_rows", "draws", "seed")  # options that mean the same in metrics and figures
 
 
-def make_plots(
-    cfg: DictConfig, metrics: Mapping[str, Metric], config_dir: str | Path | None = None
-) -> dict[str, Plot]:
+def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric], config_dir: str | Path | None = None) -> dict[str, Plot]:
     """The figures of `cfg.plot`, and where these are the usual ones, those that the metrics name beside them.
 
     What the metric's keys name, such as the noise and its levels, and which rows are drawn, is the metric's: the figure
