@@ -29,6 +29,9 @@ MEMORY = re.compile(  # a library that finds no room is an ImportError
 )
 
 
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130  # exit codes, as status.json has them too
+
+
 class UsageError(ValueError):
     """A value that a user gave and can change: says key, value and way out in one or two lines.
 
@@ -77,6 +80,24 @@ def explain_machine(error: BaseException) -> str | None:
         if isinstance(each, RuntimeError) and "can't start new thread" in text:
             return "no further thread can be started here: threads=1, or a higher limit (ulimit -u)"
     return None
+
+
+def describe_error(error: BaseException, *plain: type[Exception]) -> str:
+    """With the name of its class, unless the message is meant for the user: UsageError, and those that are `plain`; in
+    plain words where the machine has no room, memory or rights."""
+    if isinstance(error, (UsageError, *plain)):
+        return str(error)
+    return explain_machine(error) or f"{type(error).__name__}: {error}"
+
+
+def is_explained(error: BaseException, *plain: type[Exception]) -> bool:
+    """Whether the message says it all, and a traceback would tell nothing more."""
+    return isinstance(error, (UsageError, OSError, *plain)) or explain_machine(error) is not None
+
+
+def exit_code(error: BaseException) -> int:
+    """2 for a mistake of the user, else 1."""
+    return MISTAKE if isinstance(error, UsageError) else FAILED
 
 
 def tell(error: BaseException) -> str:

@@ -15,10 +15,12 @@ Handler = Callable[[int, Any], Any] | int
 
 
 @contextmanager
-def handle_endings(handler: Handler) -> Iterator[None]:
-    """`handler` for every signal that ends the process."""
+def handle_endings(handler: Handler, others: bool = True) -> Iterator[None]:
+    """`handler` for every signal that ends the process; without `others` those alone that nobody has a handler for."""
     in_main = threading.current_thread() is threading.main_thread()
+    plain = (signal.SIG_DFL, signal.default_int_handler)
     numbers = [number for number in ENDING if in_main and signal.getsignal(number) != signal.SIG_IGN]
+    numbers = [number for number in numbers if others or signal.getsignal(number) in plain]
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
@@ -43,7 +45,8 @@ def let_finish() -> Iterator[None]:
 
 @contextmanager
 def catch_signals() -> Iterator[Callable[[], bool]]:
-    """The first becomes a flag that the loop reads between steps; the second one is at once."""
+    """The first becomes a flag that the loop reads between steps; the second one is at once. A handler that whoever
+    calls has set of its own stays."""
     signals: list[int] = []
 
     def remember(number: int, frame: Any) -> None:
@@ -51,5 +54,5 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         signals.append(number)
 
-    with handle_endings(remember):
+    with handle_endings(remember, others=False):
         yield lambda: bool(signals)

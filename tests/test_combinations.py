@@ -20,8 +20,7 @@ from composing import composed
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from aeexp.cli.command import describe_error
-from aeexp.errors import UsageError
+from aeexp.errors import UsageError, describe_error
 from aeexp.runs.claim import claim, identify
 from aeexp.runs.composition import composition_message
 from aeexp.runs.figures import Undrawn

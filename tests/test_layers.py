@@ -27,6 +27,7 @@ LAYERS = [
     ["runs"],
     ["reports", "encoding", "sklearn"],
     ["sweeps"],
+    ["api"],
     ["cli"],
     ["__main__"],
 ]
@@ -42,8 +43,8 @@ DRAWERS = {
     "plots": set(),
     "cli": {"command"},
 }
-PACKAGE_MAY = {"__init__": {"runs"}}  # `aeexp.load` is fetched when it is asked for
-COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "cli", "__main__")  # these know hydra
+PACKAGE_MAY = {"__init__": {"runs", "api"}}  # `aeexp.load` and `aeexp.fit` are fetched when they are asked for
+COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "api", "cli", "__main__")  # these know hydra
 TRACKER = "runs/tracking"
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from aeexp.errors import UsageError, explain_machine
+from aeexp.errors import INTERRUPTED, describe_error, exit_code, explain_machine, is_explained
 from aeexp.signals import interrupt_when_told
 
 # What tables and formulas are written with, for a terminal whose encoding lacks it.
@@ -21,7 +21,6 @@ PLAIN = str.maketrans({
     **dict.fromkeys("─━═╌╍┄┅┈┉−–—‐", "-"), **dict.fromkeys("│┃║╎╏┆┇┊┋", "|"), "≈": "~", "±": "+-", "×": "x", "·": "*",
     "≤": "<=", "≥": ">=", "→": "->", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "▁": "_", "∞": "inf",
 })  # fmt: skip
-FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 FETCH = "let the run's data set download its files or ask its database, as the folder says: for folders that you trust"
 
 
@@ -52,8 +51,8 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
 
 
 def require_memory() -> None:
-    """Raises OSError under a limit (`ulimit -v`) below which the libraries abort while they are loaded, or OpenBLAS asks
-    again for ever for its buffers; above it these are taken now, before data can leave no room for them."""
+    """Raises OSError under a limit (`ulimit -v`) below which the libraries abort while they are loaded, or OpenBLAS
+    asks again for ever for its buffers; above it these are taken now, before data can leave no room for them."""
     if sys.platform == "win32":
         return
     import resource
@@ -107,21 +106,3 @@ def report_error(error: Exception) -> tuple[str, int]:
     if not is_explained(error):
         traceback.print_exc()
     return describe_error(error), exit_code(error)
-
-
-def describe_error(error: Exception, *plain: type[Exception]) -> str:
-    """With the name of its class, unless the message is meant for the user: UsageError, and those that are `plain`; in
-    plain words where the machine has no room, memory or rights."""
-    if isinstance(error, (UsageError, *plain)):
-        return str(error)
-    return explain_machine(error) or f"{type(error).__name__}: {error}"
-
-
-def is_explained(error: BaseException, *plain: type[Exception]) -> bool:
-    """Whether the message says it all, and a traceback would tell nothing more."""
-    return isinstance(error, (UsageError, OSError, *plain)) or explain_machine(error) is not None
-
-
-def exit_code(error: Exception) -> int:
-    """2 for a mistake of the user, else 1."""
-    return MISTAKE if isinstance(error, UsageError) else FAILED

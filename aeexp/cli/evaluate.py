@@ -9,17 +9,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aeexp.cli.command import FAILED, FETCH, report_error, require_memory, run_command
-from aeexp.errors import UsageError
+from aeexp.cli.command import FETCH, report_error, require_memory, run_command
+from aeexp.errors import FAILED, UsageError
 from aeexp.files import expand_home
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-# Keys; all else is as it was in training.
-CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
 NAMES_DATA, OF_DATA = re.compile(r"\+?dataset="), re.compile(r"[+~]*dataset[=./]")  # words of another data set
 USAGE = """aeexp-evaluate [-h] [--fetch] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...]
                       [dataset=... [dataset.x=...]] [device=...]
@@ -67,30 +61,33 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
     require_memory()
     other = [word for word in overrides if OF_DATA.match(word)] if any(map(NAMES_DATA.match, overrides)) else []
-    cfg, default = compose_evaluation([word for word in overrides if word not in other], other)
+    from aeexp.runs.asked import compose_evaluation
+
+    cfg, default = compose_evaluation([word for word in overrides if word not in other], beside=other)
     from aeexp.encoding.other_data import evaluate_on_other_data
     from aeexp.runs.evaluate import evaluate, select_runs
-    from aeexp.runs.machine import set_up_machine
+    from aeexp.runs.machine import use_machine
 
-    device = set_up_machine(cfg)
-    runs, code = select_runs(paths), 0
-    for i, run in enumerate(runs):
-        if len(runs) > 1:
-            print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
-        try:
-            if other:
-                text, failures = evaluate_on_other_data(run, cfg, default, other, device, fetch)
-            else:
-                text, failures = evaluate(run, cfg, default, device, fetch)
-            print(text, flush=True)
-            code = max(code, FAILED if failures else 0)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            message, own = report_error(error)
-            failures, code = [message], max(code, own)
-        for line in failures:
-            print(line if str(run) in line else f"{run}: {line}", file=sys.stderr)
+    with use_machine(cfg) as device:
+        runs, code = select_runs(paths), 0
+        for i, run in enumerate(runs):
+            if len(runs) > 1:
+                print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
+            try:
+                if other:
+                    done = evaluate_on_other_data(run, cfg, default, other, device, fetch)
+                else:
+                    done = evaluate(run, cfg, default, device, fetch)
+                print(done.text, flush=True)
+                failures = done.failures
+                code = max(code, FAILED if failures else 0)
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                message, own = report_error(error)
+                failures, code = [message], max(code, own)
+            for line in failures:
+                print(line if str(run) in line else f"{run}: {line}", file=sys.stderr)
     return code
 
 
@@ -100,68 +97,20 @@ def evaluate_codes(arguments: argparse.Namespace, paths: Sequence[Path], overrid
         raise UsageError(f"{paths[0]}: --codes stands in place of a run: leave one of them out")
     require_memory()
     from aeexp.encoding.given_codes import choose_keys, evaluate_given_codes
-    from aeexp.runs.machine import set_up_machine
+    from aeexp.runs.asked import compose_evaluation
+    from aeexp.runs.machine import use_machine
 
     own = [word for word in overrides if OF_DATA.match(word) or word.startswith("seed=")]
     asked = [word for word in overrides if word not in own]
     keys = choose_keys(expand_home(arguments.codes), own)
-    cfg, default = compose_evaluation(asked, [*keys.words, *own])
+    cfg, default = compose_evaluation(asked, beside=[*keys.words, *own])
     output = None if arguments.output is None else Path(expand_home(arguments.output))
-    text, failures = evaluate_given_codes(keys, cfg, default, own, set_up_machine(cfg), arguments.name, output)
-    print(text, flush=True)
-    for line in failures:
+    with use_machine(cfg) as device:
+        done = evaluate_given_codes(keys, cfg, default, own, device, arguments.name, output)
+    print(done.text, flush=True)
+    for line in done.failures:
         print(line, file=sys.stderr)
-    return FAILED if failures else 0
-
-
-def compose_evaluation(overrides: Sequence[str], beside: Sequence[str] = ()) -> tuple[DictConfig, DictConfig]:
-    """aeexp's configuration with the asked metrics and plots, checked, and the same with their YAML's values; `beside`
-    are words of other data and a seed."""
-    for override in overrides:
-        _check_changeable(override)
-    keys = [override.partition("=")[0] for override in overrides]
-    if not ({"metric", "plot"} & {key.split(".")[0] for key in keys}):
-        raise UsageError(
-            "nothing is asked for: name metrics or figures, as in metric=[probe] plot=[scatter]; aeexp-explain metric "
-            "lists them"
-        )
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    from aeexp.reference.options import find_conf_dir
-    from aeexp.runs.composition import composition_message
-    from aeexp.runs.config import check, make
-
-    groups = [f"{group}=none" for group in ("metric", "plot") if group not in keys]
-    groups += [override for override in overrides if override.startswith(("metric=", "plot="))]
-    try:
-        with initialize_config_dir(find_conf_dir(), version_base="1.3"):
-            default = compose("config", groups)
-            cfg = compose("config", [*groups, *(word for word in overrides if word not in groups), *beside])
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UsageError(composition_message(error, [*groups, *overrides, *beside])) from error
-    check(cfg)
-    for group in ("metric", "plot"):
-        make(cfg, group)  # what a constructor refuses is said before any run is loaded
-    return cfg, default
-
-
-def _check_changeable(override: str) -> None:
-    """Refuse what cannot be changed of a finished run."""
-    key = override.partition("=")[0]
-    if CHANGEABLE.fullmatch(key):
-        return
-    group = key.lstrip("+~").replace("/", ".").split(".")[0]
-    if group in ("metric", "plot"):
-        raise UsageError(f"{override}: give {group}=[...] and values below it, as in {group}.x.y=..., without + or ~")
-    if group == "seed":
-        raise UsageError(f"{override}: the run keeps its seed; metrics draw by their own, as in metric.probe.seed=1")
-    raise UsageError(
-        f"{override}: a finished run's model and data are as they were: aeexp-evaluate takes metric, plot, device and "
-        "threads, and with dataset=... another data set; what else is to change is trained, by aeexp"
-    )
+    return FAILED if done.failures else 0
 
 
 if __name__ == "__main__":

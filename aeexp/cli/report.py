@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp.cli.command import run_command
-from aeexp.errors import UsageError
 from aeexp.files import expand_home
-from aeexp.reports.comparison import Report, collect
-from aeexp.reports.grouping import NONE, Group
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,19 +52,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def report_runs(arguments: argparse.Namespace) -> int:
     """The comparison on the console and as files; returns the exit code."""
-    from aeexp.reports.protocols import collect_by_protocol, describe
-    from aeexp.reports.text import console_text
+    from aeexp.reports.compared import compare_runs, format_report
     from aeexp.reports.writing import write_report
 
     criteria = split_keys(arguments.metrics)
     baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
-    parts: list[Report] = []
-    if arguments.mix:
-        report = collect(arguments.roots, baseline, criteria, mix=True)
-    else:
-        report, parts = collect_by_protocol(arguments.roots, baseline, criteria)
-    if arguments.sort:
-        report = sort_groups(report, arguments.sort)
+    report, parts = compare_runs(arguments.roots, baseline, criteria, arguments.sort, arguments.mix)
     folder = arguments.output or (arguments.roots[0] if len(arguments.roots) == 1 else Path())
     paths, unwritten = [], None
     try:
@@ -75,9 +65,7 @@ def report_runs(arguments: argparse.Namespace) -> int:
     except OSError as error:  # what can be shown is, of a folder that may not be written too
         unwritten = error
     width = shutil.get_terminal_size((110, 24)).columns
-    texts = [f"{describe(part)}\n{console_text(part, width)}\n" for part in parts]
-    rest = console_text(report._replace(groups=[]), width) if parts else console_text(report, width)
-    print(*texts, rest, *paths, sep="\n", flush=True)
+    print(format_report(report, parts, width), *paths, sep="\n", flush=True)
     if not report.groups:
         print("no run is finished: there is nothing to compare", file=sys.stderr)
         return 1
@@ -96,34 +84,6 @@ def split_keys(text: str) -> list[str]:
         else:
             keys[-1] += letter
     return [key for key in keys if key]
-
-
-def sort_groups(report: Report, name: str) -> Report:
-    """By a column, or by the mean of a number; groups without it come last."""
-    known = [*report.columns, *report.keys]
-    if name not in known:
-        raise UsageError(
-            f"sort={name}: there is no such column or metric: take one of "
-            f"{', '.join([*report.columns, *report.criteria])}"
-        )
-    sign = -1.0 if report.declarations.better(name) == "higher" else 1.0
-
-    def place(group: Group) -> tuple:
-        if name in report.columns:
-            value = group.columns[name]
-            number = _parse_number(value)
-            return (value == NONE, number is None, number or 0.0, value)
-        estimate = group.estimate(name)
-        return (estimate is None, 0.0 if estimate is None else sign * estimate.mean)
-
-    return report._replace(groups=sorted(report.groups, key=place), options=[*report.options, "--sort", name])
-
-
-def _parse_number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 if __name__ == "__main__":

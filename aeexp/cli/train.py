@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import logging
 import math
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,21 +18,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from aeexp.cli.command import (
-    INTERRUPTED,
-    describe_error,
-    exit_code,
-    is_explained,
-    require_memory,
-    run_command,
-)
-from aeexp.errors import UsageError, quote_override, quote_value
-from aeexp.files import expand_home
+from aeexp.cli.command import require_memory, run_command
+from aeexp.errors import INTERRUPTED, UsageError, describe_error, exit_code, is_explained, quote_override
 from aeexp.reference.options import find_conf_dir
+from aeexp.runs.composing import expand_override, make_ask
 from aeexp.signals import interrupt_when_told, let_finish
 
 if TYPE_CHECKING:  # with numpy, which --help does not wait for
@@ -47,8 +38,6 @@ VALUED = {  # flags of Hydra that a word follows
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--experimental-rerun", "--info", "-i",
 }  # fmt: skip
-# `~` where a value begins, or an item of a list, in quotes or without.
-HOME = re.compile(r"""(?<![^,\[(])(?:(['"])(~/(?:(?!\1).)*)\1|(~/[^,\])'"]*))(?=[,\])]|$)""")
 NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG,
             errno.EINVAL, errno.ELOOP}  # fmt: skip
 
@@ -98,15 +87,7 @@ def claim_job(cfg: DictConfig) -> Iterator[Status]:
 
     hydra_cfg = HydraConfig.get()
     folder, identity = RunFolder(hydra_cfg.runtime.output_dir), identify(cfg)
-    root = OmegaConf.create({"hydra": copy.deepcopy(hydra_cfg)})
-    composed = OmegaConf.to_yaml(cfg)  # before anything in it is resolved
-
-    def ask(place: RunFolder) -> dict[str, str]:
-        with read_write(root.hydra.runtime):
-            root.hydra.runtime.output_dir = str(place)
-        words = OmegaConf.to_yaml(hydra_cfg.overrides.task)
-        return {"config.yaml": composed, "hydra.yaml": OmegaConf.to_yaml(root), "overrides.yaml": words}
-
+    ask = make_ask(cfg, hydra_cfg)
     if hydra_cfg.mode == RunMode.RUN:
         claimed = claim(folder, identity, ask)
     elif is_search():  # a trial's number is its folder's
@@ -205,14 +186,6 @@ def order_words(words: Sequence[str]) -> list[str]:
             flags += [value] if plain else ["all"]
             overrides += [] if plain else [value]
     return [*flags, *overrides]
-
-
-def expand_override(word: str) -> str:
-    """`dataset.path=~/rows.csv` with the home folder in the place of `~`, as a shell does for a word of its own."""
-    key, equals, value = word.partition("=")
-    if not equals or word.startswith("-"):
-        return word
-    return f"{key}={HOME.sub(lambda found: quote_value(expand_home(found[2] or found[3])), value)}"
 
 
 def full_error() -> bool:

@@ -20,7 +20,7 @@ from aeexp.models.pca import identity
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.runs.config import make, to_dict
-from aeexp.runs.evaluate import measure_asked
+from aeexp.runs.evaluate import Evaluated, measure_asked
 from aeexp.runs.folder import RunFolder, run_id
 from aeexp.runs.measured import begin, require_free, write_asked
 from aeexp.runs.measuring import describe_data
@@ -76,10 +76,10 @@ def choose_keys(path: str, typed: Sequence[str]) -> Keys:
 def evaluate_given_codes(
     keys: Keys, cfg: DictConfig, default: DictConfig, typed: Sequence[str], device: torch.device, name: str | None,
     output: Path | None,
-) -> tuple[str, list[str]]:  # fmt: skip
+) -> Evaluated:  # fmt: skip
     """The numbers of `cfg.metric` and the figures of `cfg.plot` into a folder that reports read as a run's.
 
-    Returns what there is to show, and a line for each metric and figure that failed or cannot be had of codes.
+    What cannot be had of codes is among the failures.
     """
     run = build_run(keys, cfg, device)
     _require_any(cfg, run)

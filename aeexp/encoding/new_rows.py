@@ -10,7 +10,7 @@ import numpy as np
 
 from aeexp.conditions import Attribute, Label
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.reading import read_rows
@@ -27,10 +27,14 @@ def load_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> tuple
     `overrides` are keys of the loader, as in ["y=label", "shape=[1,8,8]"]. Raises UsageError for rows of another
     shape, and where the model wants labels or attributes that are not there.
     """
+    return prepare_rows(run, read_rows(run, path, overrides), path)
+
+
+def prepare_rows(run: LoadedRun, source: Source, path: str) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """`load_rows` of what was found; `path` is what a message calls it."""
     account = run.saved.get("data")
     if account is None:
         raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
-    source = read_rows(run, path, overrides)
     official = {"train": source.rows, "val": source.val, "test": source.test}
     rows = {part: fit_shape(run, each, path) for part, each in official.items() if each is not None}
     rows, classes = renumber_labels(run, rows, source.classes, path)

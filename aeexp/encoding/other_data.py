@@ -20,7 +20,7 @@ from aeexp.encoding.new_rows import (
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.runs.config import at_path, make
-from aeexp.runs.evaluate import describe_protocol, measure_asked
+from aeexp.runs.evaluate import Evaluated, describe_protocol, measure_asked
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import LoadedRun, build_untrained
 from aeexp.runs.measured import open_on_other_data
@@ -33,12 +33,12 @@ OWN = ("standardise", "binarise")  # the rows go through the preprocessing of th
 def evaluate_on_other_data(
     folder: RunFolder, cfg: DictConfig, default: DictConfig, words: Sequence[str], device: torch.device,
     fetch: bool = False,
-) -> tuple[str, list[str]]:  # fmt: skip
+) -> Evaluated:  # fmt: skip
     """The numbers of `cfg.metric` on `cfg.dataset`, which `words` ask for, into a folder of their own under the run's.
 
     Shapes and preprocessing are those of the run; PCA and the mean learn from the rows that the run was trained on, as
     its model did, where these are there, and probes from the training rows of the other data.
-    Returns what there is to show, and a line for each metric and figure that failed.
+    What a metric and a figure could not do is among the failures.
     """
     loaded = LoadedRun(folder.path, device.type, fetch)
     data, lacks = load_other_data(loaded, cfg, words)

@@ -107,11 +107,16 @@ def _umap(codes: np.ndarray, seed: int) -> np.ndarray:
 
 def _pacmap(codes: np.ndarray, seed: int) -> np.ndarray:
     """Wang et al. 2021."""
-    logging.getLogger("pacmap").setLevel(logging.ERROR)  # else it warns at every call that the seed is set
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pacmap import PaCMAP
 
-        few = min(10, (len(codes) - 1) // 2)
-        mapper = PaCMAP(n_neighbors=few, random_state=seed, apply_pca=False)
-        return np.asarray(mapper.fit_transform(codes.astype(np.float32), init="pca"))
+        logger = logging.getLogger("pacmap")
+        level = logger.level
+        logger.setLevel(logging.ERROR)  # else it warns at every call that the seed is set
+        try:
+            few = min(10, (len(codes) - 1) // 2)
+            mapper = PaCMAP(n_neighbors=few, random_state=seed, apply_pca=False)
+            return np.asarray(mapper.fit_transform(codes.astype(np.float32), init="pca"))
+        finally:
+            logger.setLevel(level)

@@ -6,6 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from aeexp.contracts import Task
+from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
@@ -54,6 +55,16 @@ def build_learner(cfg: DictConfig, facts: Facts) -> Learner:
         with at_path(f"regularizer.{name}"):
             penalty.adapt(model, facts)
     return Learner(task, model, objective)
+
+
+def build_seeded(cfg: DictConfig, data: Data) -> Learner:
+    """The untrained learner for this data, on its device, with the weights of the run's seed."""
+    torch.manual_seed(cfg.seed)
+    learner = build_learner(cfg, data.facts)
+    if not learner.task.masks:  # masks are checked where the model is built
+        low, high = data.limits
+        learner.model.likelihood.check(low, high, data.step)
+    return learner.to(data.device)
 
 
 def choose_device(name: str) -> torch.device:

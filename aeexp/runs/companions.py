@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +15,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
 from aeexp.reference.options import find_conf_dir
+from aeexp.runs.composing import compose_run
 from aeexp.runs.config import make, to_dict
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 ALIKE = ("rows", "train_rows", "draws", "seed")  # options that mean the same in metrics and figures
 
 
-def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot]:
+def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric], config_dir: str | Path | None = None) -> dict[str, Plot]:
     """The figures of `cfg.plot`, and where these are the usual ones, those that the metrics name beside them.
 
     What the metric's keys name, such as the noise and its levels, and which rows are drawn, is the metric's: the figure
@@ -29,10 +31,10 @@ def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot
     """
     plots: dict[str, Plot] = make(cfg, "plot")
     wanted = {figure: name for name, metric in metrics.items() for figure in metric.figures if figure not in plots}
-    if not wanted or plots.keys() != compose_plots("default").keys():
+    if not wanted or plots.keys() != compose_plots("default", config_dir).keys():
         return plots
     for figure, name in wanted.items():
-        own, shared = compose_plots(figure)[figure], (*ALIKE, *metrics[name].in_keys)
+        own, shared = compose_plots(figure, config_dir)[figure], (*ALIKE, *metrics[name].in_keys)
         node = own | {key: value for key, value in to_dict(cfg.metric)[name].items() if key in shared and key in own}
         try:
             plots |= make(OmegaConf.create({"plot": {figure: node}}), "plot")
@@ -41,9 +43,16 @@ def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot
     return plots
 
 
-def compose_plots(option: str) -> dict[str, Any]:
-    """What plot=[option] is, as conf/ has it or the command's own search path."""
-    if GlobalHydra.instance().is_initialized():
+def compose_plots(option: str, config_dir: str | Path | None = None) -> dict[str, Any]:
+    """What plot=[option] is, as conf/ has it, `config_dir`, or the search path of the command that runs."""
+    if config_dir is None and _is_command():
         return to_dict(compose("config", [f"plot=[{option}]"]).plot)
-    with initialize_config_dir(find_conf_dir(), version_base="1.3"):
-        return to_dict(compose("config", [f"plot=[{option}]"]).plot)
+    return to_dict(compose_run([f"plot=[{option}]"], config_dir).cfg.plot)
+
+
+def _is_command() -> bool:
+    """Whether Hydra is in use here by aeexp's own command, and not by an application around it."""
+    hydra = GlobalHydra.instance()
+    return hydra.is_initialized() and any(
+        source.path == find_conf_dir() for source in hydra.config_loader().get_sources()
+    )

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError, quote_override
-from aeexp.reference.options import find_conf_dir
+from aeexp.reference.options import find_conf_dir, list_groups
 from aeexp.reference.parts import MULTIPLE
 from aeexp.runs.config import suggestion
 
@@ -33,10 +33,11 @@ def composition_message(error: Exception, overrides: Sequence[str]) -> str:
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     if key := re.search(r"Could not override '([^']+)'", text):
         return _explain_unknown_key(key[1], overrides)
-    if option := re.search(r"Could not find '([^']+)'", text):
+    if option := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, name = option[1].rpartition("/")
-        known = re.search(r"Available options[^\n]*\n(.*?)\nConfig search path", text, re.DOTALL)
-        return f"{group}={name}: there is no such option{suggestion(name, known[1].split() if known else [])}"
+        listed = re.search(r"Available options[^\n]*\n(.*?)\nConfig search path", text, re.DOTALL)
+        known = listed[1].split() if listed else list_groups().get(group, [])
+        return f"{group}={name}: there is no such option{suggestion(name, known)}"
     if "Config group override must be a string" in text:
         return "a group cannot be null: take the option none, as in noise=none"
     lines = [line for line in text.splitlines() if line.strip()]
@@ -58,6 +59,8 @@ def _explain_unknown_key(key: str, overrides: Sequence[str]) -> str:
         group, _, inner = key.rpartition("/")
         return f"{override}: {group} as chosen has no {inner}: choose another option of {group}, or leave {key} out"
     parent, _, name = key.rpartition(".")
+    while parent and OmegaConf.select(tree, parent) is None:
+        parent, _, name = parent.rpartition(".")
     beside = OmegaConf.select(tree, parent) if parent else tree
     known = [str(k) for k in beside if not str(k).startswith("_")] if isinstance(beside, DictConfig) else []
     where = f"{parent} as chosen has" if parent else "there is"

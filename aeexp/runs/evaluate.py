@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -69,14 +69,27 @@ def _describe_state(run: RunFolder) -> str:
         return f"{state}, metrics.json {UNREADABLE}"
 
 
+class Evaluated(NamedTuple):
+    """What came of an evaluation."""
+
+    title: str
+    entries: list[dict[str, Any]]  # as they stand in metrics.json
+    paths: list[Path]  # of figures
+    failures: list[str]  # a line for each metric and figure that failed, which keeps no other from being written
+
+    @property
+    def text(self) -> str:
+        """What there is to show."""
+        return "\n".join([format_entries(self.entries, self.title), *map(str, self.paths)])
+
+
 def evaluate(
     folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device, fetch: bool = False
-) -> tuple[str, list[str]]:
+) -> Evaluated:
     """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
     `default` is the same choice with the values of the YAML; `fetch` lets the data set download files or ask a
-    database. Returns what there is to show, and a line for each metric and figure that failed, which keeps no other
-    from being written.
+    database.
     """
     loaded, run = restore_run(folder, device, fetch)
     own = loaded.make_metrics()
@@ -86,7 +99,7 @@ def evaluate(
 def measure_asked(
     run: Run, folder: RunFolder, cfg: DictConfig, default: DictConfig, readers: Mapping[str, Metric],
     protocol: Mapping[str, Any], own: Mapping[str, Any],
-) -> tuple[str, list[str]]:  # fmt: skip
+) -> Evaluated:  # fmt: skip
     """As `evaluate`, of any run into any folder. `own` are nodes of the metrics whose numbers the folder has without
     their options; what a metric brings of models is read by `readers`."""
     entries, failures, paths = [], [], []
@@ -119,8 +132,7 @@ def measure_asked(
             paths.append(folder.figures / f"{name}.{'gif' if isinstance(figure, Animation) else 'png'}")
 
         failures += draw_plots(make(cfg, "plot"), run, save)
-    text = format_entries(entries, f"{run.data.name}, {folder}")
-    return "\n".join([text, *map(str, paths)]), failures
+    return Evaluated(f"{run.data.name}, {folder}", entries, paths, failures)
 
 
 def identify(

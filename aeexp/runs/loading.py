@@ -151,7 +151,8 @@ def _build(build: Callable[[], M], weights: Mapping[str, Tensor]) -> M:
         reason = next(iter(str(error).splitlines()), "")
         raise UsageError(f"its configuration describes no model: {type(error).__name__}: {reason}") from error
     check_weights(sketch, weights)
-    return build()
+    with torch.random.fork_rng():  # what it draws is written over, and nobody's draws change
+        return build()
 
 
 def check_stored(config: Any, parts: Sequence[str], several: Sequence[str] = ()) -> DictConfig:

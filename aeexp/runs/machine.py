@@ -1,34 +1,103 @@
-"""What a run asks of its process: device, threads, determinism, and a way to be stopped."""
+"""What a run asks of its process: device, threads, determinism, generators; and gives back."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from omegaconf import DictConfig
 
+from aeexp.datasets.formats.hf import keep_datasets
 from aeexp.errors import UsageError
 from aeexp.runs.build import choose_device
 
-THREADS = torch.get_num_threads()  # of this machine, before a job of a sweep asks for others
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+_ONE_AT_A_TIME = threading.RLock()  # torch's generators, thread count and determinism are the process's
 
 
-def set_up_machine(cfg: DictConfig) -> torch.device:
-    """Set threads and determinism of this process and return the device. Raises UsageError where there is none."""
+@contextmanager
+def use_machine(cfg: DictConfig) -> Iterator[torch.device]:
+    """Threads and determinism as `cfg` has them, and the device; who called finds its own again, generators too.
+
+    Runs in several threads of one process wait for each other. Raises UsageError where there is no such device.
+    """
     device = choose_device(cfg.device)
-    torch.set_num_threads(_check_threads(cfg.threads))
-    if cfg.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if cfg.deterministic != torch.are_deterministic_algorithms_enabled():  # the call imports torch._inductor: 2 s
-        torch.use_deterministic_algorithms(cfg.deterministic)
-    return device
+    with keep_generators(device):
+        threads, count = torch.get_num_threads(), _check_threads(cfg.threads)
+        flags = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        workspace = os.environ.get(WORKSPACE)
+        try:
+            if cfg.deterministic:
+                os.environ.setdefault(WORKSPACE, ":4096:8")
+            _set(count, cfg.deterministic, False)
+            yield device
+        finally:
+            _set(threads, *flags)
+            if workspace is None:
+                os.environ.pop(WORKSPACE, None)
+
+
+@contextmanager
+def run_alone() -> Iterator[None]:
+    """Other threads of this process wait with their runs, and libraries are set as before afterwards."""
+    with _ONE_AT_A_TIME, keep_datasets():
+        import_matplotlib()
+        yield
+
+
+def import_matplotlib() -> None:
+    """Where a notebook's MPLBACKEND names a module that this environment lacks, matplotlib is loaded without it: it
+    could not be imported. Nothing of ours asks for a backend."""
+    name = os.environ.get("MPLBACKEND", "")
+    if not name.startswith("module://") or "matplotlib" in sys.modules:
+        return
+    try:
+        found = importlib.util.find_spec(name.removeprefix("module://"))
+    except ImportError:
+        found = None
+    if found is None:
+        del os.environ["MPLBACKEND"]
+        try:
+            importlib.import_module("matplotlib")
+        finally:
+            os.environ["MPLBACKEND"] = name
+
+
+@contextmanager
+def keep_generators(device: torch.device) -> Iterator[None]:
+    """Whatever is drawn inside, torch's generators go on outside as if there had been nothing; one thread at a time."""
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with run_alone(), torch.random.fork_rng(devices):
+        yield
+
+
+def is_notebook() -> bool:
+    """Whether a kernel of Jupyter runs this, which shows a bar of its own kind."""
+    python = sys.modules.get("IPython")
+    shell = None if python is None else python.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def _set(threads: int, deterministic: bool, warn_only: bool) -> None:
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    # the call imports torch._inductor: 2 s
+    if (deterministic, warn_only) != (
+        torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(),
+    ):  # fmt: skip
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def _check_threads(wanted: int | None) -> int:
     """How many torch is given. Raises UsageError for more than can be had: its own library would end the process
     without a word."""
-    count = wanted or THREADS
+    count = wanted or torch.get_num_threads()
     there = _try_threads(count - 1) + 1  # this one is there
     if there < count and wanted is not None:
         raise UsageError(f"threads={wanted}: only {there} can be had here (ulimit -u, ulimit -v): take threads=1")

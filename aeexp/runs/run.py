@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,21 +19,21 @@ from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.advice import log_advice
-from aeexp.runs.build import build_learner
+from aeexp.runs.build import build_seeded
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.idle import list_idle
-from aeexp.runs.machine import set_up_machine
+from aeexp.runs.machine import use_machine
 from aeexp.runs.measuring import warn_of_classes
 from aeexp.runs.origin import Origin, find_origin
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import title_run
 from aeexp.runs.tracking import Tracker, hyperparameters
+from aeexp.runs.training import fit_codes, train
 from aeexp.runs.warm_start import start_from
-from aeexp.signals import catch_signals
 from aeexp.trainers.checkpoint import Progress, Store, Unreadable
 from aeexp.trainers.contracts import Trainer
 
@@ -42,54 +44,62 @@ LARGE = 100.0  # a value that networks do not start well from
 
 def execute_run(
     cfg: DictConfig, status: Status, choices: Mapping[str, Any], bar: bool,
-    follow: Callable[[Progress], None] | None = None,
+    follow: Callable[[Progress], None] | None = None, config_dir: str | Path | None = None,
 ) -> float:  # fmt: skip
     """Leave a complete run folder and return the lowest monitored value.
 
     `status` is that of the folder, which is this run's (`claim`). `choices` names the option of each group; `bar` asks
     for a progress bar. `follow` is called at each validation with where the run stands, and may raise to end it.
+    Options lie in `config_dir` too. Threads, generators and the like are those of the caller again afterwards.
     """
     start = time.perf_counter()
     status.begin()
     folder, config = status.folder, check_config(cfg, choices)
     if status.finished:
         return return_finished(status.finished, cfg, folder)
-    data, learner = load_data_and_learner(cfg, set_up_machine(cfg))
-    untrained, origin = copy.deepcopy(learner.model), find_origin(config)
 
     def on_step(progress: Progress) -> None:
         status.update(step=progress.step)
         if follow is not None:
             follow(progress)
 
-    optimizer, scheduler, measures = make(cfg, "optimizer"), make(cfg, "scheduler"), make_metrics(cfg, data)
-    plots, trainer = make_plots(cfg, measures), make_trainer(cfg)
-    start_from(config, learner, data, trainer)
-    store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
-    table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
-    track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
-    finished = False
-    try:
-        with catch_signals() as stop:
-            progress = trainer.fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
-        track.close_bar()
-        run = Run(learner, data, progress.history, untrained)
-        metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
-        save_best(store, run)
-        if cfg.save_codes:
-            save_codes(folder, run)
-        # Numbers first: a figure that fails must not take them along.
-        write_metrics(folder, metrics, progress, start)
-        log_figures(plots, run, track, folder)
-        write_metrics(folder, metrics, progress, start)
-        finished = True
-    finally:
-        track.close(finished)
+    with use_machine(cfg) as device:
+        data, learner = load_data_and_learner(cfg, device)
+        untrained, origin = copy.deepcopy(learner.model), find_origin(config)
+        measures, trainer = make_metrics(cfg, data), make_trainer(cfg)
+        plots = make_plots(cfg, measures, config_dir)
+        start_from(config, learner, data, trainer)
+        store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
+        table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
+        track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
+        with closing(track):
+            progress = train(cfg, trainer, learner, data, store, track)
+            track.close_bar()
+            run = Run(learner, data, progress.history, untrained)
+            metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
+            save_best(store, run)
+            if cfg.save_codes:
+                save_codes(folder, run)
+            # Numbers first: a figure that fails must not take them along.
+            write_metrics(folder, metrics, progress, start)
+            log_figures(plots, run, track, folder)
+            write_metrics(folder, metrics, progress, start)
     status.update(step=progress.step)
     status.end("finished")
     log.info(format_table(metrics, folder))
     log_advice(metrics, trainer, progress)
     return progress.best
+
+
+@contextmanager
+def closing(track: Tracker) -> Iterator[None]:
+    """Whether the run got to its end stands in its row of TensorBoard's table."""
+    finished = False
+    try:
+        yield
+        finished = True
+    finally:
+        track.close(finished)
 
 
 def check_config(cfg: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,12 +149,7 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, dat
 def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
     data = make(cfg, "dataset").place(device)
-    torch.manual_seed(cfg.seed)
-    learner = build_learner(cfg, data.facts)
-    if not learner.task.masks:  # masks are checked where the model is built
-        low, high = data.limits
-        learner.model.likelihood.check(low, high, data.step)
-    learner.to(device)
+    learner = build_seeded(cfg, data)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     where = f"{data.describe_placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
     log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
@@ -172,7 +177,7 @@ def make_trainer(cfg: DictConfig) -> Trainer:
 
 def save_best(store: Store, run: Run) -> None:
     """best.pt: the best state, with what its latent takes from the training codes."""
-    run.model.fit_codes(torch.from_numpy(run.codes("train")).to(run.device))
+    fit_codes(run)
     if store.best is not None:
         store.best["learner"] = run.learner.state_dict()
     store.save_best()

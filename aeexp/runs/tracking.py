@@ -20,10 +20,11 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.machine import is_notebook
 from aeexp.runs.projector import add_bookmark
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
@@ -61,7 +62,7 @@ FAILED = ".failed"  # ending of the event file that holds nothing but the status
 
 @final
 class Tracker(contracts.Tracker):
-    """Follows one run. On a terminal a progress bar, else one line a validation.
+    """Follows one run. On a terminal and in a notebook a progress bar, else one line a validation.
 
     `on_step` is told at each validation where the run stands, and may raise to end it; `sketch` gives pictures of
     the model as it stands to what it is called with: before the first step, then at validations 1, 2, 4, 8, ...
@@ -75,7 +76,8 @@ class Tracker(contracts.Tracker):
     ):  # fmt: skip
         self.folder = folder
         self.hyperparameters = hyperparameters
-        self.bar = None if not (bar and sys.stderr.isatty()) else tqdm(unit="step", leave=False, file=sys.stderr)
+        shown = bar and (sys.stderr.isatty() or is_notebook())
+        self.bar = tqdm(unit="step", leave=False, file=sys.stderr) if shown else None
         self.on_step = on_step
         self.sketch = sketch
         self.events = folder.find_events(title)

@@ -23,8 +23,10 @@ from aeexp.datasets.formats import arrays
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import choose_batch_size
-from aeexp.runs.build import build_learner, choose_device
+from aeexp.runs.build import build_seeded, choose_device
 from aeexp.runs.config import make, to_dict
+from aeexp.runs.machine import keep_generators
+from aeexp.runs.training import fit_codes, train
 from aeexp.runs.warm_start import start_from
 from aeexp.sklearn.configuration import compose_configuration
 from aeexp.trainers.checkpoint import Store
@@ -83,24 +85,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         X = np.asarray(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
         seed = int(check_random_state(self.random_state).randint(2**31))
         cfg = self._compose(seed)
-        data = self._split(X, y, seed).place(choose_device(self.device))
+        device = choose_device(self.device)
+        data = self._split(X, y, seed).place(device)
         # Nothing of this is seen outside: generators go on as if there had been no training.
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            learner = build_learner(cfg, data.facts).to(data.device)
+        with keep_generators(device):
+            learner = build_seeded(cfg, data)
             if learner.model.condition.size != 0:
                 raise UsageError(
                     "this variant wants side information, which transform does not get: take another variant"
                 )
-            learner.model.likelihood.check(*data.limits, data.step)
-            parts, trainer = (
-                (make(cfg, "optimizer"), make(cfg, "scheduler"), Store(None, {}), Tracker()),
-                make(cfg, "trainer"),
-            )
+            trainer = make(cfg, "trainer")
             start_from(to_dict(cfg), learner, data, trainer)
-            progress = trainer.fit(learner, data, *parts, seed)
+            progress = train(cfg, trainer, learner, data, Store(None, {}), Tracker())
             run = Run(learner, data)
-            run.model.fit_codes(torch.from_numpy(run.codes("train")).to(data.device))
+            fit_codes(run)
         self.config_ = to_dict(cfg)
         self.history_ = progress.history
         self.model_ = run.model.cpu().requires_grad_(False)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import re
-import threading
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.reference.options import find_conf_dir
+from aeexp.runs.composing import compose_run
 from aeexp.runs.config import check
 
 _RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
@@ -24,7 +19,6 @@ ELSEWHERE = {  # words of the command line that belong to an argument, or to a r
     "device": "set device",
     **dict.fromkeys(("threads", "deterministic", "resume", "save_codes", "metric", "plot", "hydra"), _RUN),
 }
-_COMPOSING = threading.Lock()  # Hydra keeps one global object
 
 
 def compose_configuration(
@@ -54,14 +48,5 @@ def compose_configuration(
 
 @functools.lru_cache(maxsize=64)
 def _compose(variant: str, overrides: tuple[str, ...]) -> DictConfig:
-    """Hydra's composition; who uses Hydra around this finds it as it was. A search composes each candidate once."""
-    with _COMPOSING:
-        outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
-        try:
-            with initialize_config_dir(find_conf_dir(), version_base="1.3"):
-                return compose("config", [variant, *overrides])
-        except (HydraException, OmegaConfBaseException) as error:
-            text = " ".join(str(e) for e in (error, error.__cause__) if e is not None)
-            raise UsageError(f"{variant}: {' '.join(text.split())[:300]}") from error
-        finally:
-            GlobalHydra.instance().hydra = outer  # Hydra has put a copy in the place of the instance
+    """A search composes each candidate once."""
+    return compose_run([variant, *overrides]).cfg

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, final
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from aeexp.errors import UsageError, quote_words
+from aeexp.errors import FAILED, UsageError, quote_words
 from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
@@ -18,7 +18,6 @@ from aeexp.sweeps.refusals import take_refusals
 
 log = logging.getLogger(__name__)
 
-FAILED = 1  # exit code of a job that names none
 WIDTH = 120  # of tables in a log, which no terminal cuts
 
 

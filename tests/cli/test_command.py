@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from aeexp.cli.command import describe_error, run_command
-from aeexp.errors import UsageError
+from aeexp.cli.command import run_command
+from aeexp.errors import UsageError, describe_error
 
 
 def fail_with(error: BaseException) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from aeexp.cli.command import replace_letters, settle_environment
 from aeexp.cli.encode import build_parser as build_encode_parser
 from aeexp.cli.report import build_parser as build_report_parser
-from aeexp.cli.train import VALUED, expand_override, order_words
+from aeexp.cli.train import VALUED, order_words
 from aeexp.datasets import npz
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
+from aeexp.runs.composing import expand_override
 from aeexp.runs.folder import RunFolder
 
 

@@ -10,10 +10,12 @@ from types import ModuleType
 
 from aeexp.errors import UsageError
 
+OFFLINE = "HF_HUB_OFFLINE"
+
 
 def import_datasets() -> ModuleType:
     """`datasets`, offline. Raises UsageError where it is not installed."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ[OFFLINE] = "1"
     try:
         import datasets
         import datasets.config
@@ -28,6 +30,40 @@ def import_datasets() -> ModuleType:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     return datasets
+
+
+@contextlib.contextmanager
+def keep_datasets() -> Iterator[None]:
+    """What `import_datasets` sets is as it was afterwards: who calls from Python may use the library for itself."""
+    word, before = os.environ.get(OFFLINE), _read_settings() if "datasets" in sys.modules else None
+    try:
+        yield
+    finally:
+        os.environ.pop(OFFLINE, None)
+        os.environ.update({} if word is None else {OFFLINE: word})
+        if "datasets" in sys.modules:
+            import datasets
+
+            offline = (word or "").upper() in ("1", "ON", "YES", "TRUE")  # as the library itself reads it
+            _set_library(*(before or (offline, offline, datasets.logging.WARNING, True)))
+
+
+def _read_settings() -> tuple[bool, bool, int, bool]:
+    import datasets
+    import huggingface_hub.constants
+
+    offline = datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
+    return *offline, datasets.logging.get_verbosity(), datasets.utils.is_progress_bar_enabled()
+
+
+def _set_library(offline: bool, hub_offline: bool, verbosity: int, bars: bool) -> None:
+    import datasets
+    import huggingface_hub.constants
+
+    datasets.config.HF_HUB_OFFLINE = offline
+    huggingface_hub.constants.HF_HUB_OFFLINE = hub_offline
+    datasets.logging.set_verbosity(verbosity)
+    (datasets.enable_progress_bars if bars else datasets.disable_progress_bars)()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""aeexp from Python: `fit`, `sweep`, `open` and `report`, which the package has at its top."""
