@@ -50,6 +50,7 @@ def keep_datasets() -> Iterator[None]:
 
 def _read_settings() -> tuple[bool, bool, int, bool]:
     import datasets
+    import datasets.config
     import huggingface_hub.constants
 
     offline = datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
@@ -58,6 +59,7 @@ def _read_settings() -> tuple[bool, bool, int, bool]:
 
 def _set_library(offline: bool, hub_offline: bool, verbosity: int, bars: bool) -> None:
     import datasets
+    import datasets.config
     import huggingface_hub.constants
 
     datasets.config.HF_HUB_OFFLINE = offline
