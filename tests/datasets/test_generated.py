@@ -137,7 +137,7 @@ def test_a_wave_is_the_sine_of_its_factors_and_zero_beyond_its_length(low, more,
     frequencies = data.draw(st.integers(1, (low - 1) // 2))
     keys = dict(n=50, min_length=low, max_length=low + more, frequencies=frequencies, seed=seed)
     result = source(generated.sine_waves, noise=0.0, **keys)
-    x, y, s, _, _, lengths = result.rows
+    x, y, s, _, _, lengths, _ = result.rows
     assert x.shape == (50, low + more, 1) and x.dtype == np.float32
     assert lengths.min() >= low and lengths.max() <= low + more and lengths.dtype == np.int64
     frequency, phase, amplitude = s.astype(np.float64).T[:, :, None]
