@@ -40,7 +40,7 @@ DRAWERS = {
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},
     "plots": set(),
-    "cli": {"command"},
+    "cli": {"command", "own"},
 }
 PACKAGE_MAY = {"__init__": {"runs"}}  # `aeexp.load` is fetched when it is asked for
 COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "cli", "__main__")  # these know hydra

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeexp.cli.command import FAILED, FETCH, report_error, require_memory, run_command
+from aeexp.cli.own import add_own, own_options
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 # Keys; all else is as it was in training.
 CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
 USAGE = (
-    "aeexp-evaluate [-h] [--fetch] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...] [device=...]"
+    "aeexp-evaluate [-h] [--fetch] [--trust PACKAGE] [--config-dir DIR] RUN [RUN ...] [metric=...] [metric.x.y=...] "
+    "[plot=...] [plot.x.y=...] [device=...]"
 )
 DESCRIPTION = """Measures and draws finished runs anew, without training. Numbers are added to metrics.json under
 `evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard."""
@@ -39,16 +41,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = "folder of a finished run, or of a multirun: all finished runs below"
     parser.add_argument("given", metavar="RUN", nargs="+", help=run)
     parser.add_argument("--fetch", action="store_true", help=FETCH)
+    add_own(parser)
     arguments = parser.parse_intermixed_args(argv)
     given = arguments.given
     overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
     paths = [Path(expand_home(word)) for word in given if word not in overrides]
-    run_command(evaluate_runs, paths, overrides, arguments.fetch)
+
+    def evaluate() -> int:
+        with own_options(arguments.config_dir, arguments.trust):
+            return evaluate_runs(paths, overrides, arguments.fetch, arguments.trust)
+
+    run_command(evaluate)
 
 
-def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False) -> int:
+def evaluate_runs(
+    paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False, trust: Sequence[str] = ()
+) -> int:
     """Every run, whatever becomes of the others; returns the exit code."""
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
@@ -63,7 +73,7 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
         if len(runs) > 1:
             print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
         try:
-            text, failures = evaluate(run, cfg, default, device, fetch)
+            text, failures = evaluate(run, cfg, default, device, fetch, trust)
             print(text, flush=True)
             code = max(code, FAILED if failures else 0)
         except BrokenPipeError:
@@ -91,7 +101,7 @@ def compose_evaluation(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    from aeexp.reference.options import find_conf_dir
+    from aeexp.reference.folders import find_conf_dir
     from aeexp.runs.composition import composition_message
     from aeexp.runs.config import check, make
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
-from aeexp.reference.options import find_conf_dir
+from aeexp.reference.folders import find_conf_dir
 from aeexp.runs.config import make, to_dict
 
 log = logging.getLogger(__name__)

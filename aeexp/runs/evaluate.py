@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +69,20 @@ def _describe_state(run: RunFolder) -> str:
 
 
 def evaluate(
-    folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device, fetch: bool = False
+    folder: RunFolder,
+    cfg: DictConfig,
+    default: DictConfig,
+    device: torch.device,
+    fetch: bool = False,
+    trust: Iterable[str] = (),
 ) -> tuple[str, list[str]]:
     """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
     `default` is the same choice with the values of the YAML; `fetch` lets the data set download files or ask a
-    database. Returns what there is to show, and a line for each metric and figure that failed, which keeps no other
-    from being written.
+    database, `trust` names packages whose parts the run may be built of. Returns what there is to show, and a line for
+    each metric and figure that failed, which keeps no other from being written.
     """
-    loaded, run = restore_run(folder, device, fetch)
+    loaded, run = restore_run(folder, device, fetch, trust)
     own = loaded.make_metrics()
     entries, failures, paths = [], [], []
     for name, metric in make(cfg, "metric").items():
@@ -123,11 +128,13 @@ def identify(
     return {"metric": name, "options": options, "differs": differs}
 
 
-def restore_run(folder: RunFolder, device: torch.device, fetch: bool = False) -> tuple[LoadedRun, Run]:
+def restore_run(
+    folder: RunFolder, device: torch.device, fetch: bool = False, trust: Iterable[str] = ()
+) -> tuple[LoadedRun, Run]:
     """The run as it was when it was measured: best state, its own data, learning curves, and the untrained model."""
-    loaded = LoadedRun(folder.path, device.type, fetch)
+    loaded = LoadedRun(folder.path, device.type, fetch, trust)
     data = loaded.load_data("bring the data back as it was, or train anew")
-    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved).to(device))
+    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved, loaded.trust).to(device))
     run.trained = folder.read_metrics().get("train", {})
     run.best_step = loaded.saved["progress"]["best_step"]
     return loaded, run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, final
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Binarise
 from aeexp.errors import UsageError
+from aeexp.runs.origin import Origin
 from aeexp.trainers.checkpoint import Progress, Saved
 from aeexp.types import Facts
 
@@ -53,6 +54,7 @@ class Header:
     progress: Progress
     fingerprint: str | None = None
     data: Account | None = None  # older runs do not say
+    foreign: dict[str, Origin] = field(default_factory=dict)  # parts of other packages by their _target_
 
 
 def read_header(saved: Saved) -> Header:

@@ -21,8 +21,13 @@ from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder, run_id
+from aeexp.runs.foreign import list_foreign
+from aeexp.runs.header import read_header
 from aeexp.runs.idle import list_idle
+from aeexp.runs.loading import warn_changed
 from aeexp.runs.machine import set_up_machine
+from aeexp.runs.origin import describe_origins
+from aeexp.runs.probing import probe_parts
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import title_run
@@ -118,6 +123,8 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], identity: str, data
     """The run's checkpoints, those of an earlier try or of `resume` loaded."""
     header = {"run_id": identity, "config": config, "facts": data.facts._asdict(), "fingerprint": data.fingerprint,
               "data": data.account}  # fmt: skip
+    if foreign := describe_origins(config):
+        header["foreign"] = foreign
     store = Store(folder.checkpoints, header)
     if config["resume"]:
         store.resume(RunFolder(config["resume"]).checkpoints)
@@ -126,6 +133,8 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], identity: str, data
             store.resume(folder.checkpoints)
         except Unreadable as error:  # nobody asked to go on: what an earlier try left is of no use
             log.warning("%s: the run begins anew", error)
+    if store.resumed is not None:
+        warn_changed(folder, read_header(store.resumed))
     return store
 
 
@@ -138,6 +147,8 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
         low, high = data.limits
         learner.model.likelihood.check(low, high, data.step)
     learner.to(device)
+    if own := dict(list_foreign(to_dict(cfg))):
+        probe_parts(learner, data, own)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     where = f"{data.describe_placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
     log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.reference.options import find_conf_dir
+from aeexp.reference.folders import find_conf_dir
 from aeexp.runs.config import check
 
 _RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
