@@ -26,7 +26,7 @@ LAYERS = [
     ["metrics", "plots"],
     ["runs"],
     ["reports", "encoding", "sklearn"],
-    ["sweeps"],
+    ["sweeps", "testing"],
     ["cli"],
     ["__main__"],
 ]
@@ -43,7 +43,7 @@ DRAWERS = {
     "cli": {"command", "own"},
 }
 PACKAGE_MAY = {"__init__": {"runs"}}  # `aeexp.load` is fetched when it is asked for
-COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "cli", "__main__")  # these know hydra
+COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "testing", "cli", "__main__")  # these know hydra
 TRACKER = "runs/tracking"
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}

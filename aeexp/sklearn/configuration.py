@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.reference.folders import find_conf_dir
+from aeexp.reference.folders import find_conf_dir, list_conf_dirs, name_folders
 from aeexp.runs.config import check
 
 _RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
@@ -29,14 +29,15 @@ _COMPOSING = threading.Lock()  # Hydra keeps one global object
 
 def compose_configuration(
     variant: str, overrides: tuple[str, ...], latent_dim: int | None, epochs: int | None, batch_size: int | None,
-    seed: int,
+    seed: int, config_dir: str | None = None,
 ) -> DictConfig:  # fmt: skip
     """Raises UsageError for a size that the variant has none of, and for words that belong to a run folder."""
     for override in overrides:
         head = re.split(r"[./=]", override.lstrip("+~"))[0]
         if head in ELSEWHERE:
             raise UsageError(f"{override}: {ELSEWHERE[head]}")
-    cfg = copy.deepcopy(_compose(f"variant={variant}", overrides))
+    with name_folders([] if config_dir is None else [config_dir]):
+        cfg = copy.deepcopy(_compose(f"variant={variant}", overrides, list_conf_dirs()))
     trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
     values = {"latent.dim": latent_dim, f"{trainer}.epochs": epochs, f"{trainer}.batch_size": batch_size}
     for key, value in values.items():
@@ -53,8 +54,9 @@ def compose_configuration(
 
 
 @functools.lru_cache(maxsize=64)
-def _compose(variant: str, overrides: tuple[str, ...]) -> DictConfig:
-    """Hydra's composition; who uses Hydra around this finds it as it was. A search composes each candidate once."""
+def _compose(variant: str, overrides: tuple[str, ...], folders: tuple[str, ...]) -> DictConfig:
+    """Hydra's composition of the options in these folders, which its search path has; who uses Hydra around this finds it as it
+    was. A search composes each candidate once."""
     with _COMPOSING:
         outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
         try:
