@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from aeexp.errors import UsageError, explain_machine
-from aeexp.runs.foreign import list_foreign
+from aeexp.runs.foreign import list_foreign, read_name
 
 
 class Blame(NamedTuple):
@@ -41,6 +41,11 @@ def find_blame(error: BaseException, config: Any) -> Blame | None:
         if isinstance(each, SyntaxError) and not isinstance(error, SyntaxError):
             return Blame(_shorten(error), "".join(traceback.format_exception_only(each)).rstrip())
     return None
+
+
+def blame_part(error: BaseException, path: str, part: object) -> Blame | None:
+    """`find_blame` where the part is known whose call failed."""
+    return find_blame(error, {path: {"_target_": ".".join(read_name(type(part)))}})
 
 
 def _describe(error: BaseException, frames: list[Frame], parts: Mapping[str, str]) -> Blame:

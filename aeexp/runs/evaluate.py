@@ -18,6 +18,7 @@ from aeexp.drawing.animation import Animation
 from aeexp.errors import UsageError, explain_machine, quote_override, tell
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
+from aeexp.runs.blame import blame_part
 from aeexp.runs.config import make, to_dict
 from aeexp.runs.evaluations import add_evaluation, describe_difference
 from aeexp.runs.figures import draw_plots
@@ -89,12 +90,10 @@ def evaluate(
         try:
             entry = measure_metric(run, name, metric, own)
         except Exception as error:  # logged here with its traceback, and named again at the end
-            log.error(
-                "%s: metric=%s failed",
-                folder,
-                name,
-                exc_info=not (isinstance(error, UsageError) or explain_machine(error)),
-            )
+            blame = blame_part(error, f"metric.{name}", metric)
+            lines = "" if blame is None else f": {blame.message}\n{blame.lines}"
+            explained = blame or isinstance(error, UsageError) or explain_machine(error)
+            log.error("%s: metric=%s failed%s", folder, name, lines, exc_info=not explained)
             failures.append(f"metric={name} failed: {tell(error)}")
             continue
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):

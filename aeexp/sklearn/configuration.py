@@ -55,8 +55,10 @@ def compose_configuration(
 
 @functools.lru_cache(maxsize=64)
 def _compose(variant: str, overrides: tuple[str, ...], folders: tuple[str, ...]) -> DictConfig:
-    """Hydra's composition of the options in these folders, which its search path has; who uses Hydra around this finds it as it
-    was. A search composes each candidate once."""
+    """Hydra's composition of the options in these folders, which its search path has.
+
+    Who uses Hydra around this finds it as it was. A search composes each candidate once.
+    """
     with _COMPOSING:
         outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
         try:
