@@ -18,7 +18,7 @@ def clamp_through(values: Tensor, low: float | None = None, high: float | None =
 
 
 def describe_shape(shape: Sequence[int], rows: int, dim: int | None = None) -> str:
-    """`(B, 1, 28, 28)`: sizes in letters where they are the number of rows, B, or the width of the code, D."""
-    letters = {dim: "D", rows: "B"} if dim is not None else {rows: "B"}
-    sizes = [letters.get(size, str(size)) for size in shape]
-    return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+    """`(B, 1, 28, 28)`: B where the first size is the number of rows, D where one of a code's is its width."""
+    names = ["D" if size == dim and len(shape) < 3 else str(size) for size in shape]
+    names[:1] = ["B" if size == rows else name for size, name in zip(shape[:1], names[:1], strict=True)]
+    return f"({', '.join(names)},)" if len(names) == 1 else f"({', '.join(names)})"

@@ -7,9 +7,11 @@ import torch
 from composing import composed
 from torch import nn
 
+from aeexp.datasets.sets.vision import import_torchvision
 from aeexp.errors import UsageError
 from aeexp.models import LinearDecoder, LinearEncoder, yours
 from aeexp.runs.config import check, make
+from aeexp.tensors import describe_shape
 
 SHAPE, PARAMS, DIM = (1, 4, 5), 6, 3
 
@@ -27,7 +29,7 @@ class Wide(nn.Module):
         return self.layer(x.flatten(1))
 
 
-class Broken(LinearEncoder.__base__):
+class Broken(nn.Module):
     def forward(self, x):
         return x.flatten(1)[:, :PARAMS] / 0
 
@@ -64,6 +66,11 @@ def test_what_gives_other_shapes_is_told_by_a_few_rows():
         build(LinearEncoder, LinearDecoder, context=2, told=0)
 
 
+def test_sizes_that_happen_to_be_alike_keep_their_numbers():
+    assert describe_shape((3, 3, 8, 8), 3, 8) == "(B, 3, 8, 8)" and describe_shape((3, 3), 3, 8) == "(B, 3)"
+    assert describe_shape((8,), 3, 8) == "(D,)" and describe_shape((), 3) == "()" and describe_shape((4,), 3) == "(4,)"
+
+
 def test_trying_leaves_averages_modes_and_generators_as_they_were():
     encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(20), nn.Dropout(0.5), nn.LazyLinear(PARAMS))
     torch.manual_seed(0)
@@ -75,6 +82,7 @@ def test_trying_leaves_averages_modes_and_generators_as_they_were():
 
 def test_a_network_of_torchvision_is_an_encoder_by_its_name():
     """Of one channel it would be wrapped in a class of one's own; colored pictures fit as they are."""
+    import_torchvision()  # beside a torch without CUDA it needs help
     cfg = composed(
         "dataset=colored_digits", "model=yours", "model.encoder._target_=torchvision.models.MobileNetV2",
         "+model.encoder.width_mult=0.25", "+model.encoder.num_classes=3",
@@ -88,6 +96,7 @@ def test_a_network_of_torchvision_is_an_encoder_by_its_name():
 
 
 def test_a_function_is_a_network_where_it_says_so():
+    import_torchvision()
     cfg = composed("model=yours", "model.encoder._target_=torchvision.models.resnet18")  # -> ResNet
     check(cfg)
     with pytest.raises(UsageError, match="an encoder or decoder is a torch.nn.Module, or a function that says so"):
