@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 
@@ -13,3 +15,10 @@ def sum_features(values: Tensor, mask: Tensor | None = None) -> Tensor:
 def clamp_through(values: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Clamped on the way forward, with a gradient of 1 everywhere: beyond the ends float32 holds no number."""
     return values + (values.clamp(low, high) - values).detach()
+
+
+def describe_shape(shape: Sequence[int], rows: int, dim: int | None = None) -> str:
+    """`(B, 1, 28, 28)`: B where the first size is the number of rows, D where one of a code's is its width."""
+    names = ["D" if size == dim and len(shape) < 3 else str(size) for size in shape]
+    names[:1] = ["B" if size == rows else name for size, name in zip(shape[:1], names[:1], strict=True)]
+    return f"({', '.join(names)},)" if len(names) == 1 else f"({', '.join(names)})"

@@ -151,6 +151,7 @@ def test_every_text_file_is_read_and_written_in_a_named_encoding():
 
 
 READERS = {  # of what no user writes, or of what was read already
+    ("aeexp/cli/new.py", "read_text"),  # the package's own templates
     ("aeexp/reports/page.py", "read_text"),  # the page's own style and script
     ("aeexp/runs/idle.py", "load"),  # conf/
     ("aeexp/sweeps/search/study.py", "loads"),  # of the store

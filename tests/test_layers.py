@@ -26,7 +26,7 @@ LAYERS = [
     ["metrics", "plots"],
     ["runs"],
     ["reports", "encoding", "sklearn"],
-    ["sweeps"],
+    ["sweeps", "testing"],
     ["api"],
     ["cli"],
     ["__main__"],
@@ -41,10 +41,10 @@ DRAWERS = {
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},
     "plots": set(),
-    "cli": {"command"},
+    "cli": {"command", "own"},
 }
 PACKAGE_MAY = {"__init__": {"runs", "api"}}  # `aeexp.load` and `aeexp.fit` are fetched when they are asked for
-COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "api", "cli", "__main__")  # these know hydra
+COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "testing", "api", "cli", "__main__")  # these know hydra
 TRACKER = "runs/tracking"
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -23,6 +23,7 @@ from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.reference.options import list_groups
 from aeexp.runs.asked import compose_evaluation
+from aeexp.runs.composing import use_options
 from aeexp.runs.evaluate import evaluate, select_runs
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.folder import RunFolder
@@ -36,12 +37,14 @@ SHOWN = 8  # numbers of the line that a run is printed as
 class FittedRun:
     """A finished run, read from its folder: whatever wrote it, `fit`, `sweep` or the command.
 
-    Numbers and figures are those that lie there now. `config_dir` is that of own options, for `evaluate`.
+    Numbers and figures are those that lie there now. `config_dir` is that of own options, for `evaluate`; `trust` are
+    packages whose parts the run may be built of.
     """
 
-    def __init__(self, folder: RunFolder, config_dir: str | Path | None = None):
+    def __init__(self, folder: RunFolder, config_dir: str | Path | None = None, trust: Iterable[str] = ()):
         self.files = folder
         self.config_dir = config_dir
+        self.trust = [trust] if isinstance(trust, str) else list(trust)
 
     @property
     def folder(self) -> Path:
@@ -71,12 +74,13 @@ class FittedRun:
     @functools.cached_property
     def model(self) -> Autoencoder:
         """In its best state, on the CPU, in evaluation mode (`aeexp.load`)."""
-        return load(self.folder)
+        with use_options(self.config_dir):
+            return load(self.folder, trust=self.trust)
 
     @functools.cached_property
     def _loaded(self) -> LoadedRun:
-        with run_alone():
-            return LoadedRun(self.folder)
+        with run_alone(), use_options(self.config_dir):
+            return LoadedRun(self.folder, trust=self.trust)
 
     def encode(self, data: Any, labels: Any = None, attributes: Any = None) -> np.ndarray:
         """(N, D) mean codes of new rows, which go through the preprocessing of the run's own.
@@ -96,9 +100,10 @@ class FittedRun:
         `evaluate("clustering", "metric.clustering.seed=1")`. They are added to the run's own (`metrics`, `figures`).
         Raises UsageError, and RuntimeError where one of them cannot be had; the others are kept.
         """
-        cfg, default = compose_evaluation(_name_groups(wanted), self.config_dir)
-        with use_machine(cfg) as device:
-            done = evaluate(self.files, cfg, default, device)
+        with use_options(self.config_dir):
+            cfg, default = compose_evaluation(_name_groups(wanted))
+            with use_machine(cfg) as device:
+                done = evaluate(self.files, cfg, default, device, trust=self.trust)
         if done.failures:
             raise RuntimeError("\n".join(done.failures))
         names = {key: name for entry in done.entries for key, name in entry["baseline_names"].items()}
@@ -142,13 +147,18 @@ class FittedRun:
                 raise UsageError(str(error).replace(f"test={path}", "data").replace(str(path), "data")) from error
 
 
-def open_run(folder: str | Path, *, config_dir: str | Path | None = None) -> FittedRun:
-    """The finished run in a folder, with all that `fit` gives. Raises UsageError where there is none."""
+def open_run(
+    folder: str | Path, *, config_dir: str | Path | None = None, trust: Iterable[str] = ()
+) -> FittedRun:  # fmt: skip
+    """The finished run in a folder, with all that `fit` gives. Raises UsageError where there is none.
+
+    A run that has parts of another package is built where that is named in `trust`: its code runs here.
+    """
     path = RunFolder(folder).path
     runs = select_runs([path])
     if [run.path for run in runs] != [path]:
         raise UsageError(f"{path} holds {len(runs)} runs: give the folder of one, as {runs[0]}")
-    return FittedRun(RunFolder(path.absolute()), config_dir)
+    return FittedRun(RunFolder(path.absolute()), config_dir, trust)
 
 
 def _name_groups(wanted: Sequence[str]) -> list[str]:

@@ -14,14 +14,17 @@ from aeexp.api.fitted import FittedRun
 from aeexp.api.rows import Given, give
 from aeexp.errors import INTERRUPTED, UsageError, describe_error, exit_code
 from aeexp.files import expand_home
+from aeexp.runs.blame import find_blame
 from aeexp.runs.claim import Ask, claim, identify
-from aeexp.runs.composing import Composed, compose_run, make_ask, split_words
+from aeexp.runs.composing import Composed, compose_run, make_ask, split_words, use_options
+from aeexp.runs.config import to_dict
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.logs import write_log
 from aeexp.runs.machine import run_alone
 from aeexp.runs.run import execute_run
 from aeexp.runs.status import Status
+from aeexp.runs.trust import trust_own
 from aeexp.sweeps.paths import find_missing
 from aeexp.trainers.window import Diverged
 
@@ -34,6 +37,11 @@ class Job(NamedTuple):
     cfg: DictConfig
     composed: Composed
     given: Given | None
+
+    @property
+    def own(self) -> frozenset[str]:
+        """Packages of parts that the caller named: what he types, he trusts."""
+        return trust_own(to_dict(self.cfg))
 
     @property
     def ask(self) -> Ask:
@@ -72,21 +80,25 @@ def fit(
     check_words(overrides, given)
     for key, texts in split_words(overrides)[1].items():
         raise UsageError(f"{key}={','.join(texts)}: several values: aeexp.sweep trains a run for each")
-    job = compose_job(overrides, given, config_dir)
+    with use_options(config_dir):
+        return _fit(compose_job(overrides, given), folder, config_dir, progress)
+
+
+def _fit(job: Job, folder: str | Path | None, config_dir: str | Path | None, progress: bool) -> FittedRun:
     if job.composed.hydra.mode == RunMode.MULTIRUN:
         raise UsageError("this experiment is a sweep of several runs: aeexp.sweep({}, ...) trains them")
     place = RunFolder(Path(expand_home(str(folder or job.composed.hydra.run.dir))).absolute())
     place_rows(job, place.path)
     with run_alone(), claim(place, identify(job.cfg), job.ask, "folder") as status:
-        execute(job, status, place.path, config_dir, progress)
-    return FittedRun(place, config_dir)
+        execute(job, status, place.path, progress)
+    return FittedRun(place, config_dir, job.own)
 
 
-def compose_job(overrides: Sequence[str], given: Given | None, config_dir: str | Path | None) -> Job:
+def compose_job(overrides: Sequence[str], given: Given | None) -> Job:
     """Raises UsageError for words that do not compose."""
     words = [] if given is None else [word for word in given.words if not _is_given(word, overrides)]
     words += [] if given is None else [f"dataset.{key}={name}" for key, name in given.keys.items()]
-    composed = compose_run([*words, *overrides], config_dir)
+    composed = compose_run([*words, *overrides])
     with read_write(composed.hydra.overrides), open_dict(composed.hydra.overrides):
         composed.hydra.overrides.task = list(overrides)  # as typed
     if given is None and (message := find_missing(composed.cfg)):
@@ -114,16 +126,16 @@ def place_rows(job: Job, folder: Path) -> None:
         OmegaConf.update(job.cfg, f"dataset.{key}", str(folder / name))
 
 
-def execute(job: Job, status: Status, rows: Path, config_dir: str | Path | None, progress: bool) -> None:
+def execute(job: Job, status: Status, rows: Path, progress: bool) -> None:
     """Train in the folder of `status`, which is this run's; rows given in Python are written into the folder `rows`."""
-    with record_end(status), write_log(status.folder.log):
+    with record_end(status, job.cfg), write_log(status.folder.log):
         if job.given is not None:
             job.given.write(rows)
-        execute_run(job.cfg, status, job.composed.choices, bar=progress, config_dir=config_dir)
+        execute_run(job.cfg, status, job.composed.choices, bar=progress)
 
 
 @contextmanager
-def record_end(status: Status) -> Iterator[None]:
+def record_end(status: Status, cfg: DictConfig) -> Iterator[None]:
     """What ends the run stands in status.json, and is raised."""
     try:
         yield
@@ -131,5 +143,7 @@ def record_end(status: Status) -> Iterator[None]:
         status.end("interrupted", exit_code=INTERRUPTED)
         raise
     except Exception as error:
-        status.end("failed", describe_error(error, Diverged, Undrawn), exit_code(error))
+        blame = None if isinstance(error, UsageError) else find_blame(error, OmegaConf.to_container(cfg))
+        message = describe_error(error, Diverged, Undrawn) if blame is None else blame.message
+        status.end("failed", message, exit_code(error))
         raise

@@ -22,7 +22,7 @@ from aeexp.api.showing import Figures
 from aeexp.errors import UsageError, describe_error, exit_code, is_explained, quote_value
 from aeexp.files import expand_home
 from aeexp.runs.claim import claim_place, identify
-from aeexp.runs.composing import split_words
+from aeexp.runs.composing import split_words, use_options
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.machine import run_alone
@@ -95,9 +95,17 @@ def sweep(
     """
     given = give(data, labels, attributes) if data is not None else None
     check_words(overrides, given)
+    with use_options(config_dir):
+        return _sweep(values, overrides, given, folder, config_dir, progress)
+
+
+def _sweep(
+    values: Mapping[str, Iterable[Any]], overrides: Sequence[str], given: Given | None, folder: str | Path | None,
+    config_dir: str | Path | None, progress: bool,
+) -> Sweep:  # fmt: skip
     fixed, swept = split_words(overrides)
     swept |= {key: write_values(key, several) for key, several in values.items()}
-    base = compose_job(fixed, given, config_dir)
+    base = compose_job(fixed, given)
     swept = {**_read_params(base.composed.hydra, [*fixed, *swept]), **swept}
     if not swept:
         raise UsageError("nothing is swept: give values, as in aeexp.sweep({'latent.dim': [2, 8]})")
@@ -176,17 +184,17 @@ def _run_job(
     """Raises whatever the run does; what has no folder of its own is noted in that of the sweep."""
     status = None
     try:
-        job = compose_job(words, given, config_dir)
+        job = compose_job(words, given)
         _mark(job.composed.hydra, root, number)
         place_rows(job, root)
         folder = RunFolder(root / str(number))
         with run_alone(), claim_place(folder, number, identify(job.cfg), job.ask) as status:
-            execute(job, status, root, config_dir, progress)
+            execute(job, status, root, progress)
     except Exception as error:
         if status is None:
             note_refusal(root, number, describe_error(error), exit_code(error))
         raise
-    return FittedRun(status.folder, config_dir)
+    return FittedRun(status.folder, config_dir, job.own)
 
 
 def _conclude(node: DictConfig, finished: bool) -> None:

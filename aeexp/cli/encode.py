@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp.cli.command import FETCH, require_memory, run_command
+from aeexp.cli.own import add_own, own_options
 from aeexp.errors import UsageError, quote_override
 from aeexp.files import expand_home
 
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--force", action="store_true", help="write over a file that is there")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     add("--fetch", action="store_true", help=FETCH)
+    add_own(parser)
     instead = parser.add_mutually_exclusive_group()
     model = "write encoder and decoder, as .onnx or .pt2, into the folder --output; default RUN/export"
     instead.add_argument("--export", choices=("onnx", "torch"), help=model)
@@ -71,12 +73,13 @@ def encode(arguments: argparse.Namespace) -> None:
     for name, modes in MODES.items():
         if vars(arguments)[name] is not None and mode not in modes:
             raise UsageError(f"--{name}: only {' and '.join(modes)} take it: leave it out")
-    if mode == "export":
-        export(arguments)
-    elif mode == "codes":
-        write_codes(arguments)
-    else:
-        write_table(arguments)
+    with own_options(arguments.config_dir, arguments.trust):
+        if mode == "export":
+            export(arguments)
+        elif mode == "codes":
+            write_codes(arguments)
+        else:
+            write_table(arguments)
 
 
 def write_codes(arguments: argparse.Namespace) -> None:
@@ -93,7 +96,7 @@ def write_codes(arguments: argparse.Namespace) -> None:
     from aeexp.encoding.new_rows import load_rows
     from aeexp.runs.loading import LoadedRun
 
-    run = LoadedRun(arguments.run, arguments.device, arguments.fetch)
+    run = LoadedRun(arguments.run, arguments.device, arguments.fetch, arguments.trust)
     if arguments.data is None:
         data = run.load_data()
         arrays = encode_splits(run.learner, data.splits, data.classes)
@@ -118,7 +121,8 @@ def export(arguments: argparse.Namespace) -> None:
     from aeexp.runs.loading import LoadedRun
 
     folder = arguments.output or Path(arguments.run) / "export"
-    for path in export_model(LoadedRun(arguments.run, "cpu"), folder, arguments.export, arguments.force):
+    run = LoadedRun(arguments.run, "cpu", trust=arguments.trust)
+    for path in export_model(run, folder, arguments.export, arguments.force):
         print(path)
 
 
@@ -132,7 +136,7 @@ def write_table(arguments: argparse.Namespace) -> None:
     from aeexp.encoding.neighbours import tabulate_duplicates, tabulate_neighbours
     from aeexp.runs.loading import LoadedRun
 
-    run = LoadedRun(arguments.run, arguments.device, arguments.fetch)
+    run = LoadedRun(arguments.run, arguments.device, arguments.fetch, arguments.trust)
     if arguments.duplicates:
         if arguments.index is not None:
             raise UsageError("--duplicates compares pixels, which --index does not hold: give DATA")

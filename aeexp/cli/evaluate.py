@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp.cli.command import FETCH, report_error, require_memory, run_command
+from aeexp.cli.own import add_own, own_options
 from aeexp.errors import FAILED, UsageError
 from aeexp.files import expand_home
 
 NAMES_DATA, OF_DATA = re.compile(r"\+?dataset="), re.compile(r"[+~]*dataset[=./]")  # words of another data set
-USAGE = """aeexp-evaluate [-h] [--fetch] RUN [RUN ...] [metric=...] [metric.x.y=...] [plot=...] [plot.x.y=...]
-                      [dataset=... [dataset.x=...]] [device=...]
+USAGE = """aeexp-evaluate [-h] [--fetch] [--trust PACKAGE] [--config-dir DIR] RUN [RUN ...] [metric=...]
+                      [metric.x.y=...] [plot=...] [plot.x.y=...] [dataset=... [dataset.x=...]] [device=...]
        aeexp-evaluate --codes FILE [--name NAME] [--output DIR] [metric=...] [plot=...] [dataset.x=...] [seed=...]"""
 DESCRIPTION = """Measures and draws finished runs anew, without training. Numbers are added to metrics.json under
 `evaluations` (an equal evaluation is replaced), figures are drawn anew in figures/ and TensorBoard. With dataset=...
@@ -43,19 +44,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--codes", metavar="FILE", help=CODES)
     parser.add_argument("--name", help="what reports call the codes; default: as FILE is called")
     parser.add_argument("--output", metavar="DIR", help="folder for the numbers of codes; default outputs/codes/NAME")
+    add_own(parser)
     arguments = parser.parse_intermixed_args(argv)
     given = arguments.given
     overrides = [word for word in given if "=" in word and not Path(word).exists()]
     logging.basicConfig(format="%(message)s")
     logging.getLogger("aeexp").setLevel(logging.INFO)
     paths = [Path(expand_home(word)) for word in given if word not in overrides]
-    if arguments.codes is None:
-        run_command(evaluate_runs, paths, overrides, arguments.fetch)
-    else:
-        run_command(evaluate_codes, arguments, paths, overrides)
+
+    def evaluate() -> int:
+        with own_options(arguments.config_dir, arguments.trust):
+            if arguments.codes is not None:
+                return evaluate_codes(arguments, paths, overrides)
+            return evaluate_runs(paths, overrides, arguments.fetch, arguments.trust)
+
+    run_command(evaluate)
 
 
-def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False) -> int:
+def evaluate_runs(
+    paths: Sequence[Path], overrides: Sequence[str], fetch: bool = False, trust: Sequence[str] = ()
+) -> int:
     """Every run, whatever becomes of the others; returns the exit code."""
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
@@ -75,9 +83,9 @@ def evaluate_runs(paths: Sequence[Path], overrides: Sequence[str], fetch: bool =
                 print(f"[{i + 1}/{len(runs)}] {run}", file=sys.stderr)
             try:
                 if other:
-                    done = evaluate_on_other_data(run, cfg, default, other, device, fetch)
+                    done = evaluate_on_other_data(run, cfg, default, other, device, fetch, trust)
                 else:
-                    done = evaluate(run, cfg, default, device, fetch)
+                    done = evaluate(run, cfg, default, device, fetch, trust)
                 print(done.text, flush=True)
                 failures = done.failures
                 code = max(code, FAILED if failures else 0)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aeexp.cli.command import run_command
+from aeexp.cli.own import add_config_dir, own_options
 from aeexp.errors import UsageError
 from aeexp.files import TABLES
 from aeexp.reference import options
@@ -29,7 +30,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "an option (vae, regularizer=kl), a group (noise), or a table (data.csv); without a name all groups and options"
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help=names)
-    run_command(lambda: explain_names(parser.parse_intermixed_args(argv).names))
+    add_config_dir(parser)
+
+    def explain() -> None:
+        arguments = parser.parse_intermixed_args(argv)
+        with own_options(arguments.config_dir):
+            explain_names(arguments.names)
+
+    run_command(explain)
 
 
 def explain_names(names: Sequence[str]) -> None:

@@ -12,19 +12,20 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aeexp.cli.command import require_memory, run_command
+from aeexp.cli.own import VARIABLE, own_options, take_flags
 from aeexp.errors import INTERRUPTED, UsageError, describe_error, exit_code, is_explained, quote_override
-from aeexp.reference.options import find_conf_dir
+from aeexp.reference.folders import add_import_paths, find_conf_dir
 from aeexp.runs.composing import expand_override, make_ask
 from aeexp.signals import interrupt_when_told, let_finish
 
@@ -42,6 +43,15 @@ NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR,
             errno.EINVAL, errno.ELOOP}  # fmt: skip
 
 
+class Failure(NamedTuple):
+    """How a job ended."""
+
+    message: str
+    code: int
+    lines: list[str]  # the traceback through a user's own code
+    unexplained: bool  # whether ours is of use
+
+
 @hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong stands in the job's own log and status.json."""
@@ -52,6 +62,8 @@ def task(cfg: DictConfig) -> float:
 
     hydra_cfg = HydraConfig.get()
     single = hydra_cfg.mode == RunMode.RUN
+    # in the process of a launcher too
+    add_import_paths([source.path for source in hydra_cfg.runtime.config_sources if source.schema == "file"][1:])
     status: Status | None = None
     with interrupt_when_told(), ExitStack() as stack:
         try:
@@ -68,13 +80,26 @@ def task(cfg: DictConfig) -> float:
             return math.nan
         except Exception as error:
             plain = (Diverged, Undrawn)
-            message, code = describe_error(error, *plain), exit_code(error)
-            log.error("%s", message, exc_info=full_error() or not is_explained(error, *plain))
+            message, code, lines, unexplained = describe_failure(error, cfg, plain)
+            log.error("%s", "\n".join([message, *lines]), exc_info=full_error() or unexplained)
             record(status, "failed", message, code)
             if single:
                 raise SystemExit(code) from error
             # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
             return math.nan
+
+
+def describe_failure(error: Exception, cfg: DictConfig, plain: tuple[type[Exception], ...]) -> Failure:
+    """What the log says, the exit code, and of a part of the user's own the lines of that code; a traceback is due
+    where there are none and nothing explains the error."""
+    from aeexp.runs.blame import find_blame
+
+    message, code = describe_error(error, *plain), exit_code(error)
+    blame = find_blame(error, OmegaConf.to_container(cfg))
+    if blame is not None:
+        message = message if isinstance(error, UsageError) else blame.message
+        return Failure(message, code, [blame.lines], False)
+    return Failure(message, code, [], not is_explained(error, *plain))
 
 
 @contextmanager
@@ -137,13 +162,24 @@ def describe_way_on(folder: RunFolder) -> str:
 
 def main() -> None:
     """The command."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        from aeexp.reference.screen import print_overview  # Hydra's own help names options alone, and takes two seconds
-
-        return run_command(print_overview)
     os.environ.setdefault("AEEXP_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the words and the exit code to us
-    run_command(compose_and_run)
+    run_command(answer)
+
+
+def answer() -> None:
+    """The help, or all jobs of the command line, with the options and packages of the user's own."""
+    folders, trust, sys.argv[1:] = take_flags(sys.argv[1:])
+    if trust:  # the processes of a launcher are to know as well
+        os.environ[VARIABLE] = ",".join([*trust, *filter(None, [os.environ.get(VARIABLE)])])
+    if {"-sc", "--shell-completion"} & set(sys.argv[1:]):
+        folders += [each for each in take_flags(os.environ.get("COMP_LINE", "").split())[0] if Path(each).is_dir()]
+    with own_options(folders, trust):
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            from aeexp.reference.screen import print_overview  # Hydra's own names options alone, and takes two seconds
+
+            return print_overview()
+        compose_and_run()
 
 
 def compose_and_run() -> None:

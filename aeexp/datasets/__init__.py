@@ -1,5 +1,7 @@
 """Rows: what ships, what is downloaded, what a user brings, and how they are split."""
 
+from aeexp.datasets.core.assemble import DataSet
+from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.splits import Fractions, KFold, Official
 from aeexp.datasets.formats.csv import csv
 from aeexp.datasets.formats.folder import folder
@@ -17,9 +19,12 @@ from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usp
 from aeexp.datasets.sets.vision_color import cifar10, svhn
 
 __all__ = [
+    "DataSet",
     "Fractions",
     "KFold",
     "Official",
+    "Rows",
+    "Source",
     "breast_cancer",
     "celeba",
     "cifar10",

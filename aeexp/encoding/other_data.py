@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from omegaconf import DictConfig
@@ -32,7 +32,7 @@ OWN = ("standardise", "binarise")  # the rows go through the preprocessing of th
 
 def evaluate_on_other_data(
     folder: RunFolder, cfg: DictConfig, default: DictConfig, words: Sequence[str], device: torch.device,
-    fetch: bool = False,
+    fetch: bool = False, trust: Iterable[str] = (),
 ) -> Evaluated:  # fmt: skip
     """The numbers of `cfg.metric` on `cfg.dataset`, which `words` ask for, into a folder of their own under the run's.
 
@@ -40,9 +40,9 @@ def evaluate_on_other_data(
     its model did, where these are there, and probes from the training rows of the other data.
     What a metric and a figure could not do is among the failures.
     """
-    loaded = LoadedRun(folder.path, device.type, fetch)
+    loaded = LoadedRun(folder.path, device.type, fetch, trust)
     data, lacks = load_other_data(loaded, cfg, words)
-    untrained = build_untrained(loaded.saved).to(device)
+    untrained = build_untrained(loaded.saved, loaded.trust).to(device)
     run = Run(loaded.learner, data, (), untrained, learned=_load_own(loaded, data), lacks=lacks)
     run.best_step = loaded.saved["progress"]["best_step"]
     place = open_on_other_data(loaded, cfg, words, run)
@@ -74,7 +74,17 @@ def load_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str]) ->
     splits = {part: make_split(rows, preprocessing) for part, rows in parts.items()}
     normal = data.normal and tuple(classes.index(data.classes[number]) for number in data.normal)
     data = Data(
-        name, splits, classes, data.attributes, data.residency, data.unit, normal, data.variables, data.groups
+        name,
+        splits,
+        classes,
+        data.attributes,
+        data.residency,
+        data.unit,
+        normal,
+        data.variables,
+        data.groups,
+        data.response,
+        data.table,
     ).place(loaded.device)
     for part in data.splits:
         sample = data.sample(part)

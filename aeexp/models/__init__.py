@@ -5,5 +5,6 @@ from aeexp.models.nn.gru import gru
 from aeexp.models.nn.mlp import mlp
 from aeexp.models.nn.resnet import resnet
 from aeexp.models.nn.unet import unet
+from aeexp.models.nn.yours import LinearDecoder, LinearEncoder, yours
 
-__all__ = ["conv", "gru", "mlp", "resnet", "unet"]
+__all__ = ["LinearDecoder", "LinearEncoder", "conv", "gru", "mlp", "resnet", "unet", "yours"]

@@ -1,14 +1,15 @@
-"""What a docstring of the package says, read from the source: nothing is imported."""
+"""What a docstring of the package, or of a user's own part, says, read from the source: nothing is imported."""
 
 from __future__ import annotations
 
 import ast
 import re
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]  # of the package
+from aeexp.reference.folders import by_folders, find_root
+
+OWN = Path(__file__).resolve().parents[1]  # of the package
 
 _NAME = r"(?:van den |van |De |Le )?[A-Z][\w’'-]+"
 _PLACE = r"(?:sections?|equations?|appendix|algorithm|chapter|table|NeurIPS)"
@@ -33,7 +34,7 @@ class Docstring(NamedTuple):
 
 
 def read_docstring(target: str | None) -> Docstring:
-    """Of the class or function that a `_target_` names; empty where that is not one of this package."""
+    """Of the class or function that a `_target_` names; empty where that is torch's, or not to be found."""
     formula = look = ""
     rest = []
     for part in re.split(r"\n\s*\n", _find_docstring(target) if target else ""):
@@ -48,29 +49,40 @@ def read_docstring(target: str | None) -> Docstring:
 
 def _find_docstring(target: str) -> str:
     module, _, name = target.rpartition(".")
-    if not module.startswith("aeexp."):
+    if module.partition(".")[0] in ("torch", ""):  # torch documents itself
         return ""
     return _read_docstrings(_read_exports(module).get(name, module)).get(name, "")
 
 
-@cache
+@by_folders
 def _read_docstrings(module: str) -> dict[str, str]:
     """Of the classes and functions of a module."""
     nodes = [node for node in _parse_module(module).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     return {node.name: ast.get_docstring(node) or "" for node in nodes}
 
 
-@cache
+@by_folders
 def _read_exports(package: str) -> dict[str, str]:
     """name -> module of what a package's __init__ takes from its modules."""
     nodes = [node for node in _parse_module(package).body if isinstance(node, ast.ImportFrom)]
-    return {alias.asname or alias.name: node.module or "" for node in nodes for alias in node.names}
+    found: dict[str, str] = {}
+    for node in nodes:
+        above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+        module = ".".join([*above, *([node.module] if node.module else [])])
+        found |= {alias.asname or alias.name: module for alias in node.names}
+    return found
 
 
 def _parse_module(module: str) -> ast.Module:
-    place = ROOT.joinpath(*module.split(".")[1:])
-    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    return ast.parse(path.read_text(encoding="utf-8"))
+    """Empty where there is no such source, or none that this Python reads."""
+    package, *names = module.split(".")
+    root = OWN if package == OWN.name else find_root(package)
+    place = (root or OWN / "-").joinpath(*names)
+    path = place if place.is_file() else place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return ast.Module([], [])
 
 
 def first_sentence(text: str) -> str:

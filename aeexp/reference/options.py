@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from aeexp.files import YAML_LOADER
+from aeexp.reference.folders import by_folders, list_conf_dirs
+from aeexp.reference.folders import find_conf_dir as find_conf_dir
 from aeexp.reference.nodes import Key, get_child, list_keys, list_names, parse_nodes, read_comment, read_key_comment
 
 NO_GROUPS = ("hydra", "dataset/common")  # folders of conf/ whose files are no options
@@ -45,30 +46,21 @@ class Default(NamedTuple):
     key: str | None = None  # below which the file's keys stand, "" for beside the own ones; None: it is an option
 
 
-@cache
-def find_conf_dir() -> str:
-    """conf/ beside the package in a checkout, inside it in an installed wheel."""
-    here = Path(__file__).resolve().parents[1]
-    folders = [folder for folder in (here.parent / "conf", here / "conf") if (folder / "config.yaml").is_file()]
-    if not folders:
-        raise RuntimeError(f"no conf/config.yaml beside or inside {here}")
-    return str(folders[0])
-
-
-@cache
+@by_folders
 def list_groups() -> dict[str, list[str]]:
     """Names of the options of each group, in the order of config.yaml; groups within groups follow theirs."""
-    root = Path(find_conf_dir())
-    names: dict[str, list[str]] = {}
-    for path in sorted(root.rglob("*.yaml")):
-        group = path.parent.relative_to(root).as_posix()
-        if group != "." and not any(group == no or group.startswith(f"{no}/") for no in NO_GROUPS):
-            names.setdefault(group, []).append(path.stem)
+    names: dict[str, set[str]] = {}
     order = ["variant", "experiment", *read_defaults()]
-    return dict(sorted(names.items(), key=lambda item: (order.index(item[0].split("/")[0]), item[0])))
+    for root in map(Path, list_conf_dirs()):
+        for path in root.rglob("*.yaml"):
+            group = path.parent.relative_to(root).as_posix()
+            if not any(group == no or group.startswith(f"{no}/") for no in NO_GROUPS) and group.split("/")[0] in order:
+                names.setdefault(group, set()).add(path.stem)
+    groups = sorted(names, key=lambda group: (order.index(group.split("/")[0]), group))
+    return {group: sorted(names[group]) for group in groups}
 
 
-@cache
+@by_folders
 def read_defaults() -> dict[str, tuple[tuple[str, ...], str]]:
     """Of each group of config.yaml: the options that stand where nothing is said, and what the group is."""
     text = _read_text("config")
@@ -92,7 +84,7 @@ def read_config() -> dict[str, Any]:
     return yaml.load(_read_text("config"), YAML_LOADER)
 
 
-@cache
+@by_folders
 def read_option(group: str, name: str) -> Option:
     """One file with what it takes from others: keys that stand in another file, and for a variant that is another one
     with changes (`defaults: [vae]`) all that the other one sets and picks."""
@@ -139,7 +131,13 @@ def list_options() -> Iterator[Option]:
 
 
 def _read_text(path: str) -> str:
-    return (Path(find_conf_dir()) / f"{path}.yaml").read_text(encoding="utf-8")
+    return find_file(path).read_text(encoding="utf-8")
+
+
+def find_file(path: str) -> Path:
+    """The YAML of `group/name`: where several folders of options hold one, the first."""
+    places = [Path(folder, f"{path}.yaml") for folder in list_conf_dirs()]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def _read_header(text: str) -> tuple[list[str], int, tuple[str, ...]]:

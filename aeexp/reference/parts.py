@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from aeexp.errors import UsageError
 from aeexp.files import YAML_LOADER
-from aeexp.reference.options import HERE, SELF, find_conf_dir
+from aeexp.reference.folders import by_folders, find_conf_dir, list_conf_dirs
+from aeexp.reference.options import HERE, SELF, find_file
 
 MULTIPLE = ("noise", "regularizer", "metric", "plot")  # groups whose options nest under their own key
 
@@ -24,21 +26,21 @@ class Part(NamedTuple):
 
 @cache
 def find_parts(group: str) -> frozenset[Part]:
-    """What the options of a group build: of latent/prior the priors alone."""
+    """What aeexp's own options of a group build: of latent/prior the priors alone."""
     return frozenset(
         Part(node["_target_"], bool(node.get("_partial_", False)))
-        for name, tree in _read_group(group)
+        for name, tree in _read_group(group, (find_conf_dir(),))
         for node in (tree, tree.get(name))  # options of which several may be named nest under their own name
         if isinstance(node, dict) and "_target_" in node
     )
 
 
-@cache
+@by_folders
 def find_places(group: str) -> dict[str, str]:
     """Key -> group of the parts that stand below it, as defaults lists say: prior -> latent/prior for latent, and for
     trainer corruption -> noise, finetune -> trainer."""
     places: dict[str, str] = {}
-    for _, tree in _read_group(group):
+    for _, tree in _read_group(group, list_conf_dirs()):
         for item in tree.get("defaults", ()):
             if isinstance(item, dict):
                 for word in item:
@@ -50,16 +52,33 @@ def find_places(group: str) -> dict[str, str]:
     return places
 
 
-def _read_group(group: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def list_packages(folder: str) -> frozenset[str]:
+    """Names of the packages whose classes the options of a folder name: mypkg of `_target_: mypkg.Hoyer`."""
+    paths = Path(folder).rglob("*.yaml")
+    return frozenset(target.partition(".")[0] for path in paths for target in _list_targets(_read_yaml(path)))
+
+
+def _list_targets(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(target := node.get("_target_"), str):
+            yield target
+        for inner in node.values():
+            yield from _list_targets(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _list_targets(inner)
+
+
+def _read_group(group: str, folders: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and content of each option."""
-    for path in sorted(Path(find_conf_dir(), group).glob("*.yaml")):
-        yield path.stem, _read_option(group, path.stem)
+    for name in sorted({path.stem for folder in folders for path in Path(folder, group).glob("*.yaml")}):
+        yield name, _read_option(group, name)
 
 
-@cache
+@by_folders
 def _read_option(group: str, name: str) -> dict[str, Any]:
     """The content of a file on top of those that it takes in whole (`joint@_here_`)."""
-    tree = yaml.load(Path(find_conf_dir(), group, f"{name}.yaml").read_bytes(), YAML_LOADER) or {}
+    tree = _read_yaml(find_file(f"{group}/{name}"))
     inherited: dict[str, Any] = {}
     for item in tree.get("defaults", ()):
         if isinstance(item, str) and item.endswith(HERE):
@@ -67,3 +86,11 @@ def _read_option(group: str, name: str) -> dict[str, Any]:
             folder = folder[1:] if folder.startswith("/") else f"{group}/{folder}".rstrip("/")
             inherited |= _read_option(folder, file)
     return {**inherited, **tree}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_bytes(), YAML_LOADER)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    return tree if isinstance(tree, dict) else {}

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from aeexp.reference import options
 from aeexp.reference.docstrings import read_docstring
+from aeexp.reference.folders import find_conf_dir
 from aeexp.reference.meaning import describe, list_loss_terms, list_papers, list_parts, list_picks
 from aeexp.reference.options import Option
 
@@ -68,7 +69,8 @@ def print_group(console: Console, group: str) -> None:
 def print_option(console: Console, option: Option) -> None:
     """One option, whole."""
     text = read_docstring(option.target)
-    file = f"conf/{option.group}/{option.name}.yaml"
+    path = options.find_file(f"{option.group.partition('@')[0]}/{option.name}")
+    file = f"conf/{option.group}/{option.name}.yaml" if path.is_relative_to(find_conf_dir()) else str(path)
     console.print(f"[bold]{option.word}[/]  [dim]{file}{f', {option.target}' if option.target else ''}[/]")
     for comment in option.header:
         console.print(_indent(comment))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -16,9 +15,7 @@ from aeexp.runs.config import check, make
 CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
 
 
-def compose_evaluation(
-    overrides: Sequence[str], config_dir: str | Path | None = None, beside: Sequence[str] = ()
-) -> tuple[DictConfig, DictConfig]:
+def compose_evaluation(overrides: Sequence[str], beside: Sequence[str] = ()) -> tuple[DictConfig, DictConfig]:
     """aeexp's configuration with the asked metrics and plots, checked, and the same with their YAML's values; `beside`
     are words of other data and a seed."""
     for override in overrides:
@@ -31,9 +28,9 @@ def compose_evaluation(
         )
     groups = [f"{group}=none" for group in ("metric", "plot") if group not in keys]
     groups += [override for override in overrides if override.startswith(("metric=", "plot="))]
-    default = compose_run(groups, config_dir).cfg
+    default = compose_run(groups).cfg
     words = [*groups, *(override for override in overrides if override not in groups), *beside]
-    cfg = compose_run(words, config_dir).cfg
+    cfg = compose_run(words).cfg
     check(cfg)
     for group in ("metric", "plot"):
         make(cfg, group)  # what a constructor refuses is said before any run is loaded

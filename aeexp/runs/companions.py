@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
-from aeexp.reference.options import find_conf_dir
+from aeexp.reference.folders import find_conf_dir
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import make, to_dict
 
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 ALIKE = ("rows", "train_rows", "draws", "seed")  # options that mean the same in metrics and figures
 
 
-def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric], config_dir: str | Path | None = None) -> dict[str, Plot]:
+def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot]:
     """The figures of `cfg.plot`, and where these are the usual ones, those that the metrics name beside them.
 
     What the metric's keys name, such as the noise and its levels, and which rows are drawn, is the metric's: the figure
@@ -31,10 +30,10 @@ def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric], config_dir: str |
     """
     plots: dict[str, Plot] = make(cfg, "plot")
     wanted = {figure: name for name, metric in metrics.items() for figure in metric.figures if figure not in plots}
-    if not wanted or plots.keys() != compose_plots("default", config_dir).keys():
+    if not wanted or plots.keys() != compose_plots("default").keys():
         return plots
     for figure, name in wanted.items():
-        own, shared = compose_plots(figure, config_dir)[figure], (*ALIKE, *metrics[name].in_keys)
+        own, shared = compose_plots(figure)[figure], (*ALIKE, *metrics[name].in_keys)
         node = own | {key: value for key, value in to_dict(cfg.metric)[name].items() if key in shared and key in own}
         try:
             plots |= make(OmegaConf.create({"plot": {figure: node}}), "plot")
@@ -43,11 +42,11 @@ def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric], config_dir: str |
     return plots
 
 
-def compose_plots(option: str, config_dir: str | Path | None = None) -> dict[str, Any]:
-    """What plot=[option] is, as conf/ has it, `config_dir`, or the search path of the command that runs."""
-    if config_dir is None and _is_command():
+def compose_plots(option: str) -> dict[str, Any]:
+    """What plot=[option] is, as conf/ has it, or the search path of the command that runs."""
+    if _is_command():
         return to_dict(compose("config", [f"plot=[{option}]"]).plot)
-    return to_dict(compose_run([f"plot=[{option}]"], config_dir).cfg.plot)
+    return to_dict(compose_run([f"plot=[{option}]"]).cfg.plot)
 
 
 def _is_command() -> bool:

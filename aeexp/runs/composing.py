@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from aeexp.errors import UsageError, quote_value
 from aeexp.files import expand_home
-from aeexp.reference.options import find_conf_dir
+from aeexp.reference.folders import add_import_paths, find_conf_dir, name_folders
 
 if TYPE_CHECKING:  # with torch and numpy, which the command does not wait for
     from hydra.conf import HydraConf
@@ -51,15 +51,10 @@ def compose_run(overrides: Sequence[str], config_dir: str | Path | None = None) 
     Raises UsageError where the words do not compose. Who uses Hydra around this finds it as it was.
     """
     words = [expand_override(word) for word in overrides]
-    search = []
-    if config_dir is not None:
-        if not Path(config_dir).is_dir():
-            raise UsageError(f"config_dir={config_dir}: there is no such folder: give that of your YAML files")
-        search = [f"hydra.searchpath=[{quote_value(f'file://{Path(config_dir).resolve()}')}]"]
-    with _without_hydra():
+    with use_options(config_dir), _without_hydra():
         try:
             with initialize_config_dir(find_conf_dir(), version_base="1.3"):
-                cfg = compose("config", [*search, *words], return_hydra_config=True)
+                cfg = compose("config", words, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
             from aeexp.runs.composition import composition_message
 
@@ -68,6 +63,21 @@ def compose_run(overrides: Sequence[str], config_dir: str | Path | None = None) 
     with open_dict(cfg):
         del cfg["hydra"]
     return Composed(cfg, root.hydra)
+
+
+@contextmanager
+def use_options(config_dir: str | Path | None) -> Iterator[None]:
+    """Inside, options of this folder are there as well, and Python finds the packages beside it, for good. Raises
+    UsageError for a folder that is not there."""
+    if config_dir is None:
+        yield
+        return
+    folder = expand_home(str(config_dir))
+    if not Path(folder).is_dir():
+        raise UsageError(f"config_dir={config_dir}: there is no such folder: give that of your YAML files")
+    add_import_paths([folder])
+    with name_folders([folder]):
+        yield
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError, quote_override
-from aeexp.reference.options import find_conf_dir, list_groups
+from aeexp.reference.folders import find_conf_dir
+from aeexp.reference.options import list_groups
 from aeexp.reference.parts import MULTIPLE
 from aeexp.runs.config import suggestion
 

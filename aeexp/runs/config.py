@@ -17,10 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, Decay, NonNegative, Positive, Seed, Threads
 from aeexp.reference.parts import MULTIPLE
-from aeexp.runs.trust import check_part
+from aeexp.runs.foreign import find_object as find_foreign
+from aeexp.runs.foreign import may_be_foreign
+from aeexp.runs.trust import check_part, trust_own
 from aeexp.runs.values import check_value
 
-ALLOWED = ("aeexp.", "torch.optim.")  # what a configuration may instantiate
+ALLOWED = ("aeexp.", "torch.optim.")  # what a configuration may instantiate beside parts of other packages
 TYPED = "torch.optim."  # beside the options of optimizer and scheduler, what a user may type: any of torch's
 PARTS = (
     "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
@@ -84,10 +86,11 @@ def check(cfg: DictConfig) -> None:
     for key, hint in VALUES.items():
         check_value(key, tree[key], hint)
     _check_init(tree["init"])
+    trust = trust_own(tree)
     for key in PARTS:
         check_node(key, tree[key])
         if not (key in ("optimizer", "scheduler") and tree[key]["_target_"].startswith(TYPED)):
-            check_part(key, tree[key], key)
+            check_part(key, tree[key], key, trust)
     for group in MULTIPLE:
         for option, node in tree[group].items():
             if not isinstance(node, dict) or "_target_" not in node:
@@ -96,7 +99,7 @@ def check(cfg: DictConfig) -> None:
                     f"add it, as in {group}=[{option}], or leave {group}.{option} alone"
                 )
             check_node(f"{group}.{option}", node)
-            check_part(f"{group}.{option}", node, group)
+            check_part(f"{group}.{option}", node, group, trust)
 
 
 def _check_init(node: Any) -> None:
@@ -164,17 +167,23 @@ def check_node(path: str, node: dict[str, Any]) -> None:
     target = node.get("_target_")
     if target is None:
         raise UsageError(f"{path} names no class to build (_target_): choose an option, as in {path}=...")
-    if not str(target).startswith(ALLOWED):
-        raise UsageError(f"{path}._target_={target}: only aeexp and torch.optim may be instantiated")
-    try:
-        function = get_object(target)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{path}._target_={target} does not exist: {str(error).splitlines()[0]}") from error
+    function = _find_function(path, target)
     for key in node:
         if key.startswith("_") and key not in ("_target_", "_partial_"):
             raise UsageError(f"{path}.{key}={node[key]!r}: there is no such key: leave it out")
     values = {key: value for key, value in node.items() if not key.startswith("_")}
     check_values(path, function, values, partial=bool(node.get("_partial_")))
+
+
+def _find_function(path: str, target: Any) -> Callable[..., Any]:
+    if not str(target).startswith(ALLOWED):
+        if not may_be_foreign(target, "model/encoder"):  # where torch may bring a part too; trust says where exactly
+            raise UsageError(f"{path}._target_={target}: only aeexp and torch.optim may be instantiated, and own parts")
+        return find_foreign(path, target)
+    try:
+        return get_object(target)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{path}._target_={target} does not exist: {str(error).splitlines()[0]}") from error
 
 
 def check_values(path: str, function: Callable[..., Any], values: Mapping[str, Any], *, partial: bool = False) -> None:
@@ -202,18 +211,37 @@ def check_values(path: str, function: Callable[..., Any], values: Mapping[str, A
 
 def find_keys(function: Callable[..., Any], partial: bool) -> tuple[list[str], dict[str, Any]]:
     """Names that a configuration may give, and types by name."""
-    from aeexp.datasets.core.assemble import DataSet  # with torch, which a composed configuration does without
+    from torch import nn  # which a composed configuration does without
+    from torch.optim import Optimizer
+
+    from aeexp.contracts import Part
+    from aeexp.datasets.core.assemble import DataSet
 
     if isinstance(function, DataSet):
         return list(function.hints), function.hints
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    kind = function if inspect.isclass(function) else object
+    hints = _read_hints(function)
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    if partial and function.__module__.startswith("torch.optim."):
-        names, hints = names[1:], hints | OPTIMIZERS
-    elif partial:
+    if partial and issubclass(kind, Optimizer):
+        names, hints = names[1:], OPTIMIZERS | hints if _is_own(function) else hints | OPTIMIZERS
+    elif partial and not (issubclass(kind, nn.Module) and not issubclass(kind, Part)):  # a network takes all by name
         names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     return names, hints
+
+
+def _is_own(function: Callable[..., Any]) -> bool:
+    """Whether it is a user's, whose annotations are his and may be missing."""
+    return not function.__module__.startswith(ALLOWED)
+
+
+def _read_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    except (NameError, TypeError):
+        if _is_own(function):  # of another package: names that are there for a type checker alone
+            return {}
+        raise
 
 
 def _find_group(hint: Any) -> str | None:

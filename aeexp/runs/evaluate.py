@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from aeexp.errors import UsageError, explain_machine, quote_override, tell
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.needs import Unread, require_readable
 from aeexp.evaluation.run import Run
+from aeexp.runs.blame import blame_part
 from aeexp.runs.config import make, to_dict
 from aeexp.runs.evaluations import add_evaluation, describe_difference
 from aeexp.runs.figures import draw_plots
@@ -84,14 +85,15 @@ class Evaluated(NamedTuple):
 
 
 def evaluate(
-    folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device, fetch: bool = False
-) -> Evaluated:
+    folder: RunFolder, cfg: DictConfig, default: DictConfig, device: torch.device, fetch: bool = False,
+    trust: Iterable[str] = (),
+) -> Evaluated:  # fmt: skip
     """Add the numbers of `cfg.metric` to metrics.json and draw `cfg.plot`.
 
     `default` is the same choice with the values of the YAML; `fetch` lets the data set download files or ask a
-    database.
+    database, `trust` names packages whose parts the run may be built of.
     """
-    loaded, run = restore_run(folder, device, fetch)
+    loaded, run = restore_run(folder, device, fetch, trust)
     own = loaded.make_metrics()
     return measure_asked(run, folder, cfg, default, own, describe_protocol(loaded, run), loaded.config["metric"])
 
@@ -111,12 +113,10 @@ def measure_asked(
             failures.append(str(error))
             continue
         except Exception as error:  # logged here with its traceback, and named again at the end
-            log.error(
-                "%s: metric=%s failed",
-                folder,
-                name,
-                exc_info=not (isinstance(error, UsageError) or explain_machine(error)),
-            )
+            blame = blame_part(error, f"metric.{name}", metric)
+            lines = "" if blame is None else f": {blame.message}\n{blame.lines}"
+            explained = blame or isinstance(error, UsageError) or explain_machine(error)
+            log.error("%s: metric=%s failed%s", folder, name, lines, exc_info=not explained)
             failures.append(f"metric={name} failed: {tell(error)}")
             continue
         if not (entry["val"] or entry["test"] or any(entry["baseline"].values())):
@@ -145,11 +145,13 @@ def identify(
     return {"metric": name, "options": options, "differs": differs}
 
 
-def restore_run(folder: RunFolder, device: torch.device, fetch: bool = False) -> tuple[LoadedRun, Run]:
+def restore_run(
+    folder: RunFolder, device: torch.device, fetch: bool = False, trust: Iterable[str] = ()
+) -> tuple[LoadedRun, Run]:
     """The run as it was when it was measured: best state, its own data, learning curves, and the untrained model."""
-    loaded = LoadedRun(folder.path, device.type, fetch)
+    loaded = LoadedRun(folder.path, device.type, fetch, trust)
     data = loaded.load_data("bring the data back as it was, or train anew")
-    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved).to(device))
+    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved, loaded.trust).to(device))
     run.trained = folder.read_metrics().get("train", {})
     run.best_step = loaded.saved["progress"]["best_step"]
     return loaded, run

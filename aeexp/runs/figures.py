@@ -20,6 +20,7 @@ from aeexp.errors import explain_machine, quote_override, tell
 from aeexp.evaluation.needs import Unread, require_readable
 from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
+from aeexp.runs.blame import blame_part
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
 
@@ -131,6 +132,8 @@ def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure 
         except Unread as error:
             failures.append(str(error))
         except Exception as error:  # logged here with its traceback, and named again at the end
-            log.error("plot=%s failed", option, exc_info=explain_machine(error) is None)
+            blame = blame_part(error, f"plot.{option}", plot)
+            lines = "" if blame is None else f": {blame.message}\n{blame.lines}"
+            log.error("plot=%s failed%s", option, lines, exc_info=blame is None and explain_machine(error) is None)
             failures.append(f"plot={option} failed: {tell(error)}")
     return failures

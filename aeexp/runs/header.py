@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, final, get_args
 
@@ -16,6 +16,7 @@ from aeexp.datasets.formats.numerals import choose_numerals
 from aeexp.datasets.formats.table import parse_delimiter
 from aeexp.datasets.formats.table_source import Missing
 from aeexp.errors import UsageError
+from aeexp.runs.provenance import Provenance
 from aeexp.trainers.checkpoint import Progress, Saved
 from aeexp.types import Facts
 
@@ -62,6 +63,7 @@ class Header:
     data: Account | None = None  # older runs do not say
     init: str | None = None  # digests of what it began with (`runs/origin.py`)
     extends: str | None = None
+    foreign: dict[str, Provenance] = field(default_factory=dict)  # parts of other packages by their _target_
 
 
 def read_header(saved: Saved) -> Header:

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,10 +23,15 @@ from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.foreign import list_foreign
+from aeexp.runs.header import read_header
 from aeexp.runs.idle import list_idle
+from aeexp.runs.loading import warn_changed
 from aeexp.runs.machine import use_machine
 from aeexp.runs.measuring import warn_of_classes
 from aeexp.runs.origin import Origin, find_origin
+from aeexp.runs.probing import probe_parts
+from aeexp.runs.provenance import describe_provenance
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import title_run
@@ -44,13 +48,13 @@ LARGE = 100.0  # a value that networks do not start well from
 
 def execute_run(
     cfg: DictConfig, status: Status, choices: Mapping[str, Any], bar: bool,
-    follow: Callable[[Progress], None] | None = None, config_dir: str | Path | None = None,
+    follow: Callable[[Progress], None] | None = None,
 ) -> float:  # fmt: skip
     """Leave a complete run folder and return the lowest monitored value.
 
     `status` is that of the folder, which is this run's (`claim`). `choices` names the option of each group; `bar` asks
     for a progress bar. `follow` is called at each validation with where the run stands, and may raise to end it.
-    Options lie in `config_dir` too. Threads, generators and the like are those of the caller again afterwards.
+    Threads, generators and the like are those of the caller again afterwards.
     """
     start = time.perf_counter()
     status.begin()
@@ -67,7 +71,7 @@ def execute_run(
         data, learner = load_data_and_learner(cfg, device)
         untrained, origin = copy.deepcopy(learner.model), find_origin(config)
         measures, trainer = make_metrics(cfg, data), make_trainer(cfg)
-        plots = make_plots(cfg, measures, config_dir)
+        plots = make_plots(cfg, measures)
         start_from(config, learner, data, trainer)
         store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
         table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
@@ -130,19 +134,20 @@ def return_finished(finished: Mapping[str, Any], cfg: DictConfig, folder: RunFol
 
 def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, data: Data, every_seconds: float) -> Store:
     """The run's checkpoints: those of an earlier try in its own folder loaded, else those of `resume`."""
-    began = {"init": origin.init, "extends": origin.extends}
+    own = {"init": origin.init, "extends": origin.extends, "foreign": describe_provenance(config)}
     header = {"run_id": origin.identity, "config": config, "facts": data.facts._asdict(), "data": data.account,
-              "fingerprint": data.fingerprint, **{key: value for key, value in began.items() if value}}  # fmt: skip
+              "fingerprint": data.fingerprint, **{key: value for key, value in own.items() if value}}  # fmt: skip
     store = Store(folder.checkpoints, header, every_seconds)
     if folder.is_begun():
         try:
             store.resume(folder.checkpoints)
-            return store
         except Unreadable as error:
             if not config["resume"]:  # nobody asked to go on: what an earlier try left is of no use
                 log.warning("%s: the run begins anew", error)
-    if config["resume"]:
+    if config["resume"] and store.resumed is None:
         store.resume(RunFolder(config["resume"]).checkpoints, origin.extending)
+    if store.resumed is not None:
+        warn_changed(folder, read_header(store.resumed))
     return store
 
 
@@ -150,6 +155,8 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
     """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
     data = make(cfg, "dataset").place(device)
     learner = build_seeded(cfg, data)
+    if own := dict(list_foreign(to_dict(cfg))):
+        probe_parts(learner, data, own)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     where = f"{data.describe_placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
     log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)

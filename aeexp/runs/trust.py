@@ -1,24 +1,70 @@
-"""What may be built: the options that this installation's conf/ names, in the places that it names them for.
+"""What may be built: the options that this installation's conf/ names, in the places that it names them for, and parts
+of packages that the reader trusts.
 
 What a run folder says is data of a stranger. A `_target_` in it is compared with those of conf/ before anything is
-imported, and what is found under that name must be at home there; nothing else of the text decides what is run.
+imported, and what is found under that name must be at home there; nothing else of the text decides what is run. Of a
+package that the reader trusts, parts of the group are built that it defines, and nothing else of it is called.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.utils import get_object
 
-from aeexp.errors import UsageError
-from aeexp.reference.parts import MULTIPLE, Part, find_parts, find_places
+from aeexp.errors import UsageError, quote_words
+from aeexp.reference.folders import find_extensions, list_named
+from aeexp.reference.parts import MULTIPLE, Part, find_parts, find_places, list_packages
+from aeexp.runs.foreign import (
+    NEVER,
+    find_package,
+    is_defined_there,
+    list_foreign,
+    locate,
+    may_be_foreign,
+    wants_partial,
+)
+from aeexp.runs.provenance import Provenance, name_provenance
 
 DEPTH, VALUES, LENGTH = 16, 20_000, 20_000  # of a stored configuration: levels, values in all, characters of a text
 WIDEST = 2**63  # beyond which no whole number of ours lies
 SHOWN = 400  # characters of a line that quotes a stranger
+VARIABLE = "AEEXP_TRUST"  # of the environment: packages between commas
+
+Trust = frozenset[str]  # names of packages whose parts may be built
+NOBODY: Trust = frozenset()
+
+
+class Place(NamedTuple):
+    """A node that builds something, and where it stands."""
+
+    path: str
+    target: str
+    group: str
+    foreign: bool  # no option of aeexp's own conf/
+
+
+def read_trust(packages: Iterable[str] = ()) -> Trust:
+    """Packages whose parts may be built from a run folder: these, those of AEEXP_TRUST, installed extensions, and
+    what options in folders that the user named (--config-dir) are made of. Raises UsageError for what is no package."""
+    given = [packages] if isinstance(packages, str) else list(packages)
+    words = [word.strip() for text in (*given, os.environ.get(VARIABLE, "")) for word in text.split(",")]
+    trusted = {word for word in words if word}
+    for word in sorted(trusted):
+        if find_package(f"{word}.X") != word:
+            why = "no part is built of it" if word in NEVER else "name the package alone, as in mypkg"
+            raise UsageError(f"trust={word}: {why}")
+    named = (package for folder in list_named() for package in list_packages(folder))
+    own = (extension.package for extension in find_extensions())
+    return frozenset(trusted.union(own, (package for package in named if find_package(f"{package}.X"))))
+
+
+def trust_own(config: Any) -> Trust:
+    """Packages of a configuration that the user composed: what he types, he trusts."""
+    return frozenset(target.partition(".")[0] for _, target in list_foreign(config))
 
 
 def check_plain(path: str, value: Any) -> None:
@@ -51,14 +97,48 @@ def check_plain(path: str, value: Any) -> None:
     walk(path, value, 0)
 
 
-def check_part(path: str, node: Any, group: str) -> None:
-    """Refuse a node, or one within it, that no option of its group builds. Raises UsageError."""
+def check_part(path: str, node: Any, group: str, trust: Trust = NOBODY) -> None:
+    """Refuse a node, or one within it, that no option of its group builds, nor a package that is trusted. Raises
+    UsageError."""
+    check_parts([(path, node, group)], trust)
+
+
+def check_parts(
+    nodes: Sequence[tuple[str, Any, str]], trust: Trust, then: Mapping[str, Provenance] | None = None
+) -> None:
+    """`check_part` of several nodes (path, node, group): no package of another one is imported before all are known to
+    be trusted. `then` is what the run says of them."""
+    places = [place for path, node, group in nodes for place in _list_places(path, node, group)]
+    _refuse_untrusted([place.target for place in places if place.foreign], trust, then or {})
+    for path, target, group, foreign in places:
+        if foreign:
+            found = locate(path, target, group)
+            if get_object(target) is not found:
+                raise UsageError(f"{path}._target_={target}: this name leads to two things: rename one of them")
+        elif not is_defined_there(target, get_object(target)):
+            raise UsageError(f"{path}._target_={target}: what this name leads to is something else: reinstall aeexp")
+
+
+def _refuse_untrusted(targets: Sequence[str], trust: Trust, then: Mapping[str, Provenance]) -> None:
+    strange = sorted({target for target in targets if find_package(target) not in trust})
+    if strange:
+        packages = ",".join(sorted({str(find_package(target)) for target in strange}))
+        names = ", ".join(name_provenance(target, then) for target in strange)
+        ways = f"{quote_words('--trust', packages)}, trust={packages.split(',')} in Python, or {VARIABLE}={packages}"
+        raise UsageError(f"it is built of {names}: that is no code of aeexp, and runs where you trust it:\n{ways}")
+
+
+def _list_places(path: str, node: Any, group: str) -> Iterator[Place]:
+    """The node and those within it that build something. Raises UsageError for what could be no part."""
     target, partial = _read_target(path, node)
-    if Part(target, partial) not in find_parts(group):
+    known = Part(target, partial) in find_parts(group)
+    if not known and not may_be_foreign(target, group):
         wrong = f"{path}._target_={_quote(target)}" + (" with _partial_" if partial else "")
         raise UsageError(f"{wrong}: no option of {group} builds that: aeexp-explain {group} lists them")
-    if not _is_at_home(target, get_object(target)):
-        raise UsageError(f"{path}._target_={target}: what this name leads to is something else: reinstall aeexp")
+    if not known and wants_partial(group) not in (partial, None):
+        way = "leave it out" if partial else "its YAML needs _partial_: true, as it is given more at run time"
+        raise UsageError(f"{path}._partial_={partial}: {way}")
+    yield Place(path, target, group, not known)
     places = find_places(group)
     for key, value in node.items():
         inner, place = f"{path}.{key}", places.get(key)
@@ -68,9 +148,9 @@ def check_part(path: str, node: Any, group: str) -> None:
             raise UsageError(f"{inner}={_quote(value)}: there is no such key: leave it out")
         if place in MULTIPLE:
             for option, each in list_options(inner, value):
-                check_part(f"{inner}.{option}", each, place)
+                yield from _list_places(f"{inner}.{option}", each, place)
         elif place is not None and isinstance(value, dict):
-            check_part(inner, value, place)
+            yield from _list_places(inner, value, place)
         elif _holds_keys_of_hydra(value):
             raise UsageError(f"{inner}: nothing is built here (_target_): leave it out")
 
@@ -100,15 +180,6 @@ def _holds_keys_of_hydra(value: Any) -> bool:
     if isinstance(value, dict):
         return any(str(key).startswith("_") for key in value) or any(map(_holds_keys_of_hydra, value.values()))
     return isinstance(value, list | tuple) and any(map(_holds_keys_of_hydra, value))
-
-
-def _is_at_home(target: str, found: Callable[..., Any]) -> bool:
-    """Whether the thing found under a name is defined under that name, in its package or a module below it: not what
-    was merely imported there, nor what hangs on a class."""
-    package, _, name = target.rpartition(".")
-    module = found.__module__
-    inside = module == package or module.startswith(f"{package}.")
-    return inside and found.__qualname__ == name and getattr(sys.modules.get(module), name, None) is found
 
 
 @contextmanager

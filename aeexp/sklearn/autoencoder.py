@@ -46,6 +46,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     validation_fraction : rows that choose the best state and are not trained on; 0: the training rows themselves.
     random_state : split, weights, order of rows and noise follow from it.
     device : auto, cpu, cuda or mps.
+    config_dir : a folder with options of your own, as --config-dir names it; their classes are found as Python's are.
 
     Values are taken as they are: scale them before, as in a Pipeline. Labels y, which are used where the variant wants
     them (regularizer=classifier), are whole numbers or texts; -1 is an unlabelled row. Fractions, or floats of more
@@ -69,6 +70,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         validation_fraction: float = 0.1,
         random_state: int | RandomState | None = None,
         device: str = "auto",
+        config_dir: str | None = None,
     ):
         self.variant = variant
         self.latent_dim = latent_dim
@@ -79,6 +81,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.device = device
+        self.config_dir = config_dir
 
     def fit(self, X, y=None) -> Autoencoder:
         """Train on rows (N, D). Raises UsageError for a variant that cannot be had of them."""
@@ -145,7 +148,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _compose(self, seed: int) -> DictConfig:
         sizes = (self.latent_dim, self.epochs, self.batch_size)
-        return compose_configuration(self.variant, tuple(self.overrides), *sizes, seed)
+        return compose_configuration(self.variant, tuple(self.overrides), *sizes, seed, self.config_dir)
 
     def _split(self, X: np.ndarray, y: Any, seed: int) -> Data:
         x = X if self.shape is None else _fold(X, self.shape)

@@ -9,6 +9,7 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 from aeexp.errors import UsageError
+from aeexp.reference.folders import list_conf_dirs, name_folders
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import check
 
@@ -23,14 +24,15 @@ ELSEWHERE = {  # words of the command line that belong to an argument, or to a r
 
 def compose_configuration(
     variant: str, overrides: tuple[str, ...], latent_dim: int | None, epochs: int | None, batch_size: int | None,
-    seed: int,
+    seed: int, config_dir: str | None = None,
 ) -> DictConfig:  # fmt: skip
     """Raises UsageError for a size that the variant has none of, and for words that belong to a run folder."""
     for override in overrides:
         head = re.split(r"[./=]", override.lstrip("+~"))[0]
         if head in ELSEWHERE:
             raise UsageError(f"{override}: {ELSEWHERE[head]}")
-    cfg = copy.deepcopy(_compose(f"variant={variant}", overrides))
+    with name_folders([] if config_dir is None else [config_dir]):
+        cfg = copy.deepcopy(_compose(f"variant={variant}", overrides, list_conf_dirs()))
     trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
     values = {"latent.dim": latent_dim, f"{trainer}.epochs": epochs, f"{trainer}.batch_size": batch_size}
     for key, value in values.items():
@@ -47,6 +49,6 @@ def compose_configuration(
 
 
 @functools.lru_cache(maxsize=64)
-def _compose(variant: str, overrides: tuple[str, ...]) -> DictConfig:
-    """A search composes each candidate once."""
+def _compose(variant: str, overrides: tuple[str, ...], folders: tuple[str, ...]) -> DictConfig:
+    """Of the options in these folders, which Hydra's search path has. A search composes each candidate once."""
     return compose_run([variant, *overrides]).cfg

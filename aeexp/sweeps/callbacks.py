@@ -110,8 +110,9 @@ class Gallery(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
         from aeexp.sweeps.gallery import save_gallery
+        from aeexp.sweeps.selection import list_composed
 
-        save_gallery(Path(config.hydra.sweep.dir))
+        save_gallery(Path(config.hydra.sweep.dir), list_composed(config))
 
 
 @final
@@ -121,8 +122,9 @@ class Lineup(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
         from aeexp.sweeps.lineup import save_lineup
+        from aeexp.sweeps.selection import list_composed
 
-        save_lineup(Path(config.hydra.sweep.dir))
+        save_lineup(Path(config.hydra.sweep.dir), list_composed(config))
 
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -18,22 +19,23 @@ from aeexp.sweeps.selection import DPI, MOST, SEED, find_drawn_runs, name_runs, 
 log = logging.getLogger(__name__)
 
 
-def save_gallery(root: Path) -> None:
-    """Write samples.png for the finished runs below `root`, if there are any to show."""
-    figure = draw_gallery(root)
+def save_gallery(root: Path, trust: Sequence[str] = ()) -> None:
+    """Write samples.png for the finished runs below `root`, if there are any to show; of parts of packages in
+    `trust` too."""
+    figure = draw_gallery(root, trust)
     if figure is None:
         return
     canvas.save(figure, root / "samples.png", DPI)
     log.info("samples side by side: %s", root / "samples.png")
 
 
-def draw_gallery(root: Path) -> Figure | None:
+def draw_gallery(root: Path, trust: Sequence[str] = ()) -> Figure | None:
     """A panel for each finished run; of those that differ in seed or fold alone the first."""
     runs = select_distinct(find_drawn_runs(root))
     if len(runs) > MOST:
         log.info("samples.png shows the first %d of %d different runs", MOST, len(runs))
     titles, common = name_runs(dict(islice(runs.items(), MOST)))
-    panels = [(run, panel) for title, run in titles if (panel := draw_panel(run, title)) is not None]
+    panels = [(run, panel) for title, run in titles if (panel := draw_panel(run, title, trust)) is not None]
     if not panels:
         return None
     names = {read_data(run)["name"] for run, _ in panels}
@@ -41,11 +43,11 @@ def draw_gallery(root: Path) -> Figure | None:
     return draw_side_by_side(f"{title}\n{common}".rstrip(), [panel for _, panel in panels])
 
 
-def draw_panel(run: RunFolder, title: str) -> Panel | None:
+def draw_panel(run: RunFolder, title: str, trust: Sequence[str] = ()) -> Panel | None:
     """None, and a line that says why, where nothing can be drawn."""
     with torch.random.fork_rng():
         try:
-            model = load(run.path)
+            model = load(run.path, trust=trust)
             limits = read_data(run).get("limits")
         # RuntimeError: weights of an older version do not fit; ValueError: metrics.json is cut off
         except (OSError, RuntimeError, ValueError) as error:

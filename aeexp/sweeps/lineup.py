@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -36,13 +37,14 @@ class Line(NamedTuple):
     samples: np.ndarray | None  # None where side information has no list of values
 
 
-def save_lineup(root: Path) -> None:
-    """Write what there is to compare of the finished runs below `root` that were asked for figures."""
+def save_lineup(root: Path, trust: Sequence[str] = ()) -> None:
+    """Write what there is to compare of the finished runs below `root` that were asked for figures; of parts of
+    packages in `trust` too."""
     runs = dict(islice(select_distinct(find_drawn_runs(root)).items(), MOST))
     if len(runs) < 2:
         return
     titles, common = name_runs(runs)
-    figures = {"reconstructions": draw_reconstructions(titles, common), "codes": draw_codes(titles, common)}
+    figures = {"reconstructions": draw_reconstructions(titles, common, trust), "codes": draw_codes(titles, common)}
     for name, figure in figures.items():
         if figure is not None:
             canvas.save(figure, root / f"{name}.png", DPI)
@@ -50,13 +52,13 @@ def save_lineup(root: Path) -> None:
 
 
 @torch.no_grad()
-def draw_reconstructions(runs: list[tuple[str, RunFolder]], common: str) -> Figure | None:
+def draw_reconstructions(runs: list[tuple[str, RunFolder]], common: str, trust: Sequence[str] = ()) -> Figure | None:
     """Test rows above, below them a row for each run: its reconstructions, and samples beside them.
 
     None where the runs saw different data, or rows that lie beyond memory: they are read once, for all runs.
     """
     try:
-        loaded = [(title, LoadedRun(run.path, "cpu")) for title, run in runs]
+        loaded = [(title, LoadedRun(run.path, "cpu", trust=trust)) for title, run in runs]
         node = loaded[0][1].config["dataset"]
         where = read_data(runs[0][1]).get("residency", "device")
         if where not in ("device", "host") or any(run.config["dataset"] != node for _, run in loaded):

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
+from aeexp.reference.parts import list_packages
 from aeexp.reports.grouping import REPEATS
 from aeexp.runs.folder import RunFolder, find_runs
+from aeexp.runs.foreign import find_package
 
+TYPED = re.compile(r"_target_['\"]?\s*[=:]\s*['\"]?(\w+)\.")  # the package of a part that was named on the command line
 ASIDE = ("threads", "device", "dataset.root", "save_codes", "plot", "metric")  # no word on what was trained
 MOST = 12  # runs that still can be read from the last row of a lecture hall
 DPI = 200  # a tile of 28 pixels has 2.7 dots for each
 SEED = 0  # of the codes, the same for every run
+
+
+def list_composed(config: DictConfig) -> list[str]:
+    """Packages whose parts a sweep was composed of: those of the user's folders of options, and what he typed. He has
+    trained with them, so that his runs may be built of them again."""
+    sources = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
+    found = {package for folder in sources for package in list_packages(folder)}
+    words = (str(word) for words in config.hydra.overrides.values() for word in words)
+    found |= {name for word in words for name in TYPED.findall(word)}
+    return sorted(package for package in found if find_package(f"{package}.X") == package and package != "torch")
 
 
 def find_drawn_runs(root: Path) -> list[RunFolder]:

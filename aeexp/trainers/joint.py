@@ -209,6 +209,8 @@ class Joint(Trainer):
             return total.sum()
 
         optimizer.step(closure)
+        if not evaluations:
+            raise UsageError("optimizer: its step(closure) must call closure, which computes loss and gradients")
         for out in passes:
             learner.observe(out)
         return evaluations[0]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import pickle
 import shutil
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -17,109 +15,19 @@ from pathlib import Path
 import pytest
 import torch
 from canary import watched
-from composing import composed, run_in
+from composing import composed
+from hostile_folders import ALL, check_refused, put, read_with_all, refuses, target
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
-import aeexp
-from aeexp.cli import encode
 from aeexp.errors import UsageError
 from aeexp.reference import options
 from aeexp.reference.parts import MULTIPLE, find_parts, find_places
-from aeexp.runs import trust
 from aeexp.runs.config import PARTS, check, to_dict
-from aeexp.runs.evaluate import evaluate
-from aeexp.runs.folder import RunFolder
+from aeexp.runs.foreign import is_defined_there
 from aeexp.runs.loading import LoadedRun
 from aeexp.sweeps.gallery import draw_panel
 from aeexp.trainers.checkpoint import Store
-
-WORDS = ("variant=vae", "noise=gaussian", "metric=[probe,robustness]", "trainer.epochs=1", "dataset.limit=200")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    run_in(folder, *WORDS)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def asked():
-    """What aeexp-evaluate is asked for."""
-    cfg = composed("metric=[probe]", "plot=none")
-    check(cfg)
-    return cfg, composed("metric=[probe]", "plot=none")
-
-
-@pytest.fixture
-def hostile(trained, tmp_path, monkeypatch) -> Callable[[Callable[[dict], object]], RunFolder]:
-    """hostile(change): a copy of the run whose best.pt holds what `change` makes of it. Relative paths are here."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "planted_canary.py").write_text("open('imported', 'w').close()\ndef run(*args, **kwargs): pass\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def make(change: Callable[[dict], object]) -> RunFolder:
-        shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "figures"))
-        saved = torch.load(trained / "checkpoints/best.pt", weights_only=True)
-        change(saved)
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(100_000)
-        try:
-            torch.save(saved, tmp_path / "run/checkpoints/best.pt")
-        finally:
-            sys.setrecursionlimit(limit)
-        return RunFolder(tmp_path / "run")
-
-    return make
-
-
-def encode_codes(folder: RunFolder) -> None:
-    encode.encode(encode.build_parser().parse_args([str(folder), "--output", str(folder.path / "out.npz")]))
-
-
-READERS: dict[str, Callable[[RunFolder], object]] = {
-    "load": lambda folder: aeexp.load(folder.path),
-    "data": lambda folder: LoadedRun(folder.path, "cpu").load_data(),
-    "encode": encode_codes,
-}
-
-
-def read_with_all(folder: RunFolder, asked) -> tuple[dict[str, str], list[str]]:
-    """What each reader of a run folder says ("" where it reads it), and what happened meanwhile."""
-    readers = {**READERS, "evaluate": lambda folder: evaluate(folder, *asked, torch.device("cpu"))}
-    said, effects = {}, []
-    for name, reader in readers.items():
-        with watched() as seen:
-            try:
-                reader(folder)
-                said[name] = ""
-            except UsageError as error:
-                said[name] = str(error)
-                effects += seen
-                continue
-        # Who reads it to the end writes what it was asked for, in the run folder alone.
-        effects += [each for each in seen if str(folder.path) not in each and "git" not in each]
-    return said, effects
-
-
-def put(path: str, value: object) -> Callable[[dict], object]:
-    """At a dotted path of the stored configuration."""
-
-    def change(saved: dict) -> None:
-        node = saved["config"]
-        *parents, last = path.split(".")
-        for name in parents:
-            node = node[name]
-        node[last] = copy.deepcopy(value)
-
-    return change
-
-
-def target(named: str, /, **keys: object) -> dict:
-    return {"_target_": named, **keys}
-
 
 # Each is put where a latent belongs, of which every reader builds one.
 AS_LATENT = {
@@ -222,26 +130,6 @@ WITHIN = {
     "a key with a line in it": ("latent.dim", {"a\nb": 1}),
     "a key that is no text": ("latent.dim", {(1, 2): 1}),
 }
-
-
-def refuses(said: str) -> None:
-    lines = said.split("\n")
-    assert len(lines) <= 2 and len(said) < 1_500 and all(line.isprintable() for line in lines), said
-
-
-def check_refused(folder: RunFolder, asked, by: set[str]) -> dict[str, str]:
-    said, effects = read_with_all(folder, asked)
-    assert effects == []
-    assert not Path("owned").exists() and not Path("imported").exists()
-    for name in by:
-        assert said[name], f"{name} reads it"
-    for text in said.values():
-        if text:
-            refuses(text)
-    return said
-
-
-ALL = {"load", "data", "encode", "evaluate"}
 
 
 @pytest.mark.parametrize("node", AS_LATENT.values(), ids=AS_LATENT)
@@ -519,7 +407,7 @@ def test_each_name_of_conf_leads_to_what_is_defined_under_it():
     parts = [part for group in every_group() for part in find_parts(group)]
     assert len(parts) > 100
     for part in parts:
-        assert trust._is_at_home(part.target, get_object(part.target)), part.target
+        assert is_defined_there(part.target, get_object(part.target)), part.target
     assert all(part.target.startswith(("aeexp.", "torch.optim.")) for part in parts)
 
 
@@ -529,7 +417,7 @@ def test_each_name_of_conf_leads_to_what_is_defined_under_it():
      ("aeexp.runs.folder.Path", None), ("aeexp.trainers.archive.torch.load", None)],
 )  # fmt: skip
 def test_what_is_merely_reached_through_a_module_is_not_at_home_there(name, found):
-    assert not trust._is_at_home(name, get_object(found or name))
+    assert not is_defined_there(name, get_object(found or name))
 
 
 def test_a_composed_configuration_is_held_against_the_same_rule():
