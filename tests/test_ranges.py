@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeexp.errors import UsageError
-from aeexp.runs.config import VALUES, check_node, find_keys
+from aeexp.runs.config import check_node, find_keys
+from aeexp.runs.schema import VALUES
 from aeexp.runs.values import check_value
 
 # Any number is one: values of the data, names of classes, texts that stand for a gap, a place that the metric looks up.

@@ -17,7 +17,7 @@ from aeexp.errors import UsageError, quote_override
 from aeexp.reference.folders import find_conf_dir
 from aeexp.reference.options import list_groups
 from aeexp.reference.parts import MULTIPLE
-from aeexp.runs.config import suggestion
+from aeexp.runs.values import suggestion
 
 MOST = 16  # jobs of a sweep, half a second each
 MISSING = object()

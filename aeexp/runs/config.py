@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -15,58 +14,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.ranges import Count, Decay, NonNegative, Positive, Seed, Threads
 from aeexp.reference.parts import MULTIPLE
 from aeexp.runs.foreign import find_object as find_foreign
 from aeexp.runs.foreign import may_be_foreign
+from aeexp.runs.schema import OPTIMIZERS, VALUES, check_init
 from aeexp.runs.trust import check_part, trust_own
-from aeexp.runs.values import check_value
+from aeexp.runs.values import check_value, suggestion
 
 ALLOWED = ("aeexp.", "torch.optim.")  # what a configuration may instantiate beside parts of other packages
 TYPED = "torch.optim."  # beside the options of optimizer and scheduler, what a user may type: any of torch's
 PARTS = (
     "dataset", "task", "condition", "model", "latent", "likelihood", "objective", "optimizer", "scheduler", "trainer",
 )  # fmt: skip
-
-
-class Values(NamedTuple):
-    """The keys of config.yaml that belong to no group."""
-
-    seed: Seed
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Threads | None
-    deterministic: bool
-    resume: str | None
-    save_codes: bool
-
-
-StartPart = Literal["encoder", "latent", "decoder", "likelihood", "condition", "objective"]
-INIT = {"from": str | None, "parts": list[StartPart] | None, "freeze": bool}  # keys of `init`
-
-
-class OptimizerValues(NamedTuple):
-    """Keys of torch's optimizers, which torch checks in its own words, or not at all."""
-
-    lr: Positive
-    betas: tuple[Decay, Decay]
-    eps: NonNegative
-    weight_decay: NonNegative
-    momentum: NonNegative
-    dampening: float
-    alpha: NonNegative
-    lr_decay: NonNegative
-    momentum_decay: NonNegative
-    initial_accumulator_value: NonNegative
-    max_iter: Count
-    max_eval: Count | None
-    history_size: Count
-    tolerance_grad: NonNegative
-    tolerance_change: NonNegative
-    line_search_fn: Literal["strong_wolfe"] | None
-
-
-VALUES = get_type_hints(Values, include_extras=True)
-OPTIMIZERS = get_type_hints(OptimizerValues, include_extras=True)
 
 
 def check(cfg: DictConfig) -> None:
@@ -85,7 +44,7 @@ def check(cfg: DictConfig) -> None:
             raise UsageError(f"{key}={value!r} is no key of aeexp{suggestion(key, known)}")
     for key, hint in VALUES.items():
         check_value(key, tree[key], hint)
-    _check_init(tree["init"])
+    check_init(tree["init"])
     trust = trust_own(tree)
     for key in PARTS:
         check_node(key, tree[key])
@@ -100,19 +59,6 @@ def check(cfg: DictConfig) -> None:
                 )
             check_node(f"{group}.{option}", node)
             check_part(f"{group}.{option}", node, group, trust)
-
-
-def _check_init(node: Any) -> None:
-    """Hold the keys of `init` against their types, and refuse those that do nothing."""
-    if not isinstance(node, dict):
-        raise UsageError(f"init={node!r}: give its keys, as in init.from=RUN")
-    for key, value in node.items():
-        if key not in INIT:
-            raise UsageError(f"init.{key}={value!r}: there is no such key{suggestion(str(key), INIT)}")
-        check_value(f"init.{key}", value, INIT[key])
-    idle = [f"init.{key}={node[key]}" for key in ("parts", "freeze") if node.get(key)]
-    if node.get("from") is None and idle:
-        raise UsageError(f"{idle[0]}: there is nothing to start from: name a run by init.from=RUN")
 
 
 def to_dict(cfg: DictConfig) -> dict[str, Any]:
@@ -151,15 +97,6 @@ def put_in_front(path: str, error: UsageError) -> UsageError:
     if message.startswith((f"{path}=", f"{path}.")):
         return error
     return UsageError(f"{path}.{message}" if re.match(r"[\w.]+=", message) else f"{path}: {message}")
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`: did you mean ...?`, or the list of what is known."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
-    if near:
-        return f": did you mean {near[0]}?"
-    return f"; it has {', '.join(known)}" if known else "; it takes none"
 
 
 def check_node(path: str, node: dict[str, Any]) -> None:

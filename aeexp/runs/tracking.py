@@ -55,7 +55,6 @@ def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> di
 
 
 log = logging.getLogger(__name__)
-
 SavePicture = Callable[[str, np.ndarray], None]
 FAILED = ".failed"  # ending of the event file that holds nothing but the status FAILURE
 

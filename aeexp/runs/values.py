@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -11,6 +12,15 @@ from annotated_types import Interval
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from aeexp.errors import UsageError
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?`, or the list of what is known."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+    if near:
+        return f": did you mean {near[0]}?"
+    return f"; it has {', '.join(known)}" if known else "; it takes none"
 
 
 def check_value(path: str, value: Any, hint: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from aeexp.errors import UsageError
-from aeexp.runs.config import suggestion
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.values import suggestion
 
 
 def read_outcome(folder: RunFolder, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from aeexp.errors import UsageError
-from aeexp.runs.config import suggestion
+from aeexp.runs.values import suggestion
 
 Space = dict[str, BaseDistribution]
 KEYS = {"int": ("low", "high", "step", "log"), "float": ("low", "high", "step", "log"), "categorical": ("choices",)}
