@@ -50,7 +50,7 @@ MISTAKES = {
     "two signs": (GOOD, {"thousands": ".."}, "thousands='..' must be one sign"),
     "shares": ("b,a b\n" + "".join(f"2,{i}%\n" for i in range(21)), {},
                "set \"dataset.drop=['a b']\" or \"dataset.categorical=['a b']\"."),
-    "odd name": ('"a\rb",b\n,2\n1,2\n', {}, "or \"dataset.drop=['a\\rb']\"."),
+    "odd name": ('"a\rb",b\n,2\n1,2\n', {}, r"""or 'dataset.drop=['"'"'a\rb'"'"']'."""),
     "text attribute": ("b,a\n" + "".join(f"2,{i}%\n" for i in range(21)), {"attributes": ("a",)},
                        "numbers, or set dataset.categorical=[a]."),
     "measured label": ("a,y\n" + "".join(f"1,{i / 8}\n" for i in range(-5, 6)), {"label": "y"},

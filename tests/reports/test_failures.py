@@ -47,7 +47,7 @@ def test_a_failed_an_interrupted_and_a_broken_run_are_listed_with_their_last_lin
         ({"train": [1]}, "train is no table"),
         ({"intervals": [1]}, "intervals is no table"),
         ({"intervals": {"test": {"loss": 3}}}, "intervals test loss is 3, no pair of numbers"),
-        ({"intervals": {"baseline": {"pca": [1]}}}, "intervals pca is no table"),
+        ({"intervals": {"baseline": {"pca": [1]}}}, "intervals baseline pca is no table"),
         ({"evaluations": [{}]}, "evaluations are not as aeexp-evaluate writes them"),
         ({"evaluations": 3}, "evaluations are not as"),
     ],
