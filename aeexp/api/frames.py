@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from aeexp.datasets.formats.arrays import name_columns
+from aeexp.datasets.formats.arrays import are_measurements, name_columns
 from aeexp.errors import UsageError, quote_value
 
 LABEL, ATTRIBUTE = "label", "attribute"
@@ -51,7 +51,9 @@ def write_tables(
         content[file_name] = lambda file, raw=raw: file.write(raw)
         keys[part if part in ("val", "test") else "path"] = file_name
     words = ["dataset=csv", "dataset.name=data", "dataset.missing_values=['']", "dataset.decimal='.'"]
-    words += [] if label is None else [f"dataset.label={quote_value(label)}"]
+    if label is not None:
+        key = "target" if _are_numbers(label, list(parts.values()), list(labels.values())) else "label"
+        words.append(f"dataset.{key}={quote_value(label)}")
     lists = {"attributes": names, "categorical": [name for name in categorical if name not in (label, *names)]}
     words += [f"dataset.{key}=[{','.join(map(quote_value, given))}]" for key, given in lists.items() if given]
     return content, words, keys
@@ -87,6 +89,14 @@ def _join(frame: Any, labels: Any, attributes: Any) -> tuple[Any, str | None, li
         if name not in frame.columns:
             raise UsageError(f"data has no column {name}: it has {', '.join(own[:20])}")
     return frame, label, names
+
+
+def _are_numbers(label: str, frames: Sequence[Any], labels: Sequence[Any]) -> bool:
+    """Whether what labels the frames, a column of theirs or beside them, are numbers to predict rather than classes."""
+    several = [frame[label] if isinstance(y, str) else y for frame, y in zip(frames, labels, strict=True)]
+    given = [np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y).reshape(-1) for y in several]
+    y = np.concatenate(given)
+    return y.dtype.kind == "f" and are_measurements(y[~np.isnan(y)])  # a gap makes no fraction of a class
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

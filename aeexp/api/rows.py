@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -50,15 +50,19 @@ def give(data: Any, labels: Any = None, attributes: Any = None) -> Given:
     if any(frames):
         raise UsageError("data: some parts are frames and others are not: give all as frames, or all as arrays")
     found: dict[str, np.ndarray] = {}
-    for part, each in parts.items():
-        x, y = read_rows(each)
-        y = y if ys[part] is None else read_labels(ys[part], len(x))
-        end = f"_{part}" if part else ""
-        found |= {f"x{end}": x} | ({} if y is None else {f"y{end}": y})
+    rows = {part: read_rows(each) for part, each in parts.items()}
+    given = {part: y if ys[part] is None else to_array(ys[part], "labels") for part, (_, y) in rows.items()}
+    key = "target" if are_numbers(list(given.values())) else "y"
+    for part, (x, _) in rows.items():
+        y, end = given[part], f"_{part}" if part else ""
+        found[f"x{end}"] = x
+        if y is not None:
+            found[f"{key}{end}"] = read_numbers(y, len(x)) if key == "target" else read_labels(y, len(x))
         if ss[part] is not None:
             found[f"s{end}"] = read_attributes(ss[part], len(x))
     end = "_train" if several else ""
-    words = ["dataset=npz", "dataset.name=data", f"dataset.y={'y' + end if 'y' + end in found else 'none'}"]
+    words = ["dataset=npz", "dataset.name=data"]
+    words += [f"dataset.{name}={name + end if name + end in found else 'none'}" for name in ("y", "target")]
     words += [f"dataset.s=s{end}"] if f"s{end}" in found else []
     name = f"data_{_digest(found)}.npz"
     arguments: dict[str, Any] = dict(found)
@@ -81,6 +85,20 @@ def read_rows(data: Any) -> tuple[np.ndarray, np.ndarray | None]:
         if bad.any():
             raise UsageError(f"data: row {bad.argmax()} holds NaN or infinity ({bad.sum()} such rows)")
     return x, None
+
+
+def are_numbers(labels: Sequence[np.ndarray | None]) -> bool:
+    """Whether labels of all parts are numbers to predict rather than classes: floats that are not all whole."""
+    given = [y.reshape(-1) for y in labels if y is not None]
+    y = np.concatenate(given) if given else np.empty(0)
+    return y.dtype.kind == "f" and arrays.are_measurements(y[~np.isnan(y)])  # a gap makes no fraction of a class
+
+
+def read_numbers(labels: np.ndarray, rows: int) -> np.ndarray:
+    """(N,) numbers to predict, NaN where unknown. Raises UsageError."""
+    if labels.size != rows:
+        raise UsageError(f"labels has shape {labels.shape}, but a number for each of the {rows} rows is needed")
+    return arrays.convert_response(labels, "labels")
 
 
 def read_labels(labels: Any, rows: int) -> np.ndarray:

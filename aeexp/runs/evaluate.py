@@ -25,7 +25,7 @@ from aeexp.runs.evaluations import add_evaluation, describe_difference
 from aeexp.runs.figures import draw_plots
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 from aeexp.runs.loading import LoadedRun, build_untrained
-from aeexp.runs.measuring import describe_data, measure_run
+from aeexp.runs.measuring import describe_data, measure_run, warn_of_classes
 from aeexp.runs.status import now, read_commit, read_versions
 from aeexp.runs.tracking import open_album
 
@@ -105,7 +105,9 @@ def measure_asked(
     """As `evaluate`, of any run into any folder. `own` are nodes of the metrics whose numbers the folder has without
     their options; what a metric brings of models is read by `readers`."""
     entries, failures, paths = [], [], []
-    for name, metric in make(cfg, "metric").items():
+    metrics: dict[str, Metric] = make(cfg, "metric")
+    warn_of_classes(run.data, metrics)
+    for name, metric in metrics.items():
         try:
             require_readable(f"metric={name}", metric.reads, run)
             entry = measure_metric(run, name, metric, readers)

@@ -232,3 +232,25 @@ def test_without_pandas_arrays_do_and_frames_say_what_is_missing(tmp_path, monke
     assert list(give(X).keys) == ["path"]
     with pytest.raises(UsageError, match="pip install 'aeexp.notebook.'"):
         run.metrics.frame  # noqa: B018
+
+
+NUMBERS = np.where(np.arange(80) % 7 == 0, np.nan, X.mean((1, 2)) - 0.25)
+
+
+def table():
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(X.reshape(80, -1)[:, 18:22], columns=list("abcd"))
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "column", "beside a frame", "parts"])
+def test_labels_that_are_fractions_are_numbers_to_predict(tmp_path, kind):
+    data, labels = {
+        "array": lambda: (X, NUMBERS),
+        "tensor": lambda: (X, torch.from_numpy(NUMBERS)),
+        "column": lambda: (table().assign(y=NUMBERS), "y"),
+        "beside a frame": lambda: (table(), NUMBERS),
+        "parts": lambda: ({part: X for part in ("train", "test")}, {part: NUMBERS for part in ("train", "test")}),
+    }[kind]()
+    run = aeexp.fit(*QUICK[:3], "metric=probe", "metric.probe.classifiers=[linear]", data=data, labels=labels,
+                    folder=tmp_path / "run")  # fmt: skip
+    assert run.metrics["data"]["target"] and "probe/ridge_r2" in run.metrics["test"]
