@@ -16,8 +16,8 @@ CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 # What a kernel does with the cells: one namespace, and the last expression of each is shown by its richest form.
 KERNEL = """
 import ast, json, sys
-space = {}
-for cell in json.loads(sys.stdin.read()):
+def _execute(cell):
+    space = vars(sys.modules["__main__"])
     tree, value = ast.parse(cell), None
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "cell", "exec"), space)
@@ -27,6 +27,8 @@ for cell in json.loads(sys.stdin.read()):
     if "_repr_html_" in dir(value) and value._repr_html_():
         kinds.append("text/html")
     print(json.dumps(kinds), flush=True)
+for _cell in json.loads(sys.stdin.read()):
+    _execute(_cell)
 """
 
 
