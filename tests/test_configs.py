@@ -30,6 +30,7 @@ VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
 DIGITS = Facts((1, 8, 8), 10)
 FACTS = {  # of data that is not as digits are, by its name
     "adult": Facts((100,), 2, 2),
+    "diabetes": Facts((10,), 0, response=(0.0, 1.0)),
     "camvid": Facts((3, 96, 128), target=(96, 128), values=tuple(range(12))),
     "colored_digits": Facts((3, 16, 16), 10, 2),
     "sine_waves": Facts((48, 1), 4),

@@ -87,8 +87,8 @@ class Interpolation(Plot):
 
     def draw_table(self, run: Run, names: list[str], decoded: Tensor, chosen: np.ndarray) -> Figure:
         """Of a table (P, R, S, D): a heat map for each way of each pair, changes counted from its first row."""
-        names = naming.row_names(run, "test")
-        known = [names[row] if names else "" for row in chosen]
+        texts = naming.row_names(run, "test")
+        known = [texts[row] if texts else "" for row in chosen]
         ticks = [(0, "A"), ((self.steps - 1) / 2, "half way"), (self.steps - 1, "B")]
         sheets = []
         for pair, rows in enumerate(tables.in_units(run.data, decoded)):

@@ -207,7 +207,7 @@ def check_ends(build: Build, data: Data) -> bool:
         raise ValueError("these rows have no end: give sequences")
     torch.manual_seed(5)
     terms, out = part(batch)
-    seen = out.x[~batch.mask].any()
+    seen = out.batch.mask is not None and out.x[~out.batch.mask].any()
     require(not seen, "the encoder sees something beyond the end of a sequence, where the input is 0")
     junk = Junk(part.model.decoder, batch.mask)
     junk.autoregressive = part.model.decoder.autoregressive  # type: ignore[misc]  # of this one alone

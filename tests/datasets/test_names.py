@@ -63,5 +63,5 @@ def test_a_target_that_is_no_target_of_rows_is_labels_or_nothing(tmp_path):
     assert npz.load(str(path)).rows.target is None
     np.savez(path, X=X, y=Y, target=X[:, 0])
     source = npz.load(str(path), target="target")
-    assert source.rows.y.tolist() == Y.tolist() and source.rows.target.shape == (40,)
+    assert source.rows.y.tolist() == Y.tolist() and source.rows.response.shape == (40,)
     assert read(path).classes == ("0", "1", "2", "3")

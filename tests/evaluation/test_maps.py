@@ -121,7 +121,7 @@ def test_colours_are_quantities_where_there_are_no_classes_and_an_attribute_wher
         save(figure)
         if dim > 1:
             values = np.asarray(figure.axes[0].collections[0].get_array())
-            np.testing.assert_allclose(np.sort(values), np.sort(data["test"].s.numpy()), rtol=1e-6)
+            np.testing.assert_allclose(np.sort(values), np.sort(data["test"].rows.response), rtol=1e-6)
         assert "progression" in [axes.get_ylabel() for axes in figure.axes]
     colors = colored_digits(size=8, name="colors", split=Fractions([8, 1, 1]))
     run = run_of(colors, perceptron(colors, 2))

@@ -22,7 +22,14 @@ CONDITIONAL = [
     for key in option.keys
     if (condition := read_condition(key.comment)) is not None
 ]
-OTHER = {"0.9": 0.5, "0.99": 0.5, "0.0": 0.25, "[256, 256]": [8], "[0.03, 0.1, 0.3]": [0.2]}  # else one more
+OTHER = {
+    "0.5": 0.25,
+    "0.9": 0.5,
+    "0.99": 0.5,
+    "0.0": 0.25,
+    "[256, 256]": [8],
+    "[0.03, 0.1, 0.3]": [0.2],
+}  # else one more
 
 
 def changed(text: str) -> Any:

@@ -62,7 +62,7 @@ def test_a_part_that_has_changed_warns_when_it_is_loaded_and_when_its_run_goes_o
     run_in(tmp_path / "run", "regularizer=hoyer", *WORDS)
     with caplog.at_level(logging.WARNING):
         LoadedRun(tmp_path / "run", "cpu", trust=[module])
-        assert not caplog.records
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
         project("z.square().sum(1)")
         del sys.modules[module]
         LoadedRun(tmp_path / "run", "cpu", trust=[module])

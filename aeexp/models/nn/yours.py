@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from aeexp import contracts
 from aeexp.errors import UsageError
+from aeexp.ranges import Count
 from aeexp.tensors import describe_shape
 
 ROWS = 3  # of the batch that is tried
@@ -22,7 +23,7 @@ ROWS = 3  # of the batch that is tried
 class LinearEncoder(nn.Module):
     """One linear layer: what stands where nothing is said, and what a class of your own may look like."""
 
-    def __init__(self, shape: Sequence[int], params: int):
+    def __init__(self, shape: Sequence[Count], params: Count):
         super().__init__()
         self.layer = nn.Linear(math.prod(shape), params)
 
@@ -35,7 +36,7 @@ class LinearEncoder(nn.Module):
 class LinearDecoder(nn.Module):
     """One linear layer back."""
 
-    def __init__(self, dim: int, output: Sequence[int]):
+    def __init__(self, dim: Count, output: Sequence[Count]):
         super().__init__()
         self.layer = nn.Linear(dim, math.prod(output))
         self.output = tuple(output)
