@@ -15,7 +15,9 @@ QUICK = ["threads=1", "plot=none", "metric=none", "trainer.epochs=1"]
 
 def aeexp(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     path = env.pop("PYTHONPATH", str(ROOT))
+    # what the command, called in this process, leaves for the processes of a launcher
+    around = {key: value for key, value in os.environ.items() if key not in ("AEEXP_FULL_ERROR", "HYDRA_FULL_ERROR")}
     return subprocess.run(
         [sys.executable, "-m", "aeexp", *words],
-        cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": path, **env},
+        cwd=cwd, capture_output=True, text=True, timeout=300, env={**around, "PYTHONPATH": path, **env},
     )  # fmt: skip

@@ -30,7 +30,7 @@ from aeexp.trainers.window import Diverged
 
 COUNT = int(os.environ.get("AEEXP_COMBINATIONS", "200"))
 DRAWS = 4  # of values for one line of options
-ROUNDS = 20
+ROUNDS = 5
 
 
 def run_some(seed: int, folder: Path) -> Iterator[tuple[list[str], str | Exception]]:
@@ -76,4 +76,4 @@ def test_a_random_combination_runs_or_is_refused_in_words(number, tmp_path):
         if not isinstance(words, str) or words.count("\n") > 1 or "Traceback" in words
     ]  # fmt: skip
     assert wrong == []
-    assert "" in {words for _, words in outcomes}
+    assert "" in {words for _, words in outcomes}, "none of some 40 lines ran"
