@@ -89,6 +89,10 @@ def find_object(path: str, target: str) -> Any:
     package = target.partition(".")[0]
     head = f"{path}._target_={target}"
     try:
+        if package == "torchvision":
+            from aeexp.datasets.sets.vision import import_torchvision
+
+            import_torchvision()  # beside a torch without CUDA it needs help
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name == package:

@@ -7,7 +7,6 @@ import torch
 from composing import composed
 from torch import nn
 
-from aeexp.datasets.sets.vision import import_torchvision
 from aeexp.errors import UsageError
 from aeexp.models import LinearDecoder, LinearEncoder, yours
 from aeexp.runs.config import check, make
@@ -82,7 +81,6 @@ def test_trying_leaves_averages_modes_and_generators_as_they_were():
 
 def test_a_network_of_torchvision_is_an_encoder_by_its_name():
     """Of one channel it would be wrapped in a class of one's own; colored pictures fit as they are."""
-    import_torchvision()  # beside a torch without CUDA it needs help
     cfg = composed(
         "dataset=colored_digits", "model=yours", "model.encoder._target_=torchvision.models.MobileNetV2",
         "+model.encoder.width_mult=0.25", "+model.encoder.num_classes=3",
@@ -96,7 +94,6 @@ def test_a_network_of_torchvision_is_an_encoder_by_its_name():
 
 
 def test_a_function_is_a_network_where_it_says_so():
-    import_torchvision()
     cfg = composed("model=yours", "model.encoder._target_=torchvision.models.resnet18")  # -> ResNet
     check(cfg)
     with pytest.raises(UsageError, match="an encoder or decoder is a torch.nn.Module, or a function that says so"):
