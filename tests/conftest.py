@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +37,14 @@ from aeexp.trainers.contracts import Tracker
 from aeexp.types import Facts
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# What a shell ignores for a process in the background (nohup, &) is handled here as in a terminal, and so by the
+# commands that are started: they leave alone what was ignored.
+if threading.current_thread() is threading.main_thread():
+    for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

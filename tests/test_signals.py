@@ -10,17 +10,6 @@ import pytest
 
 from aeexp.signals import ENDING, catch_signals, interrupt_when_told, let_finish
 
-
-@pytest.fixture(autouse=True)
-def as_in_a_terminal():
-    """What a shell ignores for a process in the background is handled again."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 ALL = pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 
 
