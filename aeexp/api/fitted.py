@@ -18,17 +18,19 @@ from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.codes import encode_split
 from aeexp.encoding.new_rows import prepare_rows
+from aeexp.encoding.other_data import evaluate_on_other_data
 from aeexp.encoding.reading import read_rows
 from aeexp.errors import UsageError
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.reference.options import list_groups
-from aeexp.runs.asked import compose_evaluation
+from aeexp.runs.asked import compose_evaluation, split_data_words
 from aeexp.runs.composing import use_options
 from aeexp.runs.evaluate import evaluate, select_runs
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import LoadedRun, load
 from aeexp.runs.machine import keep_generators, run_alone, use_machine
+from aeexp.runs.trust import read_trust
 
 SHOWN = 8  # numbers of the line that a run is printed as
 
@@ -44,7 +46,8 @@ class FittedRun:
     def __init__(self, folder: RunFolder, config_dir: str | Path | None = None, trust: Iterable[str] = ()):
         self.files = folder
         self.config_dir = config_dir
-        self.trust = [trust] if isinstance(trust, str) else list(trust)
+        with use_options(config_dir):
+            self.trust = read_trust(trust)
 
     @property
     def folder(self) -> Path:
@@ -93,17 +96,22 @@ class FittedRun:
             splits, _ = prepare_rows(run, self._read_new(data, labels, attributes), "data")
             return encode_split(run.learner, splits[""])["x"]
 
-    def evaluate(self, *wanted: str) -> Metrics:
+    def evaluate(self, *wanted: str, fetch: bool = False) -> Metrics:
         """The numbers of more metrics, or of the same with other options, and more figures.
 
         `wanted`: names of metrics, or of figures where there is no such metric, and words of `aeexp-evaluate`, as in
-        `evaluate("clustering", "metric.clustering.seed=1")`. They are added to the run's own (`metrics`, `figures`).
+        `evaluate("clustering", "metric.clustering.seed=1")`. They are added to the run's own (`metrics`, `figures`);
+        with another data set (`"dataset=digits"`) they lie beside it. `fetch` lets a data set download, or ask a base.
         Raises UsageError, and RuntimeError where one of them cannot be had; the others are kept.
         """
         with use_options(self.config_dir):
-            cfg, default = compose_evaluation(_name_groups(wanted))
+            asked, other = split_data_words(_name_groups(wanted))
+            cfg, default = compose_evaluation(asked, beside=other)
             with use_machine(cfg) as device:
-                done = evaluate(self.files, cfg, default, device, trust=self.trust)
+                if other:
+                    done = evaluate_on_other_data(self.files, cfg, default, other, device, fetch, self.trust)
+                else:
+                    done = evaluate(self.files, cfg, default, device, fetch, self.trust)
         if done.failures:
             raise RuntimeError("\n".join(done.failures))
         names = {key: name for entry in done.entries for key, name in entry["baseline_names"].items()}

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from aeexp.api.fitted import FittedRun
 from aeexp.api.rows import Given, give
-from aeexp.errors import INTERRUPTED, UsageError, describe_error, exit_code
+from aeexp.errors import INTERRUPTED, UsageError
 from aeexp.files import expand_home
-from aeexp.runs.blame import find_blame
+from aeexp.runs.blame import describe_failure
 from aeexp.runs.claim import Ask, claim, identify
 from aeexp.runs.composing import Composed, compose_run, make_ask, split_words, use_options
 from aeexp.runs.config import to_dict
@@ -25,6 +25,7 @@ from aeexp.runs.machine import run_alone
 from aeexp.runs.run import execute_run
 from aeexp.runs.status import Status
 from aeexp.runs.trust import trust_own
+from aeexp.signals import let_finish
 from aeexp.sweeps.paths import find_missing
 from aeexp.trainers.window import Diverged
 
@@ -140,10 +141,11 @@ def record_end(status: Status, cfg: DictConfig) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        status.end("interrupted", exit_code=INTERRUPTED)
+        with let_finish():
+            status.end("interrupted", exit_code=INTERRUPTED)
         raise
     except Exception as error:
-        blame = None if isinstance(error, UsageError) else find_blame(error, OmegaConf.to_container(cfg))
-        message = describe_error(error, Diverged, Undrawn) if blame is None else blame.message
-        status.end("failed", message, exit_code(error))
+        failure = describe_failure(error, OmegaConf.to_container(cfg), (Diverged, Undrawn))
+        with let_finish():
+            status.end("failed", failure.message, failure.code)
         raise

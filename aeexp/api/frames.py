@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from aeexp.datasets.formats.arrays import are_measurements, name_columns
+from aeexp.datasets.formats.arrays import are_numbers, name_columns
 from aeexp.errors import UsageError, quote_value
 
 LABEL, ATTRIBUTE = "label", "attribute"
@@ -43,16 +43,18 @@ def write_tables(
     content: Content = {}
     keys: dict[str, str] = {}
     label, names, categorical = None, [], []
+    truth: list[Any] = []
     for part, frame in parts.items():
         table, label, names = _join(frame, labels[part], attributes[part])
         categorical = [name for name in table.columns if str(table.dtypes[name]) == "category"]
+        truth += [] if label is None else [np.asarray(table[label])]
         raw = to_csv(table)
         file_name = f"data_{hashlib.blake2b(raw, digest_size=8).hexdigest()}.csv"
         content[file_name] = lambda file, raw=raw: file.write(raw)
         keys[part if part in ("val", "test") else "path"] = file_name
     words = ["dataset=csv", "dataset.name=data", "dataset.missing_values=['']", "dataset.decimal='.'"]
     if label is not None:
-        key = "target" if _are_numbers(label, list(parts.values()), list(labels.values())) else "label"
+        key = "target" if are_numbers(truth) else "label"
         words.append(f"dataset.{key}={quote_value(label)}")
     lists = {"attributes": names, "categorical": [name for name in categorical if name not in (label, *names)]}
     words += [f"dataset.{key}=[{','.join(map(quote_value, given))}]" for key, given in lists.items() if given]
@@ -89,14 +91,6 @@ def _join(frame: Any, labels: Any, attributes: Any) -> tuple[Any, str | None, li
         if name not in frame.columns:
             raise UsageError(f"data has no column {name}: it has {', '.join(own[:20])}")
     return frame, label, names
-
-
-def _are_numbers(label: str, frames: Sequence[Any], labels: Sequence[Any]) -> bool:
-    """Whether what labels the frames, a column of theirs or beside them, are numbers to predict rather than classes."""
-    several = [frame[label] if isinstance(y, str) else y for frame, y in zip(frames, labels, strict=True)]
-    given = [np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y).reshape(-1) for y in several]
-    y = np.concatenate(given)
-    return y.dtype.kind == "f" and are_measurements(y[~np.isnan(y)])  # a gap makes no fraction of a class
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -52,7 +52,7 @@ def give(data: Any, labels: Any = None, attributes: Any = None) -> Given:
     found: dict[str, np.ndarray] = {}
     rows = {part: read_rows(each) for part, each in parts.items()}
     given = {part: y if ys[part] is None else to_array(ys[part], "labels") for part, (_, y) in rows.items()}
-    key = "target" if are_numbers(list(given.values())) else "y"
+    key = "target" if arrays.are_numbers([y for y in given.values() if y is not None]) else "y"
     for part, (x, _) in rows.items():
         y, end = given[part], f"_{part}" if part else ""
         found[f"x{end}"] = x
@@ -85,13 +85,6 @@ def read_rows(data: Any) -> tuple[np.ndarray, np.ndarray | None]:
         if bad.any():
             raise UsageError(f"data: row {bad.argmax()} holds NaN or infinity ({bad.sum()} such rows)")
     return x, None
-
-
-def are_numbers(labels: Sequence[np.ndarray | None]) -> bool:
-    """Whether labels of all parts are numbers to predict rather than classes: floats that are not all whole."""
-    given = [y.reshape(-1) for y in labels if y is not None]
-    y = np.concatenate(given) if given else np.empty(0)
-    return y.dtype.kind == "f" and arrays.are_measurements(y[~np.isnan(y)])  # a gap makes no fraction of a class
 
 
 def read_numbers(labels: np.ndarray, rows: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -94,7 +95,7 @@ def sweep(
     `failures`, and logged. Beside the runs lie a report and figures of all of them.
     """
     given = give(data, labels, attributes) if data is not None else None
-    check_words(overrides, given)
+    check_words([*overrides, *(f"{key}=" for key in values)], given)
     with use_options(config_dir):
         return _sweep(values, overrides, given, folder, config_dir, progress)
 
@@ -150,7 +151,8 @@ def write_values(key: str, values: Iterable[Any]) -> list[str]:
 
 
 def _write(value: Any) -> str:
-    """A value of Python as Hydra reads it."""
+    """A value of Python, or of numpy, as Hydra reads it."""
+    value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
     if isinstance(value, bool) or value is None:
         return "null" if value is None else str(value).lower()
     if isinstance(value, Mapping):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from aeexp.cli.own import add_own, own_options
 from aeexp.errors import FAILED, UsageError
 from aeexp.files import expand_home
 
-NAMES_DATA, OF_DATA = re.compile(r"\+?dataset="), re.compile(r"[+~]*dataset[=./]")  # words of another data set
 USAGE = """aeexp-evaluate [-h] [--fetch] [--trust PACKAGE] [--config-dir DIR] RUN [RUN ...] [metric=...]
                       [metric.x.y=...] [plot=...] [plot.x.y=...] [dataset=... [dataset.x=...]] [device=...]
        aeexp-evaluate --codes FILE [--name NAME] [--output DIR] [metric=...] [plot=...] [dataset.x=...] [seed=...]"""
@@ -68,10 +66,10 @@ def evaluate_runs(
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
     require_memory()
-    other = [word for word in overrides if OF_DATA.match(word)] if any(map(NAMES_DATA.match, overrides)) else []
-    from aeexp.runs.asked import compose_evaluation
+    from aeexp.runs.asked import compose_evaluation, split_data_words
 
-    cfg, default = compose_evaluation([word for word in overrides if word not in other], beside=other)
+    asked, other = split_data_words(overrides)
+    cfg, default = compose_evaluation(asked, beside=other)
     from aeexp.encoding.other_data import evaluate_on_other_data
     from aeexp.runs.evaluate import evaluate, select_runs
     from aeexp.runs.machine import use_machine
@@ -105,7 +103,7 @@ def evaluate_codes(arguments: argparse.Namespace, paths: Sequence[Path], overrid
         raise UsageError(f"{paths[0]}: --codes stands in place of a run: leave one of them out")
     require_memory()
     from aeexp.encoding.given_codes import choose_keys, evaluate_given_codes
-    from aeexp.runs.asked import compose_evaluation
+    from aeexp.runs.asked import OF_DATA, compose_evaluation
     from aeexp.runs.machine import use_machine
 
     own = [word for word in overrides if OF_DATA.match(word) or word.startswith("seed=")]

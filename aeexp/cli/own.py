@@ -6,15 +6,13 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
-from aeexp.reference.folders import add_import_paths, name_folders
+from aeexp.reference.folders import VARIABLE, use_folders
 
 TRUST = "package whose parts a run may be built of, as mypkg: its code runs here (AEEXP_TRUST=mypkg says the same)"
 CONFIG_DIR = "folder with options of your own, conf/<group>/<name>.yaml; their classes are looked for beside it"
-VARIABLE = "AEEXP_TRUST"
 
 
 def add_config_dir(parser: ArgumentParser) -> None:
@@ -32,12 +30,7 @@ def add_own(parser: ArgumentParser) -> None:
 def own_options(config_dirs: Sequence[str], trust: Sequence[str] = ()) -> Iterator[None]:
     """Inside, options of these folders are there, and Python finds the packages beside them; those of `trust` in the
     current folder too. Raises UsageError for a folder that is not there."""
-    folders = [expand_home(folder) for folder in config_dirs]
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise UsageError(f"--config-dir {folder}: there is no such folder")
-    add_import_paths(folders, here=bool(trust or os.environ.get(VARIABLE)))
-    with name_folders(folders):
+    with use_folders(config_dirs, "--config-dir ", here=bool(trust or os.environ.get(VARIABLE))):
         if trust:
             from aeexp.runs.trust import read_trust  # with Hydra, which --help does without
 

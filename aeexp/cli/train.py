@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,8 +24,8 @@ from yaml import YAMLError
 
 from aeexp.cli.command import require_memory, run_command
 from aeexp.cli.own import VARIABLE, own_options, take_flags
-from aeexp.errors import INTERRUPTED, UsageError, describe_error, exit_code, is_explained, quote_override
-from aeexp.reference.folders import add_import_paths, find_conf_dir
+from aeexp.errors import INTERRUPTED, UsageError, quote_override
+from aeexp.reference.folders import add_import_paths, find_conf_dir, name_folders
 from aeexp.runs.composing import expand_override, make_ask
 from aeexp.signals import interrupt_when_told, let_finish
 
@@ -43,18 +43,10 @@ NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR,
             errno.EINVAL, errno.ELOOP}  # fmt: skip
 
 
-class Failure(NamedTuple):
-    """How a job ended."""
-
-    message: str
-    code: int
-    lines: list[str]  # the traceback through a user's own code
-    unexplained: bool  # whether ours is of use
-
-
 @hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong stands in the job's own log and status.json."""
+    from aeexp.runs.blame import describe_failure
     from aeexp.runs.figures import Undrawn
     from aeexp.runs.run import execute_run
     from aeexp.sweeps.search.trial import Pruned, make_follower
@@ -62,10 +54,10 @@ def task(cfg: DictConfig) -> float:
 
     hydra_cfg = HydraConfig.get()
     single = hydra_cfg.mode == RunMode.RUN
-    # in the process of a launcher too
-    add_import_paths([source.path for source in hydra_cfg.runtime.config_sources if source.schema == "file"][1:])
+    folders = [source.path for source in hydra_cfg.runtime.config_sources if source.schema == "file"][1:]
+    add_import_paths(folders)  # in the process of a launcher too
     status: Status | None = None
-    with interrupt_when_told(), ExitStack() as stack:
+    with interrupt_when_told(), name_folders(folders), ExitStack() as stack:
         try:
             status = stack.enter_context(claim_job(cfg))
             return execute_run(cfg, status, dict(hydra_cfg.runtime.choices), bar=single, follow=make_follower())
@@ -80,26 +72,13 @@ def task(cfg: DictConfig) -> float:
             return math.nan
         except Exception as error:
             plain = (Diverged, Undrawn)
-            message, code, lines, unexplained = describe_failure(error, cfg, plain)
+            message, code, lines, unexplained = describe_failure(error, OmegaConf.to_container(cfg), plain)
             log.error("%s", "\n".join([message, *lines]), exc_info=full_error() or unexplained)
             record(status, "failed", message, code)
             if single:
                 raise SystemExit(code) from error
             # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
             return math.nan
-
-
-def describe_failure(error: Exception, cfg: DictConfig, plain: tuple[type[Exception], ...]) -> Failure:
-    """What the log says, the exit code, and of a part of the user's own the lines of that code; a traceback is due
-    where there are none and nothing explains the error."""
-    from aeexp.runs.blame import find_blame
-
-    message, code = describe_error(error, *plain), exit_code(error)
-    blame = find_blame(error, OmegaConf.to_container(cfg))
-    if blame is not None:
-        message = message if isinstance(error, UsageError) else blame.message
-        return Failure(message, code, [blame.lines], False)
-    return Failure(message, code, [], not is_explained(error, *plain))
 
 
 @contextmanager

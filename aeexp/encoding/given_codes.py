@@ -30,6 +30,8 @@ from aeexp.tasks.reconstruct import Reconstruct
 
 NAMES = {  # under which arrays are found, behind them _train where the codes have it
     "x": ("x", "X", "codes", "z", "embeddings", "embedding"),
+    "y": ("y", "Y", "labels"),
+    "response": ("target",),
     "s": ("s", "factors", "attributes"),
     "inputs": ("inputs", "input", "raw"),
 }
@@ -63,6 +65,10 @@ def choose_keys(path: str, typed: Sequence[str]) -> Keys:
     words += [] if "dataset.x" in given else [f"dataset.x={quote_value(x)}"]
     if "dataset.s" not in given and (s := find("s", ends)) is not None:
         words.append(f"dataset.s={quote_value(s)}")
+    if not {"dataset.y", "dataset.target"} & given.keys() and find("y", ends) is None:
+        numbers = find("response", ends)  # floats are no masks and no classes, though all may be whole
+        if numbers is not None and archive.read(numbers).dtype.kind == "f":
+            words.append(f"dataset.target={quote_value(numbers)}")
     if "dataset.unpack" not in given and "bits" in archive and archive.read("bits").shape == ():
         words.append(f"dataset.unpack={int(archive.read('bits'))}")  # as aeexp-encode packs them
     words += [] if "dataset.scale" in given else ["dataset.scale=1.0"]  # bytes would be shares of 255
@@ -127,7 +133,7 @@ def fingerprint_rows(run: Run) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for part, split in run.data.splits.items():
         digest.update(f"{part} {len(split)}".encode())
-        for field in (split.rows.y, split.rows.s):
+        for field in (split.rows.y, split.rows.s, split.rows.response):
             if field is not None:
                 digest.update(np.ascontiguousarray(field).data)
     if run.inputs is not run.data:

@@ -37,7 +37,7 @@ def prepare_rows(run: LoadedRun, source: Source, path: str) -> tuple[dict[str, S
         raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
     official = {"train": source.rows, "val": source.val, "test": source.test}
     rows = {part: fit_shape(run, each, path) for part, each in official.items() if each is not None}
-    rows, classes = renumber_labels(run, rows, source.classes, path)
+    rows, classes, _ = renumber_labels(run, rows, source.classes, path)
     first = next(iter(rows.values()))
     preprocessing = choose_preprocessing(account, source.scale, first, path)
     parts = rows if len(rows) > 1 else {"": first}
@@ -63,8 +63,9 @@ def fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:
 
 def renumber_labels(
     run: LoadedRun, parts: dict[str, Rows], classes: tuple[str, ...], path: str
-) -> tuple[dict[str, Rows], tuple[str, ...]]:
-    """Labels as the run numbers them, by the names of the classes, where it knows all of them."""
+) -> tuple[dict[str, Rows], tuple[str, ...], np.ndarray | None]:
+    """Labels as the run numbers them, by the names of the classes, where it knows all of them; their names, and the
+    run's number of each class (None: the labels are as they were)."""
     own = run.saved["data"]["classes"]
     named = {name.partition(" - ")[0]: name for name in own} | {name: name for name in own}  # MNIST's 7 is "7 - seven"
     strange = [name for name in classes if name not in named]
@@ -73,10 +74,10 @@ def renumber_labels(
             f"{path}: the run knows no class {', '.join(strange[:5])}; it was trained on {', '.join(own[:20])}"
         )
     if strange or not classes:
-        return parts, classes
+        return parts, classes, None
     place = np.array([*(own.index(named[name]) for name in classes), -1], np.int64)  # the last for -1, unlabelled
     numbered = {part: rows if rows.y is None else rows._replace(y=place[rows.y]) for part, rows in parts.items()}
-    return numbered, tuple(own)
+    return numbered, tuple(own), place[:-1]
 
 
 def choose_preprocessing(account: dict[str, Any], unit: float, rows: Rows, path: str) -> Preprocessing:

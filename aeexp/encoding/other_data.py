@@ -50,7 +50,8 @@ def evaluate_on_other_data(
 
 
 def load_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str]) -> tuple[Data, frozenset[str]]:
-    """The data set as the run's model takes it, on its device, and "classes" where these are not the run's.
+    """The data set as the run's model takes it, on its device, with "classes" and "response"
+    where labels or numbers to predict are not the run's.
 
     Raises UsageError for rows of another shape, columns of another table, and classes that the model is to be told.
     """
@@ -65,14 +66,14 @@ def load_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str]) ->
     name = data.name
     _check_columns(loaded, data)
     parts = {part: fit_shape(loaded, split.rows, name) for part, split in data.splits.items()}
-    parts, classes = renumber_labels(loaded, parts, data.classes, name)
+    parts, classes, places = renumber_labels(loaded, parts, data.classes, name)
     if scale is None:
         preprocessing = choose_preprocessing(account, data.unit, parts["train"], name)
     else:
         own = Preprocessing(**account["preprocessing"])
         preprocessing = Preprocessing(own.scale * (scale / account["unit"]), own.shift, own.binarise, own.clip)
     splits = {part: make_split(rows, preprocessing) for part, rows in parts.items()}
-    normal = data.normal and tuple(classes.index(data.classes[number]) for number in data.normal)
+    normal = data.normal if places is None or not data.normal else tuple(int(places[each]) for each in data.normal)
     data = Data(
         name,
         splits,
@@ -90,8 +91,9 @@ def load_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str]) ->
         sample = data.sample(part)
         check_condition(loaded, sample, name)
         compare_values(sample, account["limits"], name)
-    known = not classes or classes == tuple(account["classes"])
-    return data, frozenset() if known else frozenset({"classes"})
+    lacks = {"classes"} if classes and classes != tuple(account["classes"]) else set()
+    lacks |= {"response"} if data.response not in ("", account.get("response")) else set()
+    return data, frozenset(lacks)
 
 
 def _read_scale(words: Sequence[str], cfg: DictConfig) -> float | None:

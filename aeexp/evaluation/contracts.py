@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from aeexp.evaluation.run import Run, Values
 
 Better = Literal["lower", "higher"]
-Reads = Literal["model", "codes", "labels", "factors", "inputs", "classes"]
+Reads = Literal["model", "codes", "labels", "factors", "inputs", "classes", "response", "truth"]
 
 
 class Number(NamedTuple):

@@ -69,7 +69,7 @@ def predict_responses(run: Run, split: str) -> tuple[np.ndarray, np.ndarray] | N
     """
     parts = [part for part in run.learner.modules() if isinstance(part, Part) and part.predicts_response]
     truth = run.responses(split)
-    if not parts or truth is None or not run.data.has_response:
+    if not parts or truth is None or not run.data.has_response or "response" in run.lacks:
         return None
     outs = (run.forward(batch) for batch in run.rows(split).batches(1024))
     answers = np.concatenate([parts[0].predict_response(out).cpu().numpy() for out in outs])

@@ -47,7 +47,7 @@ class Probe(Metric):
     """
 
     of_codes: ClassVar = True
-    reads: ClassVar = ("codes", "labels")
+    reads: ClassVar = ("codes", "truth")
     numbers: ClassVar = (
         Number("probe/linear", "higher", "accuracy", headline=True, of_labels=True, label="linear probe accuracy"),
         Number("probe/knn", "higher", "accuracy", headline=True, of_labels=True, label="kNN probe accuracy"),

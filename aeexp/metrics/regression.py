@@ -22,6 +22,7 @@ class Regression(Metric):
     """
 
     of_train: ClassVar = True
+    reads: ClassVar = ("model", "response")
     numbers: ClassVar = (
         Number(
             "regression/r2", "higher", "share of the variance", headline=True, label="R² of the model's own numbers"

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from aeexp.contracts import Examples, Objective, Part, Task
+from aeexp.contracts import Examples, Latent, Objective, Part, Task
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.types import Batch, Pass, Terms
 
@@ -37,20 +37,23 @@ class Learner(nn.Module):
         return self.objective(self.model, self.task(batch))
 
     def freeze(self, modules: Sequence[nn.Module]) -> None:
-        """From now on these modules stay as they are: no gradient, no hook that moves a buffer, and evaluation mode,
-        in which a norm keeps its averages and nothing is dropped out."""
-        self._frozen = list(modules)
+        """From now on these modules stay as they are: no gradient, no hook that moves a buffer, and of networks the
+        evaluation mode, in which a norm keeps its averages and nothing is dropped out. A latent and an objective keep
+        the mode of the learner, by which they know whether a code is to be drawn and noise to be added."""
+        self._frozen = [module for module in modules if not isinstance(module, Latent | Objective)]
         held = {id(part) for module in modules for part in module.modules()}
         self._observers = [part for part in self._observers if id(part) not in held]
         self._surveyors = [part for part in self._surveyors if id(part) not in held]
         for module in modules:
-            module.requires_grad_(False).eval()
+            module.requires_grad_(False)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Learner:
         """As ever, but for what is frozen."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        for module in (module for frozen in self._frozen for module in frozen.modules()):
+            # cuDNN derives nothing through a recurrent layer in evaluation mode; these drop nothing out
+            module.training = mode and isinstance(module, nn.RNNBase)
         return self
 
     def context(self, batch: Batch) -> Tensor | None:

@@ -97,7 +97,8 @@ class Interpolation(Plot):
                 way = f" ({name})" if len(names) > 1 else ""
                 sheets.append(tables.Sheet(f"{a} → {b}{way}", values, values[0], ticks))
         title = naming.heading(run, "from one test example to another")
-        caption = "; ".join([*self.describe_rows(run, names), "white: as decoded from A"])
+        numbers = [f"behind a row: its {run.data.response}"] if run.data.response else []
+        caption = "; ".join([*self.describe_rows(run, names), "white: as decoded from A", *numbers])
         return tables.draw_sheets(title, caption, run, sheets)
 
     def draw(self, run: Run, ends: np.ndarray, pictures: np.ndarray, names: list[str]) -> Figure:

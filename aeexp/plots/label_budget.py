@@ -38,7 +38,7 @@ class LabelBudget(Plot):
     Of numbers to predict it is R², and `linear` is ridge regression.
     """
 
-    reads: ClassVar = ("codes", "labels")
+    reads: ClassVar = ("codes", "truth")
 
     def __init__(
         self,

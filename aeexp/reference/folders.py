@@ -14,8 +14,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
+from aeexp.errors import UsageError
+from aeexp.files import expand_home
+
 log = logging.getLogger(__name__)
 
+VARIABLE = "AEEXP_TRUST"  # of the environment: packages between commas
 EXTENSIONS = "aeexp.extensions"  # the group of entry points: mypkg = "mypkg" adds conf/ beside mypkg/__init__.py
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,6 +93,19 @@ def name_folders(folders: Iterable[str | Path]) -> Iterator[None]:
         yield
     finally:
         _NAMED.reset(token)
+
+
+@contextmanager
+def use_folders(folders: Iterable[str | Path], word: str, here: bool = False) -> Iterator[None]:
+    """Inside, options of these folders are there as well, and Python finds the packages beside them, for good; with
+    `here` those in the current folder too. Raises UsageError, which begins with `word`, for one that is not there."""
+    found = [expand_home(str(folder)) for folder in folders]
+    for folder in found:
+        if not Path(folder).is_dir():
+            raise UsageError(f"{word}{folder}: there is no such folder: give that of your YAML files")
+    add_import_paths(found, here)
+    with name_folders(found):
+        yield
 
 
 def list_import_paths(folders: Iterable[str]) -> list[str]:

@@ -112,8 +112,10 @@ def gaussian_total_correlation(z: Tensor) -> Tensor:
     off = 1 - torch.eye(units, dtype=z.dtype, device=z.device)
     correlations = scaled.mT @ scaled / rows * off + (1 + RIDGE) * (1 - off)
     place = torch.arange(1, units + 1, dtype=torch.float64)
-    expected = torch.digamma((rows - place) / 2) - torch.digamma(torch.tensor((rows - 1) / 2, dtype=torch.float64))
-    return -0.5 * (torch.linalg.slogdet(correlations).logabsdet - float(expected.sum()))
+    chance = torch.digamma((rows - place) / 2) - torch.digamma(torch.tensor((rows - 1) / 2, dtype=torch.float64))
+    varying = (z.std(0, correction=0) > 1e-12).sum()  # a unit that does not vary has a correlation of exactly 0
+    expected = (chance.to(z) * (place.to(z) <= varying)).sum()
+    return -0.5 * (torch.linalg.slogdet(correlations).logabsdet - expected)
 
 
 def shuffle_units(z: Tensor) -> Tensor:

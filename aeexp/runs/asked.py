@@ -11,8 +11,15 @@ from aeexp.errors import UsageError
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import check, make
 
+NAMES_DATA, OF_DATA = re.compile(r"\+?dataset="), re.compile(r"[+~]*dataset[=./]")  # words of another data set
 # Keys; all else is as it was in training.
 CHANGEABLE = re.compile(r"(metric|plot)(\.[\w.]+)?|\w+@(metric|plot)\.[\w.]+|device|threads")
+
+
+def split_data_words(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words of metrics and figures, and those of another data set, where one is named."""
+    other = [word for word in overrides if OF_DATA.match(word)] if any(map(NAMES_DATA.match, overrides)) else []
+    return [word for word in overrides if word not in other], other
 
 
 def compose_evaluation(overrides: Sequence[str], beside: Sequence[str] = ()) -> tuple[DictConfig, DictConfig]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from aeexp.errors import UsageError, explain_machine
+from aeexp.errors import UsageError, describe_error, exit_code, explain_machine, is_explained
 from aeexp.runs.foreign import list_foreign, read_name
 
 
@@ -18,11 +18,31 @@ class Blame(NamedTuple):
     lines: str  # the traceback through that code
 
 
+class Failure(NamedTuple):
+    """How a job ended."""
+
+    message: str
+    code: int
+    lines: list[str]  # the traceback through a user's own code
+    unexplained: bool  # whether ours is of use
+
+
 class Frame(NamedTuple):
     """A call on the way to an error."""
 
     frame: FrameType
     line: int
+
+
+def describe_failure(error: Exception, config: Any, plain: tuple[type[Exception], ...]) -> Failure:
+    """What the log says, the exit code, and of a part of the user's own the lines of that code; a traceback is due
+    where there are none and nothing explains the error."""
+    message, code = describe_error(error, *plain), exit_code(error)
+    blame = find_blame(error, config)
+    if blame is not None:
+        message = message if isinstance(error, UsageError) else blame.message
+        return Failure(message, code, [blame.lines], False)
+    return Failure(message, code, [], not is_explained(error, *plain))
 
 
 def find_blame(error: BaseException, config: Any) -> Blame | None:

@@ -6,7 +6,7 @@ import copy
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from aeexp.errors import UsageError, quote_value
 from aeexp.files import expand_home
-from aeexp.reference.folders import add_import_paths, find_conf_dir, name_folders
+from aeexp.reference.folders import find_conf_dir, use_folders
 
 if TYPE_CHECKING:  # with torch and numpy, which the command does not wait for
     from hydra.conf import HydraConf
@@ -45,13 +45,13 @@ class Composed(NamedTuple):
         return dict(self.hydra.runtime.choices)
 
 
-def compose_run(overrides: Sequence[str], config_dir: str | Path | None = None) -> Composed:
-    """The configuration of one run, not yet checked; options are looked for in `config_dir` as well.
+def compose_run(overrides: Sequence[str]) -> Composed:
+    """The configuration of one run, not yet checked.
 
     Raises UsageError where the words do not compose. Who uses Hydra around this finds it as it was.
     """
     words = [expand_override(word) for word in overrides]
-    with use_options(config_dir), _without_hydra():
+    with _without_hydra():
         try:
             with initialize_config_dir(find_conf_dir(), version_base="1.3"):
                 cfg = compose("config", words, return_hydra_config=True)
@@ -65,19 +65,9 @@ def compose_run(overrides: Sequence[str], config_dir: str | Path | None = None) 
     return Composed(cfg, root.hydra)
 
 
-@contextmanager
-def use_options(config_dir: str | Path | None) -> Iterator[None]:
-    """Inside, options of this folder are there as well, and Python finds the packages beside it, for good. Raises
-    UsageError for a folder that is not there."""
-    if config_dir is None:
-        yield
-        return
-    folder = expand_home(str(config_dir))
-    if not Path(folder).is_dir():
-        raise UsageError(f"config_dir={config_dir}: there is no such folder: give that of your YAML files")
-    add_import_paths([folder])
-    with name_folders([folder]):
-        yield
+def use_options(config_dir: str | Path | None) -> AbstractContextManager[None]:
+    """`use_folders` of one folder, or of none."""
+    return use_folders([] if config_dir is None else [config_dir], "config_dir=")
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

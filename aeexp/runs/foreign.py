@@ -45,7 +45,13 @@ def may_be_foreign(target: object, group: str) -> bool:
     """Whether a package of another one may bring such a part of this group; torch brings networks alone, beside the
     optimizers that conf/ names."""
     package = find_package(target)
-    return package is not None and (package != "torch" or group.startswith("model/"))
+    return package is not None and (package != "torch" or group.startswith("model/") and is_torch_network(target))
+
+
+def is_torch_network(target: object) -> bool:
+    """Whether a name may lead to one of torch's layers: elsewhere in torch there are functions that give a module made
+    of the source code that they are handed."""
+    return str(target).startswith("torch.nn.")
 
 
 def list_foreign(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -143,7 +149,8 @@ def find_fault(found: Any, group: str) -> str | None:
         fine = callable(found) and tuple(_list_parameters(found))[: len(wanted)] == wanted
         return None if fine else f"a {group} is a function ({', '.join(wanted)}, ..., *, keys of its own)"
     if group.startswith("model/"):
-        return None if _gives_module(found) else (
+        fine = _gives_module(found) and (inspect.isclass(found) or not read_name(found)[0].startswith("torch."))
+        return None if fine else (
             "an encoder or decoder is a torch.nn.Module, or a function that says so (-> torch.nn.Module)")  # fmt: skip
     contract = find_contract(group)
     if contract is None:

@@ -20,6 +20,7 @@ from aeexp.runs.provenance import Provenance
 from aeexp.trainers.checkpoint import Progress, Saved
 from aeexp.types import Facts
 
+LONGEST = 100  # letters of a package, its version or a hash
 MOST = 2**31  # of sizes and counts
 Numbers = float | InstanceOf[Tensor]
 
@@ -83,6 +84,10 @@ def read_header(saved: Saved) -> Header:
         raise UsageError("facts: no sizes of a data set: no checkpoint of a run holds that")
     if response is not None and not (all(map(math.isfinite, response)) and response[1] > 0):
         raise UsageError("facts.response: no mean and deviation: no checkpoint of a run holds that")
+    for each in header.foreign.values():
+        texts = (each.package, each.version or "", each.source or "")
+        if not all(text.isprintable() and len(text) <= LONGEST for text in texts):
+            raise UsageError("foreign: no name or version of a package: no checkpoint of a run holds that")
     if header.data is not None and header.data.table is not None:
         _check_table(header.data.table, shape)
     return header

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
+from aeexp.runs.asked import OF_DATA
 from aeexp.runs.folder import MEASURED, RunFolder, run_id
 from aeexp.runs.loading import LoadedRun
 from aeexp.runs.measuring import describe_data
@@ -77,7 +77,7 @@ def _describe_run(loaded: LoadedRun) -> tuple[dict[str, Any], list[str], dict[st
 
 
 def _is_of_data(word: str) -> bool:
-    return re.match(r"[+~]*dataset[=./]", word) is not None
+    return OF_DATA.match(word) is not None
 
 
 def write_asked(tree: Mapping[str, Any], typed: Sequence[str], choices: Mapping[str, str]) -> Asked:

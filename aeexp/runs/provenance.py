@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any, final
 
+from aeexp.datasets.core.assemble import DataSet
 from aeexp.runs.foreign import find_package, list_foreign
 
 
@@ -35,7 +36,8 @@ def read_provenance(target: str) -> Provenance:
     """Of a part whose module is imported."""
     module, _, name = target.rpartition(".")
     package = target.partition(".")[0]
-    return Provenance(package, find_version(package), hash_source(getattr(sys.modules.get(module), name, None)))
+    found = vars(sys.modules[module]).get(name) if module in sys.modules else None  # a lazy module would import more
+    return Provenance(package, find_version(package), hash_source(found))
 
 
 def find_version(package: str) -> str | None:
@@ -52,8 +54,7 @@ def find_version(package: str) -> str | None:
 
 def hash_source(found: Any) -> str | None:
     """Of a class with its bases in the same package, or of a function; None where no source can be read."""
-    load = vars(found).get("load") if not inspect.isclass(found) and not inspect.isfunction(found) else None
-    found = load or found  # of a DataSet the function that it was made of
+    found = found.load if isinstance(found, DataSet) else found  # the function that it was made of
     if inspect.isclass(found):
         package = found.__module__.partition(".")[0]
         objects: list[Any] = [each for each in found.__mro__ if each.__module__.partition(".")[0] == package]

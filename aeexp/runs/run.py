@@ -142,8 +142,7 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, dat
         try:
             store.resume(folder.checkpoints)
         except Unreadable as error:
-            if not config["resume"]:  # nobody asked to go on: what an earlier try left is of no use
-                log.warning("%s: the run begins anew", error)
+            log.warning("%s: the run %s", error, "goes on from resume" if config["resume"] else "begins anew")
     if config["resume"] and store.resumed is None:
         store.resume(RunFolder(config["resume"]).checkpoints, origin.extending)
     if store.resumed is not None:

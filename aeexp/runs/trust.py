@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from hydra.utils import get_object
 
 from aeexp.errors import UsageError, quote_words
-from aeexp.reference.folders import find_extensions, list_named
+from aeexp.reference.folders import VARIABLE, find_extensions, list_named
 from aeexp.reference.parts import MULTIPLE, Part, find_parts, find_places, list_packages
 from aeexp.runs.foreign import (
     NEVER,
@@ -32,7 +32,6 @@ from aeexp.runs.provenance import Provenance, name_provenance
 DEPTH, VALUES, LENGTH = 16, 20_000, 20_000  # of a stored configuration: levels, values in all, characters of a text
 WIDEST = 2**63  # beyond which no whole number of ours lies
 SHOWN = 400  # characters of a line that quotes a stranger
-VARIABLE = "AEEXP_TRUST"  # of the environment: packages between commas
 
 Trust = frozenset[str]  # names of packages whose parts may be built
 NOBODY: Trust = frozenset()

@@ -46,7 +46,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     validation_fraction : rows that choose the best state and are not trained on; 0: the training rows themselves.
     random_state : split, weights, order of rows and noise follow from it.
     device : auto, cpu, cuda or mps.
-    config_dir : a folder with options of your own, as --config-dir names it; their classes are found as Python's are.
+    config_dir : a folder with options of your own, as --config-dir names it; their classes are found beside it.
 
     Values are taken as they are: scale them before, as in a Pipeline. Labels y, which are used where the variant wants
     them (regularizer=classifier), are whole numbers or texts; -1 is an unlabelled row. Fractions, or floats of more

@@ -9,8 +9,8 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 from aeexp.errors import UsageError
-from aeexp.reference.folders import list_conf_dirs, name_folders
-from aeexp.runs.composing import compose_run
+from aeexp.reference.folders import list_named
+from aeexp.runs.composing import compose_run, use_options
 from aeexp.runs.config import check
 
 _RUN = "nothing is measured, drawn or written here: leave it out, or use the command aeexp"
@@ -31,8 +31,20 @@ def compose_configuration(
         head = re.split(r"[./=]", override.lstrip("+~"))[0]
         if head in ELSEWHERE:
             raise UsageError(f"{override}: {ELSEWHERE[head]}")
-    with name_folders([] if config_dir is None else [config_dir]):
-        cfg = copy.deepcopy(_compose(f"variant={variant}", overrides, list_conf_dirs()))
+    with use_options(config_dir):
+        words = (f"variant={variant}", *overrides)
+        # the files of a user may change from one call to the next
+        cfg = copy.deepcopy(_compose(words)) if list_named() == () else compose_run(words).cfg
+        _set_sizes(cfg, variant, latent_dim, epochs, batch_size)
+        cfg.seed = seed
+        check(cfg)
+    return cfg
+
+
+def _set_sizes(
+    cfg: DictConfig, variant: str, latent_dim: int | None, epochs: int | None, batch_size: int | None
+) -> None:
+    """Arguments that are keys of the variant. Raises UsageError for one that it has none of."""
     trainer = "trainer.finetune" if "finetune" in cfg.trainer else "trainer"
     values = {"latent.dim": latent_dim, f"{trainer}.epochs": epochs, f"{trainer}.batch_size": batch_size}
     for key, value in values.items():
@@ -43,12 +55,9 @@ def compose_configuration(
             if last not in there:
                 raise UsageError(f"{name}={value}: variant={variant} has none: leave it out")
             OmegaConf.update(cfg, key, value)
-    cfg.seed = seed
-    check(cfg)
-    return cfg
 
 
 @functools.lru_cache(maxsize=64)
-def _compose(variant: str, overrides: tuple[str, ...], folders: tuple[str, ...]) -> DictConfig:
-    """Of the options in these folders, which Hydra's search path has. A search composes each candidate once."""
-    return compose_run([variant, *overrides]).cfg
+def _compose(words: tuple[str, ...]) -> DictConfig:
+    """A search composes each candidate once."""
+    return compose_run(words).cfg

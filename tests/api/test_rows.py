@@ -254,3 +254,10 @@ def test_labels_that_are_fractions_are_numbers_to_predict(tmp_path, kind):
     run = aeexp.fit(*QUICK[:3], "metric=probe", "metric.probe.classifiers=[linear]", data=data, labels=labels,
                     folder=tmp_path / "run")  # fmt: skip
     assert run.metrics["data"]["target"] and "probe/ridge_r2" in run.metrics["test"]
+
+
+def test_a_column_without_a_name_labels_by_the_one_it_gets():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({0: X[:, 2, 2], 1: X[:, 3, 3], 2: ["a", "b"] * 40})
+    assert "dataset.label=column_2" in give(frame, "column_2").words
+    assert "dataset.target=column_1" in give(frame.assign(**{"c": "d"}), "column_1").words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from commands import aeexp
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -119,3 +120,15 @@ def plain(value):
     if isinstance(value, list):
         return [plain(each) for each in value]
     return value.text if type(value).__name__ == "QuotedString" else value
+
+
+@pytest.mark.parametrize("values", [np.array([2, 3]), [np.int64(2), np.int32(3)], np.arange(2.0) / 4, [np.bool_(True)]])
+def test_values_of_numpy_are_written_as_those_of_python(values):
+    plain = [value.item() for value in values]
+    assert write_values("a", values) == write_values("a", plain)
+
+
+@pytest.mark.parametrize("key", ["dataset.path", "hydra.verbose", "dataset"])
+def test_what_the_caller_gives_or_the_command_has_is_not_swept(key):
+    with pytest.raises(UsageError, match=key):
+        package.sweep({key: ["a", "b"]}, data=np.zeros((20, 4), np.float32))

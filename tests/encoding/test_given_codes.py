@@ -107,7 +107,7 @@ class Acts:
 
 
 LACKING = {  # metric -> the word of what it lacks, of codes (N, D) alone
-    "generation": "model", "robustness": "model", "maps": "inputs", "probe": "labels", "clustering": "labels",
+    "generation": "model", "robustness": "model", "maps": "inputs", "probe": "truth", "clustering": "labels",
     "retrieval": "labels", "disentanglement": "factors", "fairness": "factors",
 }  # fmt: skip
 
@@ -219,3 +219,14 @@ def test_the_file_of_a_run_s_test_codes_is_such_a_file(tmp_path):
     torch.manual_seed(0)
     assert evaluate("--codes", "c.npz", "metric=clustering") == 0
     assert numbers(Path("outputs/codes/c"))["data"]["rows"] == {"train": 24, "val": 3, "test": 3}
+
+
+def test_codes_of_numbers_to_predict_are_read_by_ridge_and_told_apart(digits):
+    """Whole numbers of a floating type are no classes; other numbers are other rows."""
+    x, y = digits
+    for name, factor in (("a", 1.0), ("b", 2.0)):
+        np.savez(f"{name}.npz", x=x, target=y.astype(np.float32) * factor)
+        assert evaluate("--codes", f"{name}.npz", "metric=[probe]") == 0
+    one, other = (numbers(Path("outputs/codes", name)) for name in "ab")
+    assert "probe/ridge_r2" in one["test"] and "probe/linear" not in one["test"]
+    assert one["data"]["fingerprint"] != other["data"]["fingerprint"]

@@ -246,3 +246,20 @@ def test_beside_a_run_that_was_trained_on_these_data_it_says_what_it_was_trained
         json.loads((tmp_path / "runs/own/metrics.json").read_text())["data"]["fingerprint"]
         == (records[0].metrics["data"]["fingerprint"])
     ), "the same rows in the same units compare"
+
+
+def test_normal_classes_and_numbers_are_held_against_those_of_the_run(tmp_path):
+    """Classes by their names before " - "; numbers to predict by theirs."""
+    digits = load_digits()
+    x, y = digits.data[:200].astype(np.float32), digits.target[:200]
+    np.savez(tmp_path / "long.npz", x=x, y=np.array([f"{n} - x{n}" for n in y]))
+    np.savez(tmp_path / "short.npz", x=x, y=y)
+    run_in(tmp_path / "run", *of_npz(tmp_path / "long.npz"), "trainer.steps=4", "metric=none")
+    short = of_npz(tmp_path / "short.npz", "dataset.normal_classes=[1,2]")
+    assert evaluate(tmp_path / "run", *short, "metric=[anomaly]") == 0
+    numbered = dict(zip(("price", "age"), (x.mean(1), x.std(1)), strict=True))
+    np.savez(tmp_path / "n.npz", x=x, **numbered)
+    words = of_npz(tmp_path / "n.npz")
+    run_in(tmp_path / "r", *words, "dataset.target=price", "regularizer=regressor", "trainer.steps=4", "metric=none")
+    assert evaluate(tmp_path / "r", *words, "dataset.target=price", "metric=[regression]") == 0
+    assert evaluate(tmp_path / "r", *words, "dataset.target=age", "metric=[regression]") == 1

@@ -19,6 +19,7 @@ from aeexp.latents.deterministic import Sigmoid
 from aeexp.latents.sparse import TopK
 from aeexp.metrics.latent import Latent, effective_rank, sparsity, total_correlation
 from aeexp.models.pca import identity
+from aeexp.regularizers.total_correlation import gaussian_total_correlation
 
 
 @given(st.integers(1, 6), st.integers(0, 3), st.floats(0.01, 100), st.integers(0, 100))
@@ -129,3 +130,11 @@ def test_the_total_correlation_is_of_codes_as_the_decoder_gets_them():
     means = np.outer(np.random.default_rng(0).normal(size=2000), [1e-3, 1e-3])
     assert Latent()(coded(means), "test")["latent/total_correlation_gaussian"] > 5
     assert Latent()(drawn_about(means, 1.0), "test")["latent/total_correlation_gaussian"] < 0.01
+
+
+@given(st.integers(1, 5), st.integers(0, 12), st.integers(0, 20))
+def test_a_unit_that_does_not_vary_changes_no_total_correlation(units, idle, seed):
+    z = torch.from_numpy(np.random.default_rng(seed).normal(size=(40, units)))
+    wider = torch.cat([z, torch.full((40, idle), 0.5, dtype=z.dtype)], 1)
+    # a ridge of 1e-6 a unit is all that may be left
+    assert float(gaussian_total_correlation(wider)) == pytest.approx(float(gaussian_total_correlation(z)), abs=1e-4)

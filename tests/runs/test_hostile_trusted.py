@@ -12,7 +12,7 @@ from hostile_folders import ALL, check_refused, put, read_with_all, target
 import aeexp
 from aeexp.errors import UsageError
 from aeexp.runs.foreign import NEVER, find_fault, find_package
-from aeexp.runs.trust import read_trust
+from aeexp.runs.trust import check_parts, read_trust
 
 MYPKG = '''
 import functools
@@ -229,6 +229,49 @@ def test_a_trusted_package_brings_to_a_group_its_parts_alone(path, value, by, ho
     said = check_refused(hostile(put(path, value)), asked, by, TRUSTED)
     if not by:
         assert set(said.values()) == {""}
+
+
+# Functions of torch that say that they give a module, and run the source code or the file that they are handed.
+OF_TORCH = {
+    "source code": target("torch.fx.graph_module.reduce_graph_module", _partial_=True, import_block="open('owned','w')",
+                          body={"_code": "def forward(self, x): return x", "code": "def forward(self, x): return x"}),
+    "a file": target("torch.jit._serialization.load", _partial_=True, f="evil.pt"),
+    "a class elsewhere": target("torch.fx.graph_module.GraphModule", _partial_=True, root={}, graph={}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoder", OF_TORCH.values(), ids=OF_TORCH)
+def test_who_trusts_torch_trusts_its_layers_alone(encoder, hostile, asked):
+    """A folder of own options that names one of torch's optimizers is enough to trust torch."""
+    decoder = target("torch.nn.Linear", _partial_=True, in_features=2, out_features=2)
+    node = target("aeexp.models.yours", _partial_=True, encoder=encoder, decoder=decoder)
+    check_refused(hostile(put("model", node)), asked, ALL, ["torch"])
+    honest = {**node, "encoder": decoder}
+    check_parts([("model", honest, "model")], frozenset({"torch"}))
+
+
+@pytest.mark.parametrize("value", [target("numpy.nope"), target("numpy.pi"), target("scipy.signal")])
+def test_what_has_changed_is_asked_without_a_call_or_an_import(value, hostile, asked):
+    """Names that lead to nothing, to a number, and to a module that is imported when it is asked for."""
+
+    def change(saved: dict) -> None:
+        saved["config"]["plot"] = {"x": value}
+        saved["foreign"] = {value["_target_"]: {"package": "numpy", "version": "0.1", "source": None}}
+
+    known = set(sys.modules)
+    aeexp.load(hostile(change).path)
+    assert not {name for name in set(sys.modules) - known if name.startswith("scipy.signal")}
+
+
+@pytest.mark.parametrize("text", ["1.0)\nthat is signed by aeexp: run it", "1\x1b[2J", "1" * 101])
+def test_what_a_stranger_says_of_a_package_is_one_plain_word(text, hostile, asked):
+    def change(saved: dict) -> None:
+        saved["config"]["latent"] = target("planted_canary.Mine", dim=3)
+        saved["foreign"] = {"planted_canary.Mine": {"package": "planted_canary", "version": text, "source": None}}
+
+    with pytest.raises(UsageError) as error:
+        aeexp.load(hostile(change).path)
+    assert text not in str(error.value) and "foreign" in str(error.value)
 
 
 @pytest.mark.parametrize("trust", [(), ("other",)], ids=["none", "another"])

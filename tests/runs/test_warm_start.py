@@ -303,3 +303,24 @@ def test_a_misfit_is_named_from_either_side():
     assert find_misfit(module, {"weight": own["weight"]}) == "bias is not there"
     assert find_misfit(module, {**own, "more": own["bias"]}) == "more is there alone"
     assert find_misfit(module, {**own, "bias": own["bias"].double()}) == "bias is (3,) of float64 there, (3,) here"
+
+
+@pytest.mark.parametrize("latent", ["binary", "categorical", "gaussian"])
+def test_a_frozen_latent_still_draws_and_lets_the_gradient_through(latent, tmp_path):
+    words = (f"latent={latent}", "dataset.limit=200", "metric=none", "trainer.steps=4", "model.hidden_dims=[20]")
+    run_in(tmp_path / "from", *words)
+    start = (f"init.from={tmp_path / 'from'}", "init.parts=[latent,decoder]", "init.freeze=true")
+    run_in(tmp_path / "run", *words, *start)
+    inside, outside = split(weights(tmp_path / "from"), weights(tmp_path / "run", "last"), "model.encoder.")
+    assert not any(inside) and all(outside)
+
+
+def test_what_is_frozen_is_in_evaluation_mode_but_for_what_draws(source):
+    """A latent and an objective know by the mode whether they draw; through a recurrent layer cuDNN wants training."""
+    learner = LoadedRun(source, "cpu").learner
+    learner.model.decoder.add_module("recurrent", nn.GRU(2, 2))
+    learner.freeze([learner.model.encoder, learner.model.latent, learner.model.decoder, learner.objective])
+    learner.train()
+    assert learner.model.latent.training and learner.objective.training and learner.model.decoder.recurrent.training
+    assert not learner.model.encoder.training and not learner.model.decoder.training
+    assert not any(module.training for module in learner.eval().modules())

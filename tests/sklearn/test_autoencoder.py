@@ -170,3 +170,15 @@ def test_an_estimator_starts_from_a_run(tmp_path):
     with torch.no_grad():
         wanted = load(tmp_path / "run").encode(torch.from_numpy(X)).mean.numpy()
     assert np.array_equal(model.transform(X), wanted)
+
+
+def test_own_options_are_read_anew_and_a_folder_that_is_not_there_is_told(tmp_path):
+    variant = tmp_path / "conf" / "variant"
+    variant.mkdir(parents=True)
+    for dim in (3, 2):
+        text = f"# @package _global_\ndefaults: [undercomplete]\nlatent: {{dim: {dim}}}\n"
+        (variant / "own.yaml").write_text(text, encoding="utf-8")
+        model = quick(variant="own", latent_dim=None, config_dir=str(tmp_path / "conf")).fit(X)
+        assert model.transform(X).shape[1] == dim
+    with pytest.raises(UsageError, match="config_dir=/nowhere: there is no such folder"):
+        quick(variant="own", config_dir="/nowhere").fit(X)

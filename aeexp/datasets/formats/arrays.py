@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -114,6 +115,12 @@ def are_measurements(t: np.ndarray) -> bool:
     return not (t == np.floor(t)).all() or len(np.unique(t)) > MOST_CLASSES
 
 
+def are_numbers(labels: Sequence[np.ndarray]) -> bool:
+    """Whether labels of all parts are numbers to predict rather than classes; a gap makes no fraction of a class."""
+    y = np.concatenate([each.reshape(-1) for each in labels]) if labels else np.empty(0)
+    return y.dtype.kind == "f" and are_measurements(y[~np.isnan(y)])
+
+
 def convert_response(t: np.ndarray, name: str) -> np.ndarray:
     """(N,) float32 of targets (N,) or (N, 1); NaN is a row whose number is not known."""
     with np.errstate(over="ignore"):
@@ -122,8 +129,6 @@ def convert_response(t: np.ndarray, name: str) -> np.ndarray:
         raise UsageError(
             f"{name}: row {np.isinf(response).argmax()} holds no finite float32 number: mark unknown by NaN"
         )
-    if np.isnan(response).all():
-        raise UsageError(f"{name} has no number in any row: name another")
     return response
 
 
@@ -194,6 +199,9 @@ def make_source(
 
     `instead` is what to do with labels that are measurements, `response` what the numbers to predict are called.
     """
+    numbers = parts["train"].response
+    if numbers is not None and np.isnan(numbers).all():  # those of other splits may all be unknown
+        raise UsageError(f"{response} has no number in any training row: name another")
     train = _describe(parts["train"])
     for part, rows in parts.items():
         for what, kind in _describe(rows).items():

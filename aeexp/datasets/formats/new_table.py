@@ -76,10 +76,12 @@ def read_new_rows(
     problems.raise_all()
     _warn_of_unknown(table, known.features, values)
     y, names = _read_label(table, known.label, label, empty, numerals, classes)
+    s = _read_attributes(table, known, empty, numerals, need_attributes)
+    response = _read_target(table, known.target, target, empty, numerals)
     return Source(
-        Rows(known(np.stack(values, 1)), y, _read_attributes(table, known, empty, numerals, need_attributes), kept,
-             response=_read_target(table, known.target, target, empty, numerals)),
+        Rows(known(np.stack(values, 1)), y, s, kept, response=response),
         classes=names, attributes=tuple(column.name for column in known.attributes),
+        response="" if response is None else target or known.target or "",
     )  # fmt: skip
 
 
@@ -177,7 +179,13 @@ def _read_target(
     if name is None or empty[:, table.header.index(name)].all():
         return None
     column = parse_column(table, name, empty, False, numerals)
-    check_numbers(table, column)
+    try:
+        check_numbers(table, column)
+    except Problem as problem:
+        if given is not None:
+            raise
+        log.warning("numbers to predict are left out: %s", str(problem).partition("; ")[0])
+        return None
     return read_numbers(column)
 
 
