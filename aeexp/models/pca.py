@@ -104,9 +104,17 @@ def solve(model: Autoencoder, split: Examples) -> None:
             "trainer=closed_form: the least error over rows that end at different steps has no closed form for one "
             "linear layer: take trainer=joint; PCA of the real steps stands beside every run"
         )
-    mean, components = _components(split, min(model.latent.dim, math.prod(split.shape)))
-    kept = len(components)
     encoder, decoder = ends
+    features = math.prod(split.shape)
+    if model.condition.size:
+        raise UsageError("trainer=closed_form knows no side information: take condition=none, or trainer=joint")
+    if decoder.out_features != features:
+        raise UsageError(
+            "trainer=closed_form solves for one number a value, and this likelihood takes "
+            f"{decoder.out_features // features}: take likelihood=gaussian, or trainer=joint"
+        )
+    mean, components = _components(split, min(model.latent.dim, features))
+    kept = len(components)
     for parameter in (encoder.weight, encoder.bias, decoder.weight, decoder.bias):
         parameter.zero_()
     encoder.weight[:kept] = components.to(encoder.weight)

@@ -86,7 +86,8 @@ def mmd(a: Tensor, b: Tensor, kernel: Kernel = "imq", widths: Sequence[float | T
         return a.sum() * 0.0
     if widths is None:
         widths = [2.0 * a.shape[1] * scale for scale in (WIDE if kernel == "imq" else (1.0,))]
-    return _within(a, kernel, widths) + _within(b, kernel, widths) - 2 * _kernel(a, b, kernel, widths).mean()
+    across = _kernel(square_distances(a, b), kernel, widths).mean()
+    return _within(a, kernel, widths) + _within(b, kernel, widths) - 2 * across
 
 
 def group_mmd(z: Tensor, groups: Tensor, kernel: Kernel = "imq") -> Tensor:
@@ -97,7 +98,8 @@ def group_mmd(z: Tensor, groups: Tensor, kernel: Kernel = "imq") -> Tensor:
     that leaves so few, does not count.
     """
     n, outside = len(z), 1 - groups
-    pairs = _kernel(z, z, kernel, fine_widths(z)) * (1 - torch.eye(n, dtype=z.dtype, device=z.device))
+    distances = square_distances(z, z)
+    pairs = _kernel(distances, kernel, fine_widths(distances)) * (1 - torch.eye(n, dtype=z.dtype, device=z.device))
     counts = torch.stack([groups.sum(0), outside.sum(0)])
     within = torch.stack([(side * (pairs @ side)).sum(0) for side in (groups, outside)])
     across = (groups * (pairs @ outside)).sum(0) / (counts[0] * counts[1]).clamp(min=1)
@@ -106,35 +108,40 @@ def group_mmd(z: Tensor, groups: Tensor, kernel: Kernel = "imq") -> Tensor:
     return (values * evidence * (evidence / FEW).clamp(max=1)).sum() / evidence.sum().clamp(min=1e-12)
 
 
-def fine_widths(z: Tensor) -> list[Tensor]:
-    """Squared widths, each (): the median squared distance of two different rows of (N, D) and shares of it.
+def fine_widths(distances: Tensor) -> list[Tensor]:
+    """Squared widths, each (): the median of the squared distances (N, N) of two different rows, and shares of it.
 
     The least is a sixteenth of the median distance: what shifts each of many small clusters a little is seen. Without
     gradient.
     """
-    n = len(z)
+    n = len(distances)
     if n < 2:
-        return [z.new_ones(())]
+        return [distances.new_ones(())]
     middle = n + (n * n - n + 1) // 2  # behind the n distances of a row from itself
-    median = _square_distances(z, z).detach().flatten().kthvalue(middle).values.clamp(min=1e-12)
+    median = distances.detach().flatten().kthvalue(middle).values.clamp(min=1e-12)
     return [median * scale for scale in FINE]
 
 
 def _within(x: Tensor, kernel: Kernel, widths: Sequence[float | Tensor]) -> Tensor:
     """() mean kernel of two different rows."""
-    values, rows = _kernel(x, x, kernel, widths), len(x)
+    values, rows = _kernel(square_distances(x, x), kernel, widths), len(x)
     return (values.sum() - values.diagonal().sum()) / (rows * (rows - 1))
 
 
-def _kernel(a: Tensor, b: Tensor, kernel: Kernel, widths: Sequence[float | Tensor]) -> Tensor:
-    distance = _square_distances(a, b)
+def _kernel(distance: Tensor, kernel: Kernel, widths: Sequence[float | Tensor]) -> Tensor:
     if kernel == "rbf":
         return functools.reduce(torch.add, (torch.exp(-distance / width) for width in widths))
     return functools.reduce(torch.add, (width / (width + distance) for width in widths))
 
 
-def _square_distances(a: Tensor, b: Tensor) -> Tensor:
-    return (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1)
+def square_distances(a: Tensor, b: Tensor) -> Tensor:
+    """(N, M) of codes (N, D) and (M, D), by a product of matrices: no (N, M, D) is held.
+
+    About their common centre, so that what cancels is no larger than the distances between codes far apart.
+    """
+    centre = a.detach().mean(0)
+    a, b = a - centre, b - centre
+    return (a.square().sum(-1).unsqueeze(1) + b.square().sum(-1) - 2 * a @ b.T).clamp(min=0)
 
 
 def standardise_units(z: Tensor) -> Tensor:

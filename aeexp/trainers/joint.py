@@ -185,7 +185,8 @@ class Joint(Trainer):
         """One optimizer step; returns names and means (T,) of the terms, before the step."""
         rows = sum(len(batch.x) for batch in batches)
         device = batches[0].x.device
-        learner.train()
+        if not learner.training:  # to walk all modules takes a tenth of a small net's step
+            learner.train()
         passes: list[Pass] = []
         evaluations: list[tuple[list[str], Tensor]] = []
 
@@ -197,7 +198,9 @@ class Joint(Trainer):
             passes.clear()
             for batch in batches:
                 terms, out = learner(batch)
-                values = means(terms, batch.weight) * (len(batch.x) / rows)
+                values = means(terms, batch.weight)
+                if len(batches) > 1:
+                    values = values * (len(batch.x) / rows)
                 values.sum().backward()
                 names = list(terms)
                 parts.append(values.detach())

@@ -28,7 +28,7 @@ from aeexp.evaluation.run import Run
 from aeexp.metrics.fairness import PROBES, Fairness
 from aeexp.models.pca import identity
 from aeexp.regularizers.adversary import Adversary
-from aeexp.regularizers.mmd import FEW, MMD, fine_widths, group_mmd, mmd, standardise_units
+from aeexp.regularizers.mmd import FEW, MMD, fine_widths, group_mmd, mmd, square_distances, standardise_units
 from aeexp.types import Code, Facts
 
 QUICK = Fairness(rows=600, trees=20)
@@ -242,7 +242,7 @@ def test_of_two_groups_the_penalty_is_the_mmd_between_them_less_where_rows_are_f
     z = torch.randn(n + m, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     s = (torch.arange(n + m) >= n).long()
     share = min(1.0, n * m / (n + m) / FEW)
-    expected = share * mmd(z[:n], z[n:], kernel, fine_widths(z))
+    expected = share * mmd(z[:n], z[n:], kernel, fine_widths(square_distances(z, z)))
     torch.testing.assert_close(group_mmd(z, F.one_hot(s, 2).double(), kernel), expected)
 
 
@@ -250,7 +250,7 @@ def test_of_more_groups_each_counts_by_its_evidence_and_those_of_one_row_do_not(
     z, s = torch.randn(120, 3, dtype=torch.float64), torch.tensor([0] * 40 + [1] * 50 + [2] * 29 + [3])
     sizes = torch.tensor([40.0, 50, 29], dtype=torch.float64)
     evidence = sizes * (120 - sizes) / 120
-    each = torch.stack([mmd(z[s == k], z[s != k], "imq", fine_widths(z)) for k in range(3)])
+    each = torch.stack([mmd(z[s == k], z[s != k], "imq", fine_widths(square_distances(z, z))) for k in range(3)])
     torch.testing.assert_close(group_mmd(z, F.one_hot(s, 5).double()), (each * evidence).sum() / evidence.sum())
 
 

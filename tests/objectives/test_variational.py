@@ -23,7 +23,7 @@ from aeexp.objectives.bounds import bound, log_weights
 from aeexp.objectives.iwae import ImportanceWeighted
 from aeexp.regularizers.adversary import Adversary
 from aeexp.regularizers.kl import KL
-from aeexp.regularizers.mmd import MMD, mmd
+from aeexp.regularizers.mmd import MMD, mmd, square_distances
 from aeexp.regularizers.total_correlation import TotalCorrelation, total_correlation
 from aeexp.types import Batch, Code, Pass
 
@@ -244,6 +244,27 @@ def test_mmd_of_equal_laws_is_about_zero_and_of_others_above(kernel):
     assert abs(float(same.mean())) < 5 * float(same.std()) / math.sqrt(50)  # unbiased
     other = mmd(torch.randn(200, 4) + 1, torch.randn(200, 4), kernel)
     assert float(other) > float(same.max())
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 40), st.integers(1, 70), st.floats(-100, 100))
+def test_square_distances_are_those_of_each_pair_wherever_the_codes_lie(seed, n, m, dim, offset):
+    torch.manual_seed(seed)
+    a, b = torch.randn(n, dim) + offset, torch.randn(m, dim) + offset
+    pairs = (a.double()[:, None] - b.double()).square().sum(-1)
+    # Centred, a coordinate is off by 2 eps (|offset| + 5), its square by 20 times that; the sums of a product have an
+    # error of dim eps times about 3 * 25 a coordinate.
+    eps = torch.finfo(torch.float32).eps
+    bound = dim * eps * (40 * (abs(offset) + 5) + 75 * dim)
+    assert (square_distances(a, b) - pairs).abs().max() <= bound
+
+
+def test_the_gradient_of_square_distances_is_that_of_each_pair():
+    torch.manual_seed(0)
+    a, b = (torch.randn(6, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weight = torch.randn(6, 6, dtype=torch.float64)
+    wanted = torch.autograd.grad((weight * (a[:, None] - b).square().sum(-1)).sum(), (a, b))
+    for found, value in zip(torch.autograd.grad((weight * square_distances(a, b)).sum(), (a, b)), wanted, strict=True):
+        assert torch.allclose(found, value, rtol=1e-11, atol=1e-12)  # doubles, sums of few terms
 
 
 def test_mmd_by_hand():
