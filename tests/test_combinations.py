@@ -19,6 +19,7 @@ from combinations import draw_line, draw_values, list_budget
 from composing import composed
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError, describe_error
 from aeexp.runs.claim import claim, identify
@@ -42,6 +43,11 @@ def run_some(seed: int, folder: Path) -> Iterator[tuple[list[str], str | Excepti
         drawn = composed(*options)
     except HydraException as error:
         yield options, composition_message(error, options)
+        return
+    try:
+        OmegaConf.resolve(copy.deepcopy(drawn))
+    except OmegaConfBaseException:  # before values can be drawn; the command's words on it
+        yield options, run(drawn, folder)
         return
     for values in (list_budget(drawn) + draw_values(rng, drawn) for _ in range(DRAWS)):
         line, cfg = options + values, copy.deepcopy(drawn)  # composing again would double the time

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aeexp.contracts import Condition, Decoder, Encoder, Latent, Likelihood, Model
 from aeexp.errors import UsageError
+from aeexp.models.precision import run_in
 from aeexp.types import Batch, Code, Pass
 
 
@@ -39,6 +40,7 @@ class Autoencoder(Model):
         self.decoder = decoder
         self.likelihood = likelihood
         self.condition = condition
+        self.reduced: torch.dtype | None = None  # in which encoder and decoder compute in training; None: as they are
         self.masks = masks  # whether it decodes classes, which have no mean: `decode` shows the most probable ones
         self.register_buffer("code_mean", torch.zeros(latent.dim))
         self.register_buffer("code_scale", torch.eye(latent.dim))
@@ -47,7 +49,7 @@ class Autoencoder(Model):
         """`mask` (B, T) says which steps of a padded sequence are real; no `context` where the encoder is told none."""
         if self.condition.told != 0:
             self._need(context)
-        h = self.encoder(x, context if self.condition.told else None, mask)
+        h = run_in(self._dtype, self.encoder, x, context if self.condition.told else None, mask)
         if isinstance(h, tuple):
             return self.latent(h[0])._replace(skips=h[1])
         return self.latent(h)
@@ -63,7 +65,11 @@ class Autoencoder(Model):
 
     def parameters_of(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         """Parameters of the likelihood given the code alone, and the maps that went round it."""
-        return self.decoder.run_free(z, context, skips, self.likelihood)
+        return run_in(self._dtype, self.decoder.run_free, z, context, skips, self.likelihood)
+
+    @property
+    def _dtype(self) -> torch.dtype | None:
+        return self.reduced if self.training else None
 
     def _need(self, context: Tensor | None) -> None:
         size = self.condition.size
@@ -80,7 +86,7 @@ class Autoencoder(Model):
         Other decoders give the same as from the code alone.
         """
         if self.decoder.autoregressive:
-            return self.decoder.force(z, context, batch.targets, skips)
+            return run_in(self._dtype, self.decoder.force, z, context, batch.targets, skips)
         return self.parameters_of(z, context, skips)
 
     def forward(self, batch: Batch, x: Tensor | None = None) -> Pass:

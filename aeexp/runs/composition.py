@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from aeexp.errors import UsageError, quote_override
 from aeexp.reference.folders import find_conf_dir
@@ -31,6 +31,8 @@ def composition_message(error: Exception, overrides: Sequence[str]) -> str:
         return f"{error.override}: {why}:\n{quote_override(key, value)}"
     if isinstance(error.__cause__, UsageError):  # of a plugin or callback, around which Hydra puts words of its own
         return str(error.__cause__)
+    if isinstance(error, OmegaConfBaseException) and not isinstance(error, HydraException) and error.full_key:
+        return explain_unresolved(error)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     if key := re.search(r"Could not override '([^']+)'", text):
         return _explain_unknown_key(key[1], overrides)
@@ -43,6 +45,19 @@ def composition_message(error: Exception, overrides: Sequence[str]) -> str:
         return "a group cannot be null: take the option none, as in noise=none"
     lines = [line for line in text.splitlines() if line.strip()]
     return "\n".join(lines[:2])
+
+
+def explain_unresolved(error: OmegaConfBaseException) -> str:
+    """A value that refers to a key which the chosen options do not have: which, and to give it by itself."""
+    key, text = error.full_key, str(error).splitlines()[0]
+    if not isinstance(error, InterpolationKeyError) or not key:
+        return f"{key}: {text}" if key else text
+    wanted = text.partition("'")[2].rpartition("'")[0]
+    group = wanted.partition(".")[0]
+    return (
+        f"{key} is that of {wanted}, and {group} as chosen has no such key: give {key} a value of its own, or choose "
+        f"another option of {group}"
+    )
 
 
 def _explain_unknown_key(key: str, overrides: Sequence[str]) -> str:

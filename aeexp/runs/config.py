@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
 from aeexp.reference.parts import MULTIPLE
+from aeexp.runs.composition import explain_unresolved
 from aeexp.runs.foreign import find_object as find_foreign
 from aeexp.runs.foreign import may_be_foreign
 from aeexp.runs.schema import OPTIMIZERS, VALUES, check_init
@@ -32,8 +33,11 @@ def check(cfg: DictConfig) -> None:
     """Resolve `cfg` in place and hold every node against its constructor. Raises UsageError."""
     try:
         OmegaConf.resolve(cfg)
-    except OmegaConfBaseException as error:
-        raise UsageError(str(error).splitlines()[0]) from error
+    except OmegaConfBaseException:
+        try:  # says which key it is, and takes longer
+            OmegaConf.to_container(cfg, resolve=True)
+        except OmegaConfBaseException as error:
+            raise UsageError(explain_unresolved(error)) from error
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=...")

@@ -6,29 +6,27 @@ goes on from a checkpoint repeats the undisturbed one bit for bit.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-import torch
-from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from aeexp.contracts import Examples
 from aeexp.errors import UsageError
-from aeexp.models.learner import Learner, average, means
-from aeexp.randomness import mix, reseed
+from aeexp.models.learner import Learner, average
+from aeexp.randomness import mix
 from aeexp.ranges import Count, NonNegative, Positive
+from aeexp.trainers.arithmetic import Arithmetic, Forward, Precision
 from aeexp.trainers.beginning import begin
 from aeexp.trainers.checkpoint import Progress, State
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.labelled import Labelled
+from aeexp.trainers.step import take_step
 from aeexp.trainers.window import Diverged, Window
-from aeexp.types import Batch, Pass
+from aeexp.types import Batch
 
 Measure = Callable[[Learner, Examples], dict[str, float]]  # loss and terms over a split, as `average` gives them
 FEWEST = 4  # rows of a batch that stays large enough for a mean
@@ -44,7 +42,8 @@ class Joint(Trainer):
     rows are trained as long as many. `accumulate` batches make one step. `labelled_batch_size` rows with a label join
     each batch, beyond the epoch's own rows, and rows are weighted so that each counts its share of the data
     (`Labelled`). `patience` counts validations without an improvement above `min_delta`. The state is written every
-    `checkpoint_seconds`, where a validation or a log line is due, and at the end.
+    `checkpoint_seconds`, where a validation or a log line is due, and at the end. `precision`, `compile` and
+    `channels_last` say how a step is computed (`Arithmetic`); validation and evaluation are plain float32.
     """
 
     keeps_frozen: ClassVar[bool] = True
@@ -66,6 +65,9 @@ class Joint(Trainer):
         min_delta: NonNegative = 0.0,
         log_every_steps: Count = 50,
         checkpoint_seconds: NonNegative = 10.0,
+        precision: Precision = "float32",
+        compile: bool = False,
+        channels_last: bool = False,
     ):
         self.steps_key = "trainer.steps"
         self.epochs = epochs
@@ -82,6 +84,7 @@ class Joint(Trainer):
         self.min_delta = min_delta
         self.log_every_steps = log_every_steps
         self.checkpoint_seconds = checkpoint_seconds
+        self.arithmetic = Arithmetic(precision, compile, channels_last)
 
     def fit(
         self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,
@@ -94,8 +97,25 @@ class Joint(Trainer):
         """
         train = data["train"]
         total = self.count_steps(len(train))
-        state = begin(learner, optimizer, scheduler, store, total)
         labelled = None if self.labelled_batch_size is None else Labelled(train, self.labelled_batch_size, seed)
+
+        def example() -> Batch:
+            return next(self.feed(train, labelled, seed, 0))[0]
+
+        state = begin(learner, optimizer, scheduler, store, total)
+        with self.arithmetic.prepare(learner, train.device, example, total) as forward:
+            self._take_steps(state, data, labelled, forward, store, track, seed, stop)
+        if store.best is not None:
+            learner.load_state_dict(store.best["learner"])
+        return state.progress
+
+    def _take_steps(
+        self, state: State, data: Splits, labelled: Labelled | None, forward: Forward, store: CheckpointStore,
+        track: Tracker, seed: int, stop: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """From where the state stands to the end; the last one is saved."""
+        train, learner = data["train"], state.learner
+        total = self.count_steps(len(train))
         progress, window = state.progress, Window(state.progress)
         if store.extends:
             self.require_more(progress, total)
@@ -106,7 +126,9 @@ class Joint(Trainer):
         while progress.step < total and (self.patience is None or progress.waited < self.patience):
             learner.before_step(train, progress.step)
             batches = next(feed)
-            names, terms = self.step(learner, state.optimizer, batches, mix(seed, progress.step))
+            names, terms = take_step(
+                learner, state.optimizer, batches, mix(seed, progress.step), forward, self.clip_norm
+            )
             self.check_monitor(names)
             window.add(names, terms)
             if not isinstance(state.scheduler, ReduceLROnPlateau):
@@ -120,9 +142,6 @@ class Joint(Trainer):
                 store.save(state, now=True)
                 raise KeyboardInterrupt
         store.save(state, now=True)
-        if store.best is not None:
-            learner.load_state_dict(store.best["learner"])
-        return progress
 
     def check_monitor(self, names: list[str]) -> None:
         """Raises UsageError where what is monitored is neither the loss nor one of these terms."""
@@ -189,45 +208,6 @@ class Joint(Trainer):
             if validate:
                 self.validate(state, data, {**window.restart(), **readings}, store, track, measure)
             store.save(state)
-
-    def step(
-        self, learner: Learner, optimizer: Optimizer, batches: list[Batch], noise_seed: int
-    ) -> tuple[list[str], Tensor]:
-        """One optimizer step; returns names and means (T,) of the terms, before the step."""
-        rows = sum(len(batch.x) for batch in batches)
-        device = batches[0].x.device
-        if not learner.training:  # to walk all modules takes a tenth of a small net's step
-            learner.train()
-        passes: list[Pass] = []
-        evaluations: list[tuple[list[str], Tensor]] = []
-
-        def closure() -> Any:  # torch's optimizers ask for a float: a tensor stays on the device
-            # An optimizer may evaluate several times (L-BFGS): the same noise makes it one function.
-            reseed(noise_seed, device)
-            optimizer.zero_grad(set_to_none=True)
-            names, parts = [], []
-            passes.clear()
-            for batch in batches:
-                terms, out = learner(batch)
-                values = means(terms, batch.weight)
-                if len(batches) > 1:
-                    values = values * (len(batch.x) / rows)
-                values.sum().backward()
-                names = list(terms)
-                parts.append(values.detach())
-                passes.append(out)
-            if self.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(learner.parameters(), self.clip_norm)
-            total = functools.reduce(torch.add, parts)
-            evaluations.append((names, total))
-            return total.sum()
-
-        optimizer.step(closure)
-        if not evaluations:
-            raise UsageError("optimizer: its step(closure) must call closure, which computes loss and gradients")
-        for out in passes:
-            learner.observe(out)
-        return evaluations[0]
 
     def validate(
         self, state: State, data: Splits, trained: dict[str, float], store: CheckpointStore, track: Tracker,

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from composing import run_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,3 +167,16 @@ def test_the_closed_form_trainer_leaves_pca_and_the_files_of_a_trained_model(bui
         again = build_learner((20,), 4, seed=5)
         again.load_state_dict(saved["learner"])
         assert torch.equal(again.model.reconstruct(val), learner.model.reconstruct(val))
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["condition=label"], "condition=none"),
+        (["condition=label", "condition.encoder=false"], "condition=none"),
+        (["likelihood=categorical", "likelihood.levels=17"], "likelihood=gaussian"),
+    ],
+)
+def test_what_pca_knows_nothing_of_is_refused_in_words(words, way, tmp_path):
+    with pytest.raises(UsageError, match=f"^trainer=closed_form .*{way}"):
+        run_in(tmp_path / "run", "variant=pca", "dataset.limit=100", "metric=reconstruction", *words)

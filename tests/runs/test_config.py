@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from composing import composed
 
 from aeexp.errors import UsageError
-from aeexp.runs.config import check_node, check_values
+from aeexp.runs.config import check, check_node, check_values
 
 
 def refuse(message: str, node: dict) -> None:
@@ -38,3 +41,16 @@ def test_values_are_held_against_a_function_without_a_node():
         check_values("dataset", load, {"shape": ["a"]})
     with pytest.raises(UsageError, match=r"dataset.shap=1: .* did you mean shape\?"):
         check_values("dataset", load, {"shap": 1})
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["variant=factor_vae", "trainer=closed_form"], "regularizer.total_correlation.rows is that of trainer.batch"),
+        (["latent.dim=${latent.dmi}"], "latent.dim is that of latent.dmi"),
+        (["dataset.name=${oc.env:AEEXP_NO_SUCH_THING}"], "dataset.name: "),
+    ],
+)
+def test_a_value_that_refers_to_nothing_is_told_by_its_key(words, key):
+    with pytest.raises(UsageError, match=re.escape(key)):
+        check(composed(*words))

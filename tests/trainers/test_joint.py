@@ -17,6 +17,7 @@ from aeexp.regularizers.code import L1
 from aeexp.regularizers.decoder import DecoderL2
 from aeexp.trainers.checkpoint import load
 from aeexp.trainers.joint import Joint
+from aeexp.trainers.step import take_step
 
 # ---------------------------------------------------------------- one step
 
@@ -25,7 +26,7 @@ def gradient(learner, batches, **keys) -> list[torch.Tensor]:
     """What one step of plain descent with rate 1 takes away from each parameter."""
     before = [p.detach().clone() for p in learner.parameters()]
     optimizer = torch.optim.SGD(learner.parameters(), lr=1.0)
-    Joint(**keys).step(learner, optimizer, batches, noise_seed=0)
+    take_step(learner, optimizer, batches, 0, **keys)
     return [old - p.detach() for old, p in zip(before, learner.parameters(), strict=True)]
 
 
@@ -74,7 +75,7 @@ def test_the_same_noise_makes_every_evaluation_of_one_step_one_function(build_le
     optimizer = torch.optim.LBFGS(learner.parameters(), max_iter=4)
     batch = toy["train"].batch(slice(0, 8))
     for noise_seed in (1, 2):
-        Joint().step(learner, optimizer, [batch], noise_seed)
+        take_step(learner, optimizer, [batch], noise_seed)
     first = [x for x in seen if torch.equal(x, seen[0])]
     second = [x for x in seen if torch.equal(x, seen[-1])]
     assert min(len(first), len(second)) > 1 and len(first) + len(second) == len(seen)
@@ -86,7 +87,7 @@ def test_the_reported_terms_are_those_before_the_step(build_learner, toy):
     batch = toy["train"].batch(slice(0, 8))
     before = means(learner(batch)[0]).detach()
     for optimizer in (torch.optim.SGD(learner.parameters(), lr=0.0), torch.optim.LBFGS(learner.parameters())):
-        names, terms = Joint().step(learner, optimizer, [batch], 0)
+        names, terms = take_step(learner, optimizer, [batch], 0)
         assert names == ["reconstruction", "l1"]
         assert torch.equal(terms, before)
 
