@@ -28,6 +28,7 @@ from aeexp.errors import INTERRUPTED, UsageError, quote_override
 from aeexp.reference.folders import add_import_paths, find_conf_dir, name_folders
 from aeexp.runs.composing import expand_override, make_ask
 from aeexp.signals import interrupt_when_told, let_finish
+from aeexp.timing import BEGAN, end_run, spend, take_spent
 
 if TYPE_CHECKING:  # with numpy, which --help does not wait for
     from aeexp.runs.folder import RunFolder
@@ -46,20 +47,25 @@ NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR,
 @hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong stands in the job's own log and status.json."""
+    spend("compose")
     from aeexp.runs.blame import describe_failure
     from aeexp.runs.figures import Undrawn
     from aeexp.runs.run import execute_run
     from aeexp.sweeps.search.trial import Pruned, make_follower
     from aeexp.trainers.window import Diverged
 
+    spend("imports")
     hydra_cfg = HydraConfig.get()
     single = hydra_cfg.mode == RunMode.RUN
+    if not single:
+        take_spent()  # once for all jobs: the first one is as long as the others
     folders = [source.path for source in hydra_cfg.runtime.config_sources if source.schema == "file"][1:]
     add_import_paths(folders)  # in the process of a launcher too
     status: Status | None = None
     with interrupt_when_told(), name_folders(folders), ExitStack() as stack:
         try:
             status = stack.enter_context(claim_job(cfg))
+            spend("claim")
             return execute_run(cfg, status, dict(hydra_cfg.runtime.choices), bar=single, follow=make_follower())
         except KeyboardInterrupt:
             with let_finish():
@@ -79,6 +85,8 @@ def task(cfg: DictConfig) -> float:
                 raise SystemExit(code) from error
             # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
             return math.nan
+        finally:
+            end_run()
 
 
 @contextmanager
@@ -141,6 +149,7 @@ def describe_way_on(folder: RunFolder) -> str:
 
 def main() -> None:
     """The command."""
+    spend("imports", BEGAN)
     os.environ.setdefault("AEEXP_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the words and the exit code to us
     run_command(answer)
