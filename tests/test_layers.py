@@ -36,7 +36,7 @@ DRAWERS = {
     "tasks": set(),
     "latents": {"priors", "posteriors", "bounded_posteriors"},
     "likelihoods": set(),
-    "datasets/sets": {"vision"},
+    "datasets/sets": {"vision", "bundled"},
     "regularizers": {"needs"},
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},
