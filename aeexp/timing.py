@@ -1,7 +1,9 @@
-"""Where the seconds of a run go, by stage. Each second counts once: in the innermost stage that is open."""
+"""Where the seconds of a run go, by stage, each counted once: in the innermost stage that is open. And when it is time
+to write again."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from contextvars import ContextVar
 from typing import final
 
 BEGAN = time.perf_counter()  # the package loads this module first
+BETWEEN_WRITES = 2.0  # seconds, of a file that is written anew while a run trains: more often nobody looks
 
 
 @final
@@ -106,3 +109,19 @@ def end_run() -> None:
     """What passes from here on is spent for the next run."""
     global _until
     _until = _until and time.perf_counter()
+
+
+@final
+class Pace:
+    """Whether a file is to be written anew: the first time, and where `BETWEEN_WRITES` have passed since the last."""
+
+    def __init__(self):
+        self._written = -math.inf
+
+    def is_due(self) -> bool:
+        """True is taken for a write."""
+        now = time.monotonic()
+        if now - self._written < BETWEEN_WRITES:
+            return False
+        self._written = now
+        return True

@@ -63,7 +63,7 @@ def execute_run(
         return return_finished(status.finished, cfg, folder)
 
     def on_step(progress: Progress) -> None:
-        status.update(step=progress.step)
+        status.note(step=progress.step)
         if follow is not None:
             follow(progress)
 
@@ -88,7 +88,7 @@ def execute_run(
             write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
             write_metrics(folder, metrics, progress, clock)
-    status.update(step=progress.step)
+    status.note(step=progress.step)
     status.end("finished")
     log.info(format_table(metrics, folder))
     log_advice(metrics, trainer, progress)

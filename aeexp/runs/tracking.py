@@ -8,7 +8,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
@@ -26,7 +26,7 @@ from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.machine import is_notebook
 from aeexp.runs.projector import add_bookmark
-from aeexp.timing import stage
+from aeexp.timing import Pace, stage
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 
@@ -60,6 +60,8 @@ class Tracker(contracts.Tracker):
         self.sketch = sketch
         self.events = folder.find_events(title)
         self.total = 0
+        self._pace = Pace()
+        self._unwritten: list[dict[str, Any]] = []
         self._writer: SummaryWriter | None = None
         self._end: Summary | None = None
 
@@ -104,7 +106,9 @@ class Tracker(contracts.Tracker):
         """The history's last two rows: training and validation."""
         train, val = progress.history[-2:]
         self._add_row(val)
-        self.write_history(progress.history)
+        self._unwritten = progress.history
+        if self._pace.is_due():
+            self.write_history(progress.history)
         best = "  best" if progress.best_step == progress.step else ""
         if best and progress.best != val["loss"]:
             best += f" {progress.best:.4f}"  # of what is monitored
@@ -140,6 +144,7 @@ class Tracker(contracts.Tracker):
     @stage("files")
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """history.csv: one row an evaluation."""
+        self._unwritten = []
         self.folder.write_history(rows)
 
     @stage("tensorboard")
@@ -170,6 +175,9 @@ class Tracker(contracts.Tracker):
     def close(self, finished: bool) -> None:
         """Ends the HParams row: SUCCESS, or FAILURE for a run that did not get to its end."""
         self.close_bar()
+        if self._unwritten:
+            with suppress(OSError):  # the checkpoints have the rows, and what refuses them has been told
+                self.write_history(self._unwritten)
         if self._writer is None:
             return
         if finished:
