@@ -67,9 +67,9 @@ def evaluate_runs(
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
     require_memory()
-    with stage("compose"):
+    with stage("imports"):
         from aeexp.runs.asked import compose_evaluation, split_data_words
-
+    with stage("compose"):
         asked, other = split_data_words(overrides)
         cfg, default = compose_evaluation(asked, beside=other)
     with stage("imports"):

@@ -58,7 +58,8 @@ def execute_run(
     """
     clock = Clock(take_spent())
     status.begin()
-    folder, config = status.folder, check_config(cfg, choices)
+    with clock.running():
+        folder, config = status.folder, check_config(cfg, choices)
     if status.finished:
         return return_finished(status.finished, cfg, folder)
 

@@ -203,7 +203,8 @@ def test_docstrings_of_another_s_hand_are_read_as_well(tmp_path):
         '@final\nclass Bare:\n    x: int = 3\n\n    def f(self):\n        """Inner."""\n'
         "def single(a, b={1: 2}):\n    'Of one line.'\n    return a\n"
         'class Own(\n    Base,\n):  # why\n    r"""Raw \\d."""\n'
-        'def late(\n    x: int,\n):\n    """First.\n\n    More."""\n'
+        'def late(\n    x: int,\n):\n    """First.\n\n    More."""\n',
+        encoding="utf-8",
     )
     with name_folders([tmp_path / "conf"]):
         found = {name: read_docstring(f"strange.{name}").text for name in ("Bare", "single", "Own", "late")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +30,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
 
         bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
         return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)
-    with gzip.open(table, "rt", encoding="ascii") as file:
-        rows = np.loadtxt(file, delimiter=",", dtype=np.float64)
+    rows = np.loadtxt(table, delimiter=",", encoding="ascii")
     return rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8), rows[:, -1].astype(np.int64)
 
 
