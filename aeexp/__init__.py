@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import aeexp.timing  # noqa: F401 -- its clock begins with the package
+
 if TYPE_CHECKING:
     from aeexp.api.fitted import open_run as open
     from aeexp.api.fitting import fit

@@ -49,7 +49,7 @@ def start(
 ) -> BaseProcess:
     """`aeexp words...` in `cwd`, its output appended to `log`. `limits` by RLIMIT_...; killed at the `dies_at`-th
     step towards a file (open for writing, rename, removal). In the function `waits_in` (module, name) it makes the file
-    `waits` and goes on for ever. With `saves_always` every validation is a checkpoint."""
+    `waits` and goes on for ever. With `saves_always` every validation is a checkpoint, and a write of all else."""
     options = (dict(limits or {}), dies_at, waits_in, saves_always, dict(env or {}))
     process = _context().Process(target=_work, args=(list(words), str(cwd), str(log), *options))
     process.start()
@@ -83,9 +83,11 @@ def _work(
     from aeexp.cli.train import main
 
     if saves_always:
+        from aeexp import timing
         from aeexp.trainers.checkpoint import Store
 
         (Store.save.__kwdefaults__ or {})["now"] = True
+        timing.BETWEEN_WRITES = 0.0
     if waits_in is not None:
         setattr(importlib.import_module(waits_in[0]), waits_in[1], _wait)
     for kind, value in limits.items():

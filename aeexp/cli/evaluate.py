@@ -13,6 +13,7 @@ from aeexp.cli.command import FETCH, report_error, require_memory, run_command
 from aeexp.cli.own import add_own, own_options
 from aeexp.errors import FAILED, UsageError
 from aeexp.files import expand_home
+from aeexp.timing import stage
 
 USAGE = """aeexp-evaluate [-h] [--fetch] [--trust PACKAGE] [--config-dir DIR] RUN [RUN ...] [metric=...]
                       [metric.x.y=...] [plot=...] [plot.x.y=...] [dataset=... [dataset.x=...]] [device=...]
@@ -66,13 +67,15 @@ def evaluate_runs(
     if not paths:
         raise UsageError("name the folder of a finished run: aeexp-evaluate RUN metric=...")
     require_memory()
-    from aeexp.runs.asked import compose_evaluation, split_data_words
-
-    asked, other = split_data_words(overrides)
-    cfg, default = compose_evaluation(asked, beside=other)
-    from aeexp.encoding.other_data import evaluate_on_other_data
-    from aeexp.runs.evaluate import evaluate, select_runs
-    from aeexp.runs.machine import use_machine
+    with stage("imports"):
+        from aeexp.runs.asked import compose_evaluation, split_data_words
+    with stage("compose"):
+        asked, other = split_data_words(overrides)
+        cfg, default = compose_evaluation(asked, beside=other)
+    with stage("imports"):
+        from aeexp.encoding.other_data import evaluate_on_other_data
+        from aeexp.runs.evaluate import evaluate, select_runs
+        from aeexp.runs.machine import use_machine
 
     with use_machine(cfg) as device:
         runs, code = select_runs(paths), 0

@@ -14,22 +14,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from aeexp.cli.command import require_memory, run_command
 from aeexp.cli.own import VARIABLE, own_options, take_flags
 from aeexp.errors import INTERRUPTED, UsageError, quote_override
 from aeexp.reference.folders import add_import_paths, find_conf_dir, name_folders
-from aeexp.runs.composing import expand_override, make_ask
 from aeexp.signals import interrupt_when_told, let_finish
+from aeexp.timing import BEGAN, end_run, spend, take_spent
 
-if TYPE_CHECKING:  # with numpy, which --help does not wait for
+if TYPE_CHECKING:  # with Hydra and numpy, which --help does not wait for
+    from omegaconf import DictConfig
+
     from aeexp.runs.folder import RunFolder
     from aeexp.runs.status import Status
 
@@ -43,23 +37,31 @@ NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR,
             errno.EINVAL, errno.ELOOP}  # fmt: skip
 
 
-@hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong stands in the job's own log and status.json."""
+    spend("compose")
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
     from aeexp.runs.blame import describe_failure
     from aeexp.runs.figures import Undrawn
     from aeexp.runs.run import execute_run
     from aeexp.sweeps.search.trial import Pruned, make_follower
     from aeexp.trainers.window import Diverged
 
+    spend("imports")
     hydra_cfg = HydraConfig.get()
     single = hydra_cfg.mode == RunMode.RUN
+    if not single:
+        take_spent()  # once for all jobs: the first one is as long as the others
     folders = [source.path for source in hydra_cfg.runtime.config_sources if source.schema == "file"][1:]
     add_import_paths(folders)  # in the process of a launcher too
     status: Status | None = None
     with interrupt_when_told(), name_folders(folders), ExitStack() as stack:
         try:
             status = stack.enter_context(claim_job(cfg))
+            spend("claim")
             return execute_run(cfg, status, dict(hydra_cfg.runtime.choices), bar=single, follow=make_follower())
         except KeyboardInterrupt:
             with let_finish():
@@ -79,13 +81,19 @@ def task(cfg: DictConfig) -> float:
                 raise SystemExit(code) from error
             # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
             return math.nan
+        finally:
+            end_run()
 
 
 @contextmanager
 def claim_job(cfg: DictConfig) -> Iterator[Status]:
     """The folder of this job, with its log, as `claim` and `claim_place` take it. Raises UsageError where it is
     another's, which no log tells then."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from aeexp.runs.claim import claim, claim_place, identify
+    from aeexp.runs.composing import make_ask
     from aeexp.runs.folder import RunFolder
     from aeexp.sweeps.search.trial import is_search
 
@@ -122,6 +130,9 @@ def move_log(before: RunFolder, now: RunFolder | None) -> None:
 def record(status: Status | None, word: str, message: str, code: int) -> None:
     """The job's last word in its folder; of a job of a sweep that has none of its own, or none that can be written,
     beside the folders."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from aeexp.sweeps.refusals import note_refusal
 
     with let_finish():
@@ -133,6 +144,9 @@ def record(status: Status | None, word: str, message: str, code: int) -> None:
 
 def describe_way_on(folder: RunFolder) -> str:
     """What is added to the same command."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode == RunMode.MULTIRUN:
         return quote_override("hydra.sweep.dir", hydra_cfg.sweep.dir)
@@ -141,6 +155,7 @@ def describe_way_on(folder: RunFolder) -> str:
 
 def main() -> None:
     """The command."""
+    spend("imports", BEGAN)
     os.environ.setdefault("AEEXP_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the words and the exit code to us
     run_command(answer)
@@ -164,6 +179,13 @@ def answer() -> None:
 def compose_and_run() -> None:
     """All jobs of the command line. Raises UsageError where it does not compose."""
     require_memory()
+    import hydra  # which --help does without
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    from aeexp.runs.composing import expand_override, parse_fast
+
     for word in sys.argv[1:]:
         if any("\ud800" <= letter <= "\udfff" for letter in word):  # bytes that the locale has no letters for
             raise UsageError(
@@ -171,8 +193,10 @@ def compose_and_run() -> None:
                 "PYTHONUTF8=1, or LC_ALL to one of UTF-8"
             )
     sys.argv[1:] = order_words([expand_override(word) for word in sys.argv[1:]])
+    spend("imports")
     try:
-        task()
+        with parse_fast():
+            hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         # The task handles its own errors: what arrives here is a command line that does not compose.
         if full_error():

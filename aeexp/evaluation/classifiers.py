@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from aeexp.timing import stage
+
 log = logging.getLogger(__name__)
 
 Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
@@ -89,11 +91,12 @@ def _fits(
     kind: Kind, codes: np.ndarray, labels: np.ndarray, choices: tuple[float, ...], neighbours: int
 ) -> Iterator[Any]:
     """Pipelines of fitted parts, one for each choice; a penalty's fit starts from that of the last."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import SVC, LinearSVC
+    with stage("imports"):  # seconds, which no metric of its own takes
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.neighbors import KNeighborsClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.svm import SVC, LinearSVC
 
     if kind == "knn":
         for choice in choices:

@@ -10,6 +10,7 @@ from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import average
+from aeexp.timing import stage
 
 Measure = Callable[[Run, Mapping[str, Metric], str], Values]
 
@@ -29,6 +30,7 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
     return measure_losses(run, split) | measure_metrics(run, metrics, split)
 
 
+@stage("metric/loss")
 def measure_losses(run: Run, split: str) -> Values:
     """The objective without noise, and its terms under `loss/`."""
     terms = average(run.learner, run.all_rows(split))
@@ -38,14 +40,16 @@ def measure_losses(run: Run, split: str) -> Values:
 def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
     """`measure` without the loss, which a finished run has told."""
     values: Values = {}
-    for metric in metrics.values():
+    for name, metric in metrics.items():
         if split == "train" and not metric.of_train:
             continue
         if not (run.segments and metric.of_pictures):
-            values |= metric(run, split)
+            with stage(f"metric/{name}"):
+                values |= metric(run, split)
     return values
 
 
+@stage("baselines")
 def baselines(
     run: Run, metrics: Mapping[str, Metric], value: Measure = measure, readers: Mapping[str, Metric] | None = None
 ) -> dict[str, Values]:
@@ -63,21 +67,31 @@ def baselines(
         return rows
     if (pca := run.pca()) is not None:
         rows["pca"] = measure_pca(run, pca, metrics, value)
-    rows["raw"] = {key: number for metric in codes.values() for key, number in metric(run.raw(), "test").items()}
-    for metric in metrics.values():
-        for name, row in metric.baselines(run, "test").items():
+    rows["raw"] = measure_codes(run.raw(), codes)
+    for option, metric in metrics.items():
+        with stage(f"metric/{option}"):
+            own = metric.baselines(run, "test")
+        for name, row in own.items():
             rows[name] = rows.get(name, {}) | row
         for name, other in metric.models(run).items():
-            for reader in (codes if readers is None else pick_of_codes(readers)).values():
-                rows[name] = rows.get(name, {}) | reader(other, "test")
+            read = measure_codes(other, codes if readers is None else pick_of_codes(readers))
+            rows[name] = rows.get(name, {}) | read
     return rows
+
+
+def measure_codes(run: Run, metrics: Mapping[str, Metric]) -> Values:
+    """The test split by metrics that read codes and labels alone, whatever the run's output is."""
+    values: Values = {}
+    for name, metric in metrics.items():
+        with stage(f"metric/{name}"):
+            values |= metric(run, "test")
+    return values
 
 
 def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure) -> Values:
     """What of PCA's numbers on the test split stands beside those of the run."""
     if run.segments:  # PCA's output is a picture, and no mask
-        codes = pick_of_codes(metrics).values()
-        return {key: number for metric in codes for key, number in metric(pca, "test").items()}
+        return measure_codes(pca, pick_of_codes(metrics))
     values = value(pca, metrics, "test")
     if run.model.likelihood.identity_link:
         return values

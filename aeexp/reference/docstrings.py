@@ -18,6 +18,8 @@ CITED = re.compile(
     rf"((?:, {_PLACE} \w[\w.]*(?<!\.)(?: (?:to|and) (?:{_PLACE} )?\d[\w.]*(?<!\.))?)*)"
 )
 SENTENCE = re.compile(r"(.+?(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)[.!?])(?=\s|$)", re.DOTALL)
+PART = re.compile(r"^(?=@|class |def )", re.MULTILINE)  # where a class or function begins, or its decorator
+HEAD = re.compile(r'.*?:[^\S\n]*\n\s+r?"""(?:[^\\]|\\.)*?"""', re.DOTALL)  # down to the end of the first docstring
 
 
 class Docstring(NamedTuple):
@@ -56,9 +58,22 @@ def _find_docstring(target: str) -> str:
 
 @by_folders
 def _read_docstrings(module: str) -> dict[str, str]:
-    """Of the classes and functions of a module."""
-    nodes = [node for node in _parse_module(module).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    return {node.name: ast.get_docstring(node) or "" for node in nodes}
+    """Of the classes and functions of a module. Each is parsed down to the end of its first docstring: to parse all
+    that stands below them is half of what `--help` would take."""
+    found = {}
+    for part in PART.split(_read_source(module))[1:]:
+        if part.startswith("@"):
+            continue
+        head = HEAD.match(part)
+        for text in ([head[0]] if head else []) + [part]:
+            try:
+                node = ast.parse(text).body[0]
+            except (SyntaxError, ValueError):
+                continue
+            assert isinstance(node, ast.ClassDef | ast.FunctionDef)  # it begins so
+            found[node.name] = ast.get_docstring(node) or ""
+            break
+    return found
 
 
 @by_folders
@@ -75,14 +90,22 @@ def _read_exports(package: str) -> dict[str, str]:
 
 def _parse_module(module: str) -> ast.Module:
     """Empty where there is no such source, or none that this Python reads."""
+    try:
+        return ast.parse(_read_source(module))
+    except (ValueError, SyntaxError):
+        return ast.Module([], [])
+
+
+def _read_source(module: str) -> str:
+    """Empty where there is none."""
     package, *names = module.split(".")
     root = OWN if package == OWN.name else find_root(package)
     place = (root or OWN / "-").joinpath(*names)
     path = place if place.is_file() else place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError):
-        return ast.Module([], [])
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def first_sentence(text: str) -> str:

@@ -16,12 +16,14 @@ from aeexp.evaluation.contracts import Metric
 from aeexp.reference.folders import find_conf_dir
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import make, to_dict
+from aeexp.timing import stage
 
 log = logging.getLogger(__name__)
 
 ALIKE = ("rows", "train_rows", "draws", "seed")  # options that mean the same in metrics and figures
 
 
+@stage("build")
 def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot]:
     """The figures of `cfg.plot`, and where these are the usual ones, those that the metrics name beside them.
 

@@ -21,6 +21,7 @@ from aeexp.runs.foreign import may_be_foreign
 from aeexp.runs.schema import OPTIMIZERS, VALUES, check_init
 from aeexp.runs.trust import check_part, trust_own
 from aeexp.runs.values import check_value, suggestion
+from aeexp.timing import stage
 
 ALLOWED = ("aeexp.", "torch.optim.")  # what a configuration may instantiate beside parts of other packages
 TYPED = "torch.optim."  # beside the options of optimizer and scheduler, what a user may type: any of torch's
@@ -29,6 +30,7 @@ PARTS = (
 )  # fmt: skip
 
 
+@stage("check")
 def check(cfg: DictConfig) -> None:
     """Resolve `cfg` in place and hold every node against its constructor. Raises UsageError."""
     try:

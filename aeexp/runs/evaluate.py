@@ -28,6 +28,7 @@ from aeexp.runs.loading import LoadedRun, build_untrained
 from aeexp.runs.measuring import describe_data, measure_run, warn_of_classes
 from aeexp.runs.status import now, read_commit, read_versions
 from aeexp.runs.tracking import open_album
+from aeexp.timing import stage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
@@ -151,9 +152,13 @@ def restore_run(
     folder: RunFolder, device: torch.device, fetch: bool = False, trust: Iterable[str] = ()
 ) -> tuple[LoadedRun, Run]:
     """The run as it was when it was measured: best state, its own data, learning curves, and the untrained model."""
-    loaded = LoadedRun(folder.path, device.type, fetch, trust)
-    data = loaded.load_data("bring the data back as it was, or train anew")
-    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved, loaded.trust).to(device))
+    with stage("build"):
+        loaded = LoadedRun(folder.path, device.type, fetch, trust)
+    with stage("data"):
+        data = loaded.load_data("bring the data back as it was, or train anew")
+    with stage("build"):
+        untrained = build_untrained(loaded.saved, loaded.trust).to(device)
+    run = Run(loaded.learner, data, read_history(folder), untrained)
     run.trained = folder.read_metrics().get("train", {})
     run.best_step = loaded.saved["progress"]["best_step"]
     return loaded, run

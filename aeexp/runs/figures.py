@@ -23,6 +23,7 @@ from aeexp.models.learner import Learner
 from aeexp.runs.blame import blame_part
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.tracking import Tracker
+from aeexp.timing import stage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
@@ -95,7 +96,9 @@ class Sketches:
         run = Run(self.learner, self.data)
         for option, plot in list(self.plots.items()):
             try:
-                for name, picture in plot.sketch(run).items():
+                with stage("sketches"):
+                    pictures = plot.sketch(run)
+                for name, picture in pictures.items():
                     save(name, picture)
             except Exception:  # training goes on: the figure at its end fails the run, if it fails again
                 log.exception("plot=%s: no pictures over training", option)
@@ -111,7 +114,8 @@ def log_figures(plots: Mapping[str, Plot], run: Run, track: Tracker, folder: Run
     step = run.best_step or 0
     failures = draw_plots(plots, run, lambda name, figure: track.log_figure(name, figure, step))
     if plots:
-        track.log_codes(*project(run), step)
+        with stage("tensorboard"):
+            track.log_codes(*project(run), step)
     way = f"metrics.json is written; the same command with {quote_override('hydra.run.dir', folder)} draws again"
     if failures:
         raise Undrawn(f"{'; '.join(failures)}\n{way}")
@@ -124,11 +128,15 @@ def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure 
     if left:
         log.info("plot=[%s] left out: the target is a mask, and what a code decodes to is no picture", ",".join(left))
         plots = {name: plot for name, plot in plots.items() if name not in left}
+    if plots:
+        with stage("imports"):  # matplotlib: else the first figure would seem to take it
+            import aeexp.drawing.canvas  # noqa: F401 -- not to be loaded where nothing is drawn
     for option, plot in plots.items():
         try:
             require_readable(f"plot={option}", plot.reads, run)
-            for name, figure in plot(run).items():
-                save(name, figure)
+            with stage(f"plot/{option}"):
+                for name, figure in plot(run).items():
+                    save(name, figure)
         except Unread as error:
             failures.append(str(error))
         except Exception as error:  # logged here with its traceback, and named again at the end

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from aeexp.datasets.formats.hf import keep_datasets
 from aeexp.errors import UsageError
 from aeexp.runs.build import choose_device
+from aeexp.runs.dynamo import postpone_dynamo
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _ONE_AT_A_TIME = threading.RLock()  # torch's generators, thread count and determinism are the process's
@@ -46,7 +47,7 @@ def use_machine(cfg: DictConfig) -> Iterator[torch.device]:
 @contextmanager
 def run_alone() -> Iterator[None]:
     """Other threads of this process wait with their runs, and libraries are set as before afterwards."""
-    with _ONE_AT_A_TIME, keep_datasets():
+    with _ONE_AT_A_TIME, keep_datasets(), postpone_dynamo():
         import_matplotlib()
         yield
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.measuring import describe_data, measure_run
 from aeexp.runs.tracking import Tracker
+from aeexp.timing import Clock, stage
 from aeexp.trainers.checkpoint import Progress
 
 
@@ -48,6 +48,7 @@ def evaluate(
     }
 
 
+@stage("files")
 def save_codes(folder: RunFolder, run: Run) -> None:
     """codes.npz: mean test codes (N, D), labels or target where there are any, row numbers in the source."""
     arrays = {"codes": run.codes("test"), "ids": run.rows("test").ids}
@@ -58,15 +59,19 @@ def save_codes(folder: RunFolder, run: Run) -> None:
     folder.write_codes(arrays)
 
 
-def write_metrics(folder: RunFolder, metrics: dict[str, Any], progress: Progress, start: float) -> None:
-    """metrics.json, with the seconds since `start`; what aeexp-evaluate added before stays, for it is the same run."""
-    rate, total = progress.samples / max(progress.seconds, 1e-9), time.perf_counter() - start
-    metrics["timing"] = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": total}
+@stage("files")
+def write_metrics(folder: RunFolder, metrics: dict[str, Any], progress: Progress, clock: Clock) -> None:
+    """metrics.json, with the run's seconds, all and by stage; what aeexp-evaluate added before stays, for it is the
+    same run."""
+    rate = progress.samples / max(progress.seconds, 1e-9)
+    timing = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": clock.total}
+    metrics["timing"] = {**timing, "stages": dict(clock.seconds)}
     with folder.lock():
         added = folder.read_metrics().get("evaluations") if folder.metrics.is_file() else None
         folder.write_metrics(metrics | ({"evaluations": added} if added else {}))
 
 
+@stage("report")
 def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     """What the console shows at the end; a number that was not measured is a dash."""
     grid = _build_grid(metrics)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -34,10 +33,11 @@ from aeexp.runs.probing import probe_parts
 from aeexp.runs.provenance import describe_provenance
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
 from aeexp.runs.status import Status
-from aeexp.runs.titles import title_run
-from aeexp.runs.tracking import Tracker, hyperparameters
+from aeexp.runs.titles import hyperparameters, title_run
+from aeexp.runs.tracking import Tracker
 from aeexp.runs.training import fit_codes, train
 from aeexp.runs.warm_start import start_from
+from aeexp.timing import Clock, stage, take_spent
 from aeexp.trainers.checkpoint import Progress, Store, Unreadable
 from aeexp.trainers.contracts import Trainer
 
@@ -56,18 +56,19 @@ def execute_run(
     for a progress bar. `follow` is called at each validation with where the run stands, and may raise to end it.
     Threads, generators and the like are those of the caller again afterwards.
     """
-    start = time.perf_counter()
+    clock = Clock(take_spent())
     status.begin()
-    folder, config = status.folder, check_config(cfg, choices)
+    with clock.running():
+        folder, config = status.folder, check_config(cfg, choices)
     if status.finished:
         return return_finished(status.finished, cfg, folder)
 
     def on_step(progress: Progress) -> None:
-        status.update(step=progress.step)
+        status.note(step=progress.step)
         if follow is not None:
             follow(progress)
 
-    with use_machine(cfg) as device:
+    with use_machine(cfg) as device, clock.running():
         data, learner = load_data_and_learner(cfg, device)
         untrained, origin = copy.deepcopy(learner.model), find_origin(config)
         measures, trainer = make_metrics(cfg, data), make_trainer(cfg)
@@ -85,10 +86,10 @@ def execute_run(
             if cfg.save_codes:
                 save_codes(folder, run)
             # Numbers first: a figure that fails must not take them along.
-            write_metrics(folder, metrics, progress, start)
+            write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
-            write_metrics(folder, metrics, progress, start)
-    status.update(step=progress.step)
+            write_metrics(folder, metrics, progress, clock)
+    status.note(step=progress.step)
     status.end("finished")
     log.info(format_table(metrics, folder))
     log_advice(metrics, trainer, progress)
@@ -132,6 +133,7 @@ def return_finished(finished: Mapping[str, Any], cfg: DictConfig, folder: RunFol
     return finished["best"]
 
 
+@stage("build")
 def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, data: Data, every_seconds: float) -> Store:
     """The run's checkpoints: those of an earlier try in its own folder loaded, else those of `resume`."""
     own = {"init": origin.init, "extends": origin.extends, "foreign": describe_provenance(config)}
@@ -152,8 +154,10 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, dat
 
 def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
-    data = make(cfg, "dataset").place(device)
-    learner = build_seeded(cfg, data)
+    with stage("data"):
+        data = make(cfg, "dataset").place(device)
+    with stage("build"):
+        learner = build_seeded(cfg, data)
     if own := dict(list_foreign(to_dict(cfg))):
         probe_parts(learner, data, own)
     rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
@@ -169,6 +173,7 @@ def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, 
     return data, learner
 
 
+@stage("build")
 def make_metrics(cfg: DictConfig, data: Data) -> dict[str, Metric]:
     """What the run is measured with, with a word on what needs classes where there are none."""
     metrics = make(cfg, "metric")
@@ -176,11 +181,13 @@ def make_metrics(cfg: DictConfig, data: Data) -> dict[str, Metric]:
     return metrics
 
 
+@stage("build")
 def make_trainer(cfg: DictConfig) -> Trainer:
     """What brings the learner to its best state."""
     return make(cfg, "trainer")
 
 
+@stage("files")
 def save_best(store: Store, run: Run) -> None:
     """best.pt: the best state, with what its latent takes from the training codes."""
     fit_codes(run)

@@ -14,6 +14,7 @@ from typing import Any, final
 
 from aeexp.errors import explain_machine
 from aeexp.runs.folder import RunFolder, digest
+from aeexp.timing import Pace
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf
 
 @final
 class Status:
-    """One of running, finished, pruned, failed, interrupted; every change is on disk at once.
+    """One of running, finished, pruned, failed, interrupted; every change is on disk at once, but for what is noted.
 
     A folder whose run is finished already stays as it is: `finished` holds what that run left.
     """
@@ -32,6 +33,7 @@ class Status:
         self.folder = folder
         self.finished = _read_finished(folder)
         self.asked = dict(asked)
+        self._pace = Pace()
         self.values: dict[str, Any] = {
             "status": "running",
             "run_id": run_id,
@@ -58,6 +60,12 @@ class Status:
         self.values |= values
         if self.finished is None:
             self.folder.write_status(self.values)
+
+    def note(self, **values: Any) -> None:
+        """Change some of the values, on disk within seconds or with the next change."""
+        if self._pace.is_due():
+            self.update(**values)
+        self.values |= values
 
     def end(self, status: str, message: str | None = None, exit_code: int = 0) -> bool:
         """The last word; whether it is on disk, where a finished run's stays and a machine may refuse any."""

@@ -1,4 +1,4 @@
-"""What TensorBoard calls a run: its variant, and what was typed for it alone."""
+"""What TensorBoard calls a run: its variant, and what was typed for it alone; and the run's row in its table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from aeexp.runs.folder import RunFolder
 
 LONGEST = 80  # characters: a path on Windows has 260 in all
 BACKSLASH = "\\"
+# Columns of the HParams table: not where a run computes, what it measures and draws.
+HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
+                   "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
 ELSEWHERE = ("hydra.", "hydra/", "resume", "device", "threads", "dataset.root")  # say where a run computes and lies
 
 
@@ -46,3 +49,20 @@ def join_words(words: list[str]) -> str:
         if len(name) <= LONGEST or count == 1:
             return name[:LONGEST].strip(" .")
     return "run"
+
+
+def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Chosen options and every value below them, flat, for one row of the HParams table."""
+    flat: dict[str, Any] = {group: choices[group] for group in HYPERPARAMETERS if group in choices}
+    for group in ("noise", "regularizer"):  # of several options, which Hydra's choices do not name
+        flat[group] = ", ".join(config.get(group, {})) or "none"
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+            elif not key.startswith("_"):
+                flat[prefix + key] = value
+
+    walk({key: value for key, value in config.items() if key in HYPERPARAMETERS}, "")
+    return flat

@@ -8,7 +8,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
@@ -26,33 +26,12 @@ from aeexp.drawing.animation import Animation, encode_gif
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.machine import is_notebook
 from aeexp.runs.projector import add_bookmark
+from aeexp.timing import Pace, stage
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # not to be loaded where nothing is drawn
-
-# Columns of the HParams table: not where a run computes, what it measures and draws.
-HYPERPARAMETERS = ("variant", "experiment", "dataset", "task", "noise", "condition", "model", "latent", "likelihood",
-                   "regularizer", "objective", "optimizer", "scheduler", "trainer", "seed")  # fmt: skip
-
-
-def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Chosen options and every value below them, flat, for one row of the HParams table."""
-    flat: dict[str, Any] = {group: choices[group] for group in HYPERPARAMETERS if group in choices}
-    for group in ("noise", "regularizer"):  # of several options, which Hydra's choices do not name
-        flat[group] = ", ".join(config.get(group, {})) or "none"
-
-    def walk(tree: Mapping[str, Any], prefix: str) -> None:
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                walk(value, f"{prefix}{key}.")
-            elif not key.startswith("_"):
-                flat[prefix + key] = value
-
-    walk({key: value for key, value in config.items() if key in HYPERPARAMETERS}, "")
-    return flat
-
 
 log = logging.getLogger(__name__)
 SavePicture = Callable[[str, np.ndarray], None]
@@ -81,6 +60,8 @@ class Tracker(contracts.Tracker):
         self.sketch = sketch
         self.events = folder.find_events(title)
         self.total = 0
+        self._pace = Pace()
+        self._unwritten: list[dict[str, Any]] = []
         self._writer: SummaryWriter | None = None
         self._end: Summary | None = None
 
@@ -91,6 +72,7 @@ class Tracker(contracts.Tracker):
             raise RuntimeError("start comes first")
         return self._writer
 
+    @stage("tensorboard")
     def start(self, total: int, progress: Progress) -> None:
         """Open TensorBoard; what an earlier try wrote beyond this step is dropped."""
         for path in self.events.glob(f"*{FAILED}"):
@@ -109,6 +91,7 @@ class Tracker(contracts.Tracker):
         if self.bar is not None:
             self.bar.total, self.bar.n = total, progress.step
 
+    @stage("tensorboard")
     def train(self, step: int, values: Mapping[str, float], lr: float, split: str = "train") -> None:
         """Means over the last steps; `split` is the head of the tags, layer_1/train in the first stage of several."""
         if not values:
@@ -123,7 +106,9 @@ class Tracker(contracts.Tracker):
         """The history's last two rows: training and validation."""
         train, val = progress.history[-2:]
         self._add_row(val)
-        self.write_history(progress.history)
+        self._unwritten = progress.history
+        if self._pace.is_due():
+            self.write_history(progress.history)
         best = "  best" if progress.best_step == progress.step else ""
         if best and progress.best != val["loss"]:
             best += f" {progress.best:.4f}"  # of what is monitored
@@ -141,10 +126,12 @@ class Tracker(contracts.Tracker):
             self.sketch(partial(self.log_sketch, progress.step))
         self.on_step(progress)
 
+    @stage("tensorboard")
     def _add_row(self, row: Mapping[str, Any]) -> None:
         for name in row.keys() - {"step", "epoch", "split", "lr"}:
             self.writer.add_scalar(f"{row['split']}/{name}", row[name], row["step"])
 
+    @stage("tensorboard")
     def log_sketch(self, step: int, name: str, picture: np.ndarray) -> None:
         """A picture (H, W, 3) of the model in training, under training/...: one series with a slider in TensorBoard."""
         self.writer.add_image(f"training/{name}", picture, step, dataformats="HWC")
@@ -154,10 +141,13 @@ class Tracker(contracts.Tracker):
         if self.bar is not None:
             self.bar.close()
 
+    @stage("files")
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """history.csv: one row an evaluation."""
+        self._unwritten = []
         self.folder.write_history(rows)
 
+    @stage("tensorboard")
     def log_final(self, split: str, values: Mapping[str, float], step: int, headlines: Collection[str] = ()) -> None:
         """What was measured at the best state: all of it is values/..., which TensorBoard sorts behind the curves,
         and its headlines are test/... as well. A curve's own tag would cut the curve off at this step."""
@@ -170,6 +160,7 @@ class Tracker(contracts.Tracker):
         """figures/<name>.png, and the same picture in TensorBoard; <name>.gif of an animation."""
         save_figure(self.folder, self.writer, name, figure, step)
 
+    @stage("tensorboard")
     def log_codes(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
         """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
         rows = [[_cell(column[i]) for column in metadata.values()] for i in range(len(codes))]
@@ -180,9 +171,13 @@ class Tracker(contracts.Tracker):
         if len(set(metadata.get("label", ()))) > 1:
             add_bookmark(self.events, f"codes:{step:05}", "label")
 
+    @stage("tensorboard")
     def close(self, finished: bool) -> None:
         """Ends the HParams row: SUCCESS, or FAILURE for a run that did not get to its end."""
         self.close_bar()
+        if self._unwritten:
+            with suppress(OSError):  # the checkpoints have the rows, and what refuses them has been told
+                self.write_history(self._unwritten)
         if self._writer is None:
             return
         if finished:
@@ -200,7 +195,7 @@ def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Fig
         return _save_animation(folder, writer, name, figure, step)
     figure.savefig(buffer := io.BytesIO(), format="png")
     folder.write_figure(f"{name}.png", buffer.getvalue())
-    with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
+    with stage("tensorboard"), Image.open(buffer) as picture:  # drawn anew, the layout would move a little
         writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
 
@@ -229,7 +224,8 @@ def _save_animation(folder: RunFolder, writer: SummaryWriter, name: str, animati
     height, width = animation.frames[0].shape[:2]
     # add_video would do the same, by moviepy and without a pause
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
-    _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
+    with stage("tensorboard"):
+        _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
 def _add_summary(writer: SummaryWriter, summary: Any, step: int | None = None) -> None:

@@ -10,10 +10,12 @@ from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.config import make
 from aeexp.signals import catch_signals
+from aeexp.timing import stage
 from aeexp.trainers.checkpoint import Progress, Store
 from aeexp.trainers.contracts import Tracker, Trainer
 
 
+@stage("fit")
 def train(cfg: DictConfig, trainer: Trainer, learner: Learner, data: Data, store: Store, track: Tracker) -> Progress:
     """Train by what `cfg.trainer` gave, with its optimizer; afterwards the learner holds the best state.
 
@@ -24,6 +26,7 @@ def train(cfg: DictConfig, trainer: Trainer, learner: Learner, data: Data, store
         return trainer.fit(learner, data, optimizer, scheduler, store, track, cfg.seed, stop)
 
 
+@stage("build")
 def fit_codes(run: Run) -> None:
     """What its latent takes from the codes of the training rows, such as a density to draw samples from."""
     run.model.fit_codes(torch.from_numpy(run.codes("train")).to(run.device))

@@ -15,6 +15,7 @@ from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 from aeexp.sweeps.refusals import take_refusals
+from aeexp.timing import stage
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Summary(Callback):
         """Called by Hydra: what a sweep that was killed here noted is none of this one's."""
         take_refusals(Path(config.hydra.sweep.dir))
 
+    @stage("report")
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra. Raises SystemExit where a job is neither finished nor pruned: that is counted first."""
         root = Path(config.hydra.sweep.dir)
@@ -85,6 +87,7 @@ class Report(Callback):
         self.baseline = baseline
         self.metrics = list(metrics)
 
+    @stage("report")
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
         from aeexp.reports.writing import write_report
@@ -107,6 +110,7 @@ class Gallery(Callback):
     A callback of its own: should it ever fail, Hydra says so and the summary and its exit code stay.
     """
 
+    @stage("report")
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
         from aeexp.sweeps.gallery import save_gallery
@@ -119,6 +123,7 @@ class Gallery(Callback):
 class Lineup(Callback):
     """reconstructions.png: the same test rows by each run; codes.png: their codes, where saved and of two units."""
 
+    @stage("report")
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
         from aeexp.sweeps.lineup import save_lineup
@@ -138,6 +143,7 @@ class Curves(Callback):
         self.metrics = list(metrics)
         self.tradeoff = list(tradeoff)
 
+    @stage("report")
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra."""
         from aeexp.reports.sweep_figures import write_sweep_figures

@@ -6,8 +6,8 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -44,7 +44,11 @@ class Progress:
     samples: int = 0
     seconds: float = 0.0
     sums: list[float] = field(default_factory=list)  # of each term since the last validation
-    history: list[dict[str, Any]] = field(default_factory=list)  # one row an evaluation
+    history: list[dict[str, Any]] = field(default_factory=list)  # one row an evaluation; rows never change
+
+    def dump(self) -> Saved:
+        """Plain values as they are now; rows of the history are shared."""
+        return {**vars(self), "sums": list(self.sums), "history": list(self.history)}
 
 
 class Snapshot(Protocol):
@@ -71,16 +75,16 @@ class State:
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "progress": asdict(self.progress),
+            "progress": self.progress.dump(),
         }
 
     def load(self, saved: Saved) -> None:
         """Become what was dumped."""
         check_weights(self.learner, saved["learner"])
         self.learner.load_state_dict(saved["learner"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))  # which it would go on to change in place
         self.scheduler.load_state_dict(saved["scheduler"])
-        self.progress = Progress(**saved["progress"])
+        self.progress = Progress(**Progress(**saved["progress"]).dump())
 
 
 @final
@@ -99,10 +103,26 @@ class Store:
         self.resumed: Saved | None = None
         self.extends = False
         self._written = -math.inf
+        self._places: list[Tensor] = []  # that tensors of the best state are copied to
 
     def keep_best(self, state: Snapshot) -> None:
-        """Remember this state, in memory, as the best one so far."""
-        self.best = copy.deepcopy(state.dump())
+        """Remember this state, in memory, as the best one so far; its tensors in the places of the last one's."""
+        content = state.dump()
+        progress = content.pop("progress")  # plain, and its own already
+        self.best = {**self._copy(content), "progress": progress}
+
+    def _copy(self, content: Saved) -> Saved:
+        """A copy that shares nothing with what training changes. What is one tensor under two names stays one."""
+        tensors = list(find_tensors(content))
+        sources = {_locate(tensor): tensor for tensor in tensors}
+        places = {}
+        for i, (key, source) in enumerate(sources.items()):
+            place = self._places[i] if i < len(self._places) else None
+            if place is None or _describe(place) != _describe(source):
+                place = torch.empty_like(source, requires_grad=False)
+            places[key] = place.copy_(source.detach())
+        self._places = list(places.values())
+        return copy.deepcopy(content, {id(tensor): places[_locate(tensor)] for tensor in tensors})
 
     def save(self, state: Snapshot, *, now: bool = False) -> None:
         """Write both files, at most every `every_seconds` unless `now`: a kill costs no more than that."""
@@ -164,6 +184,25 @@ class Store:
 
     def _write(self, path: Path, content: Saved) -> None:
         files.write(path, lambda file: write_archive({**self.header, **content}, file))
+
+
+def find_tensors(node: Any) -> Iterator[Tensor]:
+    """All tensors of nested tables and lists."""
+    if isinstance(node, Tensor):
+        yield node
+    elif isinstance(node, dict | list | tuple):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from find_tensors(value)
+
+
+def _locate(tensor: Tensor) -> tuple[Any, ...]:
+    """Where a tensor lies, and what of it it takes."""
+    return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _describe(tensor: Tensor) -> tuple[Any, ...]:
+    """What two tensors have alike where one can hold the other in just its way."""
+    return tensor.device, tensor.dtype, tensor.shape, tensor.stride()
 
 
 def load(path: Path) -> Saved:

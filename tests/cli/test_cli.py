@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,10 +148,34 @@ def test_interrupt_saves_and_names_what_goes_on(tmp_path):
     assert "resume=" in rest and "Traceback" not in rest
 
 
+def test_the_first_step_of_a_run_waits_for_nothing_that_it_does_without(tmp_path):
+    code = """
+import os, sys
+from aeexp.cli.train import main
+from aeexp.trainers.window import Window
+
+heavy = {"sklearn", "pandas", "scipy", "sympy", "pyarrow", "torch._dynamo.eval_frame", sys.argv[1]}
+
+def add(self, names, terms):  # what the first step gave
+    print(sorted(heavy & set(sys.modules)), flush=True)
+    os._exit(0)
+
+Window.add, sys.argv = add, ["aeexp", "threads=1", "hydra.run.dir=run", *sys.argv[2:]]
+main()
+"""
+    for words in (["sklearn"], ["matplotlib", "plot=none", "variant=vae"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
+        shutil.rmtree(tmp_path / "run")
+
+
 def test_help_and_views_do_not_wait_for_torch(tmp_path):
     code = (
         "import sys, aeexp.cli.train as t; sys.argv = ['aeexp', '--cfg', 'job'];\n"
-        "t.main(); assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+        "t.main(); assert not {'torch', 'matplotlib', 'numpy', 'sklearn', 'pandas', 'rich'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

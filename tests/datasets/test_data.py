@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.splits import Fractions, Official
-from aeexp.datasets.sets.bundled import digits
+from aeexp.datasets.sets.bundled import digits, read_digits
 from aeexp.errors import UsageError
 
 EIGHT = Fractions([8, 1, 1])
@@ -85,6 +87,17 @@ def test_a_limit_above_the_number_of_rows_changes_nothing(digit_data):
 def test_too_few_rows_are_refused():
     with pytest.raises(UsageError, match="2 rows are too few"):
         assemble(Source(Rows(pictures(2))), name="p", split=EIGHT)
+
+
+def test_digits_are_those_of_scikit_learn_whether_read_by_it_or_beside_it(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    for find in (importlib.util.find_spec, lambda *given: None):  # the file is not where this version has it
+        monkeypatch.setattr(importlib.util, "find_spec", find)
+        pictures, labels = read_digits()
+        assert np.array_equal(pictures, bunch.images) and np.array_equal(labels, bunch.target)
+        assert (pictures.dtype, labels.dtype) == (np.uint8, np.int64)
 
 
 def test_digits_are_the_1797_pictures_in_grey_levels_from_zero_to_one(digit_data):

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aeexp.datasets.core.records import Rows, Source
-from aeexp.datasets.core.splits import Fractions, KFold, Official, draw
+from aeexp.datasets.core.splits import Fractions, KFold, Official, draw, shuffle_apart
 from aeexp.errors import UsageError
 
 PARTS = ("train", "val", "test")
@@ -181,3 +181,16 @@ def test_rows_without_a_label_do_not_end_the_stratification(unlabelled, caplog):
     shares = np.array([(y == label).sum() for label in (-1, 0, 1)]) / 5
     drawn = np.array([(test.y == label).sum() for label in (-1, 0, 1)])
     assert (abs(drawn - shares)[1 if unlabelled == 1 else 0 :] < 2).all()
+
+
+@given(n=st.integers(2, 300), share=st.floats(0, 1), classes=st.integers(0, 5), seed=st.integers(0, 2**32 - 1))
+def test_rows_are_drawn_as_scikit_learn_draws_them(n, share, classes, seed):
+    from sklearn.model_selection import train_test_split
+
+    size, strata = min(n - 1, max(1, round(share * n))), rows_of(n, classes, seed).y
+    if strata is not None:  # as `draw_places` sees to it
+        counts = np.unique(strata, return_counts=True)[1]
+        assume(counts.min() >= 2 and min(size, n - size) >= len(counts))
+    parts = train_test_split(np.arange(n), test_size=size, random_state=seed, stratify=strata)
+    for ours, theirs in zip(shuffle_apart(n, size, seed, strata), parts, strict=True):
+        assert np.array_equal(ours, np.sort(theirs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from omegaconf import OmegaConf
 
 from aeexp.cli.explain import main
 from aeexp.reference import meaning, options
-from aeexp.reference.docstrings import find_papers, first_sentence, read_docstring
+from aeexp.reference.docstrings import OWN, _read_docstrings, find_papers, first_sentence, read_docstring
+from aeexp.reference.folders import name_folders
 from aeexp.runs.config import MULTIPLE
 
 OPTIONS = list(options.list_options())
@@ -170,13 +172,43 @@ def test_help_of_aeexp_lists_options_and_values(capsys, monkeypatch):
     assert "aeexp variant=denoising" in text and "seed=0" in text
 
 
-def test_nothing_heavy_is_imported():
+@pytest.mark.parametrize("words", ["aeexp.cli.explain import main; main(['vae']); main([])",
+                                   "aeexp.cli.train import main; sys.argv[1:] = ['--help']; main()"])  # fmt: skip
+def test_nothing_heavy_is_imported(words):
     code = (
-        "import sys; from aeexp.cli.explain import main; main(['vae']); main([])\n"
+        f"import sys; from {words}\n"
         "print(sorted({'torch', 'hydra', 'omegaconf', 'numpy', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_docstrings_are_those_that_python_itself_reads():
+    """Of every module of the package: they are cut out before they are parsed."""
+    count = 0
+    for path in OWN.rglob("*.py"):
+        names = ["aeexp", *path.relative_to(OWN).with_suffix("").parts]
+        if "templates" in names:  # no Python yet
+            continue
+        nodes = ast.parse(path.read_text(encoding="utf-8")).body
+        wanted = {n.name: ast.get_docstring(n) or "" for n in nodes if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+        assert _read_docstrings(".".join(names).removesuffix(".__init__")) == wanted, path
+        count += len(wanted)
+    assert count > 1000
+
+
+def test_docstrings_of_another_s_hand_are_read_as_well(tmp_path):
+    (tmp_path / "strange.py").write_text(
+        'X = """\nclass Shown:\n    no code"""\n'
+        '@final\nclass Bare:\n    x: int = 3\n\n    def f(self):\n        """Inner."""\n'
+        "def single(a, b={1: 2}):\n    'Of one line.'\n    return a\n"
+        'class Own(\n    Base,\n):  # why\n    r"""Raw \\d."""\n'
+        'def late(\n    x: int,\n):\n    """First.\n\n    More."""\n',
+        encoding="utf-8",
+    )
+    with name_folders([tmp_path / "conf"]):
+        found = {name: read_docstring(f"strange.{name}").text for name in ("Bare", "single", "Own", "late")}
+    assert found == {"Bare": "", "single": "Of one line.", "Own": "Raw \\d.", "late": "First.\n\nMore."}
 
 
 def test_papers_are_found_in_sentences():

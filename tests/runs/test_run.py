@@ -67,6 +67,23 @@ def test_metrics_have_the_contract_s_keys_and_a_baseline_with_the_same(metrics):
     assert metrics["timing"]["total_seconds"] >= metrics["timing"]["fit_seconds"] > 0
 
 
+def test_timing_says_where_the_seconds_went_and_counts_none_twice(metrics):
+    timing = metrics["timing"]
+    stages = timing["stages"]
+    assert {
+        "data",
+        "build",
+        "fit",
+        "files",
+        "tensorboard",
+        "baselines",
+        "metric/probe",
+        "plot/scatter",
+    } <= stages.keys()
+    assert {f"plot/{name}" for name in ("reconstructions", "scatter", "samples", "curves")} <= stages.keys()
+    assert min(stages.values()) >= 0 and 0 < sum(stages.values()) <= timing["total_seconds"]
+
+
 def test_the_loss_is_the_sum_of_its_terms(metrics):
     for split in ("val", "test", "train"):
         parts = [value for key, value in metrics[split].items() if key.startswith("loss/")]

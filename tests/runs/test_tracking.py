@@ -23,10 +23,12 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+from aeexp import timing
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.bundled import digits
 from aeexp.runs.figures import WIDEST_SPRITE
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.status import Status
 from aeexp.runs.tracking import Tracker
 from aeexp.trainers.checkpoint import Progress
 
@@ -157,6 +159,25 @@ def test_a_run_that_goes_on_and_gets_through_has_not_failed(tmp_path):
         track.start(10, Progress())
         track.close(finished)
         assert status(tmp_path) == expected
+
+
+def test_history_and_status_are_written_every_few_seconds_and_at_the_end_whatever_it_is(tmp_path, monkeypatch):
+    seconds, folder = [0.0], RunFolder(tmp_path)
+    monkeypatch.setattr(timing.time, "monotonic", lambda: seconds[0])
+    status = Status(folder, "a1", {})
+    track = Tracker(folder, {}, bar=False, on_step=lambda progress: status.note(step=progress.step))
+    track.start(10, progress := Progress())
+    written = []
+    for step in range(1, 6):
+        seconds[0] += 0.9
+        progress.step = step
+        progress.history += [{"step": step, "epoch": step, "split": split, "loss": 1.0} for split in ("train", "val")]
+        track.evaluation(progress)
+        written.append((len(folder.read_history()) // 2, folder.read_status()["step"]))
+    assert written == [(1, 1), (1, 1), (1, 1), (4, 4), (4, 4)]  # two seconds have passed at the fourth, and not since
+    track.close(finished=False)
+    status.end("interrupted")
+    assert len(folder.read_history()) == 10 and folder.read_status()["step"] == 5
 
 
 def test_the_projector_is_given_codes_metadata_and_pictures(run):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import math
 import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +20,20 @@ from interrupted import same
 from aeexp import files, schedulers
 from aeexp.errors import UsageError
 from aeexp.trainers import checkpoint
-from aeexp.trainers.checkpoint import Progress, State, Store, load
+from aeexp.trainers.checkpoint import Progress, State, Store, find_tensors, load
 from aeexp.types import Batch
 
 HEADER = {"run_id": "a1", "config": {"seed": 0, "model": {"hidden_dims": [5], "p": None}}, "shape": [6]}
+
+
+@dataclass
+class Dumped:
+    """A snapshot of what is given."""
+
+    content: dict[str, Any]
+
+    def dump(self) -> dict[str, Any]:
+        return dict(self.content)
 
 
 @pytest.fixture
@@ -256,3 +270,40 @@ def test_a_file_of_torch_that_is_no_checkpoint_of_a_run_is_refused(tmp_path, con
     torch.save(content, tmp_path / "last.pt")
     with pytest.raises(UsageError, match="last.pt"):
         Store(tmp_path / "new", HEADER).resume(tmp_path)
+
+
+def test_the_best_state_takes_the_places_of_the_last_one_and_shares_nothing_with_what_trains(stepped):
+    state, store = stepped(1), Store(None, HEADER)
+    store.keep_best(state)
+    places = {tensor.data_ptr() for tensor in find_tensors(store.best)}
+    for steps in range(2, 5):
+        advance(state)
+        store.keep_best(state)
+        assert same(store.best, stepped(steps).dump())
+        assert {tensor.data_ptr() for tensor in find_tensors(store.best)} == places
+    assert not places & {tensor.data_ptr() for tensor in find_tensors(state.dump())}
+    advance(state)
+    assert same(store.best, stepped(4).dump())
+
+
+def test_a_best_state_of_other_tensors_is_held_as_well_and_one_under_two_names_stays_one():
+    """Stages train parts of the learner: which tensor lies where, and which has two names, changes between them."""
+    one, two = torch.ones(3), torch.zeros(3)
+    store = Store(None, HEADER)
+    for whole, part in (({"a": one, "b": two}, one), ({"a": one, "b": two}, two), ({"a": two}, two.reshape(1, 3)),
+                        ({"a": one, "b": torch.zeros(2, 2), "c": torch.zeros(0)}, torch.arange(3))):  # fmt: skip
+        content = {"learner": OrderedDict(whole), "stage": [part], "progress": {}}
+        store.keep_best(Dumped(content))
+        assert same(store.best, content) and type(store.best["learner"]) is OrderedDict
+        alike = [name for name, tensor in whole.items() if tensor is part]
+        assert [name for name in whole if store.best["learner"][name] is store.best["stage"][0]] == alike
+
+
+def test_a_state_that_goes_on_leaves_what_it_was_loaded_from_as_it_was(stepped):
+    saved = stepped(3).dump()
+    kept = copy.deepcopy(saved)
+    state = stepped(0)
+    state.load(saved)
+    for _ in range(3):
+        advance(state)
+    assert same(saved, kept)

@@ -120,8 +120,6 @@ def draw_places(
     quiet: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(count - size,) and (size,) ascending places of `count` rows with labels `y`, drawn as `draw` does."""
-    from sklearn.model_selection import train_test_split
-
     strata = _choose_strata(y, 2, stratify, names, quiet)
     classes = 0 if strata is None else len(np.unique(strata))
     room = min(size, count - size)
@@ -132,8 +130,41 @@ def draw_places(
                 "take dataset.split.stratify=auto"
             )
         strata = None
-    rest, drawn = train_test_split(np.arange(count), test_size=size, random_state=seed, stratify=strata)
-    return np.sort(rest), np.sort(drawn)
+    return shuffle_apart(count, size, seed, strata)
+
+
+def shuffle_apart(count: int, size: int, seed: int, strata: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(count - size,) and (size,) ascending places, of each stratum its share: those of scikit-learn's
+    `train_test_split`, whose import takes seconds that a run waits for before its first step."""
+    rng = np.random.RandomState(seed)
+    if strata is None:
+        places = rng.permutation(count)
+        return np.sort(places[size:]), np.sort(places[:size])
+    _, members, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    kept = _share_out(counts, count - size, rng)
+    drawn = _share_out(counts - kept, size, rng)  # all that are left, in the order in which ties would be broken
+    parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for number, among in enumerate(np.split(np.argsort(members, kind="stable"), np.cumsum(counts)[:-1])):
+        places = among[rng.permutation(counts[number])]
+        parts[0].append(places[: kept[number]])
+        parts[1].append(places[kept[number] : kept[number] + drawn[number]])
+    rest, taken = (np.sort(np.concatenate(each)) for each in parts)
+    return rest, taken
+
+
+def _share_out(counts: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
+    """`size` divided like `counts`: whole numbers, the largest remainders rounded up, equal ones by chance."""
+    exact = counts / counts.sum() * size
+    shares = np.floor(exact)
+    remainders, left = exact - shares, int(size - shares.sum())
+    for value in np.unique(remainders)[::-1]:
+        if left == 0:
+            break
+        alike = np.flatnonzero(remainders == value)
+        chosen = rng.choice(alike, size=min(len(alike), left), replace=False)
+        shares[chosen] += 1
+        left -= len(chosen)
+    return shares.astype(int)
 
 
 def _choose_strata(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,22 @@ from aeexp.datasets.core.records import Rows, Source, Variable
 @DataSet
 def digits() -> Source:
     """1,797 handwritten digits of 8x8 pixels with 17 grey levels (UCI optical recognition, test part)."""
-    from sklearn.datasets import load_digits
+    pictures, labels = read_digits()
+    return Source(Rows(pictures[:, None], labels), scale=1 / 16, classes=tuple(map(str, range(10))))
 
-    bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
-    x = bunch.images.astype(np.uint8)[:, None]
-    return Source(Rows(x, bunch.target.astype(np.int64)), scale=1 / 16, classes=tuple(map(str, range(10))))
+
+def read_digits() -> tuple[np.ndarray, np.ndarray]:
+    """(1797, 8, 8) grey levels from 0 to 16 and (1797,) labels, from the file that lies in scikit-learn: importing it
+    takes seconds, which a run of the digits would wait for before its first step."""
+    package = importlib.util.find_spec("sklearn")
+    table = Path((package and package.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
+    if not table.is_file():  # a version that has it elsewhere
+        from sklearn.datasets import load_digits
+
+        bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
+        return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)
+    rows = np.loadtxt(table, delimiter=",", encoding="ascii")
+    return rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8), rows[:, -1].astype(np.int64)
 
 
 @DataSet

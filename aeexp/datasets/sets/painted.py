@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.sets.bundled import read_digits
 from aeexp.ranges import Probability, Seed
 
 # Orange and blue first: colour-blind readers tell them apart. Then yellow, magenta, green, white, red, cyan.
@@ -56,10 +57,8 @@ def textured_digits(size: Annotated[int, Interval(ge=8, le=64)] = 16, seed: Seed
 
 def _draw_digits(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits (N, size, size) from 0 to 1, enlarged bilinearly, and their labels (N,)."""
-    from sklearn.datasets import load_digits
-
-    bunch: Any = load_digits()  # else typed as what it returns with return_X_y=True
-    return _enlarge(bunch.images / 16, size), bunch.target.astype(np.int64)
+    pictures, labels = read_digits()
+    return _enlarge(pictures / 16, size), labels
 
 
 def _enlarge(pictures: np.ndarray, size: int) -> np.ndarray:

@@ -31,7 +31,8 @@ def read_objectives(objectives: Sequence[str], metrics: dict, cfg: DictConfig) -
     for name in objectives:
         group, _, key = name.partition("/")
         if key:
-            node = metrics[group]
+            node = {key: value for key, value in metrics[group].items() if key != "stages"}
+            node |= {f"stages/{key}": value for key, value in metrics[group].get("stages", {}).items()}  # of timing
             if key not in node:
                 raise UsageError(f"hydra.sweeper.objectives: {name} was not measured{suggestion(key, node)}")
             value = node[key]
