@@ -7,6 +7,7 @@ import numpy as np
 from aeexp.evaluation.encode import encode
 from aeexp.evaluation.run import Run
 from aeexp.latents.gaussian import Gaussian
+from aeexp.latents.priors import Standard
 from aeexp.metrics.latent import Latent
 from aeexp.metrics.reconstruction import Reconstruction
 
@@ -43,7 +44,7 @@ def test_a_pass_that_ends_early_leaves_nothing(build_learner, digit_data):
 
 
 def test_codes_alone_are_had_without_the_decoder(build_learner, digit_data, monkeypatch):
-    run = Run(build_learner((1, 8, 8), latent=Gaussian(3)), digit_data)
+    run = Run(build_learner((1, 8, 8), latent=Gaussian(3, prior=Standard())), digit_data)
     rows = count_passes(run, monkeypatch)
     run.codes("test")
     run.rate("test")
