@@ -198,10 +198,12 @@ def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Fig
     """`Tracker.log_figure` with a writer of one's own."""
     if isinstance(figure, Animation):
         return _save_animation(folder, writer, name, figure, step)
-    figure.savefig(buffer := io.BytesIO(), format="png")
-    folder.write_figure(f"{name}.png", buffer.getvalue())
-    with Image.open(buffer) as picture:  # drawn anew, the layout would move a little
-        writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+    from aeexp.drawing.page import encode_png  # with matplotlib, which is not loaded where nothing is drawn
+
+    content = encode_png(figure)
+    folder.write_figure(f"{name}.png", content)
+    width, height = Image.open(io.BytesIO(content)).size
+    _add_image(writer, name, Summary.Image(height=height, width=width, encoded_image_string=content), step)
 
 
 @contextmanager
@@ -228,7 +230,11 @@ def _save_animation(folder: RunFolder, writer: SummaryWriter, name: str, animati
     folder.write_figure(f"{name}.gif", encoded)
     height, width = animation.frames[0].shape[:2]
     # add_video would do the same, by moviepy and without a pause
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+    _add_image(writer, name, Summary.Image(height=height, width=width, encoded_image_string=encoded), step)
+
+
+def _add_image(writer: SummaryWriter, name: str, image: Any, step: int) -> None:
+    image.colorspace = 3  # red, green, blue
     _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
