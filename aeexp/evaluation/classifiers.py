@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from aeexp.evaluation.threads import one_thread
+
 log = logging.getLogger(__name__)
 
 Kind = Literal["linear", "knn", "svm_linear", "svm_rbf"]
@@ -33,6 +35,7 @@ class Held(NamedTuple):
     labels: np.ndarray  # (N,)
 
 
+@one_thread()
 def fit_probe(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5, held: Held | None = None) -> Any:
     """One classifier of scikit-learn's on codes (N, D) and labels (N,), behind its scaling, as a pipeline.
 

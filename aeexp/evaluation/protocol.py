@@ -8,10 +8,19 @@ from typing import Any
 
 from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.keeper import Keeper
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import average
 
-Measure = Callable[[Run, Mapping[str, Metric], str], Values]
+Apply = Callable[[Metric, Run, str], Values]
+
+
+def apply(metric: Metric, run: Run, split: str) -> Values:
+    """The metric itself."""
+    return metric(run, split)
+
+
+Measure = Callable[[Run, Mapping[str, Metric], str, Apply], Values]
 
 OF_BATCHES = "a penalty may be of a batch, and of no row"
 LOSS = (
@@ -21,12 +30,12 @@ LOSS = (
 )  # fmt: skip
 
 
-def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+def measure(run: Run, metrics: Mapping[str, Metric], split: str, call: Apply = apply) -> Values:
     """Loss, its terms and every metric on one split; those `of_pictures` where the decoder gives some.
 
     Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
     """
-    return measure_losses(run, split) | measure_metrics(run, metrics, split)
+    return measure_losses(run, split) | measure_metrics(run, metrics, split, call)
 
 
 def measure_losses(run: Run, split: str) -> Values:
@@ -35,14 +44,14 @@ def measure_losses(run: Run, split: str) -> Values:
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
 
-def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str, call: Apply = apply) -> Values:
     """`measure` without the loss, which a finished run has told."""
     values: Values = {}
     for metric in metrics.values():
         if split == "train" and not metric.of_train:
             continue
         if not (run.segments and metric.of_pictures):
-            values |= metric(run, split)
+            values |= call(metric, run, split)
     return values
 
 
@@ -55,30 +64,29 @@ def baselines(
     and none at all beside codes of which nobody knows what they are codes of.
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
-    all metrics of codes are measured as well: those of `readers`, else of `metrics`.
+    all metrics of codes are measured as well: those of `readers`, else of `metrics`. What follows from the rows is kept
+    by the run's cache.
     """
-    codes = pick_of_codes(metrics)
+    codes, keep = pick_of_codes(metrics), Keeper(run)
     rows: dict[str, Values] = {}
     if "inputs" in run.lacks:
         return rows
     if (pca := run.pca()) is not None:
-        rows["pca"] = measure_pca(run, pca, metrics, value)
-    rows["raw"] = {key: number for metric in codes.values() for key, number in metric(run.raw(), "test").items()}
+        rows["pca"] = measure_pca(run, pca, metrics, value, keep.of_pca(pca))
+    rows["raw"] = {key: number for metric in codes.values() for key, number in keep.of_raw(metric, run, "test").items()}
     for metric in metrics.values():
-        for name, row in metric.baselines(run, "test").items():
+        others = codes if readers is None else pick_of_codes(readers)
+        for name, row in [*keep.own(metric).items(), *keep.models(metric, others).items()]:
             rows[name] = rows.get(name, {}) | row
-        for name, other in metric.models(run).items():
-            for reader in (codes if readers is None else pick_of_codes(readers)).values():
-                rows[name] = rows.get(name, {}) | reader(other, "test")
     return rows
 
 
-def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure) -> Values:
+def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure, call: Apply = apply) -> Values:
     """What of PCA's numbers on the test split stands beside those of the run."""
     if run.segments:  # PCA's output is a picture, and no mask
         codes = pick_of_codes(metrics).values()
-        return {key: number for metric in codes for key, number in metric(pca, "test").items()}
-    values = value(pca, metrics, "test")
+        return {key: number for metric in codes for key, number in call(metric, pca, "test").items()}
+    values = value(pca, metrics, "test", call)
     if run.model.likelihood.identity_link:
         return values
     # PCA's output is a mean: its nats would be those of another likelihood.

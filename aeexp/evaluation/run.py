@@ -15,6 +15,8 @@ from aeexp.contracts import Noise
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
+from aeexp.evaluation.cache import Cache
+from aeexp.evaluation.components import keep_components
 from aeexp.evaluation.encode import draw_codes, encode, mean_codes, mean_rate
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.comparable import comparable_pca, describe
@@ -44,11 +46,13 @@ class Run:
     Baselines learn from the training rows of `learned`, where these are others (those that the model was trained on),
     and act on `inputs`, where the data are codes and these are what was encoded. `lacks`: "model" where codes are
     given, "inputs" where nobody knows what they are codes of, "classes" where those of the data are not the model's.
+    `cache` keeps what baselines give for other runs of the same rows.
     """
 
     def __init__(
         self, learner: Learner, data: Data, history: Sequence[dict] = (), untrained: Autoencoder | None = None, *,
         learned: Data | None = None, inputs: Data | None = None, lacks: frozenset[str] = frozenset(),
+        cache: Cache | None = None,
     ):  # fmt: skip
         self.learner = learner.eval()
         self.data = data
@@ -59,6 +63,7 @@ class Run:
         self.inputs = inputs or data
         self.learned = learned or self.inputs
         self.lacks = lacks
+        self.cache = cache or Cache()
         self._origin: Run | None = None  # of a baseline the run that it stands beside
         self._kept: dict[Hashable, Any] = {}
 
@@ -214,7 +219,7 @@ class Run:
 
     def _pca(self) -> Run | None:
         capacity, features = self.model.latent.capacity(), math.prod(self.inputs.shape)
-        run = self._baseline(comparable_pca(self.learned["train"], capacity))
+        run = self._baseline(comparable_pca(self.learned["train"], capacity, keep_components(self.cache, self.learned)))
         if self.segments:  # its output is no mask, and has no error: only its codes are read
             return None if run.model.latent.dim >= features else run
         size = sum(float(batch.x.double().square().sum()) for batch in self.inputs.sample("test").batches(1024))

@@ -40,6 +40,7 @@ class Reconstruction(Metric):
     Look at: the comparable PCA beside it; plot=reconstructions; the probe, which often names another run.
     """
 
+    keeps: ClassVar = True
     of_train: ClassVar = True
     figures = ("reconstructions",)
     numbers: ClassVar[tuple[Number, ...]] = (

@@ -20,6 +20,7 @@ from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.needs import Unread, require_readable
 from aeexp.evaluation.run import Run
 from aeexp.runs.blame import blame_part
+from aeexp.runs.caching import find_cache
 from aeexp.runs.config import make, to_dict
 from aeexp.runs.evaluations import add_evaluation, describe_difference
 from aeexp.runs.figures import draw_plots
@@ -153,7 +154,13 @@ def restore_run(
     """The run as it was when it was measured: best state, its own data, learning curves, and the untrained model."""
     loaded = LoadedRun(folder.path, device.type, fetch, trust)
     data = loaded.load_data("bring the data back as it was, or train anew")
-    run = Run(loaded.learner, data, read_history(folder), build_untrained(loaded.saved, loaded.trust).to(device))
+    run = Run(
+        loaded.learner,
+        data,
+        read_history(folder),
+        build_untrained(loaded.saved, loaded.trust).to(device),
+        cache=find_cache(),
+    )
     run.trained = folder.read_metrics().get("train", {})
     run.best_step = loaded.saved["progress"]["best_step"]
     return loaded, run

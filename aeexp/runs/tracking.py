@@ -202,8 +202,7 @@ def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Fig
 
     content = encode_png(figure)
     folder.write_figure(f"{name}.png", content)
-    width, height = Image.open(io.BytesIO(content)).size
-    _add_image(writer, name, Summary.Image(height=height, width=width, encoded_image_string=content), step)
+    _add_image(writer, name, content, Image.open(io.BytesIO(content)).size, step)
 
 
 @contextmanager
@@ -229,12 +228,11 @@ def _save_animation(folder: RunFolder, writer: SummaryWriter, name: str, animati
     encoded = encode_gif(animation)
     folder.write_figure(f"{name}.gif", encoded)
     height, width = animation.frames[0].shape[:2]
-    # add_video would do the same, by moviepy and without a pause
-    _add_image(writer, name, Summary.Image(height=height, width=width, encoded_image_string=encoded), step)
+    _add_image(writer, name, encoded, (width, height), step)  # add_video would use moviepy, and pause nowhere
 
 
-def _add_image(writer: SummaryWriter, name: str, image: Any, step: int) -> None:
-    image.colorspace = 3  # red, green, blue
+def _add_image(writer: SummaryWriter, name: str, content: bytes, size: tuple[int, int], step: int) -> None:
+    image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=content)
     _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
