@@ -195,14 +195,17 @@ class Tracker(contracts.Tracker):
 
 
 def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Figure | Animation, step: int) -> None:
-    """`Tracker.log_figure` with a writer of one's own."""
-    if isinstance(figure, Animation):
-        return _save_animation(folder, writer, name, figure, step)
+    """`Tracker.log_figure` with a writer of one's own: the same file lies in TensorBoard's images, where a browser
+    plays one that moves."""
     from aeexp.drawing.page import encode_png  # with matplotlib, which is not loaded where nothing is drawn
 
-    content = encode_png(figure)
-    folder.write_figure(f"{name}.png", content)
-    _add_image(writer, name, content, Image.open(io.BytesIO(content)).size, step)
+    moves = isinstance(figure, Animation)
+    content = encode_gif(figure) if moves else encode_png(figure)
+    folder.write_figure(f"{name}.{'gif' if moves else 'png'}", content)
+    with Image.open(io.BytesIO(content)) as picture:
+        width, height = picture.size
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=content)
+    _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
 @contextmanager
@@ -221,19 +224,6 @@ def open_album(folder: RunFolder, step: int) -> Iterator[Callable[[str, Figure |
     finally:
         for writer in writers:
             writer.close()
-
-
-def _save_animation(folder: RunFolder, writer: SummaryWriter, name: str, animation: Animation, step: int) -> None:
-    """figures/<name>.gif, and the same file in TensorBoard's images, where a browser plays it."""
-    encoded = encode_gif(animation)
-    folder.write_figure(f"{name}.gif", encoded)
-    height, width = animation.frames[0].shape[:2]
-    _add_image(writer, name, encoded, (width, height), step)  # add_video would use moviepy, and pause nowhere
-
-
-def _add_image(writer: SummaryWriter, name: str, content: bytes, size: tuple[int, int], step: int) -> None:
-    image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=content)
-    _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
 def _add_summary(writer: SummaryWriter, summary: Any, step: int | None = None) -> None:
