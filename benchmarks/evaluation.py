@@ -1,4 +1,4 @@
-"""Seconds of wall time and of CPU that each metric, baseline and figure of a finished run takes, measured and drawn anew.
+"""Seconds of wall time and of CPU that metrics, baselines and figures of a finished run take, measured and drawn anew.
 
 python benchmarks/evaluation.py RUN [--cache FOLDER] [--least 0.05]
 
