@@ -37,7 +37,10 @@ def copy_runs(source: Path, root: Path, runs: int) -> None:
         metrics = json.loads((old / "metrics.json").read_text(encoding="utf-8"))
         metrics["test"] = {k: v if v is None else v * (1 + 0.01 * rng.normal()) for k, v in metrics["test"].items()}
         (new / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-        for name in ("status.json", "history.csv", "train.log"):
+        status = json.loads((old / "status.json").read_text(encoding="utf-8"))
+        status.pop("hydra_digest", None)  # of the texts before they were changed
+        (new / "status.json").write_text(json.dumps(status), encoding="utf-8")
+        for name in ("history.csv", "train.log"):
             (new / name).write_bytes((old / name).read_bytes())
         for folder in ("checkpoints", "tensorboard", "figures"):
             (new / folder).mkdir()

@@ -5,7 +5,6 @@ Figures are made without pyplot: no global state, no window, nothing to close.
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import textwrap
@@ -23,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from aeexp import files  # nothing that knows torch: a report is drawn without it
 from aeexp.drawing import channels
-from aeexp.drawing.page import Page
+from aeexp.drawing.page import Page, encode_png
 
 DPI = 120
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
@@ -72,8 +71,8 @@ def figure(title: str, width: float, height: float) -> Figure:
 
 def save(picture: Figure, path: Path, dpi: int) -> None:
     """Write a PNG, whole or not at all."""
-    picture.savefig(buffer := io.BytesIO(), format="png", dpi=dpi)
-    files.write(path, lambda file: file.write(buffer.getvalue()))
+    content = encode_png(picture, dpi)
+    files.write(path, lambda file: file.write(content))
 
 
 def panels(

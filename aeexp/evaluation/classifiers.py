@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from aeexp.evaluation.threads import one_thread
 from aeexp.timing import stage
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Held(NamedTuple):
     labels: np.ndarray  # (N,)
 
 
+@one_thread()
 def fit_probe(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int = 5, held: Held | None = None) -> Any:
     """One classifier of scikit-learn's on codes (N, D) and labels (N,), behind its scaling, as a pipeline.
 

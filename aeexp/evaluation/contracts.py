@@ -43,6 +43,7 @@ class Metric(ABC):
     figures: Sequence[str] = ()  # options of plot that show it: drawn with it where nobody chose figures
     in_keys: ClassVar[tuple[str, ...]] = ()  # options whose values stand in the keys: others give other keys
     needs_classes: ClassVar[bool] = False  # says little or nothing of data whose rows have none
+    keeps: ClassVar[bool] = False  # what it says of baselines and models follows from rows, task and width of the code
     harmless: ClassVar[tuple[str, ...]] = ()  # options that change no number, or one that the numbers tell themselves
 
     @abstractmethod

@@ -23,11 +23,12 @@ Reading = Literal["visible", "mean", "sampled"]  # what a probe sees of a code
 REGRESSORS: dict[Kind, RegressorKind] = {"linear": "ridge", "knn": "knn"}
 
 
-def read_codes(run: Run, split: str, reading: Reading = "visible") -> np.ndarray:
-    """(N, D) codes of `rows` as a probe sees them: `mean`; with units that the noise hides at 0; or `sampled`."""
+def read_codes(run: Run, split: str, reading: Reading = "visible", places: np.ndarray | None = None) -> np.ndarray:
+    """(N, D) codes of `rows`, or of those at `places`, as a probe sees them: `mean`; with units that the noise hides
+    at 0; or `sampled`."""
     if reading == "sampled":
-        return run.draws(split)
-    codes = run.codes(split)
+        return run.draws(split) if places is None else run.draws(split)[places]
+    codes = run.codes(split, places)
     return codes if reading == "mean" else hide(run, codes)
 
 
@@ -39,16 +40,30 @@ def hide(run: Run, codes: np.ndarray) -> np.ndarray:
 def select_labelled_codes(run: Run, split: str, reading: Reading = "visible") -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, D) and labels (N,) of the rows that have one; where training saw some classes alone, of these."""
     places, labels = find_labelled(run, split)
-    return read_codes(run, split, reading)[places], labels
+    return read_codes(run, split, reading, places), labels
+
+
+def find_truth(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Places (N,) of the labelled rows and their classes (N,), where training saw some classes alone, of these; or the
+    numbers to predict, whichever the data has."""
+    numbers = None if run.data.is_labelled else run.responses(split)
+    if numbers is None:
+        return find_labelled(run, split)
+    places = np.flatnonzero(~np.isnan(numbers))
+    return places, numbers[places]
 
 
 def select_truth(run: Run, split: str, reading: Reading = "visible") -> tuple[np.ndarray, np.ndarray]:
-    """Codes (N, D) of the labelled rows and their classes (N,), or the numbers to predict, whichever the data has."""
-    truth = None if run.data.is_labelled else run.responses(split)
-    if truth is None:
-        return select_labelled_codes(run, split, reading)
-    known = ~np.isnan(truth)
-    return read_codes(run, split, reading)[known], truth[known]
+    """Codes (N, D) of `find_truth` and what is true of them (N,)."""
+    places, truth = find_truth(run, split)
+    return read_codes(run, split, reading, places), truth
+
+
+def draw_truth(run: Run, split: str, most: int, seed: int, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """As `select_truth`, of at most so many rows: which hangs on their number and the seed alone."""
+    places, truth = find_truth(run, split)
+    chosen = np.random.default_rng(seed).permutation(len(places))[:most]
+    return read_codes(run, split, reading, places[chosen]), truth[chosen]
 
 
 def find_labelled(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -81,9 +96,8 @@ def hold_out(run: Run, most: int, seed: int = 0, reading: Reading = "visible") -
 
     At most `most`: no probe is chosen by more rows than it is fitted on.
     """
-    codes, labels = select_truth(run, "val", reading)
-    chosen = np.random.default_rng(seed).permutation(len(labels))[:most]
-    return Held(codes[chosen], labels[chosen]) if len(chosen) else None
+    held = Held(*draw_truth(run, "val", most, seed, reading))
+    return held if len(held.labels) else None
 
 
 def name_regressor(kind: Kind) -> RegressorKind | None:

@@ -8,11 +8,20 @@ from typing import Any
 
 from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.keeper import Keeper
 from aeexp.evaluation.run import Run, Values
 from aeexp.models.learner import average
 from aeexp.timing import stage
 
-Measure = Callable[[Run, Mapping[str, Metric], str], Values]
+Apply = Callable[[Metric, Run, str], Values]
+
+
+def apply(metric: Metric, run: Run, split: str) -> Values:
+    """The metric itself."""
+    return metric(run, split)
+
+
+Measure = Callable[[Run, Mapping[str, Metric], str, Apply], Values]
 
 OF_BATCHES = "a penalty may be of a batch, and of no row"
 LOSS = (
@@ -22,12 +31,12 @@ LOSS = (
 )  # fmt: skip
 
 
-def measure(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+def measure(run: Run, metrics: Mapping[str, Metric], split: str, call: Apply = apply) -> Values:
     """Loss, its terms and every metric on one split; those `of_pictures` where the decoder gives some.
 
     Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
     """
-    return measure_losses(run, split) | measure_metrics(run, metrics, split)
+    return measure_losses(run, split) | measure_metrics(run, metrics, split, call)
 
 
 @stage("metric/loss")
@@ -37,7 +46,7 @@ def measure_losses(run: Run, split: str) -> Values:
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
 
-def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str) -> Values:
+def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str, call: Apply = apply) -> Values:
     """`measure` without the loss, which a finished run has told."""
     values: Values = {}
     for name, metric in metrics.items():
@@ -45,7 +54,7 @@ def measure_metrics(run: Run, metrics: Mapping[str, Metric], split: str) -> Valu
             continue
         if not (run.segments and metric.of_pictures):
             with stage(f"metric/{name}"):
-                values |= metric(run, split)
+                values |= call(metric, run, split)
     return values
 
 
@@ -59,40 +68,39 @@ def baselines(
     and none at all beside codes of which nobody knows what they are codes of.
     A metric with `of_codes` reads codes and labels alone. One may have ``baselines(run, split) -> {name: values}``:
     what else its numbers are held against, such as an isolation forest; and ``models(run) -> {name: Run}``, on which
-    all metrics of codes are measured as well: those of `readers`, else of `metrics`.
+    all metrics of codes are measured as well: those of `readers`, else of `metrics`. What follows from the rows is kept
+    by the run's cache.
     """
-    codes = pick_of_codes(metrics)
+    codes, keep = pick_of_codes(metrics), Keeper(run)
     rows: dict[str, Values] = {}
     if "inputs" in run.lacks:
         return rows
     if (pca := run.pca()) is not None:
-        rows["pca"] = measure_pca(run, pca, metrics, value)
-    rows["raw"] = measure_codes(run.raw(), codes)
+        rows["pca"] = measure_pca(run, pca, metrics, value, keep.of_pca(pca))
+    rows["raw"] = measure_codes(run, codes, keep.of_raw)
     for option, metric in metrics.items():
+        others = codes if readers is None else pick_of_codes(readers)
         with stage(f"metric/{option}"):
-            own = metric.baselines(run, "test")
-        for name, row in own.items():
+            own = [*keep.own(metric).items(), *keep.models(metric, others).items()]
+        for name, row in own:
             rows[name] = rows.get(name, {}) | row
-        for name, other in metric.models(run).items():
-            read = measure_codes(other, codes if readers is None else pick_of_codes(readers))
-            rows[name] = rows.get(name, {}) | read
     return rows
 
 
-def measure_codes(run: Run, metrics: Mapping[str, Metric]) -> Values:
+def measure_codes(run: Run, metrics: Mapping[str, Metric], call: Apply) -> Values:
     """The test split by metrics that read codes and labels alone, whatever the run's output is."""
     values: Values = {}
     for name, metric in metrics.items():
         with stage(f"metric/{name}"):
-            values |= metric(run, "test")
+            values |= call(metric, run, "test")
     return values
 
 
-def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure) -> Values:
+def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure, call: Apply = apply) -> Values:
     """What of PCA's numbers on the test split stands beside those of the run."""
     if run.segments:  # PCA's output is a picture, and no mask
-        return measure_codes(pca, pick_of_codes(metrics))
-    values = value(pca, metrics, "test")
+        return measure_codes(pca, pick_of_codes(metrics), call)
+    values = value(pca, metrics, "test", call)
     if run.model.likelihood.identity_link:
         return values
     # PCA's output is a mean: its nats would be those of another likelihood.

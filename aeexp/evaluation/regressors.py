@@ -11,6 +11,7 @@ import torch
 from aeexp.contracts import Part
 from aeexp.evaluation.classifiers import COMPARED, FEWEST, Held, fit_scaler
 from aeexp.evaluation.run import Run
+from aeexp.evaluation.threads import one_thread
 from aeexp.evaluation.uncertainty import DRAWS, Measured, measure_mean, percentiles
 
 Kind = Literal["ridge", "knn"]
@@ -20,6 +21,7 @@ PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 USUAL = 1e-2  # where no rows can say which is better
 
 
+@one_thread()
 def fit_regressor(
     kind: Kind, codes: np.ndarray, truth: np.ndarray, neighbours: int = 5, held: Held | None = None
 ) -> Any:

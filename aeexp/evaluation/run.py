@@ -15,6 +15,9 @@ from aeexp.contracts import Noise
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
+from aeexp.evaluation.cache import Cache
+from aeexp.evaluation.components import keep_components
+from aeexp.evaluation.encode import draw_codes, encode, mean_codes, mean_rate
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.comparable import comparable_pca, describe
 from aeexp.models.learner import Learner, choose_batch_size
@@ -43,11 +46,13 @@ class Run:
     Baselines learn from the training rows of `learned`, where these are others (those that the model was trained on),
     and act on `inputs`, where the data are codes and these are what was encoded. `lacks`: "model" where codes are
     given, "inputs" where nobody knows what they are codes of, "classes" where those of the data are not the model's.
+    `cache` keeps what baselines give for other runs of the same rows.
     """
 
     def __init__(
         self, learner: Learner, data: Data, history: Sequence[dict] = (), untrained: Autoencoder | None = None, *,
         learned: Data | None = None, inputs: Data | None = None, lacks: frozenset[str] = frozenset(),
+        cache: Cache | None = None,
     ):  # fmt: skip
         self.learner = learner.eval()
         self.data = data
@@ -58,6 +63,7 @@ class Run:
         self.inputs = inputs or data
         self.learned = learned or self.inputs
         self.lacks = lacks
+        self.cache = cache or Cache()
         self._origin: Run | None = None  # of a baseline the run that it stands beside
         self._kept: dict[Hashable, Any] = {}
 
@@ -83,16 +89,13 @@ class Run:
         Under condition=label encoder (if it is told) and decoder get the row's own label, so that codes may hold it,
         unless the objective infers it: then the label that it finds itself, under noise from the row under noise.
         """
-        batch, model = self.learner.task(batch), self.model
-        x = batch.x if noise is None else noise.corrupt(batch)
-        context = self.learner.context(batch._replace(x=x))
-        code = model.encode(x, context, batch.mask)
+        batch, x, context, code = encode(self.learner, batch, noise)
         code = code._replace(z=code.mean)
-        return Pass(batch, x, context, code, model.parameters_of(code.z, context, code.skips))
+        return Pass(batch, x, context, code, self.model.parameters_of(code.z, context, code.skips))
 
     def passes(self, split: str) -> Iterator[Pass]:
         """Passes over all rows that are `measured`, in their order."""
-        return (self.forward(batch) for batch in self.all_rows(split).batches(choose_batch_size(self.data.shape)))
+        return self._pass_over(split, self.all_rows(split))
 
     def all_rows(self, split: str) -> Split | Stream:
         """What loss and errors are means over: all of a split, but of training rows beyond memory a sample."""
@@ -102,13 +105,20 @@ class Run:
         """What codes, errors and labels speak of: the split, or a sample of one that lies beyond memory."""
         return self.data.sample(split)
 
-    def codes(self, split: str) -> np.ndarray:
-        """(N, D) float32 mean codes of `rows`."""
-        return self._each("codes", split, lambda out: out.code.mean.cpu().numpy())
+    def codes(self, split: str, places: np.ndarray | None = None) -> np.ndarray:
+        """(N, D) float32 mean codes of `rows`, or of those at `places` (N,): a few of a baseline's are computed
+        alone."""
+        if places is not None and self._origin is not None and 2 * len(places) < len(self.rows(split)):
+            order = torch.from_numpy(np.sort(places))
+            parts = order.split(choose_batch_size(self.data.shape))
+            codes = mean_codes(self.learner, map(self.rows(split).batch, parts))
+            return codes[np.searchsorted(order.numpy(), places)]
+        codes = self.compute_once(("codes", split), lambda: mean_codes(self.learner, self._batches(split)))
+        return codes if places is None else codes[places]
 
     def draws(self, split: str) -> np.ndarray:
         """(N, D) float32: one code a row, drawn from its posterior, the same at every call; without noise the mean."""
-        return self.compute_once(("draws", split), lambda: self._draw(self.rows(split))[1])
+        return self.compute_once(("draws", split), lambda: draw_codes(self.learner, self._batches(split))[1])
 
     def visible(self) -> np.ndarray:
         """(D,) bool: units that the posterior's noise does not hide, told from training rows.
@@ -120,46 +130,22 @@ class Run:
         def compute() -> np.ndarray:
             if self.model.latent.prior is None:
                 return np.ones(self.model.latent.dim, bool)
-            means, draws = (codes.astype(np.float64) for codes in self._draw(self.rows("train").sample(LOOKED_AT)))
+            few = self.rows("train").sample(LOOKED_AT).batches(choose_batch_size(self.data.shape))
+            means, draws = (codes.astype(np.float64) for codes in draw_codes(self.learner, few))
             return means.var(0) > HIDDEN * ((draws - means) ** 2).mean(0)
 
         return self.compute_once("visible", compute)
 
-    @torch.no_grad()
-    def _draw(self, rows: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Mean codes and drawn ones, each (N, D) float32."""
-        means, draws = [], []
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            for batch in rows.batches(choose_batch_size(self.data.shape)):
-                batch = self.learner.task(batch)
-                code = self.model.encode(batch.x, self.learner.context(batch), batch.mask)
-                means.append(code.mean.cpu().numpy())
-                draws.append(means[-1] if self.model.latent.prior is None else code.posterior.sample().cpu().numpy())
-        return np.concatenate(means), np.concatenate(draws)
-
     def errors(self, split: str) -> np.ndarray:
         """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
-        return self._each("errors", split, self.measure_error)
+        if ("errors", split) not in self._kept:
+            for _ in self._pass_over(split, self.rows(split)):
+                pass
+        return self._kept["errors", split]
 
-    @torch.no_grad()
     def rate(self, split: str) -> np.ndarray | None:
-        """Mean KL from the prior over `rows` in nats: (D,) by unit, (1,) where it does not fall into units.
-
-        None where the latent has no prior. Where the KL has no closed form it is that of one drawn code a row: at the
-        mean code the ratio is far too large.
-        """
-        prior = self.model.latent.prior
-        if prior is None:
-            return None
-
-        def kl(out: Pass) -> np.ndarray:
-            posterior = out.code.posterior
-            return prior.kl(posterior, posterior.sample(), self.model).cpu().numpy()
-
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return self._each("kl", split, kl).mean(0, dtype=np.float64)
+        """Mean KL from the prior over `rows` in nats, as `mean_rate`; None where the latent has no prior."""
+        return self.compute_once(("rate", split), lambda: mean_rate(self.learner, self._batches(split)))
 
     def measure_error(self, out: Pass) -> np.ndarray:
         """(B,) squared error of a pass, summed over features; of masks, wrong pixels."""
@@ -175,13 +161,20 @@ class Run:
         response = self.rows(split).response
         return None if response is None else response.cpu().numpy()
 
-    def _each(self, what: str, split: str, value: Callable[[Pass], np.ndarray]) -> np.ndarray:
-        rows = choose_batch_size(self.data.shape)
+    def _batches(self, split: str) -> Iterator[Batch]:
+        return self.rows(split).batches(choose_batch_size(self.data.shape))
 
-        def compute() -> np.ndarray:
-            return np.concatenate([value(self.forward(batch)) for batch in self.rows(split).batches(rows)])
-
-        return self.compute_once((what, split), compute)
+    def _pass_over(self, split: str, rows: Split | Stream) -> Iterator[Pass]:
+        """Codes and errors of `rows` stay: a pass over all of them is made once."""
+        codes, errors = [], []
+        for batch in rows.batches(choose_batch_size(self.data.shape)):
+            out = self.forward(batch)
+            codes.append(out.code.mean.cpu().numpy())
+            errors.append(self.measure_error(out))
+            yield out
+        if rows is self.rows(split):
+            self._kept.setdefault(("codes", split), np.concatenate(codes))
+            self._kept.setdefault(("errors", split), np.concatenate(errors))
 
     def compute_once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """The value of `compute`, computed at the first call with this key."""
@@ -226,7 +219,7 @@ class Run:
 
     def _pca(self) -> Run | None:
         capacity, features = self.model.latent.capacity(), math.prod(self.inputs.shape)
-        run = self._baseline(comparable_pca(self.learned["train"], capacity))
+        run = self._baseline(comparable_pca(self.learned["train"], capacity, keep_components(self.cache, self.learned)))
         if self.segments:  # its output is no mask, and has no error: only its codes are read
             return None if run.model.latent.dim >= features else run
         size = sum(float(batch.x.double().square().sum()) for batch in self.inputs.sample("test").batches(1024))

@@ -9,6 +9,7 @@ import torch
 
 from aeexp.contracts import Regularizer
 from aeexp.evaluation.run import Run
+from aeexp.evaluation.threads import one_thread
 from aeexp.latents.priors import Standard
 
 ROWS = 10_000  # training codes that a density is fitted to
@@ -55,6 +56,7 @@ def _gaussian(codes: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multivariate_normal(codes.mean(0), covariance, n, method="eigh")
 
 
+@one_thread()
 def mixture(run: Run, n: int, seed: int) -> np.ndarray:
     """From a mixture of ten Gaussians with full covariances (Ghosh et al. 2020, section 4).
 

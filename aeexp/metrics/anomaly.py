@@ -33,6 +33,7 @@ class Anomaly(Metric):
     """
 
     figures = ("anomaly",)
+    keeps: ClassVar = True
     numbers: ClassVar = (
         Number("anomaly/auroc", "higher", "", headline=True, label="AUROC of anomalies"),
         Number("anomaly/average_precision", "higher", "", headline=True, label="average precision of anomalies"),

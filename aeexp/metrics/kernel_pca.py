@@ -37,6 +37,7 @@ class KernelPCA(Metric):
     Look at: its error and probes between PCA's and the model's: what any curved map gains.
     """
 
+    keeps: ClassVar = True
     numbers: ClassVar = Reconstruction.numbers
 
     def __init__(

@@ -10,7 +10,15 @@ import numpy as np
 from aeexp.errors import UsageError
 from aeexp.evaluation.classifiers import Kind
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.probes import Reading, accuracies, fit_reader, hold_out, name_regressor, select_truth
+from aeexp.evaluation.probes import (
+    Reading,
+    accuracies,
+    draw_truth,
+    fit_reader,
+    hold_out,
+    name_regressor,
+    select_truth,
+)
 from aeexp.evaluation.regressors import measure_answers
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.uncertainty import measure_share
@@ -111,9 +119,7 @@ class Probe(Metric):
     def fit(self, run: Run) -> dict[Kind, Any]:
         """Classifiers by name, or what stands for them of numbers, fitted on `rows` training codes; {} where these are
         of one class."""
-        codes, labels = select_truth(run, "train", self.codes)
-        chosen = np.random.default_rng(self.seed).permutation(len(codes))[: self.rows]
-        codes, labels = codes[chosen], labels[chosen]
+        codes, labels = draw_truth(run, "train", self.rows, self.seed, self.codes)
         kinds: list[Kind] = self.classifiers
         if run.data.has_response and not run.data.is_labelled:
             left = [kind for kind in kinds if name_regressor(kind) is None]

@@ -36,6 +36,7 @@ class Retrieval(Metric):
     Look at: itq with as many bits; plot=neighbours.
     """
 
+    keeps: ClassVar = True
     figures = ("neighbours",)
     needs_classes: ClassVar = True
     reads: ClassVar = ("codes", "labels")

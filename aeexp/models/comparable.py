@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aeexp.contracts import Capacity, Examples, Latent
 from aeexp.models.autoencoder import Autoencoder
-from aeexp.models.pca import constant, pca
+from aeexp.models.pca import Find, constant, pca
 from aeexp.types import Code
 
 ROWS = 5_000  # drawn rows that thresholds and levels are those of, where there are more
@@ -21,8 +21,8 @@ FINEST = 8  # bits of a component at most
 
 
 @torch.no_grad()
-def comparable_pca(split: Examples, capacity: Capacity) -> Autoencoder:
-    """PCA of a split with as much to say of a row as `capacity`.
+def comparable_pca(split: Examples, capacity: Capacity, find: Find | None = None) -> Autoencoder:
+    """PCA of a split with as much to say of a row as `capacity`; `find` finds components, as in `pca`.
 
     - real numbers: the first components, as many.
     - k active ones: as many components as units, of which a row keeps the k largest, as the code does; where k is
@@ -31,11 +31,11 @@ def comparable_pca(split: Examples, capacity: Capacity) -> Autoencoder:
     """
     features = math.prod(split.shape)
     if capacity.bits is not None:
-        return _rounded_pca(split, capacity.bits, features)
+        return _rounded_pca(split, capacity.bits, features, find)
     chosen = _choose(capacity, features)
     if chosen is None:
-        return pca(split, capacity.width)
-    model = pca(split, min(capacity.width, features))
+        return pca(split, capacity.width, find)
+    model = pca(split, min(capacity.width, features), find)
     threshold = 0.0
     if capacity.shared:
         sizes = _codes(model, split).abs().flatten().sort(descending=True).values
@@ -93,15 +93,15 @@ class _Rounded(Latent):
         return Code(z=z, mean=z)
 
 
-def _rounded_pca(split: Examples, bits: int, features: int) -> Autoencoder:
+def _rounded_pca(split: Examples, bits: int, features: int, find: Find | None) -> Autoencoder:
     """Of `bits` bits, the next one always where it takes the most squared error away."""
     if bits < 1:
         return constant(split)
-    model = pca(split, min(bits, features))
+    model = pca(split, min(bits, features), find)
     tables = share_bits(_codes(model, split).double().T.numpy(), bits)
     last = max((i for i, table in enumerate(tables) if len(table) > 1), default=0) + 1
     if last < model.latent.dim:
-        model = pca(split, last)
+        model = pca(split, last, find)
         tables = share_bits(_codes(model, split).double().T.numpy(), bits)  # masked PCA of fewer units has other codes
     levels = torch.full((model.latent.dim, max(map(len, tables))), math.inf)
     for row, table in zip(levels, tables, strict=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -19,18 +19,19 @@ from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.masked_pca import masked_pca
 from aeexp.models.nn import mlp
 
+Find = Callable[[Examples, int], tuple[Tensor, Tensor]]  # as `find_components`
 FEATURES = 4096  # of a row, above which components are those of as many drawn rows
 
 
-def pca(split: Examples, dim: int) -> Autoencoder:
-    """PCA of all rows of a split with `dim` components; beyond the rank the code is 0.
+def pca(split: Examples, dim: int, find: Find | None = None) -> Autoencoder:
+    """PCA of all rows of a split with `dim` components; beyond the rank the code is 0. `find` is what finds them.
 
     Of rows that end at different steps it is that of the real steps (`aeexp.models.masked_pca`).
     """
     if next(iter(split.batches(1))).mask is not None:
         return masked_pca(split, dim).to(split.device).eval()
     model = linear(split.shape, dim)
-    solve(model, split)
+    solve(model, split, find)
     return model.to(split.device).eval()
 
 
@@ -88,7 +89,7 @@ class _Fold(Decoder):
 
 
 @torch.no_grad()
-def solve(model: Autoencoder, split: Examples) -> None:
+def solve(model: Autoencoder, split: Examples, find: Find | None = None) -> None:
     """Set the weights of a linear autoencoder to the leading eigenvectors of the rows' covariance.
 
     Least squared error of all linear maps of that width (Baldi and Hornik 1989). The sign of each component
@@ -113,7 +114,7 @@ def solve(model: Autoencoder, split: Examples) -> None:
             "trainer=closed_form solves for one number a value, and this likelihood takes "
             f"{decoder.out_features // features}: take likelihood=gaussian, or trainer=joint"
         )
-    mean, components = _components(split, min(model.latent.dim, features))
+    mean, components = (find or find_components)(split, min(model.latent.dim, features))
     kept = len(components)
     for parameter in (encoder.weight, encoder.bias, decoder.weight, decoder.bias):
         parameter.zero_()
@@ -132,7 +133,7 @@ def _linear_ends(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
     return (first, last) if isinstance(first, nn.Linear) and isinstance(last, nn.Linear) and len(layers) == 2 else None
 
 
-def _components(split: Examples, count: int) -> tuple[Tensor, Tensor]:
+def find_components(split: Examples, count: int) -> tuple[Tensor, Tensor]:
     """(D,) mean and (count or fewer, D) orthonormal components, float64 on the CPU."""
     from scipy.linalg import eigh
 

@@ -51,6 +51,7 @@ class Gallery(NamedTuple):
 
 def encode_curves(sweep: Sweep) -> Picture | None:
     """Numbers over the swept value; None where no number was swept, or more lines than can be told apart."""
+    from aeexp.drawing.page import encode_png  # with matplotlib
     from aeexp.reports import sweep_figures
 
     if sweep.name is None or len(sweep.points) < 2:
@@ -58,8 +59,7 @@ def encode_curves(sweep: Sweep) -> Picture | None:
     figure = sweep_figures.draw_curves(sweep, sweep_figures.choose_panels(sweep_figures.list_keys(sweep)))
     if figure is None:
         return None
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=192)  # twice a screen's 96
-    return encode(buffer.getvalue(), WIDEST, 256)
+    return encode(encode_png(figure, 192), WIDEST, 256)  # twice a screen's 96
 
 
 def collect_pictures(groups: Sequence[Group]) -> Gallery:

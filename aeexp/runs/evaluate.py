@@ -20,6 +20,7 @@ from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.needs import Unread, require_readable
 from aeexp.evaluation.run import Run
 from aeexp.runs.blame import blame_part
+from aeexp.runs.caching import find_cache
 from aeexp.runs.config import make, to_dict
 from aeexp.runs.evaluations import add_evaluation, describe_difference
 from aeexp.runs.figures import draw_plots
@@ -158,7 +159,7 @@ def restore_run(
         data = loaded.load_data("bring the data back as it was, or train anew")
     with stage("build"):
         untrained = build_untrained(loaded.saved, loaded.trust).to(device)
-    run = Run(loaded.learner, data, read_history(folder), untrained)
+    run = Run(loaded.learner, data, read_history(folder), untrained, cache=find_cache())
     run.trained = folder.read_metrics().get("train", {})
     run.best_step = loaded.saved["progress"]["best_step"]
     return loaded, run

@@ -18,6 +18,7 @@ from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.advice import log_advice
 from aeexp.runs.build import build_seeded
+from aeexp.runs.caching import find_cache
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
@@ -80,7 +81,7 @@ def execute_run(
         with closing(track):
             progress = train(cfg, trainer, learner, data, store, track)
             track.close_bar()
-            run = Run(learner, data, progress.history, untrained)
+            run = Run(learner, data, progress.history, untrained, cache=find_cache(folder))
             metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
             save_best(store, run)
             if cfg.save_codes:

@@ -190,13 +190,17 @@ class Tracker(contracts.Tracker):
 
 
 def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Figure | Animation, step: int) -> None:
-    """`Tracker.log_figure` with a writer of one's own."""
-    if isinstance(figure, Animation):
-        return _save_animation(folder, writer, name, figure, step)
-    figure.savefig(buffer := io.BytesIO(), format="png")
-    folder.write_figure(f"{name}.png", buffer.getvalue())
-    with stage("tensorboard"), Image.open(buffer) as picture:  # drawn anew, the layout would move a little
-        writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+    """`Tracker.log_figure` with a writer of one's own: the same file lies in TensorBoard's images, where a browser
+    plays one that moves."""
+    from aeexp.drawing.page import encode_png  # with matplotlib, which is not loaded where nothing is drawn
+
+    moves = isinstance(figure, Animation)
+    content = encode_gif(figure) if moves else encode_png(figure)
+    folder.write_figure(f"{name}.{'gif' if moves else 'png'}", content)
+    with stage("tensorboard"), Image.open(io.BytesIO(content)) as picture:
+        width, height = picture.size
+        image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=content)
+        _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
 @contextmanager
@@ -215,17 +219,6 @@ def open_album(folder: RunFolder, step: int) -> Iterator[Callable[[str, Figure |
     finally:
         for writer in writers:
             writer.close()
-
-
-def _save_animation(folder: RunFolder, writer: SummaryWriter, name: str, animation: Animation, step: int) -> None:
-    """figures/<name>.gif, and the same file in TensorBoard's images, where a browser plays it."""
-    encoded = encode_gif(animation)
-    folder.write_figure(f"{name}.gif", encoded)
-    height, width = animation.frames[0].shape[:2]
-    # add_video would do the same, by moviepy and without a pause
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
-    with stage("tensorboard"):
-        _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
 def _add_summary(writer: SummaryWriter, summary: Any, step: int | None = None) -> None:

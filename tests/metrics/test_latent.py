@@ -76,7 +76,7 @@ def test_the_jacobian_norm_is_the_mean_over_its_rows_whatever_the_chunk(build_le
     exact = ((h * (1 - h)) ** 2 @ weight.square().sum(1)).sqrt().mean()
     assert Latent(jacobian_rows=9).jacobian_norm(run, "test") == pytest.approx(float(exact), rel=1e-5)
 
-    monkeypatch.setattr("aeexp.metrics.latent.NUMBERS", 2 * 64 * 4)  # two rows to a chunk
+    monkeypatch.setattr("aeexp.metrics.latent.NUMBERS", 2 * 64)  # two rows to a chunk
     assert Latent(jacobian_rows=9).jacobian_norm(run, "test") == pytest.approx(float(exact), rel=1e-5)
 
 

@@ -23,7 +23,7 @@ from aeexp.evaluation.run import Run
 from aeexp.likelihoods.bernoulli import Bernoulli, ContinuousBernoulli
 from aeexp.likelihoods.categorical import Categorical
 from aeexp.likelihoods.gaussian import Gaussian
-from aeexp.metrics.reconstruction import Reconstruction, ssim
+from aeexp.metrics.reconstruction import Reconstruction, slide, ssim
 from aeexp.models.pca import identity
 
 
@@ -84,6 +84,20 @@ def test_ssim_agrees_with_scikit_image(seed, shape, peak, noise):
     np.testing.assert_allclose(ssim(a, b, peak).numpy(), theirs, rtol=0, atol=1e-9)
     if noise == 0:
         assert ssim(a, b, peak).numpy() == pytest.approx(1, abs=1e-9)
+
+
+@given(window=st.integers(1, 12), more=st.integers(0, 5), dim=st.integers(0, 1))
+def test_sliding_sums_are_those_of_all_neighbours(window, more, dim):
+    # whole numbers: sums are exact in whatever order they are taken
+    x = torch.randint(-99, 99, (window + more, window + more), generator=torch.Generator().manual_seed(more)).double()
+    assert torch.equal(slide(x, dim, window), x.unfold(dim, window, 1).sum(-1))
+
+
+def test_ssim_of_a_row_does_not_depend_on_the_others(monkeypatch):
+    a, b = torch.rand(2, 9, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    whole = ssim(a, b, 1.0)
+    monkeypatch.setattr("aeexp.metrics.reconstruction.CACHED", 2 * 64)  # two rows at a time
+    torch.testing.assert_close(ssim(a, b, 1.0), whole)
 
 
 def test_ssim_in_float32_is_good_to_three_decimals_on_flat_pictures_too():
