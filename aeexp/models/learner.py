@@ -60,6 +60,16 @@ class Learner(nn.Module):
         """(B, C) side information after training: where the objective finds labels itself, by those, never the true."""
         return self.model.condition(self.objective.infer_labels(batch))
 
+    @property
+    def observes(self) -> bool:
+        """Whether a part does anything in `observe`."""
+        return bool(self._observers)
+
+    @property
+    def surveys(self) -> bool:
+        """Whether a part does anything in `before_step`."""
+        return bool(self._surveyors)
+
     @torch.no_grad()
     def observe(self, out: Pass) -> None:
         """After a step: parts that keep averages beside the gradient take this pass in."""
@@ -72,10 +82,12 @@ class Learner(nn.Module):
         if not self._surveyors:
             return
         was_training = self.training
-        self.eval()
+        if was_training:
+            self.eval()
         for part in self._surveyors:
             part.before_step(self.model, split, step)
-        self.train(was_training)
+        if was_training:
+            self.train()
 
     @torch.no_grad()
     def readings(self) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -94,3 +94,20 @@ class Trainer(ABC):
 
         Where `stop` answers true, the state is saved and KeyboardInterrupt raised. Raises `Diverged`.
         """
+
+
+class Training(NamedTuple):
+    """All that `fit` of a trainer wants: one run that is ready to be trained, alone or together with others."""
+
+    trainer: Trainer
+    learner: Learner
+    data: Splits
+    optimizer: MakeOptimizer
+    scheduler: MakeScheduler
+    store: CheckpointStore
+    track: Tracker
+    seed: int
+
+    def fit(self, stop: Callable[[], bool] = lambda: False) -> Progress:
+        """Train it alone, as `Trainer.fit` does."""
+        return self.trainer.fit(*self[1:], stop)

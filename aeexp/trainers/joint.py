@@ -30,6 +30,7 @@ from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.window import Diverged, Window
 from aeexp.types import Batch, Pass
 
+Measure = Callable[[Learner, Examples], dict[str, float]]  # loss and terms over a split, as `average` gives them
 FEWEST = 4  # rows of a batch that stays large enough for a mean
 
 
@@ -97,26 +98,23 @@ class Joint(Trainer):
         labelled = None if self.labelled_batch_size is None else Labelled(train, self.labelled_batch_size, seed)
         progress, window = state.progress, Window(state.progress)
         if store.extends:
-            self._require_more(progress, total)
+            self.require_more(progress, total)
         began = time.perf_counter() - progress.seconds
         track.start(total, progress)
         store.save(state, now=True)
-        feed = self._feed(train, labelled, seed, progress.step)
+        feed = self.feed(train, labelled, seed, progress.step)
         while progress.step < total and (self.patience is None or progress.waited < self.patience):
             learner.before_step(train, progress.step)
             batches = next(feed)
             names, terms = self.step(learner, state.optimizer, batches, mix(seed, progress.step))
-            if self.monitor not in ("loss", *names):
-                raise UsageError(
-                    f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}"
-                )
+            self.check_monitor(names)
             window.add(names, terms)
             if not isinstance(state.scheduler, ReduceLROnPlateau):
                 state.scheduler.step()
             progress.step += 1
             progress.samples += sum(len(batch.x) for batch in batches)
             progress.seconds = time.perf_counter() - began
-            self._report(state, data, window, store, track)
+            self.report(state, data, window, store, track)
             if stop():
                 window.read()
                 store.save(state, now=True)
@@ -126,7 +124,14 @@ class Joint(Trainer):
             learner.load_state_dict(store.best["learner"])
         return progress
 
-    def _require_more(self, progress: Progress, total: int) -> None:
+    def check_monitor(self, names: list[str]) -> None:
+        """Raises UsageError where what is monitored is neither the loss nor one of these terms."""
+        if self.monitor not in ("loss", *names):
+            raise UsageError(
+                f"trainer.monitor={self.monitor} is none of the terms: take one of {', '.join(['loss', *names])}"
+            )
+
+    def require_more(self, progress: Progress, total: int) -> None:
         """Raises UsageError where the run to go on from would take no further step."""
         keys = self.steps_key.removesuffix("steps")
         if progress.step >= total:
@@ -152,7 +157,7 @@ class Joint(Trainer):
     def _steps_per_epoch(self, rows: int) -> int:
         return math.ceil(rows / (self.choose_batch_size(rows) * self.accumulate))
 
-    def _feed(self, train: Examples, labelled: Labelled | None, seed: int, step: int) -> Iterator[list[Batch]]:
+    def feed(self, train: Examples, labelled: Labelled | None, seed: int, step: int) -> Iterator[list[Batch]]:
         """The batches of each step, from `step` on and without end."""
         per_epoch, size = self._steps_per_epoch(len(train)), self.choose_batch_size(len(train))
         for epoch in itertools.count(step // per_epoch):
@@ -165,18 +170,24 @@ class Joint(Trainer):
                     several = [labelled.join(batch, number + i, epoch) for i, batch in enumerate(several)]
                 yield several
 
-    def _report(self, state: State, data: Splits, window: Window, store: CheckpointStore, track: Tracker) -> None:
-        """After a step: log, validate and save where it is time."""
-        progress = state.progress
-        rows = len(data["train"])
+    def is_validated(self, step: int, rows: int) -> bool:
+        """Whether a validation follows this step, of so many training rows."""
         every = self.validate_every_steps or self.validate_every_epochs * self._steps_per_epoch(rows)
-        validate = progress.step % every == 0 or progress.step == self.count_steps(rows)
+        return step % every == 0 or step == self.count_steps(rows)
+
+    def report(
+        self, state: State, data: Splits, window: Window, store: CheckpointStore, track: Tracker,
+        measure: Measure = average,
+    ) -> None:  # fmt: skip
+        """After a step: log, validate by `measure` and save where it is time."""
+        progress = state.progress
+        validate = self.is_validated(progress.step, len(data["train"]))
         if validate or progress.step % self.log_every_steps == 0:
             readings = state.learner.readings()
             rate = state.optimizer.param_groups[0]["lr"]
             track.train(progress.step, {**window.read(), **readings}, rate)
             if validate:
-                self.validate(state, data, {**window.restart(), **readings}, store, track)
+                self.validate(state, data, {**window.restart(), **readings}, store, track, measure)
             store.save(state)
 
     def step(
@@ -216,14 +227,15 @@ class Joint(Trainer):
         return evaluations[0]
 
     def validate(
-        self, state: State, data: Splits, trained: dict[str, float], store: CheckpointStore, track: Tracker
-    ) -> None:
+        self, state: State, data: Splits, trained: dict[str, float], store: CheckpointStore, track: Tracker,
+        measure: Measure = average,
+    ) -> None:  # fmt: skip
         """Measure, write the history's two rows, keep the state if it is the best so far.
 
         `trained` has the means of the training terms since the last validation, and the readings.
         """
         progress = state.progress
-        values = average(state.learner, data["val"])
+        values = measure(state.learner, data["val"])
         if not math.isfinite(values["loss"]):
             raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
         epoch = progress.step / self._steps_per_epoch(len(data["train"]))
