@@ -1,0 +1,5 @@
+"""Runs that are alike, trained as one: `fitting` is the loop, `stack` their learners, `blocks` their optimizers."""
+
+from aeexp.trainers.stacking.together import Tell, fit_together
+
+__all__ = ["Tell", "fit_together"]

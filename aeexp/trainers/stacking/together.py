@@ -1,0 +1,52 @@
+"""Many runs at once: in stacks where they are alike, one by one where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aeexp.trainers.contracts import Training
+from aeexp.trainers.stacking.alike import sort_out
+from aeexp.trainers.stacking.fitting import Fitting, Outcome
+from aeexp.trainers.stacking.stack import Unstackable
+from aeexp.trainers.stacking.trial import try_out
+
+Tell = Callable[[Sequence[int], str], None]
+
+
+def fit_together(
+    trainings: Sequence[Training], stop: Callable[[], bool], tell: Tell, most_bytes: float, most: int
+) -> list[Outcome]:
+    """What became of each: the progress that `fit` gives, or what it raised.
+
+    `tell` is told the runs of each stack, with "", and those that are trained alone, with the reason. A stack has at
+    most `most` runs, and takes about `most_bytes` at most. Once `stop` answers true, what is not through ends with
+    KeyboardInterrupt.
+    """
+    outcomes: dict[int, Outcome] = {}
+    for numbers, reason in sort_out(trainings):
+        unused: list[str] = []
+        size = most
+        if not reason:
+            try:
+                unused, needed = try_out([trainings[number] for number in numbers])
+                size = max(1, min(most, int(most_bytes / max(needed, 1))))
+                reason = "" if size > 1 else "two of them at once would take more memory than they may"
+            except Unstackable as error:
+                reason = str(error)
+        if reason:
+            tell(numbers, reason)
+            outcomes |= {number: _fit_alone(trainings[number], stop) for number in numbers}
+            continue
+        count = -(-len(numbers) // size)
+        for part in (numbers[i::count] for i in range(count)):
+            tell(part, "")
+            given = {number: trainings[number] for number in part}
+            outcomes |= Fitting(given, unused, stop).run()
+    return [outcomes[number] for number in range(len(trainings))]
+
+
+def _fit_alone(training: Training, stop: Callable[[], bool]) -> Outcome:
+    try:
+        return training.fit(stop)
+    except (Exception, KeyboardInterrupt) as error:  # its own end: the others have theirs
+        return error
