@@ -1,4 +1,4 @@
-"""Many runs at once: in stacks where they are alike, one by one where they are not."""
+"""Many runs at once: those that are alike in stacks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Tell = Callable[[Sequence[int], str], None]
 
 def fit_together(
     trainings: Sequence[Training], stop: Callable[[], bool], tell: Tell, most_bytes: float, most: int
-) -> list[Outcome]:
-    """What became of each: the progress that `fit` gives, or what it raised.
+) -> list[Outcome | None]:
+    """What became of each: the progress that `fit` gives, or what it raised; None of those that are to be fitted alone.
 
-    `tell` is told the runs of each stack, with "", and those that are trained alone, with the reason. A stack has at
+    `tell` is told the runs of each stack, with "", and those that are left out, with the reason. A stack has at
     most `most` runs, and takes about `most_bytes` at most. Once `stop` answers true, what is not through ends with
     KeyboardInterrupt.
     """
@@ -35,18 +35,10 @@ def fit_together(
                 reason = str(error)
         if reason:
             tell(numbers, reason)
-            outcomes |= {number: _fit_alone(trainings[number], stop) for number in numbers}
             continue
         count = -(-len(numbers) // size)
         for part in (numbers[i::count] for i in range(count)):
             tell(part, "")
             given = {number: trainings[number] for number in part}
             outcomes |= Fitting(given, unused, stop).run()
-    return [outcomes[number] for number in range(len(trainings))]
-
-
-def _fit_alone(training: Training, stop: Callable[[], bool]) -> Outcome:
-    try:
-        return training.fit(stop)
-    except (Exception, KeyboardInterrupt) as error:  # its own end: the others have theirs
-        return error
+    return [outcomes.get(number) for number in range(len(trainings))]

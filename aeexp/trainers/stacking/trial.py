@@ -16,8 +16,8 @@ from aeexp.trainers.joint import Joint
 from aeexp.trainers.stacking.draws import make_generators
 from aeexp.trainers.stacking.stack import Stack, Unstackable, make_skeleton
 
-# float32: a bmm adds its products in another order than the product of one run, some 1e-6 of the largest of them; a part
-# that is not pure, or draws other numbers, is off by far more
+# float32: a bmm adds its products in another order than the product of one run, some 1e-6 of the largest of them; a
+# part that is not pure, or draws other numbers, is off by far more
 CLOSE = 1e-3
 FEW = 64  # rows that a validation is tried on
 COPIES = (

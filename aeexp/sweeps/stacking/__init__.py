@@ -1,0 +1,5 @@
+"""The jobs of a sweep trained together: `hydra/launcher=stacked` and `auto` (the plugin in `hydra_plugins`)."""
+
+from aeexp.sweeps.stacking.launching import Stacking, launch
+
+__all__ = ["Stacking", "launch"]
