@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -30,10 +31,9 @@ def explain_alone(training: Training) -> str:
         return f"trainer={type(training.trainer).__name__.lower()} has a loop of its own"
     if not isinstance(training.data["train"], Split):
         return "its rows are streamed, in an order of their own"
-    maker = training.optimizer
-    if not isinstance(maker, functools.partial) or maker.func not in ELEMENTWISE:
-        name = maker.func.__name__ if isinstance(maker, functools.partial) else str(maker)
-        return f"{name} does not move each number by its own gradient alone"
+    if (kind := _find_kind(training)) not in ELEMENTWISE:
+        name = kind.__name__ if isinstance(kind, type | FunctionType) else type(kind).__name__
+        return f"{name} is not known to move each number by its own gradient alone"
     for part in training.learner.modules():
         if isinstance(part, Part | Encoder | Decoder) and part.unstackable:
             return part.unstackable
@@ -45,6 +45,14 @@ def explain_alone(training: Training) -> str:
     return ""
 
 
+def _find_kind(training: Training) -> object:
+    """What makes the optimizer."""
+    maker: object = training.optimizer
+    while isinstance(maker, functools.partial):
+        maker = maker.func
+    return maker
+
+
 def explain_difference(a: Training, b: Training) -> str:
     """What keeps two runs from being trained together: anything that differs and is not a value of a tensor, a number
     of the optimizer or of its schedule; "" where nothing does."""
@@ -53,8 +61,7 @@ def explain_difference(a: Training, b: Training) -> str:
     own, other = vars(a.trainer), vars(b.trainer)
     if name := next((key for key in own if key not in EACH_ITS_OWN and own[key] != other[key]), ""):
         return f"trainer.{name} differs"
-    assert isinstance(a.optimizer, functools.partial) and isinstance(b.optimizer, functools.partial)
-    if a.optimizer.func is not b.optimizer.func:
+    if _find_kind(a) is not _find_kind(b):
         return "its optimizer differs"
     return _compare_learners(a.learner, b.learner)
 

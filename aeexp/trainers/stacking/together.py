@@ -29,7 +29,7 @@ def fit_together(
         if not reason:
             try:
                 unused, needed = try_out([trainings[number] for number in numbers])
-                size = max(1, min(most, int(most_bytes / max(needed, 1))))
+                size = max(1, int(min(most, most_bytes / max(needed, 1))))
                 reason = "" if size > 1 else "two of them at once would take more memory than they may"
             except Unstackable as error:
                 reason = str(error)
