@@ -55,10 +55,9 @@ class Block:
 
     def _collect(self, states: Sequence[State]) -> dict[str, Any]:
         """State of the optimizers, (rows, N) of what each parameter has one of."""
-        learners = self.stack.learners[self.rows]
+        moved = self.stack.moved[self.rows]
         several = [
-            [state.optimizer.state[parameter] for parameter in self._list_moved(learner)]
-            for state, learner in zip(states, learners, strict=True)
+            [state.optimizer.state[parameter] for parameter in own] for state, own in zip(states, moved, strict=True)
         ]
         collected = {}
         for name, value in several[0][0].items():
@@ -71,10 +70,6 @@ class Block:
                 collected[name] = copy.deepcopy(value)
         return collected
 
-    def _list_moved(self, learner: torch.nn.Module) -> list[Tensor]:
-        given = dict(learner.named_parameters())
-        return [given[name] for name in self.stack.sizes]
-
     def step(self, gradient: Tensor) -> None:
         """Take one, by the gradients (K, N) of all runs."""
         self.parameter.grad = gradient[self.rows]
@@ -86,8 +81,7 @@ class Block:
         """Bring optimizer and schedule of the run at this place of the block to where they would be alone."""
         kept: Mapping[str, Any] = self.optimizer.state.get(self.parameter, {})
         parts = {name: self.stack.view(value[place]) for name, value in kept.items() if _is_elementwise(value)}
-        learner = self.stack.learners[self.rows][place]
-        for name, parameter in zip(self.stack.sizes, self._list_moved(learner), strict=True):
+        for name, parameter in zip(self.stack.sizes, self.stack.moved[self.rows][place], strict=True):
             state.optimizer.state[parameter] = {
                 key: parts[key][name].clone(memory_format=torch.contiguous_format) if key in parts
                 else copy.deepcopy(value)

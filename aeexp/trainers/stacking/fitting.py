@@ -10,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from aeexp.datasets.core.split import Split
 from aeexp.models.learner import average
 from aeexp.randomness import mix
 from aeexp.trainers.beginning import begin
@@ -131,7 +132,8 @@ class Fitting:
             self.blocks.append(Block(self.stack, rows, *given, members[0].total))
         step, train = self.group[0].progress.step, self.group[0].training.data["train"]
         seeds = list(dict.fromkeys(member.training.seed for member in self.group))
-        self.feeds = {seed: self._feed(seed, step) for seed in seeds}
+        self.seeds = seeds
+        self.feed = self._feed(seeds, step)
         places = [seeds.index(member.training.seed) for member in self.group]
         self.in_order = places == list(range(len(seeds)))
         self.which = torch.tensor(places, device=train.device)
@@ -146,10 +148,15 @@ class Fitting:
         for member in self.group:
             member.training.learner.train(self.observes)
 
-    def _feed(self, seed: int, step: int) -> Iterator[list[Batch]]:
-        member = self.group[0]
-        train, size = member.training.data["train"], member.trainer.labelled_batch_size
-        return member.trainer.feed(train, None if size is None else Labelled(train, size, seed), seed, step)
+    def _feed(self, seeds: list[int], step: int) -> Iterator[list[Batch]]:
+        """The batches of each step, every field with the seeds in front."""
+        trainer, train = self.group[0].trainer, self.group[0].training.data["train"]
+        size = trainer.labelled_batch_size
+        if size is None:
+            assert isinstance(train, Split)
+            return trainer.feed(Orders(train, seeds), None, 0, step)
+        feeds = [trainer.feed(train, Labelled(train, size, seed), seed, step) for seed in seeds]
+        return ([_join(batches) for batches in zip(*several, strict=True)] for several in zip(*feeds, strict=True))
 
     def _take_apart(self) -> None:
         """Each run has its own numbers again."""
@@ -166,16 +173,16 @@ class Fitting:
         if self.surveys:
             for member in self.group:
                 member.training.learner.before_step(member.training.data["train"], step)
-        given = {seed: next(feed) for seed, feed in self.feeds.items()}
-        generators = make_generators([mix(seed, step) for seed in given], self.stack.device)
-        names, terms, gradient, steps = self._differentiate(list(given.values()), generators)
+        given = next(self.feed)
+        generators = make_generators([mix(seed, step) for seed in self.seeds], self.stack.device)
+        names, terms, gradient, steps = self._differentiate(given, generators)
         trainer.check_monitor(names)
         gradient = clip_rows(gradient, trainer.clip_norm)
         for block in self.blocks:
             block.step(gradient)
         if self.observes:
             self._observe(steps, generators)
-        samples = sum(len(batch.x) for batch in next(iter(given.values())))
+        samples = sum(batch.x.shape[1] for batch in given)
         now = time.perf_counter()
         share, self._clock = (now - self._clock) / len(self.group), now
         for member, own in zip(self.group, terms.unbind(), strict=True):
@@ -188,23 +195,28 @@ class Fitting:
             self._report(trainer.is_validated(step, rows))
 
     def _differentiate(
-        self, given: list[list[Batch]], generators: list[torch.Generator]
+        self, given: list[Batch], generators: list[torch.Generator]
     ) -> tuple[list[str], Tensor, Tensor, list[Step]]:
         """Names and means (K, T) of the terms, gradients (K, N), and the passes where parts observe them."""
-        rows = sum(len(batch.x) for batch in given[0])
+        rows = sum(batch.x.shape[1] for batch in given)
         leaves = list(self.stack.parameters.values())
         names, terms, gradients, steps = [], [], [], []
-        for several in zip(*given, strict=True):  # the batches of one step, of each seed its own
-            own = len(several) > 1
-            batch = several[0] if not own else _put_in_front(several, self.which, self.in_order)
-            step = self.stack.forward(batch, own, generators, self.which, self.observes)
-            values = step.terms * (len(several[0].x) / rows)
+        for batch in given:
+            mine = batch.change(self._deal_out)
+            step = self.stack.forward(mine, len(self.seeds) > 1, generators, self.which, self.observes)
+            values = step.terms * (batch.x.shape[1] / rows)
             parts = torch.autograd.grad(values.sum(), leaves)
             gradients.append(torch.cat([part.flatten(1) for part in parts], 1))
             terms.append(values.detach())
             names = step.names
             steps.append(step)
         return names, sum(terms[1:], terms[0]), sum(gradients[1:], gradients[0]), steps
+
+    def _deal_out(self, field: Tensor) -> Tensor:
+        """Of a field with the seeds in front each run's: (K, B, ...), or (B, ...) where all have the same."""
+        if len(self.seeds) == 1:
+            return field[0]
+        return field if self.in_order else field[self.which]
 
     def _observe(self, steps: list[Step], generators: list[torch.Generator]) -> None:
         """What parts draw there follows what the run's passes drew."""
@@ -252,8 +264,30 @@ def _give(values: dict[str, float]) -> Callable[..., dict[str, float]]:
     return lambda learner, split: values
 
 
-def _put_in_front(several: Sequence[Batch], which: Tensor, in_order: bool) -> Batch:
-    """(K, B, ...) of every field: the batch of each run's seed."""
-    fields = (None if field[0] is None else torch.stack(field) for field in zip(*several, strict=True))
-    batch = Batch(*fields)
-    return batch if in_order else batch.change(lambda field: field[which])
+@final
+class Orders:
+    """A split whose epochs are those of several seeds at once."""
+
+    def __init__(self, split: Split, seeds: list[int]):
+        self.split = split
+        self.seeds = seeds
+        self.shape, self.device, self.y = split.shape, split.device, split.y
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """In their order, which is the same for all."""
+        return self.split.batches(size)
+
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+        """(S, B, ...) of every field, of each of the seeds."""
+        return self.split.epoch_of_each(self.seeds, epoch, size, start)
+
+    def sample(self, rows: int, seed: int = 0) -> Split:
+        """The split's."""
+        return self.split.sample(rows, seed)
+
+
+def _join(several: Sequence[Batch]) -> Batch:
+    return Batch(*(None if fields[0] is None else torch.stack(fields) for fields in zip(*several, strict=True)))

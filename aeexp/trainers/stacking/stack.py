@@ -59,6 +59,8 @@ class Stack:
         self.parameters = {name: part.requires_grad_() for name, part in self.view(self.flat).items()}
         rest = [{**own, **dict(learner.named_buffers())} for own, learner in zip(given, learners, strict=True)]
         self.rest = {name: torch.stack([own[name].detach() for own in rest]) for name in rest[0] if name not in moved}
+        self._tensors = [[*own.items(), *learner.named_buffers()] for own, learner in zip(given, learners, strict=True)]
+        self.moved = [[own[name] for name in moved] for own in given]
         self._draws: bool | None = None  # whether a forward pass draws; None: not yet known
 
     def view(self, flat: Tensor) -> dict[str, Tensor]:
@@ -69,13 +71,13 @@ class Stack:
 
     def lend(self) -> None:
         """From now on the tensors of each learner are its own part of the stack: what changes one changes the other."""
-        for row, learner in enumerate(self.learners):
-            for name, tensor in _list_tensors(learner):
+        for row, tensors in enumerate(self._tensors):
+            for name, tensor in tensors:
                 tensor.data = self._find(name)[row]
 
     def give_back(self, row: int) -> None:
         """The tensors of one learner are its own again, as they stand now."""
-        for name, tensor in _list_tensors(self.learners[row]):
+        for name, tensor in self._tensors[row]:
             tensor.data = self._find(name)[row].clone(memory_format=torch.contiguous_format)
 
     def _find(self, name: str) -> Tensor:
@@ -156,10 +158,6 @@ class Stack:
 def make_skeleton(learner: Learner) -> Learner:
     """What is called in place of each: without memory, so that nothing of one run stands for another."""
     return copy.deepcopy(learner).to("meta")
-
-
-def _list_tensors(learner: Learner) -> list[tuple[str, Tensor]]:
-    return [*learner.named_parameters(), *learner.named_buffers()]
 
 
 def _explain(call: Callable[[], Any]) -> Any:
