@@ -115,8 +115,9 @@ def run_together(stacking: Stacking, jobs: Sequence[SetAside]) -> None:
         stack.enter_context(keep_generators(torch.device("cpu")))
         outcomes: dict[int, Outcome | None] = {}
         try:
+            said: set[str] = set()
             for job in jobs:
-                job.begin()
+                job.begin(said)
             outcomes = _train(stacking, [job for job in jobs if job.training is not None])
             for job in jobs:
                 job.go_on(outcomes.get(job.number))

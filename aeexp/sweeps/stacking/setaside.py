@@ -40,14 +40,24 @@ class SetAside:
         self._machine: Machine | None = None
         self._node: DictConfig | None = None
 
-    def begin(self) -> None:
-        """Up to its training, if it comes to one."""
-        with self._enter(), self.inside(quiet=True):
+    def begin(self, said: set[str]) -> None:
+        """Up to its training, if it comes to one. The console does not hear again what is in `said`."""
+
+        def is_new(record: logging.LogRecord) -> bool:
+            known = record.getMessage() in said
+            said.add(record.getMessage())
+            return not known
+
+        with self._enter(), self.inside():
             configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
-            _hush(logging.getLogger().handlers)
+            consoles = [each for each in logging.getLogger().handlers if not isinstance(each, logging.FileHandler)]
+            for console in consoles:
+                console.addFilter(is_new)
             self.context.callbacks.on_job_start(config=self.config, task_function=self.task)
             steps = self._steps = run_job_in_steps(self.result.cfg)
             self._go_on(lambda: next(steps))
+            for console in consoles:
+                console.removeFilter(is_new)
         self._close()
 
     def go_on(self, outcome: Outcome | None) -> None:
