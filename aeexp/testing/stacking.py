@@ -17,7 +17,7 @@ from aeexp.trainers.checkpoint import Progress, Store
 from aeexp.trainers.contracts import MakeOptimizer, MakeScheduler, Tracker, Training
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.stacking import fit_together
-from aeexp.trainers.stacking.fitting import Outcome
+from aeexp.trainers.stacking.members import Outcome
 
 # float32: a bmm adds its products in another order, some 1e-6 of a sum, which now and then moves a number over the kink
 # of a rectifier: up to a hundredth of a gradient, and of the way that the weights have come by it. Gradients are

@@ -12,6 +12,7 @@ import psutil
 import torch
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
+from joblib import cpu_count
 from omegaconf import DictConfig, open_dict
 
 from aeexp.ranges import Positive, Several, Threads
@@ -37,7 +38,7 @@ class Stacking:
     takes about `memory_gb` at most (None: a quarter of what is free, divided by the processes)."""
 
     def __init__(self, *, processes: Threads | None = 1, most: Several = 64, memory_gb: Positive | None = None):
-        self.processes = processes or len(psutil.Process().cpu_affinity() if psutil.LINUX else [0] * psutil.cpu_count())
+        self.processes = processes or cpu_count()
         self.most = most
         free = psutil.virtual_memory().available / 4 / self.processes
         self.most_bytes = free if memory_gb is None else memory_gb * GIGABYTE

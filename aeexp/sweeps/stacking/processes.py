@@ -12,7 +12,7 @@ import torch
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from omegaconf import DictConfig
 
 from aeexp.signals import handle_endings
@@ -44,8 +44,9 @@ def launch_in_processes(
             yield delayed(_run_part)(given, stacking.most_bytes, context, config, task, part, Singleton.get_state())
 
     count = min(stacking.processes, len(parts))
-    parallel = Parallel(n_jobs=count, backend="loky", inner_max_num_threads=1, pre_dispatch="n_jobs", batch_size=1)
-    with handle_endings(tell_all):
+    kind = parallel_config("loky", inner_max_num_threads=1)  # of the libraries beside torch
+    parallel: Any = Parallel(n_jobs=count, pre_dispatch="n_jobs")
+    with kind, handle_endings(tell_all):
         try:
             results = parallel(list_calls())
         except BaseException:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, env_override
@@ -38,7 +38,7 @@ class SetAside:
         self._steps: Steps[float] | None = None
         self._handlers: list[logging.Handler] = []
         self._machine: Machine | None = None
-        self._node: DictConfig | None = None
+        self._node: Any = None
 
     def begin(self, said: set[str]) -> None:
         """Up to its training, if it comes to one. The console does not hear again what is in `said`."""
@@ -54,6 +54,7 @@ class SetAside:
             for console in consoles:
                 console.addFilter(is_new)
             self.context.callbacks.on_job_start(config=self.config, task_function=self.task)
+            assert self.result.cfg is not None
             steps = self._steps = run_job_in_steps(self.result.cfg)
             self._go_on(lambda: next(steps))
             for console in consoles:
@@ -145,7 +146,7 @@ class SetAside:
             _hush(root.handlers, logging.WARNING if quiet else logging.NOTSET)
         os.chdir(self.result.working_dir)
         try:
-            with env_override(OmegaConf.to_container(self.config.hydra.job.env_set)):
+            with env_override({str(key): str(value) for key, value in self.config.hydra.job.env_set.items()}):
                 yield
         finally:
             self._handlers, self._machine = root.handlers[:], Machine.read()

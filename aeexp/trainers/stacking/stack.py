@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
@@ -151,7 +152,7 @@ class Stack:
                     return means(terms)
 
                 mapped = torch.vmap(run_one, randomness="same")
-                sums.append(_explain(lambda: mapped(*mine)) * len(batch.x))  # noqa: B023 -- called at once
+                sums.append(_explain(functools.partial(mapped, mine[0], mine[1])) * len(batch.x))
         return names, torch.stack(sums).cpu().double().sum(0)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from aeexp.trainers.contracts import Training
 from aeexp.trainers.stacking.alike import sort_out
-from aeexp.trainers.stacking.fitting import Fitting, Outcome
+from aeexp.trainers.stacking.fitting import Fitting
+from aeexp.trainers.stacking.members import Outcome
 from aeexp.trainers.stacking.stack import Unstackable
 from aeexp.trainers.stacking.trial import try_out
 
