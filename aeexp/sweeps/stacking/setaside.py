@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from aeexp.runs.machine import Machine
 from aeexp.runs.training import Steps, fit
 from aeexp.sweeps.job import run_job_in_steps
+from aeexp.timing import Clock, swap_clocks
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import Training
@@ -39,6 +40,7 @@ class SetAside:
         self._handlers: list[logging.Handler] = []
         self._machine: Machine | None = None
         self._node: Any = None
+        self._clocks: tuple[Clock, ...] = ()
 
     def begin(self, said: set[str]) -> None:
         """Up to its training, if it comes to one. The console does not hear again what is in `said`."""
@@ -67,6 +69,10 @@ class SetAside:
         if steps is None or training is None:
             return
         with self.inside():
+            if isinstance(outcome, Progress):
+                began = 0.0 if training.store.resumed is None else training.store.resumed["progress"]["seconds"]
+                for clock in self._clocks:
+                    clock.add("fit", outcome.seconds - began)  # its share of what the stack took
             while self.training is not None:
                 if outcome is None:
                     try:
@@ -140,6 +146,7 @@ class SetAside:
         handlers, level, node = root.handlers[:], root.level, HydraConfig.instance().cfg
         assert self.result.working_dir is not None
         HydraConfig.instance().cfg = self._node
+        clocks = swap_clocks(self._clocks)
         if self._machine is not None:
             root.handlers = self._handlers[:]
             self._machine.set()
@@ -149,7 +156,7 @@ class SetAside:
             with env_override({str(key): str(value) for key, value in self.config.hydra.job.env_set.items()}):
                 yield
         finally:
-            self._handlers, self._machine = root.handlers[:], Machine.read()
+            self._handlers, self._machine, self._clocks = root.handlers[:], Machine.read(), swap_clocks(clocks)
             _hush(self._handlers, logging.NOTSET)
             root.handlers, HydraConfig.instance().cfg = handlers, node
             root.setLevel(level)
