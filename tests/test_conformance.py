@@ -116,6 +116,21 @@ def test_runs_that_are_trained_as_one_are_the_runs_alone(option):
         pytest.skip(f"{option.word} is trained alone: {reason}")
 
 
+@pytest.mark.parametrize("name", options.list_groups()["variant"])
+def test_runs_of_a_variant_that_are_trained_as_one_are_the_runs_alone(name):
+    cfg = configuration(f"variant={name}")
+    if "codes" in cfg.latent:  # more of them than rows start alike, and rounding decides which is the nearest
+        cfg = configuration(f"variant={name}", "latent.codes=8")
+    data = make_sequences() if cfg.dataset.name == "sine_waves" else make_pictures()
+
+    def build_it(seed: int) -> Learner:
+        torch.manual_seed(seed)
+        return build.build_learner(cfg, data.facts).train()
+
+    if reason := stacking.check_stacking(build_it, data):
+        pytest.skip(f"variant={name} is trained alone: {reason}")
+
+
 @pytest.mark.parametrize("option", PARTS, ids=ids)
 def test_a_sketch_without_memory_has_the_names_shapes_and_types_of_the_model(option):
     """By which a run folder's weights are checked before anything of their size is made."""

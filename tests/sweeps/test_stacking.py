@@ -11,8 +11,8 @@ from composing import CONF, run_in
 from hydra import compose, initialize_config_dir
 
 from aeexp.runs.folder import RunFolder
+from aeexp.sweeps.stacking.group import Board, Stacking
 from aeexp.sweeps.stacking.grouping import cut, group_jobs
-from aeexp.sweeps.stacking.launching import Board, Stacking
 from aeexp.testing.stacking import is_near
 from aeexp.trainers.checkpoint import Progress, load
 

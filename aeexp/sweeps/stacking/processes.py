@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import torch
@@ -16,9 +16,7 @@ from joblib import Parallel, delayed, parallel_config
 from omegaconf import DictConfig
 
 from aeexp.signals import handle_endings
-
-if TYPE_CHECKING:
-    from aeexp.sweeps.stacking.launching import Stacking
+from aeexp.sweeps.stacking.group import Stacking, run_group
 
 Numbered = Sequence[tuple[int, Sequence[str]]]  # jobs with their overrides
 
@@ -63,8 +61,6 @@ def _run_part(
     part: Numbered, state: Any,
 ) -> dict[int, JobReturn]:  # fmt: skip
     """In a process of its own. One that was interrupted has no results: the folders say so."""
-    from aeexp.sweeps.stacking.launching import Stacking, run_group
-
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIG" + "HUP", signal.SIGTERM)):
         # whoever began this tells it by SIGTERM, once; between two parts there is nothing to end
         signal.signal(number, _do_nothing if number == signal.SIGTERM else signal.SIG_IGN)

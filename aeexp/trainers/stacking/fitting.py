@@ -198,6 +198,7 @@ class Fitting:
         for row, member in enumerate(group):
             training = member.training
             measure = average if not values else _give(values[row])
+            training.learner.train()  # as after a step: readings may ask for it
             self._guard(member, lambda m=member, t=training, by=measure: m.trainer.report(
                 m.state, t.data, m.window, t.store, t.track, by))  # fmt: skip
         moved = any(m.state.optimizer.param_groups[0]["lr"] != rates[m.number] for m in group)
