@@ -81,6 +81,7 @@ class Part(nn.Module, ABC):
     predicts_label: ClassVar[bool] = False
     predicts_response: ClassVar[bool] = False
     unstackable: ClassVar[str] = ""  # why `torch.func.vmap` cannot run over a stack of models with this part
+    observing: bool = True  # False, of one whose `observe` does nothing as it is set: it is not called
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
         """Called before each step, in evaluation mode: look at the training split, or at the step's number."""

@@ -4,6 +4,7 @@ heavy, so that the command line answers fast."""
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -121,3 +122,8 @@ def _list_causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         pending += [other for other in (each.__cause__, each.__context__) if other is not None]
+
+
+def full_error() -> bool:
+    """Whether the user asked for tracebacks by HYDRA_FULL_ERROR=1, as the command keeps it."""
+    return os.environ.get("AEEXP_FULL_ERROR") == "1"

@@ -24,7 +24,7 @@ from aeexp.models.learner import Learner
 from aeexp.reference import options
 from aeexp.runs import build
 from aeexp.runs.config import check, make
-from aeexp.testing import learners
+from aeexp.testing import learners, stacking
 from aeexp.testing.toy import make_pictures, make_sequences
 from aeexp.trainers.contracts import Trainer
 
@@ -106,6 +106,29 @@ def test_the_forward_pass_is_pure_a_stack_is_its_models_one_by_one(option):
     data = data_for(option)
     if reason := learners.check_purity(build_for(option, data), data):
         pytest.skip(f"{option.word} cannot be stacked: {reason}")
+
+
+@pytest.mark.parametrize("option", PARTS, ids=ids)
+def test_runs_that_are_trained_as_one_are_the_runs_alone(option):
+    """Each option is in one of two sets, and the code says in which: no list is kept here."""
+    data = data_for(option)
+    if reason := stacking.check_stacking(build_for(option, data), data):
+        pytest.skip(f"{option.word} is trained alone: {reason}")
+
+
+@pytest.mark.parametrize("name", options.list_groups()["variant"])
+def test_runs_of_a_variant_that_are_trained_as_one_are_the_runs_alone(name):
+    cfg = configuration(f"variant={name}")
+    if "codes" in cfg.latent:  # more of them than rows start alike, and rounding decides which is the nearest
+        cfg = configuration(f"variant={name}", "latent.codes=8")
+    data = make_sequences() if cfg.dataset.name == "sine_waves" else make_pictures()
+
+    def build_it(seed: int) -> Learner:
+        torch.manual_seed(seed)
+        return build.build_learner(cfg, data.facts).train()
+
+    if reason := stacking.check_stacking(build_it, data):
+        pytest.skip(f"variant={name} is trained alone: {reason}")
 
 
 @pytest.mark.parametrize("option", PARTS, ids=ids)

@@ -4,30 +4,21 @@
 from __future__ import annotations
 
 import errno
-import logging
-import math
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeexp.cli.command import require_memory, run_command
 from aeexp.cli.own import VARIABLE, own_options, take_flags
-from aeexp.errors import INTERRUPTED, UsageError, quote_override
-from aeexp.reference.folders import add_import_paths, find_conf_dir, name_folders
-from aeexp.signals import interrupt_when_told, let_finish
-from aeexp.timing import BEGAN, end_run, spend, take_spent
+from aeexp.errors import UsageError, full_error
+from aeexp.reference.folders import find_conf_dir
+from aeexp.timing import BEGAN, spend
 
 if TYPE_CHECKING:  # with Hydra and numpy, which --help does not wait for
     from omegaconf import DictConfig
-
-    from aeexp.runs.folder import RunFolder
-    from aeexp.runs.status import Status
-
-log = logging.getLogger(__name__)
 
 VALUED = {  # flags of Hydra that a word follows
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
@@ -40,117 +31,10 @@ NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR,
 def task(cfg: DictConfig) -> float:
     """One job: returns the monitored value. What goes wrong stands in the job's own log and status.json."""
     spend("compose")
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-    from omegaconf import OmegaConf
+    from aeexp.runs.training import run_through
+    from aeexp.sweeps.job import run_job_in_steps
 
-    from aeexp.runs.blame import describe_failure
-    from aeexp.runs.figures import Undrawn
-    from aeexp.runs.run import execute_run
-    from aeexp.sweeps.search.trial import Pruned, make_follower
-    from aeexp.trainers.window import Diverged
-
-    spend("imports")
-    hydra_cfg = HydraConfig.get()
-    single = hydra_cfg.mode == RunMode.RUN
-    if not single:
-        take_spent()  # once for all jobs: the first one is as long as the others
-    folders = [source.path for source in hydra_cfg.runtime.config_sources if source.schema == "file"][1:]
-    add_import_paths(folders)  # in the process of a launcher too
-    status: Status | None = None
-    with interrupt_when_told(), name_folders(folders), ExitStack() as stack:
-        try:
-            status = stack.enter_context(claim_job(cfg))
-            spend("claim")
-            return execute_run(cfg, status, dict(hydra_cfg.runtime.choices), bar=single, follow=make_follower())
-        except KeyboardInterrupt:
-            with let_finish():
-                if status is not None and status.end("interrupted", exit_code=INTERRUPTED):
-                    log.error("interrupted; the same command with %s goes on", describe_way_on(status.folder))
-            raise
-        except Pruned as error:
-            log.info("pruned: %s", error)
-            record(status, "pruned", str(error), 0)
-            return math.nan
-        except Exception as error:
-            plain = (Diverged, Undrawn)
-            message, code, lines, unexplained = describe_failure(error, OmegaConf.to_container(cfg), plain)
-            log.error("%s", "\n".join([message, *lines]), exc_info=full_error() or unexplained)
-            record(status, "failed", message, code)
-            if single:
-                raise SystemExit(code) from error
-            # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
-            return math.nan
-        finally:
-            end_run()
-
-
-@contextmanager
-def claim_job(cfg: DictConfig) -> Iterator[Status]:
-    """The folder of this job, with its log, as `claim` and `claim_place` take it. Raises UsageError where it is
-    another's, which no log tells then."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    from aeexp.runs.claim import claim, claim_place, identify
-    from aeexp.runs.composing import make_ask
-    from aeexp.runs.folder import RunFolder
-    from aeexp.sweeps.search.trial import is_search
-
-    hydra_cfg = HydraConfig.get()
-    folder, identity = RunFolder(hydra_cfg.runtime.output_dir), identify(cfg)
-    ask = make_ask(cfg, hydra_cfg)
-    if hydra_cfg.mode == RunMode.RUN:
-        claimed = claim(folder, identity, ask)
-    elif is_search():  # a trial's number is its folder's
-        claimed = claim(folder, identity, ask, "hydra.sweep.dir")
-    else:
-        claimed = claim_place(folder, hydra_cfg.job.num, identity, ask)
-    with ExitStack() as stack:
-        try:
-            status = stack.enter_context(claimed)
-        except BaseException:
-            move_log(folder, None)
-            raise
-        move_log(folder, None if status.finished else status.folder)
-        yield status
-
-
-def move_log(before: RunFolder, now: RunFolder | None) -> None:
-    """Hydra's handlers that are about to write into one folder write into another, or not at all."""
-    for handler in logging.getLogger().handlers[:]:
-        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == before.path:
-            handler.handleError = lambda record: None  # a full disk is told once, on the console
-            if now is None:
-                logging.getLogger().removeHandler(handler)
-            else:
-                handler.baseFilename = str(now.path / Path(handler.baseFilename).name)
-
-
-def record(status: Status | None, word: str, message: str, code: int) -> None:
-    """The job's last word in its folder; of a job of a sweep that has none of its own, or none that can be written,
-    beside the folders."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    from aeexp.sweeps.refusals import note_refusal
-
-    with let_finish():
-        written = status is not None and status.end(word, message, code)
-        hydra_cfg = HydraConfig.get()
-        if not written and hydra_cfg.mode == RunMode.MULTIRUN:
-            note_refusal(Path(hydra_cfg.sweep.dir), hydra_cfg.job.num, message, code)
-
-
-def describe_way_on(folder: RunFolder) -> str:
-    """What is added to the same command."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    hydra_cfg = HydraConfig.get()
-    if hydra_cfg.mode == RunMode.MULTIRUN:
-        return quote_override("hydra.sweep.dir", hydra_cfg.sweep.dir)
-    return quote_override("resume" if folder.is_begun() else "hydra.run.dir", folder)
+    return run_through(run_job_in_steps(cfg))
 
 
 def main() -> None:
@@ -225,11 +109,6 @@ def order_words(words: Sequence[str]) -> list[str]:
             flags += [value] if plain else ["all"]
             overrides += [] if plain else [value]
     return [*flags, *overrides]
-
-
-def full_error() -> bool:
-    """Whether the user asked for tracebacks by HYDRA_FULL_ERROR=1."""
-    return os.environ.get("AEEXP_FULL_ERROR") == "1"
 
 
 if __name__ == "__main__":

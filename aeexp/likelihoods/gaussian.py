@@ -42,6 +42,7 @@ class Gaussian(Likelihood):
     def __init__(self, variance: Positive = 0.5, estimate: Literal["fixed", "learned", "optimal"] = "fixed"):
         super().__init__()
         self.estimate = estimate
+        self.observing = estimate == "optimal"
         self.uses_batch = estimate == "optimal"
         if estimate == "learned":
             self.log_variance = nn.Parameter(torch.tensor(math.log(variance)))

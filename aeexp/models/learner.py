@@ -27,7 +27,7 @@ class Learner(nn.Module):
         self.objective = objective
         parts = [part for part in self.modules() if isinstance(part, Part)]
         # those that do something at a hook
-        self._observers = [part for part in parts if type(part).observe is not Part.observe]
+        self._observers = [part for part in parts if part.observing and type(part).observe is not Part.observe]
         self._surveyors = [part for part in parts if type(part).before_step is not Part.before_step]
         self._readers = [part for part in parts if type(part).readings is not Part.readings]
         self._frozen: list[nn.Module] = []

@@ -49,6 +49,7 @@ class KLSparsity(Regularizer):
     ):
         super().__init__(weight)
         self.estimate = estimate
+        self.observing = estimate == "ema"
         self.decay = decay
         self.refresh_steps = refresh_steps
         self.register_buffer("rho", torch.tensor(float(rho)))

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, final
 
 import torch
 from omegaconf import DictConfig
@@ -30,18 +31,38 @@ def use_machine(cfg: DictConfig) -> Iterator[torch.device]:
     """
     device = choose_device(cfg.device)
     with keep_generators(device):
-        threads, count = torch.get_num_threads(), _check_threads(cfg.threads)
-        flags = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        workspace = os.environ.get(WORKSPACE)
+        before, count = Machine.read(), _check_threads(cfg.threads)
         try:
             if cfg.deterministic:
                 os.environ.setdefault(WORKSPACE, ":4096:8")
             _set(count, cfg.deterministic, False)
             yield device
         finally:
-            _set(threads, *flags)
-            if workspace is None:
-                os.environ.pop(WORKSPACE, None)
+            before.set()
+
+
+@final
+class Machine(NamedTuple):
+    """What of the process a run changes, beside the generators."""
+
+    threads: int
+    deterministic: bool
+    warn_only: bool
+    workspace: str | None
+
+    @staticmethod
+    def read() -> Machine:
+        """As it is now."""
+        flags = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        return Machine(torch.get_num_threads(), *flags, os.environ.get(WORKSPACE))
+
+    def set(self) -> None:
+        """Bring it back."""
+        _set(self.threads, self.deterministic, self.warn_only)
+        if self.workspace is None:
+            os.environ.pop(WORKSPACE, None)
+        else:
+            os.environ[WORKSPACE] = self.workspace
 
 
 @contextmanager

@@ -33,14 +33,15 @@ from aeexp.runs.origin import Origin, find_origin
 from aeexp.runs.probing import probe_parts
 from aeexp.runs.provenance import describe_provenance
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
+from aeexp.runs.shared import load_data
 from aeexp.runs.status import Status
 from aeexp.runs.titles import hyperparameters, title_run
 from aeexp.runs.tracking import Tracker
-from aeexp.runs.training import fit_codes, train
+from aeexp.runs.training import Steps, fit_codes, run_through
 from aeexp.runs.warm_start import start_from
 from aeexp.timing import Clock, stage, take_spent
 from aeexp.trainers.checkpoint import Progress, Store, Unreadable
-from aeexp.trainers.contracts import Trainer
+from aeexp.trainers.contracts import Trainer, Training
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,16 @@ def execute_run(
     cfg: DictConfig, status: Status, choices: Mapping[str, Any], bar: bool,
     follow: Callable[[Progress], None] | None = None,
 ) -> float:  # fmt: skip
-    """Leave a complete run folder and return the lowest monitored value.
+    """Leave a complete run folder and return the lowest monitored value, as `run_in_steps` says."""
+    return run_through(run_in_steps(cfg, status, choices, bar, follow))
+
+
+def run_in_steps(
+    cfg: DictConfig, status: Status, choices: Mapping[str, Any], bar: bool,
+    follow: Callable[[Progress], None] | None = None,
+) -> Steps[float]:  # fmt: skip
+    """One run, which gives its training away in the middle and goes on with what came of it: that of several runs may
+    be done together. It leaves a complete run folder and returns the lowest monitored value.
 
     `status` is that of the folder, which is this run's (`claim`). `choices` names the option of each group; `bar` asks
     for a progress bar. `follow` is called at each validation with where the run stands, and may raise to end it.
@@ -79,7 +89,8 @@ def execute_run(
         table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
         track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
         with closing(track):
-            progress = train(cfg, trainer, learner, data, store, track)
+            parts = make(cfg, "optimizer"), make(cfg, "scheduler")
+            progress = yield Training(trainer, learner, data, *parts, store, track, cfg.seed)
             track.close_bar()
             run = Run(learner, data, progress.history, untrained, cache=find_cache(folder))
             metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
@@ -156,7 +167,7 @@ def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, dat
 def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
     """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
     with stage("data"):
-        data = make(cfg, "dataset").place(device)
+        data = load_data(cfg, device)
     with stage("build"):
         learner = build_seeded(cfg, data)
     if own := dict(list_foreign(to_dict(cfg))):

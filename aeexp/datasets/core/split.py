@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import final, overload
 
 import numpy as np
@@ -102,6 +102,12 @@ class Split:
         order = permutation(len(self), seed, epoch, self._numbers.device)
         for index in order.split(size)[start:]:
             yield self.batch(index, epoch)
+
+    def epoch_of_each(self, seeds: Sequence[int], epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+        """`epoch` of several seeds at once: every field has them in front, (S, B, ...)."""
+        order = torch.stack([permutation(len(self), seed, epoch, self._numbers.device) for seed in seeds])
+        for index in order.split(size, 1)[start:]:
+            yield self.batch(index.flatten(), epoch).change(lambda field: field.unflatten(0, (len(seeds), -1)))
 
     def sample(self, rows: int, seed: int = 0) -> Split:
         """At most that many rows, drawn; all of them, in their order, where there are no more."""

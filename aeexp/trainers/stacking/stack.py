@@ -1,0 +1,171 @@
+"""The learners of several runs as one: one forward pass, one backward pass, one validation for all."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from aeexp.contracts import Examples
+from aeexp.models.learner import VALUES, Learner, choose_batch_size, means
+from aeexp.trainers.stacking.draws import Draws, Untouched
+from aeexp.trainers.stacking.passes import Rebuild, take_apart
+from aeexp.types import Batch, Pass
+
+WIDE = 4 * VALUES  # of rows times runs that are evaluated at a time
+
+
+class Unstackable(RuntimeError):
+    """Why these runs cannot be one, found by trying."""
+
+
+class Step(NamedTuple):
+    """What a forward pass of all runs gave."""
+
+    names: list[str]  # of the terms
+    terms: Tensor  # (K, T) their means over the rows
+    tensors: tuple[Tensor, ...]  # of the passes, each with the runs in front; () unless asked for
+    rebuild: Rebuild | None
+
+    def pass_of(self, row: int) -> Pass:
+        """That of one run."""
+        if self.rebuild is None:
+            raise RuntimeError("no passes were asked for")
+        return self.rebuild([tensor[row] for tensor in self.tensors])
+
+
+@final
+class Stack:
+    """K learners alike; what is trained lies in `flat` (K, N), a row a run, all else in tensors with the runs in front.
+
+    Plain autograd goes round `torch.vmap`, which turns the linear layers of all runs into one `bmm`: a `grad` inside
+    would cost more than the products of a small net. `unused` are parameters that no loss reads.
+    """
+
+    def __init__(self, learners: Sequence[Learner], skeleton: Learner, unused: Sequence[str] = ()):
+        self.learners = list(learners)
+        self.skeleton = skeleton
+        self.device = next(learners[0].parameters()).device
+        given = [dict(learner.named_parameters()) for learner in learners]
+        moved = [name for name, p in given[0].items() if p.requires_grad and name not in unused]
+        self.sizes = {name: given[0][name].shape for name in moved}
+        rows = [torch.cat([own[name].detach().flatten() for name in moved]) for own in given]
+        self.flat = torch.stack(rows)
+        self.parameters = {name: part.requires_grad_() for name, part in self.view(self.flat).items()}
+        rest = [{**own, **dict(learner.named_buffers())} for own, learner in zip(given, learners, strict=True)]
+        self.rest = {name: torch.stack([own[name].detach() for own in rest]) for name in rest[0] if name not in moved}
+        self._tensors = [[*own.items(), *learner.named_buffers()] for own, learner in zip(given, learners, strict=True)]
+        self.moved = [[own[name] for name in moved] for own in given]
+        self._draws: bool | None = None  # whether a forward pass draws; None: not yet known
+
+    def view(self, flat: Tensor) -> dict[str, Tensor]:
+        """(..., N) numbers as what they are of each parameter, (..., *shape)."""
+        parts = flat.split([math.prod(shape) for shape in self.sizes.values()], -1)
+        return {name: part.unflatten(-1, shape) if shape else part.squeeze(-1)
+                for (name, shape), part in zip(self.sizes.items(), parts, strict=True)}  # fmt: skip
+
+    def lend(self) -> None:
+        """From now on the tensors of each learner are its own part of the stack: what changes one changes the other."""
+        for row, tensors in enumerate(self._tensors):
+            for name, tensor in tensors:
+                tensor.data = self._find(name)[row]
+
+    def give_back(self, row: int) -> None:
+        """The tensors of one learner are its own again, as they stand now."""
+        for name, tensor in self._tensors[row]:
+            tensor.data = self._find(name)[row].clone(memory_format=torch.contiguous_format)
+
+    def _find(self, name: str) -> Tensor:
+        return (self.parameters[name] if name in self.parameters else self.rest[name]).detach()
+
+    def forward(
+        self, batch: Batch, own: bool, generators: Sequence[torch.Generator], which: Tensor, passes: bool = False
+    ) -> Step:
+        """One pass in training mode. `own`: the fields of the batch have the runs in front, else all see the same rows.
+        `which` (K,) is each run's generator. Raises `Unstackable`."""
+        self.skeleton.train()
+        if self._draws is False:
+            untouched = Untouched(self.device)
+            step = self._vectorise(batch, own, None, which, passes)
+            if untouched.holds():
+                return step
+            self._draws = True  # it did not before; nothing has changed since
+        untouched = Untouched(self.device)
+        step = self._vectorise(batch, own, generators, which, passes)
+        if not untouched.holds():
+            raise Unstackable("it draws by a function whose numbers cannot be told apart by run")
+        return step
+
+    def _vectorise(
+        self, batch: Batch, own: bool, generators: Sequence[torch.Generator] | None, which: Tensor, passes: bool
+    ) -> Step:
+        names: list[str] = []
+        rebuilt: list[Rebuild] = []
+        fields, build = take_apart(batch)
+
+        def run_one(parameters: dict[str, Tensor], rest: dict[str, Tensor], given: list[Tensor], run: Tensor) -> Any:
+            rows = build(given)
+            call = lambda: functional_call(self.skeleton, (parameters, rest), (rows,))  # noqa: E731
+            if generators is None:
+                terms, out = call()
+            else:
+                with Draws(generators, run) as draws:
+                    terms, out = call()
+                self._draws = bool(self._draws) or draws.used
+            names[:] = terms
+            tensors, rebuild = take_apart(out) if passes else ([], None)
+            rebuilt[:] = [rebuild] if rebuild is not None else []
+            return means(terms, rows.weight), tuple(tensor.detach() for tensor in tensors)
+
+        mapped = torch.vmap(run_one, in_dims=(0, 0, 0 if own else None, 0), randomness="same")
+        values, tensors = _explain(lambda: mapped(self.parameters, self.rest, fields, which))
+        return Step(names, values, tensors, rebuilt[0] if rebuilt else None)
+
+    @torch.no_grad()
+    def measure(self, split: Examples) -> list[dict[str, float]]:
+        """`learner.average` of each run."""
+        self.skeleton.eval()
+        rows = max(1, choose_batch_size(split.shape) // self.skeleton.objective.copies)
+        most = max(1, WIDE // (rows * math.prod(split.shape)))
+        parts = [self._measure(split, rows, slice(i, i + most)) for i in range(0, len(self.learners), most)]
+        names = parts[0][0]
+        values = (torch.cat([part for _, part in parts]) / len(split)).tolist()
+        return [{"loss": sum(each), **dict(zip(names, each, strict=True))} for each in values]
+
+    def _measure(self, split: Examples, rows: int, runs: slice) -> tuple[list[str], Tensor]:
+        names: list[str] = []
+        mine = [{name: tensor[runs] for name, tensor in each.items()} for each in (self.parameters, self.rest)]
+        sums = []
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # as `average` has it: every run, every time
+            for batch in split.batches(rows):
+
+                def run_one(parameters: dict[str, Tensor], rest: dict[str, Tensor], batch: Batch = batch) -> Tensor:
+                    terms, _ = functional_call(self.skeleton, (parameters, rest), (batch,))
+                    names[:] = terms
+                    return means(terms)
+
+                mapped = torch.vmap(run_one, randomness="same")
+                sums.append(_explain(functools.partial(mapped, mine[0], mine[1])) * len(batch.x))
+        return names, torch.stack(sums).cpu().double().sum(0)
+
+
+def make_skeleton(learner: Learner) -> Learner:
+    """What is called in place of each: without memory, so that nothing of one run stands for another."""
+    return copy.deepcopy(learner).to("meta")
+
+
+def _explain(call: Callable[[], Any]) -> Any:
+    """What it gives. Raises `Unstackable` where `torch.vmap` has no rule."""
+    try:
+        return call()
+    except (RuntimeError, NotImplementedError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise Unstackable(f"torch.vmap cannot run over it: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,1 @@
+"""Where Hydra looks for plugins: `launchers` are those that train the runs of a sweep together."""
