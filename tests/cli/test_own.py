@@ -106,6 +106,6 @@ def test_what_an_own_part_raises_is_told_in_its_own_lines(tmp_path):
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     done = aeexp("--config-dir", "absent", *QUICK, cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr.strip() .startswith("--config-dir absent: there is no such folder")
+    assert done.returncode == 2 and done.stderr.strip().startswith("--config-dir absent: there is no such folder")
     done = aeexp("--trust", "os", *QUICK, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.strip() == "trust=os: no part is built of it"
