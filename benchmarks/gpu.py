@@ -119,14 +119,14 @@ def compare_precisions(root: str, device: torch.device, rows: int, size: int) ->
         words = ["precision=float32", "precision=medium", "precision=bf16"]
         words += ["channels_last=true"] if name == "conv" else []
         rates: dict[str, float] = {}
+        cfg = compose(sized, rows, root, [], device)
+        data = make(cfg, "dataset").place(device)
         for word in words:
-            cfg = compose(sized, rows, root, [f"trainer.{word}"], device)
-            data = make(cfg, "dataset").place(device)
-            runs = [time_fit(sized, data, device, cfg, False, time.perf_counter) for _ in range(4)][1:]
+            own = compose(sized, rows, root, [f"trainer.{word}"], device)
+            runs = [time_fit(sized, data, device, own, False, time.perf_counter) for _ in range(4)][1:]
             rates[word] = statistics.median(runs)
         ratios = ", ".join(f"{word} {rates[word] / rates[words[0]]:.2f}" for word in words[1:])
         say("precision", f"{name} {size}", f"{ratios} times float32")
-        cfg = compose(sized, rows, root, [], device)
         ways = {"compiled": torch.compile, "as CUDA graphs": functools.partial(torch.compile, mode="reduce-overhead")}
         plain = time_passes(built_of(cfg, data), data, size, lambda forward: forward)
         for way, change in ways.items():
