@@ -22,8 +22,8 @@ TABLES = (".csv", ".tsv", ".txt", ".data", ".parquet", ".pq")  # how files of ta
 MOST_JSON, MOST_YAML, MOST_TABLE = 16 << 20, 1 << 20, 64 << 20
 DEEPEST = 64  # brackets within brackets: what walks through a table calls itself as often
 LONGEST = 64  # bits of a whole number: a larger one is no double
-# Texts are passed over, one that is cut off to its end: it would be tried from each of its quotes again.
-BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
+TOO_DEEP = f"more than {DEEPEST} levels of brackets"
+INDENT = re.compile(rb"^[ \t?:-]*", re.MULTILINE)  # what stands before the first word of a line of YAML
 FORMULA = re.compile(r"[=@\t\r]|[+-](?=.)", re.DOTALL)  # what a spreadsheet takes for the beginning of one
 
 
@@ -71,12 +71,10 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path, MOST_JSON)
     try:
-        depth = 0
-        for found in BRACKETS.finditer(text):
-            depth += (found[1] is not None) - (found[2] is not None)
-            _require_shallow(depth)
         node = json.loads(text)
         _require_plain(node, finite=True)
+    except RecursionError as error:
+        raise ValueError(f"{path.name}: {TOO_DEEP}") from error
     except ValueError as error:  # cut off, or no JSON at all
         raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
     return node
@@ -84,46 +82,74 @@ def read_json(path: Path) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """As `read_json`, of at most MOST_YAML bytes. Anchors are refused: a few lines of them expand without end."""
-    content = read_bytes(path, MOST_YAML)
+    return parse_yaml(read_bytes(path, MOST_YAML), path.name)
+
+
+def parse_yaml(content: bytes, name: str) -> Any:
+    """What `read_yaml` gives of a file of that name with this content."""
     try:
-        depth = 0
-        for event in yaml.parse(content, YAML_LOADER):  # does not call itself, as building the table does
-            if isinstance(event, yaml.AliasEvent):
-                raise ValueError(f"*{event.anchor} repeats another part: this is not read")
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            _require_shallow(depth)
+        if not _is_surely_shallow(content):
+            _require_shallow_yaml(content)
         node = yaml.load(content, YAML_LOADER)
         _require_plain(node, finite=False)
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # of a tag on another value
-        raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
     return node
+
+
+def _is_surely_shallow(content: bytes) -> bool:
+    """Whether no more than DEEPEST levels can be in it, and no anchor, without parsing it: a level of a block takes a
+    letter of its own before the first word of a line, one within a line a bracket."""
+    if not content.isascii() or b"*" in content or b"\r" in content:  # other letters may end a line, too
+        return False
+    brackets = content.count(b"[") + content.count(b"{")
+    return brackets + max(map(len, INDENT.findall(content)), default=0) < DEEPEST
+
+
+def _require_shallow_yaml(content: bytes) -> None:
+    depth = 0
+    for event in yaml.parse(content, YAML_LOADER):  # does not call itself, as building the table does
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"*{event.anchor} repeats another part: this is not read")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        _require_shallow(depth)
 
 
 def _require_shallow(depth: int) -> None:
     if depth > DEEPEST:
-        raise ValueError(f"more than {DEEPEST} levels of brackets")
+        raise ValueError(TOO_DEEP)
 
 
 def _require_plain(node: Any, finite: bool) -> None:
-    """Refuse what is parsed but cannot be written or counted with."""
-    nodes = [node]
-    while nodes:
-        value = nodes.pop()
-        if not isinstance(value, dict | list | str | int | float | None):
-            raise ValueError(f"{value!r:.40} is neither text nor number")
-        if isinstance(value, dict):
-            nodes += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            nodes += value
-        elif isinstance(value, str) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise ValueError(f"{value[:40]!a} holds half a character") from error
-        elif isinstance(value, int) and value.bit_length() > LONGEST:
-            raise ValueError(f"a whole number of {value.bit_length()} bits is too long")
-        elif isinstance(value, float) and finite and not math.isfinite(value):
-            raise ValueError(f"{value} is no finite number")
+    """Refuse what is parsed but cannot be written or counted with, or walked through: level by level."""
+    level, depth = [node], 0
+    while level:
+        below: list[Any] = []
+        depth += 1
+        for value in level:
+            kind = type(value)
+            if kind is str:
+                if not value.isascii():
+                    _require_whole_letters(value)
+            elif kind is float:
+                if finite and not math.isfinite(value):
+                    raise ValueError(f"{value} is no finite number")
+            elif kind is dict or kind is list:
+                _require_shallow(depth)
+                below += [*value, *value.values()] if kind is dict else value
+            elif kind is int:
+                if value.bit_length() > LONGEST:
+                    raise ValueError(f"a whole number of {value.bit_length()} bits is too long")
+            elif value is not None and kind is not bool:
+                raise ValueError(f"{value!r:.40} is neither text nor number")
+        level = below
+
+
+def _require_whole_letters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text[:40]!a} holds half a character") from error
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:

@@ -95,7 +95,8 @@ def read_run(folder: RunFolder) -> Record | Failure:
         metrics = folder.read_metrics()
         _check(metrics)
         merged = _merge_evaluations(metrics)
-        config = _settle_split(dict(flatten(folder.read_config())))
+        composed, words, choices = folder.read_asked()
+        config = _settle_split(dict(flatten(composed)))
         if config.get("init.from") is None:  # as in runs of before there was such a key
             config = {key: value for key, value in config.items() if not key.startswith("init.")}
         _require_plain_repeats(config)
@@ -103,9 +104,9 @@ def read_run(folder: RunFolder) -> Record | Failure:
         if isinstance(extends := metrics.get("extends"), dict):  # another schedule than that of a run in one go
             config["extends.step"] = str(extends.get("step"))
         # of an interpolation that a sweep passes on to its jobs Hydra writes `$\{seed\}`
-        typed = [re.sub(r"\\([{}])", r"\1", word) for word in folder.read_overrides()]
+        typed = [re.sub(r"\\([{}])", r"\1", word) for word in words]
         overrides = dict(map(split_override, typed))
-        return Record(folder.path, overrides, config, folder.read_choices(), merged, status, tuple(typed))
+        return Record(folder.path, overrides, config, choices, merged, status, tuple(typed))
     except (OSError, ValueError, TypeError) as error:
         name = Path(error.filename or "").name if isinstance(error, OSError) else ""
         return Failure(folder.path, UNREADABLE, _describe_error(name, error))

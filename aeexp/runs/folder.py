@@ -19,6 +19,7 @@ import numpy as np
 
 from aeexp import files
 from aeexp.errors import FULL
+from aeexp.runs.runtime import read_choices, read_runtime
 
 MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra", MEASURED}  # of a run folder; no other run lies there
@@ -63,9 +64,17 @@ class RunFolder:
         self._check_asked()
         return _read_table(self.hydra / "config.yaml")
 
+    def read_asked(self) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+        """What `read_config`, `read_overrides` and `read_choices` give, held against the run once."""
+        config, overrides = self.read_config(), self._read_overrides()
+        return config, overrides, read_choices(self.hydra)
+
     def read_overrides(self) -> list[str]:
         """What the user typed, job by job of a sweep, as in ["latent.dim=3", "seed=1"]; as `read_config`."""
         self._check_asked()
+        return self._read_overrides()
+
+    def _read_overrides(self) -> list[str]:
         overrides = files.read_yaml(self.hydra / "overrides.yaml") or []
         if not isinstance(overrides, list):
             raise ValueError("overrides.yaml holds no list")
@@ -74,14 +83,12 @@ class RunFolder:
     def read_choices(self) -> dict[str, str]:
         """The option of each group, but for Hydra's own; as `read_config`."""
         self._check_asked()
-        node = self._read_runtime().get("choices")
-        choices = node.items() if isinstance(node, dict) else ()
-        return {str(group): str(option) for group, option in choices if not str(group).startswith("hydra/")}
+        return read_choices(self.hydra)
 
     def read_cwd(self) -> Path | None:
         """Where the run was started: relative paths begin there. None where that is not known."""
         try:
-            return Path(self._read_runtime()["cwd"])
+            return Path(read_runtime(self.hydra)["cwd"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -90,13 +97,6 @@ class RunFolder:
         wanted = self.read_status().get("hydra_digest") if self.status.is_file() else None
         if wanted and wanted != digest(files.read_bytes(self.hydra / name, files.MOST_YAML) for name in ASKED):
             raise ValueError(".hydra is not what this run wrote (status.json: hydra_digest): its labels are another's")
-
-    def _read_runtime(self) -> dict[str, Any]:
-        """What Hydra says of how the run was started; {} where it does not."""
-        node: Any = files.read_yaml(self.hydra / "hydra.yaml")
-        for name in ("hydra", "runtime"):
-            node = node.get(name) if isinstance(node, dict) else None
-        return node if isinstance(node, dict) else {}
 
     def find_events(self, title: str) -> Path:
         """The folder of TensorBoard's event files, whose name is what it calls the run: an earlier try's, else `title`

@@ -71,7 +71,7 @@ def require_free(folder: RunFolder, identity: str) -> None:
 def _describe_run(loaded: LoadedRun) -> tuple[dict[str, Any], list[str], dict[str, str]]:
     """What the run was asked for, as composed where its folder says, its overrides and the options of its groups."""
     try:
-        return loaded.folder.read_config(), loaded.folder.read_overrides(), loaded.folder.read_choices()
+        return loaded.folder.read_asked()
     except (OSError, ValueError):  # hydra.output_subdir=null
         return dict(loaded.config), [], {}
 

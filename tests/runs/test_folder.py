@@ -9,8 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from aeexp import files
+from aeexp.runs.composing import compose_run
 from aeexp.runs.folder import RunFolder, find_runs
+from aeexp.runs.runtime import RUNTIME, read_runtime
 
 
 def begin(path: Path, status: str | None = "finished") -> Path:
@@ -87,3 +94,27 @@ def test_reports_read_folders_without_torch():
     code = "import sys, aeexp.runs.folder; print(sorted({'torch', 'hydra', 'omegaconf', 'sklearn'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@given(st.text(" -?:[]{},a\n!&|>'\"\t#%*", max_size=30))
+def test_yaml_that_is_taken_for_shallow_without_a_look_is_shallow(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "DEEPEST", 3)  # which short texts may exceed
+        if not files._is_surely_shallow(text.encode()):
+            return
+        try:
+            files._require_shallow_yaml(text.encode())  # raises ValueError where it is deeper, or repeats a part
+        except yaml.YAMLError:
+            pass
+
+
+def test_what_hydra_says_of_a_start_is_found_without_the_rest_of_its_file(tmp_path):
+    run = RunFolder(tmp_path)
+    run.hydra.mkdir()
+    hydra = compose_run(["seed=3"]).hydra
+    (run.hydra / "hydra.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})), encoding="utf-8")
+    content = (run.hydra / "hydra.yaml").read_bytes()
+    whole = yaml.safe_load(content)["hydra"]["runtime"]
+    assert RUNTIME.match(content) and read_runtime(run.hydra) == whole != {}
+    (run.hydra / "hydra.yaml").write_bytes(b"{hydra: {runtime: {choices: {model: mlp}}}}")  # as nobody writes it
+    assert run.read_choices() == {"model": "mlp"}
