@@ -55,11 +55,13 @@ def use_precision(learner: Learner, precision: Precision, device: torch.device) 
     casts = precision == "bf16" and torch.amp.is_autocast_available(device.type)
     if precision != "float32" and not casts:
         torch.set_float32_matmul_precision("medium")
-    learner.model.reduced = torch.bfloat16 if casts else None
+    if casts:
+        learner.model.reduced = torch.bfloat16
     try:
         yield
     finally:
-        learner.model.reduced = None
+        if casts:
+            learner.model.reduced = None
         torch.set_float32_matmul_precision(matmul)
 
 

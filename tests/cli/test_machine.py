@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_is_told(place, small, tmp_path):
 
 
 PHASES = {
-    "reading": ("sklearn.datasets", "load_digits"),
+    "reading": ("aeexp.runs.run", "load_data"),
     "measuring": ("aeexp.runs.run", "evaluate"),
     "saving": ("aeexp.runs.run", "save_best"),
     "drawing": ("aeexp.runs.run", "log_figures"),

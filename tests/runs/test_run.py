@@ -193,23 +193,23 @@ def test_a_negative_interval_is_refused(tmp_path):
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     """Cut off in its second epoch, after which the same command with resume= goes on."""
-    from aeexp.trainers.joint import Joint
+    from aeexp.trainers import joint
 
     whole, cut, rest = tmp_path / "whole", tmp_path / "cut", tmp_path / "rest"
     run_in(whole, *BUDGET)
-    step, seen = Joint.step, []
+    step, seen = joint.take_step, []
 
-    def dies_at_step_17(self, *arguments):
+    def dies_at_step_17(*arguments):
         seen.append(1)
         if len(seen) == 17:
             raise MemoryError("killed")
-        return step(self, *arguments)
+        return step(*arguments)
 
     monkeypatch.setattr("aeexp.trainers.checkpoint.Store.save.__kwdefaults__", {"now": True})
-    monkeypatch.setattr(Joint, "step", dies_at_step_17)
+    monkeypatch.setattr(joint, "take_step", dies_at_step_17)
     with pytest.raises(MemoryError):
         run_in(cut, *BUDGET)
-    monkeypatch.setattr(Joint, "step", step)
+    monkeypatch.setattr(joint, "take_step", step)
     run_in(rest, *BUDGET, f"resume={cut}")
     one, two = (torch.load(path / "checkpoints/best.pt", weights_only=True) for path in (whole, rest))
     assert all(torch.equal(one["learner"][key], two["learner"][key]) for key in one["learner"])
@@ -232,7 +232,7 @@ def test_a_run_s_identity_is_its_whole_configuration():
 
 def test_a_figure_that_fails_takes_no_number_along_and_is_all_that_is_made_up_for(tmp_path, monkeypatch, caplog):
     from aeexp.plots.samples import Samples
-    from aeexp.trainers.joint import Joint
+    from aeexp.trainers import joint
 
     def broken(self, run):
         raise ZeroDivisionError("no such luck")
@@ -251,7 +251,7 @@ def test_a_figure_that_fails_takes_no_number_along_and_is_all_that_is_made_up_fo
     (tmp_path / "metrics.json").write_text(json.dumps(numbers))
 
     monkeypatch.setattr(Samples, "__call__", drawn)
-    monkeypatch.setattr(Joint, "step", broken)  # nothing is trained again
+    monkeypatch.setattr(joint, "take_step", broken)  # nothing is trained again
     run_in(tmp_path, *words)
     again = json.loads((tmp_path / "metrics.json").read_text())
     assert {**again, "timing": None} == {**numbers, "timing": None}
