@@ -84,6 +84,7 @@ def test_weights_lie_as_ever_after_a_run_with_channels_last():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of what its compiler imports
 def test_a_compiled_run_is_the_plain_one(tmp_path, caplog):
     words = ["variant=vae", "noise=masking", "dataset.limit=60", "trainer.steps=6", "metric=reconstruction"]
     with caplog.at_level("INFO"):
