@@ -26,6 +26,7 @@ KEPT = {
     "validate_every_steps",
     "limit",
     "finetune",
+    "compile",  # a minute each
     "root",
     "path",
 }
