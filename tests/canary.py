@@ -13,6 +13,7 @@ EFFECTS = (
     "os.putenv", "os.unsetenv", "os.kill", "shutil.", "tempfile.", "socket.", "urllib.Request", "ftplib.",
     "webbrowser.open", "sqlite3.connect", "pickle.find_class", "builtins.input",
 )  # fmt: skip
+CACHE = "torchinductor"  # the folder that torch's compiler makes for itself where it is first imported
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _seen: list[str] | None = None
 _hooked = False
@@ -25,7 +26,7 @@ def _watch(event: str, arguments: tuple) -> None:
         path, _, flags = arguments
         if isinstance(flags, int) and flags & WRITING and "__pycache__" not in str(path):
             _seen.append(f"open for writing: {path}")
-    elif event.startswith(EFFECTS):
+    elif event.startswith(EFFECTS) and CACHE not in str(arguments).lower():
         _seen.append(f"{event}: {str(arguments)[:200]}")
 
 
