@@ -84,10 +84,9 @@ def time_fit(net: Net, data: Data, device: torch.device, cfg, writes: bool, cloc
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "checkpoints", {}, 10.0) if writes else Kept()
         track = Writing(RunFolder(folder), {}, bar=False, on_step=lambda progress: None) if writes else Tracker()
+        trainer, optimizer, scheduler = (make(cfg, group) for group in ("trainer", "optimizer", "scheduler"))
         began = clock()
-        progress = make(cfg, "trainer").fit(
-            learner, splits, make(cfg, "optimizer"), make(cfg, "scheduler"), store, track, seed=0
-        )
+        progress = trainer.fit(learner, splits, optimizer, scheduler, store, track, seed=0)
         synchronise(device)
         seconds = clock() - began
         if isinstance(track, Writing):
