@@ -9,8 +9,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -199,19 +198,3 @@ def defuse(cell: object) -> object:
     except ValueError:
         return f"'{cell}"
     return cell
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Who reads a file of `folder` and writes it anew waits for others who do. Leaves no file behind."""
-    if os.name == "nt":  # no locks on folders there
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

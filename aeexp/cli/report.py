@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp.cli.command import run_command
+from aeexp.errors import UsageError, quote_words
 from aeexp.files import expand_home
 
 
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where summary.csv, report.md and report.html go; else into the one DIR given, or here",
     )
+    add("--watch", action="store_true", help="how far the sweep in DIR is, until it is through; then compare")
     add("--mix", action="store_true", help="compare runs of unlike protocols all the same")
     return parser
 
@@ -55,6 +57,8 @@ def report_runs(arguments: argparse.Namespace) -> int:
     from aeexp.reports.compared import compare_runs, format_report
     from aeexp.reports.writing import write_report
 
+    if arguments.watch:
+        watch_runs(arguments.roots)
     criteria = split_keys(arguments.metrics)
     baseline = None if arguments.baseline == "none" else arguments.baseline.strip()
     report, parts = compare_runs(arguments.roots, baseline, criteria, arguments.sort, arguments.mix)
@@ -72,6 +76,19 @@ def report_runs(arguments: argparse.Namespace) -> int:
     if unwritten is not None:
         raise unwritten
     return 0
+
+
+def watch_runs(roots: Sequence[Path]) -> None:
+    """Until the sweep is through. Raises UsageError for several folders, and for one that is not there."""
+    from rich.console import Console
+
+    from aeexp.reports.watching import watch
+
+    if len(roots) != 1:
+        raise UsageError(f"--watch {quote_words(*roots)}: takes one folder")
+    if not roots[0].is_dir():
+        raise UsageError(f"--watch {quote_words(roots[0])}: there is no such folder")
+    watch(roots[0], Console(highlight=False, emoji=False))
 
 
 def split_keys(text: str) -> list[str]:

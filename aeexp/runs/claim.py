@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
+from aeexp.locks import Held, Lock, describe, hold, read_owner
 from aeexp.runs.config import to_dict
 from aeexp.runs.folder import RunFolder, order, run_id
 from aeexp.runs.origin import find_origin
-from aeexp.runs.status import Status
+from aeexp.runs.status import Status, Taken
 from aeexp.trainers.checkpoint import load
 
 Ask = Callable[[RunFolder], Mapping[str, str]]  # what the files of `.hydra` say in such a folder, by name
-
-
-class Taken(UsageError):
-    """Another run's folder, or one that another process writes to."""
 
 
 def identify(cfg: DictConfig) -> str:
@@ -52,9 +49,10 @@ def claim(folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "
         yield status
         return
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
-    with _hold(folder, key):
+    with _hold(folder, key) as lock:
         _check_owner(folder, identity, key)
         status = Status(folder, identity, status.asked)  # another process may have finished it meanwhile
+        status.check = partial(_require_mine, lock, folder, key)
         if status.finished is not None:
             yield status
             return
@@ -146,23 +144,22 @@ def _read_recorded(folder: RunFolder) -> dict[str, Any]:
 
 
 @contextmanager
-def _hold(folder: RunFolder, key: str) -> Iterator[None]:
-    """No other process claims the folder meanwhile. The system lets go of it when this one ends, however it ends."""
-    if os.name == "nt":  # no locks on folders there
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder.checkpoints, os.O_RDONLY)
-    try:
+def _hold(folder: RunFolder, key: str) -> Iterator[Lock]:
+    """No other process claims the folder meanwhile, on this machine or on another one."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock = stack.enter_context(hold(folder.checkpoints))
+        except Held as error:
             raise Taken(
-                f"{key}={folder} is being written by another process: wait for it, or choose another {key}"
+                f"{key}={folder} is being written by another process: wait for it, or choose another {key} ({error})"
             ) from error
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(handle)
+        yield lock
+
+
+def _require_mine(lock: Lock, folder: RunFolder, key: str) -> None:
+    """Raises `Taken` where another process took this one for dead, as after the machine stood still."""
+    if not lock.is_mine():
+        raise Taken(
+            f"{key}={folder} was taken over by another process ({describe(read_owner(lock.path))}), for this one "
+            "gave no sign of life for a minute: that one goes on with the run"
+        )

@@ -41,6 +41,11 @@ def composition_message(error: Exception, overrides: Sequence[str]) -> str:
         listed = re.search(r"Available options[^\n]*\n(.*?)\nConfig search path", text, re.DOTALL)
         known = listed[1].split() if listed else list_groups().get(group, [])
         return f"{group}={name}: there is no such option{suggestion(name, known)}"
+    if option := re.search(r"Error merging '(hydra/launcher)/(\w+)' with schema", text):
+        return (
+            f"{option[1]}={option[2]}: another package brings a launcher of this name, with other keys "
+            "(hydra-ray-launcher, hydra-submitit-launcher): pip uninstall it, or take another launcher"
+        )
     if "Config group override must be a string" in text:
         return "a group cannot be null: take the option none, as in noise=none"
     lines = [line for line in text.splitlines() if line.strip()]

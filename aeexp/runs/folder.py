@@ -19,6 +19,7 @@ import numpy as np
 
 from aeexp import files
 from aeexp.errors import FULL
+from aeexp.locks import Lock, hold
 from aeexp.runs.runtime import read_choices, read_runtime
 
 MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
@@ -219,9 +220,9 @@ class RunFolder:
         for folder in (self.figures, self.tensorboard, self.path / MEASURED):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[Lock]:
         """Who reads a file and writes it anew waits for others who do."""
-        return files.lock_folder(self.path)
+        return hold(self.path, wait=True)
 
 
 def find_runs(root: Path) -> list[RunFolder]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -75,7 +76,7 @@ def run_in_steps(
         return return_finished(status.finished, cfg, folder)
 
     def on_step(progress: Progress) -> None:
-        status.note(step=progress.step)
+        status.note(step=progress.step, steps=track.total, best=progress.best if math.isfinite(progress.best) else None)
         if follow is not None:
             follow(progress)
 
@@ -101,7 +102,7 @@ def run_in_steps(
             write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
             write_metrics(folder, metrics, progress, clock)
-    status.note(step=progress.step)
+    status.note(step=progress.step, best=progress.best if math.isfinite(progress.best) else None)
     status.end("finished")
     log.info(format_table(metrics, folder))
     log_advice(metrics, trainer, progress)

@@ -7,18 +7,22 @@ import importlib.metadata
 import logging
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, final
 
-from aeexp.errors import explain_machine
+from aeexp.errors import UsageError, explain_machine
 from aeexp.runs.folder import RunFolder, digest
 from aeexp.timing import Pace
 
 log = logging.getLogger(__name__)
 
 _PACKAGES = ("aeexp", "torch", "numpy", "scikit-learn", "hydra-core", "omegaconf", "matplotlib", "tensorboard")
+
+
+class Taken(UsageError):
+    """Another run's folder, or one that another process writes to."""
 
 
 @final
@@ -33,6 +37,7 @@ class Status:
         self.folder = folder
         self.finished = _read_finished(folder)
         self.asked = dict(asked)
+        self.check: Callable[[], None] = lambda: None  # raises Taken where another process has the folder now
         self._pace = Pace()
         self.values: dict[str, Any] = {
             "status": "running",
@@ -56,9 +61,10 @@ class Status:
             self.folder.write_asked(name, text)
 
     def update(self, **values: Any) -> None:
-        """Change some of the values."""
+        """Change some of the values. Raises Taken."""
         self.values |= values
         if self.finished is None:
+            self.check()
             self.folder.write_status(self.values)
 
     def note(self, **values: Any) -> None:
@@ -68,10 +74,11 @@ class Status:
         self.values |= values
 
     def end(self, status: str, message: str | None = None, exit_code: int = 0) -> bool:
-        """The last word; whether it is on disk, where a finished run's stays and a machine may refuse any."""
+        """The last word; whether it is on disk, where a finished run's stays, and one that another process has taken
+        over, and a machine may refuse any."""
         try:
             self.update(status=status, ended=now(), message=message, exit_code=exit_code)
-        except OSError as error:
+        except (OSError, Taken) as error:
             log.error("status.json cannot be written: %s", explain_machine(error) or error)
             return False
         return self.finished is None

@@ -11,6 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from aeexp.errors import FAILED, UsageError, quote_words
+from aeexp.locks import is_held
 from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
@@ -74,6 +75,8 @@ def _read_state(run: RunFolder) -> State:
         node = run.read_status()
     except (OSError, ValueError, RecursionError) as error:
         return State(UNREADABLE, str(error), FAILED)
+    if node.get("status") == "running" and not is_held(run.checkpoints):
+        return State("cut off", "its process ended without a word: the same command goes on with it", FAILED)
     code = node.get("exit_code")
     code = code if isinstance(code, int) and 0 < code < 256 else FAILED
     return State(str(node.get("status", UNREADABLE)), str(node.get("message")), code)

@@ -1,0 +1,225 @@
+"""A folder that one process has to itself, on file systems of several machines too: a file names the owner, and its
+time is renewed while the owner lives.
+
+No `flock`: network file systems lack it, or have it for one machine alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, final
+
+log = logging.getLogger(__name__)
+
+NAME = ".held"
+RENEWED = 5.0  # seconds between two signs of life
+MISSED = 3 * RENEWED  # seconds without one after which its owner may be dead
+STALE = 60.0  # and after which it is
+MOST = 4096  # bytes of a lock file
+
+
+class Held(Exception):
+    """Another process has the folder; the words say which."""
+
+
+@final
+class Lock:
+    """Of one folder, by one holder."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / NAME
+        self.token = uuid.uuid4().hex
+
+    def acquire(self) -> None:
+        """Raises `Held` where a process that lives has it, and OSError where nothing can be written there. One whose
+        owner is dead, or has given no sign of life for STALE seconds, is taken over; one that has missed a few signs is
+        watched until then."""
+        while True:
+            try:
+                _create(self.path, {**describe_process(), "token": self.token})
+                return
+            except FileExistsError:
+                owner = read_owner(self.path)
+            silence = measure_silence(self.path, owner)
+            if silence < MISSED:
+                raise Held(describe(owner))
+            if silence < STALE:
+                log.info("%s gives no sign of life: waiting whether it is dead", describe(owner))
+                time.sleep(RENEWED / 5)
+            else:
+                _set_aside(self.path, owner)
+
+    def is_mine(self) -> bool:
+        """Whether nobody took it over meanwhile."""
+        return read_owner(self.path).get("token") == self.token
+
+    def renew(self) -> None:
+        """A sign of life, if it is this one's still; what cannot be written now may be the next time."""
+        with suppress(OSError):
+            if self.is_mine():
+                os.utime(self.path)
+
+    def release(self) -> None:
+        """Let go, if it is this one's still."""
+        with suppress(OSError):
+            if self.is_mine():
+                self.path.unlink()
+
+
+@contextmanager
+def hold(folder: Path, wait: bool = False) -> Iterator[Lock]:
+    """The lock of a folder that is there, renewed meanwhile. Raises `Held`; with `wait` others are waited for."""
+    lock = Lock(folder)
+    while True:
+        try:
+            lock.acquire()
+            break
+        except Held:
+            if not wait:
+                raise
+            time.sleep(0.02)
+    renewing.add(lock)
+    try:
+        yield lock
+    finally:
+        renewing.remove(lock)
+        lock.release()
+
+
+@final
+class Renewing:
+    """One thread of the process, while it holds anything."""
+
+    def __init__(self) -> None:
+        self._locks: set[Lock] = set()
+        self._changing = threading.Lock()
+        self._ended = threading.Event()
+
+    def add(self, lock: Lock) -> None:
+        """From now on."""
+        with self._changing:
+            self._locks = {*self._locks, lock}
+            if len(self._locks) == 1:
+                self._ended = threading.Event()
+                threading.Thread(target=self._renew, args=(self._ended,), daemon=True, name="locks").start()
+
+    def remove(self, lock: Lock) -> None:
+        """Not any longer."""
+        with self._changing:
+            self._locks = self._locks - {lock}
+            if not self._locks:
+                self._ended.set()
+
+    def _renew(self, ended: threading.Event) -> None:
+        while not ended.wait(RENEWED):
+            for lock in self._locks:
+                lock.renew()
+
+
+renewing = Renewing()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process that lives has the folder."""
+    path = folder / NAME
+    return path.exists() and measure_silence(path, read_owner(path)) < STALE
+
+
+def describe_process() -> dict[str, Any]:
+    """Who this is: machine, since when that runs, process, and since when that does."""
+    import psutil
+
+    here = psutil.Process()
+    return {"machine": identify_machine(), "host": socket.gethostname(), "pid": here.pid, "began": here.create_time()}
+
+
+def identify_machine() -> str:
+    """Where a process number means the same process: one boot of one system, or one container of it."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
+
+
+def read_owner(path: Path) -> dict[str, Any]:
+    """What a lock file says; {} where it is not there, still empty, or says something else."""
+    try:
+        with open(path, "rb") as file:
+            owner = json.loads(file.read(MOST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def measure_silence(path: Path, owner: dict[str, Any]) -> float:
+    """Seconds since its last sign of life; of a process of this machine 0 while it is there, and then for ever."""
+    if owner.get("machine") == identify_machine() and isinstance(owner.get("pid"), int):
+        return 0.0 if _is_alive(owner["pid"], owner.get("began")) else math.inf
+    try:
+        return _read_clock(path) - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
+def describe(owner: dict[str, Any]) -> str:
+    """The process, for a message."""
+    return f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
+
+
+def _is_alive(pid: int, began: Any) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - float(began)) < 1
+    except (psutil.Error, TypeError, ValueError, OverflowError):
+        return False
+
+
+def _create(path: Path, owner: dict[str, Any]) -> None:
+    """A new file. Raises FileExistsError."""
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    try:
+        os.write(handle, json.dumps(owner).encode())
+    except OSError:  # a full disk
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+
+
+def _set_aside(path: Path, owner: dict[str, Any]) -> None:
+    """Take a stale lock away: of several that try, the name is there for one alone. What turns out to be a new owner's
+    goes back."""
+    aside = path.with_name(f"{NAME}.{uuid.uuid4().hex}.tmp")
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return
+    if read_owner(aside).get("token") != owner.get("token"):
+        with suppress(OSError):
+            os.link(aside, path)
+    aside.unlink(missing_ok=True)
+
+
+def _read_clock(path: Path) -> float:
+    """The time by the clock of the file system, which is that of the files on it: machines differ in theirs."""
+    probe = path.with_name(f"{NAME}.{uuid.uuid4().hex}.tmp")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:  # nothing can be written there
+        return time.time()
+    finally:
+        probe.unlink(missing_ok=True)

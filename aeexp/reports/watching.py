@@ -1,0 +1,227 @@
+"""How far a sweep is, while it runs: `aeexp-report DIR --watch`. Of each run status.json alone is read, and again only
+where it has changed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from aeexp import files
+from aeexp.locks import is_held
+from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+
+EVERY = 2.0  # seconds between two looks
+SHOWN = 12  # running jobs
+RECENT = 20  # ended runs that the rate is taken of
+CUT_OFF = "cut off"
+ENDED = ("finished", "pruned", "failed", "interrupted", CUT_OFF, UNREADABLE)
+
+
+@final
+class Job(NamedTuple):
+    """What is known of a run."""
+
+    name: str
+    state: str
+    words: str  # what differs in it
+    step: int
+    steps: int | None
+    best: float | None  # lowest monitored value so far
+    began: datetime | None
+    ended: datetime | None
+
+
+@final
+class Progress(NamedTuple):
+    """Of all runs below a folder at one moment."""
+
+    jobs: list[Job]
+    planned: int | None  # None where nothing says how many there will be
+    now: datetime
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Runs by state; `to come` are those that have no folder yet."""
+        counts = Counter(job.state for job in self.jobs)
+        counts["to come"] = max(0, (self.planned or 0) - len(self.jobs))
+        return counts
+
+    @property
+    def left(self) -> float:
+        """Runs that are not ended, those under way by what is left of them."""
+        return self.counts["to come"] + sum(
+            1 - job.step / job.steps if job.steps else 1.0 for job in self.jobs if job.state == "running"
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs, and nothing more is to come."""
+        return not self.counts["running"] and not self.counts["to come"]
+
+    def estimate(self) -> timedelta | None:
+        """Time until all are through, at the rate of the last ones; None where none has ended yet."""
+        ends = sorted(job.ended for job in self.jobs if job.ended is not None and job.state in ("finished", "pruned"))
+        starts = [job.began for job in self.jobs if job.began is not None]
+        if not ends or not starts:
+            return None
+        since = ends[-RECENT - 1] if len(ends) > RECENT else min(starts)
+        return (self.now - since) / min(len(ends), RECENT) * self.left
+
+    def find_best(self) -> Job | None:
+        """The run of the lowest monitored value so far."""
+        known = [job for job in self.jobs if job.best is not None]
+        return min(known, key=lambda job: job.best if job.best is not None else math.inf, default=None)
+
+
+@final
+class Watch:
+    """The runs below `root`, read again at each look."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.planned, self.swept = read_plan(root)
+        self._known: dict[Path, tuple[int, dict[str, Any]]] = {}
+        self._words: dict[Path, str] = {}
+
+    def look(self) -> Progress:
+        """How far it is now."""
+        if self.planned is None:
+            self.planned, self.swept = read_plan(self.root)
+        return Progress([self._read(run) for run in find_runs(self.root)], self.planned, datetime.now().astimezone())
+
+    def _read(self, run: RunFolder) -> Job:
+        node = self._read_status(run)
+        state = str(node.get("status", "running" if run.hydra.is_dir() else UNREADABLE))
+        if state == "running" and not is_held(run.checkpoints):
+            state = CUT_OFF
+        if run.path not in self._words and run.hydra.is_dir():
+            self._words[run.path] = describe(run, self.swept)
+        step, steps, best = (_number(node.get(key)) for key in ("step", "steps", "best"))
+        name = run.path.name if run.path == self.root else run.path.relative_to(self.root).as_posix()
+        ended = None if state == "running" else _time(node.get("ended"))
+        return Job(name, state, self._words.get(run.path, ""), int(step or 0), int(steps) if steps else None, best,
+                   _time(node.get("started")), ended)  # fmt: skip
+
+    def _read_status(self, run: RunFolder) -> dict[str, Any]:
+        try:
+            changed = run.status.stat().st_mtime_ns
+            known = self._known.get(run.path)
+            if known is None or known[0] != changed:
+                known = self._known[run.path] = changed, run.read_status()
+            return known[1]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            return {"status": UNREADABLE}
+
+
+def read_plan(root: Path) -> tuple[int | None, list[str]]:
+    """How many jobs the sweep in `root` has, and the keys that differ in them; (None, []) of no sweep."""
+    try:
+        node = files.read_yaml(root / "multirun.yaml")["hydra"]
+        typed = [str(word) for word in node["overrides"]["task"]]
+        trials = node["sweeper"].get("n_trials")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, []
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(typed)
+    except HydraException:
+        return None, []
+    swept = [override for override in parsed if override.is_sweep_override()]
+    keys = [override.get_key_element() for override in swept]
+    if isinstance(trials, int):
+        return trials, keys
+    return math.prod(sum(1 for _ in override.sweep_string_iterator()) for override in swept), keys
+
+
+def describe(run: RunFolder, swept: Sequence[str]) -> str:
+    """What differs in a run: the overrides of the keys that were swept."""
+    try:
+        overrides = run.read_overrides()
+    except (OSError, ValueError):
+        return ""
+    return " ".join(word for word in overrides if not swept or word.partition("=")[0] in swept)
+
+
+def show(progress: Progress, root: Path) -> Group:
+    """The counts, the best so far, and what runs."""
+    table = Table("run", "what differs", "step", "best so far", "since", box=box.SIMPLE, padding=(0, 1))
+    running = [job for job in progress.jobs if job.state == "running"]
+    for job in running[:SHOWN]:
+        step = f"{job.step}/{job.steps}" if job.steps else "-"
+        since = _clock(progress.now - job.began) if job.began else "-"
+        table.add_row(*(Text(cell) for cell in (job.name, job.words, step, _value(job.best), since)))
+    lines = [Text(f"{root}: {summarise(progress)}")]
+    if (best := progress.find_best()) is not None:
+        lines.append(Text(f"best so far {_value(best.best)}: {best.name}  {best.words}"))
+    more = [Text(f"and {len(running) - SHOWN} more that run")] if len(running) > SHOWN else []
+    return Group(*lines, *([table] if running else []), *more)
+
+
+def summarise(progress: Progress) -> str:
+    """The counts and the time that is left, in one line."""
+    counts = progress.counts
+    parts = [f"{counts['finished']} of {progress.planned or len(progress.jobs)} finished"]
+    parts += [f"{counts[state]} {state}" for state in ("running", *ENDED[1:], "to come") if counts[state]]
+    if not progress.is_over and (left := progress.estimate()) is not None:
+        parts.append(f"about {_clock(left)} left")
+    return ", ".join(parts)
+
+
+def watch(root: Path, console: Console, every: float = EVERY) -> None:
+    """Until all is over: a table that is drawn anew on a terminal, elsewhere a line wherever the counts change."""
+    looks = look_again(Watch(root), every)
+    if not console.is_terminal:
+        said: Mapping[str, int] = {}
+        for progress in looks:
+            if progress.counts != said:
+                console.print(Text(summarise(progress)), soft_wrap=True)
+                said = progress.counts
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        for progress in looks:
+            live.update(show(progress, root), refresh=True)
+
+
+def look_again(runs: Watch, every: float) -> Iterator[Progress]:
+    """One look after another, the last when all is over."""
+    while True:
+        progress = runs.look()
+        yield progress
+        if progress.is_over:
+            return
+        time.sleep(every)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _clock(duration: timedelta) -> str:
+    seconds = max(0, round(duration.total_seconds()))
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
