@@ -14,8 +14,8 @@ from typing import Any
 
 from commands import ROOT
 
-from aeexp import locks
 from aeexp.files import read_json
+from aeexp.runs import locks
 
 KILLED, PREEMPTED = 1, 2
 

@@ -88,7 +88,7 @@ def watch_runs(roots: Sequence[Path]) -> None:
         raise UsageError(f"--watch {quote_words(*roots)}: takes one folder")
     if not roots[0].is_dir():
         raise UsageError(f"--watch {quote_words(roots[0])}: there is no such folder")
-    watch(roots[0], Console(highlight=False, emoji=False))
+    watch(roots[0], Console(highlight=False, markup=False, emoji=False))
 
 
 def split_keys(text: str) -> list[str]:

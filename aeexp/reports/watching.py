@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from aeexp import files
-from aeexp.locks import is_held
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+from aeexp.runs.locks import is_held
 
 EVERY = 2.0  # seconds between two looks
 SHOWN = 12  # running jobs

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
-from aeexp.locks import Held, Lock, describe, hold, read_owner
 from aeexp.runs.config import to_dict
 from aeexp.runs.folder import RunFolder, order, run_id
+from aeexp.runs.locks import Held, Lock, describe, hold, read_owner
 from aeexp.runs.origin import find_origin
 from aeexp.runs.status import Status, Taken
 from aeexp.trainers.checkpoint import load

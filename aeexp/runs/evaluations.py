@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.locks import hold
 
 
 def add_evaluation(folder: RunFolder, entry: Mapping[str, Any]) -> None:
     """Into metrics.json, in the place of an equal evaluation; the rest of the file stays as it is."""
-    with folder.lock():  # two commands at once would lose one's numbers
+    with hold(folder.path, wait=True):  # two commands at once would lose one's numbers
         metrics = folder.read_metrics()
         known = metrics.get("evaluations", [])
         places = [i for i, old in enumerate(known) if _is_equal(old, entry)] or [len(known)]

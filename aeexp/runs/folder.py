@@ -1,4 +1,4 @@
-"""The files of a run folder, in one place: who finds, reads, writes or locks them asks here. Without torch."""
+"""The files of a run folder, in one place: who finds, reads or writes them asks here. Without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, final
 
@@ -19,7 +18,6 @@ import numpy as np
 
 from aeexp import files
 from aeexp.errors import FULL
-from aeexp.locks import Lock, hold
 from aeexp.runs.runtime import read_choices, read_runtime
 
 MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
@@ -219,10 +217,6 @@ class RunFolder:
             (self.hydra / name).unlink(missing_ok=True)
         for folder in (self.figures, self.tensorboard, self.path / MEASURED):
             shutil.rmtree(folder, ignore_errors=True)
-
-    def lock(self) -> AbstractContextManager[Lock]:
-        """Who reads a file and writes it anew waits for others who do."""
-        return hold(self.path, wait=True)
 
 
 def find_runs(root: Path) -> list[RunFolder]:

@@ -14,6 +14,7 @@ from aeexp.errors import quote_words
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.locks import hold
 from aeexp.runs.measuring import describe_data, measure_run
 from aeexp.runs.tracking import Tracker
 from aeexp.timing import Clock, stage
@@ -66,7 +67,7 @@ def write_metrics(folder: RunFolder, metrics: dict[str, Any], progress: Progress
     rate = progress.samples / max(progress.seconds, 1e-9)
     timing = {"fit_seconds": progress.seconds, "samples_per_second": rate, "total_seconds": clock.total}
     metrics["timing"] = {**timing, "stages": dict(clock.seconds)}
-    with folder.lock():
+    with hold(folder.path, wait=True):
         added = folder.read_metrics().get("evaluations") if folder.metrics.is_file() else None
         folder.write_metrics(metrics | ({"evaluations": added} if added else {}))
 

@@ -11,10 +11,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from aeexp.errors import FAILED, UsageError, quote_words
-from aeexp.locks import is_held
 from aeexp.reports.comparison import Report as Comparison
 from aeexp.reports.comparison import Unmixed, collect
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
+from aeexp.runs.locks import is_held
 from aeexp.sweeps.refusals import take_refusals
 from aeexp.timing import stage
 

@@ -6,7 +6,7 @@ Hydra imports this file at each start, so what works lies in aeexp.sweeps.cluste
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class ClusterLauncher(Launcher):
+class ClusterLauncher(Launcher, ABC):
     """Runs each job, or with `stack` those that are alike together, as a part of a pool of aeexp.sweeps.cluster."""
 
     @abstractmethod

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from aeexp import files
 from aeexp.runs.composing import compose_run
 from aeexp.runs.folder import RunFolder, find_runs
+from aeexp.runs.locks import hold
 from aeexp.runs.runtime import RUNTIME, read_runtime
 
 
@@ -80,7 +81,7 @@ def test_what_is_written_is_read_and_leaves_nothing_beside_it(tmp_path):
     run.write_codes({"codes": np.eye(2)})
     run.write_history([{"step": 1, "loss": 2.0}, {"step": 2, "other": 3.0}])
     run.write_figure("x.png", b"picture")
-    with run.lock():
+    with hold(run.path, wait=True):
         assert run.read_metrics() == {"best": 1.0}
     codes = run.read_codes()
     assert codes is not None and np.array_equal(codes["codes"], np.eye(2))

@@ -130,7 +130,7 @@ class Submitit(Pool):
             return {job.job_id for job in jobs if job.get_info()["jobState"] == "RUNNING"}
         ids = sorted({job.job_id.split("_")[0] for job in jobs})
         command = ["squeue", "--noheader", "--array", "--format=%i %F_%K", "--jobs", ",".join(ids)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
         if done.returncode != 0 and "Invalid job id" not in done.stderr:
             return {job.job_id for job in jobs}  # the queue does not answer now
         return set(done.stdout.split())

@@ -19,13 +19,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
+from aeexp import files
+
 log = logging.getLogger(__name__)
 
 NAME = ".held"
 RENEWED = 5.0  # seconds between two signs of life
 MISSED = 3 * RENEWED  # seconds without one after which its owner may be dead
 STALE = 60.0  # and after which it is
-MOST = 4096  # bytes of a lock file
 
 
 class Held(Exception):
@@ -147,7 +148,7 @@ def identify_machine() -> str:
     """Where a process number means the same process: one boot of one system, or one container of it."""
     parts = [socket.gethostname()]
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(files.read_text(Path("/proc/sys/kernel/random/boot_id"), 64).strip())
         parts.append(os.readlink("/proc/self/ns/pid"))
     return " ".join(parts)
 
@@ -155,9 +156,8 @@ def identify_machine() -> str:
 def read_owner(path: Path) -> dict[str, Any]:
     """What a lock file says; {} where it is not there, still empty, or says something else."""
     try:
-        with open(path, "rb") as file:
-            owner = json.loads(file.read(MOST))
-    except (OSError, ValueError, RecursionError):
+        owner = files.read_json(path)
+    except (OSError, ValueError):
         return {}
     return owner if isinstance(owner, dict) else {}
 

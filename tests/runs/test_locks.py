@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeexp import locks
-from aeexp.locks import Held, Lock, hold, is_held
+from aeexp.runs import locks
+from aeexp.runs.locks import Held, Lock, hold, is_held
 
-HOLD = "import sys, time; from aeexp.locks import hold; from pathlib import Path\n" \
+HOLD = "import sys, time; from aeexp.runs.locks import hold; from pathlib import Path\n" \
        "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"  # fmt: skip
 
 
