@@ -33,7 +33,7 @@ def test_each_key_of_a_launcher_is_one_of_its_own_and_in_its_range():
 
     assert CLUSTER.keys() == {"processes", "slurm", "submitit_local", "ray"}
     for node in CLUSTER.values():
-        launcher = instantiate({**node, **({"submitit_folder": "x", "name": "n"} if "name" in node else {})})
+        launcher = instantiate({**node, **({"submitit_folder": "x"} if "submitit_folder" in node else {})})
         launching.make(launcher.pool, launcher.given)
         launching.make("Sharing", launcher.sharing)
 

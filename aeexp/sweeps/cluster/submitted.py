@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, final
@@ -31,7 +32,7 @@ class Submitit(Pool):
 
     def __init__(
         self, *, cluster: Literal["slurm", "local"], submitit_folder: str, name: str = "aeexp",
-        timeout_min: Positive = 60, cpus_per_task: Count | None = None, gpus_per_node: Count | None = None,
+        timeout_min: Count = 60, cpus_per_task: Count | None = None, gpus_per_node: Count | None = None,
         mem_gb: Positive | None = None, array_parallelism: Count = 256, max_num_timeout: Whole = 3,
         signal_delay_s: NonNegative = 120, partition: str | None = None, qos: str | None = None,
         account: str | None = None, constraint: str | None = None, gres: str | None = None,
@@ -55,10 +56,9 @@ class Submitit(Pool):
     def run(self, parts: Sequence[Part], ending: Ending) -> list[Outcome]:
         """See `Pool`. Raises UsageError without submitit, and without Slurm."""
         executor = self._open()
+        results = self.folder.absolute() / uuid.uuid4().hex  # a job of an earlier command may still write into its own
         for part in parts:
-            part.results, part.threads = self.folder.absolute(), self.threads
-            assert part.place is not None
-            part.place.unlink(missing_ok=True)  # of an earlier sweep in this folder
+            part.results, part.threads = results, self.threads
         outcomes: list[Outcome] = [None] * len(parts)
         waiting, jobs = list(range(len(parts))), {}
         ended: dict[int, float] = {}
@@ -80,6 +80,7 @@ class Submitit(Pool):
                 outcomes[place] = self._read(parts[place], ended.get(place))
                 if outcomes[place] is not None or (ending.heard and (place in ended or time.monotonic() > until)):
                     del jobs[place]
+        shutil.rmtree(results, ignore_errors=True)
         return outcomes
 
     def _open(self) -> Any:
