@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from aeexp.cli.command import require_memory, run_command
 from aeexp.cli.own import VARIABLE, own_options, take_flags
 from aeexp.errors import UsageError, full_error
 from aeexp.reference.folders import find_conf_dir
+from aeexp.runs.torchrun import follows_torchrun
 from aeexp.timing import BEGAN, spend
 
 if TYPE_CHECKING:  # with Hydra and numpy, which --help does not wait for
@@ -79,7 +83,7 @@ def compose_and_run() -> None:
     sys.argv[1:] = order_words([expand_override(word) for word in sys.argv[1:]])
     spend("imports")
     try:
-        with parse_fast():
+        with parse_fast(), leave_nothing_beside_the_first():
             hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         # The task handles its own errors: what arrives here is a command line that does not compose.
@@ -94,6 +98,19 @@ def compose_and_run() -> None:
         key = "hydra.sweep.dir" if {"-m", "--multirun"} & set(sys.argv) else "hydra.run.dir"
         why = f"{error.strerror}: no run folder can be made there"
         raise UsageError(f"{key}={error.filename}: {why}; take another {key}") from error
+
+
+@contextmanager
+def leave_nothing_beside_the_first() -> Iterator[None]:
+    """Of torchrun's processes the first one has the run folder and speaks: Hydra's folders and logs of another are
+    gone with it."""
+    if not follows_torchrun():
+        yield
+        return
+    logging.disable(logging.WARNING)
+    with TemporaryDirectory(prefix="aeexp-rank-") as place:
+        sys.argv += [f"hydra.run.dir={place}/run", f"hydra.sweep.dir={place}/sweep"]
+        yield
 
 
 def order_words(words: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -114,10 +114,14 @@ def choose_batch_size(shape: Sequence[int]) -> int:
 
 
 @torch.no_grad()
-def average(learner: Learner, split: Examples, rows: int | None = None) -> dict[str, float]:
+def average(
+    learner: Learner, split: Examples, rows: int | None = None,
+    forward: Callable[[Batch], tuple[Sequence[str], Tensor, Pass]] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
 
     Terms that draw (Hutchinson's directions) draw the same at every call, and leave the generators as they were.
+    `forward` gives names and means (T,) of the terms where the learner's own pass is not what is measured.
     """
     was_training = learner.training
     learner.eval()
@@ -125,9 +129,12 @@ def average(learner: Learner, split: Examples, rows: int | None = None) -> dict[
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in split.batches(rows or max(1, choose_batch_size(split.shape) // learner.objective.copies)):
-            terms, _ = learner(batch)
-            names = list(terms)
-            sums.append(means(terms) * len(batch.x))
+            if forward is None:
+                terms, _ = learner(batch)
+                names, values = list(terms), means(terms)
+            else:
+                names, values, _ = forward(batch)
+            sums.append(values * len(batch.x))
     learner.train(was_training)
     values = (torch.stack(sums).cpu().double().sum(0) / len(split)).tolist()
     return {"loss": sum(values), **dict(zip(names, values, strict=True))}

@@ -9,44 +9,35 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
-from aeexp.models.learner import Learner
 from aeexp.runs.advice import log_advice
-from aeexp.runs.build import build_seeded
 from aeexp.runs.caching import find_cache
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder
-from aeexp.runs.foreign import list_foreign
-from aeexp.runs.header import read_header
 from aeexp.runs.idle import list_idle
-from aeexp.runs.loading import warn_changed
 from aeexp.runs.machine import use_machine
 from aeexp.runs.measuring import warn_of_classes
-from aeexp.runs.origin import Origin, find_origin
-from aeexp.runs.probing import probe_parts
-from aeexp.runs.provenance import describe_provenance
+from aeexp.runs.origin import find_origin
+from aeexp.runs.preparing import load_data_and_learner, make_trainer, open_store
+from aeexp.runs.ranks import gather_ranks
 from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
-from aeexp.runs.shared import load_data
 from aeexp.runs.status import Status
 from aeexp.runs.titles import hyperparameters, title_run
 from aeexp.runs.tracking import Tracker
 from aeexp.runs.training import Steps, fit_codes, run_through
 from aeexp.runs.warm_start import start_from
 from aeexp.timing import Clock, stage, take_spent
-from aeexp.trainers.checkpoint import Progress, Store, Unreadable
-from aeexp.trainers.contracts import Trainer, Training
+from aeexp.trainers.checkpoint import Progress, Store
+from aeexp.trainers.contracts import Training
 
 log = logging.getLogger(__name__)
-
-LARGE = 100.0  # a value that networks do not start well from
 
 
 def execute_run(
@@ -91,7 +82,8 @@ def run_in_steps(
         track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
         with closing(track):
             parts = make(cfg, "optimizer"), make(cfg, "scheduler")
-            progress = yield Training(trainer, learner, data, *parts, store, track, cfg.seed)
+            with gather_ranks(cfg, trainer, folder, device) as trainer.group:
+                progress = yield Training(trainer, learner, data, *parts, store, track, cfg.seed)
             track.close_bar()
             run = Run(learner, data, progress.history, untrained, cache=find_cache(folder))
             metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
@@ -147,57 +139,11 @@ def return_finished(finished: Mapping[str, Any], cfg: DictConfig, folder: RunFol
 
 
 @stage("build")
-def open_store(folder: RunFolder, config: Mapping[str, Any], origin: Origin, data: Data, every_seconds: float) -> Store:
-    """The run's checkpoints: those of an earlier try in its own folder loaded, else those of `resume`."""
-    own = {"init": origin.init, "extends": origin.extends, "foreign": describe_provenance(config)}
-    header = {"run_id": origin.identity, "config": config, "facts": data.facts._asdict(), "data": data.account,
-              "fingerprint": data.fingerprint, **{key: value for key, value in own.items() if value}}  # fmt: skip
-    store = Store(folder.checkpoints, header, every_seconds)
-    if folder.is_begun():
-        try:
-            store.resume(folder.checkpoints)
-        except Unreadable as error:
-            log.warning("%s: the run %s", error, "goes on from resume" if config["resume"] else "begins anew")
-    if config["resume"] and store.resumed is None:
-        store.resume(RunFolder(config["resume"]).checkpoints, origin.extending)
-    if store.resumed is not None:
-        warn_changed(folder, read_header(store.resumed))
-    return store
-
-
-def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
-    """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
-    with stage("data"):
-        data = load_data(cfg, device)
-    with stage("build"):
-        learner = build_seeded(cfg, data)
-    if own := dict(list_foreign(to_dict(cfg))):
-        probe_parts(learner, data, own)
-    rows = " + ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-    where = f"{data.describe_placement()} ({'chosen by size' if cfg.dataset.residency == 'auto' else 'as asked'})"
-    log.info("%s: %s rows of shape %s, %s; device %s", data.name, rows, tuple(data.shape), where, device)
-    if max(map(abs, data.limits)) > LARGE:
-        message = "values run from %.4g to %.4g: dataset.scale=unit or dataset.standardise=true would bring them near 1"
-        log.info(message, *data.limits)
-    if data.response:
-        log.info("labels of %s are numbers to predict: %s", data.name, data.response)
-    elif not data.is_labelled:
-        log.info("%s has splits without labels: probes and colours are left out", data.name)
-    return data, learner
-
-
-@stage("build")
 def make_metrics(cfg: DictConfig, data: Data) -> dict[str, Metric]:
     """What the run is measured with, with a word on what needs classes where there are none."""
     metrics = make(cfg, "metric")
     warn_of_classes(data, metrics)
     return metrics
-
-
-@stage("build")
-def make_trainer(cfg: DictConfig) -> Trainer:
-    """What brings the learner to its best state."""
-    return make(cfg, "trainer")
 
 
 @stage("files")

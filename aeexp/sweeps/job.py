@@ -15,13 +15,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from aeexp.errors import INTERRUPTED, full_error, quote_override
 from aeexp.reference.folders import add_import_paths, name_folders
+from aeexp.runs.along import follow_torchrun
 from aeexp.runs.blame import describe_failure
 from aeexp.runs.claim import claim, claim_place, identify
 from aeexp.runs.composing import make_ask
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.ranks import dismiss
 from aeexp.runs.run import run_in_steps
 from aeexp.runs.status import Status
+from aeexp.runs.torchrun import follows_torchrun
 from aeexp.runs.training import Steps
 from aeexp.signals import interrupt_when_told, let_finish
 from aeexp.sweeps.refusals import note_refusal
@@ -38,6 +41,8 @@ def run_job_in_steps(cfg: DictConfig) -> Steps[float]:
     Returns the monitored value. What goes wrong stands in the job's own log and status.json.
     """
     spend("imports")
+    if follows_torchrun():
+        return follow_torchrun(cfg)
     hydra_cfg = HydraConfig.get()
     single = hydra_cfg.mode == RunMode.RUN
     if not single:
@@ -70,6 +75,7 @@ def run_job_in_steps(cfg: DictConfig) -> Steps[float]:
             # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
             return math.nan
         finally:
+            dismiss()
             end_run()
 
 

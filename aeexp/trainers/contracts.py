@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from aeexp.contracts import Examples
 from aeexp.models.learner import Learner
 from aeexp.trainers.checkpoint import Progress, Saved, Snapshot
+from aeexp.trainers.ranks.group import ALONE, Group
 
 MakeOptimizer = Callable[..., Optimizer]  # wants parameters, and may be given a rate: lr=
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]  # wants the optimizer and the number of steps
@@ -72,6 +73,9 @@ class Trainer(ABC):
     steps_key: str = ""  # path of the number of steps, where it can be set
     keeps_frozen: ClassVar[bool] = False  # whether parameters without gradient stay as they are
     starts_anew: ClassVar[bool] = False  # whether the weights that it begins with do not matter
+    shares_batches: ClassVar[bool] = False  # whether several processes can take its steps together
+    processes: int = 1  # that do so
+    group: Group = ALONE  # which of them this is; set by whoever began them
 
     def is_improving(self, progress: Progress) -> bool:
         """Whether the last of several validations was the best one."""

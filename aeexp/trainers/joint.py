@@ -6,12 +6,14 @@ goes on from a checkpoint repeats the undisturbed one bit for bit.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
 from typing import ClassVar, final
 
+import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from aeexp.contracts import Examples
@@ -24,6 +26,7 @@ from aeexp.trainers.beginning import begin
 from aeexp.trainers.checkpoint import Progress, State
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.labelled import Labelled
+from aeexp.trainers.ranks.trial import require_rows
 from aeexp.trainers.step import take_step
 from aeexp.trainers.window import Diverged, Window
 from aeexp.types import Batch
@@ -43,10 +46,12 @@ class Joint(Trainer):
     each batch, beyond the epoch's own rows, and rows are weighted so that each counts its share of the data
     (`Labelled`). `patience` counts validations without an improvement above `min_delta`. The state is written every
     `checkpoint_seconds`, where a validation or a log line is due, and at the end. `precision`, `compile` and
-    `channels_last` say how a step is computed (`Arithmetic`); validation and evaluation are plain float32.
+    `channels_last` say how a step is computed (`Arithmetic`); validation and evaluation are plain float32. `processes`
+    share each batch (`ranks.Group`).
     """
 
     keeps_frozen: ClassVar[bool] = True
+    shares_batches: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Joint(Trainer):
         precision: Precision = "float32",
         compile: bool = False,
         channels_last: bool = False,
+        processes: Count = 1,
     ):
         self.steps_key = "trainer.steps"
         self.epochs = epochs
@@ -85,6 +91,7 @@ class Joint(Trainer):
         self.log_every_steps = log_every_steps
         self.checkpoint_seconds = checkpoint_seconds
         self.arithmetic = Arithmetic(precision, compile, channels_last)
+        self.processes = processes
 
     def fit(
         self, learner: Learner, data: Splits, optimizer: MakeOptimizer, scheduler: MakeScheduler,
@@ -103,7 +110,10 @@ class Joint(Trainer):
             return next(self.feed(train, labelled, seed, 0))[0]
 
         state = begin(learner, optimizer, scheduler, store, total)
+        if self.group.size > 1:
+            self.check_sharing(learner, train, example(), state.progress.step, seed)
         with self.arithmetic.prepare(learner, train.device, example, total) as forward:
+            forward = self.group.share(forward, whole=learner.observes)
             self._take_steps(state, data, labelled, forward, store, track, seed, stop)
         if store.best is not None:
             learner.load_state_dict(store.best["learner"])
@@ -127,7 +137,7 @@ class Joint(Trainer):
             learner.before_step(train, progress.step)
             batches = next(feed)
             names, terms = take_step(
-                learner, state.optimizer, batches, mix(seed, progress.step), forward, self.clip_norm
+                learner, state.optimizer, batches, mix(seed, progress.step), forward, self.clip_norm, self.group
             )
             self.check_monitor(names)
             window.add(names, terms)
@@ -136,12 +146,21 @@ class Joint(Trainer):
             progress.step += 1
             progress.samples += sum(len(batch.x) for batch in batches)
             progress.seconds = time.perf_counter() - began
-            self.report(state, data, window, store, track)
-            if stop():
+            self.report(state, data, window, store, track, self.group.measure)
+            if self.group.agree(stop(), train.device):
                 window.read()
                 store.save(state, now=True)
                 raise KeyboardInterrupt
         store.save(state, now=True)
+
+    def check_sharing(self, learner: Learner, train: Examples, batch: Batch, step: int, seed: int) -> None:
+        """Raises UsageError where several processes cannot share the batches of this run."""
+        if self.arithmetic.compiled:
+            raise UsageError(f"trainer.compile=true: not with {self.group.size} processes: take trainer.compile=false")
+        tried = copy.deepcopy(learner)
+        with torch.random.fork_rng():
+            tried.before_step(train, step)
+        require_rows(tried, batch, self.group.size, mix(seed, step), "trainer.processes")
 
     def check_monitor(self, names: list[str]) -> None:
         """Raises UsageError where what is monitored is neither the loss nor one of these terms."""

@@ -13,16 +13,17 @@ from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
 from aeexp.randomness import reseed
 from aeexp.trainers.arithmetic import Forward, forward_of
+from aeexp.trainers.ranks.group import ALONE, Group
 from aeexp.types import Batch, Pass
 
 
 def take_step(
     learner: Learner, optimizer: Optimizer, batches: list[Batch], noise_seed: int,
-    forward: Forward | None = None, clip_norm: float | None = None,
+    forward: Forward | None = None, clip_norm: float | None = None, group: Group = ALONE,
 ) -> tuple[list[str], Tensor]:  # fmt: skip
     """One optimizer step on the mean over all rows; returns names and means (T,) of the terms, before the step.
 
-    `forward` is the learner's own where it is None.
+    `forward` is the learner's own where it is None; `group` are the processes that take the step together.
     """
     forward = forward_of(learner) if forward is None else forward
     rows = sum(len(batch.x) for batch in batches)
@@ -46,9 +47,10 @@ def take_step(
             values.sum().backward()
             parts.append(values.detach())
             passes.append(out)
+        total = functools.reduce(torch.add, parts)
+        group.sum_step(learner.parameters(), total)
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(learner.parameters(), clip_norm)
-        total = functools.reduce(torch.add, parts)
         evaluations.append((names, total))
         return total.sum()
 

@@ -30,6 +30,8 @@ def explain_alone(training: Training) -> str:
     """Why this run cannot be in any stack; "" where nothing is known against it."""
     if type(training.trainer) is not Joint:
         return f"trainer={type(training.trainer).__name__.lower()} has a loop of its own"
+    if training.trainer.group.size > 1 or training.trainer.processes > 1:
+        return "several processes train it together"
     if training.trainer.arithmetic != Arithmetic():
         return "trainer.precision, trainer.compile and trainer.channels_last are those of a run alone"
     if not isinstance(training.data["train"], Split):

@@ -1,0 +1,68 @@
+"""What one of several processes draws for its rows: the numbers that one process would draw for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+LIKE = {torch.randn_like: torch.randn, torch.rand_like: torch.rand}
+SHAPED = {torch.randn, torch.rand}
+
+
+@final
+class ShareOfDraws(TorchFunctionMode):
+    """Inside, what draws a number for each of the rows `first` to `last` of a batch of `rows` draws it for all of them,
+    and takes its share: so torch's generators go on as in one process.
+
+    A draw is one for each row where its first or second size is their number, or its first size a multiple of it.
+    Any other is the same in all processes.
+    """
+
+    def __init__(self, rows: int, first: int, last: int):
+        super().__init__()
+        self.rows, self.first, self.last = rows, first, last
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """torch's call for each of its functions."""
+        kwargs = kwargs or {}
+        if func in LIKE:
+            like = args[0]
+            kept = {"dtype": like.dtype, "device": like.device, **kwargs}
+            kept.pop("memory_format", None)
+            return self._draw(lambda shape: LIKE[func](shape, **kept), like.shape)
+        if func in SHAPED and args and kwargs.get("generator") is None:
+            sizes = args[0] if isinstance(args[0], Sequence) else args
+            return self._draw(lambda shape: func(shape, **kwargs), sizes)
+        if func is F.dropout:
+            return self._drop(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _draw(self, draw: Callable[[list[int]], Tensor], sizes: Sequence[int]) -> Tensor:
+        place = find_rows(sizes, self.last - self.first)
+        if place is None:
+            return draw(list(sizes))
+        dim, times = place
+        whole = list(sizes)
+        whole[dim] = self.rows * times
+        return draw(whole).narrow(dim, self.first * times, (self.last - self.first) * times)
+
+    def _drop(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        if not training or p == 0 or p == 1 or x.device.type != "cpu":  # a GPU draws in the kernel that multiplies
+            return F.dropout(x, p, training, inplace)
+        kept = self._draw(lambda shape: torch.empty(shape, dtype=x.dtype).bernoulli_(1 - p).div_(1 - p), x.shape)
+        return x * kept
+
+
+def find_rows(sizes: Sequence[int], rows: int) -> tuple[int, int] | None:
+    """Which dimension of a draw is that of the rows, and how many times they are in it; None where none is."""
+    for dim, size in enumerate(sizes[:2]):
+        if size == rows:
+            return dim, 1
+    if sizes and rows and sizes[0] and sizes[0] % rows == 0:
+        return 0, sizes[0] // rows
+    return None

@@ -1,0 +1,107 @@
+"""One of the processes that train a model together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+import torch
+from torch import Tensor, distributed
+
+from aeexp.contracts import Examples
+from aeexp.models.learner import Learner, average
+from aeexp.trainers.arithmetic import Forward, forward_of
+from aeexp.trainers.ranks.draws import ShareOfDraws
+from aeexp.types import Batch, Pass
+
+
+@final
+class Group:
+    """Process `rank` of `size`, with what it does together with the others; of one process nothing is left to do.
+
+    Batches are those of one process. A rank takes its share of the rows of each, with the noise that they would have
+    there; gradients and terms are summed, so that all take the same step. Parts that keep averages beside the gradient
+    see the whole batch.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1):
+        self.rank = rank
+        self.size = size
+
+    def find_share(self, rows: int) -> tuple[int, int]:
+        """Of so many rows this rank's first, and the one behind its last; the first ranks have one row more."""
+        least, more = divmod(rows, self.size)
+        first = self.rank * least + min(self.rank, more)
+        return first, first + least + (self.rank < more)
+
+    def share(self, forward: Forward, whole: bool) -> Forward:
+        """A forward pass of whole batches, of which this rank takes its rows: the sum of its terms over the ranks is
+        their mean over the batch. With `whole` its pass is that of all rows, without gradient."""
+        if self.size == 1:
+            return forward
+
+        def run(batch: Batch) -> tuple[list[str], Tensor, Pass]:
+            rows = len(batch.x)
+            first, last = self.find_share(rows)
+            before = _read_generators(batch.x.device)
+            taken = (first, last) if last > first else (0, 1)  # a batch of fewer rows than ranks: one counts nothing
+            with ShareOfDraws(rows, *taken):
+                names, values, out = forward(batch.change(lambda field: field[taken[0] : taken[1]]))
+            if whole:
+                _set_generators(batch.x.device, before)
+                with torch.no_grad():
+                    out = forward(batch)[2]
+            return names, values * ((last - first) / rows), out
+
+        return run
+
+    def sum(self, tensors: Iterable[Tensor]) -> None:
+        """Over all ranks, in place."""
+        if self.size == 1:
+            return
+        parts = list(tensors)
+        flat = torch.cat([part.reshape(-1).to(parts[0].dtype) for part in parts])
+        distributed.all_reduce(flat)
+        for part, summed in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+            part.copy_(summed.view_as(part))
+
+    def sum_step(self, parameters: Iterable[Tensor], terms: Tensor) -> None:
+        """Gradients and terms of a step: a parameter that one rank had no use for counts 0 there."""
+        if self.size == 1:
+            return
+        moved = [parameter for parameter in parameters if parameter.requires_grad]
+        for parameter in moved:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.sum([*(parameter.grad for parameter in moved if parameter.grad is not None), terms])
+
+    def agree(self, flag: bool, device: torch.device) -> bool:
+        """Whether it holds for any of them."""
+        if self.size == 1:
+            return flag
+        said = torch.tensor(float(flag), device=device)
+        distributed.all_reduce(said)
+        return bool(said > 0)
+
+    def measure(self, learner: Learner, split: Examples) -> dict[str, float]:
+        """`average` over a split, of whose batches each rank takes its rows."""
+        if self.size == 1:
+            return average(learner, split)
+        values = average(learner, split, forward=self.share(forward_of(learner), whole=False))
+        sums = torch.tensor(list(values.values()), device=split.device, dtype=torch.float64)
+        distributed.all_reduce(sums)
+        return dict(zip(values, sums.tolist(), strict=True))
+
+
+ALONE = Group()
+
+
+def _read_generators(device: torch.device) -> list[Tensor]:
+    states = [torch.default_generator.get_state()]
+    return states if device.type == "cpu" else [*states, torch.get_device_module(device).get_rng_state()]
+
+
+def _set_generators(device: torch.device, states: list[Tensor]) -> None:
+    torch.default_generator.set_state(states[0])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[1])

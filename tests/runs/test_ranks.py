@@ -1,0 +1,128 @@
+"""`trainer.processes` and torchrun: one run folder, the numbers of one process, and one end for all."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from commands import ROOT, aeexp
+from disturbed import finish, wait_for
+
+from aeexp.files import read_json
+
+QUICK = ["threads=1", "plot=none", "metric=reconstruction", "trainer.validate_every_steps=10"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aeexp"]
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def measure_difference(one: Path, other: Path) -> float:
+    """The largest between two histories, of the loss's size."""
+    pairs = list(zip(read_rows(one), read_rows(other), strict=True))
+    assert pairs
+    return max(abs(float(a["loss"]) - float(b["loss"])) / max(1.0, abs(float(a["loss"]))) for a, b in pairs)
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return aeexp(*QUICK, *words, f"hydra.run.dir={folder}", cwd=folder.parent)
+
+
+def start(folder: Path, *words: str, line: list[str] | None = None) -> subprocess.Popen[str]:
+    line = [*(line or [sys.executable, "-m", "aeexp"]), *QUICK, *words, f"hydra.run.dir={folder}"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        line, cwd=folder.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_two_processes_train_as_one(tmp_path):
+    words = ["variant=vae", "trainer.steps=20"]
+    for name, more in (("one", []), ("two", ["trainer.processes=2"])):
+        done = run(tmp_path / name, *words, *more)
+        assert done.returncode == 0, done.stderr
+    # float32 in another order: 1e-7 a step, which a step of Adam at a small gradient makes larger
+    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-4
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
+        path.name for path in (tmp_path / "one").iterdir()
+    )
+    again = run(tmp_path / "two", *words)
+    assert again.returncode == 0 and "is finished already: nothing to do" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["variant=wae"], "trainer.processes=2: mmd is made of a whole batch, not row by row"),
+        (["trainer.compile=true"], "trainer.compile=true: not with 2 processes"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused_before_a_step(words, message, tmp_path):
+    done = run(tmp_path / "run", *words, "trainer.processes=2", "trainer.steps=20")
+    assert (done.returncode, message in done.stdout + done.stderr) == (2, True), done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr and read_json(tmp_path / "run" / "status.json")["step"] == 0
+
+
+def find_others(pid: int) -> list[psutil.Process]:
+    return [each for each in psutil.Process(pid).children(recursive=True) if "spawn_main" in " ".join(each.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_one_process_is_that_of_all_and_any_number_goes_on(number, tmp_path):
+    words, folder = ["variant=vae", "trainer.steps=4000", "trainer.checkpoint_seconds=0"], tmp_path / "run"
+    command = start(folder, *words, "trainer.processes=2")
+    wait_for(lambda: (folder / "history.csv").is_file() and (folder / "checkpoints" / "last.pt").is_file())
+    others = find_others(command.pid)
+    assert len(others) == 1
+    others[0].send_signal(number)
+    code, output = finish(command)
+    assert "Traceback" not in output and not others[0].is_running(), output
+    told = read_json(folder / "status.json")
+    if number == signal.SIGTERM:
+        assert code == 130 and told["status"] == "interrupted", output
+    else:
+        assert code == 1 and told["status"] == "failed" and "process 1 of the 2 that train together" in told["message"]
+    done = run(folder, *words[:1], "trainer.steps=4000", "trainer.checkpoint_seconds=0")
+    assert done.returncode == 0, done.stderr
+    assert read_json(folder / "status.json")["status"] == "finished" and read_rows(folder)[-1]["step"] == "4000"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["undercomplete", "denoising", "vae", "iwae", "vq_vae", "contractive", "k_sparse",
+                                     "sparse_l1", "cvae", "conv"])  # fmt: skip
+def test_two_processes_end_near_where_one_does(variant, tmp_path):
+    words = [f"variant={variant}", "trainer.steps=60", "model=mlp" if variant != "conv" else "model=conv"]
+    for name, more in (("one", []), ("two", ["trainer.processes=2"])):
+        done = run(tmp_path / name, *words, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-3
+
+
+@pytest.mark.slow
+def test_torchrun_s_processes_are_those_of_the_key_and_leave_one_folder(tmp_path):
+    words = ["variant=vae", "trainer.steps=40"]
+    assert run(tmp_path / "key", *words, "trainer.processes=2").returncode == 0
+    code, output = finish(start(tmp_path / "torchrun", *words, line=TORCHRUN))
+    assert code == 0, output
+    assert (tmp_path / "key" / "history.csv").read_bytes() == (tmp_path / "torchrun" / "history.csv").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"key", "torchrun"}
+    code, output = finish(start(tmp_path / "torchrun", *words, line=TORCHRUN))
+    assert code == 0 and output.count("is finished already: nothing to do") == 1, output
+
+
+@pytest.mark.slow
+def test_a_sweep_under_torchrun_is_one_sweep(tmp_path):
+    line = [*TORCHRUN, "-m", *QUICK, "seed=0,1", "trainer.steps=20", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.count("2 of 2 runs finished") == 1, done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"sweep"}

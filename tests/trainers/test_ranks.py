@@ -1,0 +1,142 @@
+"""Several processes that share batches take the steps of one: the same rows, the same noise, the same sums."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from composing import composed
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from aeexp.errors import UsageError
+from aeexp.models.learner import average
+from aeexp.randomness import reseed
+from aeexp.reference.options import list_groups
+from aeexp.runs import build
+from aeexp.testing.toy import make_pictures, make_sequences
+from aeexp.trainers.arithmetic import forward_of
+from aeexp.trainers.ranks.draws import ShareOfDraws, find_rows
+from aeexp.trainers.ranks.group import Group
+from aeexp.trainers.ranks.trial import require_rows
+
+DRAWS = {
+    "randn_like": lambda x: torch.randn_like(x),
+    "rand_like": lambda x: torch.rand_like(x, dtype=torch.float64),
+    "a size each": lambda x: torch.randn(len(x), 2),
+    "one list": lambda x: torch.rand([len(x), 2]),
+    "samples before rows": lambda x: torch.randn(3, len(x), 2).movedim(0, 1),
+    "samples of each row": lambda x: torch.randn(len(x) * 4, 2),
+    "dropout": lambda x: F.dropout(torch.ones_like(x), 0.3),
+    "one after another": lambda x: torch.cat([torch.randn_like(x), torch.rand(len(x), 7)], 1),
+}
+
+
+@given(st.sampled_from(sorted(DRAWS)), st.integers(5, 30), st.integers(1, 4))
+def test_the_shares_of_all_processes_are_what_one_draws(name, rows, size):
+    x, draw = torch.zeros(rows, 11), DRAWS[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        whole, after = draw(x), torch.rand(1)
+        parts: list[Tensor] = []
+        for rank in range(size):
+            first, last = Group(rank, size).find_share(rows)
+            torch.manual_seed(0)
+            with ShareOfDraws(rows, first, last):
+                parts.append(draw(x[first:last]))
+                assert torch.equal(torch.rand(1), after), "what is none for each row is the same everywhere"
+    assert torch.equal(torch.cat(parts), whole)
+
+
+@given(st.integers(0, 100), st.integers(1, 9))
+def test_every_row_is_one_process_s(rows, size):
+    shares = [Group(rank, size).find_share(rows) for rank in range(size)]
+    assert [row for first, last in shares for row in range(first, last)] == list(range(rows))
+    assert max(last - first for first, last in shares) - min(last - first for first, last in shares) <= 1
+
+
+def test_a_draw_is_one_for_each_row_where_it_says_so():
+    assert find_rows([8, 3], 8) == (0, 1) and find_rows([5, 8, 3], 8) == (1, 1) and find_rows([24, 3], 8) == (0, 3)
+    assert find_rows([7, 3], 8) is None and find_rows([], 8) is None and find_rows([3, 5, 8], 8) is None
+
+
+def make(*words: str):
+    cfg = composed(*words)
+    if "codes" in cfg.latent:  # more of them than rows start alike, and rounding decides which is the nearest
+        cfg = composed(*words, "latent.codes=8")
+    data = make_sequences() if cfg.dataset.name == "sine_waves" else make_pictures()
+    torch.manual_seed(0)
+    learner = build.build_learner(cfg, data.facts).train()
+    learner.before_step(data["train"], 0)
+    return learner, data
+
+
+@pytest.mark.parametrize("name", list_groups()["variant"])
+def test_of_a_variant_processes_take_the_steps_of_one_or_are_refused(name):
+    """Each is in one of two sets, and the code says in which: no list is kept here."""
+    learner, data = make(f"variant={name}")
+    before = copy.deepcopy(learner.state_dict())
+    batch = next(iter(data["train"].batches(7)))  # which two do not share evenly
+    try:
+        require_rows(learner, batch, 2, 1, "trainer.processes")
+    except UsageError as error:
+        pytest.skip(str(error))
+    finally:
+        assert all(torch.equal(value, before[key]) for key, value in learner.state_dict().items()), "nothing changes"
+        assert all(parameter.grad is None for parameter in learner.parameters())
+
+
+@pytest.mark.parametrize(
+    "name", ["undercomplete", "vae", "denoising", "iwae", "vq_vae", "contractive", "recurrent_vae"]
+)
+def test_these_are_not_refused(name):
+    learner, data = make(f"variant={name}")
+    require_rows(learner, next(iter(data["train"].batches(6))), 3, 1, "trainer.processes")
+
+
+def test_what_is_made_of_a_whole_batch_is_refused_by_its_name():
+    learner, data = make("variant=wae")
+    with pytest.raises(
+        UsageError, match=r"^trainer.processes=2: mmd is made of a whole batch.*take trainer.processes=1"
+    ):
+        require_rows(learner, next(iter(data["train"].batches(8))), 2, 1, "trainer.processes")
+
+
+def test_a_draw_that_is_not_known_would_be_seen(monkeypatch):
+    learner, data = make("variant=vae")
+    monkeypatch.setattr("aeexp.trainers.ranks.draws.LIKE", {})
+    monkeypatch.setattr("aeexp.trainers.ranks.draws.SHAPED", set())
+    with pytest.raises(UsageError, match="trainer.processes=2"):
+        require_rows(learner, next(iter(data["train"].batches(8))), 2, 1, "trainer.processes")
+
+
+def test_the_shares_of_a_measurement_add_up_to_it():
+    learner, data = make("variant=iwae", "objective.samples=3")
+    whole = average(learner, data["val"], 5)
+    parts = [
+        average(learner, data["val"], 5, Group(rank, 3).share(forward_of(learner), whole=False)) for rank in range(3)
+    ]
+    # sums of float32 in another order
+    assert {name: sum(part[name] for part in parts) for name in whole} == pytest.approx(whole, rel=1e-5)
+
+
+def test_who_keeps_averages_sees_all_rows():
+    learner, data = make("variant=vq_vae")
+    assert learner.observes
+    batch = next(iter(data["train"].batches(8)))
+    reseed(3, data.device)
+    out = forward_of(learner)(batch)[2]
+    reseed(3, data.device)
+    shared = Group(1, 2).share(forward_of(learner), whole=True)(batch)[2]
+    assert torch.equal(out.code.z, shared.code.z) and len(shared.batch.x) == 8 and not shared.code.z.requires_grad
+
+
+def test_one_process_is_left_alone():
+    learner, data = make("variant=vae")
+    forward = forward_of(learner)
+    group = Group()
+    assert group.share(forward, whole=True) is forward and not group.agree(False, data.device)
+    assert group.measure(learner, data["val"]) == average(learner, data["val"])
