@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aeexp.evaluation.baselines import COMPARABLE, describe_row
@@ -80,6 +81,7 @@ def identify(record: Record, also: Collection[str] = ()) -> tuple:
     return tuple(sorted(items))
 
 
+@lru_cache(4096)
 def changes_result(key: str) -> bool:
     """Whether a path of the configuration, or an override, may change a result."""
     return key not in REPEATS and not any(key == name or key.startswith(f"{name}.") for name in ASIDE)
