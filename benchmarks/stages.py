@@ -11,10 +11,11 @@ evaluate  aeexp-evaluate of the first command's run, with the default metrics an
 
 Each command has a process of its own. Stages are `timing` of the runs' metrics.json; of a sweep their sums, to which
 what is done once for all jobs is added, and of aeexp-evaluate what the same clock counts in its process. `start` is
-what Python takes before the first line of the command and `exit` what it takes after the last one, which no clock within
-sees; `other` is what lies in no stage. In the same process a fixed loop of Python and matrix products runs before and after the command:
-the ratio of a stage to it says more than its seconds, which another machine or other people's processes change.
-benchmarks/results/stages.json has the ratios of the last release; `--save` writes those of now. Medians over rounds.
+what Python takes before the first line of the command and `exit` what it takes after the last one, which no clock
+within sees; `other` is what lies in no stage. In the same process a fixed loop of Python and matrix products runs
+before and after the command: the ratio of a stage to it says more than its seconds, which another machine or other
+people's processes change. benchmarks/results/stages.json has the ratios of the last release; `--save` writes those of
+now. Medians over rounds.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Mixture(Prior):
 
     def adapt(self, dim: int, shape: Sequence[int], context: int = 0) -> None:
         """Components of that width; those that start alike stay alike: their means are drawn."""
-        self.mean = nn.Parameter(torch.empty(self.components, dim).normal_())
+        self.mean = nn.Parameter(torch.randn(self.components, dim))
         self.log_var = nn.Parameter(torch.zeros(self.components, dim))
         self.logits = nn.Parameter(torch.zeros(self.components))
 

@@ -72,9 +72,9 @@ class VQ(Latent):
         self.averages = codebook == "ema"
         self.register_buffer("commitment", torch.tensor(float(commitment)))
         if self.averages:
-            self.register_buffer("vectors", torch.empty(codes, width).normal_())
+            self.register_buffer("vectors", torch.randn(codes, width))
         else:
-            self.vectors = nn.Parameter(torch.empty(codes, width).normal_())
+            self.vectors = nn.Parameter(torch.randn(codes, width))
         self.register_buffer("sums", torch.zeros(codes, width) if self.averages else None)
         # vectors assigned, each step counting `decay` of the next
         self.register_buffer("use_counts", torch.zeros(codes))

@@ -73,13 +73,13 @@ with postpone_dynamo():
 
 
 def test_a_model_without_memory_is_built_without_it():
-    """As a run that is loaded builds it first: `eye`, `randn` and the like would ask for both."""
+    """As a run that is loaded builds it first: `torch.eye` would ask for it, and for sympy."""
     run("""
 from aeexp.runs.build import build_learner
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import make
 
-for variant in ("undercomplete", "vq_vae"):
+for variant in ("undercomplete", "vae"):
     cfg = compose_run([f"variant={variant}"]).cfg
     facts = make(cfg, "dataset").facts
     with torch.device("meta"):
