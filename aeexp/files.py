@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,9 @@ DEEPEST = 64  # brackets within brackets: what walks through a table calls itsel
 LONGEST = 64  # bits of a whole number: a larger one is no double
 TOO_DEEP = f"more than {DEEPEST} levels of brackets"
 INDENT = re.compile(rb"^[ \t?:-]*", re.MULTILINE)  # what stands before the first word of a line of YAML
+# A key at the margin with all that is below it, and an entry of a list there; lines of no other kind are between them.
+BLOCK = re.compile(rb"[A-Za-z_].*\n(?:(?:(?: |- ).*)?\n)*|- .*\n(?:(?: .*)?\n)*")
+BLOCKS, MOST_BLOCK = 1024, 1 << 12  # of blocks that were parsed: how many are kept, and of how many bytes
 FORMULA = re.compile(r"[=@\t\r]|[+-](?=.)", re.DOTALL)  # what a spreadsheet takes for the beginning of one
 
 
@@ -40,7 +44,9 @@ def read_bytes(path: Path, most: int) -> bytes:
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError(f"{path.name} is no file")
     with open(path, "rb") as file:
-        content = file.read(most + 1)
+        size = min(os.fstat(file.fileno()).st_size, most)
+        content = file.read(size + 1)  # room for `most` would be asked of the machine, and given back
+        content += file.read(most + 1 - len(content)) if len(content) > size else b""  # of one that grows
     if len(content) > most:
         raise ValueError(f"{path.name} is larger than {most >> 20} MB")
     return content
@@ -89,6 +95,8 @@ def parse_yaml(content: bytes, name: str) -> Any:
     try:
         if not _is_surely_shallow(content):
             _require_shallow_yaml(content)
+        elif (node := _join_blocks(content)) is not None:
+            return node
         node = yaml.load(content, YAML_LOADER)
         _require_plain(node, finite=False)
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # of a tag on another value
@@ -103,6 +111,37 @@ def _is_surely_shallow(content: bytes) -> bool:
         return False
     brackets = content.count(b"[") + content.count(b"{")
     return brackets + max(map(len, INDENT.findall(content)), default=0) < DEEPEST
+
+
+def _join_blocks(content: bytes) -> dict[Any, Any] | list[Any] | None:
+    """The same table or list, from its blocks: the runs of a sweep share most of theirs. None: parse it as a whole.
+
+    A block that ends within quotes or brackets, which alone go on at the margin, cannot be parsed.
+    """
+    blocks = BLOCK.findall(content)
+    if not blocks or sum(map(len, blocks)) != len(content) or max(map(len, blocks)) > MOST_BLOCK:
+        return None
+    nodes = [_parse_block(block) for block in blocks]
+    if all(type(node) is dict for node in nodes):
+        return {key: _copy(value) for node in nodes for key, value in node.items()}
+    return [_copy(value) for node in nodes for value in node] if all(type(node) is list for node in nodes) else None
+
+
+@lru_cache(BLOCKS)
+def _parse_block(block: bytes) -> Any:
+    """None of what is refused: parsed as a whole, the file says why, and in which line."""
+    try:
+        node = yaml.load(block, YAML_LOADER)
+        _require_plain(node, finite=False)
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError):
+        return None
+    return node
+
+
+def _copy(node: Any) -> Any:
+    if type(node) is dict:
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if type(node) is list else node
 
 
 def _require_shallow_yaml(content: bytes) -> None:

@@ -10,10 +10,12 @@ sweep     aeexp -m of 16 seeds of the digits, 10 epochs
 evaluate  aeexp-evaluate of the first command's run, with the default metrics and figures
 
 Each command has a process of its own. Stages are `timing` of the runs' metrics.json; of a sweep their sums, to which
-what is done once for all jobs is added, and of aeexp-evaluate what the same clock counts in its process. `other` is
-what lies in no stage. In the same process a fixed loop of Python and matrix products runs before and after the command:
-the ratio of a stage to it says more than its seconds, which another machine or other people's processes change.
-benchmarks/results/stages.json has the ratios of the last release; `--save` writes those of now. Medians over rounds.
+what is done once for all jobs is added, and of aeexp-evaluate what the same clock counts in its process. `start` is
+what Python takes before the first line of the command and `exit` what it takes after the last one, which no clock
+within sees; `other` is what lies in no stage. In the same process a fixed loop of Python and matrix products runs
+before and after the command: the ratio of a stage to it says more than its seconds, which another machine or other
+people's processes change. benchmarks/results/stages.json has the ratios of the last release; `--save` writes those of
+now. Medians over rounds.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def refer() -> float:
 
 def work(words: Sequence[str], report: Path) -> None:
     """One command in this process: its stages, its whole time and the loop's go into the file `report`."""
-    began = time.perf_counter()
+    started, began = time.time(), time.perf_counter()
     from aeexp.timing import Clock, stage
 
     clock, code = Clock(), 0
@@ -77,19 +79,20 @@ def work(words: Sequence[str], report: Path) -> None:
         except SystemExit as end:
             code = int(end.code or 0)
     whole = time.perf_counter() - began
-    report.write_text(
-        json.dumps({"stages": clock.seconds, "whole": whole, "loop": [refer(), refer()]}), encoding="utf-8"
-    )
+    told = {"stages": clock.seconds, "whole": whole, "started": started, "loop": [refer(), refer()]}
+    report.write_text(json.dumps({**told, "ended": time.time()}), encoding="utf-8")
     sys.exit(code)
 
 
 def measure(words: Sequence[str], out: Path) -> dict[str, float]:
-    """Seconds by stage of one command, with `whole`, `other` and `loop`."""
+    """Seconds by stage of one command, with `start`, `exit`, `other`, `whole`, which is their sum, and `loop`."""
     report = out / "report.json"
     before = [refer(), refer()]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    called = time.time()
     done = subprocess.run([sys.executable, __file__, "--work", str(report), *words],
                           capture_output=True, text=True, cwd=out, env=environment)  # fmt: skip
+    left = time.time()
     if done.returncode:
         sys.exit(done.stdout[-2000:] + done.stderr[-4000:])
     told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
@@ -102,7 +105,9 @@ def measure(words: Sequence[str], out: Path) -> dict[str, float]:
                 stages[name] = stages.get(name, 0.0) + seconds
     # jobs side by side, or in a stack that each of them counts, take more than the command
     other = max(0.0, told["whole"] - sum(stages.values()))
-    return {**stages, "other": other, "whole": told["whole"], "loop": statistics.mean(before + told["loop"])}
+    stages |= {"start": told["started"] - called, "exit": left - told["ended"], "other": other}
+    whole = stages["start"] + told["whole"] + stages["exit"]
+    return {**stages, "whole": whole, "loop": statistics.mean(before + told["loop"])}
 
 
 def make_pictures(path: Path) -> None:

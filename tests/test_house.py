@@ -13,6 +13,7 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # A name in quotes where no contract can say it: another library's, and why.
 BY_NAME = {
     ("aeexp/evaluation/hashing.py", "bitwise_count"),  # numpy before 2.0 has none
+    ("aeexp/reference/folders.py", "find_distributions"),  # which a finder of sys.meta_path may offer to importlib
 }
 
 # Longer than a screenful or five, and why.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import errno
+import gc
 import io
 import os
 import sys
@@ -34,6 +36,7 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
     failure of a command.
     """
     settle_environment()
+    atexit.register(gc.freeze)  # the last to be called: to take a million objects apart at the end is seconds' work
     try:
         with interrupt_when_told():
             code = function(*arguments) or 0

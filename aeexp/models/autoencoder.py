@@ -43,7 +43,8 @@ class Autoencoder(Model):
         self.reduced: torch.dtype | None = None  # in which encoder and decoder compute in training; None: as they are
         self.masks = masks  # whether it decodes classes, which have no mean: `decode` shows the most probable ones
         self.register_buffer("code_mean", torch.zeros(latent.dim))
-        self.register_buffer("code_scale", torch.eye(latent.dim))
+        # `torch.eye` without memory, as a run that is loaded builds it first, takes two seconds for torch's compiler
+        self.register_buffer("code_scale", torch.zeros(latent.dim, latent.dim).fill_diagonal_(1))
 
     def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:
         """`mask` (B, T) says which steps of a padded sequence are real; no `context` where the encoder is told none."""

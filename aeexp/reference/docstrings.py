@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ CITED = re.compile(
 )
 SENTENCE = re.compile(r"(.+?(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)[.!?])(?=\s|$)", re.DOTALL)
 PART = re.compile(r"^(?=@|class |def )", re.MULTILINE)  # where a class or function begins, or its decorator
+NAMED = re.compile(r"(?:class|def) +(\w+)")
 HEAD = re.compile(r'.*?:[^\S\n]*\n\s+r?"""(?:[^\\]|\\.)*?"""', re.DOTALL)  # down to the end of the first docstring
 
 
@@ -53,27 +55,33 @@ def _find_docstring(target: str) -> str:
     module, _, name = target.rpartition(".")
     if module.partition(".")[0] in ("torch", ""):  # torch documents itself
         return ""
-    return _read_docstrings(_read_exports(module).get(name, module)).get(name, "")
+    parts = _list_parts(_read_exports(module).get(name, module)).get(name, [])
+    return next((text for part in reversed(parts) if (text := _parse_docstring(part)) is not None), "")
 
 
 @by_folders
-def _read_docstrings(module: str) -> dict[str, str]:
-    """Of the classes and functions of a module. Each is parsed down to the end of its first docstring: to parse all
-    that stands below them is half of what `--help` would take."""
-    found = {}
-    for part in PART.split(_read_source(module))[1:]:
-        if part.startswith("@"):
+def _list_parts(module: str) -> dict[str, list[str]]:
+    """By name, the source of each class and function of a module, and what looks like one within a long text."""
+    parts: dict[str, list[str]] = {}
+    for part in PART.split(_read_source(module)):
+        if found := NAMED.match(part):
+            parts.setdefault(found[1], []).append(part)
+    return parts
+
+
+@cache
+def _parse_docstring(part: str) -> str | None:
+    """Of a class or function; None of what is none. It is parsed down to the end of its first docstring: to parse all
+    that stands below is half of what `--help` would take."""
+    head = HEAD.match(part)
+    for text in ([head[0]] if head else []) + [part]:
+        try:
+            node = ast.parse(text).body[0]
+        except (SyntaxError, ValueError):
             continue
-        head = HEAD.match(part)
-        for text in ([head[0]] if head else []) + [part]:
-            try:
-                node = ast.parse(text).body[0]
-            except (SyntaxError, ValueError):
-                continue
-            assert isinstance(node, ast.ClassDef | ast.FunctionDef)  # it begins so
-            found[node.name] = ast.get_docstring(node) or ""
-            break
-    return found
+        assert isinstance(node, ast.ClassDef | ast.FunctionDef)  # it begins so
+        return ast.get_docstring(node) or ""
+    return None
 
 
 @by_folders

@@ -58,9 +58,10 @@ def print_group(console: Console, group: str) -> None:
     console.print(f"[bold]{group}[/]: {escape(about)}".rstrip(": "))
     options_of_group = options.list_groups()[group]
     width = max(map(len, options_of_group))
+    room = max(20, console.width - width - 5)
     lines = []
     for name in options_of_group:  # a table of rich's takes five times as long
-        first, *more = textwrap.wrap(describe(options.read_option(group, name)), max(20, console.width - width - 5))
+        first, *more = textwrap.wrap(describe(options.read_option(group, name)), room)
         lines.append(f" {'*' if name in names else ' '} [cyan]{name:{width}}[/]  {escape(first)}")
         lines += [" " * (width + 5) + escape(rest) for rest in more]
     console.print("\n".join(lines), soft_wrap=True)

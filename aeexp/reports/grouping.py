@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, final
 
 from aeexp.evaluation.baselines import COMPARABLE, describe_row
 from aeexp.reports.records import SPLIT, Record
@@ -22,11 +24,14 @@ ASIDE = ("device", "threads", "deterministic", "resume", "save_codes", "metric",
          "dataset.test", "dataset.database", "dataset.download", "dataset.residency")  # fmt: skip
 
 
-class Group(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False)
+class Group:
     """Finished runs that differ in seed and fold alone, the newest of those that do not even differ in these."""
 
     columns: dict[str, str]  # what tells groups apart: override -> value as typed, "-" where a group has none
     records: list[Record]
+    _estimates: dict[tuple[str, ...], Estimate | None] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -35,6 +40,12 @@ class Group(NamedTuple):
 
     def estimate(self, key: str, *part: str) -> Estimate | None:
         """Of a number on the test split, or in another `part` of metrics.json; None where no run has it."""
+        place = (key, *part)
+        if place not in self._estimates:  # tables, tests and figures ask for the same
+            self._estimates[place] = self._estimate(key, *part)
+        return self._estimates[place]
+
+    def _estimate(self, key: str, *part: str) -> Estimate | None:
         values = [record.value(key, *part) for record in self.records]
         found = estimate([value for value in values if value is not None and math.isfinite(value)])
         halves = [half for record in self.records if (half := record.interval(key, *part)) is not None]
@@ -80,6 +91,7 @@ def identify(record: Record, also: Collection[str] = ()) -> tuple:
     return tuple(sorted(items))
 
 
+@lru_cache(4096)
 def changes_result(key: str) -> bool:
     """Whether a path of the configuration, or an override, may change a result."""
     return key not in REPEATS and not any(key == name or key.startswith(f"{name}.") for name in ASIDE)

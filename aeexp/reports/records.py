@@ -95,7 +95,7 @@ def read_run(folder: RunFolder) -> Record | Failure:
         metrics = folder.read_metrics()
         _check(metrics)
         merged = _merge_evaluations(metrics)
-        composed, words, choices = folder.read_asked()
+        composed, words, choices = folder.read_asked(status)
         config = _settle_split(dict(flatten(composed)))
         if config.get("init.from") is None:  # as in runs of before there was such a key
             config = {key: value for key, value in config.items() if not key.startswith("init.")}

@@ -62,11 +62,11 @@ def number_axis(groups: Sequence[Group], key: str, part: str, name: str, unit: s
     """A number of a `part` of metrics.json that is called `name`, and each baseline's, [] where it has none."""
     own = [round_estimate(group.estimate(key, part)) for group in groups]
     spots: dict[str, list[float | None]] = {}
+    # baselines are measured on the test split alone, and their loss has no penalties
+    measured = groups if part == "test" and key.split("/")[0] != "loss" else ()
     for baseline in BASELINES:
-        estimates = [round_estimate(group.estimate(key, "baseline", baseline)) for group in groups]
-        # baselines are measured on the test split alone, and their loss has no penalties
-        known = part == "test" and key.split("/")[0] != "loss" and any(estimates)
-        spots[baseline] = [None if estimate is None else estimate[0] for estimate in estimates] if known else []
+        estimates = [round_estimate(group.estimate(key, "baseline", baseline)) for group in measured]
+        spots[baseline] = [None if spot is None else spot[0] for spot in estimates] if any(estimates) else []
     return {"id": f"{part}:{key}", "key": key, "part": part, "words": name, "unit": unit, "values": own, **spots}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from aeexp import files
 from aeexp.errors import FULL
-from aeexp.runs.runtime import read_choices, read_runtime
+from aeexp.runs.runtime import list_choices, list_overrides, parse_runtime, read_runtime
 
 MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
 INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra", MEASURED}  # of a run folder; no other run lies there
@@ -63,26 +63,21 @@ class RunFolder:
         self._check_asked()
         return _read_table(self.hydra / "config.yaml")
 
-    def read_asked(self) -> tuple[dict[str, Any], list[str], dict[str, str]]:
-        """What `read_config`, `read_overrides` and `read_choices` give, held against the run once."""
-        config, overrides = self.read_config(), self._read_overrides()
-        return config, overrides, read_choices(self.hydra)
+    def read_asked(self, status: dict[str, Any] | None = None) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+        """What `read_config` and `read_overrides` give, and the option of each group; each file read once."""
+        contents = self._read_contents()
+        self._check_asked(contents, status)
+        config, typed = (files.parse_yaml(contents[name], name) for name in ("config.yaml", "overrides.yaml"))
+        choices = list_choices(parse_runtime(contents["hydra.yaml"]))
+        return _require_table(config, "config.yaml"), list_overrides(typed), choices
+
+    def _read_contents(self) -> dict[str, bytes]:
+        return {name: files.read_bytes(self.hydra / name, files.MOST_YAML) for name in ASKED}
 
     def read_overrides(self) -> list[str]:
         """What the user typed, job by job of a sweep, as in ["latent.dim=3", "seed=1"]; as `read_config`."""
         self._check_asked()
-        return self._read_overrides()
-
-    def _read_overrides(self) -> list[str]:
-        overrides = files.read_yaml(self.hydra / "overrides.yaml") or []
-        if not isinstance(overrides, list):
-            raise ValueError("overrides.yaml holds no list")
-        return [str(override) for override in overrides]
-
-    def read_choices(self) -> dict[str, str]:
-        """The option of each group, but for Hydra's own; as `read_config`."""
-        self._check_asked()
-        return read_choices(self.hydra)
+        return list_overrides(files.read_yaml(self.hydra / "overrides.yaml"))
 
     def read_cwd(self) -> Path | None:
         """Where the run was started: relative paths begin there. None where that is not known."""
@@ -91,10 +86,10 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _check_asked(self) -> None:
+    def _check_asked(self, contents: dict[str, bytes] | None = None, status: dict[str, Any] | None = None) -> None:
         """Numbers stand under the labels of the run that gave them: another one's in `.hydra` are told."""
-        wanted = self.read_status().get("hydra_digest") if self.status.is_file() else None
-        if wanted and wanted != digest(files.read_bytes(self.hydra / name, files.MOST_YAML) for name in ASKED):
+        wanted = (status or (self.read_status() if self.status.is_file() else {})).get("hydra_digest")
+        if wanted and wanted != digest((contents or self._read_contents()).values()):
             raise ValueError(".hydra is not what this run wrote (status.json: hydra_digest): its labels are another's")
 
     def find_events(self, title: str) -> Path:
@@ -251,7 +246,10 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
-    node = files.read_json(path) if path.suffix == ".json" else files.read_yaml(path)
+    return _require_table(files.read_json(path) if path.suffix == ".json" else files.read_yaml(path), path.name)
+
+
+def _require_table(node: Any, name: str) -> dict[str, Any]:
     if not isinstance(node, dict):
-        raise ValueError(f"{path.name} holds no table of keys and values")
+        raise ValueError(f"{name} holds no table of keys and values")
     return node

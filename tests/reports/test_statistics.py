@@ -75,3 +75,9 @@ def test_an_estimate_is_students_and_of_one_run_its_value():
     assert estimate([]) is None and estimate([2.5]) == Estimate(2.5, 0.0, 1, 0.0)
     made = estimate([1.0, 2.0, 3.0])
     assert made.half == pytest.approx(4.302652729911275 / math.sqrt(3)) and made.sd == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12))
+def test_mean_and_deviation_have_the_bits_of_numpy(values):
+    made = estimate(values)
+    assert made is not None and (made.mean, made.sd) == (float(np.mean(values)), float(np.std(values, ddof=1)))

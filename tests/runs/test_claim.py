@@ -117,7 +117,7 @@ def test_a_finished_run_s_labels_are_checked_where_they_are_read(tmp_path):
     run = RunFolder(tmp_path)
     assert run.read_config() == {"folder": str(tmp_path)}
     (run.hydra / "overrides.yaml").write_text("- latent.dim=3\n")
-    for read in (run.read_config, run.read_overrides, run.read_choices):
+    for read in (run.read_config, run.read_overrides, run.read_asked):
         with pytest.raises(ValueError, match=r"\.hydra is not what this run wrote"):
             read()
 

@@ -70,3 +70,19 @@ with postpone_dynamo():
     import torch._dynamo.config
     assert is_loaded() and torch._dynamo.config.recompile_limit > 0
 """)
+
+
+def test_a_model_without_memory_is_built_without_it():
+    """As a run that is loaded builds it first: `torch.eye` would ask for it, and for sympy."""
+    run("""
+from aeexp.runs.build import build_learner
+from aeexp.runs.composing import compose_run
+from aeexp.runs.config import make
+
+for variant in ("undercomplete", "vae"):
+    cfg = compose_run([f"variant={variant}"]).cfg
+    facts = make(cfg, "dataset").facts
+    with torch.device("meta"):
+        build_learner(cfg, facts)
+assert not is_loaded() and "sympy" not in sys.modules
+""")

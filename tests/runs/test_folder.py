@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -18,7 +19,7 @@ from aeexp import files
 from aeexp.runs.composing import compose_run
 from aeexp.runs.folder import RunFolder, find_runs
 from aeexp.runs.locks import hold
-from aeexp.runs.runtime import RUNTIME, read_runtime
+from aeexp.runs.runtime import RUNTIME, list_choices, read_runtime
 
 
 def begin(path: Path, status: str | None = "finished") -> Path:
@@ -49,7 +50,7 @@ def test_what_a_run_was_asked_for_is_read_as_it_was_composed(tmp_path):
     (run.hydra / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {tmp_path}\n{block}")
     assert run.read_config() == {"seed": 3, "dataset": {"split": {"seed": "${seed}"}, "name": "Käse"}}
     assert run.read_overrides() == ["seed=3", "optimizer.lr=1e-3"]
-    assert run.read_choices() == {"variant": "vae"}
+    assert run.read_asked()[2] == {"variant": "vae"}
     assert run.read_cwd() == tmp_path
 
 
@@ -109,6 +110,48 @@ def test_yaml_that_is_taken_for_shallow_without_a_look_is_shallow(text):
             pass
 
 
+LINES = (
+    "a: 1",
+    "b: [1",
+    "  2]",
+    "c:",
+    "- 3",
+    "- d: 'x",
+    "  y'",
+    "  e: |",
+    "   - z",
+    "",
+    "yes: null",
+    "a: ''",
+    "f",
+    "] ",
+    "---",
+    "g: {}",
+)
+
+
+@given(st.lists(st.sampled_from(LINES) | st.text(" -:[]{}a'\"\n|>", max_size=6), max_size=8).map("\n".join))
+@example("a: 'x\nb: 1'\n")
+def test_yaml_from_blocks_that_are_known_is_what_it_is_as_a_whole(text):
+    def read() -> tuple[object, str]:
+        try:
+            return files.parse_yaml(f"{text}\n".encode(), "x.yaml"), ""
+        except ValueError as error:
+            return None, str(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "BLOCK", re.compile(b"(?!)"))  # finds none
+        whole = read()
+    assert read() == whole == read() and repr(read()) == repr(whole)
+
+
+def test_what_is_changed_in_what_was_read_is_not_read_again():
+    content = b"a:\n  b: [1]\nc:\n- d: 2\n"
+    files.parse_yaml(content, "x.yaml")["a"]["b"].append(2)
+    files.parse_yaml(content, "x.yaml")["c"][0]["d"] = 3
+    assert files.parse_yaml(content, "x.yaml") == {"a": {"b": [1]}, "c": [{"d": 2}]}
+
+
 def test_what_hydra_says_of_a_start_is_found_without_the_rest_of_its_file(tmp_path):
     run = RunFolder(tmp_path)
     run.hydra.mkdir()
@@ -118,4 +161,4 @@ def test_what_hydra_says_of_a_start_is_found_without_the_rest_of_its_file(tmp_pa
     whole = yaml.safe_load(content)["hydra"]["runtime"]
     assert RUNTIME.match(content) and read_runtime(run.hydra) == whole != {}
     (run.hydra / "hydra.yaml").write_bytes(b"{hydra: {runtime: {choices: {model: mlp}}}}")  # as nobody writes it
-    assert run.read_choices() == {"model": "mlp"}
+    assert list_choices(read_runtime(run.hydra)) == {"model": "mlp"}

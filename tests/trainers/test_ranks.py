@@ -90,7 +90,7 @@ def test_of_a_variant_processes_take_the_steps_of_one_or_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["undercomplete", "vae", "denoising", "iwae", "vq_vae", "contractive", "recurrent_vae"]
+    "name", ["undercomplete", "vae", "denoising", "iwae", "vq_vae", "contractive", "cvae"]
 )
 def test_these_are_not_refused(name):
     learner, data = make(f"variant={name}")
