@@ -113,6 +113,28 @@ def choose_batch_size(shape: Sequence[int]) -> int:
     return max(1, min(1024, VALUES // math.prod(shape)))
 
 
+@final
+class Means:
+    """Loss and terms over batches that come one by one."""
+
+    def __init__(self):
+        self.rows = 0
+        self._names: list[str] = []
+        self._sums: list[Tensor] = []
+
+    def add(self, terms: Terms | None, rows: int) -> None:
+        """The terms of so many rows; None: nobody knows them, and the rows are not counted."""
+        if terms is not None:
+            self._names = list(terms)
+            self._sums.append(means(terms) * rows)
+            self.rows += rows
+
+    def compute(self) -> dict[str, float]:
+        """Means over all rows; their sum is the loss."""
+        values = (torch.stack(self._sums).cpu().double().sum(0) / self.rows).tolist()
+        return {"loss": sum(values), **dict(zip(self._names, values, strict=True))}
+
+
 @torch.no_grad()
 def average(learner: Learner, split: Examples, rows: int | None = None) -> dict[str, float]:
     """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
@@ -121,13 +143,10 @@ def average(learner: Learner, split: Examples, rows: int | None = None) -> dict[
     """
     was_training = learner.training
     learner.eval()
-    sums, names = [], []
+    sums = Means()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in split.batches(rows or max(1, choose_batch_size(split.shape) // learner.objective.copies)):
-            terms, _ = learner(batch)
-            names = list(terms)
-            sums.append(means(terms) * len(batch.x))
+            sums.add(learner(batch)[0], len(batch.x))
     learner.train(was_training)
-    values = (torch.stack(sums).cpu().double().sum(0) / len(split)).tolist()
-    return {"loss": sum(values), **dict(zip(names, values, strict=True))}
+    return sums.compute()
