@@ -141,7 +141,7 @@ class Run:
         return self._kept["errors", split]
 
     def losses(self, split: str) -> dict[str, float]:
-        """Loss and terms as `models.learner.average`: from a pass that was made, where the objective reads them there."""
+        """Loss and terms as `models.learner.average`: of a pass that was made, where the objective reads them there."""
         return self.compute_once(("losses", split), lambda: average(self.learner, self.all_rows(split)))
 
     def rate(self, split: str) -> np.ndarray | None:
