@@ -73,10 +73,9 @@ def _compare_learners(a: Learner, b: Learner) -> str:
     ours, theirs = dict(a.named_modules()), dict(b.named_modules())
     if ours.keys() != theirs.keys() or any(type(ours[name]) is not type(theirs[name]) for name in ours):
         return "its parts differ"
-    for kind in (_list_tensors(a), _list_tensors(b)):
-        for name, description in kind.items():
-            if _list_tensors(a).get(name) != description or _list_tensors(b).get(name) != description:
-                return f"{name} has another shape"
+    own, other = _list_tensors(a), _list_tensors(b)
+    if name := next((name for name in own | other if own.get(name) != other.get(name)), ""):
+        return f"{name} has another shape"
     for name, module in ours.items():
         for key, value in _list_attributes(module).items():
             if not _is_same(value, vars(theirs[name]).get(key)):

@@ -100,14 +100,14 @@ class Fitting:
         self.which = torch.tensor(places, device=train.device)
         first = self.group[0].training.learner
         self.surveys, self.observes = first.surveys, first.observes
-        if self.surveys or self.observes:
-            self._lend()
+        self.stack.lend()  # what parts do beside the gradient, and what is read of a run, is in the stack itself
+        self._set_mode()
 
-    def _lend(self) -> None:
-        """What the parts do beside the gradient they do in the stack itself."""
-        self.stack.lend()
+    def _set_mode(self) -> None:
+        """As after a step, since readings may ask for it, or where parts look at the training set before each, for
+        that: to walk all modules of all runs twice a step takes longer than the step."""
         for member in self.group:
-            member.training.learner.train(self.observes)
+            member.training.learner.train(self.observes or not self.surveys)
 
     def _feed(self, seeds: list[int], step: int) -> Iterator[list[Batch]]:
         """The batches of each step, every field with the seeds in front."""
@@ -125,7 +125,7 @@ class Fitting:
             self.stack.give_back(row)
         for block in self.blocks if self.group else ():
             for place, member in enumerate(self.group[block.rows]):
-                block.hand_out(place, member.state)
+                block.give_back(place, member.state)
         self.group = []
 
     def _advance(self) -> None:
@@ -136,11 +136,11 @@ class Fitting:
                 member.training.learner.before_step(member.training.data["train"], step)
         given = next(self.feed)
         generators = make_generators([mix(seed, step) for seed in self.seeds], self.stack.device)
-        names, terms, gradient, steps = self._differentiate(given, generators)
+        names, terms, gradients, steps = self._differentiate(given, generators)
         trainer.check_monitor(names)
-        gradient = clip_rows(gradient, trainer.clip_norm)
+        gradients = clip_rows(gradients, trainer.clip_norm)
         for block in self.blocks:
-            block.step(gradient)
+            block.step(gradients)
         if self.observes:
             self._observe(steps, generators)
         samples = sum(batch.x.shape[1] for batch in given)
@@ -157,8 +157,8 @@ class Fitting:
 
     def _differentiate(
         self, given: list[Batch], generators: list[torch.Generator]
-    ) -> tuple[list[str], Tensor, Tensor, list[Step]]:
-        """Names and means (K, T) of the terms, gradients (K, N), and the passes where parts observe them."""
+    ) -> tuple[list[str], Tensor, Sequence[Tensor], list[Step]]:
+        """Names and means (K, T) of the terms, gradients (K, *shape), and the passes where parts observe them."""
         rows = sum(batch.x.shape[1] for batch in given)
         leaves = list(self.stack.parameters.values())
         names, terms, gradients, steps = [], [], [], []
@@ -166,12 +166,12 @@ class Fitting:
             mine = batch.change(self._deal_out)
             step = self.stack.forward(mine, len(self.seeds) > 1, generators, self.which, self.observes)
             values = step.terms * (batch.x.shape[1] / rows)
-            parts = torch.autograd.grad(values.sum(), leaves)
-            gradients.append(torch.cat([part.flatten(1) for part in parts], 1))
+            gradients.append(torch.autograd.grad(values.sum(), leaves))
             terms.append(values.detach())
             names = step.names
             steps.append(step)
-        return names, sum(terms[1:], terms[0]), sum(gradients[1:], gradients[0]), steps
+        summed = [sum(parts[1:], parts[0]) for parts in zip(*gradients, strict=True)]
+        return names, sum(terms[1:], terms[0]), summed, steps
 
     def _deal_out(self, field: Tensor) -> Tensor:
         """Of a field with the seeds in front each run's: (K, B, ...), or (B, ...) where all have the same."""
@@ -192,20 +192,20 @@ class Fitting:
         group, blocks, rates = self.group, self.blocks, {}
         for block in blocks:
             for place, member in enumerate(group[block.rows]):
-                self.stack.give_back(block.rows.start + place)
-                block.hand_out(place, member.state)
+                block.lend(place, member.state)
                 rates[member.number] = member.state.optimizer.param_groups[0]["lr"]
         for row, member in enumerate(group):
             training = member.training
             measure = average if not values else _give(values[row])
-            training.learner.train()  # as after a step: readings may ask for it
+            if not training.learner.training:
+                training.learner.train()
             self._guard(member, lambda m=member, t=training, by=measure: m.trainer.report(
                 m.state, t.data, m.window, t.store, t.track, by))  # fmt: skip
         moved = any(m.state.optimizer.param_groups[0]["lr"] != rates[m.number] for m in group)
         if moved or any(member not in self.live for member in group):
-            self.group = []  # what each run has is its own already
-        elif self.surveys or self.observes:
-            self._lend()
+            self._take_apart()
+        elif self.surveys:
+            self._set_mode()
         self._clock = time.perf_counter()
 
     def _interrupt(self) -> None:
