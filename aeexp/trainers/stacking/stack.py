@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, final
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from aeexp.contracts import Examples
 from aeexp.models.learner import VALUES, Learner, choose_batch_size, means
@@ -183,7 +184,20 @@ def find_slots(learner: Learner, skeleton: Learner) -> dict[str, list[Slot]]:
 
 def make_skeleton(learner: Learner) -> Learner:
     """What is called in place of each: without memory, so that nothing of one run stands for another."""
-    return copy.deepcopy(learner).to("meta")
+    skeleton = copy.deepcopy(learner).to("meta")
+    for module in skeleton.modules():
+        if type(module) is nn.Linear:
+            module.forward = functools.partial(apply_linear, module)
+    return skeleton
+
+
+def apply_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """(B, inputs) to (B, outputs), which lie in memory as (outputs, B): so the gradient of the weight lies as the
+    weight does, and is moved by as it comes. That of `F.linear` is a transpose, which would be copied at each step."""
+    if x.dim() != 2:
+        return F.linear(x, layer.weight, layer.bias)
+    product = torch.mm(layer.weight, x.t())
+    return (product if layer.bias is None else product + layer.bias[:, None]).t()
 
 
 def _explain(call: Callable[[], Any]) -> Any:
