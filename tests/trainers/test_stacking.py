@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from aeexp import schedulers
 from aeexp.conditions import Unconditional
 from aeexp.contracts import Noise
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
 from aeexp.latents import Deterministic
 from aeexp.likelihoods import Gaussian
 from aeexp.models.autoencoder import Autoencoder
@@ -278,3 +281,20 @@ def test_frozen_parameters_stay_and_those_without_a_loss_have_no_state():
         assert all(torch.equal(one.learner.state_dict()[name], value) for name, value in before.items())
         assert one.store.best is not None and other.store.best is not None
         assert one.store.best["optimizer"]["state"].keys() == other.store.best["optimizer"]["state"].keys()
+
+
+def test_folds_of_as_many_rows_go_beside_each_other_and_others_say_why_not():
+    generator = torch.Generator().manual_seed(5)
+    rows = [Rows(torch.rand(12, 1, 8, 8, generator=generator).numpy()) for _ in range(2)]
+    folds = [Data(f"fold {i}", {**DATA.splits, "val": Split(each)}) for i, each in enumerate(rows)]
+
+    def three() -> list[Training]:
+        return [training(seed)._replace(data=fold) for seed, fold in zip((0, 0, 1), [*folds, folds[0]], strict=True)]
+
+    outcomes, said = fit(three())
+    assert said == [([0, 1, 2], "")]
+    for one, outcome in zip(three(), outcomes, strict=True):
+        is_alone(one, outcome)
+    fewer = Data("short", {**DATA.splits, "train": DATA["train"].sample(20)})
+    _, said = fit([training(0), training(1)._replace(data=fewer)])
+    assert said[1] == ([1], f"its data differ: 20 train rows beside {len(DATA['train'])}")

@@ -14,7 +14,7 @@ from aeexp.contracts import Decoder, Encoder, Part
 from aeexp.datasets.core.split import Split
 from aeexp.models.learner import Learner
 from aeexp.trainers.arithmetic import Arithmetic
-from aeexp.trainers.contracts import Training
+from aeexp.trainers.contracts import Splits, Training
 from aeexp.trainers.joint import Joint
 
 # Each number moves by its own gradient alone: the parameters of many runs can lie in one tensor.
@@ -59,14 +59,29 @@ def _find_kind(training: Training) -> object:
 def explain_difference(a: Training, b: Training) -> str:
     """What keeps two runs from being trained together: anything that differs and is not a value of a tensor, a number
     of the optimizer or of its schedule; "" where nothing does."""
-    if a.data is not b.data:
-        return "its data differ"
+    if reason := _compare_data(a.data, b.data):
+        return reason
     own, other = vars(a.trainer), vars(b.trainer)
     if name := next((key for key in own if key not in EACH_ITS_OWN and own[key] != other[key]), ""):
         return f"trainer.{name} differs"
     if _find_kind(a) is not _find_kind(b):
         return "its optimizer differs"
     return _compare_learners(a.learner, b.learner)
+
+
+def _compare_data(a: Splits, b: Splits) -> str:
+    """Other rows, as those of another fold, go beside each other where there are as many of the same kind."""
+    for name in ("train", "val") if a is not b else ():
+        one, other = a[name], b[name]
+        if len(one) != len(other):
+            return f"its data differ: {len(other)} {name} rows beside {len(one)}"
+        kinds = [
+            [field if field is None else (field.shape, field.dtype, field.device) for field in next(split.batches(1))]
+            for split in (one, other)
+        ]
+        if kinds[0] != kinds[1]:
+            return "its data differ"
+    return ""
 
 
 def _compare_learners(a: Learner, b: Learner) -> str:

@@ -18,7 +18,8 @@ from aeexp.trainers.contracts import Training
 from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.stacking.blocks import Block, clip_rows, key_of
 from aeexp.trainers.stacking.draws import adopt, make_generators
-from aeexp.trainers.stacking.members import Member, Orders, Outcome, join
+from aeexp.trainers.stacking.members import Member, Orders, Outcome
+from aeexp.trainers.stacking.passes import join
 from aeexp.trainers.stacking.stack import Stack, Step, make_skeleton
 from aeexp.types import Batch
 
@@ -92,11 +93,13 @@ class Fitting:
             given = [member.training for member in members], [member.state for member in members]
             self.blocks.append(Block(self.stack, rows, *given, members[0].total))
         step, train = self.group[0].progress.step, self.group[0].training.data["train"]
-        seeds = list(dict.fromkeys(member.training.seed for member in self.group))
-        self.seeds = seeds
-        self.feed = self._feed(seeds, step)
-        places = [seeds.index(member.training.seed) for member in self.group]
-        self.in_order = places == list(range(len(seeds)))
+        # runs of one seed see the same rows in the same order, and draw the same, if they are trained on the same data
+        sources = {(id(member.training.data), member.training.seed): member.training for member in self.group}
+        self.sources = list(sources.values())
+        self.feed = self._feed(step)
+        order = list(sources)
+        places = [order.index((id(member.training.data), member.training.seed)) for member in self.group]
+        self.in_order = places == list(range(len(order)))
         self.which = torch.tensor(places, device=train.device)
         first = self.group[0].training.learner
         self.surveys, self.observes = first.surveys, first.observes
@@ -109,14 +112,17 @@ class Fitting:
         for member in self.group:
             member.training.learner.train(self.observes or not self.surveys)
 
-    def _feed(self, seeds: list[int], step: int) -> Iterator[list[Batch]]:
-        """The batches of each step, every field with the seeds in front."""
-        trainer, train = self.group[0].trainer, self.group[0].training.data["train"]
-        size = trainer.labelled_batch_size
-        if size is None:
-            assert isinstance(train, Split)
-            return trainer.feed(Orders(train, seeds), None, 0, step)
-        feeds = [trainer.feed(train, Labelled(train, size, seed), seed, step) for seed in seeds]
+    def _feed(self, step: int) -> Iterator[list[Batch]]:
+        """The batches of each step, every field with the sources in front."""
+        trainer = self.group[0].trainer
+        given = [(each.data["train"], each.seed) for each in self.sources]
+        train, size = given[0][0], trainer.labelled_batch_size
+        if size is None and isinstance(train, Split) and all(other is train for other, _ in given):
+            return trainer.feed(Orders(train, [seed for _, seed in given]), None, 0, step)
+        feeds = [
+            trainer.feed(train, size if size is None else Labelled(train, size, seed), seed, step)
+            for train, seed in given
+        ]
         return ([join(batches) for batches in zip(*several, strict=True)] for several in zip(*feeds, strict=True))
 
     def _take_apart(self) -> None:
@@ -135,7 +141,7 @@ class Fitting:
             for member in self.group:
                 member.training.learner.before_step(member.training.data["train"], step)
         given = next(self.feed)
-        generators = make_generators([mix(seed, step) for seed in self.seeds], self.stack.device)
+        generators = make_generators([mix(each.seed, step) for each in self.sources], self.stack.device)
         names, terms, gradients, steps = self._differentiate(given, generators)
         trainer.check_monitor(names)
         gradients = clip_rows(gradients, trainer.clip_norm)
@@ -164,7 +170,7 @@ class Fitting:
         names, terms, gradients, steps = [], [], [], []
         for batch in given:
             mine = batch.change(self._deal_out)
-            step = self.stack.forward(mine, len(self.seeds) > 1, generators, self.which, self.observes)
+            step = self.stack.forward(mine, len(self.sources) > 1, generators, self.which, self.observes)
             values = step.terms * (batch.x.shape[1] / rows)
             gradients.append(torch.autograd.grad(values.sum(), leaves))
             terms.append(values.detach())
@@ -174,8 +180,8 @@ class Fitting:
         return names, sum(terms[1:], terms[0]), summed, steps
 
     def _deal_out(self, field: Tensor) -> Tensor:
-        """Of a field with the seeds in front each run's: (K, B, ...), or (B, ...) where all have the same."""
-        if len(self.seeds) == 1:
+        """Of a field with the sources in front each run's: (K, B, ...), or (B, ...) where all have the same."""
+        if len(self.sources) == 1:
             return field[0]
         return field if self.in_order else field[self.which]
 
@@ -188,7 +194,7 @@ class Fitting:
 
     def _report(self, validate: bool) -> None:
         """Log, validate and save, each run as alone."""
-        values = self.stack.measure(self.group[0].training.data["val"]) if validate else []
+        values = self.stack.measure([member.training.data["val"] for member in self.group]) if validate else []
         group, blocks, rates = self.group, self.blocks, {}
         for block in blocks:
             for place, member in enumerate(group[block.rows]):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from aeexp.contracts import Examples
 from aeexp.models.learner import VALUES, Learner, choose_batch_size, means
 from aeexp.trainers.stacking.draws import Draws, Untouched
-from aeexp.trainers.stacking.passes import Rebuild, take_apart
+from aeexp.trainers.stacking.passes import Rebuild, join, take_apart
 from aeexp.types import Batch, Pass
 
 Slot = tuple[dict[str, Any], str]  # of a module's parameters or buffers, and the name there
@@ -139,32 +139,36 @@ class Stack:
         return Step(names, values, tensors, rebuilt[0] if rebuilt else None)
 
     @torch.no_grad()
-    def measure(self, split: Examples) -> list[dict[str, float]]:
-        """`learner.average` of each run."""
+    def measure(self, splits: Sequence[Examples]) -> list[dict[str, float]]:
+        """`learner.average` of each run on its split, which has as many rows as the others."""
         self.skeleton.eval()
+        split = splits[0]
         rows = max(1, choose_batch_size(split.shape) // self.skeleton.objective.copies)
         most = max(1, WIDE // (rows * math.prod(split.shape)))
-        parts = [self._measure(split, rows, slice(i, i + most)) for i in range(0, len(self.learners), most)]
+        parts = [self._measure(splits, rows, slice(i, i + most)) for i in range(0, len(self.learners), most)]
         names = parts[0][0]
         values = (torch.cat([part for _, part in parts]) / len(split)).tolist()
         return [{"loss": sum(each), **dict(zip(names, each, strict=True))} for each in values]
 
-    def _measure(self, split: Examples, rows: int, runs: slice) -> tuple[list[str], Tensor]:
+    def _measure(self, splits: Sequence[Examples], rows: int, runs: slice) -> tuple[list[str], Tensor]:
         names: list[str] = []
+        shared = all(split is splits[0] for split in splits)
         mine = [self._find(name)[runs] for name in self._slots]
         sums = []
         with torch.random.fork_rng():
             torch.manual_seed(0)  # as `average` has it: every run, every time
-            for batch in split.batches(rows):
+            several = splits[:1] if shared else splits[runs]
+            for batches in zip(*(split.batches(rows) for split in several), strict=True):
+                fields, build = take_apart(batches[0] if shared else join(batches))
 
-                def run_one(tensors: list[Tensor], batch: Batch = batch) -> Tensor:
+                def run_one(tensors: list[Tensor], given: list[Tensor], build: Rebuild = build) -> Tensor:
                     with self._filled(tensors):
-                        terms, _ = self.skeleton(batch)
+                        terms, _ = self.skeleton(build(given))
                     names[:] = terms
                     return means(terms)
 
-                mapped = torch.vmap(run_one, randomness="same")
-                sums.append(_explain(functools.partial(mapped, mine)) * len(batch.x))
+                mapped = torch.vmap(run_one, in_dims=(0, None if shared else 0), randomness="same")
+                sums.append(_explain(functools.partial(mapped, mine, fields)) * len(batches[0].x))
         return names, torch.stack(sums).cpu().double().sum(0)
 
 
