@@ -37,6 +37,8 @@ from aeexp.trainers.checkpoint import Progress, Store
 from aeexp.trainers.contracts import Tracker, Training
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.stacking import fit_together
+from aeexp.trainers.stacking.draws import make_generators
+from aeexp.trainers.stacking.stack import Stack, make_skeleton
 from aeexp.trainers.window import Diverged
 
 DATA = make_pictures()
@@ -186,6 +188,47 @@ class Deciding(Noise):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight if self.weight > 0 else x
+
+
+class Scaling(Noise):
+    """A trained number of no dimension, of which an optimizer keeps numbers of no dimension."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.NAdam])
+def test_what_an_optimizer_keeps_of_a_single_number_is_each_runs_own(kind, tmp_path):
+    makers = [functools.partial(kind, lr=rate) for rate in (1e-3, 1e-3)]
+    assert check_stacking(lambda seed: build(seed, Scaling()), DATA, optimizers=makers, way=ADAM_WAY) == ""
+
+    def two(steps: int) -> list[Training]:
+        trainings = []
+        for seed, maker in enumerate(makers):
+            store = Store(tmp_path / str(seed), {"run_id": "x"})
+            if steps > 2:
+                store.resume(tmp_path / str(seed), extends=True)
+            trainings.append(training(seed, store=store, learner=build(seed, Scaling()), steps=steps)
+                             ._replace(optimizer=maker))  # fmt: skip
+        return trainings
+
+    fit(two(2))
+    for seed, outcome in enumerate(fit(two(4))[0]):
+        alone = training(seed, learner=build(seed, Scaling()), steps=4)._replace(optimizer=makers[seed])
+        is_alone(alone, outcome)
+
+
+def test_gradients_lie_in_memory_as_what_they_move():
+    learners = [build(seed) for seed in range(2)]
+    stack = Stack(learners, make_skeleton(learners[0]))
+    batch = next(iter(DATA["train"].batches(8)))
+    terms = stack.forward(batch, False, make_generators([0, 1], DATA.device), torch.arange(2)).terms
+    for gradient in torch.autograd.grad(terms.sum(), list(stack.parameters.values())):
+        assert gradient.is_contiguous()
 
 
 def test_a_stack_without_a_vmap_rule_is_refused():

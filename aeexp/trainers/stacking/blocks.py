@@ -15,7 +15,6 @@ from aeexp.trainers.checkpoint import State
 from aeexp.trainers.contracts import Training
 from aeexp.trainers.stacking.stack import Stack
 
-
 COUNTS = {"step", "mu_product"}  # what torch's optimizers keep one of for a whole parameter (`alike.ELEMENTWISE`)
 
 
@@ -104,6 +103,6 @@ def clip_rows(gradients: Sequence[Tensor], most: float | None) -> list[Tensor]:
     """(K, *shape) gradients, of each run scaled down to this norm where they are longer, as `clip_grad_norm_` does."""
     if most is None:
         return list(gradients)
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    norms = torch.stack([gradient.reshape(len(gradient), -1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     factors = (most / (norms + 1e-6)).clamp(max=1)
     return [gradient * factors.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]

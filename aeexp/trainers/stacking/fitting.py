@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -176,7 +177,7 @@ class Fitting:
             terms.append(values.detach())
             names = step.names
             steps.append(step)
-        summed = [sum(parts[1:], parts[0]) for parts in zip(*gradients, strict=True)]
+        summed = [functools.reduce(torch.add, parts) for parts in zip(*gradients, strict=True)]
         return names, sum(terms[1:], terms[0]), summed, steps
 
     def _deal_out(self, field: Tensor) -> Tensor:

@@ -195,12 +195,12 @@ def make_skeleton(learner: Learner) -> Learner:
     return skeleton
 
 
-def apply_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+def apply_linear(layer: nn.Linear, input: Tensor) -> Tensor:
     """(B, inputs) to (B, outputs), which lie in memory as (outputs, B): so the gradient of the weight lies as the
     weight does, and is moved by as it comes. That of `F.linear` is a transpose, which would be copied at each step."""
-    if x.dim() != 2:
-        return F.linear(x, layer.weight, layer.bias)
-    product = torch.mm(layer.weight, x.t())
+    if input.dim() != 2:
+        return F.linear(input, layer.weight, layer.bias)
+    product = torch.mm(layer.weight, input.t())
     return (product if layer.bias is None else product + layer.bias[:, None]).t()
 
 
