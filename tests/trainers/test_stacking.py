@@ -307,6 +307,24 @@ def test_what_is_written_of_a_run_is_its_own_and_no_larger(tmp_path):
     assert max(sizes) - min(sizes) < 1000
 
 
+def test_what_is_written_in_the_middle_is_a_runs_own_and_no_larger(tmp_path):
+    sizes: dict[str, list[int]] = {}
+
+    class Weigh(Tracker):
+        def __init__(self, name: str):
+            self.name = name
+
+        def evaluation(self, progress: Progress) -> None:
+            sizes.setdefault(self.name, []).append((tmp_path / self.name / "last.pt").stat().st_size)
+
+    def begin(seed: int, name: str) -> Training:
+        return training(seed, store=Store(tmp_path / name, {"run_id": "x"}, every_seconds=0), track=Weigh(name))
+
+    fit([begin(seed, str(seed)) for seed in range(8)])
+    begin(0, "alone").fit()
+    assert all(abs(a - b) < 1000 for name in ("0", "7") for a, b in zip(sizes[name], sizes["alone"], strict=True))
+
+
 def test_frozen_parameters_stay_and_those_without_a_loss_have_no_state():
     def two() -> list[Training]:
         learners = [build(0), build(1)]
