@@ -166,9 +166,10 @@ def test_a_sweep_in_processes_that_is_interrupted_loses_nothing_and_goes_on(numb
     words += ["trainer.validate_every_steps=10"]
     assert interrupt(words, tmp_path, number, everyone) == 130
     states = read_states(tmp_path / "s")
-    assert [status for status, _ in states] == ["interrupted"] * 4
     saved = [load(RunFolder(tmp_path / f"s/{i}").last)["progress"]["step"] for i in range(4)]
-    assert max(saved) < 800 and [step for _, step in states] == [step // 10 * 10 for step in saved]
+    # one process may be through where the other began late
+    assert states == [("finished" if step == 800 else "interrupted", step // 10 * 10) for step in saved]
+    assert min(saved) < 800
     done = aeexp(*words, cwd=tmp_path)
     assert done.returncode == 0 and "4 of 4 runs finished" in done.stdout, done.stdout + done.stderr
     for i in range(4):
