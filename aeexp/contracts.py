@@ -459,6 +459,11 @@ class Objective(Part):
     def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
         """The terms of a batch that went through the task, and the pass that they were measured on."""
 
+    def read_terms(self, model: Model, out: Pass) -> Terms | None:
+        """What `forward` gives in evaluation mode, told from a pass that decodes the mean code where that is what the
+        decoder gets; None where the pass does not say it."""
+        return None
+
     def check(self, model: Model) -> None:
         """Raises UsageError where it cannot be had of the model."""
 

@@ -14,7 +14,6 @@ from typing import TypedDict
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -23,6 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from aeexp import files  # nothing that knows torch: a report is drawn without it
 from aeexp.drawing import channels
 from aeexp.drawing.page import Page, encode_png
+from aeexp.drawing.press import Press
 
 DPI = 120
 # Okabe and Ito (2008): eight colours that colour-blind readers tell apart, by name.
@@ -61,7 +61,7 @@ def name_entry(text: str) -> str:
 def figure(title: str, width: float, height: float) -> Figure:
     """An empty figure of that many inches."""
     empty = Page(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
-    FigureCanvasAgg(empty)  # a canvas that TensorBoard can read pixels from
+    Press(empty)
     # A long title breaks where a narrow figure ends, not within a bracket: a character is about 0.09 inches wide.
     title = re.sub(r"\([^()\n]{,30}\)", lambda bracket: bracket[0].replace(" ", "\0"), title)
     lines = (textwrap.fill(line, int(width / 0.09)) for line in title.split("\n"))
@@ -163,6 +163,7 @@ def draw_tiles(
     image = AxesImage(axes, cmap=cmap, extent=extent, interpolation="nearest", origin="upper")
     image.set_data(sheet)
     image.set_clim(*limits)
+    image.set_in_layout(False)  # within its axes
     axes.add_image(image)
     return image
 
@@ -205,7 +206,8 @@ def format_number(value: float, digits: int = 3) -> str:
 def write_numbers(axes: Axes, values: Sequence[float] | np.ndarray, height: float) -> None:
     """A number for each column of a board, at one height."""
     for column, value in enumerate(values):
-        axes.text(column - 0.04, height, format_number(value), ha="center", va="center", fontsize=8)
+        text = axes.text(column - 0.04, height, format_number(value), ha="center", va="center", fontsize=8)
+        text.set_in_layout(False)
 
 
 def gap_between(height: int, width: int) -> int:

@@ -29,6 +29,8 @@ class Page(Figure):
     def draw(self, renderer: RendererBase) -> None:
         """As ever, but no text is a formula."""
         for axes in self.axes:
+            if not any(axes.get_title(loc) for loc in ("left", "center", "right")):
+                axes.set_title("", y=1.0)  # else all that stands above is measured for a place that nothing takes
             write_powers(axes.xaxis)
             write_powers(axes.yaxis)
         for text in self.findobj(Text):
@@ -69,8 +71,9 @@ def encode_png(figure: Figure, dpi: float | None = None) -> bytes:
         figure.dpi = own if dpi is None else dpi
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())
-        opaque = bool((pixels[..., 3] == 255).all())
-        picture = Image.fromarray(np.ascontiguousarray(pixels[..., :3]) if opaque else pixels.copy())
+        picture = Image.fromarray(pixels)
+        if pixels[..., 3].min() == 255:
+            picture = picture.convert("RGB")
         resolution = (figure.dpi, figure.dpi)
     finally:
         figure.dpi = own

@@ -13,6 +13,10 @@ from aeexp.contracts import Noise
 from aeexp.models.learner import Learner
 from aeexp.types import Batch, Code
 
+# Of the posterior's variance: a mean code that varies by less drowns in its noise. (`latent/active_units`, Burda et al.
+# 2016, is relative to the prior's.)
+HIDDEN = 0.01
+
 
 class Encoded(NamedTuple):
     """A batch as the task gives it, and its codes."""
@@ -51,6 +55,14 @@ def draw_codes(learner: Learner, batches: Iterable[Batch]) -> tuple[np.ndarray, 
             drawn = learner.model.latent.prior is not None
             draws.append(code.posterior.sample().cpu().numpy() if drawn else means[-1])
     return np.concatenate(means), np.concatenate(draws)
+
+
+def find_visible(learner: Learner, batches: Iterable[Batch]) -> np.ndarray:
+    """(D,) bool: units whose mean codes vary by more than a little of the posterior's noise; all of a code without."""
+    if learner.model.latent.prior is None:
+        return np.ones(learner.model.latent.dim, bool)
+    means, draws = (codes.astype(np.float64) for codes in draw_codes(learner, batches))
+    return means.var(0) > HIDDEN * ((draws - means) ** 2).mean(0)
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from aeexp.evaluation.baselines import describe_row
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.keeper import Keeper
 from aeexp.evaluation.run import Run, Values
-from aeexp.models.learner import average
 from aeexp.timing import stage
 
 Apply = Callable[[Metric, Run, str], Values]
@@ -36,13 +35,14 @@ def measure(run: Run, metrics: Mapping[str, Metric], split: str, call: Apply = a
 
     Of the training split, in evaluation mode and without noise, loss, terms and the metrics marked `of_train`.
     """
-    return measure_losses(run, split) | measure_metrics(run, metrics, split, call)
+    values = measure_metrics(run, metrics, split, call)  # first: a pass of theirs may give the loss too
+    return measure_losses(run, split) | values
 
 
 @stage("metric/loss")
 def measure_losses(run: Run, split: str) -> Values:
     """The objective without noise, and its terms under `loss/`."""
-    terms = average(run.learner, run.all_rows(split))
+    terms = dict(run.losses(split))
     return {"loss": terms.pop("loss"), **{f"loss/{name}": value for name, value in terms.items()}}
 
 

@@ -17,10 +17,10 @@ from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.evaluation.cache import Cache
 from aeexp.evaluation.components import keep_components
-from aeexp.evaluation.encode import draw_codes, encode, mean_codes, mean_rate
+from aeexp.evaluation.encode import Encoded, draw_codes, encode, find_visible, mean_codes, mean_rate
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.comparable import comparable_pca, describe
-from aeexp.models.learner import Learner, choose_batch_size
+from aeexp.models.learner import Learner, Means, average, choose_batch_size
 from aeexp.models.pca import constant, identity
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 Values = dict[str, float]
 ROUNDING = 1e-10  # of the rows' squares: what float32 leaves of an error that is 0
 
-# Of the posterior's variance: a mean code that varies by less drowns in its noise. (`latent/active_units`, Burda et al.
-# 2016, is relative to the prior's.)
-HIDDEN = 0.01
 LOOKED_AT = 5000  # training rows that say which units are visible
 
 
@@ -89,7 +86,10 @@ class Run:
         Under condition=label encoder (if it is told) and decoder get the row's own label, so that codes may hold it,
         unless the objective infers it: then the label that it finds itself, under noise from the row under noise.
         """
-        batch, x, context, code = encode(self.learner, batch, noise)
+        return self._decode(encode(self.learner, batch, noise))
+
+    def _decode(self, encoded: Encoded) -> Pass:
+        batch, x, context, code = encoded
         code = code._replace(z=code.mean)
         return Pass(batch, x, context, code, self.model.parameters_of(code.z, context, code.skips))
 
@@ -128,11 +128,8 @@ class Run:
         """
 
         def compute() -> np.ndarray:
-            if self.model.latent.prior is None:
-                return np.ones(self.model.latent.dim, bool)
             few = self.rows("train").sample(LOOKED_AT).batches(choose_batch_size(self.data.shape))
-            means, draws = (codes.astype(np.float64) for codes in draw_codes(self.learner, few))
-            return means.var(0) > HIDDEN * ((draws - means) ** 2).mean(0)
+            return find_visible(self.learner, few)
 
         return self.compute_once("visible", compute)
 
@@ -142,6 +139,10 @@ class Run:
             for _ in self._pass_over(split, self.rows(split)):
                 pass
         return self._kept["errors", split]
+
+    def losses(self, split: str) -> dict[str, float]:
+        """Loss and terms as `models.learner.average`: of a pass that was made, where the objective reads them there."""
+        return self.compute_once(("losses", split), lambda: average(self.learner, self.all_rows(split)))
 
     def rate(self, split: str) -> np.ndarray | None:
         """Mean KL from the prior over `rows` in nats, as `mean_rate`; None where the latent has no prior."""
@@ -165,13 +166,19 @@ class Run:
         return self.rows(split).batches(choose_batch_size(self.data.shape))
 
     def _pass_over(self, split: str, rows: Split | Stream) -> Iterator[Pass]:
-        """Codes and errors of `rows` stay: a pass over all of them is made once."""
-        codes, errors = [], []
+        """Codes and errors of `rows` stay, and the loss where the objective reads it there: a pass is made once."""
+        codes, errors, losses = [], [], Means()
         for batch in rows.batches(choose_batch_size(self.data.shape)):
-            out = self.forward(batch)
+            with torch.no_grad():
+                encoded = encode(self.learner, batch)
+                out = self._decode(encoded)
+                if encoded.code.z is encoded.code.mean:
+                    losses.add(self.learner.objective.read_terms(self.model, out), len(batch.x))
             codes.append(out.code.mean.cpu().numpy())
             errors.append(self.measure_error(out))
             yield out
+        if rows is self.all_rows(split) and losses.rows == len(rows):
+            self._kept.setdefault(("losses", split), losses.compute())
         if rows is self.rows(split):
             self._kept.setdefault(("codes", split), np.concatenate(codes))
             self._kept.setdefault(("errors", split), np.concatenate(errors))
@@ -228,6 +235,7 @@ class Run:
         if self.model.likelihood.identity_link:
             run.model.likelihood = copy.deepcopy(self.model.likelihood)
             run.model.likelihood.fit(Run(run.learner, self.learned).passes("train"))
+            run._kept.pop(("losses", "test"), None)  # of the likelihood before
         return run
 
     def _untrained(self, model: Autoencoder) -> Run:

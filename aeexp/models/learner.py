@@ -113,28 +113,44 @@ def choose_batch_size(shape: Sequence[int]) -> int:
     return max(1, min(1024, VALUES // math.prod(shape)))
 
 
+@final
+class Means:
+    """Loss and terms over batches that come one by one."""
+
+    def __init__(self):
+        self.rows = 0
+        self._names: list[str] = []
+        self._sums: list[Tensor] = []
+
+    def add(self, terms: Terms | None, rows: int) -> None:
+        """The terms of so many rows; None: nobody knows them, and the rows are not counted."""
+        if terms is not None:
+            self._names = list(terms)
+            self._sums.append(means(terms) * rows)
+            self.rows += rows
+
+    def compute(self) -> dict[str, float]:
+        """Means over all rows; their sum is the loss."""
+        values = (torch.stack(self._sums).cpu().double().sum(0) / self.rows).tolist()
+        return {"loss": sum(values), **dict(zip(self._names, values, strict=True))}
+
+
 @torch.no_grad()
 def average(
     learner: Learner, split: Examples, rows: int | None = None,
-    forward: Callable[[Batch], tuple[Sequence[str], Tensor, Pass]] | None = None,
+    forward: Callable[[Batch], tuple[Terms, Pass]] | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
 
     Terms that draw (Hutchinson's directions) draw the same at every call, and leave the generators as they were.
-    `forward` gives names and means (T,) of the terms where the learner's own pass is not what is measured.
+    `forward` gives the terms where the learner's own pass is not what is measured.
     """
     was_training = learner.training
     learner.eval()
-    sums, names = [], []
+    sums = Means()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in split.batches(rows or max(1, choose_batch_size(split.shape) // learner.objective.copies)):
-            if forward is None:
-                terms, _ = learner(batch)
-                names, values = list(terms), means(terms)
-            else:
-                names, values, _ = forward(batch)
-            sums.append(values * len(batch.x))
+            sums.add((forward or learner)(batch)[0], len(batch.x))
     learner.train(was_training)
-    values = (torch.stack(sums).cpu().double().sum(0) / len(split)).tolist()
-    return {"loss": sum(values), **dict(zip(names, values, strict=True))}
+    return sums.compute()

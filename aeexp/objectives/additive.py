@@ -50,9 +50,15 @@ class Additive(Objective):
     def forward(self, model: Model, batch: Batch) -> tuple[Terms, Pass]:
         """`reconstruction`, the latent's own losses, and each penalty by its name."""
         out = model(batch, self.corrupt(batch))
-        reconstruction = model.likelihood.distortion(out.output, batch.targets, batch.mask)
-        terms = {"reconstruction": self.reconstruction_weight * reconstruction, **out.code.losses}
-        return terms | weigh_penalties(self.regularizers, out, model), out
+        return self._weigh(model, out) | weigh_penalties(self.regularizers, out, model), out
+
+    def read_terms(self, model: Model, out: Pass) -> Terms | None:
+        """Without penalties, which may draw; a decoder that sees the true past gives another output here."""
+        return None if len(self.regularizers) or model.decoder.autoregressive else self._weigh(model, out)
+
+    def _weigh(self, model: Model, out: Pass) -> Terms:
+        reconstruction = model.likelihood.distortion(out.output, out.batch.targets, out.batch.mask)
+        return {"reconstruction": self.reconstruction_weight * reconstruction, **out.code.losses}
 
 
 def weigh_penalties(regularizers: nn.ModuleDict, out: Pass, model: Model) -> Terms:

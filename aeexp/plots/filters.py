@@ -129,7 +129,8 @@ def _pictures(title: str, filters: np.ndarray, numbers: np.ndarray) -> Figure:
         part = slice(row * columns, (row + 1) * columns)
         image = canvas.draw_tiles(axes, filters[part][None], scale, top=row * pitch, cmap=canvas.SIGNED)
         for column, number in enumerate(numbers[part]):
-            axes.text(column, row * pitch - 0.48, str(number), ha="center", va="bottom", fontsize=7, color="0.3")
+            text = axes.text(column, row * pitch - 0.48, str(number), ha="center", va="bottom", fontsize=7, color="0.3")
+            text.set_in_layout(row == 0)  # the others lie within the axes
     if filters.ndim == 4 and filters.shape[1] == 3:
         axes.set_xlabel(f"in each colour channel middle grey is 0, full is {scale[1]:.2g}, none is −{scale[1]:.2g}")
     elif image is not None:

@@ -188,7 +188,8 @@ def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
     at, marker = find_mark(values, own)
     _triangle(axes, at, place, marker)
     lowest, highest = (canvas.format_number(float(value), 2) for value in (values[0], values[-1]))
-    axes.text(-0.56, place, lowest, ha="right", va="center", fontsize=8, color="0.35")
+    text = axes.text(-0.56, place, lowest, ha="right", va="center", fontsize=8, color="0.35")
+    text.set_in_layout(False)  # the names farther left keep its room
     axes.text(last + 0.56, place, highest, ha="left", va="center", fontsize=8, color="0.35")
 
 

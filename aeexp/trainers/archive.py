@@ -12,6 +12,7 @@ import zipfile
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 END = b"PK\x05\x06"  # of the record that an archive ends with: 22 bytes, the last 2 are the comment's length
 MARK = b"aeexp blake2b "
@@ -24,11 +25,27 @@ class Damaged(ValueError):
 
 
 def write_archive(content: Any, file: IO[bytes]) -> None:
-    """As torch.save, and the checksum."""
-    torch.save(content, buffer := io.BytesIO())
+    """As torch.save, and the checksum. Of a tensor that is a part of a larger one that part alone."""
+    torch.save(_cut_out(content, {}), buffer := io.BytesIO())
     body = buffer.getvalue()[:-2] + SEAL.to_bytes(2, "little")
     file.write(body)
     file.write(MARK + hashlib.blake2b(body, digest_size=32).hexdigest().encode())
+
+
+def _cut_out(node: Any, copies: dict[Any, Tensor]) -> Any:
+    """The same where each tensor is all of its storage; what is one under two names stays one."""
+    if isinstance(node, Tensor):
+        if node.untyped_storage().nbytes() <= node.numel() * node.element_size():
+            return node
+        place = node.data_ptr(), node.dtype, node.shape, node.stride()
+        return copies.setdefault(place, node.detach().clone())
+    if isinstance(node, dict):
+        changed = {key: _cut_out(value, copies) for key, value in node.items()}
+        return changed if any(changed[key] is not value for key, value in node.items()) else node
+    if isinstance(node, list | tuple):
+        several = [_cut_out(value, copies) for value in node]
+        return type(node)(several) if any(a is not b for a, b in zip(several, node, strict=True)) else node
+    return node
 
 
 def read_archive(file: IO[bytes]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from aeexp.evaluation.encode import encode
 from aeexp.evaluation.run import Run
@@ -10,6 +11,8 @@ from aeexp.latents.gaussian import Gaussian
 from aeexp.latents.priors import Standard
 from aeexp.metrics.latent import Latent
 from aeexp.metrics.reconstruction import Reconstruction
+from aeexp.models.learner import average
+from aeexp.regularizers import L1
 
 
 def count_passes(run: Run, monkeypatch) -> dict[str, int]:
@@ -35,6 +38,31 @@ def test_errors_and_codes_of_rows_that_were_measured_cost_no_further_pass(build_
     alone = Run(build_learner((1, 8, 8), 4), digit_data)
     alone.learner.load_state_dict(run.learner.state_dict())
     assert np.array_equal(alone.codes("train"), codes) and np.array_equal(alone.errors("train"), errors)
+
+
+def test_the_loss_of_rows_that_were_measured_costs_no_further_pass(build_learner, digit_data, monkeypatch):
+    run = Run(build_learner((1, 8, 8), 4), digit_data)
+    rows = count_passes(run, monkeypatch)
+    for _ in run.passes("test"):
+        pass
+    known = run.losses("test")
+    assert rows["encoder"] == len(digit_data["test"])
+    assert known == average(run.learner, digit_data["test"])  # the same batches, bit by bit
+
+
+@pytest.mark.parametrize("case", ["drawn", "penalty"])
+def test_a_loss_that_a_pass_does_not_say_is_computed(build_learner, digit_data, case):
+    words = {"latent": Gaussian(3, prior=Standard())} if case == "drawn" else {"regularizers": {"l1": L1(0.1)}}
+    run = Run(build_learner((1, 8, 8), **words), digit_data)
+    list(run.passes("test"))
+    assert run.losses("test") == average(run.learner, digit_data["test"])
+
+
+def test_pca_is_told_the_loss_under_its_own_likelihood(build_learner, digit_data):
+    run = Run(build_learner((1, 8, 8), 4), digit_data)
+    pca = run.pca()
+    assert pca is not None
+    assert pca.losses("test") == average(pca.learner, digit_data["test"])
 
 
 def test_a_pass_that_ends_early_leaves_nothing(build_learner, digit_data):

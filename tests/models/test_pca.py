@@ -11,6 +11,7 @@ from composing import run_in
 from hypothesis import given
 from hypothesis import strategies as st
 
+import aeexp.models.pca as pca_module
 from aeexp import schedulers
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
@@ -180,3 +181,18 @@ def test_the_closed_form_trainer_leaves_pca_and_the_files_of_a_trained_model(bui
 def test_what_pca_knows_nothing_of_is_refused_in_words(words, way, tmp_path):
     with pytest.raises(UsageError, match=f"^trainer=closed_form .*{way}"):
         run_in(tmp_path / "run", "variant=pca", "dataset.limit=100", "metric=reconstruction", *words)
+
+
+@pytest.mark.parametrize("rank", [0, 3, 1100])
+def test_a_few_components_of_many_numbers_are_those_that_are_found_all_at_once(rank, monkeypatch):
+    rng = np.random.default_rng(rank)
+    rows = rng.normal(size=(rank, 1100)) * np.geomspace(10, 0.1, max(rank, 1))[:rank, None]
+    matrix = rows.T @ rows
+    found, vectors = pca_module.find_largest(matrix, 5)
+    monkeypatch.setattr(pca_module, "MANY", 10**6)
+    known, _ = pca_module.find_largest(matrix, 5)
+    largest = max(known[-1], 1.0)
+    # to the last digit of the largest, of sums of 1100 products
+    np.testing.assert_allclose(found, known, rtol=0, atol=1100 * 2**-52 * largest)
+    np.testing.assert_allclose(matrix @ vectors, vectors * found, rtol=0, atol=1e-10 * largest)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(5), rtol=0, atol=1e-10)

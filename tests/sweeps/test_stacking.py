@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from commands import aeexp
+from commands import ROOT, aeexp
 from composing import CONF, run_in
 from hydra import compose, initialize_config_dir
 
@@ -28,8 +32,9 @@ def jobs(*each: list[str]):
 def test_jobs_that_may_be_alike_are_begun_together():
     words = [["seed=0"], ["seed=1", "plot=none"], ["noise=gaussian"], ["noise=gaussian", "noise.gaussian.std=0.5"],
              ["optimizer.lr=0.1", "optimizer.betas=[0.8,0.9]"], ["model.activation=tanh"], ["trainer.epochs=3"],
-             ["dataset.split.seed=1"], ["optimizer=sgd"]]  # fmt: skip
-    assert group_jobs(jobs(*words)) == [[0, 1, 4], [2, 3], [5], [6], [7], [8]]
+             ["dataset.split.seed=1"], ["optimizer=sgd"], ["dataset/split=kfold", "dataset.split.fold=3"],
+             ["dataset/split=kfold"]]  # fmt: skip
+    assert group_jobs(jobs(*words)) == [[0, 1, 4], [2, 3], [5], [6], [7], [8], [9, 10]]
 
 
 def test_a_process_has_no_more_than_its_share():
@@ -107,3 +112,66 @@ def test_keys_of_the_launcher_are_checked_before_anything_is_trained(word, tmp_p
     done = aeexp("-m", "hydra/launcher=stacked", "seed=0,1", word, *QUICK, "hydra.sweep.dir=s", cwd=tmp_path)
     assert done.returncode == 2 and word.split("=")[0] in done.stderr + done.stdout, done.stderr + done.stdout
     assert not (tmp_path / "s/0").exists()
+
+
+def test_folds_are_trained_together_where_their_rows_are_as_many(tmp_path):
+    words = ["-m", "hydra/launcher=stacked", "dataset/split=kfold", "dataset.split.fold=0,1,2", "dataset.limit=101"]
+    done = aeexp(*words, *QUICK, *ASIDE, "dataset.split.stratify=never", "hydra.sweep.dir=s", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "#1, #2: trained together" in done.stdout  # 20 rows of 101 are tested in each but the first, which has 21
+    assert "#0: trained alone: no other run is like it" in done.stdout
+
+
+def test_trials_of_a_search_are_a_stack_and_the_one_behind_is_pruned_out_of_it(tmp_path):
+    pruner = ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1",
+              "hydra.sweeper.pruner.n_warmup_steps=0"]  # fmt: skip
+    words = ["-m", "hydra/launcher=stacked", "hydra/sweeper=aeexp_optuna", "hydra/sweeper/sampler=grid", *pruner]
+    words += ["hydra.sweeper.n_jobs=2", "optimizer.lr=2e-3,1e-3,1e-9,1e-2"]  # of which the third leaves all as it was
+    budget = ["trainer.steps=3", "trainer.validate_every_steps=1", "metric=none", "plot=none"]
+    done = aeexp(*words, *budget, *ASIDE, "hydra.sweep.dir=s", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "#0, #1: trained together" in done.stdout and "#2, #3: trained together" in done.stdout
+    assert read_states(tmp_path / "s") == [("finished", 3), ("finished", 3), ("pruned", 1), ("finished", 3)]
+    assert "3 complete, 1 pruned, 0 failed" in done.stdout
+
+
+def interrupt(words: list[str], cwd: Path, number: int, everyone: bool) -> int:
+    """The exit code of a sweep that gets a signal in the middle of its stacks: alone, or with all its processes, as
+    from a terminal."""
+    command = [sys.executable, "-m", "aeexp", *words]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          start_new_session=True) as process:  # fmt: skip
+        assert process.stdout is not None
+        begun: set[int] = set()  # stacks, which name their runs
+        for line in process.stdout:
+            if "trained together" in line:
+                begun.add(hash(line))
+            if len(begun) == 2 and "2 of 2 runs" in line:
+                break
+        (os.killpg if everyone else os.kill)(process.pid, number)
+        process.stdout.read()
+        return process.wait(120)
+
+
+@pytest.mark.parametrize(("number", "everyone"), [
+    (signal.SIGTERM, False),
+    pytest.param(signal.SIGINT, True, marks=pytest.mark.slow),
+    pytest.param(signal.SIGINT, False, marks=pytest.mark.slow),
+    pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_sweep_in_processes_that_is_interrupted_loses_nothing_and_goes_on(number, everyone, tmp_path):
+    words = ["-m", "hydra/launcher=auto", "hydra.launcher.processes=2", "seed=range(4)", "hydra.sweep.dir=s", *ASIDE]
+    words += ["metric=none", "plot=none", "model.hidden_dims=[16]", "trainer.steps=800", "trainer.patience=null"]
+    words += ["trainer.validate_every_steps=10"]
+    assert interrupt(words, tmp_path, number, everyone) == 130
+    states = read_states(tmp_path / "s")
+    saved = [load(RunFolder(tmp_path / f"s/{i}").last)["progress"]["step"] for i in range(4)]
+    # one process may be through where the other began late
+    assert states == [("finished" if step == 800 else "interrupted", step // 10 * 10) for step in saved]
+    assert min(saved) < 800
+    done = aeexp(*words, cwd=tmp_path)
+    assert done.returncode == 0 and "4 of 4 runs finished" in done.stdout, done.stdout + done.stderr
+    for i in range(4):
+        rows = RunFolder(tmp_path / f"s/{i}").read_history()  # the last of which is the evaluation of the best state
+        assert [row["step"] for row in rows if row["split"] == "val" and "lr" in row] == list(range(10, 801, 10))

@@ -35,7 +35,8 @@ DRAWS = {
 }
 
 
-@given(st.sampled_from(sorted(DRAWS)), st.integers(5, 30), st.integers(1, 4))
+# a share of three rows could not be told from three samples: the trial before training refuses what is drawn wrongly
+@given(st.sampled_from(sorted(DRAWS)), st.integers(20, 40), st.integers(1, 4))
 def test_the_shares_of_all_processes_are_what_one_draws(name, rows, size):
     x, draw = torch.zeros(rows, 11), DRAWS[name]
     with torch.random.fork_rng():
@@ -89,9 +90,7 @@ def test_of_a_variant_processes_take_the_steps_of_one_or_are_refused(name):
         assert all(parameter.grad is None for parameter in learner.parameters())
 
 
-@pytest.mark.parametrize(
-    "name", ["undercomplete", "vae", "denoising", "iwae", "vq_vae", "contractive", "cvae"]
-)
+@pytest.mark.parametrize("name", ["undercomplete", "vae", "denoising", "iwae", "vq_vae", "contractive", "cvae"])
 def test_these_are_not_refused(name):
     learner, data = make(f"variant={name}")
     require_rows(learner, next(iter(data["train"].batches(6))), 3, 1, "trainer.processes")
@@ -113,12 +112,11 @@ def test_a_draw_that_is_not_known_would_be_seen(monkeypatch):
         require_rows(learner, next(iter(data["train"].batches(8))), 2, 1, "trainer.processes")
 
 
-def test_the_shares_of_a_measurement_add_up_to_it():
+def test_the_shares_of_a_measurement_add_up_to_it(monkeypatch):
     learner, data = make("variant=iwae", "objective.samples=3")
-    whole = average(learner, data["val"], 5)
-    parts = [
-        average(learner, data["val"], 5, Group(rank, 3).share(forward_of(learner), whole=False)) for rank in range(3)
-    ]
+    whole = average(learner, data["val"])
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda tensor: tensor)
+    parts = [Group(rank, 3).measure(learner, data["val"]) for rank in range(3)]
     # sums of float32 in another order
     assert {name: sum(part[name] for part in parts) for name in whole} == pytest.approx(whole, rel=1e-5)
 

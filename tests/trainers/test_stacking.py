@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from aeexp import schedulers
 from aeexp.conditions import Unconditional
 from aeexp.contracts import Noise
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
 from aeexp.latents import Deterministic
 from aeexp.likelihoods import Gaussian
 from aeexp.models.autoencoder import Autoencoder
@@ -34,6 +37,8 @@ from aeexp.trainers.checkpoint import Progress, Store
 from aeexp.trainers.contracts import Tracker, Training
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.stacking import fit_together
+from aeexp.trainers.stacking.draws import make_generators
+from aeexp.trainers.stacking.stack import Stack, make_skeleton
 from aeexp.trainers.window import Diverged
 
 DATA = make_pictures()
@@ -185,6 +190,47 @@ class Deciding(Noise):
         return x * self.weight if self.weight > 0 else x
 
 
+class Scaling(Noise):
+    """A trained number of no dimension, of which an optimizer keeps numbers of no dimension."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.NAdam])
+def test_what_an_optimizer_keeps_of_a_single_number_is_each_runs_own(kind, tmp_path):
+    makers = [functools.partial(kind, lr=rate) for rate in (1e-3, 1e-3)]
+    assert check_stacking(lambda seed: build(seed, Scaling()), DATA, optimizers=makers, way=ADAM_WAY) == ""
+
+    def two(steps: int) -> list[Training]:
+        trainings = []
+        for seed, maker in enumerate(makers):
+            store = Store(tmp_path / str(seed), {"run_id": "x"})
+            if steps > 2:
+                store.resume(tmp_path / str(seed), extends=True)
+            trainings.append(training(seed, store=store, learner=build(seed, Scaling()), steps=steps)
+                             ._replace(optimizer=maker))  # fmt: skip
+        return trainings
+
+    fit(two(2))
+    for seed, outcome in enumerate(fit(two(4))[0]):
+        alone = training(seed, learner=build(seed, Scaling()), steps=4)._replace(optimizer=makers[seed])
+        is_alone(alone, outcome)
+
+
+def test_gradients_lie_in_memory_as_what_they_move():
+    learners = [build(seed) for seed in range(2)]
+    stack = Stack(learners, make_skeleton(learners[0]))
+    batch = next(iter(DATA["train"].batches(8)))
+    terms = stack.forward(batch, False, make_generators([0, 1], DATA.device), torch.arange(2)).terms
+    for gradient in torch.autograd.grad(terms.sum(), list(stack.parameters.values())):
+        assert gradient.is_contiguous()
+
+
 def test_a_stack_without_a_vmap_rule_is_refused():
     outcomes, said = fit([training(seed, learner=build(seed, Deciding())) for seed in range(2)])
     assert outcomes == [None, None] and "torch.vmap cannot run over it" in said[0][1]
@@ -261,6 +307,24 @@ def test_what_is_written_of_a_run_is_its_own_and_no_larger(tmp_path):
     assert max(sizes) - min(sizes) < 1000
 
 
+def test_what_is_written_in_the_middle_is_a_runs_own_and_no_larger(tmp_path):
+    sizes: dict[str, list[int]] = {}
+
+    class Weigh(Tracker):
+        def __init__(self, name: str):
+            self.name = name
+
+        def evaluation(self, progress: Progress) -> None:
+            sizes.setdefault(self.name, []).append((tmp_path / self.name / "last.pt").stat().st_size)
+
+    def begin(seed: int, name: str) -> Training:
+        return training(seed, store=Store(tmp_path / name, {"run_id": "x"}, every_seconds=0), track=Weigh(name))
+
+    fit([begin(seed, str(seed)) for seed in range(8)])
+    begin(0, "alone").fit()
+    assert all(abs(a - b) < 1000 for name in ("0", "7") for a, b in zip(sizes[name], sizes["alone"], strict=True))
+
+
 def test_frozen_parameters_stay_and_those_without_a_loss_have_no_state():
     def two() -> list[Training]:
         learners = [build(0), build(1)]
@@ -278,3 +342,20 @@ def test_frozen_parameters_stay_and_those_without_a_loss_have_no_state():
         assert all(torch.equal(one.learner.state_dict()[name], value) for name, value in before.items())
         assert one.store.best is not None and other.store.best is not None
         assert one.store.best["optimizer"]["state"].keys() == other.store.best["optimizer"]["state"].keys()
+
+
+def test_folds_of_as_many_rows_go_beside_each_other_and_others_say_why_not():
+    generator = torch.Generator().manual_seed(5)
+    rows = [Rows(torch.rand(12, 1, 8, 8, generator=generator).numpy()) for _ in range(2)]
+    folds = [Data(f"fold {i}", {**DATA.splits, "val": Split(each)}) for i, each in enumerate(rows)]
+
+    def three() -> list[Training]:
+        return [training(seed)._replace(data=fold) for seed, fold in zip((0, 0, 1), [*folds, folds[0]], strict=True)]
+
+    outcomes, said = fit(three())
+    assert said == [([0, 1, 2], "")]
+    for one, outcome in zip(three(), outcomes, strict=True):
+        is_alone(one, outcome)
+    fewer = Data("short", {**DATA.splits, "train": DATA["train"].sample(20)})
+    _, said = fit([training(0), training(1)._replace(data=fewer)])
+    assert said[1] == ([1], f"its data differ: 20 train rows beside {len(DATA['train'])}")

@@ -12,7 +12,7 @@ from aeexp.contracts import Examples
 from aeexp.models.learner import Learner, average
 from aeexp.trainers.arithmetic import Forward, forward_of
 from aeexp.trainers.ranks.draws import ShareOfDraws
-from aeexp.types import Batch, Pass
+from aeexp.types import Batch, Pass, Terms
 
 
 @final
@@ -87,7 +87,13 @@ class Group:
         """`average` over a split, of whose batches each rank takes its rows."""
         if self.size == 1:
             return average(learner, split)
-        values = average(learner, split, forward=self.share(forward_of(learner), whole=False))
+        share = self.share(forward_of(learner), whole=False)
+
+        def forward(batch: Batch) -> tuple[Terms, Pass]:
+            names, values, out = share(batch)
+            return dict(zip(names, values, strict=True)), out
+
+        values = average(learner, split, forward=forward)
         sums = torch.tensor(list(values.values()), device=split.device, dtype=torch.float64)
         distributed.all_reduce(sums)
         return dict(zip(values, sums.tolist(), strict=True))

@@ -14,7 +14,7 @@ from aeexp.contracts import Decoder, Encoder, Part
 from aeexp.datasets.core.split import Split
 from aeexp.models.learner import Learner
 from aeexp.trainers.arithmetic import Arithmetic
-from aeexp.trainers.contracts import Training
+from aeexp.trainers.contracts import Splits, Training
 from aeexp.trainers.joint import Joint
 
 # Each number moves by its own gradient alone: the parameters of many runs can lie in one tensor.
@@ -61,8 +61,8 @@ def _find_kind(training: Training) -> object:
 def explain_difference(a: Training, b: Training) -> str:
     """What keeps two runs from being trained together: anything that differs and is not a value of a tensor, a number
     of the optimizer or of its schedule; "" where nothing does."""
-    if a.data is not b.data:
-        return "its data differ"
+    if reason := _compare_data(a.data, b.data):
+        return reason
     own, other = vars(a.trainer), vars(b.trainer)
     if name := next((key for key in own if key not in EACH_ITS_OWN and own[key] != other[key]), ""):
         return f"trainer.{name} differs"
@@ -71,14 +71,28 @@ def explain_difference(a: Training, b: Training) -> str:
     return _compare_learners(a.learner, b.learner)
 
 
+def _compare_data(a: Splits, b: Splits) -> str:
+    """Other rows, as those of another fold, go beside each other where there are as many of the same kind."""
+    for name in ("train", "val") if a is not b else ():
+        one, other = a[name], b[name]
+        if len(one) != len(other):
+            return f"its data differ: {len(other)} {name} rows beside {len(one)}"
+        kinds = [
+            [field if field is None else (field.shape, field.dtype, field.device) for field in next(split.batches(1))]
+            for split in (one, other)
+        ]
+        if kinds[0] != kinds[1]:
+            return "its data differ"
+    return ""
+
+
 def _compare_learners(a: Learner, b: Learner) -> str:
     ours, theirs = dict(a.named_modules()), dict(b.named_modules())
     if ours.keys() != theirs.keys() or any(type(ours[name]) is not type(theirs[name]) for name in ours):
         return "its parts differ"
-    for kind in (_list_tensors(a), _list_tensors(b)):
-        for name, description in kind.items():
-            if _list_tensors(a).get(name) != description or _list_tensors(b).get(name) != description:
-                return f"{name} has another shape"
+    own, other = _list_tensors(a), _list_tensors(b)
+    if name := next((name for name in own | other if own.get(name) != other.get(name)), ""):
+        return f"{name} has another shape"
     for name, module in ours.items():
         for key, value in _list_attributes(module).items():
             if not _is_same(value, vars(theirs[name]).get(key)):

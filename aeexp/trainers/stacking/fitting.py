@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -18,7 +19,8 @@ from aeexp.trainers.contracts import Training
 from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.stacking.blocks import Block, clip_rows, key_of
 from aeexp.trainers.stacking.draws import adopt, make_generators
-from aeexp.trainers.stacking.members import Member, Orders, Outcome, join
+from aeexp.trainers.stacking.members import Member, Orders, Outcome
+from aeexp.trainers.stacking.passes import join
 from aeexp.trainers.stacking.stack import Stack, Step, make_skeleton
 from aeexp.types import Batch
 
@@ -92,31 +94,36 @@ class Fitting:
             given = [member.training for member in members], [member.state for member in members]
             self.blocks.append(Block(self.stack, rows, *given, members[0].total))
         step, train = self.group[0].progress.step, self.group[0].training.data["train"]
-        seeds = list(dict.fromkeys(member.training.seed for member in self.group))
-        self.seeds = seeds
-        self.feed = self._feed(seeds, step)
-        places = [seeds.index(member.training.seed) for member in self.group]
-        self.in_order = places == list(range(len(seeds)))
+        # runs of one seed see the same rows in the same order, and draw the same, if they are trained on the same data
+        sources = {(id(member.training.data), member.training.seed): member.training for member in self.group}
+        self.sources = list(sources.values())
+        self.feed = self._feed(step)
+        order = list(sources)
+        places = [order.index((id(member.training.data), member.training.seed)) for member in self.group]
+        self.in_order = places == list(range(len(order)))
         self.which = torch.tensor(places, device=train.device)
         first = self.group[0].training.learner
         self.surveys, self.observes = first.surveys, first.observes
-        if self.surveys or self.observes:
-            self._lend()
+        self.stack.lend()  # what parts do beside the gradient, and what is read of a run, is in the stack itself
+        self._set_mode()
 
-    def _lend(self) -> None:
-        """What the parts do beside the gradient they do in the stack itself."""
-        self.stack.lend()
+    def _set_mode(self) -> None:
+        """As after a step, since readings may ask for it, or where parts look at the training set before each, for
+        that: to walk all modules of all runs twice a step takes longer than the step."""
         for member in self.group:
-            member.training.learner.train(self.observes)
+            member.training.learner.train(self.observes or not self.surveys)
 
-    def _feed(self, seeds: list[int], step: int) -> Iterator[list[Batch]]:
-        """The batches of each step, every field with the seeds in front."""
-        trainer, train = self.group[0].trainer, self.group[0].training.data["train"]
-        size = trainer.labelled_batch_size
-        if size is None:
-            assert isinstance(train, Split)
-            return trainer.feed(Orders(train, seeds), None, 0, step)
-        feeds = [trainer.feed(train, Labelled(train, size, seed), seed, step) for seed in seeds]
+    def _feed(self, step: int) -> Iterator[list[Batch]]:
+        """The batches of each step, every field with the sources in front."""
+        trainer = self.group[0].trainer
+        given = [(each.data["train"], each.seed) for each in self.sources]
+        train, size = given[0][0], trainer.labelled_batch_size
+        if size is None and isinstance(train, Split) and all(other is train for other, _ in given):
+            return trainer.feed(Orders(train, [seed for _, seed in given]), None, 0, step)
+        feeds = [
+            trainer.feed(train, size if size is None else Labelled(train, size, seed), seed, step)
+            for train, seed in given
+        ]
         return ([join(batches) for batches in zip(*several, strict=True)] for several in zip(*feeds, strict=True))
 
     def _take_apart(self) -> None:
@@ -125,7 +132,7 @@ class Fitting:
             self.stack.give_back(row)
         for block in self.blocks if self.group else ():
             for place, member in enumerate(self.group[block.rows]):
-                block.hand_out(place, member.state)
+                block.give_back(place, member.state)
         self.group = []
 
     def _advance(self) -> None:
@@ -135,12 +142,12 @@ class Fitting:
             for member in self.group:
                 member.training.learner.before_step(member.training.data["train"], step)
         given = next(self.feed)
-        generators = make_generators([mix(seed, step) for seed in self.seeds], self.stack.device)
-        names, terms, gradient, steps = self._differentiate(given, generators)
+        generators = make_generators([mix(each.seed, step) for each in self.sources], self.stack.device)
+        names, terms, gradients, steps = self._differentiate(given, generators)
         trainer.check_monitor(names)
-        gradient = clip_rows(gradient, trainer.clip_norm)
+        gradients = clip_rows(gradients, trainer.clip_norm)
         for block in self.blocks:
-            block.step(gradient)
+            block.step(gradients)
         if self.observes:
             self._observe(steps, generators)
         samples = sum(batch.x.shape[1] for batch in given)
@@ -157,25 +164,25 @@ class Fitting:
 
     def _differentiate(
         self, given: list[Batch], generators: list[torch.Generator]
-    ) -> tuple[list[str], Tensor, Tensor, list[Step]]:
-        """Names and means (K, T) of the terms, gradients (K, N), and the passes where parts observe them."""
+    ) -> tuple[list[str], Tensor, Sequence[Tensor], list[Step]]:
+        """Names and means (K, T) of the terms, gradients (K, *shape), and the passes where parts observe them."""
         rows = sum(batch.x.shape[1] for batch in given)
         leaves = list(self.stack.parameters.values())
         names, terms, gradients, steps = [], [], [], []
         for batch in given:
             mine = batch.change(self._deal_out)
-            step = self.stack.forward(mine, len(self.seeds) > 1, generators, self.which, self.observes)
+            step = self.stack.forward(mine, len(self.sources) > 1, generators, self.which, self.observes)
             values = step.terms * (batch.x.shape[1] / rows)
-            parts = torch.autograd.grad(values.sum(), leaves)
-            gradients.append(torch.cat([part.flatten(1) for part in parts], 1))
+            gradients.append(torch.autograd.grad(values.sum(), leaves))
             terms.append(values.detach())
             names = step.names
             steps.append(step)
-        return names, sum(terms[1:], terms[0]), sum(gradients[1:], gradients[0]), steps
+        summed = [functools.reduce(torch.add, parts) for parts in zip(*gradients, strict=True)]
+        return names, sum(terms[1:], terms[0]), summed, steps
 
     def _deal_out(self, field: Tensor) -> Tensor:
-        """Of a field with the seeds in front each run's: (K, B, ...), or (B, ...) where all have the same."""
-        if len(self.seeds) == 1:
+        """Of a field with the sources in front each run's: (K, B, ...), or (B, ...) where all have the same."""
+        if len(self.sources) == 1:
             return field[0]
         return field if self.in_order else field[self.which]
 
@@ -188,24 +195,24 @@ class Fitting:
 
     def _report(self, validate: bool) -> None:
         """Log, validate and save, each run as alone."""
-        values = self.stack.measure(self.group[0].training.data["val"]) if validate else []
+        values = self.stack.measure([member.training.data["val"] for member in self.group]) if validate else []
         group, blocks, rates = self.group, self.blocks, {}
         for block in blocks:
             for place, member in enumerate(group[block.rows]):
-                self.stack.give_back(block.rows.start + place)
-                block.hand_out(place, member.state)
+                block.lend(place, member.state)
                 rates[member.number] = member.state.optimizer.param_groups[0]["lr"]
         for row, member in enumerate(group):
             training = member.training
             measure = average if not values else _give(values[row])
-            training.learner.train()  # as after a step: readings may ask for it
+            if not training.learner.training:
+                training.learner.train()
             self._guard(member, lambda m=member, t=training, by=measure: m.trainer.report(
                 m.state, t.data, m.window, t.store, t.track, by))  # fmt: skip
         moved = any(m.state.optimizer.param_groups[0]["lr"] != rates[m.number] for m in group)
         if moved or any(member not in self.live for member in group):
-            self.group = []  # what each run has is its own already
-        elif self.surveys or self.observes:
-            self._lend()
+            self._take_apart()
+        elif self.surveys:
+            self._set_mode()
         self._clock = time.perf_counter()
 
     def _interrupt(self) -> None:

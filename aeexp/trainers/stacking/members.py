@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import final
-
-import torch
 
 from aeexp.datasets.core.split import Split
 from aeexp.trainers.beginning import begin
@@ -76,12 +74,3 @@ class Orders:
     def sample(self, rows: int, seed: int = 0) -> Split:
         """The split's."""
         return self.split.sample(rows, seed)
-
-
-def join(several: Sequence[Batch]) -> Batch:
-    """The same fields of several batches, with these in front."""
-    rest = (
-        None if fields[0] is None else torch.stack(fields)
-        for fields in zip(*(each[1:] for each in several), strict=True)
-    )
-    return Batch(torch.stack([each.x for each in several]), *rest)

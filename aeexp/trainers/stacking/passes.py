@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from aeexp.types import Batch
 
 Rebuild = Callable[[Sequence[Tensor]], Any]
 
@@ -33,3 +36,12 @@ def _walk(value: Any, tensors: list[Tensor]) -> Rebuild:
         make = type(value)
         return lambda given: make(part(given) for part in several)
     return lambda given: value
+
+
+def join(several: Sequence[Batch]) -> Batch:
+    """The same fields of several batches, with these in front."""
+    rest = (
+        None if fields[0] is None else torch.stack(fields)
+        for fields in zip(*(each[1:] for each in several), strict=True)
+    )
+    return Batch(torch.stack([each.x for each in several]), *rest)

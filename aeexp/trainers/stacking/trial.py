@@ -153,7 +153,7 @@ def _compare(alone: _Alone, terms: Tensor, gradients: dict[str, Tensor | None], 
 
 
 def _check_validation(learners: Sequence[Learner], stack: Stack, few: Few, kind: torch.dtype) -> None:
-    for learner, other in zip(learners, stack.measure(few), strict=True):
+    for learner, other in zip(learners, stack.measure([few] * len(learners)), strict=True):
         one = average(learner, few)
         a, b = torch.tensor(list(one.values())), torch.tensor(list(other.values()))
         if one.keys() != other.keys() or not torch.allclose(a, b, rtol=CLOSE[kind], atol=CLOSE[kind], equal_nan=True):

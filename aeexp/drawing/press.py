@@ -1,0 +1,124 @@
+"""What figures are drawn with: matplotlib's Agg, which keeps each text that it has measured and drawn.
+
+Texts are half of the time of a figure with few dots, and most of them stand in several figures, in both passes of its
+layout, and in each figure of the next run: numbers, names of classes, titles.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from matplotlib.backend_bases import GraphicsContextBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg, get_hinting_flag
+from matplotlib.font_manager import FontProperties, fontManager, get_font
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+
+KEPT = 4096  # texts; a picture of one has some 2 kB
+
+
+class Letters(NamedTuple):
+    """A text in one line, upright."""
+
+    cover: np.ndarray  # (H, W) uint8: how much of a pixel is ink
+    left: float  # from where it stands to the picture
+    below: float
+    size: tuple[float, float, float]  # width, height and descent in pixels
+
+
+@final
+class Press(FigureCanvasAgg):
+    """Draws a figure with `Printer`."""
+
+    printer: Printer | None = None
+
+    def get_renderer(self) -> Printer:
+        """One for each size."""
+        width, height = self.get_width_height(physical=True)
+        key = (width, height, self.figure.dpi)
+        if self.printer is None or (self.printer.width, self.printer.height, self.printer.dpi) != key:
+            self.printer = Printer(*key)
+        return self.printer
+
+
+@final
+class Printer(RendererAgg):
+    """Agg, whose texts are kept; slanted ones and formulas are drawn as ever."""
+
+    def draw_text(
+        self, gc: GraphicsContextBase, x: float, y: float, s: str, prop: FontProperties, angle: float,
+        ismath: Any = False, mtext: Text | None = None,
+    ) -> None:  # fmt: skip
+        """At whole pixels, as letters are sharpest; `y` is counted from the top."""
+        if ismath or angle not in (0, 90) or not gc.get_antialiased():
+            return super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
+        letters = draw_letters(s, prop.copy(), self.dpi)  # a copy: another's font may change
+        left, bottom, cover = letters.left, letters.below, letters.cover
+        if angle:  # to the left of where it stands, upwards
+            height, cover = cover.shape[0], np.rot90(cover)
+            left, bottom = bottom + letters.size[2] - height, -left
+        else:
+            bottom += letters.size[2]
+        red, green, blue, alpha = (*gc.get_rgb(), 1.0)[:4]
+        if gc.get_forced_alpha():
+            alpha = gc.get_alpha()
+        ink = np.empty((*cover.shape, 4), np.uint8)
+        ink[..., :3] = np.multiply((red, green, blue), 255).round()
+        ink[..., 3] = cover if alpha == 1 else (cover * alpha).round()
+        self.draw_image(gc, round(x + left), self.height - round(y + bottom) - 1, ink[::-1])
+
+    def get_text_width_height_descent(self, s: str, prop: FontProperties, ismath: Any) -> tuple[float, float, float]:
+        """In pixels."""
+        if ismath:
+            return super().get_text_width_height_descent(s, prop, ismath)
+        return draw_letters(s, prop.copy(), self.dpi).size
+
+    def _get_font_height_metrics(self, prop: FontProperties) -> tuple[float, float, float]:
+        """Ascent, descent and gap of lines, which matplotlib 3.11 asks a renderer for; others ask the font."""
+        return measure_lines(prop.copy(), self.dpi)
+
+
+@lru_cache(KEPT)
+def draw_letters(text: str, font: FontProperties, dpi: float) -> Letters:
+    """The text as its font has it, in white on black."""
+    face = _prepare(font, dpi)
+    face.set_text(text, 0.0, flags=get_hinting_flag())
+    width, height = face.get_width_height()
+    descent = face.get_descent()
+    face.draw_glyphs_to_bitmap(antialiased=True)
+    left, below = face.get_bitmap_offset()
+    cover = np.array(face.get_image())  # the face's own is the next text's too
+    return Letters(cover, left / 64, below / 64, (width / 64, height / 64, descent / 64))
+
+
+def _prepare(font: FontProperties, dpi: float) -> FT2Font:
+    """The face of its size, with those of its other families behind it, for letters that the first ones lack."""
+    paths = []
+    for family in font.get_family():
+        single = font.copy()
+        single.set_family(family)
+        with suppress(ValueError):  # not on this machine
+            paths.append(str(fontManager.findfont(single, fallback_to_default=False)))
+    face = get_font(paths or [str(fontManager.findfont(font))])
+    face.clear()
+    face.set_size(font.get_size_in_points(), dpi)
+    return face
+
+
+@lru_cache(KEPT)
+def measure_lines(font: FontProperties, dpi: float) -> tuple[float, float, float]:
+    """Ascent and descent of a line and the gap between two, in pixels, as the font has them."""
+    face = _prepare(font, dpi)
+    head, windows, apple = face.get_sfnt_table("head"), face.get_sfnt_table("OS/2"), face.get_sfnt_table("hhea")
+    if head is not None and windows is not None:
+        found = (windows["sTypoAscender"], -windows["sTypoDescender"], windows["sTypoLineGap"])
+    elif head is not None and apple is not None:
+        found = (apple["ascent"], -apple["descent"], apple["lineGap"])
+    else:
+        _, height, descent = draw_letters("lp", font, dpi).size
+        return height - descent, descent, 0.0
+    ascent, descent, gap = (float(size) / head["unitsPerEm"] * font.get_size_in_points() * dpi / 72 for size in found)
+    return ascent, descent, gap
