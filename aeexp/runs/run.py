@@ -75,13 +75,12 @@ def run_in_steps(
         data, learner = load_data_and_learner(cfg, device)
         untrained, origin = copy.deepcopy(learner.model), find_origin(config)
         measures, trainer = make_metrics(cfg, data), make_trainer(cfg)
-        plots = make_plots(cfg, measures)
+        plots, parts = make_plots(cfg, measures), (make(cfg, "optimizer"), make(cfg, "scheduler"))
         start_from(config, learner, data, trainer)
         store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
         table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
         track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
         with closing(track):
-            parts = make(cfg, "optimizer"), make(cfg, "scheduler")
             with gather_ranks(cfg, trainer, folder, device) as trainer.group:
                 progress = yield Training(trainer, learner, data, *parts, store, track, cfg.seed)
             track.close_bar()
