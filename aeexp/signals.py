@@ -56,3 +56,7 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
 
     with handle_endings(remember, others=False):
         yield lambda: bool(signals)
+
+
+def do_nothing(number: int, frame: Any) -> None:
+    """A handler that is none: a signal that is ignored altogether is not heard by a run either."""

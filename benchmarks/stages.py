@@ -125,6 +125,8 @@ def make_pictures(path: Path) -> None:
 def compare(name: str, rounds: Sequence[dict[str, float]], kept: dict[str, float]) -> dict[str, float]:
     """Print one command's stages; returns their ratios to the loop."""
     keys = dict.fromkeys(key for each in rounds for key in each)
+    if "start" not in kept:  # measured when the whole was that from the first line to the last
+        kept = {key: value for key, value in kept.items() if key != "whole"}
     seconds = {key: statistics.median(each.get(key, 0.0) for each in rounds) for key in keys}
     ratios = {key: statistics.median(each.get(key, 0.0) / each["loop"] for each in rounds) for key in keys}
     small = LEAST * seconds["whole"]

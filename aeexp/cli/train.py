@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from aeexp.cli.command import require_memory, run_command
 from aeexp.cli.own import VARIABLE, own_options, take_flags
-from aeexp.errors import UsageError, full_error
+from aeexp.errors import UsageError, full_error, quote_value
 from aeexp.reference.folders import find_conf_dir
-from aeexp.runs.torchrun import follows_torchrun
+from aeexp.runs.torchrun import follows_torchrun, read_torchrun
 from aeexp.timing import BEGAN, spend
 
 if TYPE_CHECKING:  # with Hydra and numpy, which --help does not wait for
@@ -82,6 +82,8 @@ def compose_and_run() -> None:
             )
     sys.argv[1:] = order_words([expand_override(word) for word in sys.argv[1:]])
     spend("imports")
+    if read_torchrun() is not None and {"-m", "--multirun"} & set(sys.argv):
+        raise UsageError("-m: torchrun's processes train one run: take trainer.processes=2 for the runs of a sweep")
     try:
         with parse_fast(), leave_nothing_beside_the_first():
             hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")(task)()
@@ -109,7 +111,7 @@ def leave_nothing_beside_the_first() -> Iterator[None]:
         return
     logging.disable(logging.WARNING)
     with TemporaryDirectory(prefix="aeexp-rank-") as place:
-        sys.argv += [f"hydra.run.dir={place}/run", f"hydra.sweep.dir={place}/sweep"]
+        sys.argv.append(f"hydra.run.dir={quote_value(place)}")
         yield
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg, get_hinting_flag
 from matplotlib.font_manager import FontProperties, fontManager, get_font
@@ -18,6 +19,9 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
 KEPT = 4096  # texts; a picture of one has some 2 kB
+LONGEST = 200  # letters of a text that is kept
+# Of matplotlib's settings, those that letters hang on beside their font.
+SETTINGS = ("text.hinting", "text.hinting_factor", "text.kerning_factor", "font.enable_last_resort")
 
 
 class Letters(NamedTuple):
@@ -53,9 +57,10 @@ class Printer(RendererAgg):
         ismath: Any = False, mtext: Text | None = None,
     ) -> None:  # fmt: skip
         """At whole pixels, as letters are sharpest; `y` is counted from the top."""
-        if ismath or angle not in (0, 90) or not gc.get_antialiased():
+        own = ismath or angle not in (0, 90) or not gc.get_antialiased() or len(s) > LONGEST
+        if own or gc.get_clip_path()[0] is not None:
             return super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
-        letters = draw_letters(s, prop.copy(), self.dpi)  # a copy: another's font may change
+        letters = draw_letters(s, *describe_font(prop), self.dpi)
         left, bottom, cover = letters.left, letters.below, letters.cover
         if angle:  # to the left of where it stands, upwards
             height, cover = cover.shape[0], np.rot90(cover)
@@ -72,19 +77,39 @@ class Printer(RendererAgg):
 
     def get_text_width_height_descent(self, s: str, prop: FontProperties, ismath: Any) -> tuple[float, float, float]:
         """In pixels."""
-        if ismath:
+        if ismath or len(s) > LONGEST:
             return super().get_text_width_height_descent(s, prop, ismath)
-        return draw_letters(s, prop.copy(), self.dpi).size
+        return draw_letters(s, *describe_font(prop), self.dpi).size
 
     def _get_font_height_metrics(self, prop: FontProperties) -> tuple[float, float, float]:
         """Ascent, descent and gap of lines, which matplotlib 3.11 asks a renderer for; others ask the font."""
-        return measure_lines(prop.copy(), self.dpi)
+        return measure_lines(*describe_font(prop), self.dpi)
+
+
+def describe_font(font: FontProperties) -> tuple[tuple[Any, ...], float, tuple[Any, ...]]:
+    """All that decides what letters look like, as it is now: the files of its families, the size, and matplotlib's own
+    settings. A user may change these between two figures."""
+    settings = tuple(rcParams.get(key) for key in SETTINGS)
+    return find_files(font), font.get_size_in_points(), (get_hinting_flag(), *settings)
+
+
+def find_files(font: FontProperties) -> tuple[Any, ...]:
+    """Those of its families that are on this machine, for letters that the first ones lack; else matplotlib's own."""
+    found = []
+    for family in font.get_family():
+        single = font.copy()
+        single.set_family(family)
+        with suppress(ValueError):  # not on this machine
+            found.append(fontManager.findfont(single, fallback_to_default=False))
+    return tuple(found or [fontManager.findfont(font)])
 
 
 @lru_cache(KEPT)
-def draw_letters(text: str, font: FontProperties, dpi: float) -> Letters:
+def draw_letters(
+    text: str, files: tuple[Any, ...], size: float, settings: tuple[Any, ...], dpi: float
+) -> Letters:  # fmt: skip
     """The text as its font has it, in white on black."""
-    face = _prepare(font, dpi)
+    face = _prepare(files, size, dpi)
     face.set_text(text, 0.0, flags=get_hinting_flag())
     width, height = face.get_width_height()
     descent = face.get_descent()
@@ -94,31 +119,26 @@ def draw_letters(text: str, font: FontProperties, dpi: float) -> Letters:
     return Letters(cover, left / 64, below / 64, (width / 64, height / 64, descent / 64))
 
 
-def _prepare(font: FontProperties, dpi: float) -> FT2Font:
-    """The face of its size, with those of its other families behind it, for letters that the first ones lack."""
-    paths = []
-    for family in font.get_family():
-        single = font.copy()
-        single.set_family(family)
-        with suppress(ValueError):  # not on this machine
-            paths.append(str(fontManager.findfont(single, fallback_to_default=False)))
-    face = get_font(paths or [str(fontManager.findfont(font))])
+def _prepare(files: tuple[Any, ...], size: float, dpi: float) -> FT2Font:
+    face = get_font(list(files))
     face.clear()
-    face.set_size(font.get_size_in_points(), dpi)
+    face.set_size(size, dpi)
     return face
 
 
 @lru_cache(KEPT)
-def measure_lines(font: FontProperties, dpi: float) -> tuple[float, float, float]:
+def measure_lines(
+    files: tuple[Any, ...], size: float, settings: tuple[Any, ...], dpi: float
+) -> tuple[float, float, float]:  # fmt: skip
     """Ascent and descent of a line and the gap between two, in pixels, as the font has them."""
-    face = _prepare(font, dpi)
+    face = _prepare(files, size, dpi)
     head, windows, apple = face.get_sfnt_table("head"), face.get_sfnt_table("OS/2"), face.get_sfnt_table("hhea")
     if head is not None and windows is not None:
         found = (windows["sTypoAscender"], -windows["sTypoDescender"], windows["sTypoLineGap"])
     elif head is not None and apple is not None:
         found = (apple["ascent"], -apple["descent"], apple["lineGap"])
     else:
-        _, height, descent = draw_letters("lp", font, dpi).size
+        _, height, descent = draw_letters("lp", files, size, settings, dpi).size
         return height - descent, descent, 0.0
-    ascent, descent, gap = (float(size) / head["unitsPerEm"] * font.get_size_in_points() * dpi / 72 for size in found)
+    ascent, descent, gap = (float(each) / head["unitsPerEm"] * size * dpi / 72 for each in found)
     return ascent, descent, gap

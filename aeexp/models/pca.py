@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import final
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -136,20 +138,26 @@ def _linear_ends(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
     return (first, last) if isinstance(first, nn.Linear) and isinstance(last, nn.Linear) and len(layers) == 2 else None
 
 
-def find_components(split: Examples, count: int) -> tuple[Tensor, Tensor]:
-    """(D,) mean and (count or fewer, D) orthonormal components, float64 on the CPU."""
+def find_components(
+    split: Examples, count: int, around: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> tuple[Tensor, Tensor]:
+    """(D,) mean and (count or fewer, D) orthonormal components, float64 on the CPU; eigenvectors are looked for
+    inside `around`."""
     features = math.prod(split.shape)
     if len(split) < features or features > FEATURES:
         # The products of rows have the same eigenvalues, and are fewer numbers than the covariance.
         rows = torch.cat([batch.x.flatten(1).cpu() for batch in split.sample(FEATURES).batches(1024)]).double()
         mean = rows.mean(0)
         rows = rows - mean
-        values, vectors = find_largest(multiply(rows.T), min(count, len(rows)))
+        products = multiply(rows.T)
+        with around():
+            values, vectors = find_largest(products, min(count, len(rows)))
         kept = values > values[-1] * len(rows) * torch.finfo(torch.float64).eps  # the rest is no direction
         directions = torch.from_numpy(vectors[:, kept]).T @ rows / torch.from_numpy(values[kept]).sqrt()[:, None]
     else:
         mean, covariance = _moments(split)
-        _, vectors = find_largest(covariance.numpy(), count)
+        with around():
+            _, vectors = find_largest(covariance.numpy(), count)
         directions = torch.from_numpy(vectors).T
     components = directions.flip(0).contiguous()
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
@@ -170,16 +178,24 @@ def find_largest(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
     from scipy.linalg import eigh
 
     last = len(matrix) - 1
-    if last > MANY and 20 * count < last:
-        from scipy.sparse.linalg import ArpackError, eigsh
+    if last > MANY and 20 * count < last and (eigsh := find_lanczos()) is not None:
+        from scipy.sparse.linalg import ArpackError
 
-        start = np.random.default_rng(0).standard_normal(len(matrix))
+        draws = np.random.default_rng(0)  # where vectors have equal values, or none, they are what was drawn
         with suppress(ArpackError):  # as of rows that are all alike
-            values, vectors = eigsh(matrix, count, which="LA", v0=start)
+            values, vectors = eigsh(matrix, count, which="LA", v0=draws.standard_normal(len(matrix)), rng=draws)
             order = values.argsort()
             return values[order], vectors[:, order]
     values, vectors = eigh(matrix, subset_by_index=[last - count + 1, last])
     return values, vectors
+
+
+@functools.cache
+def find_lanczos() -> Callable[..., Any] | None:
+    """scipy's `eigsh`; None where it draws numbers of its own (before 1.17), by which two calls differ."""
+    from scipy.sparse.linalg import eigsh
+
+    return eigsh if "rng" in inspect.signature(eigsh).parameters else None
 
 
 def _moments(split: Examples) -> tuple[Tensor, Tensor]:

@@ -68,6 +68,8 @@ def find_extensions() -> tuple[Extension, ...]:
 def may_be_installed(group: str) -> bool:
     """Whether the entry points of any installed package speak of `group`; where it cannot be told, they may."""
     for place in map(Path, sys.path):
+        if place.suffix == ".egg":
+            return True
         try:
             names = os.listdir(place)
         except FileNotFoundError:
@@ -79,7 +81,10 @@ def may_be_installed(group: str) -> bool:
                 return True
             if name.endswith((".dist-info", ".egg-info")):
                 file = place / name / "entry_points.txt"
-                if file.is_file() and group.encode() in file.read_bytes():
+                try:
+                    if file.is_file() and group.encode() in file.read_bytes():
+                        return True
+                except OSError:
                     return True
     own = {getattr(finder, "find_distributions", None) for finder in sys.meta_path} - {None}
     return own != {PathFinder.find_distributions}  # of another finder, whose packages lie elsewhere

@@ -48,6 +48,7 @@ class KL(Regularizer):
             raise UsageError(
                 f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"
             )
+        self.mixes_rows = capacity is not None or free_bits > 0  # a bound on the mean of a batch
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))

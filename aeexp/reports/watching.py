@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -18,11 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from aeexp import files
+from aeexp.runs import locks
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
-from aeexp.runs.locks import is_held
 
 EVERY = 2.0  # seconds between two looks
 SHOWN = 12  # running jobs
+MOST = 100_000  # values of a sweep that are counted
 RECENT = 20  # ended runs that the rate is taken of
 CUT_OFF = "cut off"
 ENDED = ("finished", "pruned", "failed", "interrupted", CUT_OFF, UNREADABLE)
@@ -49,6 +51,7 @@ class Progress(NamedTuple):
     jobs: list[Job]
     planned: int | None  # None where nothing says how many there will be
     now: datetime
+    quiet: float = math.inf  # seconds since anything changed
 
     @property
     def counts(self) -> Counter[str]:
@@ -66,8 +69,11 @@ class Progress(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing runs, and nothing more is to come."""
-        return not self.counts["running"] and not self.counts["to come"]
+        """Whether nothing runs, and nothing more is to come: what was cut off or interrupted may be gone on with, so
+        that it counts once all has been quiet for as long as a dead process is waited for."""
+        counts = self.counts
+        open_ended = sum(counts[state] for state in (CUT_OFF, "interrupted", UNREADABLE)) + counts["to come"]
+        return not counts["running"] and (not open_ended or self.quiet > locks.STALE)
 
     def estimate(self) -> timedelta | None:
         """Time until all are through, at the rate of the last ones; None where none has ended yet."""
@@ -76,7 +82,10 @@ class Progress(NamedTuple):
         if not ends or not starts:
             return None
         since = ends[-RECENT - 1] if len(ends) > RECENT else min(starts)
-        return (self.now - since) / min(len(ends), RECENT) * self.left
+        try:
+            return (self.now - since) / min(len(ends), RECENT) * self.left
+        except OverflowError:
+            return None
 
     def find_best(self) -> Job | None:
         """The run of the lowest monitored value so far."""
@@ -93,20 +102,25 @@ class Watch:
         self.planned, self.swept = read_plan(root)
         self._known: dict[Path, tuple[int, dict[str, Any]]] = {}
         self._words: dict[Path, str] = {}
+        self._jobs: list[Job] = []
+        self._changed = time.monotonic()
 
     def look(self) -> Progress:
         """How far it is now."""
         if self.planned is None:
             self.planned, self.swept = read_plan(self.root)
-        return Progress([self._read(run) for run in find_runs(self.root)], self.planned, datetime.now().astimezone())
+        jobs = [self._read(run) for run in find_runs(self.root)]
+        if jobs != self._jobs:
+            self._jobs, self._changed = jobs, time.monotonic()
+        return Progress(jobs, self.planned, datetime.now().astimezone(), time.monotonic() - self._changed)
 
     def _read(self, run: RunFolder) -> Job:
         node = self._read_status(run)
         state = str(node.get("status", "running" if run.hydra.is_dir() else UNREADABLE))
-        if state == "running" and not is_held(run.checkpoints):
+        if state == "running" and not locks.is_held(run.checkpoints):
             state = CUT_OFF
-        if run.path not in self._words and run.hydra.is_dir():
-            self._words[run.path] = describe(run, self.swept)
+        if run.path not in self._words and (words := describe(run, self.swept)):
+            self._words[run.path] = words
         step, steps, best = (_number(node.get(key)) for key in ("step", "steps", "best"))
         name = run.path.name if run.path == self.root else run.path.relative_to(self.root).as_posix()
         ended = None if state == "running" else _time(node.get("ended"))
@@ -127,10 +141,21 @@ class Watch:
 
 
 def read_plan(root: Path) -> tuple[int | None, list[str]]:
-    """How many jobs the sweep in `root` has, and the keys that differ in them; (None, []) of no sweep."""
+    """How many jobs the sweep in `root` has, or those below it, and the keys that differ in them; (None, []) where one
+    does not say."""
+    own = root / "multirun.yaml"
+    plans = [read_sweep(path) for path in ([own] if own.is_file() else sorted(root.glob("**/multirun.yaml")))]
+    counts = [count for count, _ in plans if count is not None]
+    keys = list(dict.fromkeys(key for _, each in plans for key in each))
+    return (sum(counts), keys) if plans and len(counts) == len(plans) else (None, [])
+
+
+def read_sweep(plan: Path) -> tuple[int | None, list[str]]:
+    """As `read_plan`, of one multirun.yaml."""
     try:
-        node = files.read_yaml(root / "multirun.yaml")["hydra"]
-        typed = [str(word) for word in node["overrides"]["task"]]
+        node = files.read_yaml(plan)["hydra"]
+        params = (node["sweeper"].get("params") or {}).items()  # of a recorded study
+        typed = [*(f"{key}={value}" for key, value in params), *map(str, node["overrides"]["task"])]
         trials = node["sweeper"].get("n_trials")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, []
@@ -138,14 +163,14 @@ def read_plan(root: Path) -> tuple[int | None, list[str]]:
     from hydra.errors import HydraException
 
     try:
-        parsed = OverridesParser.create().parse_overrides(typed)
-    except HydraException:
+        parsed = {each.get_key_element(): each for each in OverridesParser.create().parse_overrides(typed)}
+        swept = {key: override for key, override in parsed.items() if override.is_sweep_override()}
+        if isinstance(trials, int):
+            return trials, list(swept)
+        counts = [sum(1 for _ in islice(each.sweep_string_iterator(), MOST)) for each in swept.values()]
+    except HydraException:  # as of glob, whose options nobody names here
         return None, []
-    swept = [override for override in parsed if override.is_sweep_override()]
-    keys = [override.get_key_element() for override in swept]
-    if isinstance(trials, int):
-        return trials, keys
-    return math.prod(sum(1 for _ in override.sweep_string_iterator()) for override in swept), keys
+    return math.prod(counts), list(swept)
 
 
 def describe(run: RunFolder, swept: Sequence[str]) -> str:
@@ -154,7 +179,8 @@ def describe(run: RunFolder, swept: Sequence[str]) -> str:
         overrides = run.read_overrides()
     except (OSError, ValueError):
         return ""
-    return " ".join(word for word in overrides if not swept or word.partition("=")[0] in swept)
+    words = " ".join(word for word in overrides if not swept or word.partition("=")[0] in swept)
+    return "".join(letter if letter.isprintable() else "?" for letter in words)  # no command to a terminal
 
 
 def show(progress: Progress, root: Path) -> Group:

@@ -61,7 +61,10 @@ def follow_torchrun(cfg: DictConfig) -> float:
     said: list[str] = [""]
     distributed.broadcast_object_list(said, src=0)
     if said[0]:
-        train_along(cfg, Group(*told), RunFolder(said[0]), lambda device: None)
+        try:
+            train_along(cfg, Group(*told), RunFolder(said[0]), lambda device: None)
+        except (KeyboardInterrupt, Diverged):  # which the first one says
+            return math.nan
     return math.nan
 
 

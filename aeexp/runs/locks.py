@@ -51,6 +51,8 @@ class Lock:
                 return
             except FileExistsError:
                 owner = read_owner(self.path)
+            if not self.path.exists():
+                continue  # it was let go meanwhile
             silence = measure_silence(self.path, owner)
             if silence < MISSED:
                 raise Held(describe(owner))
@@ -89,8 +91,8 @@ def hold(folder: Path, wait: bool = False) -> Iterator[Lock]:
             if not wait:
                 raise
             time.sleep(0.02)
-    renewing.add(lock)
     try:
+        renewing.add(lock)
         yield lock
     finally:
         renewing.remove(lock)
@@ -109,10 +111,10 @@ class Renewing:
     def add(self, lock: Lock) -> None:
         """From now on."""
         with self._changing:
-            self._locks = {*self._locks, lock}
-            if len(self._locks) == 1:
+            if not self._locks:
                 self._ended = threading.Event()
                 threading.Thread(target=self._renew, args=(self._ended,), daemon=True, name="locks").start()
+            self._locks = {*self._locks, lock}
 
     def remove(self, lock: Lock) -> None:
         """Not any longer."""
@@ -138,10 +140,8 @@ def is_held(folder: Path) -> bool:
 
 def describe_process() -> dict[str, Any]:
     """Who this is: machine, since when that runs, process, and since when that does."""
-    import psutil
-
-    here = psutil.Process()
-    return {"machine": identify_machine(), "host": socket.gethostname(), "pid": here.pid, "began": here.create_time()}
+    pid = os.getpid()
+    return {"machine": identify_machine(), "host": socket.gethostname(), "pid": pid, "began": _read_begin(pid)}
 
 
 def identify_machine() -> str:
@@ -163,13 +163,14 @@ def read_owner(path: Path) -> dict[str, Any]:
 
 
 def measure_silence(path: Path, owner: dict[str, Any]) -> float:
-    """Seconds since its last sign of life; of a process of this machine 0 while it is there, and then for ever."""
+    """Seconds since its last sign of life; of a process of this machine 0 while it is there, and then for ever. 0 of
+    what is not there."""
     if owner.get("machine") == identify_machine() and isinstance(owner.get("pid"), int):
         return 0.0 if _is_alive(owner["pid"], owner.get("began")) else math.inf
     try:
         return _read_clock(path) - path.stat().st_mtime
     except FileNotFoundError:
-        return math.inf
+        return 0.0
 
 
 def describe(owner: dict[str, Any]) -> str:
@@ -181,10 +182,22 @@ def _is_alive(pid: int, began: Any) -> bool:
     import psutil
 
     try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - float(began)) < 1
-    except (psutil.Error, TypeError, ValueError, OverflowError):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and _read_begin(pid) == began
+    except psutil.AccessDenied:
+        return True  # it is there
+    except (psutil.Error, ValueError, OverflowError):
         return False
+
+
+def _read_begin(pid: int) -> float:
+    """When a process began, by a clock that nobody sets: ticks since the machine's start, where the system tells."""
+    try:
+        text = files.read_text(Path(f"/proc/{pid}/stat"), 1 << 16)
+        return float(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        import psutil
+
+        return psutil.Process(pid).create_time()
 
 
 def _create(path: Path, owner: dict[str, Any]) -> None:
@@ -202,6 +215,8 @@ def _create(path: Path, owner: dict[str, Any]) -> None:
 def _set_aside(path: Path, owner: dict[str, Any]) -> None:
     """Take a stale lock away: of several that try, the name is there for one alone. What turns out to be a new owner's
     goes back."""
+    if read_owner(path) != owner:  # it is another's by now
+        return
     aside = path.with_name(f"{NAME}.{uuid.uuid4().hex}.tmp")
     try:
         os.rename(path, aside)
@@ -222,4 +237,5 @@ def _read_clock(path: Path) -> float:
     except OSError:  # nothing can be written there
         return time.time()
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):
+            probe.unlink()

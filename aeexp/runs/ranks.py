@@ -78,10 +78,10 @@ def announce(folder: str, device: torch.device) -> None:
     distributed.broadcast_object_list([folder], src=0)
 
 
-def dismiss() -> None:
-    """At the end of a job: processes of torchrun that still wait for it wait for the next one."""
+def dismiss(cfg: DictConfig) -> None:
+    """At the end of a job that trained nothing: the other processes of torchrun wait for it no longer."""
     if read_torchrun() is not None and not _announced:
-        announce("", choose_device("auto"))
+        announce("", choose_device(cfg.device))
     _announced.clear()
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from aeexp import files
 
+INDENT = re.compile(rb"^    ", re.MULTILINE)  # of what stands in that part
 # As Hydra writes the file, to where that part ends: a line that is two letters in is a key there.
-INDENT = re.compile(rb"^    ", re.MULTILINE)
 RUNTIME = re.compile(rb"hydra:\n(?:(?:  .*)?\n)*?  runtime:\n((?:(?:    .*)?\n)*)")
 
 

@@ -75,7 +75,7 @@ def run_job_in_steps(cfg: DictConfig) -> Steps[float]:
             # The sweep goes on; its last word (aeexp.sweeps.callbacks) counts the failures and sets the exit code.
             return math.nan
         finally:
-            dismiss()
+            dismiss(cfg)
             end_run()
 
 

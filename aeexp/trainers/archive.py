@@ -6,6 +6,7 @@ ask for it.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import zipfile
@@ -35,13 +36,17 @@ def write_archive(content: Any, file: IO[bytes]) -> None:
 def _cut_out(node: Any, copies: dict[Any, Tensor]) -> Any:
     """The same where each tensor is all of its storage; what is one under two names stays one."""
     if isinstance(node, Tensor):
-        if node.untyped_storage().nbytes() <= node.numel() * node.element_size():
+        if node.layout != torch.strided or node.untyped_storage().nbytes() <= node.numel() * node.element_size():
             return node
         place = node.data_ptr(), node.dtype, node.shape, node.stride()
         return copies.setdefault(place, node.detach().clone())
     if isinstance(node, dict):
         changed = {key: _cut_out(value, copies) for key, value in node.items()}
-        return changed if any(changed[key] is not value for key, value in node.items()) else node
+        if all(changed[key] is value for key, value in node.items()):
+            return node
+        cut = copy.copy(node)  # of its own kind, with what it keeps beside its keys
+        cut.update(changed)
+        return cut
     if isinstance(node, list | tuple):
         several = [_cut_out(value, copies) for value in node]
         return type(node)(several) if any(a is not b for a, b in zip(several, node, strict=True)) else node

@@ -6,14 +6,12 @@ goes on from a checkpoint repeats the undisturbed one bit for bit.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
 from typing import ClassVar, final
 
-import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from aeexp.contracts import Examples
@@ -26,7 +24,7 @@ from aeexp.trainers.beginning import begin
 from aeexp.trainers.checkpoint import Progress, State
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.labelled import Labelled
-from aeexp.trainers.ranks.trial import require_rows
+from aeexp.trainers.ranks.trial import check_sharing
 from aeexp.trainers.step import take_step
 from aeexp.trainers.window import Diverged, Window
 from aeexp.types import Batch
@@ -111,7 +109,11 @@ class Joint(Trainer):
 
         state = begin(learner, optimizer, scheduler, store, total)
         if self.group.size > 1:
-            self.check_sharing(learner, train, example(), state.progress.step, seed)
+            if self.arithmetic.compiled:
+                raise UsageError("trainer.compile=true: not with several processes: take trainer.compile=false")
+            steps = state.progress.step, max(state.progress.step, total - 1)
+            check_sharing(learner, train, self.choose_batch_size(len(train)), steps, self.group.size, seed)
+            self.group.require_alike(learner, state.progress.step)
         with self.arithmetic.prepare(learner, train.device, example, total) as forward:
             forward = self.group.share(forward, whole=learner.observes)
             self._take_steps(state, data, labelled, forward, store, track, seed, stop)
@@ -152,15 +154,6 @@ class Joint(Trainer):
                 store.save(state, now=True)
                 raise KeyboardInterrupt
         store.save(state, now=True)
-
-    def check_sharing(self, learner: Learner, train: Examples, batch: Batch, step: int, seed: int) -> None:
-        """Raises UsageError where several processes cannot share the batches of this run."""
-        if self.arithmetic.compiled:
-            raise UsageError(f"trainer.compile=true: not with {self.group.size} processes: take trainer.compile=false")
-        tried = copy.deepcopy(learner)
-        with torch.random.fork_rng():
-            tried.before_step(train, step)
-        require_rows(tried, batch, self.group.size, mix(seed, step), "trainer.processes")
 
     def check_monitor(self, names: list[str]) -> None:
         """Raises UsageError where what is monitored is neither the loss nor one of these terms."""

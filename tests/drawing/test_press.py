@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from aeexp.drawing.press import Press, Printer
+from aeexp.drawing.press import Press, Printer, draw_letters
 
 WORDS = st.text("abcgjpqxyzAQW0123456789.,-−µ→()", min_size=1, max_size=12)
 
@@ -61,7 +62,16 @@ def test_texts_between_change_nothing():
     first = ink(Press, "3.14", color="red")
     for text, size in (("8", 7), ("3.14", 20), ("µ→", 10)):
         ink(Press, text, fontsize=size, fontfamily=["DejaVu Sans", "DejaVu Serif"])
+    draw_letters.cache_clear()
     assert np.array_equal(first, ink(Press, "3.14", color="red"))
+
+
+@pytest.mark.parametrize("setting", [{"font.sans-serif": ["DejaVu Serif"]}, {"text.hinting": "none"}])
+def test_a_setting_that_letters_hang_on_is_seen_at_the_next_text(setting):
+    before = ink(Press, "gjW 12")
+    with rc_context({"font.family": "sans-serif", **setting}):
+        own, known = (ink(canvas, "gjW 12") for canvas in (Press, FigureCanvasAgg))
+    assert not np.array_equal(before, own) and own.sum() == pytest.approx(known.sum(), rel=0.15)
 
 
 def test_slanted_texts_and_formulas_are_matplotlibs_own():

@@ -196,3 +196,10 @@ def test_a_few_components_of_many_numbers_are_those_that_are_found_all_at_once(r
     np.testing.assert_allclose(found, known, rtol=0, atol=1100 * 2**-52 * largest)
     np.testing.assert_allclose(matrix @ vectors, vectors * found, rtol=0, atol=1e-10 * largest)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(5), rtol=0, atol=1e-10)
+
+
+def test_directions_that_the_data_do_not_choose_are_the_same_at_each_call():
+    """Of equal eigenvalues, and of none: a solver that draws must draw the same."""
+    for matrix in (np.eye(1100), np.diag([5.0, 4.0, 3.0, *np.zeros(1097)])):
+        first, second = (pca_module.find_largest(matrix, 8) for _ in range(2))
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))

@@ -82,6 +82,7 @@ def test_a_job_under_way_counts_by_what_is_left_of_it():
         (["dataset.normal_classes=[1,2],[3]"], {}, 2),
         (["latent.dim=int(interval(2,64))"], {"n_trials": 30}, 30),
         (["variant=vae"], {}, 1),
+        (["seed=3"], {"params": {"seed": "0,1,2", "latent.dim": "2,4"}}, 2),
     ],
 )
 def test_what_is_planned_is_what_hydra_will_run(words, sweeper, jobs, tmp_path):
@@ -128,6 +129,26 @@ def test_elsewhere_than_on_a_terminal_a_line_is_written_where_the_counts_change(
     text = io.StringIO()
     watch(tmp_path, Console(file=text, width=40), every=0)
     assert text.getvalue() == "1 of 2 finished, 1 failed\n"
+
+
+def test_what_may_be_gone_on_with_is_waited_for_as_long_as_a_process_may_be_silent():
+    jobs = [job("finished", 0, 10), job("interrupted", 0, 5)]
+    assert not Progress(jobs, 2, NOW, quiet=locks.STALE - 1).is_over
+    assert Progress(jobs, 2, NOW, quiet=locks.STALE + 1).is_over
+    assert Progress(jobs[:1], 1, NOW, quiet=0).is_over and not Progress([job("running")], 1, NOW).is_over
+
+
+def test_the_plans_of_several_sweeps_are_one(tmp_path):
+    plan(tmp_path / "one", "seed=0,1")
+    plan(tmp_path / "two", "latent.dim=range(5)")
+    assert read_plan(tmp_path) == (7, ["seed", "latent.dim"])
+    plan(tmp_path / "three", "variant=glob(*)")
+    assert read_plan(tmp_path) == (None, [])
+
+
+def test_what_a_folder_says_is_no_command_to_the_terminal(tmp_path):
+    leave(tmp_path, 0, "finished", ["a=\x1b]0;x\x07"], best=1.0)
+    assert Watch(tmp_path).look().jobs[0].words == "a=?]0;x?"
 
 
 @pytest.mark.parametrize(("roots", "words"), [(["a", "b"], "takes one folder"), (["nowhere"], "no such folder")])

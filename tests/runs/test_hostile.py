@@ -387,7 +387,7 @@ def test_nothing_in_a_yaml_of_the_folder_is_built(text, hostile):
     with watched() as effects:
         with pytest.raises(UsageError) as error:
             LoadedRun(folder.path, "cpu").load_data()
-        for read in (folder.read_config, folder.read_asked, folder.read_overrides):
+        for read in (folder.read_config, folder.read_asked, folder.read_overrides, folder.read_cwd):
             with contextlib.suppress(ValueError):
                 read()
     refuses(str(error.value))

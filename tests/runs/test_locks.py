@@ -160,3 +160,11 @@ def test_who_waits_has_it_next(tmp_path):
         order.append("first")
     thread.join(20)
     assert order == ["first", "second"]
+
+
+def test_a_lock_that_was_let_go_and_taken_by_another_meanwhile_stays_the_others(tmp_path):
+    """Between the look at an owner and the taking away of what it left."""
+    path = write_owner(tmp_path, token="third")
+    locks._set_aside(path, {})
+    assert locks.read_owner(path)["token"] == "third"
+    assert locks.measure_silence(tmp_path / "gone", {}) == 0

@@ -119,10 +119,7 @@ def test_torchrun_s_processes_are_those_of_the_key_and_leave_one_folder(tmp_path
     assert code == 0 and output.count("is finished already: nothing to do") == 1, output
 
 
-@pytest.mark.slow
-def test_a_sweep_under_torchrun_is_one_sweep(tmp_path):
-    line = [*TORCHRUN, "-m", *QUICK, "seed=0,1", "trainer.steps=20", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and done.stdout.count("2 of 2 runs finished") == 1, done.stdout + done.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"sweep"}
+def test_torchrun_trains_one_run(tmp_path):
+    done = aeexp("-m", "seed=0,1", cwd=tmp_path, RANK="0", WORLD_SIZE="2")
+    assert done.returncode == 2 and "-m: torchrun's processes train one run" in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from aeexp.testing.toy import make_pictures, make_sequences
 from aeexp.trainers.arithmetic import forward_of
 from aeexp.trainers.ranks.draws import ShareOfDraws, find_rows
 from aeexp.trainers.ranks.group import Group
-from aeexp.trainers.ranks.trial import require_rows
+from aeexp.trainers.ranks.trial import check_sharing, require_rows
 
 DRAWS = {
     "randn_like": lambda x: torch.randn_like(x),
@@ -82,7 +82,7 @@ def test_of_a_variant_processes_take_the_steps_of_one_or_are_refused(name):
     before = copy.deepcopy(learner.state_dict())
     batch = next(iter(data["train"].batches(7)))  # which two do not share evenly
     try:
-        require_rows(learner, batch, 2, 1, "trainer.processes")
+        require_rows(learner, batch, 2, 1)
     except UsageError as error:
         pytest.skip(str(error))
     finally:
@@ -93,7 +93,7 @@ def test_of_a_variant_processes_take_the_steps_of_one_or_are_refused(name):
 @pytest.mark.parametrize("name", ["undercomplete", "vae", "denoising", "iwae", "vq_vae", "contractive", "cvae"])
 def test_these_are_not_refused(name):
     learner, data = make(f"variant={name}")
-    require_rows(learner, next(iter(data["train"].batches(6))), 3, 1, "trainer.processes")
+    require_rows(learner, next(iter(data["train"].batches(6))), 3, 1)
 
 
 def test_what_is_made_of_a_whole_batch_is_refused_by_its_name():
@@ -101,7 +101,15 @@ def test_what_is_made_of_a_whole_batch_is_refused_by_its_name():
     with pytest.raises(
         UsageError, match=r"^trainer.processes=2: mmd is made of a whole batch.*take trainer.processes=1"
     ):
-        require_rows(learner, next(iter(data["train"].batches(8))), 2, 1, "trainer.processes")
+        require_rows(learner, next(iter(data["train"].batches(8))), 2, 1)
+
+
+@pytest.mark.parametrize("words", [["regularizer.kl.capacity=5"], ["regularizer.kl.free_bits=0.5"],
+                                   ["regularizer.kl.warmup=linear", "regularizer.kl.free_bits=0.5"]])  # fmt: skip
+def test_a_bound_on_the_mean_of_a_batch_is_refused_also_where_it_does_not_act_yet(words):
+    learner, data = make("variant=vae", *words)
+    with pytest.raises(UsageError, match=r"^trainer.processes=2: kl is made of a whole batch"):
+        check_sharing(learner, data["train"], 8, (0, 99), 2, 0)
 
 
 def test_a_draw_that_is_not_known_would_be_seen(monkeypatch):
@@ -109,7 +117,7 @@ def test_a_draw_that_is_not_known_would_be_seen(monkeypatch):
     monkeypatch.setattr("aeexp.trainers.ranks.draws.LIKE", {})
     monkeypatch.setattr("aeexp.trainers.ranks.draws.SHAPED", set())
     with pytest.raises(UsageError, match="trainer.processes=2"):
-        require_rows(learner, next(iter(data["train"].batches(8))), 2, 1, "trainer.processes")
+        require_rows(learner, next(iter(data["train"].batches(8))), 2, 1)
 
 
 def test_the_shares_of_a_measurement_add_up_to_it(monkeypatch):

@@ -346,8 +346,12 @@ def test_frozen_parameters_stay_and_those_without_a_loss_have_no_state():
 
 def test_folds_of_as_many_rows_go_beside_each_other_and_others_say_why_not():
     generator = torch.Generator().manual_seed(5)
-    rows = [Rows(torch.rand(12, 1, 8, 8, generator=generator).numpy()) for _ in range(2)]
-    folds = [Data(f"fold {i}", {**DATA.splits, "val": Split(each)}) for i, each in enumerate(rows)]
+    rows = len(DATA["train"]), 12
+
+    def draw(count: int) -> Split:
+        return Split(Rows(torch.rand(count, 1, 8, 8, generator=generator).numpy()))
+
+    folds = [Data(f"fold {i}", {**DATA.splits, "train": draw(rows[0]), "val": draw(rows[1])}) for i in range(2)]
 
     def three() -> list[Training]:
         return [training(seed)._replace(data=fold) for seed, fold in zip((0, 0, 1), [*folds, folds[0]], strict=True)]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
+import joblib
 import torch
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -95,11 +96,8 @@ class Part:
 
 
 def count_cpus() -> int:
-    """Those that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
+    """Those that this process may use, of a container too."""
+    return joblib.cpu_count()
 
 
 SCHEDULERS = [signal.Signals[name] for name in ("SIGUSR1", "SIGUSR2") if name in signal.Signals.__members__]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, final
 
 import psutil
@@ -62,4 +62,12 @@ def hear_endings() -> Iterator[Ending]:
 def tell_children() -> None:
     """By the signal that they listen to: a terminal sends them the others, too."""
     for child in psutil.Process().children():
-        child.send_signal(signal.SIGTERM)
+        with suppress(psutil.Error):  # it has ended meanwhile
+            child.send_signal(signal.SIGTERM)
+
+
+def kill_descendants() -> None:
+    """Those that did not end when they were told."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()

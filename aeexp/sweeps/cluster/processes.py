@@ -6,11 +6,11 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, final
 
-from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from aeexp.ranges import Threads
-from aeexp.signals import ENDING
+from aeexp.signals import ENDING, do_nothing
 from aeexp.sweeps.cluster.part import Part, Values, count_cpus
 from aeexp.sweeps.cluster.pool import Ending, Lost, Outcome, Pool, tell_children
 
@@ -27,7 +27,7 @@ class Processes(Pool):
     """
 
     def __init__(self, *, n_jobs: Threads | None = None):
-        self.count = n_jobs or cpu_count()
+        self.count = n_jobs or count_cpus()
 
     def run(self, parts: Sequence[Part], ending: Ending) -> list[Outcome]:
         """See `Pool`."""
@@ -74,9 +74,5 @@ def _call(place: int, part: Part) -> tuple[int, Values]:
     """In a process of joblib's. Whoever began this tells it by SIGTERM, once: between two parts there is nothing to
     end."""
     for number in ENDING:
-        signal.signal(number, _do_nothing if number == signal.SIGTERM else signal.SIG_IGN)
+        signal.signal(number, do_nothing if number == signal.SIGTERM else signal.SIG_IGN)
     return place, part()
-
-
-def _do_nothing(number: int, frame: object) -> None:
-    """A handler that is none: a signal that is ignored altogether is not heard by a run either."""

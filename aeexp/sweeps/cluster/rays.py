@@ -53,6 +53,7 @@ class Ray(Pool):
 
     def _connect(self) -> Any:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_task_oom_retries", str(self.options["max_retries"]))
         try:
             import ray
         except ImportError as error:
@@ -63,6 +64,13 @@ class Ray(Pool):
             ray.init(address=address, log_to_driver=True, configure_logging=False, **own)
         except ConnectionError as error:
             raise UsageError(f"hydra.launcher.address={address}: no Ray cluster answers there") from error
+        most = ray.cluster_resources()
+        for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+            if self.options[key] > most.get(name, 0):
+                ray.shutdown()
+                raise UsageError(
+                    f"hydra.launcher.{key}={self.options[key]}: this Ray cluster has {most.get(name, 0):g} in all"
+                )
         return ray
 
 

@@ -7,18 +7,22 @@ import subprocess
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, final
 
 from aeexp import files
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, NonNegative, Positive, Whole
+from aeexp.signals import let_finish
 from aeexp.sweeps.cluster.part import Part, Values, count_cpus
-from aeexp.sweeps.cluster.pool import PATIENCE, Ending, Lost, Outcome, Pool, tell_children
+from aeexp.sweeps.cluster.pool import PATIENCE, Ending, Lost, Outcome, Pool, kill_descendants, tell_children
 
 LOOKED = 1.0  # seconds between two looks for results
 ASKED = 10.0  # seconds between two questions to the queue
-LATE = 15.0  # seconds after which the result of a job that has left the queue will not come any more
+# Seconds after which the result of a job that has left the queue will not come any more: network file systems tell of
+# new files after a minute.
+LATE = {"slurm": 75.0, "local": 5.0}
 STAY = {"nodes": 1, "tasks_per_node": 1}
 
 
@@ -75,11 +79,13 @@ class Submitit(Pool):
             if time.monotonic() - asked > ASKED or ending.heard:
                 asked = time.monotonic()
                 there = self._list_there(list(jobs.values()))
-                ended |= {place: asked for place, job in jobs.items() if job.job_id not in there and place not in ended}
+                ended = {place: ended.get(place, asked) for place, job in jobs.items() if job.job_id not in there}
             for place in list(jobs):
                 outcomes[place] = self._read(parts[place], ended.get(place))
                 if outcomes[place] is not None or (ending.heard and (place in ended or time.monotonic() > until)):
                     del jobs[place]
+        if jobs and self.cluster == "local":
+            kill_descendants()
         shutil.rmtree(results, ignore_errors=True)
         return outcomes
 
@@ -107,7 +113,7 @@ class Submitit(Pool):
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         try:
-            with executor.batch():
+            with let_finish(), executor.batch():  # what a terminal sends is ours to pass on: its jobs inherit that
                 return [executor.submit(part) for part in parts]
         except (FailedJobError, FailedSubmissionError) as error:
             last = str(error).strip().splitlines()[-1]
@@ -120,7 +126,7 @@ class Submitit(Pool):
             for key, value in files.read_json(part.place).items():
                 values[int(key)] = float("nan") if value is None else float(value)
             return values
-        if ended is not None and time.monotonic() - ended > LATE:
+        if ended is not None and time.monotonic() - ended > LATE[self.cluster]:
             return Lost(f"its job has left the queue without a word (see {self.folder}: killed, out of memory or time, "
                         "or its node died)")  # fmt: skip
         return None
@@ -131,7 +137,10 @@ class Submitit(Pool):
             return {job.job_id for job in jobs if job.get_info()["jobState"] == "RUNNING"}
         ids = sorted({job.job_id.split("_")[0] for job in jobs})
         command = ["squeue", "--noheader", "--array", "--format=%i %F_%K", "--jobs", ",".join(ids)]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return {job.job_id for job in jobs}
         if done.returncode != 0 and "Invalid job id" not in done.stderr:
             return {job.job_id for job in jobs}  # the queue does not answer now
         return set(done.stdout.split())
@@ -140,4 +149,5 @@ class Submitit(Pool):
         if self.cluster == "local":
             tell_children()
         elif jobs:
-            subprocess.run(["scancel", *(job.job_id for job in jobs)], capture_output=True, check=False, timeout=60)
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(["scancel", *(job.job_id for job in jobs)], capture_output=True, check=False, timeout=60)

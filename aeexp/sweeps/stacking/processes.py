@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from joblib import Parallel, delayed, parallel_config
 from omegaconf import DictConfig
 
-from aeexp.signals import handle_endings
+from aeexp.signals import do_nothing, handle_endings
 from aeexp.sweeps.stacking.group import Stacking, run_group
 
 Numbered = Sequence[tuple[int, Sequence[str]]]  # jobs with their overrides
@@ -63,7 +63,7 @@ def _run_part(
     """In a process of its own. One that was interrupted has no results: the folders say so."""
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIG" + "HUP", signal.SIGTERM)):
         # whoever began this tells it by SIGTERM, once; between two parts there is nothing to end
-        signal.signal(number, _do_nothing if number == signal.SIGTERM else signal.SIG_IGN)
+        signal.signal(number, do_nothing if number == signal.SIGTERM else signal.SIG_IGN)
     setup_globals()
     Singleton.set_state(state)
     if "OMP_NUM_THREADS" not in os.environ or config.get("threads") is None:
@@ -74,7 +74,3 @@ def _run_part(
         return run_group(stacking, context, config, task, part)
     except KeyboardInterrupt:
         return {}
-
-
-def _do_nothing(number: int, frame: object) -> None:
-    """A handler that is none: a signal that is ignored altogether is not heard by a run either."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import final
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, distributed
 
 from aeexp.contracts import Examples
+from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average
 from aeexp.trainers.arithmetic import Forward, forward_of
 from aeexp.trainers.ranks.draws import ShareOfDraws
@@ -43,7 +45,7 @@ class Group:
         def run(batch: Batch) -> tuple[list[str], Tensor, Pass]:
             rows = len(batch.x)
             first, last = self.find_share(rows)
-            before = _read_generators(batch.x.device)
+            before = _read_generators(batch.x.device) if whole else []
             taken = (first, last) if last > first else (0, 1)  # a batch of fewer rows than ranks: one counts nothing
             with ShareOfDraws(rows, *taken):
                 names, values, out = forward(batch.change(lambda field: field[taken[0] : taken[1]]))
@@ -70,10 +72,27 @@ class Group:
         if self.size == 1:
             return
         moved = [parameter for parameter in parameters if parameter.requires_grad]
-        for parameter in moved:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self.sum([*(parameter.grad for parameter in moved if parameter.grad is not None), terms])
+        used = torch.tensor([float(parameter.grad is not None) for parameter in moved], device=terms.device)
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in moved]
+        self.sum([*gradients, terms, used])
+        for parameter, gradient, count in zip(moved, gradients, used.tolist(), strict=True):
+            parameter.grad = gradient if count else None  # what no rank had a use for stays as it is
+
+    def require_alike(self, learner: Learner, step: int) -> None:
+        """Raises UsageError where the processes do not stand at the same step of the same model, as where one does not
+        see the run folder, or has other data or code."""
+        digest = hashlib.blake2b(digest_size=8)
+        for name, value in learner.state_dict().items():
+            content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(name.encode() + content.numpy().tobytes())
+        mine, all_of_them = (step, digest.hexdigest()), [None] * self.size
+        distributed.all_gather_object(all_of_them, mine)
+        if any(each != mine for each in all_of_them):
+            steps = sorted({each[0] for each in all_of_them if each})
+            raise UsageError(
+                f"trainer.processes: {self.size} processes that are to train one model begin at steps {steps} of "
+                "unlike ones: all need to see the same run folder, and the same code"
+            )
 
     def agree(self, flag: bool, device: torch.device) -> bool:
         """Whether it holds for any of them."""

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
 
+from aeexp.contracts import Examples, Part
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
-from aeexp.randomness import reseed
+from aeexp.randomness import mix, reseed
 from aeexp.trainers.arithmetic import forward_of
 from aeexp.trainers.ranks.group import Group
 from aeexp.types import Batch
 
 # Sums of shares are added in another order than the sum of a batch: 1e-12 of it in double precision, and more where a
 # gradient jumps; float32 where there is no double. What reads the whole batch is off by some percent.
+TINY = 1e-7  # of a gradient that is 0 but for rounding
 CLOSE = {torch.float64: 1e-6, torch.float32: 2e-2}
 
 
-def require_rows(learner: Learner, batch: Batch, size: int, seed: int, key: str) -> None:
+KEY = "trainer.processes"
+
+
+def check_sharing(
+    learner: Learner, train: Examples, batch_size: int, steps: Collection[int], size: int, seed: int
+) -> None:  # fmt: skip
+    """Raises UsageError where so many processes cannot share the batches of a run: tried before these steps, with a
+    whole batch and with the last of an epoch, which may be shorter."""
+    for name, part in learner.named_modules():
+        if isinstance(part, Part) and part.mixes_rows:
+            refuse_sharing(name.rpartition(".")[2], size)
+    batch = next(iter(train.batches(batch_size)))
+    short = len(train) % len(batch.x) or len(batch.x)
+    for step in set(steps):
+        tried = copy.deepcopy(learner)
+        with torch.random.fork_rng():
+            tried.before_step(train, step)
+        for rows in {len(batch.x), short}:
+            require_rows(tried, batch.change(lambda field, rows=rows: field[:rows]), size, mix(seed, step))
+
+
+def require_rows(learner: Learner, batch: Batch, size: int, seed: int) -> None:
     """Raises UsageError where shares of this batch give other terms or gradients than the whole, and says which."""
     for kind in (torch.float64, torch.float32):
         try:
@@ -30,11 +54,16 @@ def require_rows(learner: Learner, batch: Batch, size: int, seed: int, key: str)
             continue
         wrong = [name for name in whole if not _is_near(whole[name], shared[name], CLOSE[kind])]
         if wrong:
-            raise UsageError(
-                f"{key}={size}: {wrong[0]} is made of a whole batch, not row by row, and processes share batches: take "
-                f"{key}=1, or leave that part out"
-            )
+            refuse_sharing(wrong[0], size)
         return
+
+
+def refuse_sharing(name: str, size: int) -> None:
+    """Raises UsageError on a term, or a gradient, of this name."""
+    raise UsageError(
+        f"{KEY}={size}: {name} is made of a whole batch, not row by row, and processes share batches: take {KEY}=1, or "
+        "leave that part out"
+    )
 
 
 def _run(learner: Learner, batch: Batch, size: int, seed: int, kind: torch.dtype) -> dict[str, Tensor]:
@@ -56,4 +85,4 @@ def _run(learner: Learner, batch: Batch, size: int, seed: int, kind: torch.dtype
 def _is_near(one: Tensor, other: Tensor, close: float) -> bool:
     if not bool(one.isfinite().all()):
         return True  # of a model that diverges, which training says
-    return float((one - other).norm()) <= close * (float(one.norm()) + 1)
+    return float((one - other).norm()) <= close * float(one.norm()) + TINY

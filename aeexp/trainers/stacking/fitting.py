@@ -211,7 +211,7 @@ class Fitting:
         moved = any(m.state.optimizer.param_groups[0]["lr"] != rates[m.number] for m in group)
         if moved or any(member not in self.live for member in group):
             self._take_apart()
-        elif self.surveys:
+        else:  # a sketch may have left a learner in evaluation
             self._set_mode()
         self._clock = time.perf_counter()
 
