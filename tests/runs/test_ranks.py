@@ -62,7 +62,7 @@ def test_two_processes_train_as_one(tmp_path):
     ("words", "message"),
     [
         (["variant=wae"], "trainer.processes=2: mmd is made of a whole batch, not row by row"),
-        (["trainer.compile=true"], "trainer.compile=true: not with 2 processes"),
+        (["trainer.compile=true"], "trainer.compile=true: not with several processes"),
     ],
 )
 def test_what_cannot_be_shared_is_refused_before_a_step(words, message, tmp_path):
