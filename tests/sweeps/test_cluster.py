@@ -160,7 +160,9 @@ def check(root: Path, launcher: list[str], plain: dict[int, dict[str, float]]) -
 
 @pytest.mark.slow
 def test_processes_hold_what_they_promise(tmp_path, plain):
-    check(tmp_path / "sweep", ["hydra/launcher=processes", "hydra.launcher.n_jobs=2"], plain)
+    first, _ = check(tmp_path / "sweep", ["hydra/launcher=processes", "hydra.launcher.n_jobs=2"], plain)
+    assert any(f"sweep/{KILLED} cut off: its process ended without a word" in line for line in first)
+    assert any(f"#{KILLED}: its process was killed" in line and "exit code -9" in line for line in first)
 
 
 @pytest.mark.slow

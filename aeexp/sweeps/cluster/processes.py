@@ -1,30 +1,40 @@
-"""`hydra/launcher=processes`: those of this machine, which take one part after another."""
+"""`hydra/launcher=processes`: a process of its own on this machine for each part, several at a time."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
-from collections.abc import Iterator, Sequence
-from typing import Any, final
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import NamedTuple, final
 
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from hydra.core.utils import env_override
+from joblib import wrap_non_picklable_objects
 
 from aeexp.ranges import Threads
 from aeexp.signals import ENDING, do_nothing
-from aeexp.sweeps.cluster.part import Part, Values, count_cpus
+from aeexp.sweeps.cluster.part import Part, count_cpus
 from aeexp.sweeps.cluster.pool import Ending, Lost, Outcome, Pool, tell_children
 
-MOST_DEATHS = 2  # of one part
-KILLED = "its process was killed (by the system for want of memory, or by somebody)"
+LOOKED = 1.0  # seconds between two looks whether the sweep was told to end
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of the libraries beside torch
+
+
+class Running(NamedTuple):
+    """A part under way."""
+
+    place: int
+    process: BaseProcess
+    answer: Connection
 
 
 @final
 class Processes(Pool):
-    """`n_jobs` processes at a time (None: one for each core), each with its share of the cores.
-
-    Where one is killed, joblib ends the others too: they are begun again and go on with their runs; the one that is
-    killed twice is lost.
-    """
+    """`n_jobs` processes at a time (None: one for each core), each with its share of the cores. One that is killed is
+    lost by itself."""
 
     def __init__(self, *, n_jobs: Threads | None = None):
         self.count = n_jobs or count_cpus()
@@ -32,47 +42,48 @@ class Processes(Pool):
     def run(self, parts: Sequence[Part], ending: Ending) -> list[Outcome]:
         """See `Pool`."""
         outcomes: list[Outcome] = [None] * len(parts)
-        deaths = [0] * len(parts)
-        share = max(1, count_cpus() // self.count)
-        for part in parts:
-            part.threads = share
+        waiting, running = list(enumerate(parts)), {}
+        context, share = multiprocessing.get_context("spawn"), max(1, count_cpus() // self.count)
         ending.act = tell_children
-        while (left := [i for i, outcome in enumerate(outcomes) if outcome is None]) and not ending.heard:
-            suspects = [i for i in left if deaths[i]]  # each by itself, so that it takes no other with it again
-            for place in self._run([(i, parts[i]) for i in suspects[:1] or left], share, ending, outcomes):
-                deaths[place] += 1
-                if deaths[place] == MOST_DEATHS:
-                    outcomes[place] = Lost(KILLED)
+        while running or (waiting and not ending.heard):
+            while waiting and len(running) < self.count and not ending.heard:
+                place, part = waiting.pop(0)
+                part.threads = share
+                begun = start(context, place, part, share)
+                running[begun.process.sentinel] = begun
+            for sentinel in wait(list(running), timeout=LOOKED):
+                ended = running.pop(sentinel)
+                outcomes[ended.place] = read(ended)
         return outcomes
 
-    def _run(
-        self, numbered: Sequence[tuple[int, Part]], share: int, ending: Ending, outcomes: list[Outcome]
-    ) -> list[int]:
-        """Fill in what comes; returns the places of those that were under way when a process was killed."""
-        begun: list[int] = []
 
-        def list_calls() -> Iterator[Any]:
-            for place, part in numbered:
-                if ending.heard:
-                    return
-                begun.append(place)
-                yield delayed(_call)(place, part)
+def start(context: SpawnContext, place: int, part: Part, threads: int) -> Running:
+    """A process that runs the part, with so many threads in its libraries unless the user says otherwise."""
+    answer, sender = context.Pipe(duplex=False)
+    # Hydra's resolvers are functions within functions, which pickle by itself does not send
+    sent = wrap_non_picklable_objects(part, keep_wrapper=False)
+    process = context.Process(target=call, args=(sent, sender))
+    with env_override({name: str(threads) for name in THREADS if name not in os.environ}):
+        process.start()
+    sender.close()
+    return Running(place, process, answer)
 
-        kind = parallel_config("loky", inner_max_num_threads=share)  # of the libraries beside torch
-        count = min(self.count, len(numbered))
-        parallel: Any = Parallel(n_jobs=count, pre_dispatch="n_jobs", return_as="generator_unordered")
+
+def read(ended: Running) -> Outcome:
+    """What a process that has ended said."""
+    with ended.answer:
         try:
-            with kind:
-                for place, values in parallel(list_calls()):
-                    outcomes[place] = values
-        except TerminatedWorkerError:
-            return [place for place in begun if outcomes[place] is None]
-        return []
+            return ended.answer.recv()
+        except EOFError:
+            ended.process.join()
+            how = f"exit code {ended.process.exitcode}"
+            return Lost(f"its process was killed, by the system for want of memory or by somebody ({how})")
 
 
-def _call(place: int, part: Part) -> tuple[int, Values]:
-    """In a process of joblib's. Whoever began this tells it by SIGTERM, once: between two parts there is nothing to
+def call(part: Part, sender: Connection) -> None:
+    """In the process. Whoever began this tells it by SIGTERM, once: before and behind the part there is nothing to
     end."""
     for number in ENDING:
         signal.signal(number, do_nothing if number == signal.SIGTERM else signal.SIG_IGN)
-    return place, part()
+    with sender:
+        sender.send(part())
