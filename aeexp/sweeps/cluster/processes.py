@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from hydra.core.utils import env_override
 from joblib import wrap_non_picklable_objects
@@ -28,7 +28,7 @@ class Running(NamedTuple):
 
     place: int
     process: BaseProcess
-    answer: Connection
+    answer: Any  # a Connection; of another kind on Windows
 
 
 @final
