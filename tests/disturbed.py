@@ -84,7 +84,7 @@ def run_twice(root: Path, launcher: Sequence[str], jobs: int) -> tuple[list[str]
     command = start(root, *words)
     disturb(root)
     code, first = finish(command)
-    assert code == 1, first
+    assert code in (1, 130), first  # of the jobs that failed, or of one that was interrupted
     before = read_finished(root)
     assert before.keys() >= set(range(jobs - 1)) - {KILLED, PREEMPTED}, first
     code, second = finish(start(root, *words))

@@ -43,7 +43,8 @@ def claim(folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "
     else, with nothing touched.
     """
     status = Status(folder, identity, ask(folder) if ask is not None else {})
-    if status.finished is not None or not folder.checkpoints.is_dir():
+    others = _read_recorded(folder).get("run_id") not in (None, identity)
+    if status.finished is not None or others or not folder.checkpoints.is_dir():
         _check_owner(folder, identity, key)
     if status.finished is not None:
         yield status

@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import os
-import socket
+import platform
 import threading
 import time
 import uuid
@@ -63,8 +63,14 @@ class Lock:
                 _set_aside(self.path, owner)
 
     def is_mine(self) -> bool:
-        """Whether nobody took it over meanwhile."""
-        return read_owner(self.path).get("token") == self.token
+        """Whether nobody took it over meanwhile; where the file cannot be read now, nobody says so."""
+        try:
+            owner = files.read_json(self.path)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            return isinstance(error, OSError)
+        return isinstance(owner, dict) and owner.get("token") == self.token
 
     def renew(self) -> None:
         """A sign of life, if it is this one's still; what cannot be written now may be the next time."""
@@ -107,21 +113,26 @@ class Renewing:
         self._locks: set[Lock] = set()
         self._changing = threading.Lock()
         self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def add(self, lock: Lock) -> None:
         """From now on."""
         with self._changing:
             if not self._locks:
                 self._ended = threading.Event()
-                threading.Thread(target=self._renew, args=(self._ended,), daemon=True, name="locks").start()
+                self._thread = threading.Thread(target=self._renew, args=(self._ended,), daemon=True, name="locks")
+                self._thread.start()
             self._locks = {*self._locks, lock}
 
     def remove(self, lock: Lock) -> None:
         """Not any longer."""
         with self._changing:
             self._locks = self._locks - {lock}
-            if not self._locks:
-                self._ended.set()
+            if self._locks or self._ended.is_set():
+                return
+            self._ended.set()
+            if self._thread is not None and self._thread.is_alive():
+                self._thread.join(RENEWED)
 
     def _renew(self, ended: threading.Event) -> None:
         while not ended.wait(RENEWED):
@@ -141,12 +152,12 @@ def is_held(folder: Path) -> bool:
 def describe_process() -> dict[str, Any]:
     """Who this is: machine, since when that runs, process, and since when that does."""
     pid = os.getpid()
-    return {"machine": identify_machine(), "host": socket.gethostname(), "pid": pid, "began": _read_begin(pid)}
+    return {"machine": identify_machine(), "host": platform.node(), "pid": pid, "began": _read_begin(pid)}
 
 
 def identify_machine() -> str:
     """Where a process number means the same process: one boot of one system, or one container of it."""
-    parts = [socket.gethostname()]
+    parts = [platform.node()]
     with suppress(OSError):
         parts.append(files.read_text(Path("/proc/sys/kernel/random/boot_id"), 64).strip())
         parts.append(os.readlink("/proc/self/ns/pid"))

@@ -60,6 +60,7 @@ class Seen(torch.nn.Module):
     """A learner of one weight that notes the batches it is given."""
 
     objective = SimpleNamespace(copies=1)
+    observes = False
 
     def __init__(self):
         super().__init__()
