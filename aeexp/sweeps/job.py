@@ -21,7 +21,7 @@ from aeexp.runs.claim import claim, claim_place, identify
 from aeexp.runs.composing import make_ask
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
-from aeexp.runs.ranks import dismiss
+from aeexp.runs.ranks import Died, dismiss
 from aeexp.runs.run import run_in_steps
 from aeexp.runs.status import Status
 from aeexp.runs.torchrun import follows_torchrun
@@ -66,7 +66,7 @@ def run_job_in_steps(cfg: DictConfig) -> Steps[float]:
             record(status, "pruned", str(error), 0)
             return math.nan
         except Exception as error:
-            plain = (Diverged, Undrawn)
+            plain = (Diverged, Undrawn, Died)
             message, code, lines, unexplained = describe_failure(error, OmegaConf.to_container(cfg), plain)
             log.error("%s", "\n".join([message, *lines]), exc_info=full_error() or unexplained)
             record(status, "failed", message, code)

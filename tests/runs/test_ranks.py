@@ -93,15 +93,19 @@ def test_the_end_of_one_process_is_that_of_all_and_any_number_goes_on(number, tm
         assert code == 1 and told["status"] == "failed" and "process 1 of the 2 that train together" in told["message"]
     done = run(folder, *words[:1], "trainer.steps=4000", "trainer.checkpoint_seconds=0")
     assert done.returncode == 0, done.stderr
-    assert read_json(folder / "status.json")["status"] == "finished" and read_rows(folder)[-1]["step"] == "4000"
+    told = read_json(folder / "status.json")
+    assert told["status"] == "finished" and told["step"] == 4000
+
+
+# of more codes than rows several start alike, and rounding decides which is the nearest
+ALIKE = ["variant=denoising", "variant=vae", "variant=iwae", "latent=vq latent.codes=8", "variant=conv"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["denoising", "vae", "iwae", "vq_vae", "conv"])
-def test_two_processes_end_near_where_one_does(variant, tmp_path):
-    words = [f"variant={variant}", "trainer.steps=60", "model=mlp" if variant != "conv" else "model=conv"]
+@pytest.mark.parametrize("words", ALIKE)
+def test_two_processes_end_near_where_one_does(words, tmp_path):
     for name, more in (("one", []), ("two", ["trainer.processes=2"])):
-        done = run(tmp_path / name, *words, *more)
+        done = run(tmp_path / name, *words.split(), "trainer.steps=60", *more)
         assert done.returncode == 0, done.stdout + done.stderr
     assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-3
 
