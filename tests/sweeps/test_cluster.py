@@ -197,8 +197,8 @@ def test_a_preempted_job_of_slurm_goes_on_by_itself(tmp_path, plain, slurm):
 
 @pytest.mark.slow
 def test_runs_that_are_alike_are_one_job_of_slurm(tmp_path, slurm):
-    words = ["hydra/launcher=slurm", "hydra.launcher.stack=true", "seed=0,1,2", "model.hidden_dims=[32],[64]", "trainer.epochs=1",
-             "plot=none", "metric=reconstruction"]  # fmt: skip
+    words = ["hydra/launcher=slurm", "hydra.launcher.stack=true", "seed=0,1,2", "model.hidden_dims=[32],[64]",
+             "trainer.epochs=1", "plot=none", "metric=reconstruction"]  # fmt: skip
     code, output = finish(start(tmp_path / "sweep", *words))
     assert code == 0 and "Launching 6 jobs in 2 groups" in output and "6 of 6 runs finished" in output, output
 
