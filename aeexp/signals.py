@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 # Ctrl-C, what a scheduler sends, a terminal that is closed; Windows lacks the last.
 ENDING = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+TOGETHER = 1.0  # seconds in which one word may come twice: to all processes of a group, and by the one that began them
 Handler = Callable[[int, Any], Any] | int
 
 
@@ -45,14 +47,15 @@ def let_finish() -> Iterator[None]:
 
 @contextmanager
 def catch_signals() -> Iterator[Callable[[], bool]]:
-    """The first becomes a flag that the loop reads between steps; the second one is at once. A handler that whoever
-    calls has set of its own stays."""
-    signals: list[int] = []
+    """The first becomes a flag that the loop reads between steps; the second one is at once, if it does not come
+    TOGETHER with the first. A handler that whoever calls has set of its own stays."""
+    signals: list[float] = []
 
     def remember(number: int, frame: Any) -> None:
-        if signals:
+        now = time.monotonic()
+        if signals and now - signals[0] > TOGETHER:
             raise KeyboardInterrupt
-        signals.append(number)
+        signals.append(now)
 
     with handle_endings(remember, others=False):
         yield lambda: bool(signals)

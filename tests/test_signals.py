@@ -14,12 +14,22 @@ ALL = pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 
 
 @ALL
-def test_the_first_is_a_flag_in_training_and_the_second_is_at_once(number):
+def test_the_first_is_a_flag_in_training_and_the_second_is_at_once(number, monkeypatch):
+    monkeypatch.setattr("aeexp.signals.TOGETHER", 0.0)
     with pytest.raises(KeyboardInterrupt), catch_signals() as stop:
         assert not stop()
         os.kill(os.getpid(), number)
         assert stop()
         os.kill(os.getpid(), number)
+
+
+@ALL
+def test_one_word_that_comes_twice_is_one(number):
+    """As to all processes of a group, one of which passes it on."""
+    with catch_signals() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), number)
+        assert stop()
 
 
 @ALL
