@@ -6,9 +6,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -18,13 +17,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from aeexp import files
+from aeexp.reports.plan import Swept, describe, is_planned, read_plan, read_words
 from aeexp.runs import locks
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 
 EVERY = 2.0  # seconds between two looks
 SHOWN = 12  # running jobs
-MOST = 100_000  # values of a sweep that are counted
 RECENT = 20  # ended runs that the rate is taken of
 CUT_OFF = "cut off"
 ENDED = ("finished", "pruned", "failed", "interrupted", CUT_OFF, UNREADABLE)
@@ -42,6 +40,7 @@ class Job(NamedTuple):
     best: float | None  # lowest monitored value so far
     began: datetime | None
     ended: datetime | None
+    planned: bool = True  # of the sweep that was begun last, where an earlier one of other values lies beside it
 
 
 @final
@@ -57,7 +56,7 @@ class Progress(NamedTuple):
     def counts(self) -> Counter[str]:
         """Runs by state; `to come` are those that have no folder yet."""
         counts = Counter(job.state for job in self.jobs)
-        counts["to come"] = max(0, (self.planned or 0) - len(self.jobs))
+        counts["to come"] = max(0, (self.planned or 0) - sum(job.planned for job in self.jobs))
         return counts
 
     @property
@@ -99,16 +98,19 @@ class Watch:
 
     def __init__(self, root: Path):
         self.root = root
-        self.planned, self.swept = read_plan(root)
+        self.planned: int | None = None
+        self.swept: Swept = {}
         self._known: dict[Path, tuple[int, dict[str, Any]]] = {}
-        self._words: dict[Path, str] = {}
+        self._words: dict[Path, tuple[str, bool]] = {}
         self._jobs: list[Job] = []
         self._changed = time.monotonic()
 
     def look(self) -> Progress:
         """How far it is now."""
-        if self.planned is None:
-            self.planned, self.swept = read_plan(self.root)
+        planned, swept = read_plan(self.root)  # another command may have begun
+        if swept != self.swept:
+            self._words = {}
+        self.planned, self.swept = planned, swept
         jobs = [self._read(run) for run in find_runs(self.root)]
         if jobs != self._jobs:
             self._jobs, self._changed = jobs, time.monotonic()
@@ -119,13 +121,14 @@ class Watch:
         state = str(node.get("status", "running" if run.hydra.is_dir() else UNREADABLE))
         if state == "running" and not locks.is_held(run.checkpoints):
             state = CUT_OFF
-        if run.path not in self._words and (words := describe(run, self.swept)):
-            self._words[run.path] = words
+        if run.path not in self._words and (overrides := read_words(run)):
+            self._words[run.path] = describe(overrides, self.swept), is_planned(overrides, self.swept)
+        words, planned = self._words.get(run.path, ("", True))
         step, steps, best = (_number(node.get(key)) for key in ("step", "steps", "best"))
         name = run.path.name if run.path == self.root else run.path.relative_to(self.root).as_posix()
         ended = None if state == "running" else _time(node.get("ended"))
-        return Job(name, state, self._words.get(run.path, ""), int(step or 0), int(steps) if steps else None, best,
-                   _time(node.get("started")), ended)  # fmt: skip
+        return Job(name, state, words, int(step or 0), int(steps) if steps else None, best,
+                   _time(node.get("started")), ended, planned)  # fmt: skip
 
     def _read_status(self, run: RunFolder) -> dict[str, Any]:
         try:
@@ -138,49 +141,6 @@ class Watch:
             return {}
         except (OSError, ValueError):
             return {"status": UNREADABLE}
-
-
-def read_plan(root: Path) -> tuple[int | None, list[str]]:
-    """How many jobs the sweep in `root` has, or those below it, and the keys that differ in them; (None, []) where one
-    does not say."""
-    own = root / "multirun.yaml"
-    plans = [read_sweep(path) for path in ([own] if own.is_file() else sorted(root.glob("**/multirun.yaml")))]
-    counts = [count for count, _ in plans if count is not None]
-    keys = list(dict.fromkeys(key for _, each in plans for key in each))
-    return (sum(counts), keys) if plans and len(counts) == len(plans) else (None, [])
-
-
-def read_sweep(plan: Path) -> tuple[int | None, list[str]]:
-    """As `read_plan`, of one multirun.yaml."""
-    try:
-        node = files.read_yaml(plan)["hydra"]
-        params = (node["sweeper"].get("params") or {}).items()  # of a recorded study
-        typed = [*(f"{key}={value}" for key, value in params), *map(str, node["overrides"]["task"])]
-        trials = node["sweeper"].get("n_trials")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, []
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        parsed = {each.get_key_element(): each for each in OverridesParser.create().parse_overrides(typed)}
-        swept = {key: override for key, override in parsed.items() if override.is_sweep_override()}
-        if isinstance(trials, int):
-            return trials, list(swept)
-        counts = [sum(1 for _ in islice(each.sweep_string_iterator(), MOST)) for each in swept.values()]
-    except HydraException:  # as of glob, whose options nobody names here
-        return None, []
-    return math.prod(counts), list(swept)
-
-
-def describe(run: RunFolder, swept: Sequence[str]) -> str:
-    """What differs in a run: the overrides of the keys that were swept."""
-    try:
-        overrides = run.read_overrides()
-    except (OSError, ValueError):
-        return ""
-    words = " ".join(word for word in overrides if not swept or word.partition("=")[0] in swept)
-    return "".join(letter if letter.isprintable() else "?" for letter in words)  # no command to a terminal
 
 
 def show(progress: Progress, root: Path) -> Group:
@@ -201,7 +161,7 @@ def show(progress: Progress, root: Path) -> Group:
 def summarise(progress: Progress) -> str:
     """The counts and the time that is left, in one line."""
     counts = progress.counts
-    parts = [f"{counts['finished']} of {progress.planned or len(progress.jobs)} finished"]
+    parts = [f"{counts['finished']} of {len(progress.jobs) + counts['to come']} finished"]
     parts += [f"{counts[state]} {state}" for state in ("running", *ENDED[1:], "to come") if counts[state]]
     if not progress.is_over and (left := progress.estimate()) is not None:
         parts.append(f"about {_clock(left)} left")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aeexp.cli.report import main
-from aeexp.reports.watching import Job, Progress, Watch, read_plan, show, summarise, watch
+from aeexp.reports.plan import read_plan
+from aeexp.reports.watching import Job, Progress, Watch, show, summarise, watch
 from aeexp.runs import locks
 from aeexp.runs.folder import RunFolder
 
@@ -96,7 +97,7 @@ def test_what_is_planned_is_what_hydra_will_run(words, sweeper, jobs, tmp_path):
 )
 def test_a_plan_that_is_none_is_none(text, tmp_path):
     (tmp_path / "multirun.yaml").write_text(text)
-    assert read_plan(tmp_path) == (None, [])
+    assert read_plan(tmp_path) == (None, {})
 
 
 @given(
@@ -141,9 +142,12 @@ def test_what_may_be_gone_on_with_is_waited_for_as_long_as_a_process_may_be_sile
 def test_the_plans_of_several_sweeps_are_one(tmp_path):
     plan(tmp_path / "one", "seed=0,1")
     plan(tmp_path / "two", "latent.dim=range(5)")
-    assert read_plan(tmp_path) == (7, ["seed", "latent.dim"])
+    count, swept = read_plan(tmp_path)
+    assert count == 7 and swept == {
+        "seed": {"seed=0", "seed=1"}, "latent.dim": {f"latent.dim={value}" for value in range(5)},
+    }  # fmt: skip
     plan(tmp_path / "three", "variant=glob(*)")
-    assert read_plan(tmp_path) == (None, [])
+    assert read_plan(tmp_path) == (None, {})
 
 
 def test_what_a_folder_says_is_no_command_to_the_terminal(tmp_path):
@@ -157,3 +161,16 @@ def test_one_folder_that_is_there_is_watched(roots, words, tmp_path, monkeypatch
     with pytest.raises(SystemExit) as ended:
         main([*roots, "--watch"])
     assert ended.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_runs_of_an_earlier_sweep_of_other_values_are_none_of_those_to_come(tmp_path):
+    """A sweep of other values in the same folder is trained beside what lies there."""
+    plan(tmp_path, "latent.dim=3,4,5,6")
+    for number, dim in enumerate((1, 2, 3)):
+        leave(tmp_path, number, "finished", [f"latent.dim={dim}"], best=1.0)
+    runs = Watch(tmp_path)
+    progress = runs.look()
+    assert progress.counts["to come"] == 3 and not progress.is_over
+    assert summarise(progress) == "3 of 6 finished, 3 to come"
+    plan(tmp_path, "latent.dim=1,2")  # another command
+    assert runs.look().counts["to come"] == 0
