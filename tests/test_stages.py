@@ -27,7 +27,7 @@ def test_stages_of_a_command_are_told_with_the_loop_and_sum_up_to_the_whole(tmp_
     whole, loop = seconds.pop("whole"), seconds.pop("loop")
     assert min(seconds.values()) >= 0 and loop > 0
     assert sum(seconds.values()) == pytest.approx(whole, rel=1e-9)
-    ratios = stages.compare("x", [{**seconds, "whole": whole, "loop": loop}], {"fit": 1e-6, "whole": 1e9})
+    ratios = stages.compare("x", [{**seconds, "whole": whole, "loop": loop}], {"start": 0.0, "fit": 1e-6, "whole": 1e9})
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert ratios["whole"] == pytest.approx(whole / loop, abs=0.006)  # two digits
     assert lines["fit"].endswith("slower") and lines["whole"].endswith("faster")
