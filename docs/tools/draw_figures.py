@@ -1,7 +1,7 @@
-"""Draws the figures of the documentation anew: `python docs/tools/draw_figures.py [NAME...]`, all of them without a name.
+"""Draws the figures of the documentation anew: `python docs/tools/draw_figures.py [NAME...]`, without a name all.
 
 Each entry is a command line and the figures that are kept of its run, as docs/figures/NAME.png. MNIST is looked for in
-AEEXP_DATA. Pictures are stored with 64 colours and at most 1000 pixels wide: they are to be looked at, not measured.
+AEEXP_DATA. Pictures are stored with 255 colours and at most 1000 pixels wide: they are to be looked at, not measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES = DOCS / "figures"
-WIDTH, COLOURS = 1000, 64
+WIDTH, COLOURS = 1000, 255
 DIGITS = "dataset=mnist dataset.limit=4000 dataset/split=fractions"
 BUDGET = "metric=none trainer.epochs=20"
 
@@ -58,7 +58,7 @@ ENTRIES = dict(
         ),
         of_plots(f"variant=vae latent.dim=10 {DIGITS} {BUDGET}", "samples", "traversals", "activations"),
         of_plots(f"variant=denoising latent.dim=32 {DIGITS} {BUDGET}", "reconstructions", "class_error"),
-        of_plots(f"variant=cvae {DIGITS} {BUDGET}", "label_swap"),
+        of_plots(f"variant=cvae latent.dim=4 {DIGITS} metric=none trainer.epochs=40", "label_swap"),
         of_plots(f"variant=sparse_l1 {DIGITS} {BUDGET}", "filters"),
         of_plots("dataset=wine", "columns"),
         of_plots(f"variant=inpainting {DIGITS} trainer.epochs=20 metric=inpainting", "inpainting"),
@@ -85,7 +85,7 @@ def shrink(source: Path, target: Path) -> None:
         drawn = picture.convert("RGB")
     if drawn.width > WIDTH:
         drawn = drawn.resize((WIDTH, round(drawn.height * WIDTH / drawn.width)), Image.Resampling.LANCZOS)
-    drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    drawn.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def draw(name: str) -> None:

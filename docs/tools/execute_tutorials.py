@@ -18,14 +18,14 @@ from nbformat import NotebookNode
 from PIL import Image
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
-WIDTH, COLOURS = 900, 48
+WIDTH, COLOURS = 900, 255
 
 
 def execute(path: Path, folder: Path) -> NotebookNode:
     """The notebook, executed in `folder`. Raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    kernel = {**os.environ, "PATH": commands, "TQDM_DISABLE": "1"}
+    kernel = {**os.environ, "PATH": commands, "PYTHONWARNINGS": "ignore:IProgress"}
     client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     client.execute(env=kernel)
     return notebook
@@ -38,7 +38,7 @@ def shrink(picture: str) -> str:
     if drawn.width > WIDTH:
         drawn = drawn.resize((WIDTH, round(drawn.height * WIDTH / drawn.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    drawn.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
     return base64.b64encode(content.getvalue()).decode()
 
 

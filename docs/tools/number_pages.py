@@ -15,7 +15,7 @@ from aeexp.reference import options
 PARTS = {
     "train, val, test": "the numbers of each split at the best state, without noise, by their keys; of `train` the "
     "losses and the metrics that are measured there",
-    "baseline": "the same of what the run is held against, by row: `pca`, `raw`, `mean`, `random` and those of a metric",
+    "baseline": "the same of what the run is held against, by row: `pca`, `raw`, `mean`, `random` and a metric's own",
     "baseline_names": "what these rows are called; of `pca` why there is none, where that is so",
     "intervals": "95 % intervals over the rows of a split, by the same keys",
     "numbers": "of each key: direction, unit, whether it is a headline, and what must be equal for two runs to compare",

@@ -1,4 +1,4 @@
-"""Pages of the reference, made of conf/ and docstrings by what `aeexp-explain` reads: a page for each option and group."""
+"""Pages of the reference, made of conf/ and docstrings by what `aeexp-explain` reads: one for each option and group."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from aeexp.runs.values import describe_type
 DOCS = Path(__file__).resolve().parents[1]
 GROUPS = DOCS / "tools" / "groups"  # what stands at the head of a group's page, where there is more to say
 OF_HYDRA = ("hydra/launcher", "hydra/sweeper", "hydra/sweeper/sampler", "hydra/sweeper/pruner")
+FIGURES_OF = {"task=inpaint": "inpainting", "task=segment": "segmentation"}
 SETS = ("variant", "experiment")  # whose keys are those of other groups
 
 
@@ -67,7 +68,8 @@ def code(text: str) -> str:
     """A name or value as it is typed, in a table."""
     if not text or not {"`", "|"} & set(text):
         return f"`{text}`" if text else ""
-    return f"<code>{re.sub('[|*_`]|[[]|]', lambda sign: f'&#{ord(sign[0])};', html.escape(text, quote=False))}</code>"
+    safe = re.sub(r"[|*_`\[\]]", lambda sign: f"&#{ord(sign[0])};", html.escape(text, quote=False))
+    return f"<code>{safe}</code>"
 
 
 def write_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -124,7 +126,8 @@ def _write_option(option: Option) -> Iterator[str]:
         yield f"## Formula\n\n```text\n{' '.join(text.formula.split())}\n```"
     if option.group == "variant":
         terms = [(cell(name), code(" ".join(formula.split()))) for name, formula in list_loss_terms(option)]
-        yield f"## Loss\n\nThe sum of these terms, each the mean over rows.\n\n{write_table(('term', 'formula'), terms)}"
+        table = write_table(("term", "formula"), terms)
+        yield f"## Loss\n\nThe sum of these terms, each the mean over rows.\n\n{table}"
     yield from _write_picks(option, page)
     if option.keys:
         rows = [(key.path, key.value, _find_type(*_place(option, key.path)), key.comment) for key in option.keys]
@@ -199,8 +202,8 @@ def find_figure(option: Option) -> tuple[Option, Path] | None:
 def _list_companions(option: Option) -> list[Option]:
     if option.group == "metric" and option.target:
         return [options.read_option("plot", name) for name in get_object(option.target).figures]
-    if option.word in ("task=inpaint", "task=segment"):
-        return [options.read_option("plot", option.name.replace("inpaint", "inpainting").replace("segment", "segmentation"))]  # fmt: skip
+    if option.word in FIGURES_OF:
+        return [options.read_option("plot", FIGURES_OF[option.word])]
     return []
 
 

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,16 +151,19 @@ def test_readme_is_of_one_screen():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
 
 
-GROUPS = list_groups()
-KEYS = {key.path for each in options.list_options() for key in each.keys if not key.path.startswith("hydra")}
-KEYS |= {key.path for key in options.list_values()}
-KEYS |= {
-    key.path for group, names in GROUPS.items() if group.startswith("hydra/")
-    for name in names for key in options.read_option(group, name).keys
-}  # fmt: skip
-# keys of config.yaml's own part for Hydra, and of a part that a user brings
-KEYS |= {"hydra.run.dir", "hydra.sweep.dir", "hydra.callbacks.curves.metrics", "hydra.callbacks.curves.tradeoff",
-         "hydra.sweeper.params", "hydra.mode", "trainer.finetune", "regularizer.hoyer", "group.key"}  # fmt: skip
+@cache
+def find_keys() -> set[str]:
+    """Every key that a user may set, by YAML; and those of config.yaml's own part for Hydra, of a user's own part."""
+    keys = {key.path for each in options.list_options() for key in each.keys if not key.path.startswith("hydra")}
+    keys |= {key.path for key in options.list_values()}
+    for group, names in list_groups().items():
+        if group.startswith("hydra/"):
+            keys |= {key.path for name in names for key in options.read_option(group, name).keys}
+    keys |= {"hydra.run.dir", "hydra.sweep.dir", "hydra.sweeper.params", "hydra.mode", "group.key"}
+    keys |= {"hydra.callbacks.curves.metrics", "hydra.callbacks.curves.tradeoff"}
+    return keys | {"trainer.finetune", "regularizer.hoyer"}
+
+
 WORD = re.compile(r"(?<![`\w])`[+'\"]*([a-z_]+(?:[./@][\w@./]+)?)=([^`\s][^`]*)`")
 
 
@@ -171,17 +175,17 @@ def words() -> Iterator[tuple[str, str, str]]:
 
 
 def test_a_word_between_backticks_names_a_key_or_an_option_that_exists():
-    wrong, seen = [], 0
+    wrong, seen, groups, keys = [], 0, list_groups(), find_keys()
     for page, key, value in words():
         group = key.partition("@")[0]
-        if "." not in key and "/" not in key and key not in GROUPS:
+        if "." not in key and "/" not in key and key not in groups:
             continue  # a key below one that the text is about, a column, an argument of Python
         seen += 1
-        if group in GROUPS:
+        if group in groups:
             named = re.split(r"[\[\],'\"]+", value.split()[0])
             known = [one for one in named if one and one[0].isalpha() and not one[0].isupper() and "(" not in one]
-            wrong += [(page, key, one) for one in known if one not in (*GROUPS[group], "hoyer", "auto")]
-        elif key not in KEYS and not any(key.startswith(f"{known}.") for known in KEYS):
+            wrong += [(page, key, one) for one in known if one not in (*groups[group], "hoyer", "auto")]
+        elif key not in keys and not any(key.startswith(f"{known}.") for known in keys):
             wrong.append((page, key, value))
     assert seen > 80 and not wrong, wrong
 
