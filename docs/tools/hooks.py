@@ -53,6 +53,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links between notebooks, which lead from file to file in Jupyter, lead from page to page here."""
+    return re.sub(r"\]\(([\w./-]+)\.ipynb\)", r"](\1.md)", markdown)
+
+
 def read_contributing() -> str:
     """CONTRIBUTING.md as a page of the site."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
