@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-from composing import composed
+from composing import compose_as_typed
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
@@ -59,7 +59,7 @@ def test_the_walk_saw_readme():
 def test_a_command_of_readme_composes(line):
     words = shlex.split(line)
     if not {"--help", "--cfg", "-sc", "--config-dir"} & set(words):  # own options are tests/cli/test_own.py's
-        check(composed(*settle(words)))
+        check(compose_as_typed(*settle(words)))
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -67,7 +67,7 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
     keys = [key.rpartition(":")[2] for column in TABLES[name].columns.values() for key in column.split(" / ")]
     seen = set()
     for _, folder, words in TABLES[name].commands(tmp_path):
-        cfg = composed(*settle(words))
+        cfg = compose_as_typed(*settle(words))
         check(cfg)
         metrics = make(cfg, "metric")
         describe_numbers(metrics, [key.replace("*", "n1_x") for key in keys])
@@ -75,7 +75,7 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
     assert len(seen) == len(TABLES[name].rows)  # no two rows share a folder
     for line in TABLES[name].first:
         if (words := shlex.split(line))[0] == "aeexp":
-            check(composed(*settle(words[1:])))
+            check(compose_as_typed(*settle(words[1:])))
 
 
 def test_readme_names_each_table_and_its_script():
