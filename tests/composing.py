@@ -19,13 +19,14 @@ DIGITS = "dataset=digits"
 
 def on_digits(words: Sequence[str]) -> list[str]:
     """The words, and the digits of 8x8 pixels where they leave the data to config.yaml: tests are fastest on those."""
-    told = any(word.startswith(("dataset=", "experiment=", "-h", "--help", "--version")) for word in words)
+    if any(word.startswith(("dataset=", "experiment=", "-h", "--help", "--version")) for word in words):
+        return list(words)
     variants = [name for word in words if word.startswith("variant=") for name in word[len("variant=") :].split(",")]
     known = [name for name in variants if (CONF / f"variant/{name}.yaml").is_file()]
-    return [
-        *([] if told or any("dataset" in read_option("variant", each).picks for each in known) else [DIGITS]),
-        *words,
-    ]
+    if any("dataset" in read_option("variant", name).picks for name in known):
+        return list(words)
+    map_of_8x8 = "vq_vae" in known and not any(word.startswith("latent.dim=") for word in words)
+    return [DIGITS, *(["latent.dim=32"] if map_of_8x8 else []), *words]
 
 
 def composed(*overrides: str) -> DictConfig:
