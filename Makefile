@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-train: $(VENV)/installed ## Train the default autoencoder on the embedded digits
+train: $(VENV)/installed ## Train the default autoencoder on digits of MNIST that ship with it
 	$(BIN)/aeexp
 
 smoke: $(VENV)/installed ## One epoch, the help and one explanation: does it run here?

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-from composing import composed
+from composing import compose_as_typed
 from settled import settle
 
 from aeexp.evaluation.protocol import describe_numbers
@@ -28,7 +28,7 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
     keys = [key.rpartition(":")[2] for column in TABLES[name].columns.values() for key in column.split(" / ")]
     seen = set()
     for _, folder, words in TABLES[name].commands(tmp_path):
-        cfg = composed(*settle(words))
+        cfg = compose_as_typed(*settle(words))
         check(cfg)
         metrics = make(cfg, "metric")
         describe_numbers(metrics, [key.replace("*", "n1_x") for key in keys])
@@ -36,7 +36,7 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
     assert len(seen) == len(TABLES[name].rows)  # no two rows share a folder
     for line in TABLES[name].first:
         if (words := shlex.split(line))[0] == "aeexp":
-            check(composed(*settle(words[1:])))
+            check(compose_as_typed(*settle(words[1:])))
 
 
 def test_the_page_names_each_table_and_its_script():

@@ -10,7 +10,7 @@ from aeexp.datasets.formats.idx import idx
 from aeexp.datasets.formats.npy import npy
 from aeexp.datasets.formats.npz import npz
 from aeexp.datasets.formats.webdataset import webdataset
-from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, wine
+from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, mnist_small, wine
 from aeexp.datasets.sets.celeba import celeba
 from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
 from aeexp.datasets.sets.painted import colored_digits, textured_digits
@@ -40,6 +40,7 @@ __all__ = [
     "iris",
     "kmnist",
     "mnist",
+    "mnist_small",
     "npy",
     "npz",
     "s_curve",

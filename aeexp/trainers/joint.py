@@ -54,7 +54,7 @@ class Joint(Trainer):
     def __init__(
         self,
         *,
-        epochs: Count = 50,
+        epochs: Count = 30,
         steps: Count | None = None,
         batch_size: Count = 128,
         min_steps_per_epoch: Count = 1,

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from command_pages import find_main, read_help, read_scripts
 from commands import ROOT
-from composing import composed
+from composing import compose_as_typed
 from option_pages import list_groups
 from settled import settle
 
@@ -76,7 +76,7 @@ LINES = [line for path in PAGES for line in find_lines(path)]
 def compose(words: list[str]) -> None:
     """As `aeexp` does; a check of the whole but for the folders and files that the line names."""
     if not OWN & set(words):
-        check(composed(*settle(words)))
+        check(compose_as_typed(*settle(words)))
 
 
 def compose_measuring(words: list[str]) -> None:
@@ -205,7 +205,7 @@ def blocks() -> list[str]:
 def test_python_that_is_shown_is_python_and_its_words_compose():
     found = [words for code in blocks() for words in calls(ast.parse(code))]
     for each in found:
-        check(composed(*settle(each)))
+        check(compose_as_typed(*settle(each)))
     assert len(blocks()) > 3 and len(found) > 2
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
-from composing import composed, run_in
+from composing import compose_as_typed, run_in
 from hydra.utils import get_object
 from number_pages import PARTS, build_page
 from option_pages import build_pages, escape, list_groups, name_page, show_pattern, write_line
@@ -122,4 +122,4 @@ def test_the_line_of_each_option_composes(every):
     lines = {option.word: line for option in every if (line := write_line(option))}
     assert len(lines) > 120
     for line in lines.values():
-        check(composed(*settle(line.split()[1:])))
+        check(compose_as_typed(*settle(line.split()[1:])))

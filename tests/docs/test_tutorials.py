@@ -8,7 +8,7 @@ import re
 
 import pytest
 from commands import ROOT
-from composing import composed
+from composing import compose_as_typed
 from notebook_pages import convert
 from settled import settle
 
@@ -60,7 +60,7 @@ def test_its_code_is_python_whose_words_compose(path):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "aeexp.fit":
                     words = [part.value for part in node.args if isinstance(part, ast.Constant)]
                     if not any(word.startswith("+") or "broken" in word for word in words):
-                        check(composed(*settle(words)))
+                        check(compose_as_typed(*settle(words)))
 
 
 def test_a_page_of_a_notebook_has_its_texts_code_and_pictures():

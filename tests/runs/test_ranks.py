@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from commands import ROOT, aeexp
+from composing import on_digits
 from disturbed import finish, wait_for
 
 from aeexp.files import read_json
@@ -37,7 +38,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def start(folder: Path, *words: str, line: list[str] | None = None) -> subprocess.Popen[str]:
-    line = [*(line or [sys.executable, "-m", "aeexp"]), *QUICK, *words, f"hydra.run.dir={folder}"]
+    line = [*(line or [sys.executable, "-m", "aeexp"]), *on_digits([*QUICK, *words]), f"hydra.run.dir={folder}"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         line, cwd=folder.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
