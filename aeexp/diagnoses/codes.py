@@ -88,9 +88,15 @@ def find_unused(facts: Facts) -> Finding | None:
     """Of a codebook."""
     found = require({"latent/codes_used": facts.number("latent/codes_used")})
     size, val = facts.option("latent.codes"), facts.number("latent/codes_used", "val") or 0.0
-    if found is None or not size or max(found["latent/codes_used"], val) >= UNUSED * size:
+    if found is None or not size or max(found["latent/codes_used"], val) >= UNUSED * expect_used(facts, size):
         return None
     return Finding(found, f"{found['latent/codes_used']:.0f} of {size:.0f} vectors of the codebook are used")
+
+
+def expect_used(facts: Facts, size: float) -> float:
+    """Vectors that the places of all test rows meet where each takes any of them as often: few rows cannot meet all."""
+    rows, dim, width = facts.number("test", "data", "rows"), facts.option("latent.dim"), facts.option("latent.width")
+    return size * (1 - math.exp(-rows * dim / width / size)) if rows and dim and width else size
 
 
 def cure_unused(facts: Facts, finding: Finding) -> list[Cure]:

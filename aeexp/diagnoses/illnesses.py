@@ -81,7 +81,7 @@ RULES = (
     Rule(
         "unused codebook",
         ("latent/codes_used",),
-        f"below {codes.UNUSED:.0%} of the codebook, on test and validation rows",
+        f"below {codes.UNUSED:.0%} of what as many places would meet by chance, on test and validation rows",
         "two bits of each place are then lost for certain",
         codes.find_unused,
         codes.cure_unused,

@@ -70,7 +70,7 @@ def test_an_old_run_is_told_by_its_numbers_and_its_history(tmp_path, capsys):
     ]
     (folder / "history.csv").write_text("\n".join([*rows, "40,1,val,10", "40,1,test,10"]) + "\n")
     code, text, _ = call(capsys, folder)
-    assert code == 0 and "stopped before it converged" in text and "33.3% of the whole fall" in text
+    assert code == 0 and "stopped before it converged" in text and "33.3% of the whole fall" in " ".join(text.split())
     assert "trainer.steps=80" in text
     (folder / "history.csv").write_text("no,table\n1\n")
     assert "no illness found" in call(capsys, folder)[1]

@@ -8,6 +8,7 @@ import fnmatch
 import json
 import math
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,3 +174,11 @@ def test_normal_units_have_the_sparsity_that_is_said():
     for dim in (16, 64):
         drawn = np.random.default_rng(0).normal(size=(4000, dim))
         assert sparsity(drawn) == pytest.approx(normal_sparsity(dim), abs=0.02)
+
+
+def test_the_page_on_diagnoses_says_of_each_rule_what_the_rule_says():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "diagnoses.md").read_text(encoding="utf-8")
+    page = " ".join(page.split())
+    for rule in RULES:
+        assert f"### {rule.name} " in page and rule.threshold in page and rule.reason in page
+        assert all(f"`{key}`" in page for key in rule.reads)
