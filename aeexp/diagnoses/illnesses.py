@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aeexp.diagnoses import codes, learning
+from aeexp.diagnoses import codes, learning, units
 from aeexp.diagnoses.facts import ERROR, Facts
 from aeexp.diagnoses.rules import Diagnosis, Rule
 
@@ -72,28 +72,28 @@ RULES = (
     Rule(
         "dead units",
         ("latent/dead_units", "latent/collapsed_units"),
-        f"above {codes.DEAD:.0%} of the units, of a code that is drawn {codes.SILENT:.0%}, on test and validation rows",
+        f"above {units.DEAD:.0%} of the units, of a code that is drawn {units.SILENT:.0%}, on test and validation rows",
         "a unit that never changes is width paid for; but a prior puts those to sleep that are not worth their nats",
-        codes.find_dead,
-        codes.cure_dead,
+        units.find_dead,
+        units.cure_dead,
         follows=("posterior collapse", "rate too high", "next to nothing was learned"),
     ),
     Rule(
         "unused codebook",
         ("latent/codes_used",),
-        f"below {codes.UNUSED:.0%} of what as many places would meet by chance, on test and validation rows",
+        f"below {units.UNUSED:.0%} of what as many places would meet by chance, on test and validation rows",
         "two bits of each place are then lost for certain",
-        codes.find_unused,
-        codes.cure_unused,
+        units.find_unused,
+        units.cure_unused,
     ),
     Rule(
         "not sparse",
         ("latent/mean_activation", "latent/sparsity"),
-        f"mean activation above {codes.TWICE:g} times its target; without a target Hoyer's sparsity below "
-        f"{codes.DENSE:g} times that of independent normal units",
+        f"mean activation above {units.TWICE:g} times its target; without a target Hoyer's sparsity below "
+        f"{units.DENSE:g} times that of independent normal units",
         "a code that nobody made sparse has as much",
-        codes.find_not_sparse,
-        codes.cure_not_sparse,
+        units.find_not_sparse,
+        units.cure_not_sparse,
     ),
     Rule(
         "no sampler reaches the codes",

@@ -96,10 +96,15 @@ def run_in_steps(
             write_metrics(folder, metrics, progress, clock)
     status.note(step=progress.step, best=progress.best if math.isfinite(progress.best) else None)
     status.end("finished")
+    say_last_words(metrics, folder)
+    return progress.best
+
+
+def say_last_words(metrics: Mapping[str, Any], folder: RunFolder) -> None:
+    """The table, and below it what the run suffers from, which a console too hears that hears warnings alone."""
     log.info(format_table(metrics, folder))
     for line in format_illnesses(metrics, shorten(folder)):
-        log.warning("%s", line)  # what nobody should overlook, on a console too that hears no more than that
-    return progress.best
+        log.warning("%s", line)
 
 
 @contextmanager

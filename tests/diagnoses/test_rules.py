@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ill import CASES, DRAWN, ERROR, HEALTHY, Case, configure, facts, merge
 
 from aeexp.diagnoses import RULES, Facts, choose_told, diagnose
-from aeexp.diagnoses.codes import normal_sparsity
+from aeexp.diagnoses.units import normal_sparsity
 from aeexp.metrics.latent import sparsity
 
 NAMES = [rule.name for rule in RULES]
