@@ -173,7 +173,9 @@ class Data:
         if self.residency == "auto":
             self.residency = _choose_place(self._count_bytes(), device, allowed)
         if self.residency in ("device", "host"):
-            self.splits = {name: split.read() for name, split in self.splits.items()}
+            stored, self.splits = self.splits, {name: split.read() for name, split in self.splits.items()}
+            for split in stored.values():
+                split.rows.end_workers()
         resident = self.residency == "device"
         self.splits = {name: split.to(device, resident) for name, split in self.splits.items()}
         self._samples.clear()
