@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from aeexp.datasets.core.assemble import DataSet
     from aeexp.datasets.core.records import Rows, Source
     from aeexp.datasets.core.splits import Fractions, KFold, Official
+    from aeexp.datasets.formats.audio import audio
     from aeexp.datasets.formats.csv import csv
     from aeexp.datasets.formats.folder import folder
     from aeexp.datasets.formats.huggingface import huggingface
     from aeexp.datasets.formats.idx import idx
     from aeexp.datasets.formats.npy import npy
     from aeexp.datasets.formats.npz import npz
+    from aeexp.datasets.formats.video import video
     from aeexp.datasets.formats.webdataset import webdataset
     from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, wine
     from aeexp.datasets.sets.celeba import celeba
@@ -30,6 +32,7 @@ __all__ = [
     "Official",
     "Rows",
     "Source",
+    "audio",
     "breast_cancer",
     "celeba",
     "cifar10",
@@ -54,6 +57,7 @@ __all__ = [
     "swiss_roll",
     "textured_digits",
     "usps",
+    "video",
     "weak_attribute",
     "webdataset",
     "wine",
@@ -63,12 +67,14 @@ _PLACES = {
     "core.assemble": "DataSet",
     "core.records": "Rows Source",
     "core.splits": "Fractions KFold Official",
+    "formats.audio": "audio",
     "formats.csv": "csv",
     "formats.folder": "folder",
     "formats.huggingface": "huggingface",
     "formats.idx": "idx",
     "formats.npy": "npy",
     "formats.npz": "npz",
+    "formats.video": "video",
     "formats.webdataset": "webdataset",
     "sets.bundled": "breast_cancer diabetes digits iris wine",
     "sets.celeba": "celeba",

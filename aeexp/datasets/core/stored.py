@@ -58,6 +58,12 @@ class Shards(Protocol):
 class EncodedRows(ABC):
     """An `Indexed` array whose rows are decoded when they are read, which `Workers` can do."""
 
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @abstractmethod
+    def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
+
     @property
     @abstractmethod
     def decode(self) -> Decode | None:
