@@ -221,6 +221,31 @@ def test_rows_that_are_not_decoded_are_refused_with_a_way_out(tmp_path):
         npz(path=words[0].removeprefix("path="), name=None, split=Fractions([8, 1, 1]), workers=2)
 
 
+WAITS = """
+import time
+from aeexp.datasets.core.workers import Workers
+from tasks_of_workers import double
+pool = Workers(2)
+flow = pool.map(double, ([i] for i in range(100)))
+print(next(flow), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_they_end_where_whoever_began_them_is_killed(number):
+    """The script has no guard against being imported, and the processes do not import it."""
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    parent = subprocess.Popen([sys.executable, "-c", WAITS], env=env, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None and parent.stdout.readline() == "[0]\n"
+    others = psutil.Process(parent.pid).children(recursive=True)
+    assert sum("spawn_main" in " ".join(each.cmdline()) for each in others) == 2
+    parent.send_signal(number)
+    parent.wait()
+    parent.stdout.close()
+    assert psutil.wait_procs(others, timeout=60)[1] == []
+
+
 QUICK = ["threads=1", "plot=none", "metric=reconstruction", "dataset.residency=stream", "trainer.log_every_steps=10",
          "trainer.validate_every_steps=50"]  # fmt: skip
 

@@ -168,7 +168,8 @@ class Data:
         if self.residency not in ("auto", *allowed):
             raise UsageError(
                 f"dataset.residency={self.residency}: the rows of {self.name} can lie on {' or '.join(allowed)}; "
-                "disk is for npy, folder and huggingface, stream for huggingface (streaming=true) and webdataset"
+                "disk is for npy, folder, audio, video and huggingface, stream for huggingface (streaming=true) and "
+                "webdataset"
             )
         if self.residency == "auto":
             self.residency = _choose_place(self._count_bytes(), device, allowed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class FrameDecoder:
             raise damage_error(wanted.file, self.key, "video", reason)
         return [found[time] for time in wanted.times]
 
-    def convert(self, frame) -> np.ndarray:  # noqa: ANN001  av's
+    def convert(self, frame: Any) -> np.ndarray:
         """(C, H, W), cut about its centre and resized where it has another size."""
         x = frame.to_ndarray(format="gray" if self.mode == "grey" else "rgb24")
         if x.shape[:2] != self.size:
