@@ -200,6 +200,14 @@ def test_a_process_that_is_killed_costs_no_row(tmp_path, caplog):
     pool.end()
 
 
+def test_what_is_under_way_when_they_end_is_decoded_without_them():
+    pool = Workers(1)
+    flow = pool.map(double, ([i] for i in range(20)))
+    seen = [next(flow).tolist() for _ in range(3)]
+    pool.end()
+    assert seen + [x.tolist() for x in flow] == [[2 * i] for i in range(20)] and not processes()
+
+
 def test_they_import_neither_torch_nor_the_script(two):
     (loaded,) = two.map(list_modules, [[0]])
     assert "torch" not in loaded and "pytest" not in loaded and "numpy" in loaded

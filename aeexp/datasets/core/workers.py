@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, final
+from typing import Any, NamedTuple, final
 from weakref import WeakSet
 
 import numpy as np
@@ -25,6 +25,13 @@ Decode = Callable[[Sequence[Any]], np.ndarray]  # what is stored of B rows -> (B
 AHEAD = 4  # tasks for each process that are under way or wait to be read
 TASK_ROWS, TASK_BYTES = 128, 2**20  # of a task, whichever is less: some hundredths of a second of decoding
 _begun: WeakSet[Workers] = WeakSet()
+
+
+class Sent(NamedTuple):
+    """A task that a process has, or will have."""
+
+    pool: ProcessPoolExecutor
+    future: Future[np.ndarray]
 
 
 @final
@@ -39,15 +46,17 @@ class Workers:
     def __init__(self, count: int):
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
+        self._ends = 0  # times that `end` was called
         self._lock = threading.Lock()
 
     def map(self, decode: Decode, tasks: Iterable[Sequence[Any]]) -> Iterator[np.ndarray]:
         """What each task decodes to, in order; no more of them are taken than `AHEAD` for each process.
 
-        An error is raised where its rows would be, that of a task as it was raised in the process.
+        An error is raised where its rows would be, that of a task as it was raised in the process. Where `end` is
+        called meanwhile the rest is decoded here.
         """
-        waiting: deque[tuple[Sequence[Any], ProcessPoolExecutor, Future[np.ndarray]]] = deque()
-        flow, failed = iter(tasks), None
+        waiting: deque[tuple[Sequence[Any], Sent | None]] = deque()
+        flow, failed, ends = iter(tasks), None, self._ends
         try:
             while failed is None:
                 try:
@@ -57,14 +66,15 @@ class Workers:
                 except Exception as error:  # told behind the rows before
                     failed = error
                     break
-                waiting.append((task, *self._submit(decode, task)))
+                waiting.append((task, self._submit(decode, task, ends)))
                 if len(waiting) >= AHEAD * self.count:
                     yield self._collect(decode, *waiting.popleft())
             while waiting:
                 yield self._collect(decode, *waiting.popleft())
         finally:
-            for _, _, future in waiting:
-                future.cancel()
+            for _, sent in waiting:
+                if sent is not None:
+                    sent.future.cancel()
         if failed is not None:
             raise failed
 
@@ -72,31 +82,33 @@ class Workers:
         """Wait until no process is left; one is begun again where rows are asked for later."""
         with self._lock:
             pool, self._pool = self._pool, None
+            self._ends += 1
         _begun.discard(self)
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
-    def _submit(self, decode: Decode, task: Sequence[Any]) -> tuple[ProcessPoolExecutor, Future[np.ndarray]]:
+    def _submit(self, decode: Decode, task: Sequence[Any], ends: int) -> Sent | None:
+        """None where it is to be decoded here."""
         with self._lock:
+            if self._ends != ends:
+                return None
             if self._pool is None:
                 self._pool = begin(self.count)
                 _begun.add(self)
             try:
-                return self._pool, self._pool.submit(decode, task)
-            except BrokenProcessPool as error:
-                failed: Future[np.ndarray] = Future()
-                failed.set_exception(error)
-                return self._pool, failed
+                return Sent(self._pool, self._pool.submit(decode, task))
+            except BrokenProcessPool:
+                return None  # those that were sent before tell it
 
-    def _collect(
-        self, decode: Decode, task: Sequence[Any], pool: ProcessPoolExecutor, future: Future[np.ndarray]
-    ) -> np.ndarray:
+    def _collect(self, decode: Decode, task: Sequence[Any], sent: Sent | None) -> np.ndarray:
+        if sent is None:
+            return decode(task)
         try:
-            return future.result()
-        except CancelledError:  # `end` was called meanwhile
+            return sent.future.result()
+        except CancelledError:  # by `end`
             return decode(task)
         except BrokenProcessPool:
-            self._drop(pool)
+            self._drop(sent.pool)
             return decode(task)
 
     def _drop(self, pool: ProcessPoolExecutor) -> None:
