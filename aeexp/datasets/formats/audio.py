@@ -47,7 +47,7 @@ class Stretch(NamedTuple):
 
     file: str
     start: int
-    count: int
+    samples: int
     rate: int
 
 
@@ -92,13 +92,13 @@ class SpectrogramDecoder:
         try:
             with import_soundfile().SoundFile(stretch.file) as file:
                 file.seek(stretch.start)
-                x = file.read(stretch.count, dtype="float32", always_2d=True)
+                x = file.read(stretch.samples, dtype="float32", always_2d=True)
         except Exception as error:  # LibsndfileError, and what a damaged stream raises else
             if isinstance(error, UsageError):
                 raise
             raise damage_error(stretch.file, self.key, "audio", error) from error
-        if len(x) < stretch.count:
-            wanted, last = stretch.start + stretch.count, stretch.start + len(x)
+        if len(x) < stretch.samples:
+            wanted, last = stretch.start + stretch.samples, stretch.start + len(x)
             raise damage_error(stretch.file, self.key, "audio", f"{last} samples are there, {wanted} were announced")
         if not np.isfinite(x).all():
             raise damage_error(stretch.file, self.key, "audio", "it holds NaN or infinity")
