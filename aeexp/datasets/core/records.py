@@ -1,130 +1,14 @@
-"""Rows as loaders yield them: in memory, on disk, or in shards that are read one after another."""
+"""Rows as loaders yield them, with what they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, final
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aeexp.errors import UsageError
-
-
-class Indexed(Protocol):
-    """An array that lies elsewhere: a memory map, picture files, an Arrow table. An index reads rows."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, *shape)"""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of every row."""
-        ...
-
-    def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
-
-
-class Shards(Protocol):
-    """Files that are read from their beginning, such as tar shards."""
-
-    @property
-    def counts(self) -> Sequence[int]:
-        """Rows in each shard."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one row."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of every row."""
-        ...
-
-    def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at these ascending places of a shard."""
-        ...
-
-
-@final
-class StoredArray:
-    """Some rows of an `Indexed` array; `path` is what a message calls it."""
-
-    def __init__(self, array: Indexed, path: str, index: np.ndarray | None = None):
-        self.array = array
-        self.path = path
-        self.index = np.arange(array.shape[0]) if index is None else index
-        self.shape = (len(self.index), *array.shape[1:])
-        self.dtype = np.dtype(array.dtype)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def take(self, index: np.ndarray) -> StoredArray:
-        """The rows at these places, not yet read."""
-        return StoredArray(self.array, self.path, self.index[index])
-
-    def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
-        rows = self.index[index]
-        return check_finite(np.asarray(self.array[rows]), rows, self.path)
-
-    def read(self, rows: int = 4096) -> np.ndarray:
-        """All of it, in memory."""
-        whole = np.empty(self.shape, self.dtype)
-        for start in range(0, len(self), rows):
-            whole[start : start + rows] = self[slice(start, start + rows)]
-        return whole
-
-
-@final
-class StreamedArray:
-    """Some rows of `Shards`, numbered through all shards; read in order only."""
-
-    def __init__(self, shards: Shards, path: str, index: np.ndarray | None = None):
-        self.shards = shards
-        self.path = path
-        self.ends = np.cumsum(shards.counts)
-        self.index = np.arange(self.ends[-1]) if index is None else index
-        self.shape = (len(self.index), *shards.shape)
-        self.dtype = np.dtype(shards.dtype)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def take(self, index: np.ndarray) -> StreamedArray:
-        """The rows at these places, not yet read."""
-        return StreamedArray(self.shards, self.path, self.index[index])
-
-    def find_shards(self) -> np.ndarray:
-        """(N,) in which shard each row lies."""
-        return np.searchsorted(self.ends, self.index, side="right")
-
-    def iterate(self, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at `places`, in which rows of one shard stand together and ascend."""
-        shard = self.find_shards()[places]
-        done = 0
-        for part in np.split(places, np.flatnonzero(np.diff(shard)) + 1) if len(places) else ():
-            number = int(shard[done])
-            done += len(part)
-            rows = self.index[part]
-            within = rows - (self.ends[number] - self.shards.counts[number])
-            read = -1
-            for read, x in enumerate(self.shards.read(number, within)):
-                yield check_finite(x[None], rows[read : read + 1], self.path)[0]
-            if read != len(rows) - 1:
-                raise UsageError(f"dataset.path={self.path}: shard {number} holds other rows than when it was counted")
-
-    def read(self) -> np.ndarray:
-        """All of it, in memory."""
-        whole = np.empty(self.shape, self.dtype)
-        order = np.argsort(self.index)
-        for place, x in zip(order, self.iterate(order), strict=True):
-            whole[place] = x
-        return whole
-
+from aeexp.datasets.core.stored import StoredArray, StreamedArray
+from aeexp.datasets.core.workers import Workers
 
 Array = np.ndarray | StoredArray | StreamedArray
 
@@ -149,6 +33,23 @@ class Rows(NamedTuple):
         x = self.x[index] if isinstance(self.x, np.ndarray) else self.x.take(index)
         target = self.target.take(index) if isinstance(self.target, StoredArray) else pick(self.target)
         return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths), pick(self.response))
+
+    def use(self, workers: Workers) -> Rows:
+        """The same rows; what is encoded of them is decoded by these."""
+        x = self.x if isinstance(self.x, np.ndarray) else self.x.use(workers)
+        target = self.target.use(workers) if isinstance(self.target, StoredArray) else self.target
+        return self._replace(x=x, target=target)
+
+    def end_workers(self) -> None:
+        """Where all rows are read."""
+        for field in (self.x, self.target):
+            if isinstance(field, StoredArray | StreamedArray) and field.workers is not None:
+                field.workers.end()
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether anything of a row is decoded when it is read."""
+        return any(isinstance(f, StoredArray | StreamedArray) and f.decode is not None for f in (self.x, self.target))
 
     @property
     def known(self) -> np.ndarray | None:
@@ -196,11 +97,3 @@ class Source(NamedTuple):
 def read(x: Array) -> np.ndarray:
     """All of it, in memory."""
     return x if isinstance(x, np.ndarray) else x.read()
-
-
-def check_finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
-    """The same array; refused where it holds NaN or infinity."""
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        bad = rows[~np.isfinite(x.reshape(len(x), -1)).all(1)]
-        raise UsageError(f"dataset.path={path}: row {bad[0]} holds NaN or infinity: mend it, or leave it out")
-    return x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import final, overload
 
 import numpy as np
@@ -71,8 +72,15 @@ class Split:
 
     def batch(self, index: Tensor | slice, epoch: int = 0) -> Batch:
         """The rows at `index`, in the data's units."""
+        return self._collect(index, epoch, self.x, self.target)
 
-        def take(field: Tensor | StoredArray) -> Tensor:
+    def _collect(
+        self, index: Tensor | slice, epoch: int, x: Tensor | StoredArray | np.ndarray,
+        target: Tensor | StoredArray | np.ndarray | None,
+    ) -> Batch:  # fmt: skip
+        """Of which `x` and `target` are read already where they are arrays."""
+
+        def take(field: Tensor | StoredArray | np.ndarray) -> Tensor:
             return _take(field, index).to(self.device)
 
         ids = take(self._numbers)
@@ -82,10 +90,10 @@ class Split:
         y = None if self.y is None else take(self.y)
         response = None if self.response is None else take(self.response)
         return Batch(
-            x=self.preprocessing(take(self.x), ids, epoch, mask),
+            x=self.preprocessing(take(x), ids, epoch, mask),
             y=y,
             s=None if self.s is None else take(self.s),
-            target=None if self.target is None else take(self.target),
+            target=None if target is None else take(target),
             mask=mask,
             ids=ids,
             label_weight=None if (known := find_known(y, response)) is None else known * self.label_weight,
@@ -94,20 +102,27 @@ class Split:
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in their order, `size` at a time."""
+        if isinstance(self.x, StoredArray) or isinstance(self.target, StoredArray):
+            yield from self._read_ahead(torch.arange(len(self)).split(size), 0)
+            return
         for start in range(0, len(self), size):
             yield self.batch(slice(start, start + size))
 
     def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """All rows once in the order of this epoch, from its batch `start` on."""
         order = permutation(len(self), seed, epoch, self._numbers.device)
-        for index in order.split(size)[start:]:
-            yield self.batch(index, epoch)
+        yield from self._read_ahead(order.split(size)[start:], epoch)
+
+    def _read_ahead(self, parts: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
+        """A batch of each part's rows; of rows on disk the next ones are decoded meanwhile, where there are workers."""
+        for part, x, target in zip(parts, _iterate(self.x, parts), _iterate(self.target, parts), strict=False):
+            yield self._collect(part, epoch, x, target)
 
     def epoch_of_each(self, seeds: Sequence[int], epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """`epoch` of several seeds at once: every field has them in front, (S, B, ...)."""
         order = torch.stack([permutation(len(self), seed, epoch, self._numbers.device) for seed in seeds])
-        for index in order.split(size, 1)[start:]:
-            yield self.batch(index.flatten(), epoch).change(lambda field: field.unflatten(0, (len(seeds), -1)))
+        for batch in self._read_ahead([index.flatten() for index in order.split(size, 1)[start:]], epoch):
+            yield batch.change(lambda field: field.unflatten(0, (len(seeds), -1)))
 
     def sample(self, rows: int, seed: int = 0) -> Split:
         """At most that many rows, drawn; all of them, in their order, where there are no more."""
@@ -136,7 +151,21 @@ def _move(field: Tensor | StoredArray, device: torch.device) -> Tensor | StoredA
     return field if isinstance(field, StoredArray) else field.to(device)
 
 
-def _take(field: Tensor | StoredArray, index: Tensor | slice) -> Tensor:
+@overload
+def _iterate(field: Tensor | StoredArray, parts: Sequence[Tensor]) -> Iterator[Tensor | np.ndarray]: ...
+@overload
+def _iterate(field: None, parts: Sequence[Tensor]) -> Iterator[None]: ...
+@overload
+def _iterate(field: Tensor | StoredArray | None, parts: Sequence[Tensor]) -> Iterator[Tensor | np.ndarray | None]: ...
+def _iterate(field: Tensor | StoredArray | None, parts: Sequence[Tensor]) -> Iterator[Tensor | np.ndarray | None]:
+    """The rows of each part where they lie on disk; else the field itself, again and again."""
+    return field.iterate([part.cpu().numpy() for part in parts]) if isinstance(field, StoredArray) else repeat(field)
+
+
+def _take(field: Tensor | StoredArray | np.ndarray, index: Tensor | slice) -> Tensor:
+    """The rows at these places, of an array that holds them alone all of it."""
+    if isinstance(field, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(field))
     if isinstance(field, StoredArray):
         return torch.from_numpy(np.ascontiguousarray(field[index if isinstance(index, slice) else index.cpu().numpy()]))
     return field[index if isinstance(index, slice) else index.to(field.device)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from aeexp.datasets.core.stored import EncodedRows, EncodedShards
+from aeexp.datasets.core.workers import Decode
 from aeexp.datasets.formats.arrow_columns import Columns
 from aeexp.datasets.formats.hf import explain_errors, import_datasets
 from aeexp.datasets.formats.labels import Labels
@@ -21,8 +23,8 @@ BATCH = 512  # rows that a stream reads at once
 
 
 @final
-class MappedRows:
-    """Any rows of a memory-mapped dataset by their numbers (records.Indexed)."""
+class MappedRows(EncodedRows):
+    """Any rows of a memory-mapped dataset by their numbers (stored.Indexed)."""
 
     def __init__(self, dataset: Dataset, columns: Columns):
         self.columns = columns
@@ -33,6 +35,18 @@ class MappedRows:
         with explain_errors(columns.path):
             for name in columns.names:
                 self.tables.data.column(name).validate(full=True)  # a damaged length would end the process, not raise
+
+    @property
+    def decode(self) -> Decode | None:
+        """Of pictures."""
+        return self.columns.decode if self.columns.kind == "picture" else None
+
+    def fetch(self, index: np.ndarray) -> list[tuple[int, bytes | str | None]]:
+        """Of a column of pictures."""
+        with explain_errors(self.columns.path):
+            unique, back = np.unique(index, return_inverse=True)
+            stored = self.columns.list_stored(self.tables[unique.tolist()], unique)
+            return [stored[place] for place in back]
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         index = np.asarray(index)
@@ -47,8 +61,8 @@ class MappedRows:
 
 
 @final
-class SequentialRows:
-    """Parquet or Arrow files, each read from its beginning (records.Shards)."""
+class SequentialRows(EncodedShards):
+    """Parquet or Arrow files, each read from its beginning (stored.Shards)."""
 
     def __init__(self, opened: OpenedData, columns: Columns):
         self.columns = columns
@@ -59,16 +73,32 @@ class SequentialRows:
         with explain_errors(opened.path):
             self.streams = [open_stream(file, opened.format, columns.names) for file in opened.files]
 
+    @property
+    def decode(self) -> Decode | None:
+        """Of pictures."""
+        return self.columns.decode if self.columns.kind == "picture" else None
+
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at these ascending places of a file, `BATCH` rows of which are read at once."""
+        """The rows at these ascending places of a file."""
+        for table, rows in self._iterate_tables(shard, places):
+            with explain_errors(str(self.files[shard])):
+                x = self.columns.read(table, rows)
+            yield from x
+
+    def fetch(self, shard: int, places: np.ndarray) -> Iterator[tuple[int, bytes | str | None]]:
+        """Of a column of pictures."""
+        for table, rows in self._iterate_tables(shard, places):
+            yield from self.columns.list_stored(table, rows)
+
+    def _iterate_tables(self, shard: int, places: np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """The wanted of each `BATCH` rows, and their numbers."""
         before = sum(self.counts[:shard])
         start = done = 0
         with explain_errors(str(self.files[shard])):
             for table in read_tables(self.streams[shard], BATCH) if len(places) else ():
                 here = places[done : np.searchsorted(places, start + len(table))]
                 if len(here):
-                    picked = table if len(here) == len(table) else table.take(here - start)
-                    yield from self.columns.read(picked, before + here)
+                    yield table if len(here) == len(table) else table.take(here - start), before + here
                 done += len(here)
                 start += len(table)
                 if done == len(places):
