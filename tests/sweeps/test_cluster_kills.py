@@ -183,6 +183,13 @@ def test_killed_jobs_of_slurm_end_with_the_same_bits(tmp_path, words, undisturbe
 
 
 @pytest.mark.slow
+def test_killed_jobs_of_submitit_end_with_the_same_bits(tmp_path, words, undisturbed, mark):
+    pytest.importorskip("submitit")
+    line = ["hydra/launcher=submitit_local", "hydra.launcher.array_parallelism=2", *words]
+    check(tmp_path / "local", line, mark, undisturbed)
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_killed_tasks_of_ray_end_with_the_same_bits(tmp_path, words, undisturbed, mark, ray_cluster):
     check(tmp_path / "ray", ["hydra/launcher=ray", *words], mark, undisturbed)
