@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,11 @@ def without_clock(node: Any) -> Any:
     return {k: without_clock(v) for k, v in node.items() if k != "seconds"} if isinstance(node, dict) else node
 
 
-def check_whole(where: Path) -> None:
-    """A file that is there is whole."""
+def check_whole(where: Path, states: Collection[str] = ("running", "finished")) -> None:
+    """A file that is there is whole, and each run in one of these states."""
     for run in find_runs(where):
         if run.status.exists():
-            assert run.read_status()["status"] in ("running", "finished")
+            assert run.read_status()["status"] in states
         if run.metrics.exists():
             run.read_metrics()
         for path in (run.last, run.best):

@@ -8,6 +8,7 @@ import math
 import os
 import random
 import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from commands import ROOT
 from disturbed import finish, read_finished, start
 from interrupted import check_whole, outcome, same
 
@@ -105,7 +107,7 @@ def find_owners(root: Path) -> set[int]:
     return {pid for path in root.glob(f"*/checkpoints/{locks.NAME}") if (pid := locks.read_owner(path).get("pid"))}
 
 
-def kill_something(root: Path, mark: str, command: subprocess.Popen[str], rng: random.Random) -> str:
+def kill_something(root: Path, mark: str, command: subprocess.Popen[bytes], rng: random.Random) -> str:
     """One of what runs, and what it was; "" where nothing of the kind that was drawn does."""
     begun = [process for process in find_begun(mark) if process.pid != command.pid]
     owners = find_owners(root)
@@ -131,12 +133,21 @@ def kill_something(root: Path, mark: str, command: subprocess.Popen[str], rng: r
     return kind
 
 
+def begin(root: Path, log: Path, line: list[str]) -> subprocess.Popen[bytes]:
+    """The command, whose jobs may outlive it, and hold its output."""
+    words = [sys.executable, "-m", "aeexp", "-m", *line, f"hydra.sweep.dir={root}"]
+    with open(log, "wb") as file:
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(words, cwd=root.parent, env=env, stdout=file, stderr=subprocess.STDOUT)
+
+
 def kill_until_through(root: Path, line: list[str], mark: str, seconds: float, rng: random.Random) -> Counter[str]:
     """The command again and again, with so many kills, at most `seconds` apart; what was killed how often."""
     killed: Counter[str] = Counter()
     finished: dict[int, Any] = {}
     for commands in range(1, COMMANDS + 1):
-        command, early = start(root, *line), rng.random() < 0.2
+        log = root.with_name(f"{root.name}-{commands}.txt")
+        command, early = begin(root, log, line), rng.random() < 0.2
         moment = time.monotonic() + rng.uniform(0, seconds) if early else math.inf
         while command.poll() is None:
             if moment == math.inf and find_owners(root) & {process.pid for process in find_begun(mark)}:
@@ -148,8 +159,8 @@ def kill_until_through(root: Path, line: list[str], mark: str, seconds: float, r
                     print(f"{root.name}: {kind} killed in command {commands}", flush=True)
                     moment += rng.uniform(0, seconds)
             time.sleep(0.5)
-        code, output = finish(command)
-        check_whole(root)
+        code, output = command.returncode, log.read_text("utf-8", "replace")
+        check_whole(root, ("running", "finished", "failed", "interrupted"))  # a rank that is killed is a failure
         assert "Traceback" not in output, output
         now = read_finished(root)
         assert now.items() >= finished.items(), "what is finished stays as it is"

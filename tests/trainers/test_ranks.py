@@ -128,7 +128,8 @@ def test_such_a_term_without_it_would_be_refused(words, monkeypatch):
 
 def test_a_part_that_says_that_it_mixes_rows_is_refused_also_where_it_does_not_yet(monkeypatch):
     learner, data = make("variant=vae")
-    monkeypatch.setattr(learner.regularizers["kl"], "mixes_rows", True)
+    (kl,) = (part for name, part in learner.named_modules() if name.endswith("regularizers.kl"))
+    monkeypatch.setattr(kl, "mixes_rows", True)
     with pytest.raises(UsageError, match=r"^trainer.processes=2: kl is made of a whole batch"):
         check_sharing(learner, data["train"], 8, (0, 99), 2, 0)
 
