@@ -87,12 +87,14 @@ def run_in_steps(
             run = Run(learner, data, progress.history, untrained, cache=find_cache(folder))
             metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
             metrics |= describe_illnesses(metrics, config)
+            status.check()  # another process may have taken this one for dead, and have measured the run
             save_best(store, run)
             if cfg.save_codes:
                 save_codes(folder, run)
             # Numbers first: a figure that fails must not take them along.
             write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
+            status.check()
             write_metrics(folder, metrics, progress, clock)
     status.note(step=progress.step, best=progress.best if math.isfinite(progress.best) else None)
     status.end("finished")

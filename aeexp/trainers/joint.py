@@ -149,7 +149,7 @@ class Joint(Trainer):
             progress.samples += sum(len(batch.x) for batch in batches)
             progress.seconds = time.perf_counter() - began
             self.report(state, data, window, store, track, self.group.measure)
-            if self.group.agree(stop(), train.device):
+            if self.group.agree(stop()):
                 window.read()
                 store.save(state, now=True)
                 raise KeyboardInterrupt
