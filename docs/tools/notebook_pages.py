@@ -47,6 +47,6 @@ def _write_text(text: str) -> str:
 
 
 def _strip(text: str) -> str:
-    """Without styles and empty lines, where Markdown would begin anew."""
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
-    return "".join(line.strip() for line in text.splitlines())
+    """Without styles; lines of a table are joined, and those of a text that is set line by line are kept."""
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL).strip()
+    return text if "<pre" in text else "".join(line.strip() for line in text.splitlines())
