@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, final
 
 import numpy as np
 
-from aeexp.errors import UsageError
+from aeexp.datasets.core.shards import StreamedArray, check_finite
 
 
 class Indexed(Protocol):
@@ -24,29 +24,6 @@ class Indexed(Protocol):
         ...
 
     def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
-
-
-class Shards(Protocol):
-    """Files that are read from their beginning, such as tar shards."""
-
-    @property
-    def counts(self) -> Sequence[int]:
-        """Rows in each shard."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one row."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of every row."""
-        ...
-
-    def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at these ascending places of a shard."""
-        ...
 
 
 @final
@@ -67,6 +44,14 @@ class StoredArray:
         """The rows at these places, not yet read."""
         return StoredArray(self.array, self.path, self.index[index])
 
+    def spread(self, count: int) -> np.ndarray:
+        """At most that many ascending places, from the first row to the last."""
+        return np.unique(np.linspace(0, len(self) - 1, count).astype(np.int64))
+
+    def to_bytes(self) -> bytes:
+        """Which rows these are, for a fingerprint."""
+        return np.ascontiguousarray(self.index).tobytes()
+
     def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
         rows = self.index[index]
         return check_finite(np.asarray(self.array[rows]), rows, self.path)
@@ -79,53 +64,6 @@ class StoredArray:
         return whole
 
 
-@final
-class StreamedArray:
-    """Some rows of `Shards`, numbered through all shards; read in order only."""
-
-    def __init__(self, shards: Shards, path: str, index: np.ndarray | None = None):
-        self.shards = shards
-        self.path = path
-        self.ends = np.cumsum(shards.counts)
-        self.index = np.arange(self.ends[-1]) if index is None else index
-        self.shape = (len(self.index), *shards.shape)
-        self.dtype = np.dtype(shards.dtype)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def take(self, index: np.ndarray) -> StreamedArray:
-        """The rows at these places, not yet read."""
-        return StreamedArray(self.shards, self.path, self.index[index])
-
-    def find_shards(self) -> np.ndarray:
-        """(N,) in which shard each row lies."""
-        return np.searchsorted(self.ends, self.index, side="right")
-
-    def iterate(self, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at `places`, in which rows of one shard stand together and ascend."""
-        shard = self.find_shards()[places]
-        done = 0
-        for part in np.split(places, np.flatnonzero(np.diff(shard)) + 1) if len(places) else ():
-            number = int(shard[done])
-            done += len(part)
-            rows = self.index[part]
-            within = rows - (self.ends[number] - self.shards.counts[number])
-            read = -1
-            for read, x in enumerate(self.shards.read(number, within)):
-                yield check_finite(x[None], rows[read : read + 1], self.path)[0]
-            if read != len(rows) - 1:
-                raise UsageError(f"dataset.path={self.path}: shard {number} holds other rows than when it was counted")
-
-    def read(self) -> np.ndarray:
-        """All of it, in memory."""
-        whole = np.empty(self.shape, self.dtype)
-        order = np.argsort(self.index)
-        for place, x in zip(order, self.iterate(order), strict=True):
-            whole[place] = x
-        return whole
-
-
 Array = np.ndarray | StoredArray | StreamedArray
 
 
@@ -133,15 +71,15 @@ class Rows(NamedTuple):
     """Examples as stored."""
 
     x: Array  # (N, *shape) uint8 or float32: features (D,), pictures (C, H, W) or padded sequences (T, F)
-    y: np.ndarray | None = None  # (N,) int64, -1: unlabelled
+    y: np.ndarray | None = None  # (N,) integers, -1: unlabelled
     s: np.ndarray | None = None  # (N,) or (N, F) attributes or factors
-    ids: np.ndarray | None = None  # (N,) row numbers in the source; given by `assemble`
+    ids: np.ndarray | None = None  # (N,) row numbers in the source, by `assemble`; None of shards, which know them
     target: np.ndarray | StoredArray | None = None  # (N, ...) what a task may want in place of x, such as masks (H, W)
     lengths: np.ndarray | None = None  # (N,) steps of each sequence; what follows them is padding
     response: np.ndarray | None = None  # (N,) float32, in place of y: the number to predict, NaN: unlabelled
 
     def take(self, index: np.ndarray) -> Rows:
-        """The rows at these places; those beyond memory are not yet read."""
+        """The rows at these places, or where a mask (N,) says so; those beyond memory are not yet read."""
 
         def pick(field: np.ndarray | None) -> np.ndarray | None:
             return None if field is None else field[index]
@@ -196,11 +134,3 @@ class Source(NamedTuple):
 def read(x: Array) -> np.ndarray:
     """All of it, in memory."""
     return x if isinstance(x, np.ndarray) else x.read()
-
-
-def check_finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
-    """The same array; refused where it holds NaN or infinity."""
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        bad = rows[~np.isfinite(x.reshape(len(x), -1)).all(1)]
-        raise UsageError(f"dataset.path={path}: row {bad[0]} holds NaN or infinity: mend it, or leave it out")
-    return x
