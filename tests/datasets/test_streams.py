@@ -132,7 +132,9 @@ def test_a_set_of_rows_is_what_an_index_is(counts, data):
         index = index[mask]
         assert taken.numbers().tolist() == same.numbers().tolist() == index.tolist() and len(taken) == len(index)
         within = [taken.find(shard) + taken.begins[shard] for shard in range(len(counts))]
-        assert np.concatenate(within).tolist() == index.tolist() and [len(each) for each in within] == list(taken.counts)
+        assert np.concatenate(within).tolist() == index.tolist() and [len(each) for each in within] == list(
+            taken.counts
+        )
         assert taken.to_bytes() == same.to_bytes()
         rows = taken
 
@@ -176,7 +178,9 @@ def test_very_many_rows_are_split_alike_wherever_they_lie(monkeypatch):
     assert draw_places(y, 500, 50, 0)[1].dtype == bool
     split = Fractions([8, 1, 1])
     x = np.arange(500, dtype=np.float32)[:, None]
-    kinds = [Rows(each, y, ids=np.arange(500)) for each in (x, StoredArray(x, "x"), StreamedArray(Numbers([499, 1]), "s"))]
+    kinds = [
+        Rows(each, y, ids=np.arange(500)) for each in (x, StoredArray(x, "x"), StreamedArray(Numbers([499, 1]), "s"))
+    ]
     parts = [split(Source(rows)) for rows in kinds]
     for name, size in (("train", 400), ("val", 50), ("test", 50)):
         one, *others = (each[name].x if isinstance(each[name].x, np.ndarray) else each[name].x.read() for each in parts)
@@ -194,4 +198,6 @@ def test_a_process_reads_no_rows_of_a_memory_map_but_its_own(kind):
         parts = zip(go(Share()), go(Share(0, 2)), go(Share(1, 2)), strict=True)
         for whole, one, other in parts:
             assert torch.equal(torch.cat([one.x, other.x])[: len(whole.x)], whole.x)
-            assert one.rows == other.rows == len(whole.x) and (len(whole.x) == 1 or len(one.x) + len(other.x) == one.rows)
+            assert one.rows == other.rows == len(whole.x) and (
+                len(whole.x) == 1 or len(one.x) + len(other.x) == one.rows
+            )

@@ -99,8 +99,8 @@ class Query:
                 if value == before:
                     raise UsageError(f"key={key}: two rows have {value!r}; name a column of unique values")
                 bounds.append(value)
-        ends, sizes = [*bounds[1:], None], [ROWS] * len(bounds[1:]) + [total - ROWS * len(bounds[1:])]
-        return [QueryPart(self, *each) for each in zip(sizes, [key] * len(bounds), bounds, ends, strict=True)]
+        return [QueryPart(self, min(ROWS, total - ROWS * number), key, low, high)
+                for number, (low, high) in enumerate(zip(bounds, [*bounds[1:], None], strict=False))]  # fmt: skip
 
     def read(self, part: QueryPart, names: Sequence[str]) -> Iterator[pa.Table]:
         """Those of a part."""
@@ -118,7 +118,8 @@ class Query:
             places = [list(result.keys()).index(name) for name in names]
             while fetched := result.fetchmany(self.fetched):
                 columns = list(zip(*fetched, strict=True))
-                arrays = [_convert(columns[at], self.schema.field(name).type)
+                start = f"{self.option}={self.text}: column"
+                arrays = [_convert(f"{start} {name}", columns[at], self.schema.field(name).type)
                           for at, name in zip(places, names, strict=True)]  # fmt: skip
                 yield pa.table(arrays, names=list(names))
 
@@ -133,18 +134,20 @@ def _find_type(values: Sequence[Any]) -> pa.DataType:
 
     try:
         return _infer(values).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # texts among numbers, or what Arrow does not know
+    except pa.ArrowException:  # texts among numbers, or what Arrow does not know
         return pa.string()
 
 
-def _convert(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """As the first rows have it, or as these have it: a column of whole numbers may have fractions later."""
+def _convert(what: str, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """As the first rows have it; a column of whole numbers may have fractions later."""
     import pyarrow as pa
 
     try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return _infer(values)
+        array = _infer(values)
+    except pa.ArrowException as error:
+        raise UsageError(f"{what} holds texts and numbers: make them one by CAST") from error
+    wider = pa.types.is_floating(kind) and pa.types.is_integer(array.type)
+    return array.cast(kind) if wider or pa.types.is_null(array.type) else array
 
 
 def _infer(values: Sequence[Any]) -> pa.Array:
