@@ -6,6 +6,8 @@ from typing import final
 
 import numpy as np
 
+BLOCK = 2**20  # rows that are looked at together; a multiple of 8
+
 
 @final
 class RowSet:
@@ -38,18 +40,25 @@ class RowSet:
     def take(self, index: np.ndarray) -> RowSet:
         """Those at these ascending places of the set, or where a mask (N,) says so."""
         index = np.asarray(index)
+        total = int(self.ends[-1])
         if index.dtype == bool:
-            whole = self._unpack(0, int(self.ends[-1]))
-            np.place(whole, whole.copy(), index)
-            return RowSet(self.ends, np.packbits(whole))
+            parts, done = [], 0
+            for begin in range(0, total, BLOCK):
+                part = self._unpack(begin, min(total, begin + BLOCK))
+                held = np.flatnonzero(part)
+                part[held] = index[done : done + len(held)]
+                done += len(held)
+                parts.append(np.packbits(part))
+            return RowSet(self.ends, np.concatenate(parts))
         if len(index) and (index[0] < 0 or index[-1] >= len(self) or not (np.diff(index) > 0).all()):
             raise ValueError("rows of shards are read in order only: places must ascend")
-        whole = np.zeros(int(self.ends[-1]), bool)
+        bits = np.zeros((total + 7) // 8, np.uint8)
         cuts = np.searchsorted(index, self.firsts)
         for shard, places in enumerate(np.split(index, cuts[1:])):
             if len(places):
-                whole[self.begins[shard] + self.find(shard)[places - self.firsts[shard]]] = True
-        return RowSet(self.ends, np.packbits(whole))
+                numbers = self.begins[shard] + self.find(shard)[places - self.firsts[shard]]
+                np.bitwise_or.at(bits, numbers >> 3, (128 >> (numbers & 7)).astype(np.uint8))
+        return RowSet(self.ends, bits)
 
     def to_bytes(self) -> bytes:
         """All of it, for a fingerprint."""
