@@ -69,7 +69,7 @@ class Batch(NamedTuple):
         """The rows of this batch and behind them those of another one, which has the same fields."""
         pairs = zip(self[1:-1], other[1:-1], strict=True)
         rest = (None if one is None or two is None else torch.cat([one, two]) for one, two in pairs)
-        return Batch(torch.cat([self.x, other.x]), *rest)
+        return Batch(torch.cat([self.x, other.x]), *rest, whole=None)
 
 
 @final

@@ -13,7 +13,8 @@ def read_torchrun() -> tuple[int, int] | None:
 
 def count_neighbours(processes: int) -> int:
     """Processes of this machine that train one model: torchrun's, or as many as the run begins."""
-    return processes if read_torchrun() is None else int(os.environ.get("LOCAL_WORLD_SIZE") or read_torchrun()[1])
+    told = read_torchrun()
+    return processes if told is None else int(os.environ.get("LOCAL_WORLD_SIZE") or told[1])
 
 
 def follows_torchrun() -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from arrow_files import load, png, refused
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeexp.datasets.core.records import StreamedArray
@@ -72,6 +72,7 @@ def test_pictures_and_a_test_query(streamed):
     assert np.array_equal(source.test.x.read()[:, 0], PICTURES[200:])
 
 
+@settings(max_examples=15)  # each asks a database some fifty times
 @given(st.integers(1, 40), st.integers(1, 3), st.integers(0, 3), st.integers(0, 5))
 def test_epochs_go_on_and_are_shared_as_those_of_files(tmp_path_factory, size, processes, epoch, start):
     path = tmp_path_factory.getbasetemp() / "numbers.db"

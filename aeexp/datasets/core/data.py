@@ -41,7 +41,7 @@ class Data:
         self.splits = splits
         self.classes = classes
         self.attributes = attributes
-        self.residency = residency
+        self.residency: Residency = residency
         self.unit = unit  # value of a stored step as the format says, before any preprocessing
         self.normal = normal  # classes that train and val hold: others are anomalies of the test split; None: all
         self.variables = variables  # the columns of a table; () of other data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def read_labels(opened: OpenedData, name: str) -> Labels:
         return encode_labels(chunks, kind, f"y={name}: the column of {opened.path}", opened.features.get(name))
 
 
-def encode_labels(chunks: Iterable[pa.Array], kind: pa.DataType, what: str, feature: object = None) -> Labels:
+def encode_labels(chunks: Iterable[pa.Array], kind: pa.DataType, what: str, feature: Any = None) -> Labels:
     """Codes of a column that comes in chunks, in as few bytes as they need; `what` begins a message."""
     import pyarrow as pa
 

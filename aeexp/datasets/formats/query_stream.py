@@ -89,9 +89,8 @@ class Query:
             total, known = opened.execute(select(func.count(), func.count(column))).one()
             if known < total:
                 raise UsageError(f"key={key}: {total - known} rows have none (null); name another column")
-            above = {"order_by": column}
-            numbered = select(column.label("k"), (func.row_number().over(**above) - 1).label("n"),
-                              func.lag(column).over(**above).label("before")).subquery("numbered")  # fmt: skip
+            number, before = func.row_number().over(order_by=column) - 1, func.lag(column).over(order_by=column)
+            numbered = select(column.label("k"), number.label("n"), before.label("before")).subquery("numbered")
             wanted = or_(numbered.c.n % ROWS == 0, numbered.c.k == numbered.c.before)
             found = select(numbered).where(wanted).order_by(numbered.c.n)
             bounds = []
