@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help train smoke test lint format hooks clean
+.PHONY: help train smoke test lint format hooks docs tutorials clean
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-train: $(VENV)/installed ## Train the default autoencoder on the embedded digits
+train: $(VENV)/installed ## Train the default autoencoder on digits of MNIST that ship with it
 	$(BIN)/aeexp
 
 smoke: $(VENV)/installed ## One epoch, the help and one explanation: does it run here?
@@ -37,6 +37,13 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
+
+# The variables: no advertising of other programs in the output, and no thread too many for small matrices.
+docs: $(VENV)/installed ## Build the documentation into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=true OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --strict
+
+tutorials: $(VENV)/installed ## Execute the tutorials anew and store them with their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python docs/tools/execute_tutorials.py
 
 clean: ## Remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

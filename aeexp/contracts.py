@@ -81,7 +81,7 @@ class Part(nn.Module, ABC):
     predicts_label: ClassVar[bool] = False
     predicts_response: ClassVar[bool] = False
     unstackable: ClassVar[str] = ""  # why `torch.func.vmap` cannot run over a stack of models with this part
-    mixes_rows: bool = False  # whether a term is no mean over rows, as at some steps alone: processes share batches
+    mixes_rows: bool = False  # whether a term is made of a whole batch at some steps: no processes share batches then
     observing: bool = True  # False, of one whose `observe` does nothing as it is set: it is not called
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:

@@ -191,17 +191,27 @@ def _require_whole_letters(text: str) -> None:
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
-    """Let `fill` write to a temporary name beside `path`, flush it to disk, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Let `fill` write to a temporary name beside `path`, flush it to disk, then rename it. No step is taken that is
+    not needed: on a network file system each is a question to its server."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with _open_new(temporary) as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def _open_new(path: Path) -> IO[bytes]:
+    """With the folder, where that is not there yet."""
+    try:
+        return open(path, "wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb")
 
 
 def write_text(path: Path, text: str) -> None:

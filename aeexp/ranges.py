@@ -26,6 +26,9 @@ Probability = Annotated[float, Interval(ge=0, le=1)]
 Threads = Annotated[int, Interval(ge=1, le=1024)]
 """More than any machine that this is for has cores."""
 
+Processes = Annotated[int, Interval(ge=0, le=1024)]
+"""Beside the one that runs."""
+
 Share = Annotated[float, Interval(gt=0, lt=1)]
 """Of a whole that something must be left of."""
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 
 def sum_features(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """(B,) sum over the features of each row; steps of a sequence (B, T, F) that `mask` (B, T) leaves out count 0."""
     return (values if mask is None else values * mask.unsqueeze(-1)).flatten(1).sum(1)
+
+
+def whole_mean(mean: Tensor) -> Tensor:
+    """A mean over the rows of a batch, for a term that is a function of it, as `whole_mean(values.mean(0))`: itself,
+    but where processes share the batch, by the mode that is on there. Then it is the mean over all their rows, with the
+    gradient of this process's own."""
+    if has_torch_function((mean,)):
+        return handle_torch_function(whole_mean, (mean,), mean)
+    return mean
 
 
 def clamp_through(values: Tensor, low: float | None = None, high: float | None = None) -> Tensor:

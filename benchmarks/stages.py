@@ -2,7 +2,7 @@
 
     python benchmarks/stages.py [NAME ...] [--data DIR] [--rounds 1] [--save]
 
-default   aeexp
+default   aeexp dataset=digits trainer.epochs=50
 vae       aeexp variant=vae on 10,000 rows of MNIST, 5 epochs; wants --data DIR with MNIST/raw below it
 conv      aeexp variant=conv on 2,000 colour pictures of 64x64, 2 epochs: blocks of 8x8 pixels in random colours about
           one of ten, with noise; made here by numpy with seed 0
@@ -35,11 +35,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "benchmarks" / "results" / "stages.json"
 COMMANDS = {
-    "default": "train hydra.run.dir={out}/default",
+    "default": "train dataset=digits trainer.epochs=50 hydra.run.dir={out}/default",
     "vae": "train variant=vae dataset=mnist dataset.root={data} dataset.limit=10000 trainer.epochs=5 "
     "hydra.run.dir={out}/vae",
     "conv": "train variant=conv dataset=npz dataset.path={out}/pictures.npz trainer.epochs=2 hydra.run.dir={out}/conv",
-    "sweep": "train -m seed=range(0,16) trainer.epochs=10 hydra.sweep.dir={out}/sweep",
+    "sweep": "train -m dataset=digits seed=range(0,16) trainer.epochs=10 hydra.sweep.dir={out}/sweep",
     "evaluate": "evaluate {out}/default metric=[default] plot=[default]",
 }
 ONCE = ("imports", "compose", "report")  # stages of a sweep that belong to no run alone

@@ -93,6 +93,7 @@ def browser(tmp_path_factory):
         flags.append("no-sandbox")
     for flag in flags:
         options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})  # what a page asks for
     chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
     try:
         yield chromium

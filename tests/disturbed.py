@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import ROOT
+from composing import on_digits
 
 from aeexp.files import read_json
 from aeexp.runs import locks
@@ -29,7 +30,7 @@ def make_words(jobs: int, steps: int = 1500) -> list[str]:
 
 def start(root: Path, *words: str) -> subprocess.Popen[str]:
     """The command, in the background."""
-    line = [sys.executable, "-m", "aeexp", "-m", *words, f"hydra.sweep.dir={root}"]
+    line = [sys.executable, "-m", "aeexp", "-m", *on_digits(words), f"hydra.sweep.dir={root}"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(line, cwd=root.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

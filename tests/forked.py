@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from composing import on_digits
 
 resource = pytest.importorskip("resource", reason="no limits and no forks on Windows")
 
@@ -47,11 +48,12 @@ def start(
     saves_always: bool = False,
     env: Mapping[str, str] | None = None,
 ) -> BaseProcess:
-    """`aeexp words...` in `cwd`, its output appended to `log`. `limits` by RLIMIT_...; killed at the `dies_at`-th
-    step towards a file (open for writing, rename, removal). In the function `waits_in` (module, name) it makes the file
-    `waits` and goes on for ever. With `saves_always` every validation is a checkpoint, and a write of all else."""
+    """`aeexp words...` in `cwd`, on the digits where they name no data, its output appended to `log`. `limits` by
+    RLIMIT_...; killed at the `dies_at`-th step towards a file (open for writing, rename, removal). In the function
+    `waits_in` (module, name) it makes the file `waits` and goes on for ever. With `saves_always` every validation is a
+    checkpoint, and a write of all else."""
     options = (dict(limits or {}), dies_at, waits_in, saves_always, dict(env or {}))
-    process = _context().Process(target=_work, args=(list(words), str(cwd), str(log), *options))
+    process = _context().Process(target=_work, args=(on_digits(words), str(cwd), str(log), *options))
     process.start()
     return process
 

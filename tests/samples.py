@@ -71,7 +71,43 @@ def write_shards(folder: Path) -> list[str]:
     return [f"path={folder}"]
 
 
+def write_audio(folder: Path) -> list[str]:
+    """Tones, high and low, of a fifth of a second."""
+    import soundfile
+
+    time = np.arange(1600) / 8000
+    for row, label in enumerate(LABELS):
+        (folder / "ab"[label]).mkdir(exist_ok=True)
+        tone = 0.5 * np.sin(2 * np.pi * (400 + 1000 * label + 20 * row) * time)
+        soundfile.write(folder / "ab"[label] / f"{row:02d}.wav", tone, 8000)
+    return [f"path={folder}", "window=256", "hop=128", "bands=16", "length=12"]
+
+
+def write_video(folder: Path) -> list[str]:
+    """A square that moves to the right or down."""
+    for row, label in enumerate(LABELS):
+        (folder / "ab"[label]).mkdir(exist_ok=True)
+        frames = np.zeros((6, 16, 16, 3), np.uint8)
+        for step in range(6):
+            down, right = (2 * step, row % 12) if label else (row % 12, 2 * step)
+            frames[step, down : down + 4, right : right + 4] = 40 + 5 * row
+        encode_film(folder / "ab"[label] / f"{row:02d}.mkv", frames)
+    return [f"path={folder}", "length=4"]
+
+
+def encode_film(file: Path, frames: np.ndarray, codec: str = "ffv1", kind: str = "bgr0") -> None:
+    """Frames (T, H, W, 3) as video; without loss unless another codec is named."""
+    import av
+
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], kind
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
 WRITERS = {
     "npz": write_npz, "npy": write_npy, "csv": write_csv, "idx": write_idx, "folder": write_pictures,
-    "huggingface": write_parquet, "webdataset": write_shards,
+    "huggingface": write_parquet, "webdataset": write_shards, "audio": write_audio, "video": write_video,
 }  # fmt: skip

@@ -41,7 +41,7 @@ def command(module: str, *words: str, copy: Path, cwd: Path) -> subprocess.Compl
     )  # fmt: skip
 
 
-QUICK = ("dataset.limit=60", "trainer.steps=2", "metric=reconstruction", "plot=none", "threads=1")
+QUICK = ("dataset=digits", "dataset.limit=60", "trainer.steps=2", "metric=reconstruction", "plot=none", "threads=1")
 
 
 def test_the_example_trains_alone_and_with_another(copy, tmp_path):

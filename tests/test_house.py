@@ -142,7 +142,7 @@ def test_every_text_file_is_read_and_written_in_a_named_encoding():
         mode = next((word.value for word in node.keywords if word.arg == "mode"), (*node.args, None, None)[place])
         binary = isinstance(mode, ast.Constant) and "b" in str(mode.value)
         other = called == "open" and whole.startswith(
-            ("Image.", "os.", "tarfile.", "gzip.open(opened)", "file.zip.", "self._")
+            ("Image.", "os.", "av.", "tarfile.", "gzip.open(opened)", "file.zip.", "self._")
         )
         process = called in ("run", "Popen") and not given & {"text", "universal_newlines"}
         ours = whole.startswith("files.") or ast.unparse(node.func) in ("read_text", "write_text")  # in UTF-8, always

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from commands import QUICK
 from forked import call, start
-from interrupted import files_of, same
+from interrupted import check_whole, outcome, same
 
 from aeexp.runs.folder import RunFolder, find_runs
 
@@ -28,20 +28,6 @@ SWEEPS = 3
 STEPS = 80  # towards a file, that a run with a checkpoint at each validation takes at least
 
 
-def outcome(folder: Path) -> dict[str, Any]:
-    """What a run leaves, without the clock."""
-    run = RunFolder(folder)
-    metrics = run.read_metrics()
-    return {
-        **without_clock(files_of(run.checkpoints)), "history": run.history.read_text(), **metrics, "timing": None,
-    }  # fmt: skip
-
-
-def without_clock(node: Any) -> Any:
-    """The same without what earlier stages of a run took."""
-    return {k: without_clock(v) for k, v in node.items() if k != "seconds"} if isinstance(node, dict) else node
-
-
 def kill(words: list[str], where: Path, seconds: float, rng: random.Random) -> bool:
     """Start the command and kill it, at a random moment or at a random step towards a file; whether it came to that."""
     options: dict[str, Any] = {"saves_always": rng.random() < 0.7}
@@ -54,24 +40,6 @@ def kill(words: list[str], where: Path, seconds: float, rng: random.Random) -> b
         process.kill()
     process.join(300)
     return process.exitcode == -9
-
-
-def check_whole(where: Path) -> None:
-    """A file that is there is whole."""
-    for run in find_runs(where):
-        if run.status.exists():
-            assert run.read_status()["status"] in ("running", "finished")
-        if run.metrics.exists():
-            run.read_metrics()
-        for path in (run.last, run.best):
-            if path.exists():
-                assert files_of_one(path)
-
-
-def files_of_one(path: Path) -> dict:
-    from aeexp.trainers.checkpoint import load
-
-    return load(path)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +89,20 @@ def test_killed_runs_end_with_the_bits_of_undisturbed_ones(name, undisturbed, tm
 
 def test_a_run_killed_twice_ends_with_the_bits_of_an_undisturbed_one(undisturbed, tmp_path):
     kill_again_and_again("a sampled code", tmp_path, undisturbed, random.Random(5), 2)
+
+
+def test_two_starts_of_one_run_folder_train_it_once(undisturbed, tmp_path):
+    whole, _ = undisturbed("a sampled code")
+    logs = [tmp_path / f"{i}.txt" for i in range(2)]
+    both = [start(*SMALL, *VARIANTS["a sampled code"], cwd=tmp_path, log=log) for log in logs]
+    for process in both:
+        process.join(300)
+    codes, texts = [process.exitcode for process in both], [log.read_text() for log in logs]
+    refused = [text for code, text in zip(codes, texts, strict=True) if code == 2]
+    assert sorted(codes) in ([0, 0], [0, 2]), texts
+    assert all("is being written by another process" in text for text in refused)
+    assert refused or sum("is finished already" in text for text in texts) == 1  # it came when all was done
+    assert same(outcome(tmp_path / "run"), whole)
 
 
 @pytest.mark.slow

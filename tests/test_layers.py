@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. A name is a file or a folder of the package; every file lies in exactly one.
 LAYERS = [
     ["__init__", "errors", "files", "randomness", "ranges", "signals", "timing"],
-    ["types", "tensors", "holes", "schedulers", "reference"],
+    ["types", "tensors", "holes", "schedulers", "reference", "diagnoses"],
     ["contracts"],
     ["noises", "conditions", "tasks", "latents", "likelihoods", "datasets/core"],
     ["datasets/formats"],

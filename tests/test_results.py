@@ -1,4 +1,4 @@
-"""What README shows can be made anew: its commands and those of its tables compose, and read numbers that exist."""
+"""Results can be made anew: the commands of their tables compose, and read numbers that exist."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import pytest
-from composing import composed
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from composing import compose_as_typed
+from settled import settle
 
 from aeexp.evaluation.protocol import describe_numbers
 from aeexp.reports.statistics import quantile
@@ -21,45 +19,8 @@ from aeexp.runs.config import check, make
 from benchmarks.results.__main__ import Table, build_grid, read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TABLES = read_tables()
-
-
-def first_value(override: Override) -> str:
-    """The override with the first value of its sweep."""
-    sweep = override.value()
-    if isinstance(sweep, ChoiceSweep):
-        return f"{override.get_key_element()}={Override._get_value_element_as_str(next(iter(sweep.list)))}"
-    if isinstance(sweep, (RangeSweep, IntervalSweep)):
-        return f"{override.get_key_element()}={sweep.start}"
-    return str(override.input_line)
-
-
-def settle(words: Sequence[str]) -> list[str]:
-    """What one job of such a line composes: without flags, Hydra's own keys, and the other values of sweeps."""
-    words = [word for word in words if not word.startswith(("-", "hydra"))]
-    return [first_value(override) for override in OverridesParser.create().parse_overrides(words)]
-
-
-def lines() -> Iterator[str]:
-    """Each command line of aeexp in README: indented blocks, and words between backticks."""
-    joined = README.replace("\\\n", " ")
-    yield from re.findall(r"^ {4,}(aeexp(?: .*)?)$", joined, re.MULTILINE)
-    yield from (" ".join(line.split()) for line in re.findall(r"`(aeexp\s[^`]+)`", joined))
-
-
-LINES = sorted({shlex.join(words) for line in lines() if (words := shlex.split(line, comments=True)[1:])})
-
-
-def test_the_walk_saw_readme():
-    assert len(LINES) > 25 and len(TABLES) > 20
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_command_of_readme_composes(line):
-    words = shlex.split(line)
-    if not {"--help", "--cfg", "-sc", "--config-dir"} & set(words):  # own options are tests/cli/test_own.py's
-        check(composed(*settle(words)))
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -67,7 +28,7 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
     keys = [key.rpartition(":")[2] for column in TABLES[name].columns.values() for key in column.split(" / ")]
     seen = set()
     for _, folder, words in TABLES[name].commands(tmp_path):
-        cfg = composed(*settle(words))
+        cfg = compose_as_typed(*settle(words))
         check(cfg)
         metrics = make(cfg, "metric")
         describe_numbers(metrics, [key.replace("*", "n1_x") for key in keys])
@@ -75,12 +36,12 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
     assert len(seen) == len(TABLES[name].rows)  # no two rows share a folder
     for line in TABLES[name].first:
         if (words := shlex.split(line))[0] == "aeexp":
-            check(composed(*settle(words[1:])))
+            check(compose_as_typed(*settle(words[1:])))
 
 
-def test_readme_names_each_table_and_its_script():
-    assert "python -m benchmarks.results" in README
-    assert set(re.findall(r"\*\*(\w+)\*\*", README)) == set(TABLES)
+def test_the_page_names_each_table_and_its_script():
+    assert "python -m benchmarks.results" in RESULTS
+    assert set(re.findall(r"\*\*(\w+)\*\*", RESULTS)) == set(TABLES) and len(TABLES) > 20
 
 
 def metrics(error: float, pca: float = 2.0) -> dict:

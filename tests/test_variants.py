@@ -19,7 +19,7 @@ def test_beta_one_is_the_vae():
 
 def test_samples_of_a_conditional_vae_are_of_the_class_that_was_asked_for(tmp_path, digit_data):
     """Judged by a probe of real pixels, which reads 95 % of real test digits right."""
-    run_in(tmp_path, "variant=cvae", "metric=none")
+    run_in(tmp_path, "variant=cvae", "metric=none", "trainer.epochs=50")
     model = aeexp.load(tmp_path)
     asked = torch.arange(10).repeat_interleave(50)
     torch.manual_seed(0)

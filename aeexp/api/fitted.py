@@ -13,7 +13,7 @@ import numpy as np
 
 from aeexp.api import rows
 from aeexp.api.frames import is_table, to_csv
-from aeexp.api.showing import Figures, History, Metrics
+from aeexp.api.showing import Diagnoses, Figures, History, Metrics
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.codes import encode_split
@@ -25,6 +25,7 @@ from aeexp.models.autoencoder import Autoencoder
 from aeexp.reference.options import list_groups
 from aeexp.runs.asked import compose_evaluation, split_data_words
 from aeexp.runs.composing import use_options
+from aeexp.runs.diagnosing import diagnose_folder
 from aeexp.runs.evaluate import evaluate, select_runs
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.folder import RunFolder
@@ -68,6 +69,12 @@ class FittedRun:
     def figures(self) -> Figures:
         """By name; a notebook shows one, or all of them, inline."""
         return Figures(self.files.figures)
+
+    @property
+    def diagnoses(self) -> Diagnoses:
+        """What it suffers from by its own numbers, the gravest first, each with evidence and cures; printed as a line
+        each. `aeexp-doctor` says the same."""
+        return Diagnoses(diagnose_folder(self.files))
 
     @property
     def config(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
+from aeexp.diagnoses import Diagnosis
 from aeexp.errors import UsageError
 from aeexp.runs.evaluations import merge_evaluations
 
@@ -57,6 +58,20 @@ class History(list[dict[str, Any]]):
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(float_format=lambda value: f"{value:.4g}", na_rep="-", max_rows=20)
+
+
+@final
+class Diagnoses(tuple[Diagnosis, ...]):
+    """Illnesses of a run, the gravest first; empty of a healthy one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "no illness found"
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<li>{html.escape(str(each))}</li>" for each in self)
+        return f"<ul>{lines}</ul>" if lines else "<p>no illness found</p>"
 
 
 @final

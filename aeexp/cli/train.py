@@ -74,6 +74,10 @@ def compose_and_run() -> None:
 
     from aeexp.runs.composing import expand_override, parse_fast
 
+    if "${" in (here := os.getcwd()):  # Hydra puts it where OmegaConf reads references
+        raise UsageError(
+            f"{here}: Hydra takes ${{ in a folder's name for another key's value: start from another folder"
+        )
     for word in sys.argv[1:]:
         if any("\ud800" <= letter <= "\udfff" for letter in word):  # bytes that the locale has no letters for
             raise UsageError(

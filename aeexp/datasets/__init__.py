@@ -1,22 +1,29 @@
 """Rows: what ships, what is downloaded, what a user brings, and how they are split."""
 
-from aeexp.datasets.core.assemble import DataSet
-from aeexp.datasets.core.records import Rows, Source
-from aeexp.datasets.core.splits import Fractions, KFold, Official
-from aeexp.datasets.formats.csv import csv
-from aeexp.datasets.formats.folder import folder
-from aeexp.datasets.formats.huggingface import huggingface
-from aeexp.datasets.formats.idx import idx
-from aeexp.datasets.formats.npy import npy
-from aeexp.datasets.formats.npz import npz
-from aeexp.datasets.formats.webdataset import webdataset
-from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, wine
-from aeexp.datasets.sets.celeba import celeba
-from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
-from aeexp.datasets.sets.painted import colored_digits, textured_digits
-from aeexp.datasets.sets.sprites import sprites
-from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
-from aeexp.datasets.sets.vision_color import cifar10, svhn
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aeexp.datasets.core.assemble import DataSet
+    from aeexp.datasets.core.records import Rows, Source
+    from aeexp.datasets.core.splits import Fractions, KFold, Official
+    from aeexp.datasets.formats.audio import audio
+    from aeexp.datasets.formats.csv import csv
+    from aeexp.datasets.formats.folder import folder
+    from aeexp.datasets.formats.huggingface import huggingface
+    from aeexp.datasets.formats.idx import idx
+    from aeexp.datasets.formats.npy import npy
+    from aeexp.datasets.formats.npz import npz
+    from aeexp.datasets.formats.video import video
+    from aeexp.datasets.formats.webdataset import webdataset
+    from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, mnist_small, wine
+    from aeexp.datasets.sets.celeba import celeba
+    from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
+    from aeexp.datasets.sets.painted import colored_digits, textured_digits
+    from aeexp.datasets.sets.sprites import sprites
+    from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
+    from aeexp.datasets.sets.vision_color import cifar10, svhn
 
 __all__ = [
     "DataSet",
@@ -25,6 +32,7 @@ __all__ = [
     "Official",
     "Rows",
     "Source",
+    "audio",
     "breast_cancer",
     "celeba",
     "cifar10",
@@ -40,6 +48,7 @@ __all__ = [
     "iris",
     "kmnist",
     "mnist",
+    "mnist_small",
     "npy",
     "npz",
     "s_curve",
@@ -49,7 +58,44 @@ __all__ = [
     "swiss_roll",
     "textured_digits",
     "usps",
+    "video",
     "weak_attribute",
     "webdataset",
     "wine",
 ]
+
+_PLACES = {
+    "core.assemble": "DataSet",
+    "core.records": "Rows Source",
+    "core.splits": "Fractions KFold Official",
+    "formats.audio": "audio",
+    "formats.csv": "csv",
+    "formats.folder": "folder",
+    "formats.huggingface": "huggingface",
+    "formats.idx": "idx",
+    "formats.npy": "npy",
+    "formats.npz": "npz",
+    "formats.video": "video",
+    "formats.webdataset": "webdataset",
+    "sets.bundled": "breast_cancer diabetes digits iris mnist_small wine",
+    "sets.celeba": "celeba",
+    "sets.generated": "s_curve sine_waves swiss_roll weak_attribute",
+    "sets.painted": "colored_digits textured_digits",
+    "sets.sprites": "sprites",
+    "sets.vision": "emnist fashion_mnist kmnist mnist usps",
+    "sets.vision_color": "cifar10 svhn",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torch is brought in when it is used: processes that decode pictures do without."""
+    module = next((place for place, names in _PLACES.items() if name in names.split()), None)
+    if module is None:
+        raise AttributeError(f"module 'aeexp.datasets' has no attribute {name!r}")
+    import importlib
+
+    return vars(importlib.import_module(f"aeexp.datasets.{module}"))[name]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aeexp.contracts import Likelihood
 from aeexp.ranges import Positive
-from aeexp.tensors import clamp_through, sum_features
+from aeexp.tensors import clamp_through, sum_features, whole_mean
 from aeexp.types import Pass
 
 DECAY = 0.95  # of the running variance: batches of 128 pictures leave an error below 1 %, 1e-4 nats a feature
@@ -102,4 +102,7 @@ class Gaussian(Likelihood):
 
 def _mean_square(square: Tensor, mask: Tensor | None) -> Tensor:
     """() mean over all values that the mask leaves."""
-    return square.mean() if mask is None else sum_features(square, mask).sum() / (mask.sum() * square.shape[-1])
+    if mask is None:
+        return whole_mean(square.mean())
+    rows, values = len(square), mask.sum() * square.shape[-1]
+    return whole_mean(sum_features(square, mask).sum() / rows) / whole_mean(values / rows)

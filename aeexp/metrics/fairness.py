@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -35,7 +34,7 @@ class Fairness(Metric):
     - `leakage_balanced`: mean over the values of s of the share found, each taken as equally frequent: 1 / values
       where nothing leaks, however rare a value is. `leakage_over_raw`: how far that is, over groups of at least `least`
       rows, above what the same probe has of raw input, and `leakage_over_raw_least` the lower end of its interval (95 %
-      for all probes together): above 0 the code makes the attribute more readable, and a warning says so.
+      for all probes together): above 0 the code makes the attribute more readable (a diagnosis).
     - `parity_gap`: largest difference of the share predicted as a class, over classes and pairs of groups; of two
       classes and groups |P(y'=1 | s=0) - P(y'=1 | s=1)| (demographic parity). `parity_gap_labels` is that of y itself:
       a perfect classifier has it.
@@ -160,20 +159,6 @@ class Fairness(Metric):
         gap = measure_gap(tables, self.permutations, self.seed)
         heads = (f"fairness/{kind}_gap_{part}{name}" for part in ("", "floor_", "p_"))
         return dict(zip(heads, gap, strict=True))
-
-    def warn(self, numbers: Mapping[str, Any]) -> list[str]:
-        """Where a probe reads the attribute better from the code than from raw input."""
-        test = numbers["test"]
-        more = [name for name in PROBES if (test.get(f"fairness/leakage_over_raw_least_{name}") or 0) > 0]
-        if not more:
-            return []
-        key = "fairness/leakage_over_raw_{}"
-        read = ", ".join(f"by {test[key.format(name)]:.3f} for {name}" for name in more)
-        return [
-            f"fairness: the code tells more of the attribute than raw input does (balanced accuracy higher {read}). "
-            "An encoder that is told the attribute does that: condition.encoder=false; else more weight on a penalty "
-            "against it, or fewer units"
-        ]
 
     def key(self) -> tuple[int, ...]:
         """What the probes hang on."""

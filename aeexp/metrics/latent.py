@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import ClassVar, final
 
@@ -16,8 +15,6 @@ from aeexp.ranges import Count
 from aeexp.regularizers.contractive import Contractive
 from aeexp.regularizers.total_correlation import gaussian_total_correlation
 from aeexp.types import Batch
-
-log = logging.getLogger(__name__)
 
 DESCRIBES = "it describes the code, and ranks nothing"
 EXACT = 1e-12  # of the largest eigenvalue: float32 codes leave none below it that means anything
@@ -47,9 +44,9 @@ class Latent(Metric):
       more than 64 units from 64 random directions, good to a hundredth or so.
     - `active_units`: units whose mean code varies by more than 0.01 (variance, Burda et al. 2016; in a bounded space
       0.01 of the uniform law's variance), `kl` in nats per example and its largest and smallest unit, where the code
-      is stochastic, and `kl_unit_1`, ... of up to 64 units; a categorical code has groups in place of units. Where some
-      fell back to the prior (KL below 0.01 nats; no activity where the KL does not fall into units) a warning names
-      them.
+      is stochastic, and `kl_unit_1`, ... of up to 64 units; a categorical code has groups in place of units.
+      `collapsed_units` fell back to the prior: the KL of the unit, or of its group, is below 0.01 nats (where the KL
+      does not fall into units they are not active).
     - `perplexity` (exp of the entropy of the usage) and `codes_used` of a codebook, where the latent has one.
 
     Formula: effective_rank = exp(-Σ_j p_j log p_j), p_j = λ_j / Σ λ of the covariance's eigenvalues λ; of
@@ -61,7 +58,7 @@ class Latent(Metric):
     reads: ClassVar = ("codes",)
     numbers: ClassVar = (  # a code is not the better for any of these
         Number(
-            "latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units)",
+            "latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units|collapsed_units)",
             None,
             "units",
             no_interval=DESCRIBES,
@@ -94,27 +91,9 @@ class Latent(Metric):
         if len(codes) > codes.shape[1]:
             values["total_correlation_gaussian"] = total_correlation(run.draws(split).astype(np.float64))
         if (units := run.rate(split)) is not None:
-            values |= self.measure_rate(units, run, split, spread)
+            values |= measure_rate(units, 0.01 * run.model.latent.unit_variance, spread)
         values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
         return {f"latent/{name}": value for name, value in values.items()}
-
-    def measure_rate(self, units: np.ndarray, run: Run, split: str, spread: np.ndarray) -> Values:
-        """Active units and KL in nats, given the mean KL by unit and the spread (D,) of codes; warns of a collapse."""
-        active = 0.01 * run.model.latent.unit_variance
-        values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
-        whole = len(units) == 1 < len(spread)  # this prior's KL does not fall into units
-        collapsed = np.flatnonzero(spread**2 <= active if whole else units < 0.01) + 1
-        if whole and units[0] < 0.01 * len(spread):
-            collapsed = np.arange(1, len(spread) + 1)  # a direction always varies, however little it says
-        if len(collapsed) and split == "test":
-            named = ", ".join(map(str, collapsed[:20])) + (", ..." if len(collapsed) > 20 else "")
-            kind, count = ("units", len(spread)) if whole or len(units) == len(spread) else ("groups", len(units))
-            log.warning("posterior collapse: %d of %d %s carry nothing: %s", len(collapsed), count, kind, named)
-        if whole:
-            return values
-        if len(units) <= LISTED:
-            values |= {f"kl_unit_{number}": float(kl) for number, kl in enumerate(units, 1)}
-        return {**values, "kl_largest_unit": float(units.max()), "kl_smallest_unit": float(units.min())}
 
     def jacobian_norm(self, run: Run, split: str) -> float:
         """Mean Frobenius norm of the encoder's Jacobian over the first rows of a split."""
@@ -126,6 +105,19 @@ class Latent(Metric):
             starts = range(0, rows, at_once)
             norms = [measure(run, run.rows(split).batch(slice(s, min(s + at_once, rows)))) for s in starts]
         return float(torch.cat(norms).sqrt().mean())
+
+
+def measure_rate(units: np.ndarray, active: float, spread: np.ndarray) -> Values:
+    """Active and collapsed units and KL in nats, given the mean KL by unit and the spread (D,) of codes."""
+    values = {"active_units": float((spread**2 > active).sum()), "kl": float(units.sum())}
+    if len(units) == 1 < len(spread):  # this prior's KL does not fall into units
+        silent = units[0] < 0.01 * len(spread)  # then all: a direction always varies, however little it says
+        return {**values, "collapsed_units": float(len(spread) if silent else (spread**2 <= active).sum())}
+    collapsed = float((units < 0.01).sum()) * len(spread) / len(units)
+    if len(units) <= LISTED:
+        values |= {f"kl_unit_{number}": float(kl) for number, kl in enumerate(units, 1)}
+    ends = {"kl_largest_unit": float(units.max()), "kl_smallest_unit": float(units.min())}
+    return {**values, "collapsed_units": collapsed, **ends}
 
 
 def _square_exactly(run: Run, batch: Batch) -> Tensor:

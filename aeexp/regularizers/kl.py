@@ -11,6 +11,7 @@ from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, NonNegative
 from aeexp.regularizers.needs import need_prior
+from aeexp.tensors import whole_mean
 from aeexp.types import Pass
 
 
@@ -48,7 +49,6 @@ class KL(Regularizer):
             raise UsageError(
                 f"capacity={capacity} holds the whole KL, and free_bits={free_bits} a part of it: set one of them only"
             )
-        self.mixes_rows = capacity is not None or free_bits > 0  # a bound on the mean of a batch
         self.warmup = warmup
         self.warmup_steps = warmup_steps
         self.register_buffer("capacity", None if capacity is None else torch.tensor(float(capacity)))
@@ -73,9 +73,9 @@ class KL(Regularizer):
         units = need_prior("kl", model).kl(out.code.posterior, out.code.z, model)
         if self.capacity is not None:
             allowed = self.capacity * (self.progress if self.training else 1.0)
-            return (units.sum(1).mean() - allowed).abs()
+            return (whole_mean(units.sum(1).mean()) - allowed).abs()
         # At 0 free bits the rows are kept; else a unit below its minimum has no gradient.
-        floored = torch.maximum(units.mean(0), self.free_bits)
+        floored = torch.maximum(whole_mean(units.mean(0)), self.free_bits)
         return torch.where(self.free_bits > 0, floored.sum().expand(len(units)), units.sum(1))
 
     def check(self, model: Model) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, Decay, NonNegative, Share
+from aeexp.tensors import whole_mean
 from aeexp.types import Facts, Pass
 
 
@@ -61,7 +62,7 @@ class KLSparsity(Regularizer):
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() nats, summed over units."""
-        batch = out.code.mean.mean(0)
+        batch = whole_mean(out.code.mean.mean(0))
         if self.estimate == "batch":
             mean = batch
         elif not self.training:

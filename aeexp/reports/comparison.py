@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aeexp.errors import UsageError
 from aeexp.reports.declarations import Declarations, describe_undeclared
+from aeexp.reports.diagnosed import describe_diagnoses
 from aeexp.reports.grouping import Group, group_runs, list_common
 from aeexp.reports.pairing import Paired, compare_with_baseline
 from aeexp.reports.protocol import Difference, describe_protocol, find_differences, find_unshared_rows
@@ -79,7 +80,7 @@ def compare_records(
         f"Mixed on request, though they differ in their protocol: {one.text}." for one in (*differences, *elsewhere)
     ]
     notes = [*mixed, *describe_intervals(groups), *describe_repeats(records, groups), *notes]
-    notes += describe_warnings(groups)
+    notes += describe_diagnoses(places, groups)
     notes += describe_undeclared(records)
     return Report(
         places, groups, columns, list_common(records), keys, chosen, best, describe_disagreement(best), pairs, failures,
@@ -120,17 +121,6 @@ def describe_intervals(groups: Sequence[Group]) -> list[str]:
     if len(splits) > 1:
         return [f"{kind} over splits: their training rows overlap, so that it is too narrow; paired tests correct it."]
     return [f"{kind} over training seeds on one split of the data: of another split it says nothing."]
-
-
-def describe_warnings(groups: Sequence[Group]) -> list[str]:
-    """What runs warn of in their numbers: of a group the first's words, and how many of it warn."""
-    sentences = []
-    for group in groups:
-        lists = [texts for record in group.records if (texts := record.metrics.get("warnings"))]
-        if lists:
-            count = f"{len(lists)} of {len(group.records)} runs warn" if len(group.records) > 1 else "warning"
-            sentences += [f"{group.name}: {count}: {text}." for text in lists[0]]
-    return sentences
 
 
 def describe_repeats(records: Sequence[Record], groups: Sequence[Group]) -> list[str]:

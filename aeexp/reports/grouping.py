@@ -21,7 +21,7 @@ MULTIPLE = ("noise", "regularizer")  # groups of which several options may be ch
 # Where a run computes, where its rows lie, what it measures and draws: none of it changes a result.
 # Other rows under the same path are seen by their fingerprint.
 ASIDE = ("device", "threads", "deterministic", "resume", "save_codes", "metric", "plot", "dataset.root", "dataset.path",
-         "dataset.test", "dataset.database", "dataset.download", "dataset.residency")  # fmt: skip
+         "dataset.test", "dataset.database", "dataset.download", "dataset.residency", "dataset.workers")  # fmt: skip
 
 
 @final

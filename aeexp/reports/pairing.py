@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aeexp.errors import UsageError
@@ -86,15 +86,29 @@ def find_partners(groups: Sequence[Group], baseline: str, rows: Sequence[str]) -
     way = f"give {', '.join(rows)}, or words of these columns: {columns}" if columns else f"give {', '.join(rows)}"
     if not settings or not chosen:
         raise UsageError(f"baseline={baseline}: no group has this; {way}")
-    pairs = []
+    pairs, plain = [], index_groups(chosen, settings)
     for group in groups:
-        alike = [other for other in chosen if other is not group and _is_alike(group, other, settings)]
+        near = chosen if NONE in group.columns.values() else plain[_identify(group, settings)] + plain[None]
+        alike = [other for other in near if other is not group and _is_alike(group, other, settings)]
         single = chosen if len(chosen) == 1 and chosen[0] is not group else []
         if len(alike) == 1 or single:
             pairs += [(group, (alike or single)[0])] if group not in chosen else []
     if not pairs:
         raise UsageError(f"baseline={baseline} selects {len(chosen)} groups, none like another in all else; {way}")
     return pairs
+
+
+def index_groups(groups: Sequence[Group], settings: Mapping[str, str]) -> defaultdict[tuple | None, list[Group]]:
+    """By the values of all other columns, that each of thousands finds its partner at once; under None those that
+    lack one, which may be like any."""
+    places: defaultdict[tuple | None, list[Group]] = defaultdict(list)
+    for group in groups:
+        places[None if NONE in group.columns.values() else _identify(group, settings)].append(group)
+    return places
+
+
+def _identify(group: Group, settings: Mapping[str, str]) -> tuple:
+    return tuple(parse_value(value) for key, value in group.columns.items() if key not in settings)
 
 
 def _has_settings(group: Group, settings: dict[str, str]) -> bool:

@@ -40,6 +40,7 @@ def _compare_data(records: Sequence[Record]) -> list[Difference]:
         if several := [fingerprints for fingerprints in places.values() if len(fingerprints) > 1]:
             text = f"the rows of the data changed between runs (fingerprints {', '.join(sorted(several[0]))})"
             differences.append(Difference(text, ()))
+    unlike: dict[str, None] = {}  # their keys, each once: every run is asked for its values
     for settings, places in list(prints.items())[1:]:
         first, known = next(iter(prints.items()))
         shared = places.keys() & known.keys()
@@ -47,10 +48,8 @@ def _compare_data(records: Sequence[Record]) -> list[Difference]:
             continue
         names = dict.fromkeys(key for key, _ in sorted(set(first) ^ set(settings)))
         # the name of the data set says more than all that goes with it
-        differences += [
-            _describe_values(records, key) for key in names if key == "dataset.name" or "dataset.name" not in names
-        ]
-    return list(dict.fromkeys(differences))
+        unlike |= dict.fromkeys(key for key in names if key == "dataset.name" or "dataset.name" not in names)
+    return list(dict.fromkeys([*differences, *(_describe_values(records, key) for key in unlike)]))
 
 
 def _describe_values(records: Sequence[Record], key: str) -> Difference:

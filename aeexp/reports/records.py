@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ from aeexp.runs.flat import flatten
 from aeexp.runs.folder import MEASURED, UNREADABLE, RunFolder, find_runs
 
 LARGEST = 1e150  # its square is a number
+SHARED = 1024  # parts of metrics.json that are kept once for all runs that have the same
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 
 
@@ -94,9 +98,9 @@ def read_run(folder: RunFolder) -> Record | Failure:
     try:
         metrics = folder.read_metrics()
         _check(metrics)
-        merged = _merge_evaluations(metrics)
+        merged = _share_parts(_merge_evaluations(metrics))
         composed, words, choices = folder.read_asked(status)
-        config = _settle_split(dict(flatten(composed)))
+        config = _settle_split({sys.intern(key): value for key, value in flatten(composed)})
         if config.get("init.from") is None:  # as in runs of before there was such a key
             config = {key: value for key, value in config.items() if not key.startswith("init.")}
         _require_plain_repeats(config)
@@ -190,6 +194,21 @@ def _merge_evaluations(metrics: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("metrics.json: evaluations are not as aeexp-evaluate writes them") from error
     _check(merged)
     return merged
+
+
+def _share_parts(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The same, with what other runs have as well kept once: of thousands of runs of a sweep most of metrics.json says
+    what the numbers mean. Who reads records changes none."""
+    return {key: _parse_part(json.dumps(part)) if isinstance(part, dict) else part for key, part in metrics.items()}
+
+
+@lru_cache(SHARED)
+def _parse_part(text: str) -> Any:
+    return _intern_keys(json.loads(text))
+
+
+def _intern_keys(node: Any) -> Any:
+    return {sys.intern(key): _intern_keys(part) for key, part in node.items()} if isinstance(node, dict) else node
 
 
 def _find_last_line(folder: RunFolder, status: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from aeexp.runs import locks
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 
 EVERY = 2.0  # seconds between two looks
+REST = 9  # times as long as a look takes is waited for the next one at least
 SHOWN = 12  # running jobs
 RECENT = 20  # ended runs that the rate is taken of
 CUT_OFF = "cut off"
@@ -186,11 +187,13 @@ def watch(root: Path, console: Console, every: float = EVERY) -> None:
 def look_again(runs: Watch, every: float) -> Iterator[Progress]:
     """One look after another, the last when all is over."""
     while True:
+        began = time.monotonic()
         progress = runs.look()
+        took = time.monotonic() - began
         yield progress
         if progress.is_over:
             return
-        time.sleep(every)
+        time.sleep(max(every, REST * took))  # a look at ten thousand folders is work, on a network for others too
 
 
 def _number(value: Any) -> float | None:

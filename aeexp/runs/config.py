@@ -40,10 +40,12 @@ def check(cfg: DictConfig) -> None:
             OmegaConf.to_container(cfg, resolve=True)
         except OmegaConfBaseException as error:
             raise UsageError(explain_unresolved(error)) from error
+    tree = to_dict(cfg)
+    for key, text in _list_references("", tree):
+        raise UsageError(f"{key}={text}: text with ${{ in it stands for another key's value: name it without")
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UsageError(f"{', '.join(missing)} must be given, as in {missing[0]}=...")
-    tree = to_dict(cfg)
     known = [*PARTS, *MULTIPLE, *VALUES, "init"]
     for key, value in tree.items():
         if key not in known:
@@ -65,6 +67,15 @@ def check(cfg: DictConfig) -> None:
                 )
             check_node(f"{group}.{option}", node)
             check_part(f"{group}.{option}", node, group, trust)
+
+
+def _list_references(path: str, node: Any) -> Iterator[tuple[str, str]]:
+    """Texts that were escaped as typed, and that every later reader of a resolved tree would take for a reference."""
+    if isinstance(node, str) and "${" in node:
+        yield path, node
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _list_references(f"{path}.{key}" if path else str(key), value)
 
 
 def to_dict(cfg: DictConfig) -> dict[str, Any]:

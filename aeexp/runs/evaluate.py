@@ -22,7 +22,8 @@ from aeexp.evaluation.run import Run
 from aeexp.runs.blame import blame_part
 from aeexp.runs.caching import find_cache
 from aeexp.runs.config import make, to_dict
-from aeexp.runs.evaluations import add_evaluation, describe_difference
+from aeexp.runs.diagnosing import cut_history, describe_illnesses, format_illnesses
+from aeexp.runs.evaluations import add_evaluation, describe_difference, merge_evaluations
 from aeexp.runs.figures import draw_plots
 from aeexp.runs.folder import UNREADABLE, RunFolder, find_runs
 from aeexp.runs.loading import LoadedRun, build_untrained
@@ -79,11 +80,12 @@ class Evaluated(NamedTuple):
     entries: list[dict[str, Any]]  # as they stand in metrics.json
     paths: list[Path]  # of figures
     failures: list[str]  # a line for each metric and figure that failed, which keeps no other from being written
+    illnesses: tuple[str, ...] = ()  # what the run suffers from by these numbers, a line each
 
     @property
     def text(self) -> str:
         """What there is to show."""
-        return "\n".join([format_entries(self.entries, self.title), *map(str, self.paths)])
+        return "\n".join([format_entries(self.entries, self.title), *self.illnesses, *map(str, self.paths)])
 
 
 def evaluate(
@@ -97,7 +99,10 @@ def evaluate(
     """
     loaded, run = restore_run(folder, device, fetch, trust)
     own = loaded.make_metrics()
-    return measure_asked(run, folder, cfg, default, own, describe_protocol(loaded, run), loaded.config["metric"])
+    done = measure_asked(run, folder, cfg, default, own, describe_protocol(loaded, run), loaded.config["metric"])
+    numbers = merge_evaluations({"val": {}, "test": {}, "baseline": {}, "evaluations": done.entries})
+    lines = format_illnesses(describe_illnesses(numbers, loaded.config), str(folder))
+    return done._replace(illnesses=tuple(lines))
 
 
 def measure_asked(
@@ -171,7 +176,7 @@ def read_history(folder: RunFolder) -> list[dict[str, Any]]:
         rows = folder.read_history()
     except ValueError as error:
         raise UsageError(f"{folder}: {error}; bring the file back, or train anew") from error
-    return rows[:-2] if rows and rows[-1]["split"] == "test" else rows
+    return list(cut_history(rows))
 
 
 def measure_metric(run: Run, name: str, metric: Metric, own: Mapping[str, Metric]) -> dict[str, Any]:

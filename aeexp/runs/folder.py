@@ -235,8 +235,9 @@ def run_id(config: Mapping[str, Any], init: str | None = None, extends: str | No
     """A hash of the whole configuration; what it starts and goes on from counts by digests (`runs/origin.py`)."""
     began = {"resume": None, "init": init and {**config["init"], "from": init}, "extends": extends}
     values = {key: value for key, value in {**config, **began}.items() if value or key not in began}
-    if isinstance(trainer := config.get("trainer"), dict):  # how many processes shared the batches is no matter
-        values["trainer"] = {key: value for key, value in trainer.items() if key != "processes"}
+    for group, counts in (("trainer", "processes"), ("dataset", "workers")):  # how many did the work is no matter
+        if isinstance(node := config.get(group), dict):
+            values[group] = {key: value for key, value in node.items() if key != counts}
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

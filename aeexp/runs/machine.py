@@ -14,6 +14,7 @@ from typing import NamedTuple, final
 import torch
 from omegaconf import DictConfig
 
+from aeexp.datasets.core.workers import end_workers
 from aeexp.datasets.formats.hf import keep_datasets
 from aeexp.errors import UsageError
 from aeexp.runs.build import choose_device
@@ -67,8 +68,9 @@ class Machine(NamedTuple):
 
 @contextmanager
 def run_alone() -> Iterator[None]:
-    """Other threads of this process wait with their runs, and libraries are set as before afterwards."""
-    with _ONE_AT_A_TIME, keep_datasets(), postpone_dynamo():
+    """Other threads of this process wait with their runs; afterwards libraries are set as before, and no process that
+    decodes rows is left."""
+    with _ONE_AT_A_TIME, keep_datasets(), postpone_dynamo(), end_workers():
         import_matplotlib()
         yield
 

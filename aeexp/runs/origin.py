@@ -24,7 +24,7 @@ from aeexp.trainers.checkpoint import Saved, Unreadable, load, try_load
 BUDGET = {f"trainer.{key}" for name in ("epochs", "steps", "patience") for key in (name, f"finetune.{name}")}
 # Where a run computes, what it measures and draws: no weight hangs on it.
 ASIDE = ("device", "threads", "save_codes", "metric", "plot", "trainer.checkpoint_seconds", "trainer.processes",
-         "trainer.finetune.checkpoint_seconds")  # fmt: skip
+         "dataset.workers", "trainer.finetune.checkpoint_seconds")  # fmt: skip
 _ABSENT = object()
 SHOWN, LONGEST = 4, 60  # differences that a message names; characters of a value in it
 

@@ -4,12 +4,13 @@ too. Each loads the data and builds the same model; the first one, which has the
 from __future__ import annotations
 
 import multiprocessing
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -21,12 +22,14 @@ from aeexp.errors import UsageError
 from aeexp.runs.along import run_rank
 from aeexp.runs.build import choose_device
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.locks import NAME, hold, is_held
 from aeexp.runs.meeting import meet, use_share
 from aeexp.runs.torchrun import read_torchrun
 from aeexp.trainers.contracts import Trainer
 from aeexp.trainers.ranks.group import ALONE, Group
 
 LEAVE = 10.0  # seconds in which a process ends by itself
+PLACE = "aeexp-ranks-"  # beginning of a temporary folder's name
 MOST = 1 << 16  # bytes of what one says
 
 
@@ -46,15 +49,25 @@ def gather_ranks(cfg: DictConfig, trainer: Trainer, folder: RunFolder, data: Dat
         yield ALONE
     else:
         group = Group(0, trainer.processes)
-        with TemporaryDirectory(prefix="aeexp-ranks-") as place, use_share(cfg, group):
-            others = start(cfg, trainer.processes, folder, Path(place), data.residency)
+        with make_place() as place, use_share(cfg, group):
+            others = start(cfg, trainer.processes, folder, place, data.residency)
             try:
-                wait_for(others, Path(place))
+                wait_for(others, place)
                 meet(data.device, f"file://{place}/meet", 0, trainer.processes)
-                with say_who_died(others, Path(place)):
+                with say_who_died(others, place):
                     yield group
             finally:
                 end(others)
+
+
+@contextmanager
+def make_place() -> Iterator[Path]:
+    """A folder of this machine where the processes of a run meet; those of runs that were killed are cleared away."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PLACE}*"):
+        if (left / NAME).is_file() and not is_held(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=PLACE) as place, hold(Path(place)):
+        yield Path(place)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from aeexp.diagnoses import summarise_curve
 from aeexp.errors import quote_words
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
@@ -44,6 +45,7 @@ def evaluate(
         "best": progress.best,
         "best_step": progress.best_step,
         "best_epoch": progress.best_epoch,
+        "curve": summarise_curve(progress.history, monitor),
         **numbers,
         "data": describe_data(run),
     }
@@ -79,12 +81,10 @@ def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     text = io.StringIO()
     if grid.row_count:
         Console(file=text, width=100, highlight=False, markup=False, emoji=False).print(grid)
-    near, timing = os.path.relpath(folder.path), metrics["timing"]
-    place = str(folder) if near.startswith("..") else near
+    place, timing = shorten(folder), metrics["timing"]
     missing = [f"PCA: {names['pca']}"] if (names := metrics["baseline_names"])["pca"].startswith("none") else []
     lines = [
         *missing,
-        *(f"warning: {text}" for text in metrics["warnings"]),
         f"best {metrics['monitor']} {metrics['best']:.4f} at step {metrics['best_step']} "
         f"(epoch {metrics['best_epoch']}); trained {timing['fit_seconds']:.1f} s at "
         f"{timing['samples_per_second']:,.0f} samples/s, {timing['total_seconds']:.1f} s in all",
@@ -92,6 +92,12 @@ def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
         f"tensorboard {quote_words('--logdir', os.path.join(place, folder.tensorboard.name))}",
     ]
     return "\n" + text.getvalue() + "\n".join(lines)
+
+
+def shorten(folder: RunFolder) -> str:
+    """The path as a person would type it from here, where that is shorter."""
+    near = os.path.relpath(folder.path)
+    return str(folder) if near.startswith("..") else near
 
 
 def _build_grid(metrics: Mapping[str, Any]) -> Table:

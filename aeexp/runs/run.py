@@ -15,10 +15,10 @@ from aeexp.datasets.core.data import Data
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
-from aeexp.runs.advice import log_advice
 from aeexp.runs.caching import find_cache
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
+from aeexp.runs.diagnosing import describe_illnesses, format_illnesses
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.idle import list_idle
@@ -27,7 +27,7 @@ from aeexp.runs.measuring import warn_of_classes
 from aeexp.runs.origin import find_origin
 from aeexp.runs.preparing import load_data_and_learner, make_trainer, open_store
 from aeexp.runs.ranks import gather_ranks
-from aeexp.runs.results import evaluate, format_table, save_codes, write_metrics
+from aeexp.runs.results import evaluate, format_table, save_codes, shorten, write_metrics
 from aeexp.runs.status import Status
 from aeexp.runs.titles import hyperparameters, title_run
 from aeexp.runs.tracking import Tracker
@@ -86,18 +86,27 @@ def run_in_steps(
             track.close_bar()
             run = Run(learner, data, progress.history, untrained, cache=find_cache(folder))
             metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
+            metrics |= describe_illnesses(metrics, config)
+            status.check()  # another process may have taken this one for dead, and have measured the run
             save_best(store, run)
             if cfg.save_codes:
                 save_codes(folder, run)
             # Numbers first: a figure that fails must not take them along.
             write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
+            status.check()
             write_metrics(folder, metrics, progress, clock)
     status.note(step=progress.step, best=progress.best if math.isfinite(progress.best) else None)
     status.end("finished")
-    log.info(format_table(metrics, folder))
-    log_advice(metrics, trainer, progress)
+    say_last_words(metrics, folder)
     return progress.best
+
+
+def say_last_words(metrics: Mapping[str, Any], folder: RunFolder) -> None:
+    """The table, and below it what the run suffers from, which a console too hears that hears warnings alone."""
+    log.info(format_table(metrics, folder))
+    for line in format_illnesses(metrics, shorten(folder)):
+        log.warning("%s", line)
 
 
 @contextmanager

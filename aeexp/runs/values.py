@@ -35,7 +35,7 @@ def check_value(path: str, value: Any, hint: Any) -> None:
     try:
         adapter.validate_json(json.dumps(value))
     except ValidationError as error:
-        raise UsageError(f"{path}={value!r} should be {_describe(hint)}") from error
+        raise UsageError(f"{path}={value!r} should be {describe_type(hint)}") from error
 
 
 @cache
@@ -43,10 +43,11 @@ def _build_adapter(hint: Any) -> TypeAdapter[Any]:
     return TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
-def _describe(hint: Any) -> str:
+def describe_type(hint: Any) -> str:
+    """A parameter's type in words, as messages and the reference say it: "a whole number of at least 1"."""
     if get_origin(hint) is Annotated:
         number, interval = get_args(hint)
-        return f"{_describe(number)} {_describe_interval(interval)}"
+        return f"{describe_type(number)} {_describe_interval(interval)}"
     plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if hint in plain:
         return plain[hint]
@@ -54,12 +55,12 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if get_origin(hint) in (list, tuple, Sequence) and get_origin(arguments[0]) is Literal:
-        return f"a list of names out of {_describe(arguments[0]).removeprefix('one of ')}"
+        return f"a list of names out of {describe_type(arguments[0]).removeprefix('one of ')}"
     if get_origin(hint) in (list, tuple, Sequence):
-        item = _describe(arguments[0]).removeprefix("a ")
+        item = describe_type(arguments[0]).removeprefix("a ")
         return f"a list of {item.replace('number', 'numbers', 1) if 'number' in item else item + 's'}"
     # a tensor, say, cannot be typed on a command line
-    return " or ".join(text for argument in arguments if (text := _describe(argument)))
+    return " or ".join(text for argument in arguments if (text := describe_type(argument)))
 
 
 def _describe_interval(interval: Interval) -> str:

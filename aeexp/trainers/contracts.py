@@ -77,11 +77,6 @@ class Trainer(ABC):
     processes: int = 1  # that do so
     group: Group = ALONE  # which of them this is; set by whoever began them
 
-    def is_improving(self, progress: Progress) -> bool:
-        """Whether the last of several validations was the best one."""
-        several = sum(row["split"] == "val" for row in progress.history) > 1
-        return several and progress.best_step == progress.step
-
     @abstractmethod
     def fit(
         self,

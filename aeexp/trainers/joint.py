@@ -54,7 +54,7 @@ class Joint(Trainer):
     def __init__(
         self,
         *,
-        epochs: Count = 50,
+        epochs: Count = 30,
         steps: Count | None = None,
         batch_size: Count = 128,
         min_steps_per_epoch: Count = 1,
@@ -149,7 +149,7 @@ class Joint(Trainer):
             progress.samples += sum(batch.rows for batch in batches)
             progress.seconds = time.perf_counter() - began
             self.report(state, data, window, store, track, self.group.measure)
-            if self.group.agree(stop(), train.device):
+            if self.group.agree(stop()):
                 window.read()
                 store.save(state, now=True)
                 raise KeyboardInterrupt

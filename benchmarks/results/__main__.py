@@ -1,4 +1,4 @@
-"""README's tables: runs what a table's command lines say, and prints it as Markdown.
+"""The tables of docs/results.md: runs what a table's command lines say, and prints it as Markdown.
 
     python -m benchmarks.results anomaly_digits [--output outputs/results] [--list] [WORD ...]
 

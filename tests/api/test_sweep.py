@@ -16,7 +16,13 @@ import aeexp as package
 from aeexp.api.sweeping import write_values
 from aeexp.errors import UsageError
 
-QUICK = ("dataset.limit=60", "trainer.steps=3", "metric=[reconstruction]", "plot=[samples,reconstructions]")
+QUICK = (
+    "dataset=digits",
+    "dataset.limit=60",
+    "trainer.steps=3",
+    "metric=[reconstruction]",
+    "plot=[samples,reconstructions]",
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import time
 
 import pytest
 from commands import QUICK, ROOT, aeexp
+from composing import on_digits
 
 
 def test_a_run_ends_with_the_table_and_where_to_look(tmp_path):
@@ -78,7 +79,7 @@ for words in json.loads(sys.argv[1]):
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory) -> list[tuple[int, str]]:
     """Exit code and words of the command for each bad line."""
-    lines = json.dumps([[*words, *QUICK] for words, _ in BAD])
+    lines = json.dumps([on_digits([*words, *QUICK]) for words, _ in BAD])
     done = subprocess.run(
         [sys.executable, "-c", EACH, lines], cwd=tmp_path_factory.mktemp("bad"), capture_output=True, text=True,
         timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -133,7 +134,7 @@ def test_a_failed_job_does_not_hide_the_others(tmp_path):
 
 
 def test_interrupt_saves_and_names_what_goes_on(tmp_path):
-    words = ["threads=1", "plot=none", "metric=none", "trainer.epochs=4000", "hydra.run.dir=run"]
+    words = ["dataset=digits", "threads=1", "plot=none", "metric=none", "trainer.epochs=4000", "hydra.run.dir=run"]
     with subprocess.Popen(
         [sys.executable, "-m", "aeexp", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aeexp.cli.command import replace_letters, settle_environment
 from aeexp.cli.encode import build_parser as build_encode_parser
 from aeexp.cli.report import build_parser as build_report_parser
-from aeexp.cli.train import VALUED, order_words
+from aeexp.cli.train import VALUED, compose_and_run, order_words
 from aeexp.datasets import npz
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
@@ -93,3 +93,12 @@ def test_tables_stay_tables_where_letters_are_few(monkeypatch):
     settle_environment()
     print("∑", flush=True)
     assert content.getvalue() == b"\\u2211\n"
+
+
+def test_a_folder_that_hydra_would_read_as_a_reference_is_told(tmp_path, monkeypatch):
+    folder = tmp_path / "${b}"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["aeexp"])
+    with pytest.raises(UsageError, match="start from another folder"):
+        compose_and_run()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from measured import as_run
 from passes import MODEL, seen
 
+from aeexp import diagnoses
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
@@ -192,7 +193,7 @@ def test_equally_good_answers_are_seldom_told_apart_and_better_ones_are():
     assert np.mean([least(0.2) > 0 for _ in range(50)]) > 0.9
 
 
-def test_a_code_that_tells_more_than_its_input_is_warned_of():
+def test_a_code_that_tells_more_than_its_input_is_ill():
     """The input hides the attribute from a linear probe; the code has it in the open."""
     rng = np.random.default_rng(0)
     s = rng.integers(2, size=900)
@@ -204,11 +205,12 @@ def test_a_code_that_tells_more_than_its_input_is_warned_of():
     opened = as_run(model, run.data)
     test, raw = QUICK(opened, "test"), QUICK(opened.raw(), "test")
     assert test["fairness/leakage_over_raw_least_linear"] > 0.3 > test["fairness/leakage_over_raw_least_forest"]
-    words = QUICK.warn({"test": test, "baseline": {"raw": raw}})
-    assert len(words) == 1 and f"{test['fairness/leakage_over_raw_linear']:.3f} for linear" in words[0]
-    assert "condition.encoder=false" in words[0]
+    told = {"condition._target_": "aeexp.conditions.Attribute", "condition.encoder": True}
+    (ill,) = diagnoses.diagnose(diagnoses.Facts({"test": test, "baseline": {"raw": raw}}, told))
+    assert ill.name == "attribute leaks" and f"{test['fairness/leakage_over_raw_linear']:.3f}" in ill.sentence
+    assert ill.cure == "condition.encoder=false"
     assert not any("over_raw" in key for key in raw)
-    assert QUICK.warn({"test": raw, "baseline": {"raw": raw}}) == []
+    assert diagnoses.diagnose(diagnoses.Facts({"test": raw, "baseline": {"raw": raw}}, told)) == []
 
 
 @pytest.mark.parametrize("s", [None, np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)])
@@ -382,12 +384,12 @@ def test_an_encoder_that_is_told_a_weak_attribute_writes_it_into_the_code_and_th
     assert told["baseline"]["raw"]["fairness/leakage_balanced_forest"] < 0.65
     assert told["test"]["fairness/leakage_balanced_forest"] > 0.85
     assert told["test"]["fairness/leakage_balanced_linear"] < 0.65
-    (warning,) = told["warnings"]
-    assert (
-        "the code tells more of the attribute than raw input does" in warning and f"warning: {warning}" in caplog.text
-    )
+    (leak,) = (each for each in told["diagnoses"] if each["name"] == "attribute leaks")
+    assert "the code tells more of the attribute than raw input does" in leak["text"] and leak["text"] in caplog.text
+    assert leak["cure"] == "condition.encoder=false"
     fair = measured(tmp_path / "fair", *words)
-    assert fair["warnings"] == [] and fair["test"]["fairness/leakage_balanced_forest"] < 0.65
+    assert "attribute leaks" not in [each["name"] for each in fair["diagnoses"]]
+    assert fair["test"]["fairness/leakage_balanced_forest"] < 0.65
 
 
 @pytest.mark.slow

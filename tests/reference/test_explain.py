@@ -114,7 +114,7 @@ def test_a_variant_that_is_another_with_changes_is_told_as_hydra_composes_it(opt
 def test_what_is_inherited_and_what_is_required_is_shown(capsys):
     assert len(INHERITING) >= 10
     text = told(capsys, "beta_vae")
-    assert "latent=gaussian" in text and "+ 2.0 × kl" in text
+    assert "latent=gaussian" in text and "+ 4.0 × kl" in text
     assert re.search(r"with\n +vae +Kingma and Welling 2014", text)
     assert "model.hidden_dims=[256, 128]" in told(capsys, "stacked_denoising"), "a key of variant=stacked"
     assert re.search(r"likelihood=(\w+)", told(capsys, "recurrent_vae"))[1] == "gaussian_optimal", "its own pick wins"

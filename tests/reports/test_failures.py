@@ -62,10 +62,14 @@ def test_a_metrics_json_of_another_make_is_listed_and_breaks_nothing(change, sai
     assert "1 run without numbers" in console_text(report, 100)
 
 
-def test_what_runs_warn_of_stands_in_the_notes(tmp_path):
+def test_what_runs_warn_of_and_suffer_from_stands_in_the_notes(tmp_path):
     for seed in (0, 1):
         path = job(tmp_path / str(seed), f"seed={seed}", probe__linear=0.9) / "metrics.json"
         metrics = json.loads(path.read_text())
-        path.write_text(json.dumps({**metrics, "warnings": ["the code tells more"] if seed == 0 else []}))
+        metrics |= {"best_step": 9, "warnings": ["the code tells more"] if seed == 0 else []}
+        metrics["test"]["reconstruction/mse"], metrics["baseline"]["mean"] = 2.0, {"reconstruction/mse": 2.1}
+        path.write_text(json.dumps(metrics))
     notes = collect([tmp_path]).notes
-    assert [note for note in notes if note.endswith("1 of 2 runs warn: the code tells more.")]
+    at = next(i for i, note in enumerate(notes) if note == "warning (1 of 2 runs): the code tells more.")
+    assert notes[at + 1].startswith("next to nothing was learned (2 of 2 runs): test error 2, the mean of the training")
+    assert notes[at + 2] == f"More on each run: aeexp-doctor {tmp_path}"

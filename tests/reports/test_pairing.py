@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reported import adjust, job, write_sweep, write_two
 from scipy import stats
 
 from aeexp.errors import UsageError
 from aeexp.reports.comparison import collect
+from aeexp.reports.grouping import NONE, Group
+from aeexp.reports.pairing import _is_alike, find_partners
+from aeexp.reports.records import Record
 from aeexp.reports.statistics import paired_test
 from aeexp.reports.tables import list_sentences
 from aeexp.reports.text import console_text
@@ -102,3 +108,25 @@ def test_sentences_have_no_test_against_a_row_that_is_missing(tmp_path, baseline
     else:
         with pytest.raises(UsageError, match="baseline=pca: no group has this"):
             collect([tmp_path], baseline)
+
+
+VALUE = st.sampled_from(["1", "1.0", "2", NONE])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), VALUE, VALUE), min_size=1, max_size=9, unique=True))
+def test_partners_are_those_that_are_found_by_looking_at_all(rows):
+    groups = [
+        Group(columns, [Record(Path(), columns, {}, {}, {}, {})])
+        for columns in (dict(zip(("variant", "x", "y"), row, strict=True)) for row in rows)
+    ]
+    chosen, settings = [group for group in groups if group.columns["variant"] == "a"], {"variant": "a"}
+    wanted = []
+    for group in groups:
+        alike = [other for other in chosen if other is not group and _is_alike(group, other, settings)]
+        if group not in chosen and (len(alike) == 1 or len(chosen) == 1):
+            wanted.append((group, (alike or chosen)[0]))
+    if wanted:
+        assert find_partners(groups, "variant=a", ["pca"]) == wanted
+    else:
+        with pytest.raises(UsageError, match="baseline=variant=a"):
+            find_partners(groups, "variant=a", ["pca"])

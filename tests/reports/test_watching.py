@@ -14,7 +14,7 @@ from rich.console import Console
 
 from aeexp.cli.report import main
 from aeexp.reports.plan import read_plan
-from aeexp.reports.watching import Job, Progress, Watch, show, summarise, watch
+from aeexp.reports.watching import REST, Job, Progress, Watch, look_again, show, summarise, watch
 from aeexp.runs import locks
 from aeexp.runs.folder import RunFolder
 
@@ -174,3 +174,14 @@ def test_runs_of_an_earlier_sweep_of_other_values_are_none_of_those_to_come(tmp_
     assert summarise(progress) == "3 of 6 finished, 3 to come"
     plan(tmp_path, "latent.dim=1,2")  # another command
     assert runs.look().counts["to come"] == 0
+
+
+def test_a_look_that_takes_long_is_rare(tmp_path, monkeypatch):
+    leave(tmp_path, 0, "running")
+    looks, slept = Watch(tmp_path), []
+    monkeypatch.setattr("aeexp.reports.watching.time.sleep", slept.append)
+    clock = iter(range(0, 1000, 5))  # each question what time it is takes five seconds
+    monkeypatch.setattr("aeexp.reports.watching.time.monotonic", lambda: next(clock))
+    several = look_again(looks, every=2.0)
+    next(several), next(several)
+    assert len(slept) == 1 and slept[0] >= REST * 5

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from composing import composed
+from omegaconf import OmegaConf
 
 from aeexp.errors import UsageError
 from aeexp.runs.config import check, check_node, check_values
@@ -54,3 +55,22 @@ def test_values_are_held_against_a_function_without_a_node():
 def test_a_value_that_refers_to_nothing_is_told_by_its_key(words, key):
     with pytest.raises(UsageError, match=re.escape(key)):
         check(composed(*words))
+
+
+def list_texts(tree, path=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from list_texts(value, f"{path}{key}.")
+        elif isinstance(value, str) and not key.startswith("_"):
+            yield f"{path}{key}"
+
+
+TEXTS = sorted(list_texts(OmegaConf.to_container(composed("dataset=npz", "dataset.path=x.npz"), resolve=True)))
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_a_text_that_would_be_read_as_a_reference_later_is_refused(key):
+    cfg = composed("dataset=npz", "dataset.path=x.npz")
+    OmegaConf.update(cfg, key, r"a\${b}")
+    with pytest.raises(UsageError, match=re.escape(f"{key}=a${{b}}: text with ${{ in it")):
+        check(cfg)

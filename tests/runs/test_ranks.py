@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import sqlite3
@@ -14,9 +15,12 @@ import numpy as np
 import psutil
 import pytest
 from commands import ROOT, aeexp
+from composing import on_digits
 from disturbed import finish, wait_for
 
 from aeexp.files import read_json
+from aeexp.runs.locks import NAME, describe_process
+from aeexp.runs.ranks import PLACE, make_place
 
 QUICK = ["threads=1", "plot=none", "metric=reconstruction", "trainer.validate_every_steps=10"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aeexp"]
@@ -39,7 +43,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def start(folder: Path, *words: str, line: list[str] | None = None) -> subprocess.Popen[str]:
-    line = [*(line or [sys.executable, "-m", "aeexp"]), *QUICK, *words, f"hydra.run.dir={folder}"]
+    line = [*(line or [sys.executable, "-m", "aeexp"]), *on_digits([*QUICK, *words]), f"hydra.run.dir={folder}"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         line, cwd=folder.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -111,6 +115,17 @@ def test_what_cannot_be_shared_is_refused_before_a_step(words, message, tmp_path
     done = run(tmp_path / "run", *words, "trainer.processes=2", "trainer.steps=20")
     assert (done.returncode, message in done.stdout + done.stderr) == (2, True), done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr and read_json(tmp_path / "run" / "status.json")["step"] == 0
+
+
+def test_what_killed_runs_left_where_their_processes_met_is_cleared_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, foreign = tmp_path / f"{PLACE}dead", tmp_path / f"{PLACE}foreign"
+    for place, owner in ((dead, {**describe_process(), "began": -1.0}), (foreign, {"machine": "another"})):
+        place.mkdir()
+        (place / NAME).write_text(json.dumps(owner))
+    with make_place() as mine, make_place() as beside:
+        assert {*tmp_path.iterdir()} == {mine, beside, foreign}, "one that gave a sign of life a moment ago is left"
+    assert [*tmp_path.iterdir()] == [foreign]
 
 
 def find_others(pid: int) -> list[psutil.Process]:

@@ -17,6 +17,7 @@ from aeexp.errors import UsageError
 from aeexp.runs.config import check
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import run_id
+from aeexp.runs.status import Taken
 
 BUDGET = ["trainer.epochs=3", "noise=masking", "regularizer=l1"]
 
@@ -258,6 +259,21 @@ def test_a_figure_that_fails_takes_no_number_along_and_is_all_that_is_made_up_fo
     assert all(torch.equal(value, weights[key]) for key, value in aeexp.load(tmp_path).state_dict().items())
     assert (tmp_path / "figures/samples.png").is_file()
     assert json.loads((tmp_path / "status.json").read_text())["status"] == "finished"
+
+
+def test_numbers_of_a_run_that_was_taken_over_while_it_was_measured_are_not_written(tmp_path, monkeypatch):
+    from aeexp.runs import run
+
+    held, measure = tmp_path / "checkpoints" / ".held", run.evaluate
+
+    def evaluate(*given):
+        held.write_text(json.dumps({"machine": "another", "host": "there", "pid": 1, "token": "theirs"}))
+        return measure(*given)
+
+    monkeypatch.setattr(run, "evaluate", evaluate)
+    with pytest.raises(Taken, match="was taken over by another process"):
+        run_in(tmp_path, "trainer.epochs=1", "metric=none")
+    assert not (tmp_path / "metrics.json").exists() and held.is_file()
 
 
 def test_unlabelled_data_leaves_probes_out_and_draws_all_the_same(tmp_path, caplog):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,10 +71,13 @@ def test_without_slurm_the_launcher_says_so(monkeypatch):
 
 
 def test_a_job_that_was_lost_has_a_word_and_no_value(tmp_path, caplog):
-    parts = [SimpleNamespace(jobs=[(0, []), (1, [])], name="#0, #1"), SimpleNamespace(jobs=[(2, ["a=1"])], name="#2")]
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "status.json").write_text("{}")
-    jobs = [(0, []), (1, []), (2, ["a=1"])]
+    jobs = [(0, ["seed=0"]), (1, ["seed=1"]), (2, ["a=1"])]
+    parts = [SimpleNamespace(jobs=jobs[:2], name="#0, #1"), SimpleNamespace(jobs=jobs[2:], name="#2")]
+    own = tmp_path / "at" / "seed=1"  # a folder of the user's own choice
+    (own / ".hydra").mkdir(parents=True)
+    (own / "status.json").write_text("{}")
+    for name, text in (("overrides.yaml", "[seed=1]"), ("config.yaml", "{}"), ("hydra.yaml", "{}")):
+        (own / ".hydra" / name).write_text(text)
     results = launching.collect(tmp_path, jobs, parts, [Lost("its node died"), {2: 0.5}])  # pyright: ignore[reportArgumentType] -- stand-ins
     values = [result.return_value for result in results]
     assert values[2] == 0.5 and values[0] != values[0] and values[1] != values[1]
@@ -130,8 +132,12 @@ def test_a_signal_ends_all_and_the_same_command_goes_on(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_starts_of_one_sweep_train_nothing_twice(tmp_path):
-    root, words = tmp_path / "sweep", make_words(4)
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+@pytest.mark.parametrize("launcher", ["basic", "processes", "slurm", "ray"])
+def test_two_starts_of_one_sweep_train_nothing_twice(launcher, tmp_path, request):
+    if launcher in (places := {"slurm": "slurm", "ray": "ray_cluster"}):
+        request.getfixturevalue(places[launcher])
+    root, words = tmp_path / "sweep", [f"hydra/launcher={launcher}", *make_words(4)]
     commands = [start(root, *words), start(root, *words)]
     outputs = [finish(command)[1] for command in commands]
     assert all("Traceback" not in output for output in outputs), outputs
@@ -172,21 +178,6 @@ def test_jobs_of_submitit_hold_it_on_this_machine(tmp_path, plain):
     assert any(f"sweep/{KILLED} cut off: its process ended without a word" in line for line in first)
 
 
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """A real one, of two nodes on this machine; skipped, with a word, where it cannot be had."""
-    if shutil.which("slurmctld") is None or shutil.which("munged") is None or os.geteuid() != 0:
-        pytest.skip("Slurm is not here (Debian: apt-get install slurm-wlm munge, as root)")
-    pytest.importorskip("submitit")
-    script, place = Path(__file__).with_name("slurm-two-nodes"), str(tmp_path / "slurm")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # what it starts keeps them open
-    subprocess.run(["bash", str(script), "start", place], check=True, timeout=100, **quiet)
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm" / "slurm.conf"))
-    yield
-    subprocess.run(["scancel", "--user=root"], check=False, timeout=60, **quiet)
-    subprocess.run(["bash", str(script), "stop", place], check=False, timeout=60, **quiet)
-
-
 @pytest.mark.slow
 def test_a_preempted_job_of_slurm_goes_on_by_itself(tmp_path, plain, slurm):
     root = tmp_path / "sweep"
@@ -201,20 +192,6 @@ def test_runs_that_are_alike_are_one_job_of_slurm(tmp_path, slurm):
              "trainer.epochs=1", "plot=none", "metric=reconstruction"]  # fmt: skip
     code, output = finish(start(tmp_path / "sweep", *words))
     assert code == 0 and "Launching 6 jobs in 2 groups" in output and "6 of 6 runs finished" in output, output
-
-
-@pytest.fixture
-def ray_cluster(monkeypatch):
-    """Two nodes on this machine."""
-    pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    node = cluster.add_node(num_cpus=1)
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    yield cluster, node
-    cluster.shutdown()
 
 
 @pytest.mark.slow

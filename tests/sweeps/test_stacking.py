@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT, aeexp
-from composing import CONF, run_in
+from composing import CONF, on_digits, run_in
 from hydra import compose, initialize_config_dir
 
 from aeexp.runs.folder import RunFolder
@@ -26,7 +26,7 @@ ASIDE = [f"~hydra.callbacks.{name}" for name in ("report", "gallery", "lineup", 
 
 def jobs(*each: list[str]):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", words) for words in each]
+        return [compose("config", on_digits(words)) for words in each]
 
 
 def test_jobs_that_may_be_alike_are_begun_together():
@@ -138,7 +138,7 @@ def test_trials_of_a_search_are_a_stack_and_the_one_behind_is_pruned_out_of_it(t
 def interrupt(words: list[str], cwd: Path, number: int, everyone: bool) -> int:
     """The exit code of a sweep that gets a signal in the middle of its stacks: alone, or with all its processes, as
     from a terminal."""
-    command = [sys.executable, "-m", "aeexp", *words]
+    command = [sys.executable, "-m", "aeexp", *on_digits(words)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           start_new_session=True) as process:  # fmt: skip

@@ -104,10 +104,32 @@ def test_what_is_made_of_a_whole_batch_is_refused_by_its_name():
         require_rows(learner, next(iter(data["train"].batches(8))), 2, 1)
 
 
-@pytest.mark.parametrize("words", [["regularizer.kl.capacity=5"], ["regularizer.kl.free_bits=0.5"],
-                                   ["regularizer.kl.warmup=linear", "regularizer.kl.free_bits=0.5"]])  # fmt: skip
-def test_a_bound_on_the_mean_of_a_batch_is_refused_also_where_it_does_not_act_yet(words):
-    learner, data = make("variant=vae", *words)
+BATCHWISE = ["variant=vae regularizer.kl.capacity=5", "variant=vae regularizer.kl.free_bits=0.5",
+             "variant=sparse_kl", "variant=sparse_kl regularizer.kl_sparsity.estimate=ema",
+             "variant=undercomplete likelihood=gaussian_optimal",
+             "variant=recurrent_vae likelihood=gaussian_optimal"]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", BATCHWISE)
+def test_what_is_a_function_of_a_batch_s_mean_has_that_of_all_processes(words):
+    learner, data = make(*words.split())
+    for rows in (8, 7, 2):
+        require_rows(learner, next(iter(data["train"].batches(rows))), 3, 1)
+
+
+@pytest.mark.parametrize("words", BATCHWISE[2:])  # a bound on a mean may act on all shares alike
+def test_such_a_term_without_it_would_be_refused(words, monkeypatch):
+    for module in ("regularizers.kl", "regularizers.sparsity", "likelihoods.gaussian"):
+        monkeypatch.setattr(f"aeexp.{module}.whole_mean", lambda mean: mean)
+    learner, data = make(*words.split())
+    with pytest.raises(UsageError, match=r"^trainer.processes=3: .* is made of a whole batch"):
+        require_rows(learner, next(iter(data["train"].batches(8))), 3, 1)
+
+
+def test_a_part_that_says_that_it_mixes_rows_is_refused_also_where_it_does_not_yet(monkeypatch):
+    learner, data = make("variant=vae")
+    (kl,) = (part for name, part in learner.named_modules() if name.endswith("regularizers.kl"))
+    monkeypatch.setattr(kl, "mixes_rows", True)
     with pytest.raises(UsageError, match=r"^trainer.processes=2: kl is made of a whole batch"):
         check_sharing(learner, data["train"], 8, (0, 99), 2, 0)
 
@@ -144,5 +166,5 @@ def test_one_process_is_left_alone():
     learner, data = make("variant=vae")
     forward = forward_of(learner)
     group = Group()
-    assert group.share(forward, whole=True) is forward and not group.agree(False, data.device)
+    assert group.share(forward, whole=True) is forward and not group.agree(False)
     assert group.measure(learner, data["val"]) == average(learner, data["val"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +28,10 @@ from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
 from aeexp.datasets.core.records import Encoding, Rows, Source, StreamedArray, read
 from aeexp.datasets.core.splits import Official, draw
 from aeexp.datasets.core.tabular import describe_variables
+from aeexp.datasets.core.workers import Workers
 from aeexp.errors import UsageError
 from aeexp.files import expand_home
-from aeexp.ranges import Count, Positive
+from aeexp.ranges import Count, Positive, Processes
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def assemble(
     labelled: Count | Annotated[float, Interval(gt=0, le=1)] | None = None,
     unlabelled: Literal["keep", "drop"] = "keep",
     residency: Residency = "auto",
+    workers: Processes = 0,
     scale: Positive | Literal["unit"] | None = None,
     standardise: bool = False,
     binarise: Binarise = "none",
@@ -74,12 +77,12 @@ def assemble(
     training split alone, and `unlabelled` drops the rows of that split that have none. With `normal_classes` train and
     val hold rows of these alone; a row without a label is in neither, since it may be of any class. Rows are counted
     (`limit`) and cut before, so that the test split is the same as without it. `name` None is `data`; a `DataSet` takes
-    the end of its path.
+    the end of its path. `workers` processes decode what is encoded.
     """
     name = name or "data"
     check_kind_of_labels(source, {"classes": classes, "normal_classes": normal_classes})
     preprocessing.check(scale, standardise, binarise)
-    source = _number_rows(source)
+    source = _number_rows(_use_workers(source, name, workers))
     if classes is not None:
         source = choose_classes(source, classes)
     parts = _cut(split, _limit(source, name, limit))
@@ -143,6 +146,20 @@ def find_name(path: str) -> str:
     while Path(name).suffix.lower() in ENDINGS:
         name = Path(name).stem
     return name or str(path)
+
+
+def _use_workers(source: Source, name: str, count: int) -> Source:
+    """Decoded by so many processes. Raises UsageError for rows that are not decoded."""
+    if count == 0:
+        return source
+    if not source.rows.is_encoded:
+        raise UsageError(
+            f"workers={count}: rows of {name} are read as they lie, and processes decode pictures (folder, webdataset, "
+            "huggingface, celeba), video and audio: leave dataset.workers=0"
+        )
+    workers = Workers(min(count, os.cpu_count() or 1))
+    val, test = (None if rows is None else rows.use(workers) for rows in (source.val, source.test))
+    return source._replace(rows=source.rows.use(workers), val=val, test=test)
 
 
 def _number_rows(source: Source) -> Source:

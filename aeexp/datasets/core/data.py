@@ -169,12 +169,15 @@ class Data:
         if self.residency not in ("auto", *allowed):
             raise UsageError(
                 f"dataset.residency={self.residency}: the rows of {self.name} can lie on {' or '.join(allowed)}; "
-                "disk is for npy, folder and huggingface, stream for huggingface (streaming=true) and webdataset"
+                "disk is for npy, folder, audio, video and huggingface, stream for huggingface (streaming=true) and "
+                "webdataset"
             )
         if self.residency == "auto":
             self.residency = _choose_place(self._count_bytes(), device, allowed, processes)
         if self.residency in ("device", "host"):
-            self.splits = {name: split.read() for name, split in self.splits.items()}
+            stored, self.splits = self.splits, {name: split.read() for name, split in self.splits.items()}
+            for split in stored.values():
+                split.rows.end_workers()
         resident = self.residency == "device"
         self.splits = {name: split.to(device, resident) for name, split in self.splits.items()}
         self._samples.clear()

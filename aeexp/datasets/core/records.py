@@ -1,68 +1,15 @@
-"""Rows as loaders yield them: in memory, on disk, or in shards that are read one after another."""
+"""Rows as loaders yield them, with what they mean."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aeexp.datasets.core.shards import StreamedArray, check_finite
-
-
-class Indexed(Protocol):
-    """An array that lies elsewhere: a memory map, picture files, an Arrow table. An index reads rows."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, *shape)"""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of every row."""
-        ...
-
-    def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
-
-
-@final
-class StoredArray:
-    """Some rows of an `Indexed` array; `path` is what a message calls it."""
-
-    def __init__(self, array: Indexed, path: str, index: np.ndarray | None = None):
-        self.array = array
-        self.path = path
-        self.index = np.arange(array.shape[0]) if index is None else index
-        self.shape = (len(self.index), *array.shape[1:])
-        self.dtype = np.dtype(array.dtype)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def take(self, index: np.ndarray) -> StoredArray:
-        """The rows at these places, not yet read."""
-        return StoredArray(self.array, self.path, self.index[index])
-
-    def spread(self, count: int) -> np.ndarray:
-        """At most that many ascending places, from the first row to the last."""
-        return np.unique(np.linspace(0, len(self) - 1, count).astype(np.int64))
-
-    def to_bytes(self) -> bytes:
-        """Which rows these are, for a fingerprint."""
-        return np.ascontiguousarray(self.index).tobytes()
-
-    def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
-        rows = self.index[index]
-        return check_finite(np.asarray(self.array[rows]), rows, self.path)
-
-    def read(self, rows: int = 4096) -> np.ndarray:
-        """All of it, in memory."""
-        whole = np.empty(self.shape, self.dtype)
-        for start in range(0, len(self), rows):
-            whole[start : start + rows] = self[slice(start, start + rows)]
-        return whole
-
+from aeexp.datasets.core.shards import StreamedArray
+from aeexp.datasets.core.stored import StoredArray
+from aeexp.datasets.core.workers import Workers
 
 Array = np.ndarray | StoredArray | StreamedArray
 
@@ -87,6 +34,23 @@ class Rows(NamedTuple):
         x = self.x[index] if isinstance(self.x, np.ndarray) else self.x.take(index)
         target = self.target.take(index) if isinstance(self.target, StoredArray) else pick(self.target)
         return Rows(x, pick(self.y), pick(self.s), pick(self.ids), target, pick(self.lengths), pick(self.response))
+
+    def use(self, workers: Workers) -> Rows:
+        """The same rows; what is encoded of them is decoded by these."""
+        x = self.x if isinstance(self.x, np.ndarray) else self.x.use(workers)
+        target = self.target.use(workers) if isinstance(self.target, StoredArray) else self.target
+        return self._replace(x=x, target=target)
+
+    def end_workers(self) -> None:
+        """Where all rows are read."""
+        for field in (self.x, self.target):
+            if isinstance(field, StoredArray | StreamedArray) and field.workers is not None:
+                field.workers.end()
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether anything of a row is decoded when it is read."""
+        return any(isinstance(f, StoredArray | StreamedArray) and f.decode is not None for f in (self.x, self.target))
 
     @property
     def known(self) -> np.ndarray | None:

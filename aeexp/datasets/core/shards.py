@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol, final
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 
 from aeexp.datasets.core.row_set import RowSet
+from aeexp.datasets.core.stored import EncodedShards, check_finite
+from aeexp.datasets.core.workers import Decode, Workers, count_rows
 from aeexp.errors import UsageError
+
+Lane = Iterable[tuple[int, np.ndarray | None]]  # shards, and the ascending places among their chosen rows; None: all
+Read = Callable[[int, np.ndarray], Iterator[Any]]  # of a shard, at ascending places: some rows at a time
+
+
+class Block(NamedTuple):
+    """Rows that were read together."""
+
+    places: np.ndarray  # (B,) among the chosen rows
+    numbers: np.ndarray  # (B,) among all
+    x: Any  # (B, *shape), or of each row what is decoded later
+
+    def cut(self, rows: slice) -> Block:
+        """Some of them."""
+        return Block(self.places[rows], self.numbers[rows], self.x[rows])
 
 
 class Shards(Protocol):
@@ -36,12 +56,16 @@ class Shards(Protocol):
 
 @final
 class StreamedArray:
-    """Some rows of `Shards`, numbered through all shards; read in order only, `lanes` shards side by side."""
+    """Some rows of `Shards`, numbered through all shards; read in order only, `lanes` shards side by side, and decoded
+    ahead by `workers`."""
 
-    def __init__(self, shards: Shards, path: str, chosen: RowSet | None = None, lanes: int = 8):
+    def __init__(
+        self, shards: Shards, path: str, chosen: RowSet | None = None, lanes: int = 8, workers: Workers | None = None
+    ):
         self.shards = shards
         self.path = path
         self.lanes = lanes
+        self.workers = workers
         self.chosen = RowSet(np.cumsum(shards.counts)) if chosen is None else chosen
         self.shape = (len(self.chosen), *shards.shape)
         self.dtype = np.dtype(shards.dtype)
@@ -54,9 +78,18 @@ class StreamedArray:
         """(N,) numbers of the rows, ascending."""
         return self.chosen.numbers()
 
+    @property
+    def decode(self) -> Decode | None:
+        """Of encoded shards."""
+        return self.shards.decode if isinstance(self.shards, EncodedShards) else None
+
+    def use(self, workers: Workers) -> StreamedArray:
+        """The same rows, decoded by these."""
+        return StreamedArray(self.shards, self.path, self.chosen, self.lanes, workers)
+
     def take(self, index: np.ndarray) -> StreamedArray:
         """The rows at these ascending places, or where a mask says so, not yet read."""
-        return StreamedArray(self.shards, self.path, self.chosen.take(index), self.lanes)
+        return StreamedArray(self.shards, self.path, self.chosen.take(index), self.lanes, self.workers)
 
     def spread(self, count: int) -> np.ndarray:
         """At most that many ascending places: of shards from the first to the last the first rows, which are soon
@@ -70,30 +103,31 @@ class StreamedArray:
         """Which rows these are, for a fingerprint."""
         return self.chosen.to_bytes()
 
-    def read_shard(
-        self, shard: int, wanted: np.ndarray | None = None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(B,) places among these rows, (B,) their numbers and (B, *shape) values, some at a time; `wanted` are the
-        ascending places among those of the shard that are read, None: all."""
-        within = self.chosen.find(shard)
-        within = within if wanted is None else within[wanted]
-        begin, first, done = int(self.chosen.begins[shard]), int(self.chosen.firsts[shard]), 0
-        for x in self.shards.read(shard, within):
-            x = x if x.ndim == len(self.shape) else x[None]
-            part = slice(done, done + len(x))
-            done = part.stop
-            places = np.arange(part.start, part.stop) if wanted is None else wanted[part]
-            numbers = within[part].astype(np.int64) + begin
-            if len(numbers) < len(x):
-                break
-            yield first + places.astype(np.int64), numbers, check_finite(x, numbers, self.path)
-        if done != len(within):
-            raise UsageError(f"dataset.path={self.path}: shard {shard} holds other rows than when it was counted")
+    def read_lanes(self, lanes: Sequence[Lane], takes: Iterable[tuple[int, int]]) -> Generator[Block, None, None]:
+        """Rows of several lanes, some at a time: `takes` are (lane, rows), from which of them how many come next.
 
-    def read_all(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """As `read_shard`, of one shard after another."""
-        for shard in np.flatnonzero(self.chosen.counts):
-            yield from self.read_shard(int(shard))
+        Workers decode ahead of whoever reads, across lanes and shards.
+        """
+        shards, decode, size = self.shards, self.decode, count_rows(self.shape[1:], self.dtype)
+        if self.workers is None or decode is None or len(self) <= 2 * size or not isinstance(shards, EncodedShards):
+            for block in self._follow(lanes, takes, self._read):
+                yield block._replace(x=check_finite(block.x, block.numbers, self.path))
+            return
+        under_way: deque[Block] = deque()
+
+        def list_tasks() -> Generator[Sequence[Any], None, None]:
+            for block in self._follow(lanes, takes, lambda *rows: gather(shards.fetch(*rows), size)):
+                under_way.append(block._replace(x=None))
+                yield block.x
+
+        with closing(list_tasks()) as tasks:
+            for x in self.workers.map(decode, tasks):
+                block = under_way.popleft()
+                yield block._replace(x=check_finite(x, block.numbers, self.path))
+
+    def read_all(self) -> Iterator[Block]:
+        """All rows in their order, some at a time."""
+        return self.read_lanes([[(int(shard), None) for shard in np.flatnonzero(self.chosen.counts)]], [(0, len(self))])
 
     def read(self) -> np.ndarray:
         """All of it, in memory."""
@@ -102,10 +136,55 @@ class StreamedArray:
             whole[places[0] : places[-1] + 1] = x
         return whole
 
+    def _follow(self, lanes: Sequence[Lane], takes: Iterable[tuple[int, int]], read: Read) -> Iterator[Block]:
+        flows = [_Flow(self._walk(lane, read)) for lane in lanes]
+        try:
+            for lane, rows in takes:
+                yield from flows[lane].take(rows)
+        finally:  # files and connections of lanes that are not at their end
+            for flow in flows:
+                flow.blocks.close()
 
-def check_finite(x: np.ndarray, rows: np.ndarray, path: str) -> np.ndarray:
-    """The same array; refused where it holds NaN or infinity."""
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        bad = rows[~np.isfinite(x.reshape(len(x), -1)).all(1)]
-        raise UsageError(f"dataset.path={path}: row {bad[0]} holds NaN or infinity: mend it, or leave it out")
-    return x
+    def _walk(self, lane: Lane, read: Read) -> Generator[Block, None, None]:
+        """What `read` gives of the rows of one shard after another."""
+        for shard, wanted in lane:
+            within = self.chosen.find(shard)
+            within = within if wanted is None else within[wanted]
+            begin, first, done = int(self.chosen.begins[shard]), int(self.chosen.firsts[shard]), 0
+            for x in read(shard, within):
+                part = slice(done, done + len(x))
+                done = part.stop
+                numbers = within[part].astype(np.int64) + begin
+                if len(numbers) < len(x):
+                    break
+                places = np.arange(part.start, part.stop) if wanted is None else wanted[part]
+                yield Block(first + places.astype(np.int64), numbers, x)
+            if done != len(within):
+                raise UsageError(f"dataset.path={self.path}: shard {shard} holds other rows than when it was counted")
+
+    def _read(self, shard: int, within: np.ndarray) -> Iterator[np.ndarray]:
+        """(B, *shape), whether rows come one by one or not."""
+        return (x if x.ndim == len(self.shape) else x[None] for x in self.shards.read(shard, within))
+
+
+@final
+class _Flow:
+    """Blocks of a lane one after another, of as many rows at a time as are asked for."""
+
+    def __init__(self, blocks: Generator[Block, None, None]):
+        self.blocks = blocks
+        self.left: Block | None = None
+
+    def take(self, rows: int) -> Iterator[Block]:
+        """The next ones."""
+        while rows:
+            block = next(self.blocks) if self.left is None else self.left
+            now, more = min(rows, len(block.places)), len(block.places) > rows
+            self.left = block.cut(slice(now, None)) if more else None
+            rows -= now
+            yield block.cut(slice(now)) if more else block
+
+
+def gather(stored: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of so many, the last one of what is left."""
+    return iter(lambda: list(islice(stored, size)), [])

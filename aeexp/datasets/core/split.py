@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import final, overload
 
 import numpy as np
@@ -72,8 +73,15 @@ class Split:
 
     def batch(self, index: Tensor | slice, epoch: int = 0) -> Batch:
         """The rows at `index`, in the data's units."""
+        return self._collect(index, epoch, self.x, self.target)
 
-        def take(field: Tensor | StoredArray) -> Tensor:
+    def _collect(
+        self, index: Tensor | slice, epoch: int, x: Tensor | StoredArray | np.ndarray,
+        target: Tensor | StoredArray | np.ndarray | None,
+    ) -> Batch:  # fmt: skip
+        """Of which `x` and `target` are read already where they are arrays."""
+
+        def take(field: Tensor | StoredArray | np.ndarray) -> Tensor:
             return _take(field, index).to(self.device)
 
         ids = take(self._numbers)
@@ -83,10 +91,10 @@ class Split:
         y = None if self.y is None else take(self.y)
         response = None if self.response is None else take(self.response)
         return Batch(
-            x=self.preprocessing(take(self.x), ids, epoch, mask),
+            x=self.preprocessing(take(x), ids, epoch, mask),
             y=y,
             s=None if self.s is None else take(self.s),
-            target=None if self.target is None else take(self.target),
+            target=None if target is None else take(target),
             mask=mask,
             ids=ids,
             label_weight=None if (known := find_known(y, response)) is None else known * self.label_weight,
@@ -95,6 +103,9 @@ class Split:
 
     def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
         """All rows in their order, `size` at a time; of each batch the rows of one process's share."""
+        if isinstance(self.x, StoredArray) or isinstance(self.target, StoredArray):
+            yield from self._read_ahead(torch.arange(len(self)).split(size), 0, share)
+            return
         for start in range(0, len(self), size):
             rows = min(size, len(self) - start)
             first, last = share.take(rows)
@@ -104,18 +115,22 @@ class Split:
     def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
         """All rows once in the order of this epoch, from its batch `start` on; of each batch those of a share."""
         order = permutation(len(self), seed, epoch, self._numbers.device)
-        for index in order.split(size)[start:]:
-            if share == ALL:
-                yield self.batch(index, epoch)
-            else:
-                first, last = share.take(len(index))
-                yield self.batch(index[first:last], epoch)._replace(whole=len(index))
+        yield from self._read_ahead(order.split(size)[start:], epoch, share)
+
+    def _read_ahead(self, batches: Sequence[Tensor], epoch: int, share: Share = ALL) -> Iterator[Batch]:
+        """Of each batch the rows of a share; of rows on disk the next ones are decoded meanwhile, where there are
+        workers."""
+        parts = batches if share == ALL else [index[slice(*share.take(len(index)))] for index in batches]
+        fields = zip(batches, parts, _iterate(self.x, parts), _iterate(self.target, parts), strict=False)
+        for whole, part, x, target in fields:
+            batch = self._collect(part, epoch, x, target)
+            yield batch if share == ALL else batch._replace(whole=len(whole))
 
     def epoch_of_each(self, seeds: Sequence[int], epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """`epoch` of several seeds at once: every field has them in front, (S, B, ...)."""
         order = torch.stack([permutation(len(self), seed, epoch, self._numbers.device) for seed in seeds])
-        for index in order.split(size, 1)[start:]:
-            yield self.batch(index.flatten(), epoch).change(lambda field: field.unflatten(0, (len(seeds), -1)))
+        for batch in self._read_ahead([index.flatten() for index in order.split(size, 1)[start:]], epoch):
+            yield batch.change(lambda field: field.unflatten(0, (len(seeds), -1)))
 
     def sample(self, rows: int, seed: int = 0) -> Split:
         """At most that many rows, drawn; all of them, in their order, where there are no more."""
@@ -151,7 +166,21 @@ def _move(field: Tensor | StoredArray, device: torch.device) -> Tensor | StoredA
     return field if isinstance(field, StoredArray) else field.to(device)
 
 
-def _take(field: Tensor | StoredArray, index: Tensor | slice) -> Tensor:
+@overload
+def _iterate(field: Tensor | StoredArray, parts: Sequence[Tensor]) -> Iterator[Tensor | np.ndarray]: ...
+@overload
+def _iterate(field: None, parts: Sequence[Tensor]) -> Iterator[None]: ...
+@overload
+def _iterate(field: Tensor | StoredArray | None, parts: Sequence[Tensor]) -> Iterator[Tensor | np.ndarray | None]: ...
+def _iterate(field: Tensor | StoredArray | None, parts: Sequence[Tensor]) -> Iterator[Tensor | np.ndarray | None]:
+    """The rows of each part where they lie on disk; else the field itself, again and again."""
+    return field.iterate([part.cpu().numpy() for part in parts]) if isinstance(field, StoredArray) else repeat(field)
+
+
+def _take(field: Tensor | StoredArray | np.ndarray, index: Tensor | slice) -> Tensor:
+    """The rows at these places, of an array that holds them alone all of it."""
+    if isinstance(field, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(field))
     if isinstance(field, StoredArray):
         return torch.from_numpy(np.ascontiguousarray(field[index if isinstance(index, slice) else index.cpu().numpy()]))
     return field[index if isinstance(index, slice) else index.to(field.device)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple, final
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from aeexp.datasets.core.order import Order, deal
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, StreamedArray
+from aeexp.datasets.core.shards import Block
 from aeexp.datasets.core.split import CPU, Split, choose_some, weigh_labels
 from aeexp.randomness import mix
 from aeexp.types import ALL, Batch, Share, find_known
@@ -101,27 +103,29 @@ class Stream:
     def _follow(self, order: Order, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an order from `start` on; the next buffer is read while the last one is in use."""
         skipped, start = divmod(start, self.choose_buffer(order.size) // order.size)
-        flows = [_Flow(self.x, order.follow(lane, skipped)) for lane in range(len(order.lanes))]
-        with ThreadPoolExecutor(1) as reader:
-            waiting = [reader.submit(self._read, order, flows, at) for at in range(skipped, len(order))[:1]]
+        lanes = [order.follow(lane, skipped) for lane in range(len(order.lanes))]
+        takes = ((lane, len(order.choose(at, lane))) for at in range(skipped, len(order)) for lane in range(len(lanes)))
+        blocks = self.x.read_lanes(lanes, takes)
+        with closing(blocks), ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(self._read, order, blocks, at) for at in range(skipped, len(order))[:1]]
             for at in range(skipped, len(order)):
                 read = waiting.pop().result()
-                waiting += [reader.submit(self._read, order, flows, at + 1)] if at + 1 < len(order) else []
+                waiting += [reader.submit(self._read, order, blocks, at + 1)] if at + 1 < len(order) else []
                 ends = np.cumsum(read.taken).tolist()
                 for end, rows, whole in list(zip(ends, read.taken.tolist(), read.whole.tolist(), strict=True))[start:]:
                     yield self._cut(read, slice(end - rows, end), epoch, None if order.share == ALL else whole)
                 start = 0
 
-    def _read(self, order: Order, flows: list[_Flow], buffer: int) -> Buffer:
-        counts = [len(order.choose(buffer, lane)) for lane in range(len(flows))]
-        total = sum(counts)
-        x = np.empty((total, *self.shape), self.x.dtype)
-        places, numbers, begin = np.empty(total, np.int64), np.empty(total, np.int64), 0
-        for flow, count in zip(flows, counts, strict=True):
-            part = slice(begin, begin + count)
-            flow.fill(places[part], numbers[part], x[part])
-            begin += count
+    def _read(self, order: Order, blocks: Iterator[Block], buffer: int) -> Buffer:
         rows, taken, whole = order.arrange(buffer)
+        total = len(rows)
+        x = np.empty((total, *self.shape), self.x.dtype)
+        places, numbers, done = np.empty(total, np.int64), np.empty(total, np.int64), 0
+        while done < total:
+            block = next(blocks)
+            part = slice(done, done + len(block.places))
+            places[part], numbers[part], x[part] = block
+            done = part.stop
         index = torch.from_numpy(places[rows])
         y, s, response = (None if field is None else field[index] for field in (self.y, self.s, self.response))
         y = None if y is None else y.long()
@@ -133,23 +137,3 @@ class Stream:
         weight = None if (known := find_known(y, response)) is None else known * self.label_weight
         x = self.preprocessing(read.x[rows].to(self.device), ids, epoch)
         return Batch(x, y, s, ids=ids, label_weight=weight, response=response, whole=whole)
-
-
-@final
-class _Flow:
-    """The rows of a lane one after another, as many at a time as are asked for."""
-
-    def __init__(self, x: StreamedArray, shards: Iterator[tuple[int, np.ndarray]]):
-        self.blocks = (block for shard, places in shards for block in x.read_shard(shard, places))
-        self.left: tuple[np.ndarray, ...] = ()
-
-    def fill(self, *fields: np.ndarray) -> None:
-        """Places, numbers and values of the next rows into these arrays."""
-        done, count = 0, len(fields[0])
-        while done < count:
-            block = self.left if self.left and len(self.left[0]) else next(self.blocks)
-            rows = min(count - done, len(block[0]))
-            for field, part in zip(fields, block, strict=True):
-                field[done : done + rows] = part[:rows]
-            self.left = tuple(part[rows:] for part in block)
-            done += rows

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from aeexp.datasets.core.stored import EncodedRows, EncodedShards
+from aeexp.datasets.core.workers import Decode
 from aeexp.datasets.formats.arrow_columns import Columns
 from aeexp.datasets.formats.hf import explain_errors, import_datasets
 from aeexp.datasets.formats.labels import Labels, choose_kind
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @final
-class MappedRows:
-    """Any rows of a memory-mapped dataset by their numbers (records.Indexed)."""
+class MappedRows(EncodedRows):
+    """Any rows of a memory-mapped dataset by their numbers (stored.Indexed)."""
 
     def __init__(self, dataset: Dataset, columns: Columns):
         self.columns = columns
@@ -31,6 +33,18 @@ class MappedRows:
         with explain_errors(columns.path):
             for name in columns.names:
                 self.tables.data.column(name).validate(full=True)  # a damaged length would end the process, not raise
+
+    @property
+    def decode(self) -> Decode | None:
+        """Of pictures."""
+        return self.columns.decode if self.columns.kind == "picture" else None
+
+    def fetch(self, index: np.ndarray) -> list[tuple[int, bytes | str | None]]:
+        """Of a column of pictures."""
+        with explain_errors(self.columns.path):
+            unique, back = np.unique(index, return_inverse=True)
+            stored = self.columns.list_stored(self.tables[unique.tolist()], unique)
+            return [stored[place] for place in back]
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         index = np.asarray(index)
@@ -45,7 +59,7 @@ class MappedRows:
 
 
 @final
-class SequentialRows:
+class SequentialRows(EncodedShards):
     """Parquet or Arrow files, some row groups at a time, each of which is read from its beginning (shards.Shards)."""
 
     def __init__(self, opened: OpenedData, columns: Columns):
@@ -56,15 +70,29 @@ class SequentialRows:
         self.shape = columns.shape
         self.dtype = columns.dtype
 
+    @property
+    def decode(self) -> Decode | None:
+        """Of pictures."""
+        return self.columns.decode if self.columns.kind == "picture" else None
+
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
         """The rows at these ascending places of a part, as many at a time as are read together."""
+        for table, rows in self._iterate_tables(shard, places):
+            yield self.columns.read(table, rows)
+
+    def fetch(self, shard: int, places: np.ndarray) -> Iterator[tuple[int, bytes | str | None]]:
+        """Of a column of pictures."""
+        for table, rows in self._iterate_tables(shard, places):
+            yield from self.columns.list_stored(table, rows)
+
+    def _iterate_tables(self, shard: int, places: np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """The wanted of those rows that are read together, and their numbers."""
         part, before = self.parts[shard], int(self.begins[shard])
         start = done = 0
         for table in part.read(self.columns.names) if len(places) else ():
             here = places[done : np.searchsorted(places, start + len(table))].astype(np.int64)
             if len(here):
-                picked = table if len(here) == len(table) else table.take(here - start)
-                yield self.columns.read(picked, before + here)
+                yield table if len(here) == len(table) else table.take(here - start), before + here
             done += len(here)
             start += len(table)
             if done == len(places):

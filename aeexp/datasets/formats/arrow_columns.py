@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, final
 
 import numpy as np
@@ -49,17 +49,22 @@ class Columns:
     def read(self, table: pa.Table, rows: np.ndarray) -> np.ndarray:
         """(B, *shape); `rows` (B,) are the numbers by which a message calls the rows of the table."""
         if self.kind == "picture":
-            return self._pictures(table, rows)
+            return self.decode(self.list_stored(table, rows))
         if self.kind == "array":
             return to_stored_type(self._array(table.column(self.names[0]), rows))
         values = (self._values(_unchunk(table.column(name)), rows, 1) for name in self.names)
         return to_stored_type(np.stack(list(values), 1))
 
-    def _pictures(self, table: pa.Table, rows: np.ndarray) -> np.ndarray:
-        files = _list_files(table.column(self.names[0]))
-        shape = self.shape or self._decode(self.decoder, files[0], rows[0]).shape
-        x = np.empty((len(files), *shape), np.uint8)
-        for number, (file, row) in enumerate(zip(files, rows, strict=True)):
+    def list_stored(self, table: pa.Table, rows: np.ndarray) -> list[tuple[int, bytes | str | None]]:
+        """Of a column of pictures: what `decode` reads of each row, and its number."""
+        return list(zip(rows.tolist(), _list_files(table.column(self.names[0])), strict=True))
+
+    def decode(self, stored: Sequence[tuple[int, bytes | str | None]]) -> np.ndarray:
+        """(B, C, H, W) of what `list_stored` gives."""
+        row, file = stored[0]
+        shape = self.shape or self._decode(self.decoder, file, row).shape
+        x = np.empty((len(stored), *shape), np.uint8)
+        for number, (row, file) in enumerate(stored):
             picture = self._decode(self.decoder, file, row)
             self._check_shape(picture.shape, row)
             x[number] = picture

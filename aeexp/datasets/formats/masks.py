@@ -9,6 +9,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from aeexp.datasets.core.stored import EncodedRows
 from aeexp.datasets.formats.pictures import THREADS, Header, cut, damage_error, has_sixteen_bits, upright_size
 from aeexp.errors import UsageError
 
@@ -32,7 +33,52 @@ class MaskHeader(NamedTuple):
 
 
 @final
-class Masks:
+class MaskFiles:
+    """Reads mask files as (B, H, W): all that a process must know of `Masks` to do so."""
+
+    def __init__(
+        self, key: str, kind: str, values: np.ndarray, classes: np.ndarray, shape: tuple[int, int],
+        size: Sequence[int] | None,
+    ):  # fmt: skip
+        self.key = key
+        self.kind = kind
+        self.values = values
+        self.classes = classes.astype(np.uint8)
+        self.shape = shape
+        self.size = size
+
+    def __call__(self, files: Sequence[tuple[str, bool]]) -> np.ndarray:
+        x = np.empty((len(files), *self.shape), np.uint8)
+        for place, file in enumerate(files):
+            x[place] = self.read(file)
+        return x
+
+    def read(self, file: tuple[str, bool]) -> np.ndarray:
+        """(H, W) of a file, and whether its values are the nearest ones."""
+        from PIL import Image
+        from PIL.Image import Resampling
+
+        name, nearest = file
+        stored = decode(name, self.key, self.kind)
+        if nearest:
+            places = _find_nearest(stored, self.values, self.kind)
+        else:
+            places = np.searchsorted(self.values, stored).clip(max=len(self.values) - 1)
+            strange = self.values[places] != stored
+            if strange.any():
+                value = format_value(int(stored[strange][0]), self.kind)
+                raise UsageError(
+                    f"{self.key}: {name} holds {value}, which is no class: add it to dataset.mask_values, "
+                    "and set task.ignore to its place where it means nothing"
+                )
+        mask = self.classes[places]
+        if self.size is None:
+            return mask
+        return np.asarray(cut(Image.fromarray(mask), self.size[0], self.size[1], Resampling.NEAREST))
+
+
+@final
+class Masks(EncodedRows):
     """(N, H, W) uint8 class numbers; what no class has is refused by its file.
 
     `values` (ascending) are what files hold, grey levels or 0xRRGGBB, and `classes` their numbers. Masks of `nearest`
@@ -47,41 +93,25 @@ class Masks:
         shape: tuple[int, int], size: Sequence[int] | None, nearest: Sequence[bool],
     ):  # fmt: skip
         self.files = files
-        self.key = key
-        self.kind = kind
-        self.values = values
-        self.classes = classes.astype(np.uint8)
-        self.size = size
         self.nearest = nearest
+        self.reader = MaskFiles(key, kind, values, classes, shape, size)
         self.shape = (len(files), *shape)
+
+    @property
+    def decode(self) -> MaskFiles:
+        """Of names of files, each with whether its values are the nearest ones."""
+        return self.reader
+
+    def fetch(self, index: np.ndarray) -> list[tuple[str, bool]]:
+        """Names of files, each with whether its values are the nearest ones."""
+        return [(self.files[row], self.nearest[row]) for row in index.tolist()]
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         x = np.empty((len(index), *self.shape[1:]), np.uint8)
         with ThreadPoolExecutor(THREADS) as pool:
-            for place, mask in enumerate(pool.map(self._read, index)):
+            for place, mask in enumerate(pool.map(self.reader.read, self.fetch(index))):
                 x[place] = mask
         return x
-
-    def _read(self, row: int) -> np.ndarray:
-        from PIL import Image
-        from PIL.Image import Resampling
-
-        stored = decode(self.files[row], self.key, self.kind)
-        if self.nearest[row]:
-            places = _find_nearest(stored, self.values, self.kind)
-        else:
-            places = np.searchsorted(self.values, stored).clip(max=len(self.values) - 1)
-            strange = self.values[places] != stored
-            if strange.any():
-                value = format_value(int(stored[strange][0]), self.kind)
-                raise UsageError(
-                    f"{self.key}: {self.files[row]} holds {value}, which is no class: add it to dataset.mask_values, "
-                    "and set task.ignore to its place where it means nothing"
-                )
-        mask = self.classes[places]
-        if self.size is None:
-            return mask
-        return np.asarray(cut(Image.fromarray(mask), self.size[0], self.size[1], Resampling.NEAREST))
 
 
 def read_masks(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 
+from aeexp.datasets.core.stored import EncodedRows
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,41 @@ class Header(NamedTuple):
 
 
 @final
-class Pictures:
+class PictureFiles:
+    """Reads files of one size and mode as (B, C, H, W): all that a process must know of `Pictures` to do so."""
+
+    def __init__(self, key: str, mode: Mode, size: Sequence[int] | None, shape: tuple[int, int, int]):
+        self.key = key
+        self.mode: Mode = mode
+        self.size = size
+        self.shape = shape
+
+    def __call__(self, files: Sequence[str]) -> np.ndarray:
+        x = np.empty((len(files), *self.shape), np.uint8)
+        for place, file in enumerate(files):
+            x[place] = self.read(file)
+        return x
+
+    def read(self, file: str) -> np.ndarray:
+        """(C, H, W)"""
+        from PIL import Image
+
+        try:
+            with Image.open(file) as image:
+                picture = prepare(image, self.mode, self.size)
+        except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
+            raise damage_error(file, self.key, error) from error
+        (height, width), (wanted_height, wanted_width) = picture.size[::-1], self.shape[1:]
+        if (height, width) != (wanted_height, wanted_width):
+            raise UsageError(
+                f"{self.key}: {file} has {height}x{width} pixels, not {wanted_height}x{wanted_width} as its header said"
+            )
+        x = np.asarray(picture)
+        return x[None] if self.mode == "grey" else x.transpose(2, 0, 1)
+
+
+@final
+class Pictures(EncodedRows):
     """(N, C, H, W) uint8: the first frame of every file, upright, on white where it is transparent.
 
     `mode` is grey (C = 1, ITU-R 601 luma) or color (C = 3). Grey values of 16 bits are scaled to 8. With `size`
@@ -48,37 +83,25 @@ class Pictures:
         heads: Sequence[Header] | None = None,
     ):
         self.files = files
-        self.key = key
-        self.mode: Mode = mode
-        self.size = size
-        if size is None:
-            size = _check_sizes(files, read_headers(files, key) if heads is None else heads, key)
-        self.shape = (len(files), 1 if mode == "grey" else 3, *size)
+        height, width = size or _check_sizes(files, read_headers(files, key) if heads is None else heads, key)
+        self.reader = PictureFiles(key, mode, size, (1 if mode == "grey" else 3, height, width))
+        self.shape = (len(files), *self.reader.shape)
+
+    @property
+    def decode(self) -> PictureFiles:
+        """Of names of files."""
+        return self.reader
+
+    def fetch(self, index: np.ndarray) -> list[str]:
+        """Names of files."""
+        return [self.files[row] for row in index.tolist()]
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         x = np.empty((len(index), *self.shape[1:]), np.uint8)
         with ThreadPoolExecutor(THREADS) as pool:
-            for place, picture in enumerate(pool.map(self._read, index)):
+            for place, picture in enumerate(pool.map(self.reader.read, self.fetch(index))):
                 x[place] = picture
         return x
-
-    def _read(self, row: int) -> np.ndarray:
-        """(C, H, W)"""
-        from PIL import Image
-
-        file = self.files[row]
-        try:
-            with Image.open(file) as image:
-                picture = prepare(image, self.mode, self.size)
-        except Exception as error:  # a damaged file raises anything: OSError, SyntaxError, struct.error ...
-            raise damage_error(file, self.key, error) from error
-        (height, width), (wanted_height, wanted_width) = picture.size[::-1], self.shape[2:]
-        if (height, width) != (wanted_height, wanted_width):
-            raise UsageError(
-                f"{self.key}: {file} has {height}x{width} pixels, not {wanted_height}x{wanted_width} as its header said"
-            )
-        x = np.asarray(picture)
-        return x[None] if self.mode == "grey" else x.transpose(2, 0, 1)
 
 
 def prepare(image: Image, mode: Mode, size: Sequence[int] | None) -> Image:

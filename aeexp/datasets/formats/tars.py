@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, NamedTuple, final
 
 import numpy as np
 
+from aeexp.datasets.core.stored import EncodedShards
 from aeexp.datasets.formats.decoding import PictureDecoder, from_npy
 from aeexp.datasets.formats.tar_labels import LabelName
 from aeexp.errors import UsageError
@@ -29,23 +30,85 @@ class Shard(NamedTuple):
     extensions: tuple[str, ...]  # of all its files, sorted
 
 
+class Stored(NamedTuple):
+    """The bytes of a row, and where a message says they are from."""
+
+    content: bytes
+    extension: str
+    file: Path
+    offset: int
+
+
 @final
-class TarShards:
-    """The rows of tar shards (records.Shards); the first decides shape and type of all."""
+class SampleDecoder:
+    """Rows (B, *shape) of samples; the first one that is decoded decides shape and type of all."""
+
+    def __init__(self, decoder: PictureDecoder, option: str):
+        self.decoder = decoder
+        self.option = option
+        self.shape: tuple[int, ...] = ()  # not yet known
+        self.dtype = np.dtype(np.uint8)
+
+    def settle(self, stored: Stored) -> None:
+        """By the first sample."""
+        first = self.decode(stored)
+        self.shape, self.dtype = first.shape, first.dtype
+
+    def __call__(self, stored: Sequence[Stored]) -> np.ndarray:
+        return np.stack([self.decode(each) for each in stored])
+
+    def decode(self, stored: Stored) -> np.ndarray:
+        """(*shape)"""
+        array = stored.extension.split(".")[-1] == "npy"
+        try:
+            if array:
+                if self.decoder.size is not None:
+                    raise UsageError(f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null")
+                x = from_npy(stored.content)
+            else:
+                if not self.shape:
+                    self.decoder.settle(stored.content)
+                x = self.decoder(stored.content)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{self._name_sample(stored)} is {error}") from error
+        if self.shape and (x.shape, x.dtype) != (self.shape, self.dtype):
+            here, there = (f"{shape} {dtype}" for shape, dtype in ((x.shape, x.dtype), (self.shape, self.dtype)))
+            out = "" if array else "; dataset.size=[H,W] makes pictures equal"
+            raise UsageError(f"{self._name_sample(stored)} is {here}, the first row {there}{out}")
+        return x
+
+    def _name_sample(self, stored: Stored) -> str:
+        """Of the sample whose x begins there; looked up for a message alone."""
+        with tarfile.open(stored.file, "r:") as tar:
+            name = next((member.name for member in tar if member.offset_data == stored.offset), "?")
+        return f"{self.option}={stored.file}: sample {name}"
+
+
+@final
+class TarShards(EncodedShards):
+    """The rows of tar shards (stored.Shards)."""
 
     def __init__(self, shards: list[Shard], wanted: list[str], decoder: PictureDecoder, option: str):
         self.shards = shards
         self.counts = [len(shard.places) for shard in shards]
         self.wanted = wanted
-        self.decoder = decoder
         self.option = option
-        self.shape: tuple[int, ...] = ()  # not yet known
-        self.dtype = np.dtype(np.uint8)
-        first = next(self.read(0, np.zeros(1, np.int64)))
-        self.shape = first.shape
-        self.dtype = first.dtype
+        self.decoder = SampleDecoder(decoder, option)
+        self.decoder.settle(next(self.fetch(0, np.zeros(1, np.int64))))
+        self.shape, self.dtype = self.decoder.shape, self.decoder.dtype
+
+    @property
+    def decode(self) -> SampleDecoder:
+        """Of bytes."""
+        return self.decoder
 
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
+        """Each as it is asked for."""
+        return map(self.decoder.decode, self.fetch(shard, places))
+
+    def fetch(self, shard: int, places: np.ndarray) -> Iterator[Stored]:
         """Nothing between the places is read."""
         file, state, where, *_ = self.shards[shard]
         try:
@@ -57,38 +120,11 @@ class TarShards:
                     changed = len(content) < size
                     if changed:
                         break
-                    yield self._decode(content, self.wanted[extension], file, offset)
+                    yield Stored(content, self.wanted[extension], file, offset)
         except OSError as error:
             raise UsageError(f"{self.option}={file} could not be read: {error.strerror or error}") from error
         if changed:
             raise UsageError(f"{self.option}={file}: the shard is another than when it was counted: start anew")
-
-    def _decode(self, content: bytes, extension: str, file: Path, offset: int) -> np.ndarray:
-        array = extension.split(".")[-1] == "npy"
-        try:
-            if array:
-                if self.decoder.size is not None:
-                    raise UsageError(f"size={self.decoder.size} is for pictures, not for .npy: dataset.size=null")
-                x = from_npy(content)
-            else:
-                if not self.shape:
-                    self.decoder.settle(content)
-                x = self.decoder(content)
-        except UsageError:
-            raise
-        except ValueError as error:
-            raise UsageError(f"{self._name_sample(file, offset)} is {error}") from error
-        if self.shape and (x.shape, x.dtype) != (self.shape, self.dtype):
-            here, there = (f"{shape} {dtype}" for shape, dtype in ((x.shape, x.dtype), (self.shape, self.dtype)))
-            out = "" if array else "; dataset.size=[H,W] makes pictures equal"
-            raise UsageError(f"{self._name_sample(file, offset)} is {here}, the first row {there}{out}")
-        return x
-
-    def _name_sample(self, file: Path, offset: int) -> str:
-        """Of the sample whose x begins there; looked up for a message alone."""
-        with tarfile.open(file, "r:") as tar:
-            name = next((member.name for member in tar if member.offset_data == offset), "?")
-        return f"{self.option}={file}: sample {name}"
 
 
 def import_tariterators() -> ModuleType:

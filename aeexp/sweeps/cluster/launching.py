@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from aeexp.errors import FAILED
 from aeexp.ranges import Positive, Several
 from aeexp.runs.config import check_node
+from aeexp.runs.folder import find_runs
 from aeexp.sweeps.cluster.part import Part
 from aeexp.sweeps.cluster.pool import Lost, Outcome, Pool, hear_endings
 from aeexp.sweeps.refusals import note_refusal
@@ -86,11 +88,12 @@ def collect(
 ) -> list[JobReturn]:
     """A result for each job; of one that was lost NaN, and a word beside the folders if it has none of its own."""
     values: dict[int, float] = {}
+    begun = list_begun(root) if any(isinstance(outcome, Lost) for outcome in outcomes) else []
     for part, outcome in zip(parts, outcomes, strict=True):
         if isinstance(outcome, Lost):
             log.error("%s: %s; the same command with this hydra.sweep.dir goes on", part.name, outcome.reason)
-            for number, _ in part.jobs:
-                if not (root / str(number) / "status.json").is_file():
+            for number, overrides in part.jobs:
+                if filter_overrides(overrides) not in begun:
                     note_refusal(root, number, outcome.reason, FAILED)
         else:
             values |= outcome or {}
@@ -98,3 +101,13 @@ def collect(
         JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=values.get(number, math.nan))
         for number, overrides in jobs
     ]
+
+
+def list_begun(root: Path) -> list[list[str]]:
+    """The overrides of each job that has a folder with a word of its own, wherever below `root` that lies."""
+    begun = []
+    for run in find_runs(root):
+        with suppress(OSError, ValueError):
+            if run.status.is_file():
+                begun.append(run.read_overrides())
+    return begun

@@ -1,4 +1,4 @@
-"""What one of several processes draws for its rows: the numbers that one process would draw for them."""
+"""What one of several processes draws for its rows, and means over them: the numbers that one process would have."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from aeexp.tensors import whole_mean
+
 LIKE = {torch.randn_like: torch.randn, torch.rand_like: torch.rand}
 SHAPED = {torch.randn, torch.rand}
+Add = Callable[[Tensor], Tensor]  # over all processes
 
 
 @final
@@ -20,12 +23,14 @@ class ShareOfDraws(TorchFunctionMode):
     and takes its share: so torch's generators go on as in one process.
 
     A draw is one for each row where its first or second size is their number, or its first size a multiple of it.
-    Any other is the same in all processes.
+    Any other is the same in all processes. A mean that is to be that of the whole batch (`tensors.whole_mean`) is the
+    sum of `counted` shares of it, by `add`.
     """
 
-    def __init__(self, rows: int, first: int, last: int):
+    def __init__(self, rows: int, first: int, last: int, counted: float = 1.0, add: Add = lambda mean: mean):
         super().__init__()
         self.rows, self.first, self.last = rows, first, last
+        self.counted, self.add = counted, add
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """torch's call for each of its functions."""
@@ -40,6 +45,9 @@ class ShareOfDraws(TorchFunctionMode):
             return self._draw(lambda shape: func(shape, **kwargs), sizes)
         if func is F.dropout:
             return self._drop(*args, **kwargs)
+        if func is whole_mean:  # each process's own rows give its gradient: the sum of all is that of the whole
+            mean = args[0]
+            return mean + (self.add(mean.detach() * self.counted) - mean).detach()
         return func(*args, **kwargs)
 
     def _draw(self, draw: Callable[[list[int]], Tensor], sizes: Sequence[int]) -> Tensor:

@@ -13,8 +13,15 @@ from aeexp.contracts import Examples
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average
 from aeexp.trainers.arithmetic import Forward, forward_of
-from aeexp.trainers.ranks.draws import ShareOfDraws
+from aeexp.trainers.ranks.draws import Add, ShareOfDraws
 from aeexp.types import Batch, Pass, Share, Terms
+
+
+def add_over_ranks(part: Tensor) -> Tensor:
+    """Of each process's part the sum; all call it with what is of one shape."""
+    whole = part.clone()
+    distributed.all_reduce(whole)
+    return whole
 
 
 @final
@@ -22,14 +29,17 @@ class Group:
     """Process `rank` of `size`, with what it does together with the others; of one process nothing is left to do.
 
     Batches are those of one process. A rank takes its share of the rows of each, with the noise that they would have
-    there; gradients and terms are summed, so that all take the same step. Parts that keep averages beside the gradient
-    see the whole batch.
+    there; gradients and terms are summed, so that all take the same step, and so are the means that a term is a
+    function of. Parts that keep averages beside the gradient see the whole batch.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1):
+    def __init__(self, rank: int = 0, size: int = 1, add: Add = add_over_ranks):
         self.rank = rank
         self.size = size
         self.part = Share(rank, size)  # of each batch, which a split reads alone
+        self.add = add
+        self._told = False  # this process to end
+        self._agreed = False  # any of them, by the last step's sum
 
     def find_share(self, rows: int) -> tuple[int, int]:
         """Of so many rows this rank's first, and the one behind its last; the first ranks have one row more."""
@@ -48,7 +58,7 @@ class Group:
             before = _read_generators(batch.x.device) if whole else []
             taken = self.part.take(rows)
             mine = batch if batch.whole else batch.change(lambda field: field[taken[0] : taken[1]])
-            with ShareOfDraws(rows, *taken):
+            with ShareOfDraws(rows, *taken, (last - first) / rows, self.add):
                 names, values, out = forward(mine)
             if whole:
                 _set_generators(batch.x.device, before)
@@ -74,8 +84,10 @@ class Group:
             return
         moved = [parameter for parameter in parameters if parameter.requires_grad]
         used = torch.tensor([float(parameter.grad is not None) for parameter in moved], device=terms.device)
+        told = torch.tensor([float(self._told)], device=terms.device)
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in moved]
-        self.sum([*gradients, terms, used])
+        self.sum([*gradients, terms, used, told])
+        self._agreed = bool(told > 0)
         for parameter, gradient, count in zip(moved, gradients, used.tolist(), strict=True):
             parameter.grad = gradient if count else None  # what no rank had a use for stays as it is
 
@@ -95,13 +107,13 @@ class Group:
                 "unlike ones: all need to see the same run folder, and the same code"
             )
 
-    def agree(self, flag: bool, device: torch.device) -> bool:
-        """Whether it holds for any of them."""
+    def agree(self, told: bool) -> bool:
+        """After a step: whether all are to end, for this process or another was told so. What one says now goes along
+        with the sums of the next step, in which all hear it."""
         if self.size == 1:
-            return flag
-        said = torch.tensor(float(flag), device=device)
-        distributed.all_reduce(said)
-        return bool(said > 0)
+            return told
+        self._told = told
+        return self._agreed
 
     def measure(self, learner: Learner, split: Examples) -> dict[str, float]:
         """`average` over a split, of whose batches each rank reads its rows."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection
+from contextlib import nullcontext
+from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from aeexp.contracts import Examples, Part
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
 from aeexp.randomness import mix, reseed
+from aeexp.tensors import whole_mean
 from aeexp.trainers.arithmetic import forward_of
 from aeexp.trainers.ranks.group import Group
 from aeexp.types import Batch
@@ -46,8 +50,9 @@ def check_sharing(
 def require_rows(learner: Learner, batch: Batch, size: int, seed: int) -> None:
     """Raises UsageError where shares of this batch give other terms or gradients than the whole, and says which."""
     for kind in (torch.float64, torch.float32):
+        means: list[Tensor] = []
         try:
-            whole, shared = (_run(learner, batch, count, seed, kind) for count in (1, size))
+            whole, shared = (_run(learner, batch, count, seed, kind, means) for count in (1, size))
         except (RuntimeError, TypeError):
             if kind == torch.float32:
                 raise
@@ -66,15 +71,36 @@ def refuse_sharing(name: str, size: int) -> None:
     )
 
 
-def _run(learner: Learner, batch: Batch, size: int, seed: int, kind: torch.dtype) -> dict[str, Tensor]:
-    """Terms by name, and behind them gradients, of a step by so many ranks."""
+@final
+class _NotingMeans(TorchFunctionMode):
+    """Inside, what is to be the mean of a whole batch is noted."""
+
+    def __init__(self, found: list[Tensor]):
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """torch's call for each of its functions."""
+        result = func(*args, **(kwargs or {}))
+        if func is whole_mean:
+            self.found.append(result.detach())
+        return result
+
+
+def _run(
+    learner: Learner, batch: Batch, size: int, seed: int, kind: torch.dtype, means: list[Tensor]
+) -> dict[str, Tensor]:
+    """Terms by name, and behind them gradients, of a step by so many ranks, one after another. By one of them `means`
+    is filled with those of the whole batch, which several have from each other."""
     terms: dict[str, Tensor] = {}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _NotingMeans(means) if size == 1 else nullcontext():
         copied = copy.deepcopy(learner).to(kind).train()
         rows = batch.change(lambda field: field.to(kind) if field.is_floating_point() else field)
         for rank in range(size):
             reseed(seed, batch.x.device)
-            names, values, _ = Group(rank, size).share(forward_of(copied), whole=False)(rows)
+            known = iter(means)
+            group = Group(rank, size, add=lambda part, known=known: next(known))
+            names, values, _ = group.share(forward_of(copied), whole=False)(rows)
             values.sum().backward()
             for name, value in zip(names, values.detach(), strict=True):
                 terms[name] = terms.get(name, torch.zeros_like(value)) + value

@@ -1,0 +1,116 @@
+"""Illnesses of units: dead, never used, or at work where they should rest."""
+
+from __future__ import annotations
+
+import math
+
+from aeexp.diagnoses.facts import Facts, override
+from aeexp.diagnoses.learning import choose_likelihood, lower_penalties
+from aeexp.diagnoses.rules import Cure, Finding, require
+
+DEAD = 0.25  # of the units
+SILENT = 0.5  # of the units of a code that is drawn
+UNUSED = 0.25  # of a codebook
+RARE = 0.25  # mean activation up to which a target is one of sparse units
+TWICE = 2.0  # a target of mean activation
+DENSE = 1.25  # times the sparsity of normal units
+SPARSE = ("TopK", "BatchTopK")
+
+
+def count_units(facts: Facts) -> tuple[str, float] | None:
+    """Key and number of the units that say nothing."""
+    key = "latent/dead_units" if facts.number("latent/kl") is None else "latent/collapsed_units"
+    count = facts.number(key)
+    return None if count is None else (key, count)
+
+
+def find_dead(facts: Facts) -> Finding | None:
+    """A share of the units, larger where the prior may put some to sleep; on validation rows as well."""
+    counted, dim = count_units(facts), facts.option("latent.dim")
+    if counted is None or not dim or facts.part("latent") == "VQ":
+        return None
+    key, count = counted
+    most = (DEAD if key == "latent/dead_units" else SILENT) * dim
+    val = facts.number(key, "val")
+    if min(count, count if val is None else val) <= most:
+        return None
+    what = "never change" if key == "latent/dead_units" else "say less than 0.01 nats"
+    return Finding({key: count}, f"{count:.0f} of {dim:.0f} units {what}; up to {most:.0f} are none the worse")
+
+
+def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
+    """By what put them to sleep."""
+    [(key, count)] = finding.evidence.items()
+    dim, k = int(facts.option("latent.dim") or 0), facts.option("latent.k")
+    cures = []
+    if k and facts.part("latent") in SPARSE:
+        cures.append(Cure((override("latent.k", min(dim, 2 * int(k))),), "more units of a row get a gradient"))
+    if key == "latent/collapsed_units":
+        cures += choose_likelihood(facts)
+    cures += lower_penalties(facts)
+    left = max(1, dim - int(count))
+    return [*cures, Cure((override("latent.dim", left),), "as many units as are in use")]
+
+
+def find_unused(facts: Facts) -> Finding | None:
+    """Of a codebook."""
+    found = require({"latent/codes_used": facts.number("latent/codes_used")})
+    size, val = facts.option("latent.codes"), facts.number("latent/codes_used", "val") or 0.0
+    if found is None or not size or max(found["latent/codes_used"], val) >= UNUSED * expect_used(facts, size):
+        return None
+    return Finding(found, f"{found['latent/codes_used']:.0f} of {size:.0f} vectors of the codebook are used")
+
+
+def expect_used(facts: Facts, size: float) -> float:
+    """Vectors that the places of all test rows meet where each takes any of them as often: few rows cannot meet all."""
+    rows, dim, width = facts.number("test", "data", "rows"), facts.option("latent.dim"), facts.option("latent.width")
+    return size * (1 - math.exp(-rows * dim / width / size)) if rows and dim and width else size
+
+
+def cure_unused(facts: Facts, finding: Finding) -> list[Cure]:
+    """Vectors that start anew, or fewer of them."""
+    used, restart = int(finding.evidence["latent/codes_used"]), facts.option("latent.restart_after")
+    often = max(1, int(restart) // 5) if restart else 20
+    return [
+        Cure((override("latent.restart_after", often),), "an unused vector soon starts anew at a code in use"),
+        Cure((override("latent.codes", max(2, used)),), "as many vectors as are in use"),
+    ]
+
+
+def normal_sparsity(dim: float) -> float:
+    """Hoyer's of independent normal units: that of a code that nobody made sparse."""
+    root = math.sqrt(dim)
+    return root * (1 - math.sqrt(2 / math.pi)) / (root - 1)
+
+
+def find_not_sparse(facts: Facts) -> Finding | None:
+    """Of a code that was to be sparse: by its penalty's own target, or by Hoyer's measure."""
+    dim, rho = facts.option("latent.dim"), facts.option("regularizer.kl_sparsity.rho")
+    if not dim or dim < 4:
+        return None
+    if rho is not None and rho <= RARE:
+        key, least = "latent/mean_activation", TWICE * rho
+        value = facts.number(key)
+        if value is None or min(value, facts.number(key, "val") or value) <= least:
+            return None
+        return Finding({key: value}, f"units are at {value:.2g} on average, more than twice their target {rho:.2g}")
+    if facts.option("regularizer.l1.weight") is None and facts.part("latent") not in SPARSE:
+        return None
+    key, normal = "latent/sparsity", normal_sparsity(dim)
+    value = facts.number(key)
+    if value is None or max(value, facts.number(key, "val") or value) >= DENSE * normal:
+        return None
+    return Finding({key: value}, f"sparsity {value:.2g} (Hoyer), normal units have {normal:.2g}")
+
+
+def cure_not_sparse(facts: Facts, finding: Finding) -> list[Cure]:
+    """More of what makes it sparse."""
+    cures = []
+    for name in ("kl_sparsity", "l1"):
+        weight = facts.option(f"regularizer.{name}.weight")
+        if weight is not None:
+            more = 10 * weight if weight else 1.0
+            cures.append(Cure((override(f"regularizer.{name}.weight", float(more)),), "a penalty that counts"))
+    if (k := facts.option("latent.k")) and facts.part("latent") in SPARSE:
+        cures.append(Cure((override("latent.k", max(1, int(k) // 4)),), "fewer units of a row"))
+    return cures
