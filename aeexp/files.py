@@ -23,6 +23,7 @@ MOST_JSON, MOST_YAML, MOST_TABLE = 16 << 20, 1 << 20, 64 << 20
 DEEPEST = 64  # brackets within brackets: what walks through a table calls itself as often
 LONGEST = 64  # bits of a whole number: a larger one is no double
 TOO_DEEP = f"more than {DEEPEST} levels of brackets"
+SHARED = 1024  # tables that are kept once for all who have the same
 INDENT = re.compile(rb"^[ \t?:-]*", re.MULTILINE)  # what stands before the first word of a line of YAML
 # A key at the margin with all that is below it, and an entry of a list there; lines of no other kind are between them.
 BLOCK = re.compile(rb"[A-Za-z_].*\n(?:(?:(?: |- ).*)?\n)*|- .*\n(?:(?: .*)?\n)*")
@@ -83,6 +84,16 @@ def read_json(path: Path) -> Any:
     except ValueError as error:  # cut off, or no JSON at all
         raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
     return node
+
+
+def share(node: Any) -> Any:
+    """The same plain table, which is one object for all that are alike, and is changed by nobody."""
+    return _parse_shared(json.dumps(node))
+
+
+@lru_cache(SHARED)
+def _parse_shared(text: str) -> Any:
+    return json.loads(text)
 
 
 def read_yaml(path: Path) -> Any:

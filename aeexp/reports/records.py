@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aeexp import files
 from aeexp.errors import UsageError
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.flat import flatten
 from aeexp.runs.folder import MEASURED, UNREADABLE, RunFolder, find_runs
 
 LARGEST = 1e150  # its square is a number
-SHARED = 1024  # parts of metrics.json that are kept once for all runs that have the same
 SPLIT = ("dataset.split.fold", "dataset.split.seed")  # which rows are tested
 
 
@@ -199,16 +197,7 @@ def _merge_evaluations(metrics: dict[str, Any]) -> dict[str, Any]:
 def _share_parts(metrics: dict[str, Any]) -> dict[str, Any]:
     """The same, with what other runs have as well kept once: of thousands of runs of a sweep most of metrics.json says
     what the numbers mean. Who reads records changes none."""
-    return {key: _parse_part(json.dumps(part)) if isinstance(part, dict) else part for key, part in metrics.items()}
-
-
-@lru_cache(SHARED)
-def _parse_part(text: str) -> Any:
-    return _intern_keys(json.loads(text))
-
-
-def _intern_keys(node: Any) -> Any:
-    return {sys.intern(key): _intern_keys(part) for key, part in node.items()} if isinstance(node, dict) else node
+    return {key: files.share(part) if isinstance(part, dict) else part for key, part in metrics.items()}
 
 
 def _find_last_line(folder: RunFolder, status: Mapping[str, Any]) -> str:

@@ -88,9 +88,7 @@ def run_in_steps(
             metrics = evaluate(measures, run, track, progress, trainer.monitor) | origin.describe(config)
             metrics |= describe_illnesses(metrics, config)
             status.check()  # another process may have taken this one for dead, and have measured the run
-            save_best(store, run)
-            if cfg.save_codes:
-                save_codes(folder, run)
+            save_best(store, run, folder if cfg.save_codes else None)
             # Numbers first: a figure that fails must not take them along.
             write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
@@ -155,9 +153,11 @@ def make_metrics(cfg: DictConfig, data: Data) -> dict[str, Metric]:
 
 
 @stage("files")
-def save_best(store: Store, run: Run) -> None:
-    """best.pt: the best state, with what its latent takes from the training codes."""
+def save_best(store: Store, run: Run, codes: RunFolder | None = None) -> None:
+    """best.pt: the best state, with what its latent takes from the training codes; and the `codes` of test rows."""
     fit_codes(run)
     if store.best is not None:
         store.best["learner"] = run.learner.state_dict()
     store.save_best()
+    if codes is not None:
+        save_codes(codes, run)

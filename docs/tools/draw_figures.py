@@ -1,7 +1,7 @@
 """Draws the figures of the documentation anew: `python docs/tools/draw_figures.py [NAME...]`, without a name all.
 
-Each entry is a command line and the figures that are kept of its run, as docs/figures/NAME.png. MNIST is looked for in
-AEEXP_DATA. Pictures are stored with 255 colours and at most 1000 pixels wide: they are to be looked at, not measured.
+Each entry is a command line and the figures that are kept of its run, as docs/figures/NAME.png. Pictures are stored
+with 255 colours and at most 1000 pixels wide: they are to be looked at, not measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES = DOCS / "figures"
 WIDTH, COLOURS = 1000, 255
-DIGITS = "dataset=mnist dataset.limit=4000 dataset/split=fractions"
+DIGITS = "dataset=mnist_small"
 BUDGET = "metric=none trainer.epochs=20"
 
 

@@ -21,7 +21,9 @@ PARTS = {
     "numbers": "of each key: direction, unit, whether it is a headline, and what must be equal for two runs to compare",
     "monitor, best, best_step, best_epoch": "which value picked the best state, its value, and when",
     "warnings": "sentences on what nobody may overlook",
-    "diagnoses": "illnesses that a rule found, with the evidence and the override that cures them",
+    "diagnoses, further_diagnoses": "at most three illnesses that a rule found, with the evidence and the override "
+    "that cures them, and how many more there are; `aeexp-doctor` tells all",
+    "curve": "what the diagnoses read of the learning curve",
     "metrics": "the metrics that were measured, and which of their options stand in the keys",
     "data": "name, fingerprint, rows and labels of each split, shape and limits of the values; `sample` where not all "
     "rows were measured",

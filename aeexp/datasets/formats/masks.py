@@ -104,7 +104,7 @@ class Masks(EncodedRows):
 
     def fetch(self, index: np.ndarray) -> list[tuple[str, bool]]:
         """Names of files, each with whether its values are the nearest ones."""
-        return [(self.files[row], self.nearest[row]) for row in index.tolist()]
+        return [(self.files[int(row)], bool(self.nearest[int(row)])) for row in index]
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         x = np.empty((len(index), *self.shape[1:]), np.uint8)

@@ -94,7 +94,7 @@ class Pictures(EncodedRows):
 
     def fetch(self, index: np.ndarray) -> list[str]:
         """Names of files."""
-        return [self.files[row] for row in index.tolist()]
+        return [self.files[int(row)] for row in index]
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         x = np.empty((len(index), *self.shape[1:]), np.uint8)
