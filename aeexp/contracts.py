@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aeexp.errors import UsageError
 from aeexp.ranges import NonNegative
-from aeexp.types import Batch, Code, Facts, Pass, Terms
+from aeexp.types import ALL, Batch, Code, Facts, Pass, Share, Terms
 
 Space = Literal["real", "sphere", "onehot"]
 
@@ -42,12 +42,12 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """All rows in their order, `size` at a time."""
+    def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
+        """All rows in their order, `size` at a time; of each batch the rows of one process's share are read."""
         ...
 
-    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
-        """All rows once in the order of this epoch, from its batch `start` on."""
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        """All rows once in the order of this epoch, from its batch `start` on; of each batch those of a share."""
         ...
 
     def sample(self, rows: int, seed: int = 0) -> Examples:

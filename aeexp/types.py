@@ -23,6 +23,12 @@ class Batch(NamedTuple):
     weight: Tensor | None = None  # (B,) what a row counts in a mean over rows, 1 on average; None: all alike
     label_weight: Tensor | None = None  # (B,) what it counts in a mean over the labelled rows of its split
     response: Tensor | None = None  # (B,) float32, in place of y: the number to predict, NaN where it is not known
+    whole: int | None = None  # rows of the batch of which these are one process's share; None: they are all of it
+
+    @property
+    def rows(self) -> int:
+        """Of the whole batch, whoever has them."""
+        return len(self.x) if self.whole is None else self.whole
 
     @property
     def labels(self) -> Tensor:
@@ -56,13 +62,36 @@ class Batch(NamedTuple):
 
     def change(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every field that is there put through `function`."""
-        return Batch(function(self.x), *(None if field is None else function(field) for field in self[1:]))
+        fields = (None if field is None else function(field) for field in self[1:-1])
+        return Batch(function(self.x), *fields, whole=self.whole)
 
     def join(self, other: Batch) -> Batch:
         """The rows of this batch and behind them those of another one, which has the same fields."""
-        pairs = zip(self[1:], other[1:], strict=True)
+        pairs = zip(self[1:-1], other[1:-1], strict=True)
         rest = (None if one is None or two is None else torch.cat([one, two]) for one, two in pairs)
-        return Batch(torch.cat([self.x, other.x]), *rest)
+        return Batch(torch.cat([self.x, other.x]), *rest, whole=None)
+
+
+@final
+class Share(NamedTuple):
+    """Which rows of each batch one of several processes takes."""
+
+    rank: int = 0
+    size: int = 1  # processes
+
+    def find(self, rows: int) -> tuple[int, int]:
+        """Of so many rows the first one, and the one behind the last; the first processes have one row more."""
+        least, more = divmod(rows, self.size)
+        first = self.rank * least + min(self.rank, more)
+        return first, first + least + (self.rank < more)
+
+    def take(self, rows: int) -> tuple[int, int]:
+        """The same, but one row, which counts nothing, where there are fewer rows than processes."""
+        first, last = self.find(rows)
+        return (first, last) if last > first else (0, 1)
+
+
+ALL = Share()
 
 
 @final

@@ -1,7 +1,10 @@
 """MNIST in every form that streams: python benchmarks/write_streams.py ROOT OUT [copies]
+A table of numbers: python benchmarks/write_streams.py table OUT ROWS
 
 ROOT holds MNIST/raw. OUT gets npy/{x,y,x_test,y_test}.npy, wds/{train,test}-*.tar (20 and 4 shards of PNG) and
 parquet/{train,test}/*.parquet (8 and 2 files, as datasets.Image writes pictures), parquet-flat (lists of bytes).
+OUT of a table gets table/*.parquet, files of at most 5,000,000 rows: ten columns of float32, made of three normal ones
+and noise, and a label of three classes, in row groups of 500,000.
 `copies` writes the training rows that many times, one after another, into as many times the files.
 """
 
@@ -39,6 +42,22 @@ def main(root: str, out: str, copies: int = 1) -> None:
         for number, rows in enumerate(files):
             write_parquet(Path(out), part, number, x[rows], [encoded[row] for row in rows], y[rows])
         print(f"{part}: {len(order)} rows")
+
+
+def write_table(out: str, rows: int) -> None:
+    """A table of so many rows below `out`, written some at a time."""
+    folder = Path(out) / "table"
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([*((f"c{i}", pa.float32()) for i in range(10)), ("label", pa.int8())])
+    mix = np.random.default_rng(0).normal(size=(3, 10)).astype(np.float32)
+    for number, start in enumerate(range(0, rows, 5_000_000)):
+        rng, end = np.random.default_rng([1, number]), min(rows, start + 5_000_000)
+        with pq.ParquetWriter(folder / f"part-{number:03d}.parquet", schema) as file:
+            for at in range(start, end, 500_000):
+                z = rng.standard_normal((min(500_000, end - at), 3), np.float32)
+                x = z @ mix + rng.standard_normal((len(z), 10), np.float32) / 4
+                label = (z[:, 0] > 0).astype(np.int8) + (z[:, 1] > 0)
+                file.write_table(pa.table({**{f"c{i}": x[:, i] for i in range(10)}, "label": label}))
 
 
 def encode_png(picture: np.ndarray) -> bytes:
@@ -84,4 +103,7 @@ def write_parquet(out: Path, part: str, number: int, x: np.ndarray, encoded: lis
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    if sys.argv[1] == "table":
+        write_table(sys.argv[2], int(sys.argv[3]))
+    else:
+        main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aeexp.contracts import Examples, Latent, Objective, Part, Task
 from aeexp.models.autoencoder import Autoencoder
-from aeexp.types import Batch, Pass, Terms
+from aeexp.types import ALL, Batch, Pass, Share, Terms
 
 VALUES = 2**22  # of rows that are evaluated at a time
 
@@ -138,19 +138,20 @@ class Means:
 @torch.no_grad()
 def average(
     learner: Learner, split: Examples, rows: int | None = None,
-    forward: Callable[[Batch], tuple[Terms, Pass]] | None = None,
+    forward: Callable[[Batch], tuple[Terms, Pass]] | None = None, share: Share = ALL,
 ) -> dict[str, float]:  # fmt: skip
     """Loss and each of its terms over a whole split, in evaluation mode: the training objective without noise.
 
     Terms that draw (Hutchinson's directions) draw the same at every call, and leave the generators as they were.
-    `forward` gives the terms where the learner's own pass is not what is measured.
+    `forward` gives the terms where the learner's own pass is not what is measured, and `share` the rows of each batch
+    that it sees, of whose terms it gives what they are of the batch's means.
     """
     was_training = learner.training
     learner.eval()
     sums = Means()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in split.batches(rows or max(1, choose_batch_size(split.shape) // learner.objective.copies)):
-            sums.add((forward or learner)(batch)[0], len(batch.x))
+        for batch in split.batches(rows or max(1, choose_batch_size(split.shape) // learner.objective.copies), share):
+            sums.add((forward or learner)(batch)[0], batch.rows)
     learner.train(was_training)
     return sums.compute()

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import distributed
 
 from aeexp import files
+from aeexp.datasets.core.data import Residency
 from aeexp.runs.build import choose_device
 from aeexp.runs.config import make, to_dict
 from aeexp.runs.folder import RunFolder
@@ -31,7 +32,7 @@ from aeexp.trainers.ranks.group import Group
 from aeexp.trainers.window import Diverged
 
 
-def run_rank(given: Mapping[str, Any], rank: int, size: int, folder: str, place: Path) -> None:
+def run_rank(given: Mapping[str, Any], group: Group, folder: str, place: Path, residency: Residency) -> None:
     """What `trainer.processes` begins. The first one is told by signals, and all agree on the end; this one says in a
     file why it ended before."""
     for number in ENDING:
@@ -40,15 +41,15 @@ def run_rank(given: Mapping[str, Any], rank: int, size: int, folder: str, place:
     logging.disable(logging.WARNING)
 
     def join(device: torch.device) -> None:
-        (place / f"ready-{rank}").touch()
-        meet(device, f"file://{place}/meet", rank, size)
+        (place / f"ready-{group.rank}").touch()
+        meet(device, f"file://{place}/meet", group.rank, group.size)
 
     try:
-        train_along(OmegaConf.create(dict(given)), Group(rank, size), RunFolder(folder), join)
+        train_along(OmegaConf.create(dict(given)), group, RunFolder(folder), join, residency)
     except (KeyboardInterrupt, Diverged):  # which the first one says
         return
     except BaseException as error:
-        files.write_text(place / f"said-{rank}", f"{type(error).__name__}: {error}")
+        files.write_text(place / f"said-{group.rank}", f"{type(error).__name__}: {error}")
         sys.exit(1)
 
 
@@ -58,21 +59,24 @@ def follow_torchrun(cfg: DictConfig) -> float:
     told = read_torchrun()
     assert told is not None
     meet(choose_device(cfg.device))
-    said: list[str] = [""]
+    said: list[Any] = ["", ""]
     distributed.broadcast_object_list(said, src=0)
     if said[0]:
         try:
-            train_along(cfg, Group(*told), RunFolder(said[0]), lambda device: None)
+            train_along(cfg, Group(*told), RunFolder(said[0]), lambda device: None, said[1])
         except (KeyboardInterrupt, Diverged):  # which the first one says
             return math.nan
     return math.nan
 
 
-def train_along(cfg: DictConfig, group: Group, folder: RunFolder, join: Callable[[torch.device], None]) -> None:
-    """All of a run but what it leaves; `join` is called when everything is ready."""
+def train_along(
+    cfg: DictConfig, group: Group, folder: RunFolder, join: Callable[[torch.device], None], residency: Residency
+) -> None:
+    """All of a run but what it leaves; `join` is called when everything is ready, and `residency` is where the first
+    process has its rows."""
     config = to_dict(cfg)
     with use_share(cfg, group), use_machine(cfg) as device:
-        data, learner = load_data_and_learner(cfg, device)
+        data, learner = load_data_and_learner(cfg, device, residency)
         trainer = make_trainer(cfg)
         start_from(config, learner, data, trainer)
         store = open_store(folder, config, find_origin(config), data, trainer.checkpoint_seconds)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.data import Data, Residency
 from aeexp.models.learner import Learner
 from aeexp.runs.build import build_seeded
 from aeexp.runs.config import make, to_dict
@@ -30,10 +30,13 @@ log = logging.getLogger(__name__)
 LARGE = 100.0  # a value that networks do not start well from
 
 
-def load_data_and_learner(cfg: DictConfig, device: torch.device) -> tuple[Data, Learner]:
-    """Data and the untrained learner on the device, with a word on each thing that a user may not expect."""
+def load_data_and_learner(
+    cfg: DictConfig, device: torch.device, residency: Residency | None = None
+) -> tuple[Data, Learner]:
+    """Data and the untrained learner on the device, with a word on each thing that a user may not expect. `residency`
+    is where the first process of a run has the rows: others have them in the same order."""
     with stage("data"):
-        data = load_data(cfg, device)
+        data = load_data(cfg, device, residency)
     with stage("build"):
         learner = build_seeded(cfg, data)
     if own := dict(list_foreign(to_dict(cfg))):

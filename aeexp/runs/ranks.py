@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import distributed
 
 from aeexp import files
+from aeexp.datasets.core.data import Data, Residency
 from aeexp.errors import UsageError
 from aeexp.runs.along import run_rank
 from aeexp.runs.build import choose_device
@@ -37,22 +38,22 @@ class Died(RuntimeError):
 
 
 @contextmanager
-def gather_ranks(cfg: DictConfig, trainer: Trainer, folder: RunFolder, device: torch.device) -> Iterator[Group]:
-    """The group of this process, which is the first one, while the others train with it. Raises UsageError for numbers
-    that do not fit, and `Died`."""
+def gather_ranks(cfg: DictConfig, trainer: Trainer, folder: RunFolder, data: Data) -> Iterator[Group]:
+    """The group of this process, which is the first one, while the others train with it, with their rows where it has
+    its own. Raises UsageError for numbers that do not fit, and `Died`."""
     told = read_torchrun()
     if told is not None:
-        with lead_torchrun(*told, trainer, folder, device) as group, use_share(cfg, group):
+        with lead_torchrun(*told, trainer, folder, data) as group, use_share(cfg, group):
             yield group
     elif trainer.processes == 1:
         yield ALONE
     else:
         group = Group(0, trainer.processes)
         with make_place() as place, use_share(cfg, group):
-            others = start(cfg, trainer.processes, folder, place)
+            others = start(cfg, trainer.processes, folder, place, data.residency)
             try:
                 wait_for(others, place)
-                meet(device, f"file://{place}/meet", 0, trainer.processes)
+                meet(data.device, f"file://{place}/meet", 0, trainer.processes)
                 with say_who_died(others, place):
                     yield group
             finally:
@@ -70,25 +71,26 @@ def make_place() -> Iterator[Path]:
 
 
 @contextmanager
-def lead_torchrun(rank: int, size: int, trainer: Trainer, folder: RunFolder, device: torch.device) -> Iterator[Group]:
+def lead_torchrun(rank: int, size: int, trainer: Trainer, folder: RunFolder, data: Data) -> Iterator[Group]:
     """Of torchrun's processes this is the first one: it says where the run lies."""
     if not trainer.shares_batches:
         name = type(trainer).__name__.lower()
         raise UsageError(f"trainer={name}: it takes its steps in one process: leave torchrun out")
     if trainer.processes not in (1, size):
         raise UsageError(f"trainer.processes={trainer.processes}: torchrun began {size}: leave it out")
-    announce(str(folder.path.absolute()), device)
+    announce(str(folder.path.absolute()), data.device, data.residency)
     yield Group(rank, size)
 
 
 _announced: list[str] = []  # of the job that is under way
 
 
-def announce(folder: str, device: torch.device) -> None:
-    """To the other processes of torchrun, for each job once: where it lies, or "" where there is nothing to train."""
+def announce(folder: str, device: torch.device, residency: str = "") -> None:
+    """To the other processes of torchrun, for each job once: where it lies, or "" where there is nothing to train, and
+    where rows are."""
     _announced.append(folder)
     meet(device)
-    distributed.broadcast_object_list([folder], src=0)
+    distributed.broadcast_object_list([folder, residency], src=0)
 
 
 def dismiss(cfg: DictConfig) -> None:
@@ -98,12 +100,14 @@ def dismiss(cfg: DictConfig) -> None:
     _announced.clear()
 
 
-def start(cfg: DictConfig, size: int, folder: RunFolder, place: Path) -> list[BaseProcess]:
-    """The others of so many processes, each of which knows the configuration and where to meet."""
+def start(cfg: DictConfig, size: int, folder: RunFolder, place: Path, residency: Residency) -> list[BaseProcess]:
+    """The others of so many processes, each of which knows the configuration, where rows are and where to meet."""
     context = multiprocessing.get_context("spawn")
     given = OmegaConf.to_container(cfg, resolve=True)
     others: list[BaseProcess] = [
-        context.Process(target=run_rank, args=(given, rank, size, str(folder.path.absolute()), place), daemon=True)
+        context.Process(
+            target=run_rank, args=(given, Group(rank, size), str(folder.path.absolute()), place, residency), daemon=True
+        )
         for rank in range(1, size)
     ]
     for process in others:

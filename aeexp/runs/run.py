@@ -81,7 +81,7 @@ def run_in_steps(
         table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
         track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
         with closing(track):
-            with gather_ranks(cfg, trainer, folder, device) as trainer.group:
+            with gather_ranks(cfg, trainer, folder, data) as trainer.group:
                 progress = yield Training(trainer, learner, data, *parts, store, track, cfg.seed)
             track.close_bar()
             run = Run(learner, data, progress.history, untrained, cache=find_cache(folder))

@@ -11,6 +11,12 @@ def read_torchrun() -> tuple[int, int] | None:
     return (int(os.environ["RANK"]), size) if size > 1 and "RANK" in os.environ else None
 
 
+def count_neighbours(processes: int) -> int:
+    """Processes of this machine that train one model: torchrun's, or as many as the run begins."""
+    told = read_torchrun()
+    return processes if told is None else int(os.environ.get("LOCAL_WORLD_SIZE") or told[1])
+
+
 def follows_torchrun() -> bool:
     """Whether torchrun began this process beside a first one, which has the run."""
     told = read_torchrun()

@@ -27,7 +27,7 @@ from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.ranks.trial import check_sharing
 from aeexp.trainers.step import take_step
 from aeexp.trainers.window import Diverged, Window
-from aeexp.types import Batch
+from aeexp.types import ALL, Batch, Share
 
 Measure = Callable[[Learner, Examples], dict[str, float]]  # loss and terms over a split, as `average` gives them
 FEWEST = 4  # rows of a batch that stays large enough for a mean
@@ -134,7 +134,7 @@ class Joint(Trainer):
         began = time.perf_counter() - progress.seconds
         track.start(total, progress)
         store.save(state, now=True)
-        feed = self.feed(train, labelled, seed, progress.step)
+        feed = self.feed(train, labelled, seed, progress.step, ALL if labelled or learner.observes else self.group.part)
         while progress.step < total and (self.patience is None or progress.waited < self.patience):
             learner.before_step(train, progress.step)
             batches = next(feed)
@@ -146,7 +146,7 @@ class Joint(Trainer):
             if not isinstance(state.scheduler, ReduceLROnPlateau):
                 state.scheduler.step()
             progress.step += 1
-            progress.samples += sum(len(batch.x) for batch in batches)
+            progress.samples += sum(batch.rows for batch in batches)
             progress.seconds = time.perf_counter() - began
             self.report(state, data, window, store, track, self.group.measure)
             if self.group.agree(stop()):
@@ -188,12 +188,13 @@ class Joint(Trainer):
     def _steps_per_epoch(self, rows: int) -> int:
         return math.ceil(rows / (self.choose_batch_size(rows) * self.accumulate))
 
-    def feed(self, train: Examples, labelled: Labelled | None, seed: int, step: int) -> Iterator[list[Batch]]:
-        """The batches of each step, from `step` on and without end."""
+    def feed(self, train: Examples, labelled: Labelled | None, seed: int, step: int,
+             share: Share = ALL) -> Iterator[list[Batch]]:  # fmt: skip
+        """The batches of each step, from `step` on and without end; of each the rows of a share."""
         per_epoch, size = self._steps_per_epoch(len(train)), self.choose_batch_size(len(train))
         for epoch in itertools.count(step // per_epoch):
             first = max(step, epoch * per_epoch)
-            batches = train.epoch(seed, epoch, size, (first - epoch * per_epoch) * self.accumulate)
+            batches = train.epoch(seed, epoch, size, (first - epoch * per_epoch) * self.accumulate, share)
             for now in range(first, (epoch + 1) * per_epoch):
                 several = list(itertools.islice(batches, self.accumulate))
                 if labelled is not None:

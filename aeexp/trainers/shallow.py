@@ -23,7 +23,7 @@ from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.models.nn import mlp
-from aeexp.types import Batch, Code
+from aeexp.types import ALL, Batch, Code, Share
 
 KEPT = 2**31  # bytes of codes that are kept; a number of its own, so that a run goes on as it began
 
@@ -161,13 +161,13 @@ class Coded:
         """At most that many rows, drawn."""
         return Coded(self.split.sample(rows, seed), self.code, self.shape[0])
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
         """All rows in their order, `size` at a time."""
-        return map(self._encode, self.split.batches(size))
+        return map(self._encode, self.split.batches(size, share))
 
-    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
         """All rows once in the order of this epoch, from its batch `start` on."""
-        return map(self._encode, self.split.epoch(seed, epoch, size, start))
+        return map(self._encode, self.split.epoch(seed, epoch, size, start, share))
 
     def _encode(self, batch: Batch) -> Batch:
-        return Batch(self.code(batch), ids=batch.ids)
+        return Batch(self.code(batch), ids=batch.ids, whole=batch.whole)

@@ -26,7 +26,7 @@ def take_step(
     `forward` is the learner's own where it is None; `group` are the processes that take the step together.
     """
     forward = forward_of(learner) if forward is None else forward
-    rows = sum(len(batch.x) for batch in batches)
+    rows = sum(batch.rows for batch in batches)
     device = batches[0].x.device
     if not learner.training:  # to walk all modules takes a tenth of a small net's step
         learner.train()
@@ -43,7 +43,7 @@ def take_step(
         for batch in batches:
             names, values, out = forward(batch)
             if len(batches) > 1:
-                values = values * (len(batch.x) / rows)
+                values = values * (batch.rows / rows)
             values.sum().backward()
             parts.append(values.detach())
             passes.append(out)

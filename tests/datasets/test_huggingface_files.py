@@ -84,7 +84,7 @@ def test_any_index_gives_those_rows(mapped, name, index):
 def test_any_ascending_places_of_a_shard_give_those_rows(streamed, name, wanted):
     shard, places = wanted
     places = np.array(sorted(places), np.int64)
-    rows = list(streamed[name].read(shard, places))
+    rows = [row for block in streamed[name].read(shard, places) for row in block]
     expected = ROWS[name][sum(COUNTS[:shard]) + places]
     assert len(rows) == len(places)
     assert all(np.array_equal(x, row) for x, row in zip(rows, expected, strict=True))

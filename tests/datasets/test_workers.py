@@ -22,9 +22,10 @@ from PIL import Image
 from tasks_of_workers import double, fail_at_five, kill_itself_once, list_modules
 
 from aeexp.datasets import Fractions, folder, huggingface, npz, webdataset
-from aeexp.datasets.core import stored, workers
+from aeexp.datasets.core import shards, stored, workers
 from aeexp.datasets.core.workers import Workers
 from aeexp.errors import UsageError
+from aeexp.types import Share
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -63,7 +64,8 @@ def places(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch):
     """Tasks of four rows: 90 are many."""
-    monkeypatch.setattr(stored, "count_rows", lambda shape, dtype: 4)
+    for module in (shards, stored):
+        monkeypatch.setattr(module, "count_rows", lambda shape, dtype: 4)
     with workers.end_workers():
         yield
 
@@ -97,6 +99,21 @@ def test_rows_and_orders_are_those_without_them(name, places):
         host = load(name, places, 2, "host")
         assert torch.equal(host["train"].x, torch.from_numpy(plain["train"].read().rows.x))
     assert not processes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_processes_that_share_batches_have_the_rows_of_one_without_them(name, places, monkeypatch):
+    """Buffers of two batches: a task is never of two lanes, and the next ones are decoded beyond the buffer."""
+    monkeypatch.setattr("aeexp.datasets.core.stream.BUFFER", 28)
+    ours, plain = load(name, places, 1)["train"], load(name, places, 0)["train"]
+    for start in (0, 3):
+        whole = list(plain.epoch(3, 1, 14, start))
+        several = [list(ours.epoch(3, 1, 14, start, Share(rank, 2))) for rank in range(2)]
+        assert [len(part) for part in several] == [len(whole)] * 2 and processes()
+        for batch, *parts in zip(whole, *several, strict=True):
+            for field in ("x", "y", "ids"):
+                assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(batch, field))
+            assert {part.whole for part in parts} == {len(batch.x)}
 
 
 def test_masks_are_decoded_by_them_too(tmp_path):

@@ -6,10 +6,12 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from commands import ROOT, aeexp
@@ -60,6 +62,46 @@ def test_two_processes_train_as_one(tmp_path):
     )
     again = run(tmp_path / "two", *words)
     assert again.returncode == 0 and "is finished already: nothing to do" in again.stdout
+
+
+def write_rows(folder: Path) -> dict[str, list[str]]:
+    """4,000 rows of four columns in every form that lies on disk, and the words that read them."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("datasets"), pytest.importorskip("sqlalchemy")
+    x = np.random.default_rng(0).normal(size=(4000, 4)).astype(np.float32)
+    np.save(folder / "x.npy", x)
+    (folder / "rows").mkdir()
+    for number, part in enumerate(np.split(x, 4)):
+        pq.write_table(pa.table({name: part[:, i] for i, name in enumerate("abcd")}), folder / f"rows/{number}.parquet")
+    with sqlite3.connect(folder / "rows.db") as opened:
+        opened.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, a REAL, b REAL, c REAL, d REAL)")
+        opened.executemany(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?)", [(i, *map(float, row)) for i, row in enumerate(x)]
+        )
+    opened.close()
+    streamed = ["dataset=huggingface", "dataset.x=[a,b,c,d]", "dataset.streaming=true", "dataset.residency=stream"]
+    return {
+        "parquet": [*streamed, "dataset.path=rows"],
+        "a query": [
+            *streamed,
+            "dataset.database=sqlite:///rows.db",
+            "dataset.sql='SELECT * FROM rows'",
+            "dataset.key=id",
+        ],
+        "a memory map": ["dataset=npy", "dataset.path=x.npy", "dataset.residency=disk"],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["parquet", "a query", "a memory map"])
+def test_two_processes_train_as_one_on_rows_that_lie_on_disk(kind, tmp_path):
+    rows = write_rows(tmp_path)[kind]
+    words = ["variant=vae", "latent.dim=2", "model.hidden_dims=[16]", "likelihood=gaussian", "trainer.batch_size=64"]
+    for name, more in (("one", []), ("two", ["trainer.processes=2"])):
+        done = run(tmp_path / name, *rows, *words, "trainer.steps=200", *more)
+        assert done.returncode == 0, done.stderr
+    # as above, after four times as many steps over four epochs
+    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from aeexp.datasets.core.choosing import (
 )
 from aeexp.datasets.core.data import Data, Residency, make_split
 from aeexp.datasets.core.preprocessing import Binarise, Preprocessing
-from aeexp.datasets.core.records import Encoding, Rows, Source, read
+from aeexp.datasets.core.records import Encoding, Rows, Source, StreamedArray, read
 from aeexp.datasets.core.splits import Official, draw
 from aeexp.datasets.core.tabular import describe_variables
 from aeexp.datasets.core.workers import Workers
@@ -163,10 +163,10 @@ def _use_workers(source: Source, name: str, count: int) -> Source:
 
 
 def _number_rows(source: Source) -> Source:
-    """Row numbers count in each part from 0."""
+    """Row numbers count in each part from 0; those of shards follow from which rows they are."""
 
     def number(rows: Rows) -> Rows:
-        return rows._replace(ids=np.arange(len(rows.x)))
+        return rows if isinstance(rows.x, StreamedArray) else rows._replace(ids=np.arange(len(rows.x)))
 
     val, test = (None if rows is None else number(rows) for rows in (source.val, source.test))
     return source._replace(rows=number(source.rows), val=val, test=test)

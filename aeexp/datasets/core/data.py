@@ -41,7 +41,7 @@ class Data:
         self.splits = splits
         self.classes = classes
         self.attributes = attributes
-        self.residency = residency
+        self.residency: Residency = residency
         self.unit = unit  # value of a stored step as the format says, before any preprocessing
         self.normal = normal  # classes that train and val hold: others are anomalies of the test split; None: all
         self.variables = variables  # the columns of a table; () of other data
@@ -160,8 +160,9 @@ class Data:
             self._limits = min(float(end.min) for end in ends), max(float(end.max) for end in ends)
         return self._limits
 
-    def place(self, device: torch.device) -> Data:
-        """Bring the rows to where `residency` says; `auto` chooses by size."""
+    def place(self, device: torch.device, processes: int = 1) -> Data:
+        """Bring the rows to where `residency` says; `auto` chooses by size, and by how many processes of this machine
+        have them."""
         kind = self._find_kind()
         allowed = {"memory": ("device", "host"), "disk": ("device", "host", "disk"),
                    "stream": ("device", "host", "stream")}[kind]  # fmt: skip
@@ -172,7 +173,7 @@ class Data:
                 "webdataset"
             )
         if self.residency == "auto":
-            self.residency = _choose_place(self._count_bytes(), device, allowed)
+            self.residency = _choose_place(self._count_bytes(), device, allowed, processes)
         if self.residency in ("device", "host"):
             stored, self.splits = self.splits, {name: split.read() for name, split in self.splits.items()}
             for split in stored.values():
@@ -203,11 +204,16 @@ def _find_values(target: Tensor) -> Tensor:
     return target.cpu().double().unique()
 
 
-def _choose_place(size: int, device: torch.device, allowed: tuple[Residency, ...]) -> Residency:
-    """The fastest place of which the rows take less than half."""
-    if size <= _measure_free(device) / 2:
+def _choose_place(size: int, device: torch.device, allowed: tuple[Residency, ...], processes: int = 1) -> Residency:
+    """The fastest place of which the rows, once for each process, take less than half.
+
+    Processes that compute on the CPU share the pages of a file, where each would have a copy of its own in memory.
+    """
+    if processes > 1 and device.type == "cpu" and "disk" in allowed:
+        return "disk"
+    if size * (processes if device.type == "cpu" else 1) <= _measure_free(device) / 2:
         return "device"
-    return allowed[-1] if size > _measure_free(torch.device("cpu")) / 2 else "host"
+    return allowed[-1] if size * processes > _measure_free(torch.device("cpu")) / 2 else "host"
 
 
 def _measure_free(device: torch.device) -> int:
@@ -236,8 +242,8 @@ def fingerprint(splits: dict[str, Split | Stream]) -> str:
             f"{name} {tuple(rows.x.shape)} {np.dtype(rows.x.dtype)}".encode() + split.preprocessing.to_bytes()
         )
         if isinstance(rows.x, (StoredArray, StreamedArray)):
-            digest.update(np.ascontiguousarray(rows.x.index).data)
-            rows = rows.take(np.unique(np.linspace(0, len(rows.x) - 1, 64).astype(int)))
+            digest.update(rows.x.to_bytes())
+            rows = rows.take(rows.x.spread(64))
             rows = rows._replace(x=read(rows.x), target=None)
         for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths, rows.response):
             if isinstance(field, np.ndarray):

@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aeexp.datasets.core.stored import StoredArray, StreamedArray
+from aeexp.datasets.core.shards import StreamedArray
+from aeexp.datasets.core.stored import StoredArray
 from aeexp.datasets.core.workers import Workers
 
 Array = np.ndarray | StoredArray | StreamedArray
@@ -17,15 +18,15 @@ class Rows(NamedTuple):
     """Examples as stored."""
 
     x: Array  # (N, *shape) uint8 or float32: features (D,), pictures (C, H, W) or padded sequences (T, F)
-    y: np.ndarray | None = None  # (N,) int64, -1: unlabelled
+    y: np.ndarray | None = None  # (N,) integers, -1: unlabelled
     s: np.ndarray | None = None  # (N,) or (N, F) attributes or factors
-    ids: np.ndarray | None = None  # (N,) row numbers in the source; given by `assemble`
+    ids: np.ndarray | None = None  # (N,) row numbers in the source, by `assemble`; None of shards, which know them
     target: np.ndarray | StoredArray | None = None  # (N, ...) what a task may want in place of x, such as masks (H, W)
     lengths: np.ndarray | None = None  # (N,) steps of each sequence; what follows them is padding
     response: np.ndarray | None = None  # (N,) float32, in place of y: the number to predict, NaN: unlabelled
 
     def take(self, index: np.ndarray) -> Rows:
-        """The rows at these places; those beyond memory are not yet read."""
+        """The rows at these places, or where a mask (N,) says so; those beyond memory are not yet read."""
 
         def pick(field: np.ndarray | None) -> np.ndarray | None:
             return None if field is None else field[index]

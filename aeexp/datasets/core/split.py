@@ -13,9 +13,10 @@ from torch import Tensor
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, StoredArray, StreamedArray, read
 from aeexp.randomness import permutation
-from aeexp.types import Batch, find_known
+from aeexp.types import ALL, Batch, Share, find_known
 
 CPU = torch.device("cpu")
+MANY = 2**22  # rows that are not put in order by an array of their numbers
 
 
 @final
@@ -100,23 +101,30 @@ class Split:
             response=response,
         )
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """All rows in their order, `size` at a time."""
+    def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
+        """All rows in their order, `size` at a time; of each batch the rows of one process's share."""
         if isinstance(self.x, StoredArray) or isinstance(self.target, StoredArray):
-            yield from self._read_ahead(torch.arange(len(self)).split(size), 0)
+            yield from self._read_ahead(torch.arange(len(self)).split(size), 0, share)
             return
         for start in range(0, len(self), size):
-            yield self.batch(slice(start, start + size))
+            rows = min(size, len(self) - start)
+            first, last = share.take(rows)
+            batch = self.batch(slice(start + first, start + last))
+            yield batch if share == ALL else batch._replace(whole=rows)
 
-    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
-        """All rows once in the order of this epoch, from its batch `start` on."""
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        """All rows once in the order of this epoch, from its batch `start` on; of each batch those of a share."""
         order = permutation(len(self), seed, epoch, self._numbers.device)
-        yield from self._read_ahead(order.split(size)[start:], epoch)
+        yield from self._read_ahead(order.split(size)[start:], epoch, share)
 
-    def _read_ahead(self, parts: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
-        """A batch of each part's rows; of rows on disk the next ones are decoded meanwhile, where there are workers."""
-        for part, x, target in zip(parts, _iterate(self.x, parts), _iterate(self.target, parts), strict=False):
-            yield self._collect(part, epoch, x, target)
+    def _read_ahead(self, batches: Sequence[Tensor], epoch: int, share: Share = ALL) -> Iterator[Batch]:
+        """Of each batch the rows of a share; of rows on disk the next ones are decoded meanwhile, where there are
+        workers."""
+        parts = batches if share == ALL else [index[slice(*share.take(len(index)))] for index in batches]
+        fields = zip(batches, parts, _iterate(self.x, parts), _iterate(self.target, parts), strict=False)
+        for whole, part, x, target in fields:
+            batch = self._collect(part, epoch, x, target)
+            yield batch if share == ALL else batch._replace(whole=len(whole))
 
     def epoch_of_each(self, seeds: Sequence[int], epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
         """`epoch` of several seeds at once: every field has them in front, (S, B, ...)."""
@@ -128,9 +136,16 @@ class Split:
         """At most that many rows, drawn; all of them, in their order, where there are no more."""
         if rows >= len(self):
             return self
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])
-        part = Split(self.rows.take(chosen), self.preprocessing, self.device)
+        part = Split(self.rows.take(choose_some(len(self), rows, seed)), self.preprocessing, self.device)
         return part.read().to(self.device)
+
+
+def choose_some(count: int, rows: int, seed: int) -> np.ndarray:
+    """Ascending places of `rows` of so many, or all; of very many without a number for each."""
+    generator = np.random.default_rng(seed)
+    if count > MANY:
+        return np.sort(generator.choice(count, min(rows, count), replace=False, shuffle=False))
+    return np.sort(generator.permutation(count)[:rows])
 
 
 def weigh_labels(rows: Rows) -> float:

@@ -8,7 +8,9 @@ from typing import Literal, final
 
 import numpy as np
 
+from aeexp.datasets.core.marking import mark_apart
 from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.split import MANY
 from aeexp.errors import UsageError
 from aeexp.ranges import Positive, Seed, Several, Share, Whole
 
@@ -119,7 +121,8 @@ def draw_places(
     y: np.ndarray | None, count: int, size: int, seed: int, stratify: Stratify = "auto", names: Sequence[str] = (),
     quiet: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """(count - size,) and (size,) ascending places of `count` rows with labels `y`, drawn as `draw` does."""
+    """(count - size,) and (size,) ascending places of `count` rows with labels `y`, drawn as `draw` does; of more than
+    `MANY` rows masks (count,)."""
     strata = _choose_strata(y, 2, stratify, names, quiet)
     classes = 0 if strata is None else len(np.unique(strata))
     room = min(size, count - size)
@@ -130,6 +133,9 @@ def draw_places(
                 "take dataset.split.stratify=auto"
             )
         strata = None
+    if count > MANY:
+        rng = np.random.RandomState(seed)
+        return mark_apart(count, size, seed, strata, lambda counts: _share_out(counts, size, rng))
     return shuffle_apart(count, size, seed, strata)
 
 

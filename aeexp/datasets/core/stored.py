@@ -1,19 +1,17 @@
-"""Rows beyond memory: on disk in any order, or in shards that are read one after another."""
+"""Rows beyond memory that are read in any order, and what of them is decoded."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, Protocol, TypeVar, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
 from aeexp.datasets.core.workers import Decode, Workers, count_rows
 from aeexp.errors import UsageError
-
-T = TypeVar("T")
 
 
 class Indexed(Protocol):
@@ -30,29 +28,6 @@ class Indexed(Protocol):
         ...
 
     def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
-
-
-class Shards(Protocol):
-    """Files that are read from their beginning, such as tar shards."""
-
-    @property
-    def counts(self) -> Sequence[int]:
-        """Rows in each shard."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one row."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of every row."""
-        ...
-
-    def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at these ascending places of a shard."""
-        ...
 
 
 class EncodedRows(ABC):
@@ -75,7 +50,7 @@ class EncodedRows(ABC):
 
 
 class EncodedShards(ABC):
-    """`Shards` whose rows are decoded when they are read, which `Workers` can do."""
+    """Shards (`shards.Shards`) whose rows are decoded when they are read, which `Workers` can do."""
 
     @property
     @abstractmethod
@@ -115,6 +90,14 @@ class StoredArray:
         """The rows at these places, not yet read."""
         return StoredArray(self.array, self.path, self.index[index], self.workers)
 
+    def spread(self, count: int) -> np.ndarray:
+        """At most that many ascending places, from the first row to the last."""
+        return np.unique(np.linspace(0, len(self) - 1, count).astype(np.int64))
+
+    def to_bytes(self) -> bytes:
+        """Which rows these are, for a fingerprint."""
+        return np.ascontiguousarray(self.index).tobytes()
+
     def __getitem__(self, index: np.ndarray | slice) -> np.ndarray:
         rows = self.index[index]
         return check_finite(np.asarray(self.array[rows]), rows, self.path)
@@ -140,80 +123,6 @@ class StoredArray:
         parts = [np.arange(start, min(start + rows, len(self))) for start in starts]
         for start, x in zip(starts, self.iterate(parts), strict=True):
             whole[start : start + rows] = x
-        return whole
-
-
-@final
-class StreamedArray:
-    """Some rows of `Shards`, numbered through all shards; read in order only."""
-
-    def __init__(self, shards: Shards, path: str, index: np.ndarray | None = None, workers: Workers | None = None):
-        self.shards = shards
-        self.path = path
-        self.ends = np.cumsum(shards.counts)
-        self.index = np.arange(self.ends[-1]) if index is None else index
-        self.workers = workers
-        self.shape = (len(self.index), *shards.shape)
-        self.dtype = np.dtype(shards.dtype)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @property
-    def decode(self) -> Decode | None:
-        """Of encoded shards."""
-        return self.shards.decode if isinstance(self.shards, EncodedShards) else None
-
-    def use(self, workers: Workers) -> StreamedArray:
-        """The same rows, decoded by these."""
-        return StreamedArray(self.shards, self.path, self.index, workers)
-
-    def take(self, index: np.ndarray) -> StreamedArray:
-        """The rows at these places, not yet read."""
-        return StreamedArray(self.shards, self.path, self.index[index], self.workers)
-
-    def find_shards(self) -> np.ndarray:
-        """(N,) in which shard each row lies."""
-        return np.searchsorted(self.ends, self.index, side="right")
-
-    def iterate(self, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at `places`, in which rows of one shard stand together and ascend; workers read ahead."""
-        shards, decode, size = self.shards, self.decode, count_rows(self.shape[1:], self.dtype)
-        if self.workers is None or decode is None or len(places) <= 2 * size or not isinstance(shards, EncodedShards):
-            for row, x in self._walk(places, shards.read):
-                yield check_finite(x[None], row, self.path)[0]
-            return
-        stored = (each for _, each in self._walk(places, shards.fetch))
-        tasks = iter(lambda: list(islice(stored, size)), [])
-        start = 0
-        for x in self.workers.map(decode, tasks):
-            rows = self.index[places[start : start + len(x)]]
-            start += len(x)
-            yield from check_finite(x, rows, self.path)
-
-    def _walk(
-        self, places: np.ndarray, read: Callable[[int, np.ndarray], Iterator[T]]
-    ) -> Iterator[tuple[np.ndarray, T]]:
-        """Number (1,) and what `read` gives of each row."""
-        shard = self.find_shards()[places]
-        done = 0
-        for part in np.split(places, np.flatnonzero(np.diff(shard)) + 1) if len(places) else ():
-            number = int(shard[done])
-            done += len(part)
-            rows = self.index[part]
-            within = rows - (self.ends[number] - self.shards.counts[number])
-            found = -1
-            for found, x in enumerate(read(number, within)):
-                yield rows[found : found + 1], x
-            if found != len(rows) - 1:
-                raise UsageError(f"dataset.path={self.path}: shard {number} holds other rows than when it was counted")
-
-    def read(self) -> np.ndarray:
-        """All of it, in memory."""
-        whole = np.empty(self.shape, self.dtype)
-        order = np.argsort(self.index)
-        for place, x in zip(order, self.iterate(order), strict=True):
-            whole[place] = x
         return whole
 
 

@@ -5,30 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import final
+from contextlib import closing
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
 
+from aeexp.datasets.core.order import Order, deal
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows, StreamedArray
-from aeexp.datasets.core.split import CPU, Split, weigh_labels
+from aeexp.datasets.core.shards import Block
+from aeexp.datasets.core.split import CPU, Split, choose_some, weigh_labels
 from aeexp.randomness import mix
-from aeexp.types import Batch, find_known
+from aeexp.types import ALL, Batch, Share, find_known
 
 BUFFER = 8192  # rows that are shuffled among each other
 BUFFER_BYTES = 2**27
 
 
+class Buffer(NamedTuple):
+    """Rows that were read together, batch by batch."""
+
+    x: torch.Tensor  # (M, *shape) as stored
+    fields: tuple[torch.Tensor | None, ...]  # y, s, response
+    ids: torch.Tensor  # (M,) int64
+    taken: np.ndarray  # (batches,) rows of each batch that are here
+    whole: np.ndarray  # (batches,) and those of all processes
+
+
 @final
 class Stream:
-    """Shards in an order of their own at each epoch, and rows shuffled within a buffer of some thousands.
+    """Shards in an order of their own at each epoch, some side by side, and rows shuffled within a buffer of some
+    thousands (`Order`).
 
     The order follows from seed and epoch, so a run that goes on skips what it has seen without decoding it. The
     next buffer is read by a thread while the last one is trained on: memory holds two, whatever the data's size.
-    Labels and attributes are in memory. A `Stream` has all that a `Split` has but batches by index
-    (contracts.Examples).
+    Labels and attributes are in memory. Of processes that share batches each reads its own rows alone. A `Stream` has
+    all that a `Split` has but batches by index (contracts.Examples).
     """
 
     def __init__(self, rows: Rows, preprocessing: Preprocessing | None = None, device: torch.device = CPU):
@@ -36,9 +49,8 @@ class Stream:
             raise TypeError("rows that are no shards have an index: take a Split")
         self.rows = rows
         self.x = rows.x
-        self.y = None if rows.y is None else torch.from_numpy(rows.y.astype(np.int64))
+        self.y = None if rows.y is None else torch.from_numpy(rows.y)  # in as few bytes as they have
         self.s = None if rows.s is None else torch.from_numpy(rows.s)
-        self.ids = np.arange(len(rows.x)) if rows.ids is None else rows.ids
         self.response = None if rows.response is None else torch.from_numpy(rows.response)
         self.label_weight = weigh_labels(rows)
         self.preprocessing = preprocessing or Preprocessing()
@@ -46,6 +58,11 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) numbers of the rows in the source."""
+        return self.x.index
 
     @property
     def shape(self) -> torch.Size:
@@ -58,33 +75,20 @@ class Stream:
 
     def read(self) -> Split:
         """All rows in memory."""
-        return Split(self.rows._replace(x=self.x.read()), self.preprocessing, self.device)
+        return Split(self.rows._replace(x=self.x.read(), ids=self.ids), self.preprocessing, self.device)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """All rows in the order of the shards, `size` at a time."""
-        order = np.argsort(self.x.index, kind="stable")
-        for places, x in self._iterate_chunks(order, size):
-            yield self._batch(places, x, 0)
+    def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
+        """All rows in the order of the shards, `size` at a time; of each batch the rows of one process's share."""
+        counts = self.x.chosen.counts
+        lanes = deal(counts, np.arange(len(counts)), lanes=1)
+        return self._follow(Order(counts, lanes, self.choose_buffer(size), size, share, None), 0)
 
-    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
-        """All rows once in the order of this epoch, from its batch `start` on."""
-        generator = np.random.default_rng(mix(seed, epoch))
-        chunk = self.choose_buffer(size)
-        order = self.draw_order(generator)
-        skipped, start = divmod(start, chunk // size)
-        shuffles = [generator.permutation(len(order[at : at + chunk])) for at in range(0, len(order), chunk)]
-        for (places, x), shuffle in zip(
-            self._iterate_chunks(order[skipped * chunk :], chunk), shuffles[skipped:], strict=True
-        ):
-            for at in range(start * size, len(shuffle), size):
-                chosen = shuffle[at : at + size]
-                yield self._batch(places[chosen], x[chosen], epoch)
-            start = 0
-
-    def draw_order(self, generator: np.random.Generator) -> np.ndarray:
-        """(N,) places of this split in the order in which an epoch reads them: whole shards, in a drawn order."""
-        ranks = generator.permutation(len(self.x.ends))
-        return np.lexsort((self.x.index, ranks[self.x.find_shards()]))
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
+        """All rows once in the order of this epoch, from its batch `start` on; of each batch those of a share."""
+        key = mix(seed, epoch)
+        counts, buffer = self.x.chosen.counts, self.choose_buffer(size)
+        lanes = deal(counts, np.random.default_rng(key).permutation(len(counts)), self.x.lanes)
+        return self._follow(Order(counts, lanes, buffer, size, share, [key]), epoch, start)
 
     def choose_buffer(self, size: int) -> int:
         """Rows read at a time: a multiple of the batch."""
@@ -93,33 +97,43 @@ class Stream:
 
     def sample(self, rows: int, seed: int = 0) -> Split:
         """At most that many rows, drawn from all shards, in memory."""
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])
-        part = Stream(self.rows.take(chosen), self.preprocessing, self.device)
+        part = Stream(self.rows.take(choose_some(len(self), rows, seed)), self.preprocessing, self.device)
         return part.read().to(self.device)
 
-    def _iterate_chunks(self, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Places and stored rows, `size` at a time, read ahead by one."""
-        flow = self.x.iterate(order)
+    def _follow(self, order: Order, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an order from `start` on; the next buffer is read while the last one is in use."""
+        skipped, start = divmod(start, self.choose_buffer(order.size) // order.size)
+        lanes = [order.follow(lane, skipped) for lane in range(len(order.lanes))]
+        takes = ((lane, len(order.choose(at, lane))) for at in range(skipped, len(order)) for lane in range(len(lanes)))
+        blocks = self.x.read_lanes(lanes, takes)
+        with closing(blocks), ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(self._read, order, blocks, at) for at in range(skipped, len(order))[:1]]
+            for at in range(skipped, len(order)):
+                read = waiting.pop().result()
+                waiting += [reader.submit(self._read, order, blocks, at + 1)] if at + 1 < len(order) else []
+                ends = np.cumsum(read.taken).tolist()
+                for end, rows, whole in list(zip(ends, read.taken.tolist(), read.whole.tolist(), strict=True))[start:]:
+                    yield self._cut(read, slice(end - rows, end), epoch, None if order.share == ALL else whole)
+                start = 0
 
-        def read(count: int) -> torch.Tensor:
-            x = np.empty((count, *self.x.shape[1:]), self.x.dtype)
-            for i, row in enumerate(islice(flow, count)):
-                x[i] = row
-            return torch.from_numpy(x)
+    def _read(self, order: Order, blocks: Iterator[Block], buffer: int) -> Buffer:
+        rows, taken, whole = order.arrange(buffer)
+        total = len(rows)
+        x = np.empty((total, *self.shape), self.x.dtype)
+        places, numbers, done = np.empty(total, np.int64), np.empty(total, np.int64), 0
+        while done < total:
+            block = next(blocks)
+            part = slice(done, done + len(block.places))
+            places[part], numbers[part], x[part] = block
+            done = part.stop
+        index = torch.from_numpy(places[rows])
+        y, s, response = (None if field is None else field[index] for field in (self.y, self.s, self.response))
+        y = None if y is None else y.long()
+        return Buffer(torch.from_numpy(x[rows]), (y, s, response), torch.from_numpy(numbers[rows]), taken, whole)
 
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
-        with ThreadPoolExecutor(1) as reader:
-            waiting = [reader.submit(read, len(part)) for part in parts[:1]]
-            for i, part in enumerate(parts):
-                x = waiting.pop().result()
-                waiting += [reader.submit(read, len(following)) for following in parts[i + 1 : i + 2]]
-                yield part, x
-
-    def _batch(self, places: np.ndarray, x: torch.Tensor, epoch: int) -> Batch:
-        index = torch.from_numpy(places)
-        y, s, response = (None if field is None else field[index].to(self.device)
-                          for field in (self.y, self.s, self.response))  # fmt: skip
-        ids = torch.from_numpy(self.ids)[index].to(self.device)
+    def _cut(self, read: Buffer, rows: slice, epoch: int, whole: int | None) -> Batch:
+        y, s, response = (None if field is None else field[rows].to(self.device) for field in read.fields)
+        ids = read.ids[rows].to(self.device)
         weight = None if (known := find_known(y, response)) is None else known * self.label_weight
-        x = self.preprocessing(x.to(self.device), ids, epoch)
-        return Batch(x, y, s, ids=ids, label_weight=weight, response=response)
+        x = self.preprocessing(read.x[rows].to(self.device), ids, epoch)
+        return Batch(x, y, s, ids=ids, label_weight=weight, response=response, whole=whole)

@@ -1,9 +1,9 @@
-"""Rows and labels of what `opening` gives: any row by its number, or file after file."""
+"""Rows and labels of what `opening` gives: any row by its number, or part after part of the files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -11,15 +11,13 @@ from aeexp.datasets.core.stored import EncodedRows, EncodedShards
 from aeexp.datasets.core.workers import Decode
 from aeexp.datasets.formats.arrow_columns import Columns
 from aeexp.datasets.formats.hf import explain_errors, import_datasets
-from aeexp.datasets.formats.labels import Labels
-from aeexp.datasets.formats.opening import OpenedData, count_rows, open_stream, read_batches, read_mapped, read_tables
+from aeexp.datasets.formats.labels import Labels, choose_kind
+from aeexp.datasets.formats.opening import OpenedData, read_mapped
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
-
-BATCH = 512  # rows that a stream reads at once
 
 
 @final
@@ -62,16 +60,15 @@ class MappedRows(EncodedRows):
 
 @final
 class SequentialRows(EncodedShards):
-    """Parquet or Arrow files, each read from its beginning (stored.Shards)."""
+    """Parquet or Arrow files, some row groups at a time, each of which is read from its beginning (shards.Shards)."""
 
     def __init__(self, opened: OpenedData, columns: Columns):
         self.columns = columns
-        self.files = opened.files
-        self.counts = [count_rows(file, opened.format) for file in opened.files]
+        self.parts = opened.parts
+        self.counts = [part.rows for part in self.parts]
+        self.begins = np.cumsum(self.counts) - self.counts
         self.shape = columns.shape
         self.dtype = columns.dtype
-        with explain_errors(opened.path):
-            self.streams = [open_stream(file, opened.format, columns.names) for file in opened.files]
 
     @property
     def decode(self) -> Decode | None:
@@ -79,11 +76,9 @@ class SequentialRows(EncodedShards):
         return self.columns.decode if self.columns.kind == "picture" else None
 
     def read(self, shard: int, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows at these ascending places of a file."""
+        """The rows at these ascending places of a part, as many at a time as are read together."""
         for table, rows in self._iterate_tables(shard, places):
-            with explain_errors(str(self.files[shard])):
-                x = self.columns.read(table, rows)
-            yield from x
+            yield self.columns.read(table, rows)
 
     def fetch(self, shard: int, places: np.ndarray) -> Iterator[tuple[int, bytes | str | None]]:
         """Of a column of pictures."""
@@ -91,61 +86,69 @@ class SequentialRows(EncodedShards):
             yield from self.columns.list_stored(table, rows)
 
     def _iterate_tables(self, shard: int, places: np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray]]:
-        """The wanted of each `BATCH` rows, and their numbers."""
-        before = sum(self.counts[:shard])
+        """The wanted of those rows that are read together, and their numbers."""
+        part, before = self.parts[shard], int(self.begins[shard])
         start = done = 0
-        with explain_errors(str(self.files[shard])):
-            for table in read_tables(self.streams[shard], BATCH) if len(places) else ():
-                here = places[done : np.searchsorted(places, start + len(table))]
-                if len(here):
-                    yield table if len(here) == len(table) else table.take(here - start), before + here
-                done += len(here)
-                start += len(table)
-                if done == len(places):
-                    return
+        for table in part.read(self.columns.names) if len(places) else ():
+            here = places[done : np.searchsorted(places, start + len(table))].astype(np.int64)
+            if len(here):
+                yield table if len(here) == len(table) else table.take(here - start), before + here
+            done += len(here)
+            start += len(table)
+            if done == len(places):
+                return
 
 
 def read_labels(opened: OpenedData, name: str) -> Labels:
-    """Labels of all rows; only this column is read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Labels of all rows; only this column is read, some rows at a time."""
     with explain_errors(opened.path):
         if opened.dataset is not None:
-            column = read_mapped(opened.dataset, [name], slice(None)).column(0)
-        elif opened.format == "parquet":
-            parts = [pq.ParquetFile(file).read(columns=[name]).column(0) for file in opened.files]
-            column = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+            chunks = iter(read_mapped(opened.dataset, [name], slice(None)).column(0).chunks)
         else:
-            parts = [batch.column(name) for file in opened.files for batch in read_batches(file)]
-            column = pa.chunked_array(parts)
-        return _encode(column, name, opened)
+            chunks = (chunk for part in opened.parts for table in part.read([name]) for chunk in table.column(0).chunks)
+        kind = opened.schema.field(name).type
+        return encode_labels(chunks, kind, f"y={name}: the column of {opened.path}", opened.features.get(name))
 
 
-def _encode(column: pa.ChunkedArray, name: str, opened: OpenedData) -> Labels:
+def encode_labels(chunks: Iterable[pa.Array], kind: pa.DataType, what: str, feature: Any = None) -> Labels:
+    """Codes of a column that comes in chunks, in as few bytes as they need; `what` begins a message."""
     import pyarrow as pa
 
-    what = f"y={name}: the column of {opened.path}"
-    feature = opened.features[name]
     if isinstance(feature, import_datasets().ClassLabel):
-        codes = column.fill_null(-1).to_numpy().astype(np.int64)
-        if codes.max() >= len(feature.names):
-            raise UsageError(f"{what} has the number {codes.max()}, but {len(feature.names)} classes")
-        return Labels(codes.clip(min=-1), np.array(feature.names), ordered=True)
-    types = pa.types
-    if types.is_null(column.type):
-        return Labels(np.full(len(column), -1), np.empty(0, np.int64))
-    is_text = types.is_string(column.type) or types.is_large_string(column.type)
-    if not (
-        is_text or types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
-    ):
-        raise UsageError(f"{what} is {column.type}, but numbers or texts are needed; dataset.y=none: no labels")
-    encoded = column.dictionary_encode().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    values = encoded.dictionary.to_numpy(zero_copy_only=False)
-    values = values.astype(str) if is_text else values
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise UsageError(f"{what} holds NaN or infinity: mark unlabelled rows by -1 or leave them empty")
-    return Labels(codes, values)
+        names = feature.names or []
+        codes = _join(chunk.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks)
+        if codes.max() >= len(names):
+            raise UsageError(f"{what} has the number {codes.max()}, but {len(names)} classes")
+        return Labels(codes.clip(min=-1).astype(choose_kind(len(names))), np.array(names), ordered=True)
+    types, chunks = pa.types, _keep_type(chunks, kind, what)
+    if types.is_null(kind):
+        return Labels(_join(np.full(len(chunk), -1, np.int8) for chunk in chunks), np.empty(0, np.int64))
+    is_text = types.is_string(kind) or types.is_large_string(kind)
+    if not (is_text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise UsageError(f"{what} is {kind}, but numbers or texts are needed; dataset.y=none: no labels")
+    seen: dict[object, int] = {}
+
+    def number(chunk: pa.Array) -> np.ndarray:
+        encoded = chunk.dictionary_encode()
+        values = encoded.dictionary.to_numpy(zero_copy_only=False)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise UsageError(f"{what} holds NaN or infinity: mark unlabelled rows by -1 or leave them empty")
+        places = [seen.setdefault(value, len(seen)) for value in values.tolist()]
+        codes = encoded.indices.fill_null(len(places)).to_numpy(zero_copy_only=False)
+        return np.array([*places, -1], choose_kind(len(seen)))[codes]
+
+    codes = _join(map(number, chunks))
+    return Labels(codes, np.array(list(seen), str if is_text else kind.to_pandas_dtype()))
+
+
+def _keep_type(chunks: Iterable[pa.Array], kind: pa.DataType, what: str) -> Iterator[pa.Array]:
+    for chunk in chunks:
+        if chunk.type != kind:
+            raise UsageError(f"{what} is {kind} in its first rows and {chunk.type} later: make it one by CAST")
+        yield chunk
+
+
+def _join(chunks: Iterable[np.ndarray]) -> np.ndarray:
+    """One array in the type of the widest."""
+    several = list(chunks)
+    return np.concatenate(several) if several else np.empty(0, np.int8)

@@ -17,10 +17,12 @@ from aeexp.datasets.formats.hf import explain_errors, import_datasets
 from aeexp.datasets.formats.lazy import Part, lazy_source
 from aeexp.datasets.formats.opening import OpenedData, open_mapped, open_shards, read_mapped
 from aeexp.datasets.formats.query import query_database
+from aeexp.datasets.formats.query_stream import stream_query
 from aeexp.datasets.formats.table_source import Missing, Reading, make_source
 from aeexp.errors import UsageError
 from aeexp.ranges import Count
 
+LANES, COLUMNS = 8, 80  # parts that are read side by side, and columns of them: each holds some megabytes
 LABELS = ("label", "y", "Label", "Y")  # columns that are found as labels
 
 
@@ -32,6 +34,7 @@ def huggingface(
     sql: str | None = None,
     database: str | None = None,
     test_sql: str | None = None,
+    key: str | None = None,
     x: str | list[str] | None = None,
     y: str | None = None,
     streaming: bool = False,
@@ -44,15 +47,19 @@ def huggingface(
     `path` is a .parquet or .arrow file, a folder of them, a folder of pictures (one folder a class), or what
     `Dataset.save_to_disk` wrote; else `sql` is a query to `database`, asked anew by each run. `test` or `test_sql`
     gives the official test set. Rows are memory-mapped, any row can be read at any time; `streaming` reads the files
-    from their beginning instead, and copies nothing to the cache (HF_HOME). `missing` fills gaps in columns side by
-    side, or leaves such rows out, by the rules of `csv`: columns of texts are one-hot then.
+    from their beginning instead, and copies nothing to the cache (HF_HOME); a query is then asked for one range of its
+    unique `key` after another. `missing` fills gaps in columns side by side, or leaves such rows out, by the rules of
+    `csv`: columns of texts are one-hot then.
     """
-    _check(path, test, sql, database, test_sql, streaming)
+    _check(path, test, sql, database, test_sql, key, streaming)
     decoder = PictureDecoder(mode, size)
     if sql is not None and database is not None:
-        sources = {"sql": query_database("sql", sql, database)}
-        if test_sql is not None:
-            sources["test_sql"] = query_database("test_sql", test_sql, database)
+        queries = {"sql": sql, "test_sql": test_sql}
+        sources = {
+            option: stream_query(option, query, database, key) if streaming else query_database(option, query, database)
+            for option, query in queries.items()
+            if query is not None
+        }
     else:
         sources = open_files(path or "", test, format, streaming)
     if missing != "error":
@@ -117,8 +124,14 @@ def open_files(path: str, test: str | None, format: Format, streaming: bool) -> 
 
 
 def _check(
-    path: str | None, test: str | None, sql: str | None, database: str | None, test_sql: str | None, streaming: bool
-) -> None:
+    path: str | None, test: str | None, sql: str | None, database: str | None, test_sql: str | None, key: str | None,
+    streaming: bool,
+) -> None:  # fmt: skip
+    if key is not None and (sql is None or not streaming):
+        raise UsageError(
+            f"key={key} says by which ranges a query is streamed: give dataset.sql and dataset.streaming=true, "
+            "or leave it out"
+        )
     if path is not None and sql is not None:
         raise UsageError(f"path={path} and sql={sql}: give one of them")
     if sql is None:
@@ -135,10 +148,6 @@ def _check(
             )
         if test is not None:
             raise UsageError(f"test={test} belongs to dataset.path; the test set of a query is dataset.test_sql")
-        if streaming:
-            raise UsageError(
-                "streaming=true reads files; the rows of a query are memory-mapped: dataset.streaming=false"
-            )
 
 
 def _open_parts(
@@ -156,7 +165,8 @@ def _open_parts(
         if opened.dataset is not None:
             array = StoredArray(MappedRows(opened.dataset, columns), opened.path)
         else:
-            array = StreamedArray(SequentialRows(opened, columns), opened.path)
+            lanes = max(1, min(LANES, COLUMNS // len(names)))
+            array = StreamedArray(SequentialRows(opened, columns), opened.path, lanes=lanes)
         variables = tuple(Variable(name) for name in names) if columns.kind == "number" else ()
         parts.append(Part(option, array, None if label is None else read_labels(opened, label), variables))
     return parts

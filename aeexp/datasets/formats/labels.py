@@ -15,9 +15,9 @@ MOST_NAMES = 20  # different labels; more that differ in most rows name rows
 
 
 class Labels(NamedTuple):
-    """Labels of one part of the data: 8 bytes a row, however long the names are."""
+    """Labels of one part of the data: a few bytes a row, however long the names are."""
 
-    codes: np.ndarray  # (N,) int64 places in `values`, -1: unlabelled
+    codes: np.ndarray  # (N,) places in `values`, -1: unlabelled
     values: np.ndarray  # the different labels: numbers or texts
     ordered: bool = False  # the values are class names in the order of their numbers
 
@@ -45,8 +45,14 @@ def number_labels(
         numbers, classes = number_in_order(known, instead, count)
     of_values = dict(zip(known, numbers, strict=True))
     # code -1 reads the last entry
-    ys = [np.array([*of_values.get(name, ()), -1], np.int64)[part.codes] for name, part in parts.items()]
+    kind = choose_kind(len(classes))
+    ys = [np.array([*of_values.get(name, ()), -1], kind)[part.codes] for name, part in parts.items()]
     return classes, ys[0], ys[1] if test is not None else None
+
+
+def choose_kind(classes: int) -> np.dtype:
+    """The smallest type of integers that holds the numbers of so many classes, and -1."""
+    return np.min_scalar_type(-max(1, classes))
 
 
 def number_in_order(

@@ -51,8 +51,8 @@ def estimate_unit(parts: list[StoredArray | StreamedArray]) -> float:
         return 1.0
     for x in parts:
         some = x.take(np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)))
-        places = np.arange(len(some))
-        rows = some.iterate(places) if isinstance(some, StreamedArray) else (some[places[i : i + 1]] for i in places)
+        stored = isinstance(some, StoredArray)
+        rows = (some[i : i + 1] for i in range(len(some))) if stored else (x for *_, x in some.read_all())
         if any(row.max() > 1 for row in rows):
             return 1 / 255
     log.info("bytes of 0 and 1 only in the rows that were looked at: dataset.scale=1")

@@ -5,30 +5,43 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aeexp.datasets.formats.finding import Place
 from aeexp.datasets.formats.hf import explain_errors, import_datasets
+from aeexp.datasets.formats.parts import cut_file
 from aeexp.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from datasets import Dataset, IterableDataset
+    from datasets import Dataset
 
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream
 
 
+class Part(Protocol):
+    """Rows that are read from their beginning: some row groups of a file, a range of a query's key."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """These columns, some rows at a time."""
+        ...
+
+
 class OpenedData(NamedTuple):
-    """An opened part of the data: memory-mapped, or files that are read one after another."""
+    """An opened part of the data: memory-mapped, or parts that are read one after another."""
 
     path: str
     schema: pa.Schema
     features: dict  # name: datasets feature
     dataset: Dataset | None = None  # memory-mapped
-    files: list[Path] = []  # that are read one after another
-    format: str = ""  # of the files
+    parts: Sequence[Part] = ()  # that are read one after another
 
     @property
     def columns(self) -> list[str]:
@@ -40,7 +53,7 @@ class OpenedData(NamedTuple):
         with explain_errors(self.path):
             if self.dataset is not None:
                 return read_mapped(self.dataset, names, slice(0, 1))
-            return next(read_tables(open_stream(self.files[0], self.format, names), 1))
+            return next(iter(self.parts[0].read(names))).slice(0, 1)
 
 
 def read_mapped(dataset: Dataset, names: list[str], rows: slice) -> pa.Table:
@@ -50,15 +63,6 @@ def read_mapped(dataset: Dataset, names: list[str], rows: slice) -> pa.Table:
     table = dataset.select_columns(names).with_format("arrow")[rows]
     assert isinstance(table, pa.Table)
     return table
-
-
-def read_tables(rows: IterableDataset, size: int) -> Iterator[pa.Table]:
-    """Those of a stream, `size` rows at a time."""
-    import pyarrow as pa
-
-    for table in rows.iter(batch_size=size):
-        assert isinstance(table, pa.Table)
-        yield table
 
 
 def open_mapped(option: str, place: Place) -> OpenedData:
@@ -72,7 +76,7 @@ def open_mapped(option: str, place: Place) -> OpenedData:
         elif format == "arrow" and are_whole_streams(option, files):
             dataset = datasets.concatenate_datasets([datasets.Dataset.from_file(str(file)) for file in files])
         else:
-            files = _drop_empty(option, path, files, format) if format == "parquet" else files
+            files = _drop_empty(option, path, files) if format == "parquet" else files
             named = {"data_files": {"train": [_escape(file) for file in files]}}
             if format == "imagefolder":
                 named = {"data_dir": str(path), "data_files": {"train": [_escape(path) + "/**"]}}
@@ -100,7 +104,9 @@ def open_shards(option: str, place: Place) -> OpenedData:
         schemas = [read_schema(file, format) for file in files]
         if format == "arrow":
             are_whole_streams(option, files)
-        files = _drop_empty(option, path, files, format)
+        parts = [part for file in files for part in cut_file(file, format)]
+        if not parts:
+            raise UsageError(f"{option}={path} has no rows")
         for file, schema in zip(place.files, schemas, strict=True):
             here, there = ((each.metadata or {}).get(b"huggingface") for each in (schema, schemas[0]))
             if not schema.equals(schemas[0]) or here != there:
@@ -108,7 +114,7 @@ def open_shards(option: str, place: Place) -> OpenedData:
                     f"{option}={path}: {file.name} has other columns or classes than {place.files[0].name}"
                 )
         features = datasets.Features.from_arrow_schema(schemas[0])
-        return OpenedData(str(path), features.arrow_schema, dict(features), files=files, format=format)
+        return OpenedData(str(path), features.arrow_schema, dict(features), parts=parts)
 
 
 def read_schema(file: Path, format: str) -> pa.Schema:
@@ -125,44 +131,12 @@ def read_schema(file: Path, format: str) -> pa.Schema:
             return pa.ipc.open_file(opened).schema
 
 
-def count_rows(file: Path, format: str) -> int:
-    """Rows; reads no values."""
-    import pyarrow.parquet as pq
-
-    with explain_errors(str(file)):
-        if format == "parquet":
-            return pq.read_metadata(file).num_rows
-        return sum(len(batch) for batch in read_batches(file))
-
-
-def read_batches(file: Path) -> Iterator[pa.RecordBatch]:
-    """Those of an Arrow stream or an Arrow file, memory-mapped."""
-    import pyarrow as pa
-
-    with pa.memory_map(str(file)) as opened:
-        try:
-            reader = pa.ipc.open_stream(opened)
-        except pa.ArrowInvalid:
-            opened.seek(0)
-            content = pa.ipc.open_file(opened)
-            reader = (content.get_batch(number) for number in range(content.num_record_batches))
-        yield from reader
-
-
-def _drop_empty(option: str, path: Path, files: list[Path], format: str) -> list[Path]:
+def _drop_empty(option: str, path: Path, files: list[Path]) -> list[Path]:
     """Without files of no rows, which `datasets` cannot read."""
-    filled = [file for file in files if count_rows(file, format)]
+    filled = [file for file in files if cut_file(file, "parquet")]
     if not filled:
         raise UsageError(f"{option}={path} has no rows")
     return filled
-
-
-def open_stream(file: Path, format: str, names: list[str]) -> IterableDataset:
-    """An IterableDataset of Arrow tables of these columns."""
-    datasets = import_datasets()
-    wanted = {"columns": names} if format == "parquet" else {}
-    rows = datasets.load_dataset(format, data_files={"train": [_escape(file)]}, split="train", streaming=True, **wanted)
-    return rows.select_columns(names).with_format("arrow")
 
 
 def are_whole_streams(option: str, files: list[Path]) -> bool:

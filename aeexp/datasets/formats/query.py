@@ -15,7 +15,7 @@ from aeexp.errors import UsageError
 def query_database(option: str, query: str, database: str) -> OpenedData:
     """The rows of a query in a folder of their own, which ends with the dataset: another run may find other rows."""
     datasets = import_datasets()
-    _check_database(database)
+    check_database(database)
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     cache.mkdir(parents=True, exist_ok=True)
     text = " ".join(query.split())  # a query may have many lines, a message has one
@@ -31,7 +31,8 @@ def query_database(option: str, query: str, database: str) -> OpenedData:
     return opened
 
 
-def _check_database(database: str) -> None:
+def check_database(database: str) -> None:
+    """Raises UsageError where it is no address of a database, or of a file that is not there."""
     try:
         import sqlalchemy
         from sqlalchemy.exc import ArgumentError

@@ -14,7 +14,7 @@ from aeexp.errors import UsageError
 from aeexp.models.learner import Learner, average
 from aeexp.trainers.arithmetic import Forward, forward_of
 from aeexp.trainers.ranks.draws import Add, ShareOfDraws
-from aeexp.types import Batch, Pass, Terms
+from aeexp.types import Batch, Pass, Share, Terms
 
 
 def add_over_ranks(part: Tensor) -> Tensor:
@@ -36,29 +36,30 @@ class Group:
     def __init__(self, rank: int = 0, size: int = 1, add: Add = add_over_ranks):
         self.rank = rank
         self.size = size
+        self.part = Share(rank, size)  # of each batch, which a split reads alone
         self.add = add
         self._told = False  # this process to end
         self._agreed = False  # any of them, by the last step's sum
 
     def find_share(self, rows: int) -> tuple[int, int]:
         """Of so many rows this rank's first, and the one behind its last; the first ranks have one row more."""
-        least, more = divmod(rows, self.size)
-        first = self.rank * least + min(self.rank, more)
-        return first, first + least + (self.rank < more)
+        return self.part.find(rows)
 
     def share(self, forward: Forward, whole: bool) -> Forward:
-        """A forward pass of whole batches, of which this rank takes its rows: the sum of its terms over the ranks is
-        their mean over the batch. With `whole` its pass is that of all rows, without gradient."""
+        """A forward pass of this rank's rows of batches: the sum of its terms over the ranks is their mean over the
+        batch. It takes them of a whole batch, or gets them alone (`Batch.whole`). With `whole` its pass is that of all
+        rows, without gradient, and batches are whole."""
         if self.size == 1:
             return forward
 
         def run(batch: Batch) -> tuple[list[str], Tensor, Pass]:
-            rows = len(batch.x)
+            rows = batch.rows
             first, last = self.find_share(rows)
             before = _read_generators(batch.x.device) if whole else []
-            taken = (first, last) if last > first else (0, 1)  # a batch of fewer rows than ranks: one counts nothing
+            taken = self.part.take(rows)
+            mine = batch if batch.whole else batch.change(lambda field: field[taken[0] : taken[1]])
             with ShareOfDraws(rows, *taken, (last - first) / rows, self.add):
-                names, values, out = forward(batch.change(lambda field: field[taken[0] : taken[1]]))
+                names, values, out = forward(mine)
             if whole:
                 _set_generators(batch.x.device, before)
                 with torch.no_grad():
@@ -115,7 +116,7 @@ class Group:
         return self._agreed
 
     def measure(self, learner: Learner, split: Examples) -> dict[str, float]:
-        """`average` over a split, of whose batches each rank takes its rows."""
+        """`average` over a split, of whose batches each rank reads its rows."""
         if self.size == 1:
             return average(learner, split)
         share = self.share(forward_of(learner), whole=False)
@@ -124,7 +125,7 @@ class Group:
             names, values, out = share(batch)
             return dict(zip(names, values, strict=True)), out
 
-        values = average(learner, split, forward=forward)
+        values = average(learner, split, forward=forward, share=self.part)
         sums = torch.tensor(list(values.values()), device=split.device, dtype=torch.float64)
         distributed.all_reduce(sums)
         return dict(zip(values, sums.tolist(), strict=True))

@@ -11,7 +11,7 @@ from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import Training
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.window import Window
-from aeexp.types import Batch
+from aeexp.types import ALL, Batch, Share
 
 Outcome = Progress | BaseException  # what `fit` returned or raised
 
@@ -63,11 +63,11 @@ class Orders:
     def __len__(self) -> int:
         return len(self.split)
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
         """In their order, which is the same for all."""
-        return self.split.batches(size)
+        return self.split.batches(size, share)
 
-    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
         """(S, B, ...) of every field, of each of the seeds."""
         return self.split.epoch_of_each(self.seeds, epoch, size, start)
 

@@ -42,6 +42,6 @@ def join(several: Sequence[Batch]) -> Batch:
     """The same fields of several batches, with these in front."""
     rest = (
         None if fields[0] is None else torch.stack(fields)
-        for fields in zip(*(each[1:] for each in several), strict=True)
+        for fields in zip(*(each[1:-1] for each in several), strict=True)
     )
-    return Batch(torch.stack([each.x for each in several]), *rest)
+    return Batch(torch.stack([each.x for each in several]), *rest, whole=None)

@@ -15,7 +15,7 @@ from aeexp.trainers.contracts import Training
 from aeexp.trainers.joint import Joint
 from aeexp.trainers.stacking.draws import make_generators
 from aeexp.trainers.stacking.stack import Stack, Unstackable, make_skeleton
-from aeexp.types import Batch
+from aeexp.types import ALL, Batch, Share
 
 # A bmm adds its products in another order than the product of one run, and rounding may move a number over the kink of
 # a rectifier, behind which a gradient is another: in double precision that is some 1e-12 of it. A part that is not
@@ -86,11 +86,11 @@ class Few:
     def __len__(self) -> int:
         return len(self.batch.x)
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int, share: Share = ALL) -> Iterator[Batch]:
         """The one that it is."""
         yield self.batch
 
-    def epoch(self, seed: int, epoch: int, size: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, size: int, start: int = 0, share: Share = ALL) -> Iterator[Batch]:
         """The same."""
         yield self.batch
 
