@@ -35,7 +35,7 @@ from aeexp.trainers.checkpoint import Progress
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["dataset=digits", "trainer.epochs=2", "dataset.limit=400", "plot=[reconstructions,curves]", "threads=1"]
 NAMES = {"0": "0/tensorboard/undercomplete latent.dim=2", "1": "1/tensorboard/undercomplete latent.dim=3"}
-FAILED = "failed/tensorboard/undercomplete optimizer=sgd optimizer.lr=1e20 trainer.epochs=2 and 2 more"
+FAILED = "failed/tensorboard/undercomplete optimizer=sgd optimizer.lr=1e20 dataset=digits and 3 more"
 RUNS = {*NAMES.values(), FAILED}
 
 
