@@ -12,8 +12,15 @@ from annotated_types import Interval
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Source
-from aeexp.datasets.core.stored import EncodedRows
-from aeexp.datasets.formats.clips import Clips, choose_starts, damage_error, find_parts, import_or_explain, make_source
+from aeexp.datasets.formats.clips import (
+    ClipRows,
+    Clips,
+    choose_starts,
+    damage_error,
+    find_parts,
+    import_or_explain,
+    make_source,
+)
 from aeexp.datasets.formats.places import Own
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, Several
@@ -131,30 +138,6 @@ def make_filters(how: Spectrogram) -> np.ndarray:
     return filters
 
 
-@final
-class AudioClips(EncodedRows):
-    """(N, *shape) float32 rows of audio files."""
-
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, stretches: list[Stretch], decoder: SpectrogramDecoder):
-        self.stretches = stretches
-        self.decoder = decoder
-        self.shape = (len(stretches), *decoder.shape)
-
-    @property
-    def decode(self) -> SpectrogramDecoder:
-        """Of stretches."""
-        return self.decoder
-
-    def fetch(self, index: np.ndarray) -> list[Stretch]:
-        """Stretches of files."""
-        return [self.stretches[row] for row in index]
-
-    def __getitem__(self, index: np.ndarray) -> np.ndarray:
-        return self.decoder(self.fetch(index)) if len(index) else np.empty((0, *self.shape[1:]), np.float32)
-
-
 @DataSet
 def audio(
     path: str,
@@ -208,7 +191,7 @@ def _open_clips(
             stretches.append(Stretch(file, start, min(-(-how.samples * there // how.rate), samples - start), there))
             places.append(place)
             lengths.append(min(how.length, steps - first))
-    return Clips(AudioClips(stretches, decoder), np.array(places), np.array(lengths))
+    return Clips(ClipRows(stretches, decoder, np.float32), np.array(places), np.array(lengths))
 
 
 def _read_header(file: str, key: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 
@@ -14,6 +14,40 @@ from aeexp.datasets.formats.places import Own, Part, find_official, find_part, n
 from aeexp.errors import UsageError
 
 log = logging.getLogger(__name__)
+
+
+class Decoder(Protocol):
+    """Cuts of files -> (B, *shape)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row."""
+        ...
+
+    def __call__(self, stored: Sequence[Any], /) -> np.ndarray: ...
+
+
+@final
+class ClipRows(EncodedRows):
+    """(N, *shape) rows, each cut out of a file when it is read."""
+
+    def __init__(self, cuts: Sequence[Any], decoder: Decoder, dtype: type[np.generic]):
+        self.cuts = cuts
+        self.decoder = decoder
+        self.shape = (len(cuts), *decoder.shape)
+        self.dtype = np.dtype(dtype)
+
+    @property
+    def decode(self) -> Decoder:
+        """Of cuts."""
+        return self.decoder
+
+    def fetch(self, index: np.ndarray) -> list[Any]:
+        """Cuts of files."""
+        return [self.cuts[row] for row in index]
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.decoder(self.fetch(index)) if len(index) else np.empty((0, *self.shape[1:]), self.dtype)
 
 
 class Clips(NamedTuple):

@@ -10,8 +10,8 @@ import numpy as np
 
 from aeexp.datasets.core.assemble import DataSet
 from aeexp.datasets.core.records import Source
-from aeexp.datasets.core.stored import EncodedRows
 from aeexp.datasets.formats.clips import (
+    ClipRows,
     Clips,
     choose_starts,
     damage_error,
@@ -104,30 +104,6 @@ class FrameDecoder:
         return x[None] if x.ndim == 2 else x.transpose(2, 0, 1)
 
 
-@final
-class VideoClips(EncodedRows):
-    """(N, *shape) uint8 rows of video files."""
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, cuts: list[Cut], decoder: FrameDecoder):
-        self.cuts = cuts
-        self.decoder = decoder
-        self.shape = (len(cuts), *decoder.shape)
-
-    @property
-    def decode(self) -> FrameDecoder:
-        """Of cuts."""
-        return self.decoder
-
-    def fetch(self, index: np.ndarray) -> list[Cut]:
-        """Cuts of files."""
-        return [self.cuts[row] for row in index]
-
-    def __getitem__(self, index: np.ndarray) -> np.ndarray:
-        return self.decoder(self.fetch(index)) if len(index) else np.empty((0, *self.shape[1:]), np.uint8)
-
-
 @DataSet
 def video(
     path: str,
@@ -162,7 +138,7 @@ def video(
                 places.append(place)
                 lengths.append(len(cuts[-1].times))
         decoder = FrameDecoder(length, mode, shape, sequences, key)
-        return Clips(VideoClips(cuts, decoder), np.array(places), np.array(lengths))
+        return Clips(ClipRows(cuts, decoder, np.uint8), np.array(places), np.array(lengths))
 
     return make_source(parts, open_clips, length, 1 / 255, sequences)
 
