@@ -23,6 +23,7 @@ CONDITIONAL = [
     if (condition := read_condition(key.comment)) is not None
 ]
 OTHER = {
+    "null": "other",
     "0.5": 0.25,
     "0.9": 0.5,
     "0.99": 0.5,
