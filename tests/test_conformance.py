@@ -14,6 +14,7 @@ import pytest
 import torch
 from composing import composed
 from hydra.utils import get_class, get_object
+from representatives import few
 
 from aeexp import contracts
 from aeexp.contracts import Part
@@ -120,7 +121,7 @@ def test_runs_that_are_trained_as_one_are_the_runs_alone(option):
         pytest.skip(f"{option.word} is trained alone: {reason}")
 
 
-@pytest.mark.parametrize("name", options.list_groups()["variant"])
+@pytest.mark.parametrize("name", few(options.list_groups()["variant"], "vae", "vq_vae"))
 def test_runs_of_a_variant_that_are_trained_as_one_are_the_runs_alone(name):
     cfg = configuration(f"variant={name}")
     if "codes" in cfg.latent:

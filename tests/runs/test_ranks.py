@@ -50,6 +50,7 @@ def start(folder: Path, *words: str, line: list[str] | None = None) -> subproces
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     words = ["variant=vae", "trainer.steps=20"]
     for name, more in (("one", []), ("two", ["trainer.processes=2"])):
