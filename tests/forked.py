@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import multiprocessing.process
 import os
 import subprocess
 import sys
@@ -90,6 +91,7 @@ def _be(module: str, words: Sequence[str], cwd: str, said: str, complained: str,
     os.environ |= env
     _speak_into(said, complained)
     os.chdir(cwd)
+    multiprocessing.process.ORIGINAL_DIR = cwd  # where the processes that it begins begin
     own = {str(ROOT), str(ROOT / "tests"), str(ROOT / "docs/tools"), ""}
     asked = [place for place in env["PYTHONPATH"].split(os.pathsep) if place]
     sys.path[:] = [cwd, *asked, *(place for place in sys.path if place not in own)]
