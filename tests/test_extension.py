@@ -40,6 +40,7 @@ def run(module: str, *words: str, site: Path, cwd: Path) -> subprocess.Completed
     return command(module, *words, cwd=cwd, PYTHONPATH=f"{ROOT}{os.pathsep}{site}")
 
 
+@pytest.mark.slow
 def test_it_trains_and_its_run_is_read_without_a_word_on_trust(site, tmp_path):
     path = f"{ROOT}{os.pathsep}{site}"
     done = aeexp("regularizer=hoyer", "hydra.run.dir=run", *QUICK, cwd=tmp_path, PYTHONPATH=path)

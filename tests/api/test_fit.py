@@ -27,7 +27,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from representatives import few
 from sklearn.datasets import load_digits
 
 import aeexp as package
@@ -324,7 +323,8 @@ print(dict.get(matplotlib.rcParams, "backend"), os.environ["MPLBACKEND"], sep="\
 """
 
 
-@pytest.mark.parametrize("module", few(["own_inline", "matplotlib_inline.backend_inline"], "own_inline"))
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["own_inline", "matplotlib_inline.backend_inline"])
 def test_under_the_backend_of_a_notebook_with_a_bar(tmp_path, module):
     """The first is there, the second is not: a script that a notebook starts in another environment has its variable.
 

@@ -52,6 +52,7 @@ def test_the_wheel_has_its_configuration_its_types_and_its_plugin(site):
     assert (site / "hydra_plugins/aeexp_optuna/sweeper.py").is_file()
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_runs_on_the_digits_that_it_carries(site, tmp_path):
     assert (site / "aeexp/datasets/sets/mnist_small.npz").stat().st_size <= 1_600_000
     result = aeexp(*QUICK, "dataset=mnist_small", cwd=tmp_path, PYTHONPATH=str(site))

@@ -30,7 +30,7 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", few(["digits", "flat", "colour", "five channels", "formula"], "digits", "formula"))
+@pytest.mark.parametrize("case", few(["digits", "flat", "colour", "five channels", "formula"], "digits"))
 def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
     data = {
         "digits": digit_data, "flat": rows_of((4,)), "colour": rows_of((3, 12, 10), np.arange(60) % 4),
