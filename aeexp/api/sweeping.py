@@ -30,6 +30,7 @@ from aeexp.runs.claim import claim_place, identify
 from aeexp.runs.composing import split_words, use_options
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.hydra_loader import compose_once
 from aeexp.runs.machine import run_alone
 from aeexp.runs.results import shorten
 from aeexp.sweeps.refusals import note_refusal
@@ -102,7 +103,7 @@ def sweep(
     """
     given = give(data, labels, attributes) if data is not None else None
     check_words([*overrides, *(f"{key}=" for key in values)], given)
-    with use_options(config_dir):
+    with use_options(config_dir), compose_once():
         return _sweep(values, overrides, given, folder, config_dir, progress)
 
 

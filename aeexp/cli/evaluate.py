@@ -69,6 +69,8 @@ def evaluate_runs(
     require_memory()
     with stage("imports"):
         from aeexp.runs.asked import compose_evaluation, split_data_words
+        from aeexp.runs.late import put_off
+    put_off()
     with stage("compose"):
         asked, other = split_data_words(overrides)
         cfg, default = compose_evaluation(asked, beside=other)

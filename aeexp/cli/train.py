@@ -72,7 +72,8 @@ def compose_and_run() -> None:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    from aeexp.runs.composing import expand_override, parse_fast
+    from aeexp.runs.composing import expand_override
+    from aeexp.runs.hydra_loader import compose_once
 
     if "${" in (here := os.getcwd()):  # Hydra puts it where OmegaConf reads references
         raise UsageError(
@@ -89,7 +90,7 @@ def compose_and_run() -> None:
     if read_torchrun() is not None and {"-m", "--multirun"} & set(sys.argv):
         raise UsageError("-m: torchrun's processes train one run: take trainer.processes=2 for the runs of a sweep")
     try:
-        with parse_fast(), leave_nothing_beside_the_first():
+        with compose_once(), leave_nothing_beside_the_first():
             hydra.main(version_base="1.3", config_path=find_conf_dir(), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         # The task handles its own errors: what arrives here is a command line that does not compose.

@@ -39,6 +39,12 @@ class Press(FigureCanvasAgg):
 
     printer: Printer | None = None
 
+    def draw(self) -> None:
+        """What fonts are is asked anew for each drawing."""
+        if self.printer is not None:
+            self.printer.fonts.clear()
+        super().draw()
+
     def get_renderer(self) -> Printer:
         """One for each size."""
         width, height = self.get_width_height(physical=True)
@@ -52,6 +58,17 @@ class Press(FigureCanvasAgg):
 class Printer(RendererAgg):
     """Agg, whose texts are kept; slanted ones and formulas are drawn as ever."""
 
+    def __init__(self, width: float, height: float, dpi: float):
+        super().__init__(width, height, dpi)
+        self.fonts: dict[FontProperties, Font] = {}  # a figure of a hundred texts has some five
+
+    def describe_font(self, font: FontProperties) -> Font:
+        """As the function does, once for equal fonts of a drawing."""
+        known = self.fonts.get(font)
+        if known is None:
+            known = self.fonts[font.copy()] = describe_font(font)
+        return known
+
     def draw_text(
         self, gc: GraphicsContextBase, x: float, y: float, s: str, prop: FontProperties, angle: float,
         ismath: Any = False, mtext: Text | None = None,
@@ -60,7 +77,7 @@ class Printer(RendererAgg):
         own = ismath or angle not in (0, 90) or not gc.get_antialiased() or len(s) > LONGEST
         if own or gc.get_clip_path()[0] is not None:
             return super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
-        letters = draw_letters(s, *describe_font(prop), self.dpi)
+        letters = draw_letters(s, *self.describe_font(prop), self.dpi)
         left, bottom, cover = letters.left, letters.below, letters.cover
         if angle:  # to the left of where it stands, upwards
             height, cover = cover.shape[0], np.rot90(cover)
@@ -79,14 +96,17 @@ class Printer(RendererAgg):
         """In pixels."""
         if ismath or len(s) > LONGEST:
             return super().get_text_width_height_descent(s, prop, ismath)
-        return draw_letters(s, *describe_font(prop), self.dpi).size
+        return draw_letters(s, *self.describe_font(prop), self.dpi).size
 
     def _get_font_height_metrics(self, prop: FontProperties) -> tuple[float, float, float]:
         """Ascent, descent and gap of lines, which matplotlib 3.11 asks a renderer for; others ask the font."""
-        return measure_lines(*describe_font(prop), self.dpi)
+        return measure_lines(*self.describe_font(prop), self.dpi)
 
 
-def describe_font(font: FontProperties) -> tuple[tuple[Any, ...], float, tuple[Any, ...]]:
+Font = tuple[tuple[Any, ...], float, tuple[Any, ...]]  # files, size, settings
+
+
+def describe_font(font: FontProperties) -> Font:
     """All that decides what letters look like, as it is now: the files of its families, the size, and matplotlib's own
     settings. A user may change these between two figures."""
     settings = tuple(rcParams.get(key) for key in SETTINGS)

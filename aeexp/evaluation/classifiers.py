@@ -48,7 +48,8 @@ def fit_probe(kind: Kind, codes: np.ndarray, labels: np.ndarray, neighbours: int
 
     Never more neighbours than labels a class. All rows of one class: the classifier that always names it.
     """
-    from sklearn.dummy import DummyClassifier
+    with stage("imports"):  # seconds, which no metric of its own takes
+        from sklearn.dummy import DummyClassifier
 
     classes = len(np.unique(labels))
     if classes < 2:
@@ -93,7 +94,7 @@ def _fits(
     kind: Kind, codes: np.ndarray, labels: np.ndarray, choices: tuple[float, ...], neighbours: int
 ) -> Iterator[Any]:
     """Pipelines of fitted parts, one for each choice; a penalty's fit starts from that of the last."""
-    with stage("imports"):  # seconds, which no metric of its own takes
+    with stage("imports"):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from aeexp.errors import UsageError
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import check, make
+from aeexp.runs.hydra_loader import compose_once
 
 NAMES_DATA, OF_DATA = re.compile(r"\+?dataset="), re.compile(r"[+~]*dataset[=./]")  # words of another data set
 # Keys; all else is as it was in training.
@@ -35,9 +36,9 @@ def compose_evaluation(overrides: Sequence[str], beside: Sequence[str] = ()) -> 
         )
     groups = [f"{group}=none" for group in ("metric", "plot") if group not in keys]
     groups += [override for override in overrides if override.startswith(("metric=", "plot="))]
-    default = compose_run(groups).cfg
     words = [*groups, *(override for override in overrides if override not in groups), *beside]
-    cfg = compose_run(words).cfg
+    with compose_once():
+        default, cfg = compose_run(groups).cfg, compose_run(words).cfg
     check(cfg)
     for group in ("metric", "plot"):
         make(cfg, group)  # what a constructor refuses is said before any run is loaded

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,8 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aeexp.errors import UsageError, quote_value
-from aeexp.files import YAML_LOADER, expand_home
+from aeexp.files import expand_home
 from aeexp.reference.folders import find_conf_dir, use_folders
+from aeexp.runs.hydra_loader import compose_once
 
 if TYPE_CHECKING:  # with torch and numpy, which the command does not wait for
     from hydra.conf import HydraConf
@@ -52,7 +52,7 @@ def compose_run(overrides: Sequence[str]) -> Composed:
     Raises UsageError where the words do not compose. Who uses Hydra around this finds it as it was.
     """
     words = [expand_override(word) for word in overrides]
-    with _without_hydra(), parse_fast():
+    with _without_hydra(), compose_once():
         try:
             with initialize_config_dir(find_conf_dir(), version_base="1.3"):
                 cfg = compose("config", words, return_hydra_config=True)
@@ -64,17 +64,6 @@ def compose_run(overrides: Sequence[str]) -> Composed:
     with open_dict(cfg):
         del cfg["hydra"]
     return Composed(cfg, root.hydra)
-
-
-@contextmanager
-def parse_fast() -> Iterator[None]:
-    """Inside, OmegaConf parses by libyaml where that is there, which takes a third off composing: the class of its
-    loader is made anew for each file, from what `yaml.SafeLoader` is then."""
-    before, yaml.SafeLoader = yaml.SafeLoader, YAML_LOADER
-    try:
-        yield
-    finally:
-        yaml.SafeLoader = before
 
 
 def use_options(config_dir: str | Path | None) -> AbstractContextManager[None]:

@@ -21,6 +21,7 @@ from aeexp.runs.claim import claim, claim_place, identify
 from aeexp.runs.composing import make_ask
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.late import put_off
 from aeexp.runs.ranks import Died, dismiss
 from aeexp.runs.run import run_in_steps
 from aeexp.runs.status import Status
@@ -41,6 +42,7 @@ def run_job_in_steps(cfg: DictConfig) -> Steps[float]:
     Returns the monitored value. What goes wrong stands in the job's own log and status.json.
     """
     spend("imports")
+    put_off()
     if follows_torchrun():
         return follow_torchrun(cfg)
     hydra_cfg = HydraConfig.get()

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from aeexp import files
 from aeexp.sweeps.refusals import note_refusal
-from aeexp.sweeps.stacking.group import Stacking, run_group
+from aeexp.sweeps.stacking.group import Stacking, compose_job, run_group
 
 Values = dict[int, float]  # what the jobs returned, by their numbers
 OURS = ("AEEXP_", "HYDRA_", "PYTHONPATH")  # beginnings of the variables that go along
@@ -68,7 +68,8 @@ class Part:
         values: Values = {}
         with hear_scheduler() as told:
             try:
-                results = run_group(Stacking(**self.given), self.context, self.config, self.task, self.jobs)
+                jobs = [compose_job(self.context, self.config, *job) for job in self.jobs]
+                results = run_group(Stacking(**self.given), self.context, self.config, self.task, jobs)
                 values = {number: self._read(number, result) for number, result in results.items()}
             except KeyboardInterrupt:
                 if not told:

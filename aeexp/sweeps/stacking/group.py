@@ -51,22 +51,17 @@ def compose_job(context: HydraContext, config: DictConfig, number: int, override
 
 
 def run_group(
-    stacking: Stacking, context: HydraContext, config: DictConfig, task: TaskFunction,
-    numbered: Sequence[tuple[int, Sequence[str]]],
-) -> dict[int, JobReturn]:  # fmt: skip
-    """The results of jobs that may be alike, by their numbers."""
+    stacking: Stacking, context: HydraContext, config: DictConfig, task: TaskFunction, composed: Sequence[DictConfig]
+) -> dict[int, JobReturn]:
+    """The results of jobs that may be alike, by their numbers; `composed` as `compose_job` gives them."""
     results: dict[int, JobReturn] = {}
-    if len(numbered) == 1:
-        number, overrides = numbered[0]
-        composed = compose_job(context, config, number, overrides)
-        results[number] = run_job(task, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    if len(composed) == 1:
+        (job,) = composed
+        results[job.hydra.job.num] = run_job(task, job, "hydra.sweep.dir", "hydra.sweep.subdir", context)
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
         return results
-    for start in range(0, len(numbered), stacking.most):  # so many folders and logs are open at once
-        jobs = [
-            SetAside(context, task, compose_job(context, config, *each))
-            for each in numbered[start : start + stacking.most]
-        ]
+    for start in range(0, len(composed), stacking.most):  # so many folders and logs are open at once
+        jobs = [SetAside(context, task, each) for each in composed[start : start + stacking.most]]
         run_together(stacking, jobs)
         results |= {job.number: job.result for job in jobs}
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)

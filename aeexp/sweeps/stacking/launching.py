@@ -33,14 +33,14 @@ def launch(
     for place, overrides in enumerate(job_overrides):
         log.info("\t#%d : %s", first + place, " ".join(filter_overrides(overrides)))
     numbers = list(range(first, first + len(job_overrides)))
-    groups = group_jobs([compose_job(context, config, *job) for job in zip(numbers, job_overrides, strict=True)])
+    composed = [compose_job(context, config, *job) for job in zip(numbers, job_overrides, strict=True)]
+    groups = group_jobs(composed)
     parts = cut(groups, stacking.processes)
     if stacking.processes > 1 and len(parts) > 1:
-        jobs = [[(numbers[place], job_overrides[place]) for place in part] for part in parts]
+        jobs = [[composed[place] for place in part] for part in parts]
         results = launch_in_processes(given, stacking, context, config, task, jobs)
     else:
         results = {}
         for group in groups:
-            jobs = [(numbers[place], job_overrides[place]) for place in group]
-            results |= run_group(stacking, context, config, task, jobs)
+            results |= run_group(stacking, context, config, task, [composed[place] for place in group])
     return [results[number] for number in numbers]

@@ -18,12 +18,10 @@ from omegaconf import DictConfig
 from aeexp.signals import do_nothing, handle_endings
 from aeexp.sweeps.stacking.group import Stacking, run_group
 
-Numbered = Sequence[tuple[int, Sequence[str]]]  # jobs with their overrides
-
 
 def launch_in_processes(
     given: Mapping[str, Any], stacking: Stacking, context: HydraContext, config: DictConfig, task: TaskFunction,
-    parts: Sequence[Numbered],
+    parts: Sequence[Sequence[DictConfig]],
 ) -> dict[int, JobReturn]:  # fmt: skip
     """The results of all jobs, by their numbers. Raises KeyboardInterrupt, once all processes have saved their runs."""
     told: list[int] = []
@@ -58,7 +56,7 @@ def launch_in_processes(
 
 def _run_part(
     given: Mapping[str, Any], most_bytes: float, context: HydraContext, config: DictConfig, task: TaskFunction,
-    part: Numbered, state: Any,
+    part: Sequence[DictConfig], state: Any,
 ) -> dict[int, JobReturn]:  # fmt: skip
     """In a process of its own. One that was interrupted has no results: the folders say so."""
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIG" + "HUP", signal.SIGTERM)):
