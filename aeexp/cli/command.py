@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aeexp.errors import INTERRUPTED, describe_error, exit_code, explain_machine, is_explained
+from aeexp.runs.garbage import collect_seldom
 from aeexp.signals import interrupt_when_told
 
 # What tables and formulas are written with, for a terminal whose encoding lacks it.
@@ -36,6 +37,7 @@ def run_command(function: Callable[..., int | None], *arguments: Any) -> None:
     failure of a command.
     """
     settle_environment()
+    collect_seldom()
     atexit.register(gc.freeze)  # the last to be called: to take a million objects apart at the end is seconds' work
     try:
         with interrupt_when_told():

@@ -22,6 +22,7 @@ from aeexp.evaluation.run import Run
 from aeexp.models.learner import Learner
 from aeexp.runs.blame import blame_part
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.garbage import keep
 from aeexp.runs.tracking import Tracker
 from aeexp.timing import stage
 
@@ -131,6 +132,7 @@ def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure 
     if plots:
         with stage("imports"):  # matplotlib: else the first figure would seem to take it
             import aeexp.drawing.canvas  # noqa: F401 -- not to be loaded where nothing is drawn
+        keep("matplotlib and scikit-learn")
     for option, plot in plots.items():
         try:
             require_readable(f"plot={option}", plot.reads, run)

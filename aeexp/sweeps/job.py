@@ -21,6 +21,7 @@ from aeexp.runs.claim import claim, claim_place, identify
 from aeexp.runs.composing import make_ask
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.garbage import collect_seldom, keep
 from aeexp.runs.late import put_off
 from aeexp.runs.ranks import Died, dismiss
 from aeexp.runs.run import run_in_steps
@@ -43,6 +44,8 @@ def run_job_in_steps(cfg: DictConfig) -> Steps[float]:
     """
     spend("imports")
     put_off()
+    collect_seldom()  # in the process of a launcher too
+    keep("torch and Hydra")
     if follows_torchrun():
         return follow_torchrun(cfg)
     hydra_cfg = HydraConfig.get()
