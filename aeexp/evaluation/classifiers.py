@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from aeexp.evaluation.span import find_span
 from aeexp.evaluation.threads import one_thread
 from aeexp.timing import stage
 
@@ -113,12 +114,21 @@ def _fits(
     }
     scaler, classifier = fit_scaler(codes, 0.5), makers[kind]()
     scaled = scaler.transform(codes)
+    span = find_span(scaled) if kind == "linear" and len(scaled) < scaled.shape[1] else None
+    if span is not None and not span.corner.size:
+        span = None  # no row differs from another
+    if span is not None:
+        classifier.set_params(solver="newton-cg")  # L-BFGS is a thousand steps from the best weights of 12,288 pixels
     for choice in choices:
         classifier.set_params(C=choice)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # told once, of the chosen one
-            classifier.fit(scaled, labels)
-        yield make_pipeline(scaler, copy.deepcopy(classifier))
+            classifier.fit(scaled if span is None else span.coordinates, labels)
+        fitted = copy.deepcopy(classifier)
+        if span is not None:
+            fitted.coef_, fitted.intercept_ = span.widen(fitted.coef_), fitted.intercept_.astype(scaled.dtype)
+            fitted.n_features_in_ = scaled.shape[1]
+        yield make_pipeline(scaler, fitted)
 
 
 def fit_scaler(codes: np.ndarray, power: float) -> Any:
