@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from aeexp.reference.folders import list_named
 from aeexp.reference.options import find_conf_dir, read_option
 from aeexp.runs.claim import claim, identify
-from aeexp.runs.composing import parse_fast
 from aeexp.runs.folder import RunFolder
+from aeexp.runs.hydra_loader import compose_once
 from aeexp.runs.run import execute_run
 
 CONF = Path(find_conf_dir())
@@ -44,7 +44,7 @@ def compose_as_typed(*overrides: str) -> DictConfig:
 
 
 def _compose(overrides: tuple[str, ...]) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"), parse_fast():
+    with compose_once(), initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 

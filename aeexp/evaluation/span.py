@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Span(NamedTuple):
         """(K, D) of weights (K, rank) on coordinates: the same scores of each of the rows, and the same norm."""
         from scipy.linalg import solve_triangular
 
-        shares = solve_triangular(self.corner, weights.T.astype(np.float64), lower=True, trans="T")
+        shares = solve_triangular(self.corner, weights.T.astype(np.float64), lower=True, trans=1)
         return shares.T.astype(self.rows.dtype) @ self.rows
 
 
@@ -32,13 +32,14 @@ def find_span(x: np.ndarray) -> Span:
     Loss and penalty of a linear model are the same after a rotation, so the best weights on the coordinates are those
     on the features, and none has a part outside of the span.
     """
-    from scipy.linalg.lapack import dpstrf
+    from scipy.linalg import get_lapack_funcs
 
     products = np.zeros((len(x), len(x)))
     for start in range(0, x.shape[1], AT_ONCE):
         part = x[:, start : start + AT_ONCE].astype(np.float64)
         products += part @ part.T
-    factor, pivots, rank, _ = dpstrf(products, lower=1, overwrite_a=1)
+    factorise: Any = get_lapack_funcs("pstrf", (products,))
+    factor, pivots, rank, _ = factorise(products, lower=1, overwrite_a=1)
     order = np.asarray(pivots) - 1
     factor = np.tril(factor)[:, :rank]
     coordinates = np.empty_like(factor)

@@ -16,7 +16,7 @@ from typing import Any, final
 
 import yaml
 from hydra._internal import defaults_list
-from hydra._internal import hydra as hydra_main
+from hydra._internal import hydra as _hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
@@ -27,6 +27,8 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 from aeexp.files import YAML_LOADER
+
+hydra_main: Any = _hydra  # of which the name is replaced that it makes its loader by
 
 
 @final

@@ -34,9 +34,9 @@ class Late(ModuleType):
         """Called for what is not here: all but the module's name and spec."""
         if name in self._names and sys.modules.get(self.__name__) is self:
             return Deferred(self, name)
-        return getattr(self.load(), name)
+        return getattr(self.bring(), name)
 
-    def load(self) -> ModuleType:
+    def bring(self) -> ModuleType:
         """The module itself, from here on the only one of its name."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -52,10 +52,10 @@ class Deferred:
         self._name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._module.load(), self._name)(*args, **kwargs)
+        return getattr(self._module.bring(), self._name)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(getattr(self._module.load(), self._name), name)
+        return getattr(getattr(self._module.bring(), self._name), name)
 
 
 @final
@@ -74,7 +74,7 @@ class Puts(MetaPathFinder, Loader):
         whole = sys.modules.get(fullname.rpartition(".")[0])
         if not isinstance(whole, Late):
             return None
-        whole.load()
+        whole.bring()
         return ModuleSpec(fullname, self) if fullname in sys.modules else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:

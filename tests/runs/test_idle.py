@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from representatives import few
 
 from aeexp.reference.options import Option, list_groups, read_option
-from aeexp.runs.composing import parse_fast
 from aeexp.runs.config import MULTIPLE, check_node
+from aeexp.runs.hydra_loader import compose_once
 from aeexp.runs.idle import Condition, list_idle, read_condition
 
 CONDITIONAL = [
@@ -41,7 +41,7 @@ def changed(text: str) -> Any:
 
 @cache
 def compose_with_choices(*overrides: str) -> tuple[DictConfig, dict[str, Any]]:
-    with initialize_config_dir(str(CONF), version_base="1.3"), parse_fast():
+    with compose_once(), initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", list(overrides), return_hydra_config=True)
     choices = dict(cfg.hydra.runtime.choices)
     OmegaConf.set_struct(cfg, False)
