@@ -1,7 +1,7 @@
 """Draws the figures of the documentation anew: `python docs/tools/draw_figures.py [NAME...]`, without a name all.
 
 Each entry is a command line and the figures that are kept of its run, as docs/figures/NAME.png. Pictures are stored
-with 40 colours and at most 760 pixels wide, as a page shows them: they are to be looked at, not measured.
+with 64 colours and at most 760 pixels wide, as a page shows them: they are to be looked at, not measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES = DOCS / "figures"
-WIDTH, COLOURS = 760, 40
+WIDTH, COLOURS = 760, 64
 DIGITS = "dataset=mnist_small"
 BUDGET = "metric=none"  # of the trainer that of the variant
 
@@ -60,12 +60,16 @@ ENTRIES = dict(
         of_plots(f"variant=denoising latent.dim=32 {DIGITS} {BUDGET}", "reconstructions", "class_error"),
         of_plots(f"variant=cvae {DIGITS} metric=none", "label_swap"),
         of_plots(f"variant=sparse_l1 {DIGITS} {BUDGET}", "filters"),
-        of_plots("dataset=wine", "columns"),
+        of_plots("dataset=wine latent.dim=2 dataset.standardise=true metric=none", "columns"),
         of_plots(f"variant=inpainting {DIGITS} trainer.epochs=20 metric=inpainting", "inpainting"),
         of_plots(f"variant=semantic_hashing {DIGITS} trainer.epochs=15 metric=retrieval", "neighbours"),
         of_plots(f"{DIGITS} trainer.epochs=20 metric=anomaly 'dataset.normal_classes=[0,2,3,4,5,6,7,8,9]'", "anomaly"),
         of_plots(f"variant=denoising {DIGITS} trainer.epochs=15 metric=robustness", "robustness"),
-        of_plots("metric=probe 'metric.probe.budgets=[10,100,1000]'", "label_budget"),
+        of_plots(
+            "dataset=digits trainer.epochs=100 metric=none",
+            "label_budget",
+            more="'plot.label_budget.budgets=[10,30,100,300,1000]'",
+        ),
         of_plots("variant=segmentation metric=none", "segmentation"),
         of_plots(f"model=conv {DIGITS} metric=none trainer.epochs=4", "checkerboard"),
         of_variants("reconstructions", CODED, f"{DIGITS} {BUDGET}"),
@@ -85,7 +89,7 @@ def shrink(source: Path, target: Path) -> None:
         drawn = picture.convert("RGB")
     if drawn.width > WIDTH:
         drawn = drawn.resize((WIDTH, round(drawn.height * WIDTH / drawn.width)), Image.Resampling.LANCZOS)
-    drawn.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(target, optimize=True)
+    drawn.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def draw(name: str) -> None:
