@@ -59,8 +59,8 @@ CASES = (
     # intervals of ± 0.04 each: 0.0566 together
     Case("worse than PCA", (), {"test": {ERROR: 0.798}, "intervals": {"test": {ERROR: [0.758, 0.838]}}},
          {"test": {ERROR: 0.796}}),
-    Case("stopped before it converged", (), {"best_step": 600, "curve": {"last_quarter": 0.011}},
-         {"curve": {"last_quarter": 0.009}}),
+    Case("stopped before it converged", (), {"best_step": 600, "curve": {"last_quarter": 0.031}},
+         {"curve": {"last_quarter": 0.029}}),
     Case("dead units", ("variant=k_sparse", "latent.dim=64"), {"test": {DEAD: 17.0}, "val": {DEAD: 17.0}},
          {"val": {DEAD: 16.0}}),
     Case("unused codebook", ("variant=vq_vae",), {"test": {USED: 15.0}}, {"val": {USED: 16.0}}),

@@ -65,7 +65,7 @@ RULES = (
         "stopped before it converged",
         ("best_step", "curve/last_quarter", "curve/steps", "curve/earlier_steps"),
         f"the best step the last one, and above {learning.STILL:.0%} of the whole fall in the last quarter of steps",
-        "the best of noise is the last one once in as many validations as there are, and then by next to nothing",
+        "a fall like the logarithm of the steps then gains 7 % more by twice as many; a good default still gains 5 %",
         learning.find_stopped,
         learning.cure_stopped,
     ),

@@ -11,7 +11,7 @@ HARDLY = 0.9  # of the mean's error
 FEW = 1000  # steps that most networks take to leave the mean behind
 ABLE = 2.0  # test error over that of the training rows
 NOTED = 0.01  # of the mean's error: a gap below it is none that anyone sees
-STILL = 0.01  # of the whole fall, in the last quarter
+STILL = 0.03  # of the whole fall, in the last quarter
 SWINGS = 1.0  # of the whole fall
 LEVELS = ("p", "std", "size")  # of a noise
 

@@ -1,7 +1,7 @@
 """Draws the figures of the documentation anew: `python docs/tools/draw_figures.py [NAME...]`, without a name all.
 
 Each entry is a command line and the figures that are kept of its run, as docs/figures/NAME.png. Pictures are stored
-with 255 colours and at most 1000 pixels wide: they are to be looked at, not measured.
+with 64 colours and at most 760 pixels wide, as a page shows them: they are to be looked at, not measured.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES = DOCS / "figures"
-WIDTH, COLOURS = 1000, 255
+WIDTH, COLOURS = 760, 64
 DIGITS = "dataset=mnist_small"
-BUDGET = "metric=none trainer.epochs=20"
+BUDGET = "metric=none"  # of the trainer that of the variant
 
 
 class Drawn(NamedTuple):
@@ -45,7 +45,7 @@ CODED = ["undercomplete", "linear", "pca", "overcomplete", "denoising", "sparse_
          "contractive", "multitask", "semantic_hashing", "inpainting"]  # fmt: skip
 DRAWING = ["vae", "beta_vae", "annealed_vae", "cvae", "iwae", "beta_tc_vae", "factor_vae", "wae", "aae", "info_vae",
            "vamp_vae", "rae_l2", "rae_gp", "semi_supervised"]  # fmt: skip
-LAYERS = f"{DIGITS} metric=none trainer.pretrain_epochs=8 trainer.finetune.epochs=10"
+LAYERS = f"{DIGITS} metric=none"
 FEW = f"{DIGITS} metric=none trainer.epochs=8"
 ENTRIES = dict(
     [
@@ -58,22 +58,26 @@ ENTRIES = dict(
         ),
         of_plots(f"variant=vae latent.dim=10 {DIGITS} {BUDGET}", "samples", "traversals", "activations"),
         of_plots(f"variant=denoising latent.dim=32 {DIGITS} {BUDGET}", "reconstructions", "class_error"),
-        of_plots(f"variant=cvae latent.dim=4 {DIGITS} metric=none trainer.epochs=40", "label_swap"),
+        of_plots(f"variant=cvae {DIGITS} metric=none", "label_swap"),
         of_plots(f"variant=sparse_l1 {DIGITS} {BUDGET}", "filters"),
-        of_plots("dataset=wine", "columns"),
+        of_plots("dataset=wine latent.dim=2 dataset.standardise=true metric=none", "columns"),
         of_plots(f"variant=inpainting {DIGITS} trainer.epochs=20 metric=inpainting", "inpainting"),
         of_plots(f"variant=semantic_hashing {DIGITS} trainer.epochs=15 metric=retrieval", "neighbours"),
         of_plots(f"{DIGITS} trainer.epochs=20 metric=anomaly 'dataset.normal_classes=[0,2,3,4,5,6,7,8,9]'", "anomaly"),
         of_plots(f"variant=denoising {DIGITS} trainer.epochs=15 metric=robustness", "robustness"),
-        of_plots("metric=probe 'metric.probe.budgets=[10,100,1000]'", "label_budget"),
-        of_plots("variant=segmentation metric=none trainer.epochs=20", "segmentation"),
-        of_plots(f"model=conv {FEW}", "checkerboard"),
+        of_plots(
+            "dataset=digits trainer.epochs=100 metric=none",
+            "label_budget",
+            more="'plot.label_budget.budgets=[10,30,100,300,1000]'",
+        ),
+        of_plots("variant=segmentation metric=none", "segmentation"),
+        of_plots(f"model=conv {DIGITS} metric=none trainer.epochs=4", "checkerboard"),
         of_variants("reconstructions", CODED, f"{DIGITS} {BUDGET}"),
         of_variants("samples", DRAWING, f"{DIGITS} {BUDGET}"),
         of_variants("reconstructions", ["stacked", "stacked_denoising"], LAYERS),
         of_variants("reconstructions", ["deep", "conv"], FEW),
         of_variants("reconstructions", ["vq_vae"], f"{FEW} latent.dim=392"),
-        of_variants("segmentation", ["segmentation"], "metric=none trainer.epochs=20"),
+        of_variants("segmentation", ["segmentation"], "metric=none"),
         of_variants("samples", ["fair_vae", "recurrent_vae"], BUDGET),
     ]
 )
