@@ -24,9 +24,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Flags and their help."""
     parser = argparse.ArgumentParser(
         "aeexp-explore",
-        description="One HTML page of finished runs that needs no network: codes on a map, moved by hand and decoded as "
-        "they move; digits that are drawn, put under noise and encoded; walks, samples, labels swapped. Several runs "
-        "get the same input side by side.",
+        description="One HTML page of finished runs that needs no network: codes on a map, moved by hand and decoded "
+        "as they move; digits that are drawn, put under noise and encoded; walks, samples, labels swapped. Several "
+        "runs get the same input side by side.",
         epilog="The page computes the networks itself. Of one that it cannot compute it says so and shows the map.",
     )
     add = parser.add_argument
@@ -71,7 +71,9 @@ def explore(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     path = arguments.output or Path(folders[0].path if len(folders) == 1 else "") / NAME
     with own_options(arguments.config_dir, arguments.trust):
         device = torch.device("cpu")
-        opened = [Opened(folder, restore_run(folder, device, arguments.fetch, arguments.trust)[1]) for folder in folders]
+        opened = [
+            Opened(folder, restore_run(folder, device, arguments.fetch, arguments.trust)[1]) for folder in folders
+        ]
         wanted = Wanted(arguments.split, arguments.rows, maps)
         content = write_page(opened, wanted, path, quote_words("aeexp-explore", *words))
     for run in content["runs"]:

@@ -81,7 +81,9 @@ def find_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     where there are less. The larger loading of each is positive: the sign of a singular vector is arbitrary."""
     centred = codes - codes.mean(0)
     _, values, vectors = np.linalg.svd(centred, full_matrices=False)
-    vectors = vectors[:2] * np.sign(vectors[:2][np.arange(min(2, len(vectors))), np.abs(vectors[:2]).argmax(1)])[:, None]
+    vectors = (
+        vectors[:2] * np.sign(vectors[:2][np.arange(min(2, len(vectors))), np.abs(vectors[:2]).argmax(1)])[:, None]
+    )
     return codes.mean(0), vectors, (values**2 / (np.square(values).sum() or 1.0))[:2]
 
 

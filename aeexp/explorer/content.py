@@ -14,8 +14,9 @@ from aeexp.evaluation.maps import Name
 from aeexp.evaluation.run import Run
 from aeexp.explorer.blobs import Blobs
 from aeexp.explorer.codes import describe_context, describe_maps, describe_moves, draw_codes
-from aeexp.explorer.networks import count_output, describe_networks, describe_pca, encode_rows, to_numpy
+from aeexp.explorer.networks import find_output_shape, describe_networks, describe_pca, encode_rows, to_numpy
 from aeexp.explorer.rows import Shown, choose_rows, describe_data
+from aeexp.models.nn import unet
 from aeexp.runs.folder import RunFolder
 from aeexp.tasks import Inpaint, Segment
 
@@ -77,7 +78,8 @@ def describe_run(opened: Opened, shown: Shown, wanted: Wanted, blobs: Blobs) -> 
         "noise": describe_noise(run.learner.objective.noise),
         "hole": float(task.fill) if isinstance(task, Inpaint) else None,
         "masks": list(task.names) if isinstance(task, Segment) else None,
-        "output": count_output(run, batch),
+        "output": find_output_shape(run, batch),
+        "skips": isinstance(run.model.decoder, unet.Decoder),
         "samples": draw_codes(run.model, blobs),
         "way": run.model.latent.path or "line",
         "arc": run.model.latent.space == "sphere" or (run.model.latent.prior is not None and not run.model.latent.path),

@@ -242,6 +242,16 @@ def resize(graph: Graph, node: fx.Node, x: Symbol, *args: Any, **kwargs: Any) ->
     return graph.emit("reshape", [lines], shape_of(node))
 
 
+@rule("_linalg_solve_ex")
+def solve(graph: Graph, node: fx.Node, matrix: Value, right: Value, *_: Any, **__: Any) -> list[Symbol]:
+    """x of A x = b, of square matrices (B, D, D) and columns (B, D, K)."""
+    if len(matrix.shape) != 3 or len(right.shape) != 3:
+        raise Untranslatable(
+            "aten.linalg_solve of other shapes than (B, D, D) and (B, D, K) is no operation of the page"
+        )
+    return [graph.emit("solve", [matrix, right], shape_of(node))]
+
+
 @rule("gru")
 def recur(
     graph: Graph, node: fx.Node, x: Value, state: Value, weights: Sequence[Value], biases: bool, layers: int,

@@ -32,7 +32,7 @@ def describe_networks(run: Run, batch: Batch, contexts: Tensor | None, blobs: Bl
     jobs: dict[str, tuple[nn.Module, Mapping[str, Tensor]]] = {
         "decode": (Decoding(model), {"z": code, **side}),
         "reconstruct": (Reconstruction(model), {"x": batch.x[:1], **told, **mask}),
-        "way": (Way(model), {"a": code, "b": code, "share": torch.zeros(1, 1)}),
+        "way": (Way(model), {"a": code, "b": code.clone(), "share": torch.zeros(1, 1)}),
     }
     if run.learner.objective.infers_labels and contexts is not None:
         jobs["label"] = (Labelling(run.learner), {"x": batch.x[:1]})
@@ -89,7 +89,7 @@ def describe_pca(run: Run, batch: Batch, blobs: Blobs) -> dict[str, Any] | None:
     return {"name": name, "graph": graph, "reason": ""}
 
 
-def count_output(run: Run, batch: Batch) -> list[int]:
+def find_output_shape(run: Run, batch: Batch) -> list[int]:
     """The shape of what the decoder gives for a row."""
     context = run.learner.context(batch)
     first = None if context is None else context[:1]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 
 from aeexp.explorer.blobs import Blobs
 from aeexp.explorer.graph import Graph, Symbol, Untranslatable
@@ -25,12 +25,12 @@ def build_graph(module: nn.Module, inputs: Mapping[str, Tensor], blobs: Blobs) -
     """What the module computes of inputs of these shapes, for one row. Raises Untranslatable."""
     program = trace(module, inputs)
     graph, env = Graph(blobs), {}
-    needed = find_needed(program.graph)
+    results = find_results(program)
+    needed = find_needed(results)
     _enter(program, graph, env, inputs)
     for node in program.graph.nodes:
         if node.op == "call_function" and node in needed:
             env[node] = compute(graph, node, env)
-    (results,) = (node.args[0] for node in program.graph.nodes if node.op == "output")
     graph.outputs = [graph.hold(env[result]).number for result in results]
     return graph.to_dict()
 
@@ -50,10 +50,17 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
             raise Untranslatable(f"torch.export cannot trace it: {reason[:200]}") from error
 
 
-def find_needed(graph: fx.Graph) -> set[fx.Node]:
-    """The nodes that an output hangs on: what is drawn for a loss is none of them."""
+def find_results(program: ExportedProgram) -> list[fx.Node]:
+    """The nodes that are what the module returns; checks at run time return tokens beside it."""
+    (given,) = (node.args[0] for node in program.graph.nodes if node.op == "output")
+    kinds = [spec.kind for spec in program.graph_signature.output_specs]
+    return [node for node, kind in zip(given, kinds, strict=True) if kind == OutputKind.USER_OUTPUT]
+
+
+def find_needed(results: list[fx.Node]) -> set[fx.Node]:
+    """The nodes that these hang on: what is drawn for a loss is none of them."""
     needed: set[fx.Node] = set()
-    pending = [node for node in graph.nodes if node.op == "output"]
+    pending = list(results)
     while pending:
         node = pending.pop()
         if node not in needed:
@@ -72,7 +79,7 @@ def _enter(program: ExportedProgram, graph: Graph, env: dict[fx.Node, Any], inpu
         if spec.kind == InputKind.USER_INPUT:
             name = next(names)
             env[node] = graph.add_input(name, inputs[name].shape)
-        else:
+        elif spec.target is not None:
             env[node] = stored[spec.target]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -31,9 +33,12 @@ def folders(tmp_path_factory):
     run_in(above / "two", "latent.dim=2", *QUICK)
     run_in(above / "cvae", "variant=cvae", "latent.dim=4", *QUICK)
     rng = np.random.default_rng(0)
-    lines = [f"{a:.3f},{b:.3f},{'xy'[i % 2]}{EVIL.replace(',', '')},{i % 2}" for i, (a, b) in enumerate(rng.normal(size=(60, 2)))]
-    quoted = [",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in line.split(",")) for line in lines]
-    (above / "table.csv").write_text('"one","' + EVIL.replace('"', '""') + '","kind","label"\n' + "\n".join(quoted), "utf-8")
+    with (above / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["one", EVIL, "kind", "label"])
+        writer.writerows(
+            [f"{a:.3f}", f"{b:.3f}", f"{i % 2}{EVIL}", i % 2] for i, (a, b) in enumerate(rng.normal(size=(60, 2)))
+        )
     table = ["dataset=csv", f"dataset.path={above / 'table.csv'}", "dataset.label=label", "latent.dim=1"]
     run_in(above / "table", *table, *QUICK)
     return above
@@ -69,10 +74,10 @@ def ask(browser, script, *given):
 
 
 def pictures(browser):
-    """What the first run's last large tile shows, as bytes of its pixels."""
-    return ask(browser, """const canvas = [...document.querySelectorAll('article figure.large canvas')].at(3) ||
-        [...document.querySelectorAll('article figure.large canvas')].at(-1);
-        return Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data);""")  # fmt: skip
+    """What the first run's tile of what is decoded shows, as bytes of its pixels."""
+    script = """const canvas = [...document.querySelector('article').querySelectorAll('figure.large canvas')].at(-1);
+        return Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"""
+    return ask(browser, script)
 
 
 def decoded(model, z, context=None):
@@ -149,7 +154,8 @@ def test_a_digit_is_drawn_put_under_noise_and_encoded(opened, folders):
     opened.find_element("id", "clear").click()
     pad = opened.find_element("css selector", "#pad canvas")
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
-    ActionChains(opened).move_to_element_with_offset(pad, 0, -60).click_and_hold().move_by_offset(0, 120).release().perform()
+    stroke = ActionChains(opened).move_to_element_with_offset(pad, 0, -60).click_and_hold()
+    stroke.move_by_offset(0, 120).release().perform()
     clean = np.array(ask(opened, "return state.clean"))
     assert ask(opened, "return state.row") is None and 2 < (clean > 0.3).sum() < 40
     model = aeexp.load(folders / "two")
@@ -157,7 +163,8 @@ def test_a_digit_is_drawn_put_under_noise_and_encoded(opened, folders):
     def through():
         x = torch.tensor(ask(opened, "return state.noisy")).view(1, 1, 8, 8)
         with torch.no_grad():
-            np.testing.assert_allclose(ask(opened, "return runs[0].now.output"), model.reconstruct(x).flatten(), atol=1e-4)
+            output = ask(opened, "return runs[0].now.output")
+            np.testing.assert_allclose(output, model.reconstruct(x).flatten(), atol=1e-4)
             np.testing.assert_allclose(ask(opened, "return runs[0].now.z"), model.encode(x).mean[0], atol=1e-4)
         return x.flatten().numpy()
 
@@ -182,7 +189,8 @@ def test_labels_are_swapped_and_the_walk_begins_and_ends_at_its_rows(opened, fol
     assert ask(opened, "return runs[1].now.z") == code
     label = [float(i == 3) for i in range(10)]
     np.testing.assert_allclose(ask(opened, "return runs[1].now.decoded"), decoded(model, code, label), atol=1e-4)
-    opened.execute_script("byId('a').value = 5; byId('b').value = 9; byId('share').value = 1; byId('share').dispatchEvent(new Event('input'))")  # noqa: E501
+    opened.execute_script("""for (const [id, value] of [['a', 5], ['b', 9], ['share', 1]]) byId(id).value = value;
+        byId('share').dispatchEvent(new Event('input'))""")
     way = ask(opened, "return runs[1].networks.way({a: runs[1].codeOf(4), b: runs[1].codeOf(8), share: [1]})[0]")
     np.testing.assert_allclose(way, ask(opened, "return runs[1].codeOf(8)"), atol=1e-6)
     assert ask(opened, "return [state.a, state.b, state.share]") == [4, 8, 1]
@@ -190,11 +198,14 @@ def test_labels_are_swapped_and_the_walk_begins_and_ends_at_its_rows(opened, fol
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_readable_on_a_phone_and_in_the_dark(opened, scheme):
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True})  # noqa: E501
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    phone = {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     try:
         assert ask(opened, "return document.documentElement.scrollWidth") <= 400
-        paper, ink = ask(opened, "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color].map(c => c.match(/\\d+/g).map(Number))")  # noqa: E501
+        colours = "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"
+        paper, ink = ([int(part) for part in re.findall(r"\d+", each)[:3]] for each in ask(opened, colours))
         assert abs(np.mean(paper) - np.mean(ink)) > 150 and (np.mean(paper) < 60) == (scheme == "dark")
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -205,7 +216,8 @@ def test_names_of_users_are_text_and_a_table_is_filled_in(browser, folders, tmp_
     page = write([folders / "table"], tmp_path / "table.html")
     assert page.read_text("utf-8").count("<script") == 3
     show(browser, page)
-    assert browser.title == "table: codes in the hand" and "document.title='stolen'" in browser.find_element("tag name", "main").text
+    assert browser.title == "table: codes in the hand"
+    assert "document.title='stolen'" in browser.find_element("tag name", "main").text
     before = ask(browser, "return runs[0].now.z")
     field = browser.find_element("css selector", ".form input[type=number]")
     field.clear()
@@ -214,12 +226,12 @@ def test_names_of_users_are_text_and_a_table_is_filled_in(browser, folders, tmp_
     assert ask(browser, "return runs[0].now.z") != before and "2.5" in table
 
 
-def test_a_network_that_cannot_be_computed_is_told_and_the_map_is_there(browser, folders, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_computed_is_told_and_the_map_is_there(browser, folders, tmp_path, monkeypatch, capsys):
     monkeypatch.delitem(RULES, "relu")
     page = write([folders / "two"], tmp_path / "two.html")
     assert "decode: aten.relu is none of the operations that the page computes" in capsys.readouterr().err
     show(browser, page)
     assert "aten.relu" in browser.find_element("css selector", ".refusal").text
-    canvas = browser.find_element("css selector", ".map canvas")
-    opaque = ask(browser, "const c = document.querySelector('.map canvas'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0)")  # noqa: E501
-    assert canvas.is_displayed() and opaque
+    drawn = """const c = document.querySelector('.map canvas');
+        return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(value => value > 0)"""
+    assert browser.find_element("css selector", ".map canvas").is_displayed() and ask(browser, drawn)

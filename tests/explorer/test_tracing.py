@@ -75,7 +75,8 @@ def compare_model(model, shape, folder):
     codes = [torch.from_numpy(expected(whole, row)[0]).float()[None] for row in rows]
     side = {"context": rows[0]["context"]} if "context" in rows[0] else {}
     shares = [{"a": codes[0], "b": codes[1], "share": torch.tensor([[share]])} for share in (0.0, 0.3)]
-    compare([(whole, rows), (Decoding(model), [{"z": code + 0.1, **side} for code in codes]), (Way(model), shares)], folder)
+    made_up = [{"z": code + 0.1, **side} for code in codes]
+    compare([(whole, rows), (Decoding(model), made_up), (Way(model), shares)], folder)
 
 
 @pytest.mark.parametrize("case", FAST)
@@ -115,7 +116,8 @@ class Theirs(nn.Module):
         softened = self.norm(h.flatten()[:5]).softmax(0).cumsum(0)
         largest, place = h.max(1)
         best = h.topk(3, dim=2).values
-        return told.flip(1), maps, softened, largest.log1p().erf(), place, best, torch.nn.functional.pad(h, (1, 2), value=3)
+        padded = torch.nn.functional.pad(h, (1, 2), value=3)
+        return told.flip(1), maps, softened, largest.abs().log1p().erf(), place, best, padded
 
 
 def test_layers_of_a_users_own_are_those_of_pytorch(tmp_path):

@@ -5,7 +5,7 @@ const colourOf = number => (number < 0 ? "#9aa3ad" : COLOURS[number] || `hsl(${(
 const shade = share => `hsl(${260 - 210 * share} 65% ${32 + 26 * share}%)`; // of a number from 0 to 1
 const ink = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const byId = id => document.getElementById(id);
-const format = value => (Number.isFinite(value) ? String(Number(value.toPrecision(3))).replace("-", "−") : "–");
+const format = (value, digits = 3) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))).replace("-", "−") : "–");
 
 /** An element with properties, attributes (in small letters, with a dash) and children; texts stay texts. */
 function make(tag, given = {}, ...children) {

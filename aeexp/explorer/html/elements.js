@@ -27,9 +27,14 @@ function walk(shape, strides, start, visit) {
 /** The numbers of x as an array of `shape`, repeated along sides of 1. */
 function spread(x, shape) {
   if (size(x.shape) === size(shape)) return x.data;
-  const missing = shape.length - x.shape.length, own = stridesOf(x.shape);
+  const missing = shape.length - x.shape.length, own = stridesOf(x.shape), data = new Float32Array(size(shape));
+  const wide = x.shape.map((side, axis) => (side > 1 ? axis + missing : -1)).filter(axis => axis >= 0);
+  if (wide.length <= 1) { // one number, or one for each channel
+    const inner = wide.length ? size(shape.slice(wide[0] + 1)) : data.length;
+    for (let to = 0, from = 0; to < data.length; to += inner, from = (from + 1) % x.data.length) data.fill(x.data[from], to, to + inner);
+    return data;
+  }
   const strides = shape.map((_, axis) => (axis < missing || x.shape[axis - missing] === 1 ? 0 : own[axis - missing]));
-  const data = new Float32Array(size(shape));
   walk(shape, strides, 0, (out, from) => { data[out] = x.data[from]; });
   return data;
 }

@@ -216,6 +216,11 @@ function connectInput() {
     byId("sharetext").textContent = format(state.share);
     changed("walk");
   };
+  for (const name of ["a", "b"]) byId(`as${name}`).addEventListener("click", () => {
+    if (state.row === null) return;
+    byId(name).value = state.row + 1;
+    walked();
+  });
   for (const name of ["a", "b", "share", "arc"]) byId(name).addEventListener("input", walked);
   return { take, walked };
 }

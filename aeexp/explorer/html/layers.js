@@ -32,37 +32,52 @@ function bmm([a, b], shape) {
   return y;
 }
 
+const TURNED = new WeakMap(); // weights of convolutions as they are read, by their data
+
+/** Weights (O, I, k, k), or (I, O, k, k) of a transposed one, as (groups, I of a group, k k, O of a group). */
+function turnWeights({ data, shape }, groups, transposed) {
+  if (TURNED.has(data)) return TURNED.get(data);
+  const kernel = shape[2] * shape[3], turned = new Float32Array(data.length);
+  const inputs = transposed ? shape[0] / groups : shape[1], outputs = transposed ? shape[1] : shape[0] / groups;
+  for (let g = 0, to = 0; g < groups; g++) for (let i = 0; i < inputs; i++) for (let k = 0; k < kernel; k++) {
+    for (let o = 0; o < outputs; o++, to++) {
+      const place = transposed ? (g * inputs + i) * outputs + o : (g * outputs + o) * inputs + i;
+      turned[to] = data[place * kernel + k];
+    }
+  }
+  TURNED.set(data, turned);
+  return turned;
+}
+
 /**
- * A convolution, or its transpose, over (1, C, H, W): for each pair of maps and each number of the kernel one row of
- * the input is added to one row of the output, `stride` apart.
+ * A convolution, or its transpose, over (1, C, H, W). Each number of the input is added to all channels of the places
+ * that it reaches, side by side in memory; one that is 0, as half of them are behind a rectifier, costs nothing.
  */
 function conv([x, weight], shape, { stride, padding, dilation, transposed, groups }) {
-  const y = array(shape);
   const [, inputs, height, width] = x.shape, [, outputs, tall, wide] = shape, [tallKernel, wideKernel] = weight.shape.slice(2);
-  const perGroup = inputs / groups, outGroup = outputs / groups, kernel = tallKernel * wideKernel;
-  // `few` are the places of the smaller side, each of which meets place * stride + offset of the larger one
-  const [fewTall, fewWide, manyTall, manyWide] = transposed ? [height, width, tall, wide] : [tall, wide, height, width];
-  for (let i = 0; i < inputs; i++) {
-    const group = Math.floor(i / perGroup);
-    for (let o = group * outGroup; o < (group + 1) * outGroup; o++) {
-      const place = transposed ? i * outGroup + (o - group * outGroup) : o * perGroup + (i - group * perGroup);
-      for (let k = 0; k < kernel; k++) {
-        const w = weight.data[place * kernel + k];
-        if (w === 0) continue;
-        const down = Math.floor(k / wideKernel) * dilation[0] - padding[0], right = (k % wideKernel) * dilation[1] - padding[1];
-        const first = Math.max(0, Math.ceil(-right / stride[1]));
-        const last = Math.min(fewWide - 1, Math.floor((manyWide - 1 - right) / stride[1]));
-        for (let r = 0; r < fewTall; r++) {
-          const row = r * stride[0] + down;
-          if (row < 0 || row >= manyTall) continue;
-          let from = i * height * width + (transposed ? r * width + first : row * width + first * stride[1] + right);
-          let to = o * tall * wide + (transposed ? row * wide + first * stride[1] + right : r * wide + first);
-          const fromStep = transposed ? 1 : stride[1], toStep = transposed ? stride[1] : 1;
-          for (let c = first; c <= last; c++, from += fromStep, to += toStep) y.data[to] += w * x.data[from];
+  const w = turnWeights(weight, groups, transposed), each = outputs / groups, perGroup = inputs / groups;
+  const sums = new Float32Array(tall * wide * outputs);
+  for (let i = 0, from = 0; i < inputs; i++) {
+    const first = Math.floor(i / perGroup) * each;
+    for (let r = 0; r < height; r++) for (let c = 0; c < width; c++, from++) {
+      const value = x.data[from];
+      if (value === 0) continue;
+      for (let k = 0; k < tallKernel; k++) {
+        let row = transposed ? r * stride[0] + k * dilation[0] - padding[0] : r + padding[0] - k * dilation[0];
+        if (!transposed) { if (row % stride[0]) continue; row /= stride[0]; }
+        if (row < 0 || row >= tall) continue;
+        for (let l = 0; l < wideKernel; l++) {
+          let column = transposed ? c * stride[1] + l * dilation[1] - padding[1] : c + padding[1] - l * dilation[1];
+          if (!transposed) { if (column % stride[1]) continue; column /= stride[1]; }
+          if (column < 0 || column >= wide) continue;
+          let to = (row * wide + column) * outputs + first, at = ((i * tallKernel + k) * wideKernel + l) * each;
+          for (const end = to + each; to < end; to++, at++) sums[to] += value * w[at];
         }
       }
     }
   }
+  const y = array(shape), places = tall * wide;
+  for (let place = 0, from = 0; place < places; place++) for (let o = 0; o < outputs; o++, from++) y.data[o * places + place] = sums[from];
   return y;
 }
 
@@ -163,7 +178,29 @@ function gru([x, state, inputWeight, stateWeight, inputBias, stateBias], shape) 
   return y;
 }
 
+/** x of A x = b by Gauss's elimination with pivots, in double precision. */
+function solve([matrix, right], shape) {
+  const y = array(shape), [batch, side, columns] = shape;
+  for (let i = 0; i < batch; i++) {
+    const rows = Array.from({ length: side }, (_, r) => Float64Array.from({ length: side + columns }, (_, c) =>
+      (c < side ? matrix.data[(i * side + r) * side + c] : right.data[(i * side + r) * columns + c - side])));
+    for (let k = 0; k < side; k++) {
+      let pivot = k;
+      for (let r = k + 1; r < side; r++) if (Math.abs(rows[r][k]) > Math.abs(rows[pivot][k])) pivot = r;
+      [rows[k], rows[pivot]] = [rows[pivot], rows[k]];
+      for (let r = 0; r < side; r++) {
+        const factor = r === k ? 0 : rows[r][k] / rows[k][k];
+        if (factor) for (let c = k; c < side + columns; c++) rows[r][c] -= factor * rows[k][c];
+      }
+    }
+    rows.forEach((row, r) => {
+      for (let c = 0; c < columns; c++) y.data[(i * side + r) * columns + c] = row[side + c] / row[r];
+    });
+  }
+  return y;
+}
+
 const LAYERS = {
-  linear, bmm, conv, norm, pool, cumsum, reduce, gru, softmax: softmax(false), log_softmax: softmax(true),
+  linear, bmm, conv, solve, norm, pool, cumsum, reduce, gru, softmax: softmax(false), log_softmax: softmax(true),
   sort: sorted(false), argsort: sorted(true), argmax: extreme(1), argmin: extreme(-1),
 };

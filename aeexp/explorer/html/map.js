@@ -65,16 +65,27 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
     map.near.forEach(i => ring(i, ink("--warn"), 5));
     ring(state.a, ink("--ink"), 6, "A");
     ring(state.b, ink("--ink"), 6, "B");
-    context.fillStyle = ink("--soft");
-    context.font = "12px system-ui, sans-serif";
-    context.fillText(map.view.axes[0], frame.width / 2 - context.measureText(map.view.axes[0]).width / 2, frame.height - 5);
-    context.save();
-    context.translate(13, frame.height / 2 + context.measureText(map.view.axes[1]).width / 2);
-    context.rotate(-Math.PI / 2);
-    context.fillText(map.view.axes[1], 0, 0);
-    context.restore();
+    nameAxes(context);
     setHandle();
   };
+
+  /** What the axes are, on paper so that it can be read over pictures too. */
+  function nameAxes(context) {
+    context.font = "12px system-ui, sans-serif";
+    context.lineWidth = 4;
+    context.strokeStyle = ink("--paper");
+    context.fillStyle = ink("--soft");
+    const write = text => ["strokeText", "fillText"].forEach(how => context[how](text, -context.measureText(text).width / 2, 0));
+    context.save();
+    context.translate(frame.width / 2, frame.height - 5);
+    write(map.view.axes[0]);
+    context.restore();
+    context.save();
+    context.translate(13, frame.height / 2);
+    context.rotate(-Math.PI / 2);
+    write(map.view.axes[1]);
+    context.restore();
+  }
 
   /** What the decoder gives at places of the plane, drawn once for each view and side information. */
   function drawBackdrop(context) {
@@ -94,7 +105,7 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
     const [x, y] = toPixels(...map.place);
     handle.style.left = `${Math.max(0, Math.min(frame.width, x))}px`;
     handle.style.top = `${Math.max(0, Math.min(frame.height, y))}px`;
-    handle.setAttribute("aria-valuetext", map.place.map(format).join(", "));
+    handle.setAttribute("aria-valuetext", map.place.map(value => format(value)).join(", "));
   }
 
   const moveTo = (x, y) => {

@@ -75,7 +75,7 @@ function showTable(parent, entries) {
   const head = make("tr", {}, make("th", {}, ""), ...entries.map(([title]) => make("th", {}, title)));
   const inUnits = (value, place) => (table ? (value - BLOBS[table.shift][place]) / BLOBS[table.scale][place] : value);
   const write = (values, { place, categories }) => {
-    if (!categories.length) return format(inUnits(values[place], place));
+    if (!categories.length) return format(inUnits(values[place], place), 4);
     const shares = categories.map((_, i) => inUnits(values[place + i], place + i)), best = shares.indexOf(Math.max(...shares));
     return `${categories[best]}${Math.abs(shares[best] - 1) < 0.005 ? "" : ` ${Math.round(100 * shares[best])} %`}`;
   };

@@ -78,7 +78,7 @@ function makeCard(run, parent, take) {
 
   const panels = [];
   const panel = (where, title, open, update) => { const one = makePanel(where, title, open, update); panels.push(one); return one; };
-  const units = run.decode ? panel(right, `Units of the code (${run.dim})`, true, () => moveSliders(now.z)) : null;
+  const units = run.decode ? panel(left, `Units of the code (${run.dim})`, true, () => moveSliders(now.z)) : null;
   const moveSliders = units ? makeSliders(run, units.body, (place, values) => {
     const z = now.z.slice();
     values.forEach((value, k) => { z[place + k] = value; });
@@ -86,7 +86,7 @@ function makeCard(run, parent, take) {
   }) : null;
   panel(right, "Nearest rows by code", true, where => {
     const near = run.nearest(now.z, 6);
-    showStrip(run, where, near.map(([away, i]) => ({ values: rowOf(i), shape: DATA.shape, length: lengthOf(i), caption: `${labelOf(i) ? `${labelOf(i)}, ` : ""}${format(away)} away`, press: () => take(i) })));
+    showStrip(run, where, near.map(([away, i]) => ({ values: rowOf(i), shape: DATA.shape, length: lengthOf(i), caption: `${labelOf(i) ? `${labelOf(i)}, ` : ""}${away < 1e-4 ? "itself" : `${format(away)} away`}`, press: () => take(i) })));
   });
   if (run.context && run.context.kind === "choice" && run.decode) panel(right, `The same code under every ${run.context.title}`, true, where => {
     showStrip(run, where, run.context.names.slice(0, MOST_LABELS).map((name, i) => {
@@ -172,7 +172,8 @@ function makeCard(run, parent, take) {
         tile.caption.textContent = caption;
       }
     }
-    status.textContent = now.byHand ? "The code was moved by hand." : "The code is the input’s.";
+    status.textContent = (now.byHand ? "The code was moved by hand." : "The code is the input’s.")
+      + (run.skips ? " The encoder’s maps go round it: what is decoded from the code alone lacks them." : "");
   }
 
   function makeLegend() {
@@ -185,7 +186,7 @@ function makeCard(run, parent, take) {
     if (run.masks) run.masks.slice(0, 30).forEach((name, i) => {
       const dot = make("i");
       dot.style.background = `rgb(${classColour(i).join(" ")})`;
-      legend.append(make("span", {}, dot, name));
+      legend.append(make("span", {}, dot, `pixels: ${name}`));
     });
     return legend;
   }
