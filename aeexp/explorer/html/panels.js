@@ -54,7 +54,8 @@ function makeSliders(run, parent, onUnits) {
 /** Pictures side by side: [{values, shape, caption, press, chosen}, ...]. */
 function showStrip(run, parent, entries) {
   parent.replaceChildren();
-  const tiles = make("div", { className: "tiles" });
+  const one = entries.length === STRIP && kindOf(entries[0].shape || run.output) !== "wave"; // a walk stays in one line
+  const tiles = make("div", { className: one ? "tiles row" : "tiles" });
   parent.append(tiles);
   for (const { values, shape = run.output, caption, press = null, chosen = false, length = state.length } of entries) {
     const tile = makeTile(tiles, shape, { press, label: caption });

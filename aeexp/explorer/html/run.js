@@ -158,7 +158,7 @@ function makeCard(run, parent, take) {
 
   function showComparison() {
     const error = values => (run.masks || values.length !== state.clean.length ? "" : `, error ${format(squaredError(values, state.clean))}`);
-    const entries = [["input", state.noisy, DATA.shape]];
+    const entries = [[state.noise.level > 0 ? "input under noise" : "input", state.noisy, DATA.shape]];
     if (now.output) entries.push([`reconstruction${error(now.output)}`, now.output, run.output]);
     if (now.other) entries.push([`${run.pca.name}${error(now.other)}`, now.other, DATA.shape]);
     if (now.decoded) entries.push([now.byHand ? "decoded by hand" : "decoded", now.decoded, run.output]);
