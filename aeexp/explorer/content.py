@@ -14,7 +14,7 @@ from aeexp.evaluation.maps import Name
 from aeexp.evaluation.run import Run
 from aeexp.explorer.blobs import Blobs
 from aeexp.explorer.codes import describe_context, describe_maps, describe_moves, draw_codes
-from aeexp.explorer.networks import find_output_shape, describe_networks, describe_pca, encode_rows, to_numpy
+from aeexp.explorer.networks import describe_networks, describe_pca, encode_rows, find_output_shape, to_numpy
 from aeexp.explorer.rows import Shown, choose_rows, describe_data
 from aeexp.models.nn import unet
 from aeexp.runs.folder import RunFolder

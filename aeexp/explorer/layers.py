@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from aeexp.explorer.graph import Graph, Symbol, Untranslatable, Value
-from aeexp.explorer.operations import RULES, positive, rule, shape_of
+from aeexp.explorer.operations import RULES, name_of, positive, rule, shape_of
 
 __all__ = ["RULES"]  # with those of both files
 
@@ -115,7 +115,7 @@ def _scale(graph: Graph, x: Symbol, weight: Tensor | None, bias: Tensor | None, 
 def pool(graph: Graph, node: fx.Node, x: Symbol, kernel: Sequence[int], stride: Sequence[int] = (),
          padding: Sequence[int] = (0, 0), *rest: Any) -> Any:  # fmt: skip
     """The largest or the mean of each window."""
-    largest = "max" in str(node.target)
+    largest = "max" in name_of(node)
     odd = rest not in ((), ([1, 1],), ([1, 1], False)) if largest else any(rest) or any(padding)
     if odd:
         raise Untranslatable(f"{node.target} with such options is none of the operations that the page computes")
@@ -137,16 +137,14 @@ def pool_to(graph: Graph, node: fx.Node, x: Symbol, size: Sequence[int]) -> Symb
 @rule("_softmax", "_log_softmax")
 def softmax(graph: Graph, node: fx.Node, x: Symbol, axis: int, _: bool) -> Symbol:
     """Shares along an axis, or their logarithms."""
-    name = "log_softmax" if "log" in str(node.target) else "softmax"
+    name = "log_softmax" if "log" in name_of(node) else "softmax"
     return graph.emit(name, [x], x.shape, axis=positive(axis, len(x.shape)))
 
 
 @rule("sum", "mean", "amax", "amin", "any")
 def reduce(graph: Graph, node: fx.Node, x: Symbol, axes: Any = None, *_: Any, **__: Any) -> Symbol:
     """Over some axes, or all."""
-    given = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
-    name = str(node.target).split(".")[1].replace("any", "amax")
-    return graph.emit("reduce", [x], shape_of(node), kind=name, axes=sorted(positive(a, len(x.shape)) for a in given))
+    return reduce_as(graph, node, x, axes, name_of(node).replace("any", "amax"))
 
 
 @rule("linalg_vector_norm")
@@ -155,13 +153,13 @@ def length(graph: Graph, node: fx.Node, x: Symbol, order: float = 2, axes: Any =
     if order != 2:
         raise Untranslatable("aten.linalg_vector_norm of another order than 2 is no operation of the page")
     square = graph.emit("mul", [x, x], x.shape)
-    return graph.emit("sqrt", [reduce_sum(graph, node, square, axes)], shape_of(node))
+    return graph.emit("sqrt", [reduce_as(graph, node, square, axes, "sum")], shape_of(node))
 
 
-def reduce_sum(graph: Graph, node: fx.Node, x: Symbol, axes: Any) -> Symbol:
-    """Over some axes, or all."""
+def reduce_as(graph: Graph, node: fx.Node, x: Symbol, axes: Any, kind: str) -> Symbol:
+    """To the shape of the node, over some axes, or all."""
     given = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
-    return graph.emit("reduce", [x], shape_of(node), kind="sum", axes=sorted(positive(a, len(x.shape)) for a in given))
+    return graph.emit("reduce", [x], shape_of(node), kind=kind, axes=sorted(positive(a, len(x.shape)) for a in given))
 
 
 @rule("argmax", "argmin")
@@ -169,14 +167,14 @@ def find_place(graph: Graph, node: fx.Node, x: Symbol, axis: int | None = None, 
     """Where the largest or the smallest is, the first of several."""
     if axis is None:
         x, axis = graph.emit("reshape", [x], [x.numel()]), 0
-    name = str(node.target).split(".")[1]
+    name = name_of(node)
     return graph.emit(name, [x], shape_of(node), axis=positive(axis, len(x.shape)))
 
 
 @rule("max", "min")
 def find_end(graph: Graph, node: fx.Node, x: Symbol, axis: int | None = None, *_: Any) -> Any:
     """The largest or the smallest, and where it is."""
-    name = str(node.target).split(".")[1]
+    name = name_of(node)
     if axis is None:
         return graph.emit("reduce", [x], shape_of(node), kind=f"a{name}", axes=list(range(len(x.shape))))
     place = positive(axis, len(x.shape))
@@ -187,12 +185,9 @@ def find_end(graph: Graph, node: fx.Node, x: Symbol, axis: int | None = None, *_
 @rule("sort")
 def sort(graph: Graph, node: fx.Node, x: Symbol, *given: Any, **named: Any) -> list[Symbol]:
     """In order along an axis, ties as they came, and where each was."""
-    given = tuple(each for each in given if each is not None) if "stable" not in str(node.target) else given
-    if "stable" in str(node.target):
-        axis, falling = named.get("dim", -1), named.get("descending", False)
-    else:
-        axis = given[0] if given else named.get("dim", -1)
-        falling = given[1] if len(given) > 1 else named.get("descending", False)
+    names = ("stable", "dim", "descending") if "stable" in str(node.target) else ("dim", "descending")
+    options = {"dim": -1, "descending": False, **dict(zip(names, given, strict=False)), **named}
+    axis, falling = options["dim"], options["descending"]
     options = {"axis": positive(axis, len(x.shape)), "falling": bool(falling)}
     return [graph.emit(name, [x], x.shape, **options) for name in ("sort", "argsort")]
 

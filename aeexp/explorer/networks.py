@@ -26,12 +26,11 @@ def describe_networks(run: Run, batch: Batch, contexts: Tensor | None, blobs: Bl
     """Graphs by name, what PyTorch gives for the first rows, and a sentence on each network that has no graph."""
     model = run.model
     side = {} if contexts is None else {"context": contexts[:1]}
-    told = side if model.condition.told or model.condition.size else {}
     mask = {} if batch.mask is None else {"mask": batch.mask[:1]}
     code = encode_rows(model, batch, contexts)[:1]
     jobs: dict[str, tuple[nn.Module, Mapping[str, Tensor]]] = {
         "decode": (Decoding(model), {"z": code, **side}),
-        "reconstruct": (Reconstruction(model), {"x": batch.x[:1], **told, **mask}),
+        "reconstruct": (Reconstruction(model), {"x": batch.x[:1], **side, **mask}),
         "way": (Way(model), {"a": code, "b": code.clone(), "share": torch.zeros(1, 1)}),
     }
     if run.learner.objective.infers_labels and contexts is not None:

@@ -41,6 +41,12 @@ def shape_of(node: fx.Node) -> tuple[int, ...]:
     return tuple(int(side) for side in (value[0] if isinstance(value, tuple | list) else value).shape)
 
 
+def name_of(node: fx.Node | object) -> str:
+    """`gelu` of `aten.gelu.default`, of a node or of what it calls."""
+    parts = str(node.target if isinstance(node, fx.Node) else node).split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
 def as_value(value: Value | float | bool) -> Value:
     """A number as an array of it."""
     return value if isinstance(value, Symbol | Tensor) else torch.tensor(float(value))
@@ -54,7 +60,7 @@ def positive(axis: int, dims: int) -> int:
 @rule(*UNARY)
 def unary(graph: Graph, node: fx.Node, x: Symbol, *_: Any) -> Symbol:
     """Number by number."""
-    return graph.emit(node.target.__name__.split(".")[0], [x], x.shape)  # pyright: ignore
+    return graph.emit(name_of(node), [x], x.shape)
 
 
 @rule("logical_not", "bitwise_not")
@@ -66,19 +72,17 @@ def negate(graph: Graph, node: fx.Node, x: Symbol) -> Symbol:
 @rule(*BINARY)
 def binary(graph: Graph, node: fx.Node, a: Value, b: Value | float) -> Symbol:
     """Two arrays, each repeated along sides of 1."""
-    name = node.target.__name__.split(".")[0]  # pyright: ignore
-    return graph.emit(name, [as_value(a), as_value(b)], shape_of(node))
+    return graph.emit(name_of(node), [as_value(a), as_value(b)], shape_of(node))
 
 
 @rule("add", "sub")
 def add(graph: Graph, node: fx.Node, a: Value | float, b: Value | float, alpha: float = 1) -> Symbol:
     """a + alpha b, or a - alpha b."""
-    name = node.target.__name__.split(".")[0]  # pyright: ignore
     other = as_value(b)
     if alpha != 1:
         shape = other.shape
         other = graph.emit("mul", [other, torch.tensor(float(alpha))], shape)
-    return graph.emit(name, [as_value(a), other], shape_of(node))
+    return graph.emit(name_of(node), [as_value(a), other], shape_of(node))
 
 
 @rule("div")
@@ -145,8 +149,7 @@ def where(graph: Graph, node: fx.Node, condition: Value, a: Value | float, b: Va
 @rule("full_like", "zeros_like", "ones_like")
 def fill(graph: Graph, node: fx.Node, x: Symbol, value: float | None = None, **_: Any) -> Tensor:
     """Of an array the shape alone counts."""
-    name = str(node.target)
-    return torch.full(x.shape, float(value) if value is not None else float("ones" in name))
+    return torch.full(x.shape, float(value) if value is not None else float("ones" in name_of(node)))
 
 
 @rule("_to_copy")
@@ -204,7 +207,7 @@ def select(graph: Graph, node: fx.Node, x: Symbol, axis: int, index: int) -> Sym
 @rule("split_with_sizes", "split", "unbind")
 def split(graph: Graph, node: fx.Node, x: Symbol, *given: Any) -> list[Symbol]:
     """Parts along an axis."""
-    if "unbind" in str(node.target):
+    if name_of(node) == "unbind":
         axis = positive(given[0] if given else 0, len(x.shape))
         return [select(graph, node, x, axis, i) for i in range(x.shape[axis])]
     axis, start, parts = positive(given[1] if len(given) > 1 else 0, len(x.shape)), 0, []
@@ -229,7 +232,7 @@ def move(graph: Graph, node: fx.Node, x: Value, *args: Any, **kwargs: Any) -> Sy
         return pick(graph, node, x, args)
     assert isinstance(x, Symbol) and isinstance(node.target, Callable)
     fill = 0.0
-    if "constant_pad_nd" in str(node.target):
+    if name_of(node) == "constant_pad_nd":
         fill, args = float(args[1]) if len(args) > 1 else 0.0, args[:1]
     places = torch.arange(1, x.numel() + 1, dtype=torch.float64).view(x.shape)
     moved = node.target(places, *args, **kwargs).round().long() - 1
@@ -239,7 +242,7 @@ def move(graph: Graph, node: fx.Node, x: Value, *args: Any, **kwargs: Any) -> Sy
 
 def pick(graph: Graph, node: fx.Node, x: Value, args: Sequence[Any]) -> Symbol:
     """Of numbers whose places are computed: rows of a table, or along an axis as many as there are places."""
-    name = str(node.target).split(".")[1]
+    name = name_of(node)
     if name == "gather":
         return gather(graph, node, x, *args)
     indices = args[0] if name == "index" else [args[1]]

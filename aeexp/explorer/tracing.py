@@ -16,6 +16,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from aeexp.explorer.blobs import Blobs
 from aeexp.explorer.graph import Graph, Symbol, Untranslatable
 from aeexp.explorer.layers import RULES
+from aeexp.explorer.operations import name_of
 
 KEPT = ("gru",)  # one operation of the page, where torch would write out every step
 
@@ -42,7 +43,7 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
         try:
             program = torch.export.export(module, (), dict(inputs))
             table = torch.export.default_decompositions()
-            for name in [name for name in table if _name(name) in KEPT]:
+            for name in [name for name in table if name_of(name) in KEPT]:
                 table.pop(name)
             return program.run_decompositions(table)
         except Exception as error:  # whatever a module's own Python does under torch.export
@@ -91,7 +92,7 @@ def compute(graph: Graph, node: fx.Node, env: Mapping[fx.Node, Any]) -> Any:
         return args[0][args[1]]
     found: list[Symbol] = []
     fx.node.map_aggregate((args, kwargs), lambda each: found.append(each) if isinstance(each, Symbol) else None)
-    name = _name(node.target)
+    name = name_of(node.target)
     if not found and isinstance(node.target, Callable):
         if "rand" in name or name in ("bernoulli", "multinomial", "dropout"):
             raise Untranslatable(f"{name} draws, and the page computes what is the same at every call")
@@ -99,9 +100,3 @@ def compute(graph: Graph, node: fx.Node, env: Mapping[fx.Node, Any]) -> Any:
     if name not in RULES:
         raise Untranslatable(f"aten.{name} is none of the operations that the page computes")
     return RULES[name](graph, node, *args, **kwargs)
-
-
-def _name(target: object) -> str:
-    """`gelu` of `aten.gelu.default`."""
-    parts = str(target).split(".")
-    return parts[1] if len(parts) > 1 else parts[0]

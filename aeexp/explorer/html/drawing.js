@@ -18,6 +18,12 @@ function make(tag, given = {}, ...children) {
   return node;
 }
 
+/** The columns of a table; of other rows of numbers the first features. */
+function listColumns() {
+  if (DATA.table) return DATA.table.columns;
+  return Array.from({ length: Math.min(VALUES, 64) }, (_, i) => ({ name: `feature ${i + 1}`, categories: [], place: i }));
+}
+
 const kindOf = shape => (shape.length === 3 ? "picture" : shape.length === 2 ? "wave" : "bars");
 
 /** A figure with a canvas and a caption; with `press` the canvas is a button. */

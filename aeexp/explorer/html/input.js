@@ -13,7 +13,8 @@ let pad = { show() {} };
 /** A picture that is drawn with a mouse, a finger, or the arrow keys and the space bar. */
 function makePicturePad() {
   const [channels, height, width] = DATA.shape, area = height * width;
-  const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-label": "Drawing: arrow keys move the pen, space draws, delete clears" });
+  const told = "Drawing: arrow keys move the pen, space draws, delete clears";
+  const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-label": told });
   byId("pad").append(canvas);
   let values = new Float32Array(VALUES), last = null, cursor = [width / 2, height / 2];
   byId("width").value = Math.max(0.45, width / 22);
@@ -98,7 +99,8 @@ function centre(values, height, width) {
 /** A sequence whose first feature is bent with a mouse, a finger, or the arrow keys. */
 function makeWavePad() {
   const [steps, features] = DATA.shape, [low, high] = DATA.limits;
-  const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-label": "Sequence: left and right choose a step, up and down bend it" });
+  const told = "Sequence: left and right choose a step, up and down bend it";
+  const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-label": told });
   byId("pad").classList.add("wave");
   byId("pad").append(canvas);
   let values = new Float32Array(VALUES), last = null, cursor = 0, feature = 0;
@@ -109,7 +111,9 @@ function makeWavePad() {
     context.fillStyle = "#D55E0099";
     context.fillRect(4 + (wide - 8) * cursor / Math.max(1, steps - 1) - 1, 0, 2, canvas.clientHeight);
   };
-  const set = (t, value) => { if (state.length === null || t < state.length) values[t * features + feature] = Math.max(low, Math.min(high, value)); };
+  const set = (t, value) => {
+    if (state.length === null || t < state.length) values[t * features + feature] = Math.max(low, Math.min(high, value));
+  };
   const give = () => { show(); setInput(values.slice(), null); };
   const at = event => {
     const box = canvas.getBoundingClientRect();
@@ -118,7 +122,9 @@ function makeWavePad() {
   };
   const to = ([t, value]) => {
     const [from, start] = last || [t, value];
-    for (let i = Math.min(from, t); i <= Math.max(from, t); i++) set(i, t === from ? value : start + (value - start) * (i - from) / (t - from));
+    for (let i = Math.min(from, t); i <= Math.max(from, t); i++) {
+      set(i, t === from ? value : start + (value - start) * (i - from) / (t - from));
+    }
     last = [t, value];
     give();
   };
@@ -146,7 +152,7 @@ function makeWavePad() {
 /** Fields of a table's columns, in its own units; of other features in the model's. */
 function makeForm() {
   const table = DATA.table, form = make("div", { className: "form", role: "group", "aria-label": "Values of the row" });
-  const columns = table ? table.columns : Array.from({ length: Math.min(VALUES, 64) }, (_, i) => ({ name: `feature ${i + 1}`, categories: [], place: i }));
+  const columns = listColumns();
   const [scale, shift] = table ? [BLOBS[table.scale], BLOBS[table.shift]] : [null, null];
   const inUnits = (value, place) => (table ? (value - shift[place]) / scale[place] : value);
   const fromUnits = (value, place) => (table ? value * scale[place] + shift[place] : value);
@@ -161,12 +167,16 @@ function makeForm() {
       } });
       column.categories.forEach((name, i) => choose.append(make("option", { value: i }, name)));
       form.append(make("label", {}, column.name, choose));
-      return () => { choose.value = column.categories.map((_, i) => inUnits(values[place + i], place + i)).reduce((best, v, i, all) => (v > all[best] ? i : best), 0); };
+      return () => {
+        const shares = column.categories.map((_, i) => inUnits(values[place + i], place + i));
+        choose.value = shares.indexOf(Math.max(...shares));
+      };
     }
     const low = table ? inUnits(BLOBS[table.low][place], place) : USUAL.mean[place] - 3 * USUAL.spread[place];
     const high = table ? inUnits(BLOBS[table.high][place], place) : USUAL.mean[place] + 3 * USUAL.spread[place];
     const field = make("input", { type: "number", step: "any", "aria-label": column.name });
-    const slider = make("input", { type: "range", min: Math.min(low, high), max: Math.max(low, high), step: "any", "aria-label": column.name });
+    const ends = { min: Math.min(low, high), max: Math.max(low, high) };
+    const slider = make("input", { type: "range", ...ends, step: "any", "aria-label": column.name });
     for (const [one, other] of [[field, slider], [slider, field]]) one.addEventListener("input", () => {
       if (!Number.isFinite(one.valueAsNumber)) return;
       values[place] = fromUnits(one.valueAsNumber, place);

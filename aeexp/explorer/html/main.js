@@ -30,14 +30,17 @@ function tellChecks() {
   runs.forEach((run, i) => {
     const { code, picture, decoded, ms } = run.check = checkRun(run);
     const far = Math.max(code ?? 0, picture ?? 0, decoded ?? 0), name = runs.length > 1 ? `Run ${i + 1}: ` : "";
-    const words = code === null ? "encoder not computed here" : `largest difference from PyTorch: code ${format(code)}, values ${format(Math.max(picture, decoded ?? 0))}`;
-    byId("checks").append(make("span", { className: far > allowed ? "bad" : "" }, `${name}${words}${ms === null ? "" : `; a decode takes ${format(Math.max(ms, 0.1))} ms`}. `));
+    const values = format(Math.max(picture ?? 0, decoded ?? 0));
+    const words = code === null ? "encoder not computed here" : `largest difference from PyTorch: code ${format(code)}, values ${values}`;
+    const time = ms === null ? "" : `; a decode takes ${format(Math.max(ms, 0.1))} ms`;
+    byId("checks").append(make("span", { className: far > allowed ? "bad" : "" }, `${name}${words}${time}. `));
   });
 }
 
 function begin() {
   const some = DATA.count < DATA.total ? `${DATA.count} of ${DATA.total}` : `all ${DATA.count}`;
-  byId("about").textContent = `${some} rows of the ${DATA.split} split; all that is drawn and decoded here is computed on this page, which asks nobody for anything.`;
+  byId("about").textContent = `${some} rows of the ${DATA.split} split; `
+    + "all that is drawn and decoded here is computed on this page, which asks nobody for anything.";
   byId("made").textContent = `Made ${PAGE.made} by: ${PAGE.command}`;
   byId("noise").value = PAGE.runs[0].noise.kind;
   byId("b").value = Math.min(2, DATA.count);

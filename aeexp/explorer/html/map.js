@@ -9,7 +9,8 @@ const NEAR = 14; // pixels within which a pointer meets a dot
 function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
   const tabs = make("div", { className: "line", role: "tablist" }), box = make("div", { className: "map" });
   const canvas = make("canvas", { role: "img", "aria-label": "Map of the codes" });
-  const handle = make("div", { className: "handle", tabIndex: 0, role: "slider", "aria-label": "The code on the map: arrow keys move it, enter takes the nearest row as input", "aria-valuenow": 0 });
+  const told = "The code on the map: arrow keys move it, enter takes the nearest row as input";
+  const handle = make("div", { className: "handle", tabIndex: 0, role: "slider", "aria-label": told, "aria-valuenow": 0 });
   const hint = make("p", { className: "hint" });
   box.append(canvas, handle);
   parent.append(tabs, box, hint);
@@ -23,8 +24,8 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
     return bounds.map(([low, high]) => { const wide = high - low || 2; return [low - 0.06 * wide, high + 0.06 * wide]; });
   };
   const toPixels = (u, v) => {
-    const { width, height } = frame;
-    return [(u - frame.bounds[0][0]) / (frame.bounds[0][1] - frame.bounds[0][0]) * width, height - (v - frame.bounds[1][0]) / (frame.bounds[1][1] - frame.bounds[1][0]) * height];
+    const { width, height, bounds: [[left, right], [low, high]] } = frame;
+    return [(u - left) / (right - left) * width, height - (v - low) / (high - low) * height];
   };
   const fromPixels = (x, y) => [
     frame.bounds[0][0] + x / frame.width * (frame.bounds[0][1] - frame.bounds[0][0]),
@@ -124,7 +125,10 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
   canvas.addEventListener("pointerdown", event => { if (event.pointerType === "mouse" && event.button === 0) begin(event, canvas); });
   canvas.addEventListener("click", event => { if (event.pointerType !== "mouse") moveTo(...at(event)); }); // a finger may scroll over it
   for (const node of [handle, canvas]) {
-    node.addEventListener("pointermove", event => { if (dragging) moveTo(...at(event)); else if (event.pointerType === "mouse") hover(event); });
+    node.addEventListener("pointermove", event => {
+      if (dragging) moveTo(...at(event));
+      else if (event.pointerType === "mouse") hover(event);
+    });
     for (const name of ["pointerup", "pointercancel"]) node.addEventListener(name, () => { dragging = false; });
     node.addEventListener("pointerleave", hideHover);
   }
@@ -144,7 +148,8 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
     const all = points();
     let best = nearest(x, y, Infinity), least = Infinity;
     for (let i = 0; i < DATA.count; i++) {
-      const [a, b] = toPixels(all[2 * i], all[2 * i + 1]), along = (a - x) * right + (b - y) * down, across = Math.abs((a - x) * down) + Math.abs((b - y) * right);
+      const [a, b] = toPixels(all[2 * i], all[2 * i + 1]), along = (a - x) * right + (b - y) * down;
+      const across = Math.abs((a - x) * down) + Math.abs((b - y) * right);
       if (along > 1 && along + 2 * across < least) [best, least] = [i, along + 2 * across];
     }
     return best;

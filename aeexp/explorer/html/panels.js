@@ -72,7 +72,7 @@ function lookOf(run, shape, length) {
 
 /** Columns of a table, or features, with what the run makes of them: [[title, values], ...], the first is the input. */
 function showTable(parent, entries) {
-  const table = DATA.table, columns = table ? table.columns : Array.from({ length: Math.min(VALUES, 64) }, (_, i) => ({ name: `feature ${i + 1}`, categories: [], place: i }));
+  const table = DATA.table, columns = listColumns();
   const head = make("tr", {}, make("th", {}, ""), ...entries.map(([title]) => make("th", {}, title)));
   const inUnits = (value, place) => (table ? (value - BLOBS[table.shift][place]) / BLOBS[table.scale][place] : value);
   const write = (values, { place, categories }) => {
@@ -89,6 +89,7 @@ function showTable(parent, entries) {
     });
     return make("tr", {}, make("th", {}, column.name), ...cells);
   });
-  const built = make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "The row and what is made of it" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+  const cells = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
+  const built = make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "The row and what is made of it" }, cells);
   parent.replaceChildren(built, make("p", { className: "hint" }, "Underlined: more than one standard deviation from the input."));
 }

@@ -3,16 +3,19 @@
 /** A run's networks as functions of one row; null where the page cannot compute one. */
 function openRun(entry) {
   const build = name => (entry.graphs[name] ? compile(entry.graphs[name], BLOBS) : null);
-  const codes = BLOBS[entry.codes], dim = entry.dim, networks = { decode: build("decode"), reconstruct: build("reconstruct"), way: build("way"), label: build("label") };
+  const codes = BLOBS[entry.codes], dim = entry.dim;
+  const networks = Object.fromEntries(["decode", "reconstruct", "way", "label"].map(name => [name, build(name)]));
   const pca = entry.pca && entry.pca.graph ? compile(entry.pca.graph, BLOBS) : null;
-  const mask = length => (DATA.lengths === null ? {} : { mask: Float32Array.from({ length: DATA.shape[0] }, (_, t) => +(t < (length ?? DATA.shape[0]))) });
+  const steps = length => Float32Array.from({ length: DATA.shape[0] }, (_, t) => +(t < (length ?? DATA.shape[0])));
+  const mask = length => (DATA.lengths === null ? {} : { mask: steps(length) });
   const takes = (graph, context) => (graph && graph.inputs.context ? { context } : {});
   const run = {
     ...entry, codes, networks,
     codeOf: row => codes.slice(row * dim, (row + 1) * dim),
     contextOf: row => (entry.context ? BLOBS[entry.context.rows].slice(row * entry.context.size, (row + 1) * entry.context.size) : null),
     decode: networks.decode && ((z, context) => networks.decode({ z, ...takes(entry.graphs.decode, context) })),
-    encode: networks.reconstruct && ((x, context, length) => networks.reconstruct({ x, ...takes(entry.graphs.reconstruct, context), ...mask(length) })),
+    encode: networks.reconstruct && ((x, context, length) =>
+      networks.reconstruct({ x, ...takes(entry.graphs.reconstruct, context), ...mask(length) })),
     findLabel: networks.label && (x => networks.label({ x })[0]),
     rebuild: pca && ((x, length) => pca({ x, ...mask(length) })[2]),
     nearest(z, count) {
@@ -29,21 +32,27 @@ function openRun(entry) {
 
 /** The card of a run. `take(row)` makes a row the input of all runs. */
 function makeCard(run, parent, take) {
-  const now = { z: run.codeOf(0), deviation: null, context: run.contextOf(0), under: run.contextOf(0), byHand: false, row: null, decoded: null, output: null, other: null, sample: 0 };
+  const now = {
+    z: run.codeOf(0), mean: run.codeOf(0), deviation: null, // the code, and what the encoder gave
+    context: run.contextOf(0), under: run.contextOf(0), // side information of the input, and of what is decoded
+    byHand: false, row: null, decoded: null, output: null, other: null, sample: 0,
+  };
   run.now = now;
   const article = make("article", { "aria-label": run.title });
   const body = make("div", { className: "body" }), left = make("div"), right = make("div");
   const facts = run.facts.map(([name, words]) => `${name}: ${words}`).join(" · ");
   article.append(make("h2", {}, run.title), make("p", { className: "facts" }, facts));
-  for (const words of run.refusals) article.append(make("p", { className: "refusal" }, `Not computed in the page: ${words}. Map and pictures of rows are there.`));
-  if (run.pca && run.pca.reason) article.append(make("p", { className: "refusal" }, `Not computed in the page: ${run.pca.reason}`));
+  const refuse = words => article.append(make("p", { className: "refusal" }, `Not computed in the page: ${words}.`));
+  run.refusals.forEach(words => refuse(`${words}. Map and pictures of rows are there`));
+  if (run.pca && run.pca.reason) refuse(run.pca.reason);
   body.append(left, right);
   article.append(body);
   parent.append(article);
 
   const setCode = (z, byHand, row = null) => { Object.assign(now, { z, byHand, row }); refresh(); };
   const decode = (z, context = now.under) => (run.decode ? run.decode(z, context)[1] : null);
-  const placeOf = (z, { mean, axes }) => [0, 1].map(k => z.reduce((sum, value, i) => sum + (value - BLOBS[mean][i]) * BLOBS[axes][k * z.length + i], 0));
+  const placeOf = (z, { mean, axes }) => [0, 1].map(k =>
+    z.reduce((sum, value, i) => sum + (value - BLOBS[mean][i]) * BLOBS[axes][k * z.length + i], 0));
   const moveOn = ({ mean, axes }, place) => { // along the plane; what lies beside it stays
     const old = placeOf(now.z, { mean, axes });
     return now.z.map((value, i) => value + [0, 1].reduce((sum, k) => sum + (place[k] - old[k]) * BLOBS[axes][k * now.z.length + i], 0));
@@ -70,7 +79,10 @@ function makeCard(run, parent, take) {
     now.sample = (now.sample + 1) % count;
     setCode(z, true);
   });
-  const drawPosterior = () => { const draw = makeDraw((Math.random() * 2 ** 31) | 0); setCode(now.mean.map((m, i) => m + now.deviation[i] * drawNormal(draw)), true); };
+  const drawPosterior = () => {
+    const draw = makeDraw((Math.random() * 2 ** 31) | 0);
+    setCode(now.mean.map((mean, i) => mean + now.deviation[i] * drawNormal(draw)), true);
+  };
   const posterior = run.decode && run.encode ? press("a draw of q(z|x)", drawPosterior) : null;
   const side = run.context ? makeSide(run, now, () => encodeInput(), () => refresh()) : null;
   right.append(compare, status, buttons);
@@ -85,14 +97,18 @@ function makeCard(run, parent, take) {
     setCode(z, true);
   }) : null;
   panel(right, "Nearest rows by code", true, where => {
-    const near = run.nearest(now.z, 6);
-    showStrip(run, where, near.map(([away, i]) => ({ values: rowOf(i), shape: DATA.shape, length: lengthOf(i), caption: `${labelOf(i) ? `${labelOf(i)}, ` : ""}${away < 1e-4 ? "itself" : `${format(away)} away`}`, press: () => take(i) })));
+    showStrip(run, where, run.nearest(now.z, 6).map(([away, i]) => {
+      const words = [labelOf(i), away < 1e-4 ? "itself" : `${format(away)} away`].filter(Boolean).join(", ");
+      return { values: rowOf(i), shape: DATA.shape, length: lengthOf(i), caption: words, press: () => take(i) };
+    }));
   });
-  if (run.context && run.context.kind === "choice" && run.decode) panel(right, `The same code under every ${run.context.title}`, true, where => {
+  const swaps = run.decode && run.context && run.context.kind === "choice";
+  if (swaps) panel(right, `The same code under every ${run.context.title}`, true, where => {
     showStrip(run, where, run.context.names.slice(0, MOST_LABELS).map((name, i) => {
       const one = new Float32Array(run.context.size);
       one[i] = 1;
-      return { values: decode(now.z, one), caption: name, chosen: now.under[i] === 1, press: () => { now.under = one; side.show(); refresh(); } };
+      const press = () => { now.under = one; side.show(); refresh(); };
+      return { values: decode(now.z, one), caption: name, chosen: now.under[i] === 1, press };
     }));
   });
   const walk = run.decode ? panel(right, "Walk from A to B", true, showWalk) : null;
@@ -109,15 +125,23 @@ function makeCard(run, parent, take) {
 
   /** The code's way and, below it, the inputs mixed pixel by pixel; above both the place of the slider. */
   function showWalk(where) {
-    const along = share => (run.networks.way ? run.networks.way({ a: run.codeOf(state.a), b: run.codeOf(state.b), share: [share] })[state.arc && run.arc ? 1 : 0] : run.codeOf(state.a).map((value, i) => value + share * (run.codeOf(state.b)[i] - value)));
-    const [one, other] = [rowOf(state.a), rowOf(state.b)], own = run.contextOf(state.a);
+    const [a, b] = [run.codeOf(state.a), run.codeOf(state.b)], arc = state.arc && run.arc, length = lengthOf(state.a);
+    const line = share => a.map((value, i) => value + share * (b[i] - value));
+    const along = share => (run.networks.way ? run.networks.way({ a, b, share: [share] })[arc ? 1 : 0] : line(share));
+    const [one, other] = [rowOf(state.a), rowOf(state.b)], under = run.contextOf(state.a) || now.under;
     const mix = share => one.map((value, i) => value + share * (other[i] - value));
-    const shares = Array.from({ length: STRIP }, (_, i) => i / (STRIP - 1)), length = lengthOf(state.a);
-    const under = own || now.under, parts = [make("div"), make("div"), make("div")];
-    where.replaceChildren(make("h3", {}, `at ${format(state.share)}`), parts[0], make("h3", {}, run.way === "line" ? (state.arc && run.arc ? "code, along the arc" : "code, along the line") : `code, ${run.way}`), parts[1], make("h3", {}, "inputs mixed value by value"), parts[2]);
-    showStrip(run, parts[0], [{ values: decode(along(state.share), under), caption: "code", length, press: () => setCode(along(state.share), true) }, { values: mix(state.share), shape: DATA.shape, caption: "mix", length }]);
-    showStrip(run, parts[1], shares.map((share, i) => ({ values: decode(along(share), under), caption: i === 0 ? "A" : i === STRIP - 1 ? "B" : "", length, press: () => setCode(along(share), true) })));
-    showStrip(run, parts[2], shares.map(share => ({ values: mix(share), shape: DATA.shape, caption: "", length })));
+    const ofCode = (share, caption) => ({ values: decode(along(share), under), caption, length, press: () => setCode(along(share), true) });
+    const ofRows = (share, caption) => ({ values: mix(share), shape: DATA.shape, caption, length });
+    const shares = Array.from({ length: STRIP }, (_, i) => i / (STRIP - 1)), ends = { 0: "A", 1: "B" };
+    const way = run.way !== "line" ? run.way : arc ? "along the arc" : "along the line";
+    const parts = [`at ${format(state.share)}`, `code, ${way}`, "inputs mixed value by value"].map(title => {
+      const part = make("div");
+      return [make("h3", {}, title), part];
+    });
+    where.replaceChildren(...parts.flat());
+    showStrip(run, parts[0][1], [ofCode(state.share, "code"), ofRows(state.share, "mix")]);
+    showStrip(run, parts[1][1], shares.map(share => ofCode(share, ends[share] || "")));
+    showStrip(run, parts[2][1], shares.map(share => ofRows(share, ends[share] || "")));
   }
 
   function showMap() {
@@ -157,7 +181,8 @@ function makeCard(run, parent, take) {
   }
 
   function showComparison() {
-    const error = values => (run.masks || values.length !== state.clean.length ? "" : `, error ${format(squaredError(values, state.clean))}`);
+    const comparable = values => !run.masks && values.length === state.clean.length;
+    const error = values => (comparable(values) ? `, error ${format(squaredError(values, state.clean))}` : "");
     const entries = [[state.noise.level > 0 ? "input under noise" : "input", state.noisy, DATA.shape]];
     if (now.output) entries.push([`reconstruction${error(now.output)}`, now.output, run.output]);
     if (now.other) entries.push([`${run.pca.name}${error(now.other)}`, now.other, DATA.shape]);
@@ -217,7 +242,10 @@ function makeSide(run, now, onOwn, onUnder) {
     }
     names.forEach((name, i) => {
       const slider = make("input", { type: "range", min: low[i], max: high[i], step: "any", "aria-label": `${words}: ${name}` });
-      slider.addEventListener("input", () => { now[key] = now[key].map((value, k) => (k === i ? slider.valueAsNumber : value)); change(); });
+      slider.addEventListener("input", () => {
+        now[key] = now[key].map((value, k) => (k === i ? slider.valueAsNumber : value));
+        change();
+      });
       node.append(make("label", {}, `${words}, ${name} `, slider));
       fields.push(() => { slider.value = now[key][i]; });
     });
