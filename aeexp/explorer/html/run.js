@@ -98,7 +98,7 @@ function makeCard(run, parent, take) {
   }) : null;
   panel(right, "Nearest rows by code", true, where => {
     showStrip(run, where, run.nearest(now.z, 6).map(([away, i]) => {
-      const words = [labelOf(i), away < 1e-4 ? "itself" : `${format(away)} away`].filter(Boolean).join(", ");
+      const words = [labelOf(i), away < 1e-4 ? "same code" : `${format(away)} away`].filter(Boolean).join(", ");
       return { values: rowOf(i), shape: DATA.shape, length: lengthOf(i), caption: words, press: () => take(i) };
     }));
   });
