@@ -14,7 +14,7 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
   const hint = make("p", { className: "hint" });
   box.append(canvas, handle);
   parent.append(tabs, box, hint);
-  const map = { view: run.maps[0], place: null, near: [], tiles: false, backdrop: null };
+  const map = { view: run.maps[0], place: null, near: [], tiles: false, backdrop: null, button: null, key: "" };
   let frame = null;
 
   const points = () => BLOBS[map.view.points];
@@ -171,6 +171,7 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
   const choose = view => {
     map.view = view;
     map.backdrop = null;
+    if (map.button) map.button.hidden = !view.plane;
     [...tabs.querySelectorAll("[role=tab]")].forEach((tab, i) => tab.setAttribute("aria-selected", run.maps[i] === view));
     hint.textContent = view.plane
       ? "Drag the ring over the plane: its code is decoded. A double click takes a row as input."
@@ -179,12 +180,12 @@ function makeMap(run, parent, { onPlace, onRow, onTake, decodeAt }) {
   };
   run.maps.forEach(view => tabs.append(make("button", { type: "button", role: "tab", onclick: () => choose(view) }, view.name)));
   if (run.decode && run.maps.some(view => view.plane) && kindOf(run.output) === "picture") {
-    const button = make("button", { type: "button", "aria-pressed": "false", onclick() {
+    map.button = make("button", { type: "button", "aria-pressed": "false", onclick() {
       map.tiles = !map.tiles;
-      button.setAttribute("aria-pressed", map.tiles);
+      map.button.setAttribute("aria-pressed", map.tiles);
       map.draw();
     } }, "decode the plane");
-    tabs.append(button);
+    tabs.append(map.button);
   }
   map.choose = choose;
   map.refresh = () => map.draw();

@@ -177,7 +177,19 @@ function makeCard(run, parent, take) {
     showComparison();
     showMap();
     clearTimeout(now.timer);
-    now.timer = setTimeout(() => panels.forEach(one => { if (one !== walk) one.update(); }), 90);
+    now.timer = setTimeout(() => {
+      panels.forEach(one => { if (one !== walk) one.update(); });
+      renewPlane();
+    }, 90);
+  }
+
+  /** The plane that is decoded goes through the code: another one is drawn where what lies beside it has changed. */
+  function renewPlane() {
+    if (!map || !map.view.plane) return;
+    const key = [...moveOn(map.view.plane, [0, 0]), ...(now.under || [])].map(value => value.toFixed(3)).join();
+    if (key === map.key) return;
+    Object.assign(map, { key, backdrop: null });
+    if (map.tiles) map.draw();
   }
 
   function showComparison() {
@@ -208,6 +220,11 @@ function makeCard(run, parent, take) {
       dot.style.background = colourOf(i);
       legend.append(make("span", {}, dot, name));
     });
+    if (DATA.numbers !== null) for (const [share, words] of [[0, "low"], [0.5, ""], [1, `high ${DATA.response}`]]) {
+      const dot = make("i");
+      dot.style.background = shade(share);
+      legend.append(make("span", {}, dot, words));
+    }
     if (run.masks) run.masks.slice(0, 30).forEach((name, i) => {
       const dot = make("i");
       dot.style.background = `rgb(${classColour(i).join(" ")})`;
