@@ -13,11 +13,12 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
+from aeexp.explorer import layers, moves, orders
 from aeexp.explorer.blobs import Blobs
 from aeexp.explorer.graph import Graph, Symbol, Untranslatable
-from aeexp.explorer.layers import RULES
-from aeexp.explorer.operations import name_of
+from aeexp.explorer.operations import RULES, name_of
 
+BESIDE = (layers, moves, orders)  # which have put their rules into RULES
 KEPT = ("gru",)  # one operation of the page, where torch would write out every step
 
 

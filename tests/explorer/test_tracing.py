@@ -117,7 +117,10 @@ class Theirs(nn.Module):
         largest, place = h.max(1)
         best = h.topk(3, dim=2).values
         padded = torch.nn.functional.pad(h, (1, 2), value=3)
-        return told.flip(1), maps, softened, largest.abs().log1p().erf(), place, best, padded
+        square = h.mT @ h
+        square.diagonal(dim1=1, dim2=2).add_(1.0)
+        solved = torch.linalg.solve(square, h.mT)
+        return told.flip(1), maps, softened, largest.abs().log1p().erf(), place, best, padded, solved
 
 
 def test_layers_of_a_users_own_are_those_of_pytorch(tmp_path):
