@@ -134,7 +134,8 @@ function makeCard(run, parent, take) {
     const ofRows = (share, caption) => ({ values: mix(share), shape: DATA.shape, caption, length });
     const shares = Array.from({ length: STRIP }, (_, i) => i / (STRIP - 1)), ends = { 0: "A", 1: "B" };
     const way = run.way !== "line" ? run.way : arc ? "along the arc" : "along the line";
-    const parts = [`at ${format(state.share)}`, `code, ${way}`, "inputs mixed value by value"].map(title => {
+    const told = run.context ? `, all under A’s ${run.context.title}` : "";
+    const parts = [`at ${format(state.share)}`, `code, ${way}${told}`, "inputs mixed value by value"].map(title => {
       const part = make("div");
       return [make("h3", {}, title), part];
     });
