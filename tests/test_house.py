@@ -153,6 +153,7 @@ def test_every_text_file_is_read_and_written_in_a_named_encoding():
 
 READERS = {  # of what no user writes, or of what was read already
     ("aeexp/cli/new.py", "read_text"),  # the package's own templates
+    ("aeexp/explorer/page.py", "read_text"),  # the page's own style and scripts
     ("aeexp/reports/page.py", "read_text"),  # the page's own style and script
     ("aeexp/runs/idle.py", "load"),  # conf/
     ("aeexp/sweeps/search/study.py", "loads"),  # of the store
@@ -161,7 +162,7 @@ READERS = {  # of what no user writes, or of what was read already
 
 def test_the_files_of_a_run_are_read_in_one_place():
     """`aeexp/files.py` bounds size and depth and waits for no pipe; `RunFolder` alone asks it for a run's files."""
-    where = ("aeexp/runs/", "aeexp/reports/", "aeexp/sweeps/", "aeexp/cli/")
+    where = ("aeexp/runs/", "aeexp/reports/", "aeexp/explorer/", "aeexp/sweeps/", "aeexp/cli/")
     found = {
         (name, called) for name, called, node in calls("open", "read_text", "read_bytes", "load", "loads", "safe_load")
         if name.startswith(where) and name != "aeexp/runs/folder.py"

@@ -76,12 +76,21 @@ def trustworthiness(codes: np.ndarray, points: np.ndarray, k: int = 5) -> float 
     return float(measure(codes, points, n_neighbors=k))
 
 
-def _pca(codes: np.ndarray) -> np.ndarray:
-    """The larger loading of each component is positive: the sign of a singular vector is arbitrary."""
+def find_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(D,) mean, (2, D) the directions along which codes (N, D) vary most, and the share of the variance of each; less
+    where there are less. The larger loading of each is positive: the sign of a singular vector is arbitrary."""
     centred = codes - codes.mean(0)
-    vectors = np.linalg.svd(centred, full_matrices=False)[2][:2]
-    vectors = vectors * np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(1)])[:, None]
-    points = centred @ vectors.T
+    _, values, vectors = np.linalg.svd(centred, full_matrices=False)
+    vectors = (
+        vectors[:2] * np.sign(vectors[:2][np.arange(min(2, len(vectors))), np.abs(vectors[:2]).argmax(1)])[:, None]
+    )
+    return codes.mean(0), vectors, (values**2 / (np.square(values).sum() or 1.0))[:2]
+
+
+def _pca(codes: np.ndarray) -> np.ndarray:
+    """Places in the plane of `find_plane`."""
+    mean, vectors, _ = find_plane(codes)
+    points = (codes - mean) @ vectors.T
     return np.column_stack([points, np.zeros((len(points), 2 - points.shape[1]))])
 
 
