@@ -79,7 +79,7 @@ def answer(arguments: argparse.Namespace) -> int:
 
 def run_study(arguments: argparse.Namespace, name: str, added: Sequence[str], output: Path, own: Sequence[str]) -> int:
     """One form of one study; returns the exit code."""
-    from aeexp.reproductions.studies import read_study
+    from aeexp.reproductions.records import read_study
 
     study = read_study(name)
     require_memory()
@@ -109,18 +109,18 @@ def run_study(arguments: argparse.Namespace, name: str, added: Sequence[str], ou
 
 def list_studies(names: Sequence[str], output: Path, markdown: bool) -> int:
     """Those named, or all."""
-    from aeexp.reproductions import studies, telling
+    from aeexp.reproductions import records, telling
 
-    found = [studies.read_study(name) for name in names or studies.list_studies()]
+    found = [records.read_study(name) for name in names or records.list_studies()]
     print(telling.list_markdown(found) if markdown else telling.list_table(found, output, telling.read_width()))
     return 0
 
 
 def bench_studies(names: Sequence[str], added: Sequence[str], output: Path, own: Sequence[str]) -> int:
     """The short forms of those named, or of all, beside their records; returns the exit code."""
-    from aeexp.reproductions import studies
+    from aeexp.reproductions import records
 
-    found = [studies.read_study(name) for name in names or studies.list_studies()]
+    found = [records.read_study(name) for name in names or records.list_studies()]
     require_memory()
     from aeexp.reproductions import bench, telling
 

@@ -91,17 +91,26 @@ def make_plan(
     before = folder / f"first-{digest([compose_words(line[1:]) for line in first if line[0] == 'aeexp'])}"
     steps = []
     for line in first:
-        line = [word.replace("{output}", str(before)) for word in line]
+        line = [fill(word, before) for word in line]
         steps.append(Step("", [line[0], *own, *line[1:]] if line[0] == "aeexp" else line, before))
     seeds = [] if any(word.startswith("seed=") for word in added) else [f"seed={','.join(map(str, form.seeds))}"]
     rows = shlex.split(choice.words) if choice else []
     for arm, words in study.trained(form).items():
         line = [*shlex.split(study.command), *rows, *shlex.split(form.words), *shlex.split(words), *decisive, *ALWAYS]
-        line = [word.replace("{output}", str(before)) for word in line]
+        line = [fill(word, before) for word in line]
         place = folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', arm).strip('_')}-{digest(compose_words(line))}"
         line = ["aeexp", "-m", *own, *line, *seeds, *machine, f"hydra.sweep.dir={quote_value(place)}"]
         steps.append(Step(arm, line, place))
     return Plan(study, form, choice, folder, steps)
+
+
+def fill(word: str, place: Path) -> str:
+    """A word with the folder in the place of {output}: quoted for Hydra, where it is an override."""
+    if "{output}" not in word:
+        return word
+    key, equals, value = word.partition("=")
+    filled = (value if equals else key).replace("{output}", str(place))
+    return f"{key}={quote_value(filled)}" if equals else filled
 
 
 def check_words(added: Sequence[str]) -> None:
@@ -137,4 +146,6 @@ def read_seeds(plan: Plan, added: Sequence[str]) -> tuple[int, ...]:
         return plan.form.seeds
     fixed, swept = split_words(words)
     texts = swept.get("seed") or [fixed[-1].partition("=")[2]]
+    if not all(text.isdecimal() for text in texts):
+        raise UsageError(f"seed={','.join(texts)}: a study's seeds are whole numbers, as in seed=0,1,2")
     return tuple(int(text) for text in texts)

@@ -15,12 +15,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from aeexp import files
-from aeexp.reference.folders import find_conf_dir, list_conf_dirs
-from aeexp.reproductions.studies import FOLDER, Study
+from aeexp.errors import UsageError
+from aeexp.reproductions.records import find_record
+from aeexp.reproductions.studies import Study
 from aeexp.reproductions.verdicts import INCOMPLETE, PASS, Outcome, conclude, judge
 
 NAME = "reproduce.json"
-RECORDED = "recorded"  # below conf/reproduce: NAME.short.json
+RECORDED = "recorded"  # beside the records: NAME.short.json
 LIBRARIES = ("torch", "numpy", "scikit-learn")
 
 
@@ -80,20 +81,23 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def read_result(path: Path) -> Result | None:
-    """None where there is none. Raises ValueError for a file that is no result."""
+    """None where there is none. Raises UsageError for a file that is no result."""
     try:
         return _ADAPTER.validate_json(files.json_text(files.read_json(path)))
     except FileNotFoundError:
         return None
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ValueError(f"{path} is no result of a study: {where}: {error.errors()[0]['msg'].lower()}") from error
+        message = f"{path} is no result of a study: {where}: {error.errors()[0]['msg'].lower()}"
+        raise UsageError(f"{message}; take it away, and run the study again") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no result of a study: {error}") from error
 
 
 def find_recorded(name: str, form: str) -> Result | None:
-    """The result that lies beside the records."""
-    places = [Path(folder, FOLDER, RECORDED, f"{name}.{form}.json") for folder in list_conf_dirs()]
-    return next((result for place in places if (result := read_result(place)) is not None), None)
+    """The result that lies beside the record."""
+    path = find_record(name)
+    return None if path is None else read_result(path.parent / RECORDED / f"{name}.{form}.json")
 
 
 def find_last(name: str, form: str, output: Path) -> Result | None:
@@ -103,8 +107,10 @@ def find_last(name: str, form: str, output: Path) -> Result | None:
 
 
 def record(result: Result) -> Path:
-    """Keep a result of the study, with no words of one's own, beside the records of this installation."""
-    path = Path(find_conf_dir(), FOLDER, RECORDED, f"{result.study}.{result.form}.json")
+    """Keep a result of the study, with no words of one's own, beside its record."""
+    place = find_record(result.study)
+    assert place is not None  # it was read
+    path = place.parent / RECORDED / f"{result.study}.{result.form}.json"
     write_result(path, result)
     return path
 

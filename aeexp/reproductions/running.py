@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeexp.errors import INTERRUPTED, MISTAKE, UsageError, quote_words
 from aeexp.reports.records import Failure, Record, read_run
@@ -18,6 +19,7 @@ from aeexp.reproductions.studies import Reading, Study
 from aeexp.runs.folder import find_runs
 from aeexp.signals import let_finish
 
+SPLITS = ("train", "val", "test")
 MODULES = {"aeexp": "aeexp", "aeexp-encode": "aeexp.cli.encode"}
 
 
@@ -27,17 +29,21 @@ def run_plan(plan: Plan, seeds: Sequence[int]) -> None:
     A line that fails hides no other; what it lacks is told by `read_values`. Raises UsageError where a line is a
     mistake, and KeyboardInterrupt where it was ended.
     """
+    left = [step for step in plan.steps if step.arm and len(read_arm(step.folder, seeds)) < len(seeds)]
     for number, step in enumerate(plan.steps, 1):
-        head = f"[{number}/{len(plan.steps)}] {step.arm or 'before'}: "
-        if step.arm and len(read_arm(step.folder, seeds)) == len(seeds):
+        head = f"[{number}/{len(plan.steps)}] {step.arm or 'before the others'}: "
+        if step not in left and (step.arm or not left):
             print(f"{head}finished, in {step.folder}", file=sys.stderr)
             continue
         print(f"{head}{quote_words(*step.line)}", file=sys.stderr, flush=True)
         code = call(step.line)
-        if code in (INTERRUPTED, -2, -15):
+        if code in (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
             raise KeyboardInterrupt
         if code == MISTAKE:
             raise UsageError(f"{plan.study.name}: {step.line[0]} does not take this line, as it says above")
+        if code and not step.arm:
+            print(f"{head}failed, and the others would lack what it makes", file=sys.stderr)
+            return
 
 
 def call(line: Sequence[str]) -> int:
@@ -81,17 +87,24 @@ def read_values(plan: Plan, seeds: Sequence[int]) -> tuple[dict[str, dict[int, f
 
 def _convert(study: Study, records: Mapping[int, Record], number: str, place: str) -> Iterator[tuple[int, float]]:
     for seed in sorted(records):
-        value = find_number(records[seed].metrics, number, place)
-        if value is not None:
-            yield seed, 100 * (1 - value) if study.convert == "percent_wrong" else value
+        found = find_number(records[seed].metrics, number, place)
+        if found is not None:
+            yield seed, 100 * (1 - found.value) if study.convert == "percent_wrong" else found.value
 
 
-def find_number(metrics: Mapping[str, Any], key: str, place: str = "test") -> float | None:
-    """A number of metrics.json, whose key may hold a *: of a split, or of a row of `baseline`."""
-    numbers = (metrics if place in ("train", "val", "test") else metrics["baseline"]).get(place, {})
+class Found(NamedTuple):
+    """A number of metrics.json."""
+
+    key: str  # its whole name
+    value: float
+
+
+def find_number(metrics: Mapping[str, Any], key: str, place: str = "test") -> Found | None:
+    """A finite number of a split, or of a row of `baseline`; its key may hold a *."""
+    numbers = (metrics if place in SPLITS else metrics.get("baseline") or {}).get(place) or {}
     found = key if key in numbers else next((known for known in numbers if fnmatch.fnmatchcase(known, key)), key)
     value = numbers.get(found)
-    return value if value is not None and math.isfinite(value) else None
+    return Found(found, float(value)) if value is not None and math.isfinite(value) else None
 
 
 def _tell(folder: Path, seed: int) -> str:

@@ -42,7 +42,9 @@ def describe_result(study: Study, result: Result, width: int) -> str:
     if result.words:
         lines += [f"  with {' '.join(result.words)}: this is no longer the study, and it is not listed"]
     seeds = max((len(each) for each in result.values.values()), default=0)
-    lines += [f"{result.verdict} ({seeds} seeds, {format_hours(result.hours)} on {result.machine['cpu']})"]
+    lines += [
+        f"{result.verdict} ({seeds} seed{'s' * (seeds != 1)}, {format_hours(result.hours)} on {result.machine['cpu']})"
+    ]
     return "\n".join(lines)
 
 
@@ -56,7 +58,9 @@ def format_hours(hours: float | None) -> str:
     """`40 min`, `3.5 h`, `-` where nobody knows."""
     if hours is None:
         return "-"
-    return f"{60 * hours:.2g} min" if hours < 1 else f"{hours:.3g} h"
+    if hours < 1:
+        return f"{60 * hours:.2g} min"
+    return f"{hours:.2g} h" if hours < 10 else f"{hours:,.0f} h"
 
 
 def summarise_claims(study: Study) -> str:
@@ -66,7 +70,7 @@ def summarise_claims(study: Study) -> str:
     parts += [" < ".join(reversed(each.arms)) if study.better == "higher" else " < ".join(each.arms)
               for each in full.orders if not parts]  # fmt: skip
     parts += [f"{each.arm} {each.side.replace('_', ' ')} {each.value:g}" for each in full.bounds if not parts]
-    return ", ".join(parts)
+    return "; ".join(parts)
 
 
 def list_table(studies: Sequence[Study], output: Path, width: int) -> str:
@@ -102,14 +106,15 @@ def list_markdown(studies: Sequence[Study]) -> str:
             budget = study.form(form).budget.two_cores
             cells += [describe_cell(result) if result else f"not run: {format_hours(budget)} on two cores"]
         lines += [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"]
-    return "\n".join(lines)
+    notes = [f"- `{study.name}`: {' '.join(study.notes.split())}" for study in studies if study.notes]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def describe_cell(result: Result) -> str:
     """Verdict, each claim with its outcome, cost and day."""
     claims = "; ".join(f"{each.claim}: {each.ours}{_mark(each.verdict)}" for each in result.claims)
     rows = f"; {result.rows}" if result.rows else ""
-    return f"**{result.verdict}** {claims} ({format_hours(result.hours)}, {result.day}{rows})"
+    return f"{result.verdict}: {claims} ({format_hours(result.hours)}, {result.day}{rows})"
 
 
 def _mark(verdict: str) -> str:
