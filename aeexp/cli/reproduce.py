@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from aeexp import files
 from aeexp.cli.command import require_memory, run_command
 from aeexp.cli.own import add_config_dir, own_options
 from aeexp.errors import FAILED, UsageError, quote_words
@@ -86,7 +87,7 @@ def run_study(arguments: argparse.Namespace, name: str, added: Sequence[str], ou
     from aeexp.reproductions.planning import OF_MACHINE, choose_rows, make_plan, read_seeds
     from aeexp.reproductions.results import NAME, make_result, record, write_result
     from aeexp.reproductions.running import read_cost, read_values, run_plan
-    from aeexp.reproductions.telling import describe_result, read_width
+    from aeexp.reproductions.telling import describe_result, describe_row, read_width
     from aeexp.reproductions.verdicts import PASS
 
     decisive = [word for word in added if not OF_MACHINE.match(word)]
@@ -101,6 +102,7 @@ def run_study(arguments: argparse.Namespace, name: str, added: Sequence[str], ou
     rows = choice.name if choice else ""
     result = make_result(study, form, rows, decisive, values, failures, *read_cost(plan))
     write_result(plan.folder / NAME, result)
+    files.write_text(plan.folder / "row.md", describe_row(study, {form: result}) + "\n")
     print(describe_result(study, result, read_width()), plan.folder / NAME, sep="\n")
     if arguments.record:
         print(record(result))

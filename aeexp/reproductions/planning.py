@@ -92,7 +92,9 @@ def make_plan(
     steps = []
     for line in first:
         line = [fill(word, before) for word in line]
-        steps.append(Step("", [line[0], *own, *line[1:]] if line[0] == "aeexp" else line, before))
+        if line[0] == "aeexp":
+            line = [*line[:1], *own, *line[1:], *(word for word in machine if "hydra" not in word)]
+        steps.append(Step("", line, before))
     seeds = [] if any(word.startswith("seed=") for word in added) else [f"seed={','.join(map(str, form.seeds))}"]
     rows = shlex.split(choice.words) if choice else []
     for arm, words in study.trained(form).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aeexp.reproductions.results import Result, find_last, find_recorded
-from aeexp.reproductions.studies import Study
+from aeexp.reproductions.results import NAME, Result, find_last, find_recorded
+from aeexp.reproductions.studies import FORMS, Study
 from aeexp.reproductions.verdicts import Shift, describe
 
 READ = {
@@ -80,34 +80,40 @@ def list_table(studies: Sequence[Study], output: Path, width: int) -> str:
         title="studies: aeexp-reproduce NAME [--short]", title_justify="left",
     )  # fmt: skip
     for study in studies:
-        cells = [tell_state(find_last(study.name, form, output)) for form in ("full", "short")]
+        cells = [tell_state(find_last(study.name, form, output), output / study.name / form) for form in FORMS]
         hours = (study.full.budget.two_cores, study.full.budget.gpu, study.short.budget.two_cores)
         published = f"{summarise_claims(study)} ({study.unit})"
         grid.add_row(*map(Text, [study.name, published, *map(format_hours, hours), *cells]))
     return _print(grid, width)
 
 
-def tell_state(result: Result | None) -> str:
-    """`PASS 13.87, 2026-11-27`, or that there is none."""
+def tell_state(result: Result | None, folder: Path) -> str:
+    """`PASS 13.87 (2026-11-27)`, or that it was begun here, or not run."""
+    begun = folder.is_dir() and not (folder / NAME).is_file()
     if result is None:
-        return "not run"
-    return f"{result.verdict} {'; '.join(each.ours for each in result.claims)} ({result.day})"
+        return "begun" if begun else "not run"
+    again = "; begun again" if begun else ""
+    return f"{result.verdict} {'; '.join(each.ours for each in result.claims)} ({result.day}{again})"
 
 
 def list_markdown(studies: Sequence[Study]) -> str:
     """The table of the documentation: what lies beside the records, and nothing of this machine's."""
     lines = ["| study | published | full form | short form |", "|---|---|---|---|"]
-    for study in studies:
-        source = study.sources[0]
-        head = f"`{study.name}`: {study.title} ({source.authors} {source.year}; {READ[source.read]}; {study.unit})"
-        cells = [head, summarise_claims(study)]
-        for form in ("full", "short"):
-            result = find_recorded(study.name, form)
-            budget = study.form(form).budget.two_cores
-            cells += [describe_cell(result) if result else f"not run: {format_hours(budget)} on two cores"]
-        lines += [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"]
+    lines += [describe_row(study, {form: find_recorded(study.name, form) for form in FORMS}) for study in studies]
     notes = [f"- `{study.name}`: {' '.join(study.notes.split())}" for study in studies if study.notes]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def describe_row(study: Study, results: Mapping[str, Result | None]) -> str:
+    """A study's row of that table."""
+    source = study.sources[0]
+    head = f"`{study.name}`: {study.title} ({source.authors} {source.year}; {READ[source.read]}; {study.unit})"
+    cells = [head, summarise_claims(study)]
+    for form in FORMS:
+        budget = format_hours(study.form(form).budget.two_cores)
+        result = results.get(form)
+        cells.append(describe_cell(result) if result else f"not run: {budget} on two cores")
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def describe_cell(result: Result) -> str:

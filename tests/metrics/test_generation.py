@@ -191,9 +191,9 @@ def test_many_codes_of_a_row_are_decoded_in_parts_and_tell_how_far_they_are(monk
     with caplog.at_level("INFO", "aeexp"):
         parts = Generation(samples=400, rows=40, chunk=150)(Run(learner, data), "test")
     assert set(seen) == {150, 100} and len(seen) == 3 * 40
-    # of 400 codes the log of the mean has an error of about 1/20 of the weights' relative deviation, of which the mean
-    # over 40 rows leaves a sixth
-    assert parts["generation/nll"] == pytest.approx(whole["generation/nll"], abs=0.05)
+    # other draws: weights whose relative deviation is some 5 leave an error of 5/20 in a row's log of the mean of 400,
+    # 0.04 in the mean over 40 rows, and 0.06 between two of them; three times that
+    assert parts["generation/nll"] == pytest.approx(whole["generation/nll"], abs=0.2)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 39 and lines[0].startswith("generation: 1 of 40 test rows")
     assert "standard error" in lines[-1] and lines[-1].endswith("left")

@@ -46,7 +46,7 @@ def begin(folder: Path, output: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the runs of a killed study go on to their end")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])
 def test_a_study_that_was_killed_goes_on_to_the_same_table(number, tmp_path):
     (tmp_path / "conf" / "reproduce").mkdir(parents=True)
     (tmp_path / "conf" / "reproduce" / "cut_off.yaml").write_text(RECORD, encoding="utf-8")

@@ -83,7 +83,25 @@ def test_a_study_that_comes_out_passes_and_leaves_its_numbers(conf, monkeypatch,
     result = read_result(Path("outputs/reproduce/pair/full") / NAME)
     assert result is not None and result.verdict == "PASS" and result.words == ()
     assert result.values == {"small": {0: 3.0, 1: 3.2}, "large": {0: 1.0, 1: 1.1}, "PCA": {0: 1.5, 1: 1.5}}
+    row = Path("outputs/reproduce/pair/full/row.md").read_text(encoding="utf-8")
+    assert row.startswith("| `pair`: two of a kind (A and B 2020; second-hand; error) | large 1 | PASS: large: 1 ± 0.1")
     assert {"cpu", "cores", "system"} <= result.machine.keys() and "python" in result.versions
+
+
+def test_the_list_says_how_far_a_study_is(conf, monkeypatch, capsys):
+    def state() -> str:
+        reproduce(conf, "--list", "pair")
+        return next(line for line in capsys.readouterr().out.splitlines() if "pair" in line)
+
+    assert state().count("not run") == 2
+    monkeypatch.setattr(running, "call", lambda line: 130)
+    assert reproduce(conf, "pair") == 130
+    Path("outputs/reproduce/pair/full").mkdir(parents=True, exist_ok=True)  # what the call would have made
+    assert "begun" in state()
+    measure(monkeypatch, small=[3.0, 3.2], large=[1.0, 1.1])
+    assert reproduce(conf, "pair") == 0
+    capsys.readouterr()
+    assert "PASS" in state() and "begun" not in state()
 
 
 def test_a_study_that_does_not_come_out_fails_and_is_kept(conf, monkeypatch, capsys):
