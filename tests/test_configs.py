@@ -26,7 +26,7 @@ from aeexp.runs.config import MULTIPLE, PARTS, check, make
 from aeexp.trainers.window import Diverged
 from aeexp.types import Facts
 
-SHARED = {"hydra", "common"}  # no options of a group
+SHARED = {"hydra", "common", "reproduce"}  # no options of a group
 FILES = sorted(p for p in CONF.rglob("*.yaml") if not SHARED & set(p.parts) and p.parent != CONF)
 OPTIONS = [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in FILES]
 VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))

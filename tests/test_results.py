@@ -16,6 +16,8 @@ from settled import settle
 
 from aeexp.evaluation.protocol import describe_numbers
 from aeexp.reports.statistics import quantile
+from aeexp.reproductions.records import list_studies, read_study
+from aeexp.reproductions.telling import list_markdown
 from aeexp.runs.config import check, make
 from benchmarks.results.__main__ import Table, build_grid, read_tables
 
@@ -43,6 +45,12 @@ def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_p
 def test_the_page_names_each_table_and_its_script():
     assert "python -m benchmarks.results" in RESULTS
     assert set(re.findall(r"\*\*(\w+)\*\*", RESULTS)) == set(TABLES) and len(TABLES) > 20
+
+
+def test_the_page_has_what_was_recorded_of_each_study():
+    """`aeexp-reproduce --list --markdown` prints what stands there."""
+    shown = re.search(r"<!-- aeexp-reproduce --list --markdown -->\n\n(.*?)\n\n<!-- end -->", RESULTS, re.DOTALL)
+    assert shown is not None and shown[1] == list_markdown([read_study(name) for name in list_studies()])
 
 
 def metrics(error: float, pca: float = 2.0) -> dict:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aeexp.datasets.formats.npz import npz
     from aeexp.datasets.formats.video import video
     from aeexp.datasets.formats.webdataset import webdataset
+    from aeexp.datasets.sets.binarized_mnist import binarized_mnist
     from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, mnist_small, wine
     from aeexp.datasets.sets.celeba import celeba
     from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
@@ -33,6 +34,7 @@ __all__ = [
     "Rows",
     "Source",
     "audio",
+    "binarized_mnist",
     "breast_cancer",
     "celeba",
     "cifar10",
@@ -77,6 +79,7 @@ _PLACES = {
     "formats.npz": "npz",
     "formats.video": "video",
     "formats.webdataset": "webdataset",
+    "sets.binarized_mnist": "binarized_mnist",
     "sets.bundled": "breast_cancer diabetes digits iris mnist_small wine",
     "sets.celeba": "celeba",
     "sets.generated": "s_curve sine_waves swiss_roll weak_attribute",

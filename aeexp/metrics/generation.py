@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import time
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from aeexp.contracts import Model
 from aeexp.datasets.core.split import Split
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
@@ -15,7 +20,11 @@ from aeexp.evaluation.uncertainty import measure_mean
 from aeexp.evaluation.units import grid_bits, likelihood_name
 from aeexp.objectives.bounds import bound, log_weights
 from aeexp.ranges import Count
+from aeexp.types import Batch
 
+log = logging.getLogger(__name__)
+
+EVERY = 20.0  # seconds between two lines of progress
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
 
 # How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
@@ -32,7 +41,8 @@ NATS = ("likelihood._target_", "task.")
 class Generation(Metric):
     """-log p(x) in nats per example by importance sampling with the encoder as proposal (Burda et al. 2016).
 
-    `samples` codes a row (K), `rows` drawn rows of the split; an upper bound that falls with K. The name says how the
+    `samples` codes a row (K), `rows` drawn rows of the split; an upper bound that falls with K. Of more than `chunk` a
+    row, as of several rows, so many are decoded at a time; what takes long tells how far it is. The name says how the
     data was binarised (`nll`, `nll_fixed`, `nll_per_epoch`) and what the model was told (`nll_given_label` is -log
     p(x|y)). Bernoulli on grey values is no likelihood and is called `cross_entropy_bound`; a density of bits is no
     probability and is called `nll_density_fixed`. `_se` is the standard error over rows, `_k` is K, `_per_step` all
@@ -114,19 +124,70 @@ class Generation(Metric):
         """
         step = run.data.step if run.model.likelihood.density and grid_bits(run) is not None else None
         rows = self.draw_rows(run, split)
-        codes = min(self.chunk, VALUES // math.prod(run.model.likelihood.output(tuple(rows.shape))))
-        count, size = len(rows), max(1, codes // self.samples)
+        most = max(1, min(self.chunk, VALUES // math.prod(run.model.likelihood.output(tuple(rows.shape)))))
+        count, size = len(rows), max(1, most // self.samples)
+        codes = [min(most, self.samples - start) for start in range(0, self.samples, most)]  # of a row at a time
+        progress = Progress(split, count)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             for start in range(0, count, size):
                 batch = run.learner.task(rows.batch(slice(start, min(start + size, count))))
-                weights, _, _ = log_weights(run.model, batch, batch.x, self.samples)
                 features = batch.target[0].numel() if batch.mask is None else batch.mask.sum(1) * batch.target.shape[2]
                 constant = run.model.likelihood.constant(features)
-                parts = [constant - bound(weights), weights.mean(0) - constant]
+                log_mean, elbo = summarise_weights(run.model, batch, batch.x, codes)
+                parts = [constant - log_mean, elbo - constant]
                 if step is not None:
                     spread = (torch.rand_like(batch.targets) - 0.5) * step
                     cells = batch._replace(target=batch.targets + spread)
-                    weights, _, _ = log_weights(run.model, cells, batch.x, self.samples)
-                    parts += [constant - bound(weights), constant - weights.mean(0)]
+                    log_mean, elbo = summarise_weights(run.model, cells, batch.x, codes)
+                    parts += [constant - log_mean, constant - elbo]
+                progress.tell(parts[0])
                 yield torch.stack(parts)
+
+
+def summarise_weights(model: Model, batch: Batch, x: Tensor, codes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """(B,) log of the mean weight and mean of the log weights, over so many codes at a time."""
+    logs, means = [], []
+    for count in codes:
+        weights, _, _ = log_weights(model, batch, x, count)
+        logs.append(bound(weights))
+        means.append(weights.mean(0))
+    if len(codes) == 1:
+        return logs[0], means[0]
+    shares = torch.tensor(codes, dtype=means[0].dtype, device=means[0].device).unsqueeze(1) / sum(codes)
+    return torch.logsumexp(torch.stack(logs) + shares.log(), 0), (torch.stack(means) * shares).sum(0)
+
+
+@final
+class Progress:
+    """Of an estimate that takes long: a line now and then, with the mean so far and its standard error."""
+
+    def __init__(self, split: str, rows: int):
+        self.split = split
+        self.rows = rows
+        self._began = self._told = time.monotonic()
+        self._values: list[Tensor] = []
+        self._done = 0
+
+    def tell(self, values: Tensor) -> None:
+        """-log p(x) of further rows, (B,)."""
+        self._values.append(values)
+        self._done += len(values)
+        now = time.monotonic()
+        if now - self._told < EVERY or self._done >= self.rows:
+            return
+        self._told = now
+        found = torch.cat(self._values).double()
+        error = float(found.std()) / math.sqrt(len(found)) if len(found) > 1 else math.nan
+        left = (now - self._began) * (self.rows / self._done - 1)
+        log.info(
+            "generation: %s of %s %s rows, %.2f nats so far (standard error %.2f), some %s left", f"{self._done:,}",
+            f"{self.rows:,}", self.split, float(found.mean()), error, describe_seconds(left),
+        )  # fmt: skip
+
+
+def describe_seconds(seconds: float) -> str:
+    """`40 s`, `3 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

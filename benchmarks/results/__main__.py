@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import fnmatch
 import json
 import math
 import re
@@ -26,10 +25,11 @@ from typing import Any
 import yaml
 
 from aeexp.reports.statistics import estimate
+from aeexp.reproductions.records import read_study
+from aeexp.reproductions.running import SPLITS, find_number
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"aeexp": ["-m", "aeexp"], "aeexp-encode": ["-m", "aeexp.cli.encode"]}
-SPLITS = ("train", "val", "test")
 Metrics = Mapping[str, Any]
 
 
@@ -60,7 +60,19 @@ class Table:
 def read_tables() -> dict[str, Table]:
     """All of tables.yaml, by name."""
     entries = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text(encoding="utf-8"))
-    return {name: Table(**entry) for name, entry in entries.items()}
+    return {name: Table(**{**read_rows(entry.pop("study", None)), **entry}) for name, entry in entries.items()}
+
+
+def read_rows(name: str | None) -> dict[str, Any]:
+    """Command, rows and seeds of a study's full form, on the rows that everybody has; {} of no study."""
+    if name is None:
+        return {}
+    study = read_study(name)
+    rows = study.choices[-1].words if study.choices else ""
+    seeds = ",".join(map(str, study.full.seeds))
+    return {
+        "command": f"{study.command} {rows} {study.full.words}", "rows": study.trained(study.full), "seeds": seeds
+    }  # fmt: skip
 
 
 def execute(name: str, words: Sequence[str]) -> None:
@@ -87,12 +99,8 @@ def read_runs(folder: Path, by: Sequence[str]) -> dict[str, list[Metrics]]:
 def read_values(runs: Sequence[Metrics], key: str, place: str = "test") -> tuple[list[float], list[float] | None]:
     """A number (its name may hold a *) in each run, and in the first its interval over rows where it has one."""
     place, name = key.split(":", 1) if ":" in key else (place, key)
-    values, found = [], name
-    for metrics in runs:
-        numbers = (metrics if place in SPLITS else metrics["baseline"]).get(place, {})
-        found = next((known for known in numbers if fnmatch.fnmatchcase(known, name)), name)
-        value = numbers.get(found)
-        values += [value] if value is not None and math.isfinite(value) else []
+    read = [find_number(metrics, name, place) for metrics in runs]
+    values, found = [each.value for each in read if each is not None], read[-1].key if read[-1] else name
     intervals = runs[0].get("intervals", {})
     return values, (intervals if place in SPLITS else intervals.get("baseline", {})).get(place, {}).get(found)
 

@@ -26,7 +26,10 @@ from aeexp.cli.encode import build_parser as build_encode_parser
 from aeexp.cli.explain import main as explain
 from aeexp.cli.new import main as new
 from aeexp.cli.report import build_parser as build_report_parser
+from aeexp.cli.reproduce import build_parser as build_reproduce_parser
 from aeexp.reference import options
+from aeexp.reproductions.planning import check_words
+from aeexp.reproductions.records import read_study
 from aeexp.runs.asked import compose_evaluation, split_data_words
 from aeexp.runs.config import check
 
@@ -112,6 +115,13 @@ def check_line(words: tuple[str, ...], folder: Path) -> str:
         return "run"
     if name in ("aeexp-encode", "aeexp-report"):
         (build_encode_parser() if name == "aeexp-encode" else build_report_parser()).parse_intermixed_args(rest)
+        return "parsed"
+    if name == "aeexp-reproduce":
+        given = build_reproduce_parser().parse_intermixed_args(rest).given
+        for study in (read_study(word) for word in given if "=" not in word and word != "NAME"):
+            check_words(added := [word for word in given if "=" in word])
+            compose(["dataset=mnist_small", *(word for word in added if not word.startswith("seed="))])
+            assert study.title
         return "parsed"
     if name.startswith("aeexp-"):
         text = read_help(read_scripts()[name])

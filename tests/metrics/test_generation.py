@@ -21,7 +21,7 @@ from aeexp.latents.priors import Standard
 from aeexp.likelihoods.bernoulli import Bernoulli
 from aeexp.likelihoods.categorical import Categorical
 from aeexp.likelihoods.gaussian import Gaussian as GaussianLikelihood
-from aeexp.metrics.generation import Generation
+from aeexp.metrics.generation import Generation, summarise_weights
 from aeexp.metrics.latent import Latent
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.models.autoencoder import Autoencoder
@@ -29,6 +29,7 @@ from aeexp.models.learner import Learner
 from aeexp.models.nn.mlp import mlp
 from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
+from aeexp.objectives.bounds import bound
 from aeexp.plots.samples import Samples
 from aeexp.regularizers.mmd import MMD
 from aeexp.tasks.reconstruct import Reconstruct
@@ -170,6 +171,34 @@ def test_the_metric_is_the_closed_form_of_probabilistic_pca_within_its_error():
     assert found["generation/nll_k"] == 5000
 
 
+@pytest.mark.parametrize("codes", [(1,), (3,), (2, 2), (1, 2, 5)])
+def test_weights_in_parts_are_those_of_all_codes_at_once(codes, monkeypatch):
+    """The same codes, cut as one likes: log of the mean weight, and mean of the log weights."""
+    weights = torch.randn(sum(codes), 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 30 - 700
+    parts = iter(weights.split(codes))
+    monkeypatch.setattr("aeexp.metrics.generation.log_weights", lambda *_: (next(parts), None, None))
+    found = summarise_weights(variational((6,)).model, Batch(torch.zeros(4, 6)), torch.zeros(4, 6), codes)
+    torch.testing.assert_close(found[0], bound(weights), rtol=1e-12, atol=0)  # double precision
+    torch.testing.assert_close(found[1], weights.mean(0), rtol=1e-12, atol=0)
+
+
+def test_many_codes_of_a_row_are_decoded_in_parts_and_tell_how_far_they_are(monkeypatch, caplog):
+    learner, data = variational((6,), likelihood=GaussianLikelihood(0.4)), toy(40)
+    whole = Generation(samples=400, rows=40)(Run(learner, data), "test")
+    seen = []
+    learner.model.decoder.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    monkeypatch.setattr("aeexp.metrics.generation.EVERY", 0.0)
+    with caplog.at_level("INFO", "aeexp"):
+        parts = Generation(samples=400, rows=40, chunk=150)(Run(learner, data), "test")
+    assert set(seen) == {150, 100} and len(seen) == 3 * 40
+    # other draws: weights whose relative deviation is some 5 leave an error of 5/20 in a row's log of the mean of 400,
+    # 0.04 in the mean over 40 rows, and 0.06 between two of them; three times that
+    assert parts["generation/nll"] == pytest.approx(whole["generation/nll"], abs=0.2)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 39 and lines[0].startswith("generation: 1 of 40 test rows")
+    assert "standard error" in lines[-1] and lines[-1].endswith("left")
+
+
 @pytest.mark.parametrize("likelihood", [GaussianLikelihood(0.4), GaussianLikelihood(0.4, "learned")])
 def test_the_elbo_is_its_closed_form_for_a_linear_decoder_and_lies_below_log_p(likelihood):
     learner, data = variational((6,), likelihood=likelihood), toy(300)
@@ -197,7 +226,8 @@ def test_a_categorical_likelihood_is_one_of_its_data_and_codes_are_decoded_in_sm
     learner.model.decoder.register_forward_hook(lambda module, given, output: seen.append(output.numel()))
     monkeypatch.setattr("aeexp.metrics.generation.VALUES", 3600)
     found = Generation(samples=10, rows=30)(Run(learner, data), "test")
-    assert max(seen) <= max(3600, 10 * 6 * levels) and len(seen) == (1 if levels == 2 else 30)
+    # ten codes of each of 30 rows, 12 or 1,536 numbers a code: all at once, or two at a time
+    assert max(seen) <= 3600 and len(seen) == (1 if levels == 2 else 150)
     bits = found["generation/nll"] / (6 * math.log(2))
     assert found["generation/nll_bits_per_dim"] == pytest.approx(bits)  # a probability: no step of a grid
 
