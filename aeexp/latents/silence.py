@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ class Silence(Part):
     of a unit without gradient have faded by then. That takes one linear layer each way; null: never.
     """
 
-    unstackable: ClassVar = ""
     steps: Tensor
 
     def __init__(self, dim: int, dead_after: int, resample_every: int | None):

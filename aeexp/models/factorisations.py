@@ -103,7 +103,8 @@ def _fit(make: Callable[[], Any], rows: np.ndarray) -> Any:
 def _unmix(rows: np.ndarray, width: int, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.decomposition import FastICA
 
-    width = min(width, np.linalg.matrix_rank(rows - rows.mean(0)))
+    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(rows.T)))
+    width = max(1, min(width, int((values > 1e-10 * values.max()).sum())))  # the rest is no direction
     found = _fit(lambda: FastICA(width, whiten="unit-variance", max_iter=max_iter, random_state=seed), rows)
     return found.components_, found.mixing_
 

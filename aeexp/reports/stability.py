@@ -26,7 +26,7 @@ def measure_stability(groups: Sequence[Group]) -> None:
         means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
         for (record, _), mean in zip(columns, means, strict=True):
             record.metrics["test"][KEY] = float(mean)
-            record.metrics.setdefault("numbers", {})[KEY] = NUMBER
+            record.metrics["numbers"] = {**(record.metrics.get("numbers") or {}), KEY: NUMBER}
 
 
 def match(one: np.ndarray, other: np.ndarray) -> float:
@@ -49,7 +49,7 @@ def _normalise(columns: np.ndarray) -> np.ndarray:
 def _read_columns(record: Record) -> np.ndarray | None:
     """(D, F) float64; None where none were saved, or what lies there are none."""
     try:
-        arrays = RunFolder(record.folder).read_codes() or {}
+        arrays = RunFolder(record.folder).read_codes("dictionary") or {}
     except (OSError, ValueError):
         return None
     columns = arrays.get("dictionary")

@@ -28,7 +28,7 @@ class ClosedForm(Trainer):
 
     starts_anew: ClassVar[bool] = True
 
-    def __init__(self, *, method: Method = "pca", alpha: NonNegative = 1.0, max_iter: Count = 200):
+    def __init__(self, *, method: Method = "pca", alpha: NonNegative = 1.0, max_iter: Count = 500):
         self.method: Method = method
         self.alpha = alpha
         self.max_iter = max_iter

@@ -15,7 +15,7 @@ from aeexp.evaluation.samplers import SAMPLERS
 from aeexp.latents import VQ
 from aeexp.metrics import CodePrior
 
-SMALL = Plan(width=16, layers=1, heads=2, steps=150, batch_size=32)
+SMALL = Plan(width=16, layers=1, heads=2, steps=400, batch_size=32)
 
 
 def test_a_token_does_not_see_itself_or_those_behind_it():
@@ -58,7 +58,7 @@ def run(build_learner, as_data) -> Run:
 def test_it_learns_that_places_repeat_and_rows_cost_what_their_tokens_do(run):
     network = fit_code_prior(run, SMALL)
     assert network is fit_code_prior(run, SMALL)
-    metric = CodePrior(width=16, layers=1, heads=2, steps=150, batch_size=32)
+    metric = CodePrior(width=16, layers=1, heads=2, steps=400, batch_size=32)
     values = metric(run, "test")
     # two places of four values, drawn alike: 4 bits; the mean of 400 rows and a short training leave some tenths
     assert values["code_prior/bits_per_row"] == pytest.approx(4, abs=0.5)

@@ -76,13 +76,13 @@ def test_parts_only_add_up_and_leave_the_error_of_scikit_learns(made, digit_data
     slope = (found @ weight.detach().double().numpy().T - split.x.numpy()) @ weight.detach().double().numpy()
     assert (slope > -1e-2).all() and np.abs(slope[found > 1e-2]).max() < 1e-2  # nothing is left to gain
     with pytest.raises(UsageError, match=r"^method=nmf .*go down to"):
-        made(rows - 1, "nmf", 6, sparsity=0.0, positive=True)
+        made(rows - 1.0, "nmf", 6, sparsity=0.0, positive=True)
     with pytest.raises(UsageError, match=r"take model\.positive=true"):
         made(rows, "nmf", 6)
 
 
 def test_a_code_of_atoms_is_the_best_one_at_its_price(made, digit_data):
-    rows = digit_data["train"].x[:300].flatten(1).numpy()
+    rows = digit_data["train"].x[:300].flatten(1).numpy() / 16
     model, split = made(rows, "dictionary", 20, max_iter=50, sparsity=0.5, iterations=2000)
     z, layer = codes(model, split), model.decoder.layer
     weight = layer.weight.detach().double().numpy()
