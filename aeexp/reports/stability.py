@@ -15,9 +15,10 @@ NUMBER = {"better": "higher", "unit": "cosine", "headline": True}
 MOST = 4096  # units that are matched: the time grows with their cube
 
 
-def measure_stability(groups: Sequence[Group]) -> None:
-    """To the test numbers of each run with saved columns (save_codes=true) the mean matched cosine to the others of
-    its group is added, which differ from it in seed alone."""
+def add_stability(records: Sequence[Record], groups: Sequence[Group]) -> tuple[list[Record], list[Group]]:
+    """The same records and groups; in the test numbers of each run with saved columns (save_codes=true) also its mean
+    matched cosine to the others of its group, which differ from it in seed alone."""
+    told: dict[int, Record] = {}  # by what stands in its place: records share what they say alike
     for group in groups:
         columns = [(record, found) for record in group.records if (found := _read_columns(record)) is not None]
         if len(columns) < 2 or len({found.shape for _, found in columns}) > 1:
@@ -25,8 +26,16 @@ def measure_stability(groups: Sequence[Group]) -> None:
         cosines = np.array([[match(one, other) for _, other in columns] for _, one in columns])
         means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
         for (record, _), mean in zip(columns, means, strict=True):
-            record.metrics["test"][KEY] = float(mean)
-            record.metrics["numbers"] = {**(record.metrics.get("numbers") or {}), KEY: NUMBER}
+            test = {**record.metrics["test"], KEY: float(mean)}
+            numbers = {**(record.metrics.get("numbers") or {}), KEY: NUMBER}
+            told[id(record)] = record._replace(metrics={**record.metrics, "test": test, "numbers": numbers})
+    if not told:
+        return list(records), list(groups)
+
+    def replace(several: Sequence[Record]) -> list[Record]:
+        return [told.get(id(record), record) for record in several]
+
+    return replace(records), [Group(group.columns, replace(group.records)) for group in groups]
 
 
 def match(one: np.ndarray, other: np.ndarray) -> float:

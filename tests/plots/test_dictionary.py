@@ -30,7 +30,7 @@ def test_the_rows_are_those_of_the_largest_activations(build_learner, digit_data
     codes = run.codes("test")
     for place, unit in enumerate(units):
         assert np.array_equal(values[place], np.sort(codes[:, unit])[::-1][:4])
-        assert np.allclose(shown[place], digit_data["test"].x[torch.from_numpy(rows[place].copy())].numpy())
+        assert np.allclose(shown[place], digit_data["test"].x[torch.from_numpy(rows[place].copy())].numpy() / 16)
         np.testing.assert_allclose(
             columns[place].ravel(), run.model.decoder.reading_weight()[:, unit].detach().numpy(), atol=1e-6
         )
