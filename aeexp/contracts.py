@@ -124,6 +124,14 @@ class Capacity(NamedTuple):
     bits: int | None = None  # in place of real numbers
 
 
+@final
+class Alphabet(NamedTuple):
+    """Of a code that is a row of tokens."""
+
+    tokens: int  # of a row, in their order
+    values: int  # that each can take, from 0 on
+
+
 class Encoder(nn.Module, ABC):
     """Rows (B, *shape) to the numbers (B, params) that the latent takes."""
 
@@ -135,6 +143,11 @@ class Encoder(nn.Module, ABC):
     ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
         """Side information `context` (B, C); `mask` (B, T) says which steps are real. Maps that go round the code may
         stand behind the numbers, from the largest to the smallest."""
+
+    def writing_layer(self) -> nn.Linear | None:
+        """The last linear layer, of an encoder whose numbers come out of one."""
+        layers = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
+        return layers[-1] if layers else None
 
 
 class Decoder(nn.Module, ABC):
@@ -307,6 +320,18 @@ class Latent(Part):
     def capacity(self) -> Capacity:
         """What its code holds: as many real numbers as units, where it does not say otherwise."""
         return Capacity(self.dim)
+
+    def alphabet(self) -> Alphabet | None:
+        """Of a code that is a row of tokens, which stand in its posterior's `entries` (B, T); None of any other."""
+        return None
+
+    def spell(self, tokens: Tensor) -> Tensor:
+        """(B, D) the codes of tokens (B, T), of a latent with an alphabet."""
+        raise TypeError(f"{type(self).__name__} has no tokens")
+
+    def find_dead(self) -> Tensor | None:
+        """(D,) bool: units that have been 0 for long in training; None where nobody counts."""
+        return None
 
     def usage(self, passes: Iterable[Pass]) -> dict[str, float]:
         """How much of the latent's own means, such as a codebook, these passes use."""

@@ -130,9 +130,10 @@ class Code(NamedTuple):
 
     z: Tensor  # (B, D) what the decoder gets
     mean: Tensor  # (B, D) what probes and plots see: deterministic
-    posterior: Any = None  # q(z|x), if the latent is stochastic; quantised.Nearest is the one-hot one of vq
+    posterior: Any = None  # q(z|x), if the latent is stochastic; books.Nearest is the one-hot one of vq
     losses: dict[str, Tensor] = {}  # terms that nothing can replace (VQ commitment), each (B,) or ()
     skips: tuple[Tensor, ...] = ()  # (B, C, H, W) maps that go round the code from encoder to decoder (unet)
+    before: Tensor | None = None  # (B, D) of a sparse code: its units before most of them became 0
 
 
 @final

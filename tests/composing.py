@@ -19,6 +19,7 @@ from aeexp.runs.run import execute_run
 
 CONF = Path(find_conf_dir())
 DIGITS = "dataset=digits"
+MAPS_OF_8X8 = {"vq_vae": 32, "rvq_vae": 32, "product_vq_vae": 32, "lfq_vae": 32, "fsq_vae": 16}  # latent.dim
 
 
 def on_digits(words: Sequence[str]) -> list[str]:
@@ -29,8 +30,9 @@ def on_digits(words: Sequence[str]) -> list[str]:
     known = [name for name in variants if (CONF / f"variant/{name}.yaml").is_file()]
     if any("dataset" in read_option("variant", name).picks for name in known):
         return list(words)
-    map_of_8x8 = "vq_vae" in known and not any(word.startswith("latent.dim=") for word in words)
-    return [DIGITS, *(["latent.dim=32"] if map_of_8x8 else []), *words]
+    widths = [width for name, width in MAPS_OF_8X8.items() if name in known]
+    given = any(word.startswith("latent.dim=") for word in words)
+    return [DIGITS, *([f"latent.dim={widths[0]}"] if widths and not given else []), *words]
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 
 from aeexp.contracts import Regularizer
+from aeexp.evaluation.code_prior import fit_code_prior
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.threads import one_thread
 from aeexp.latents.priors import Standard
@@ -93,6 +96,16 @@ def kernel(run: Run, n: int, seed: int) -> np.ndarray:
     return _valid(run, codes[generator.integers(len(codes), size=n)] + noise)
 
 
+def autoregressive(run: Run, n: int, seed: int) -> np.ndarray | None:
+    """From a causal transformer over the tokens of a quantised code (`evaluation.code_prior`); None of any other."""
+    network = fit_code_prior(run)
+    if network is None:
+        return None
+    with torch.no_grad():
+        tokens = network.draw(n, torch.Generator().manual_seed(seed))
+        return run.model.latent.spell(tokens).cpu().numpy()
+
+
 def _codes(run: Run) -> np.ndarray:
     codes = run.codes("train")
     if len(codes) > ROWS:  # drawn: the first of a sorted source are of its first classes
@@ -106,4 +119,9 @@ def _valid(run: Run, codes: np.ndarray) -> np.ndarray:
     return run.model.latent.project(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
 
 
-SAMPLERS = {"prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel}
+Sampler = Literal["prior", "gaussian", "mixture", "kernel", "autoregressive"]
+SAMPLERS: dict[str, Callable[[Run, int, int], np.ndarray | None]] = {
+    "prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel, "autoregressive": autoregressive,
+}  # fmt: skip
+QUICK: Sequence[Sampler] = ("prior", "gaussian", "mixture", "kernel")
+"""Those that are fitted in a second; the others are trained for some."""

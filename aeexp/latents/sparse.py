@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aeexp.contracts import Capacity, Latent
 from aeexp.errors import UsageError
+from aeexp.latents.silence import Silence
 from aeexp.ranges import Count, Decay
 from aeexp.types import Code, Pass
 
@@ -23,18 +24,22 @@ class BatchTopK(Latent):
 
     Formula: z_j = h_j where it is among the k B largest of the batch, else 0
 
-    Look at: units that never fire (latent/dead_units); whether evaluation keeps k a row (latent/l0).
+    Look at: units that never fire (dead_share in history.csv, latent/dead_units); whether evaluation keeps k a row
+    (latent/l0).
     """
 
     k: Tensor
     threshold: Tensor
     seen: Tensor
 
-    def __init__(self, dim: Count, k: Count, decay: Decay = 0.99):
+    def __init__(
+        self, dim: Count, k: Count, decay: Decay = 0.99, dead_after: Count = 200, resample_every: Count | None = None
+    ):
         super().__init__(dim)
         if not 1 <= k <= dim:
             raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
         self.decay = decay
+        self.silence = Silence(dim, dead_after, resample_every)
         self.register_buffer("k", torch.tensor(k))
         self.register_buffer("threshold", torch.tensor(0.0))
         self.register_buffer("seen", torch.tensor(0.0))  # batches in the threshold
@@ -43,7 +48,11 @@ class BatchTopK(Latent):
         """The largest units of h (B, dim): k B of the batch in training, those above the threshold in evaluation."""
         threshold = self.smallest(h) if self.training else self.threshold
         z = torch.where(h >= threshold, h, torch.zeros_like(h))
-        return Code(z=z, mean=z)
+        return Code(z=z, mean=z, before=h)
+
+    def find_dead(self) -> Tensor:
+        """(D,) bool: 0 for `dead_after` steps."""
+        return self.silence.find_dead()
 
     def capacity(self) -> Capacity:
         """k of its units, on average."""
@@ -72,27 +81,48 @@ class BatchTopK(Latent):
 class TopK(Latent):
     """Keeps the k largest units of each row and sets the others to 0 (Makhzani and Frey 2014, k-sparse).
 
-    Exactly k units stay, also under ties; k = dim is the identity. `k` is a buffer: it may vary in a stack.
+    Exactly k units stay, also under ties; k = dim is the identity. In evaluation `test_k` of them stay where it is set:
+    as in the paper (section 2.2) some more than in training may read better. Both are buffers: they may vary in a
+    stack. Dead units come back by regularizer=aux_k, or as rows (`resample_every`).
 
     Formula: z_j = h_j where it is among the k largest of its row, else 0
 
-    Look at: units that never fire (latent/dead_units), and the probe over k.
+    Look at: units that never fire (dead_share in history.csv, latent/dead_units), and the probe over k.
     """
 
     k: Tensor
+    test_k: Tensor | None
 
-    def __init__(self, dim: Count, k: Count):
+    def __init__(
+        self,
+        dim: Count,
+        k: Count,
+        test_k: Count | None = None,
+        dead_after: Count = 200,
+        resample_every: Count | None = None,
+    ):
         super().__init__(dim)
         if not 1 <= k <= dim:
             raise UsageError(f"k={k} must lie between 1 and latent.dim={dim}")
+        if test_k is not None and test_k > dim:
+            raise UsageError(f"test_k={test_k} must lie between 1 and latent.dim={dim}, or be null: as many as k")
         self.register_buffer("k", torch.tensor(k))
+        self.register_buffer("test_k", None if test_k is None else torch.tensor(test_k))
+        self.silence = Silence(dim, dead_after, resample_every)
 
     def forward(self, h: Tensor) -> Code:
         """The k largest units of each row of h (B, dim)."""
         rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
-        z = torch.where(rank < self.k, h, torch.zeros_like(h))
-        return Code(z=z, mean=z)
+        z = torch.where(rank < self._count(), h, torch.zeros_like(h))
+        return Code(z=z, mean=z, before=h)
+
+    def find_dead(self) -> Tensor:
+        """(D,) bool: 0 for `dead_after` steps."""
+        return self.silence.find_dead()
 
     def capacity(self) -> Capacity:
-        """k of its units."""
-        return Capacity(self.dim, int(self.k))
+        """As many of its units as a row keeps in evaluation."""
+        return Capacity(self.dim, int(self.k if self.test_k is None else self.test_k))
+
+    def _count(self) -> Tensor:
+        return self.k if self.training or self.test_k is None else self.test_k

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, final
 
 import numpy as np
@@ -14,7 +14,7 @@ from aeexp.datasets.core.split import Split
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.feature_net import feature_net
 from aeexp.evaluation.run import Run, Values
-from aeexp.evaluation.samplers import SAMPLERS
+from aeexp.evaluation.samplers import QUICK, SAMPLERS, Sampler
 from aeexp.ranges import Seed, Several
 from aeexp.types import Batch
 
@@ -29,7 +29,7 @@ class Frechet(Metric):
 
     Squared, as in Heusel et al. 2017, but the features are those of a small network trained on this data set
     (`evaluation.feature_net`): 32, of unit variance on training rows. Made rows are decoded codes from each of
-    `evaluation.samplers`, under the contexts and with the lengths of training rows, and `reconstruction`, of the very
+    `samplers`, under the contexts and with the lengths of training rows, and `reconstruction`, of the very
     rows, 0 for the identity. `floor` is what as many training rows get: the bias of n. Where the data is binarised,
     made rows are bits drawn from the decoded means, as the real ones are drawn from grey pixels. n is `rows`, or as
     many as the splits have. A key holds n and the network's id, as in `frechet_prior_n1000_v1-3fa2c1b0`: others do not
@@ -42,6 +42,7 @@ class Frechet(Metric):
 
     of_pictures: ClassVar = True
     figures = ("samples",)
+    in_keys: ClassVar = ("samplers",)
     numbers: ClassVar = (
         Number(
             "generation/frechet_floor_.*", None, "squared distance of features", no_interval=BIASED
@@ -49,9 +50,10 @@ class Frechet(Metric):
         Number("generation/frechet_.*", "lower", "squared distance of features", no_interval=BIASED),
     )
 
-    def __init__(self, rows: Several = 1000, seed: Seed = 0):
+    def __init__(self, rows: Several = 1000, seed: Seed = 0, samplers: Sequence[Sampler] = QUICK):
         self.rows = rows
         self.seed = seed
+        self.samplers = tuple(samplers)
 
     @torch.no_grad()
     def __call__(self, run: Run, split: str) -> Values:
@@ -70,14 +72,16 @@ class Frechet(Metric):
         real, train = (_whole(run.rows(part).sample(n, self.seed)) for part in (split, "train"))
         target = features(real.x)
         others = {"reconstruction": features(self._reconstruct(run, real)), "floor": features(train.x)}
-        others |= run.compute_once(("frechet", n, self.seed), lambda: self._samples(run, train, features))
+        others |= run.compute_once(
+            ("frechet", n, self.seed, self.samplers), lambda: self._samples(run, train, features)
+        )
         return {f"generation/frechet_{who}_n{n}_{name}": distance(rows, target) for who, rows in others.items()}
 
     def _samples(self, run: Run, train: Batch, features: Callable[[Tensor], np.ndarray]) -> dict[str, np.ndarray]:
         """Features of decoded codes by each sampler that there is."""
         n, context, samples = len(train.x), run.model.condition(train), {}
-        for name, sampler in SAMPLERS.items():
-            codes = sampler(run, n, self.seed)
+        for name in self.samplers:
+            codes = SAMPLERS[name](run, n, self.seed)
             if codes is not None:
                 z = torch.from_numpy(codes).to(run.device)
                 parts = [run.model.decode(z[at], None if context is None else context[at]) for at in _chunks(run, n)]

@@ -18,6 +18,7 @@ from aeexp.types import Batch
 
 DESCRIBES = "it describes the code, and ranks nothing"
 EXACT = 1e-12  # of the largest eigenvalue: float32 codes leave none below it that means anything
+RELATIVE = 0.01  # of the largest unit of a row: smaller ones say next to nothing
 LISTED = 64  # units that get a number each
 DIRECTIONS = 64  # in which the Jacobian is taken at most
 NUMBERS = 1 << 19  # of rows whose Jacobian is taken at a time
@@ -33,7 +34,9 @@ class Latent(Metric):
       2007); it is never smaller.
     - `l0`: units per row that are not exactly 0. `sparsity`: mean over rows of Hoyer's (2004), which sees units that
       are nearly 0 too: 0 where all are equally large, 1 where a single one is not 0. `mean_activation`: over rows and
-      units.
+      units. `l0_relative`: units per row of at least a hundredth of the row's largest. `gini`: mean over rows of the
+      Gini index of absolute values (Hurley and Rickard 2009): 0 where all are equally large, 1 - 1/D where a single
+      one is not 0.
     - `total_correlation_gaussian`: how far units are from independent by their correlations alone, in nats, of codes as
       the decoder gets them (drawn, where the latent is stochastic): 0 on average of independent normal units, so that
       chance may leave it below, and some 7 for each unit that is a sum of others; left out where rows are no more than
@@ -47,7 +50,9 @@ class Latent(Metric):
       is stochastic, and `kl_unit_1`, ... of up to 64 units; a categorical code has groups in place of units.
       `collapsed_units` fell back to the prior: the KL of the unit, or of its group, is below 0.01 nats (where the KL
       does not fall into units they are not active).
-    - `perplexity` (exp of the entropy of the usage) and `codes_used` of a codebook, where the latent has one.
+    - `perplexity` (exp of the entropy of the usage), `codes_used` and `codebook_use` (their share) of a codebook, where
+      the latent has one; `bits` that a row of codes takes as it is, and `bits_entropy` where each place has a code of
+      the shortest mean length for the usage.
 
     Formula: effective_rank = exp(-Σ_j p_j log p_j), p_j = λ_j / Σ λ of the covariance's eigenvalues λ; of
     effective_rank_singular p_j = √λ_j / Σ √λ
@@ -58,18 +63,20 @@ class Latent(Metric):
     reads: ClassVar = ("codes",)
     numbers: ClassVar = (  # a code is not the better for any of these
         Number(
-            "latent/(effective_rank|effective_rank_singular|l0|dead_units|active_units|collapsed_units)",
+            "latent/(effective_rank|effective_rank_singular|l0|l0_relative|dead_units|active_units|collapsed_units)",
             None,
             "units",
             no_interval=DESCRIBES,
         ),
-        Number("latent/(mean_activation|sparsity|jacobian_norm)", None, "", no_interval=DESCRIBES),
+        Number("latent/(mean_activation|sparsity|gini|jacobian_norm)", None, "", no_interval=DESCRIBES),
         Number("latent/total_correlation_gaussian", None, "nats", no_interval=DESCRIBES),
         Number(
             "latent/kl", None, "nats per example", label="KL from the prior, nats per example", no_interval=DESCRIBES
         ),
         Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)", None, "nats per example", no_interval=DESCRIBES),
         Number("latent/(perplexity|codes_used)", None, "codes", no_interval=DESCRIBES),
+        Number("latent/codebook_use", None, "", no_interval=DESCRIBES),
+        Number("latent/bits(_entropy)?", None, "bits per row", no_interval=DESCRIBES),
     )
 
     def __init__(self, jacobian_rows: Count = 256):
@@ -82,7 +89,9 @@ class Latent(Metric):
             "effective_rank": effective_rank(codes),
             "effective_rank_singular": effective_rank(codes, 0.5),
             "l0": float((codes != 0).sum(1).mean()),
+            "l0_relative": count_relative(codes),
             "sparsity": sparsity(codes),
+            "gini": gini(codes),
             "mean_activation": float(codes.mean()),
             "dead_units": float((spread <= 1e-6 * spread.max()).sum()),
         }
@@ -93,6 +102,8 @@ class Latent(Metric):
         if (units := run.rate(split)) is not None:
             values |= measure_rate(units, 0.01 * run.model.latent.unit_variance, spread)
         values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
+        if (bits := run.model.latent.capacity().bits) is not None:
+            values["bits"] = float(bits)
         return {f"latent/{name}": value for name, value in values.items()}
 
     def jacobian_norm(self, run: Run, split: str) -> float:
@@ -160,6 +171,21 @@ def sparsity(codes: np.ndarray) -> float:
     length = np.linalg.norm(codes, axis=1)
     ratio = np.abs(codes).sum(1) / np.where(length > 0, length, 1)
     return float(np.where(length > 0, (root - ratio) / (root - 1), 1.0).mean())
+
+
+def count_relative(codes: np.ndarray) -> float:
+    """Mean over rows (N, D) of the units of at least `RELATIVE` of the row's largest; 0 of a row of zeros."""
+    size = np.abs(codes)
+    largest = size.max(1, keepdims=True)
+    return float(((size >= RELATIVE * largest) & (largest > 0)).sum(1).mean())
+
+
+def gini(codes: np.ndarray) -> float:
+    """Mean over rows (N, D) of 1 - 2 Σ_j |z|_(j) / |z|_1 (D - j + ½) / D, sizes rising; 0 of a row of zeros."""
+    size = np.sort(np.abs(codes), 1)
+    total, dim = size.sum(1), codes.shape[1]
+    above = (size * (dim - np.arange(1, dim + 1) + 0.5) / dim).sum(1)
+    return float(np.where(total > 0, 1 - 2 * above / np.where(total > 0, total, 1), 0.0).mean())
 
 
 def total_correlation(codes: np.ndarray) -> float:

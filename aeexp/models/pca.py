@@ -100,7 +100,22 @@ def solve(model: Autoencoder, split: Examples, find: Find | None = None) -> None
     Least squared error of all linear maps of that width (Baldi and Hornik 1989). The sign of each component
     makes its largest entry positive, so that equal data gives equal codes. The rows are read once, batch by batch.
     """
-    ends = _linear_ends(model)
+    encoder, decoder = linear_ends(model, split)
+    features = math.prod(split.shape)
+    mean, components = (find or find_components)(split, min(model.latent.dim, features))
+    kept = len(components)
+    for parameter in (encoder.weight, encoder.bias, decoder.weight, decoder.bias):
+        parameter.zero_()
+    encoder.weight[:kept] = components.to(encoder.weight)
+    encoder.bias[:kept] = -(components @ mean).to(encoder.bias)
+    decoder.weight[:, :kept] = components.T.to(decoder.weight)
+    decoder.bias.copy_(mean)
+
+
+def linear_ends(model: Autoencoder, split: Examples) -> tuple[nn.Linear, nn.Linear]:
+    """The encoder's layer and the decoder's. Raises UsageError where a closed form does not speak of such a model or
+    of such rows."""
+    ends = _find_ends(model)
     if ends is None or not isinstance(model.latent, Deterministic):
         raise UsageError(
             "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint"
@@ -119,17 +134,10 @@ def solve(model: Autoencoder, split: Examples, find: Find | None = None) -> None
             "trainer=closed_form solves for one number a value, and this likelihood takes "
             f"{decoder.out_features // features}: take likelihood=gaussian, or trainer=joint"
         )
-    mean, components = (find or find_components)(split, min(model.latent.dim, features))
-    kept = len(components)
-    for parameter in (encoder.weight, encoder.bias, decoder.weight, decoder.bias):
-        parameter.zero_()
-    encoder.weight[:kept] = components.to(encoder.weight)
-    encoder.bias[:kept] = -(components @ mean).to(encoder.bias)
-    decoder.weight[:, :kept] = components.T.to(decoder.weight)
-    decoder.bias.copy_(mean)
+    return encoder, decoder
 
 
-def _linear_ends(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
+def _find_ends(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
     """The one layer each way; None where there are more, or others."""
     if not (isinstance(model.encoder, mlp.Encoder) and isinstance(model.decoder, mlp.Decoder)):
         return None

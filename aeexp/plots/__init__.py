@@ -6,6 +6,7 @@ from aeexp.plots.checkerboard import Checkerboard
 from aeexp.plots.class_error import ClassError
 from aeexp.plots.columns import Columns
 from aeexp.plots.curves import Curves
+from aeexp.plots.dictionary import Dictionary
 from aeexp.plots.filters import Filters
 from aeexp.plots.inpainting import Inpainting
 from aeexp.plots.interpolation import Interpolation
@@ -28,6 +29,7 @@ __all__ = [
     "ClassError",
     "Columns",
     "Curves",
+    "Dictionary",
     "Filters",
     "Inpainting",
     "Interpolation",

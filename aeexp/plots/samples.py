@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, final
 
 import numpy as np
@@ -15,7 +16,7 @@ from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.contracts import Plot
 from aeexp.drawing.sketching import draw_examples, draw_table
 from aeexp.evaluation.run import Run
-from aeexp.evaluation.samplers import SAMPLERS
+from aeexp.evaluation.samplers import QUICK, SAMPLERS, Sampler
 from aeexp.ranges import Seed
 
 SOURCES = {
@@ -23,6 +24,7 @@ SOURCES = {
     "gaussian": "one Gaussian",
     "mixture": "a mixture\nof Gaussians",
     "kernel": "a kernel\ndensity",
+    "autoregressive": "a law of\nits tokens",
 }
 
 TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over training
@@ -32,26 +34,32 @@ TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over t
 class Samples(Plot):
     """`count` decoded codes for each way of drawing them: the prior where there is one, and densities of the codes.
 
-    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density. Under
+    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density; where it is
+    named, a law of the tokens of a quantised code (`autoregressive`, metric=code_prior measures it). Under
     condition=label one row a class is drawn instead, from the prior or the Gaussian.
     """
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, count: Annotated[int, Interval(ge=1, le=40)] = 16, seed: Seed = 0):
+    def __init__(
+        self, *, count: Annotated[int, Interval(ge=1, le=40)] = 16, seed: Seed = 0, samplers: Sequence[Sampler] = QUICK
+    ):
         self.count = count
         self.seed = seed
+        self.samplers = tuple(samplers)
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         conditional = run.model.condition.size > 0
         if conditional and not isinstance(run.model.condition, Label):
             return {}  # an attribute has no list of values to draw for
-        names = ["prior", "gaussian"] if conditional else list(SAMPLERS)
+        names = ["prior", "gaussian"] if conditional else self.samplers
         draws = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
         codes = {name: values for name, values in draws.items() if values is not None}
         if conditional:
             return {"samples": self.draw_by_class(run, *next(iter(codes.items())))}
+        if not codes:
+            return {}  # of the named ways this code has none
         examples = np.stack([self.decode(run, values) for values in codes.values()])
         title = naming.heading(run, "decoded codes that were drawn, none is a reconstruction")
         return {"samples": self.draw(run, title, examples, [SOURCES[name] for name in codes])}

@@ -15,6 +15,7 @@ from aeexp.reports.pairing import Paired, compare_with_baseline
 from aeexp.reports.protocol import Difference, describe_protocol, find_differences, find_unshared_rows
 from aeexp.reports.ranking import Best, describe_disagreement, rank_groups
 from aeexp.reports.records import Failure, Record, read
+from aeexp.reports.stability import add_stability
 
 
 class Unmixed(UsageError):
@@ -63,6 +64,8 @@ def compare_records(
     differences = find_differences(records, declarations)
     require_one_protocol(differences, mix)
     columns, groups = group_runs(records, also=[path for one in differences for path in one.paths])
+    records, groups = add_stability(records, groups)
+    declarations = Declarations(records)
     elsewhere = find_unshared_rows(groups)
     require_one_protocol(elsewhere, mix)
     keys = list(dict.fromkeys(key for record in records for key in record.metrics["test"]))

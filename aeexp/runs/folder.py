@@ -112,15 +112,15 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def read_codes(self) -> dict[str, np.ndarray] | None:
-        """Arrays of codes.npz; None where none were saved."""
+    def read_codes(self, *names: str) -> dict[str, np.ndarray] | None:
+        """Arrays of codes.npz, all or those of these names that are there; None where none were saved."""
         if not self.codes.is_file():
             return None
         try:
             with np.load(self.codes, allow_pickle=False) as saved:
                 if sum(member.file_size for member in saved.zip.infolist()) > MOST_CODES:
                     raise ValueError("it is too large")
-                return {key: saved[key] for key in saved}
+                return {key: saved[key] for key in saved if not names or key in names}
         except (ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{self.codes.name} cannot be read: {error}") from error
 

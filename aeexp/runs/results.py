@@ -11,6 +11,7 @@ from rich.table import Table
 from aeexp.diagnoses import summarise_curve
 from aeexp.errors import quote_words
 from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.dictionary import find_dictionary
 from aeexp.evaluation.run import Run
 from aeexp.runs.console import draw_table
 from aeexp.runs.folder import RunFolder
@@ -52,12 +53,15 @@ def evaluate(
 
 @stage("files")
 def save_codes(folder: RunFolder, run: Run) -> None:
-    """codes.npz: mean test codes (N, D), labels or target where there are any, row numbers in the source."""
+    """codes.npz: mean test codes (N, D), labels or target where there are any, row numbers in the source, and the
+    columns (D, features) of a decoder of one linear layer, by which reports match the units of seeds."""
     arrays = {"codes": run.codes("test"), "ids": run.rows("test").ids}
     if (labels := run.labels("test")) is not None:
         arrays["labels"] = labels
     if (numbers := run.responses("test")) is not None:
         arrays["target"] = numbers
+    if (columns := find_dictionary(run.model, run.data.shape)) is not None:
+        arrays["dictionary"] = columns.cpu().numpy()
     folder.write_codes(arrays)
 
 

@@ -33,7 +33,7 @@ class Stack(NamedTuple):
     """The layers of a deep autoencoder, from the input up."""
 
     encoder: list[nn.Linear]
-    decoder: list[nn.Linear | mlp.Transposed]  # the mirror of each encoder layer, in the order of these
+    decoder: list[mlp.Reading]  # the mirror of each encoder layer, in the order of these
     activation: nn.Module
     shape: tuple[int, ...]  # of what the first layer's mirror gives
 
@@ -88,7 +88,7 @@ class _Below(Encoder):
 class _Above(Decoder):
     """Its mirror: codes (B, units) to (B, *shape)."""
 
-    def __init__(self, layer: nn.Linear | mlp.Transposed, link: nn.Module, shape: tuple[int, ...]):
+    def __init__(self, layer: mlp.Reading, link: nn.Module, shape: tuple[int, ...]):
         super().__init__()
         self.layer = layer
         self.link = link

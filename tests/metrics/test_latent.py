@@ -17,7 +17,7 @@ from aeexp.datasets.core.split import Split
 from aeexp.evaluation.run import Run
 from aeexp.latents.deterministic import Sigmoid
 from aeexp.latents.sparse import TopK
-from aeexp.metrics.latent import Latent, effective_rank, sparsity, total_correlation
+from aeexp.metrics.latent import Latent, count_relative, effective_rank, gini, sparsity, total_correlation
 from aeexp.models.pca import identity
 from aeexp.regularizers.total_correlation import gaussian_total_correlation
 
@@ -54,6 +54,19 @@ def test_dead_units_active_units_and_activations_are_counted():
     assert values["latent/dead_units"] == 2
     assert values["latent/l0"] == pytest.approx(4 - 50 / 200)  # one unit is always 0, one in a quarter of the rows
     assert values["latent/mean_activation"] == pytest.approx(codes.mean(), rel=1e-6)
+
+
+def test_sparseness_tells_one_unit_from_all_and_does_not_see_the_scale():
+    one, all_of_them = np.eye(8)[[0, 3, 3]], np.ones((3, 8))
+    assert gini(one) == pytest.approx(1 - 1 / 8) and gini(all_of_them) == pytest.approx(0, abs=1e-12)
+    assert gini(np.zeros((2, 8))) == 0 and count_relative(np.zeros((2, 8))) == 0
+    codes = np.random.default_rng(0).normal(size=(50, 8))
+    assert gini(-7 * codes) == pytest.approx(gini(codes)) and count_relative(3 * codes) == count_relative(codes)
+    assert 0 < gini(codes) < gini(codes**3) < 1
+    # pairs of units: half the mean distance over the mean
+    row = np.abs(codes[:1])
+    assert gini(row) == pytest.approx(np.abs(row.T - row).mean() / 2 / row.mean())
+    assert count_relative(np.array([[1.0, 0.02, 0.005, 0.0]])) == 2
 
 
 def test_topk_codes_have_k_units_a_row(build_learner, digit_data):

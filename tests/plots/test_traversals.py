@@ -110,7 +110,7 @@ def test_a_traversal_of_a_quantised_code_sets_each_place_to_the_vectors_used_mos
     counts = sorted(used[1])[-3:]
     assert len(numbers) == 3 and len(set(numbers)) == 3
     for entry, vector, count in zip(numbers, most, counts[::-1], strict=True):
-        uses = (run.codes("train").reshape(-1, 2) == run.model.latent.vectors[entry].numpy()).all(1).sum()
+        uses = (run.codes("train").reshape(-1, 2) == run.model.latent.books[0].vectors[0][entry].numpy()).all(1).sum()
         assert uses == count and len(vector) == 2
     assert len(axes.images) == 3, "the example, and two places"
 

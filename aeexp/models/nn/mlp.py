@@ -15,6 +15,7 @@ from aeexp.errors import UsageError
 from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.initial import glorot
 from aeexp.ranges import Count
+from aeexp.types import Pass
 
 
 @final
@@ -40,7 +41,7 @@ class Encoder(contracts.Encoder):
 class Decoder(contracts.Decoder):
     """The encoder's mirror: (B, D) and context to (B, *shape)."""
 
-    def __init__(self, layers: Sequence[nn.Linear | Transposed], shape: Sequence[int], name: Activation):
+    def __init__(self, layers: Sequence[Reading], shape: Sequence[int], name: Activation):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.activation = activation(name)
@@ -54,9 +55,9 @@ class Decoder(contracts.Decoder):
         """(H, D + C); of a tied decoder the transpose of the encoder's last weight."""
         return self.linears()[0].weight
 
-    def linears(self) -> list[nn.Linear | Transposed]:
+    def linears(self) -> list[Reading]:
         """The layers, from the code on."""
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear | Transposed)]
+        return [layer for layer in self.layers if isinstance(layer, Reading)]
 
 
 @final
@@ -78,6 +79,41 @@ class Transposed(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
+@final
+class UnitColumns(contracts.Part):
+    """A linear layer whose first `units` columns have length 1: what a unit paints, its value alone makes larger.
+
+    Columns are divided by their length on the way forward, which takes the part along the column from their gradient,
+    and brought back to length 1 after each step (Bricken et al. 2023). Those of the context stay as they are.
+    """
+
+    def __init__(self, units: int, context: int, outputs: int):
+        super().__init__()
+        self.units = units
+        self.weight = nn.Parameter(torch.randn(outputs, units + context))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, units + context) to (B, outputs)."""
+        return F.linear(x, self._normalise(), self.bias)
+
+    def observe(self, out: Pass) -> None:
+        """After a step: the columns have length 1 again."""
+        self.start()
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Bring the columns to length 1."""
+        self.weight.copy_(self._normalise())
+
+    def _normalise(self) -> Tensor:
+        columns, rest = self.weight[:, : self.units], self.weight[:, self.units :]
+        return torch.cat([F.normalize(columns, dim=0), rest], 1)
+
+
+Reading = nn.Linear | Transposed | UnitColumns
+
+
 def mlp(
     shape: Sequence[int],
     params: int,
@@ -89,13 +125,15 @@ def mlp(
     hidden_dims: list[Count],
     activation: Activation = "relu",
     tied: bool = False,
+    unit_norm: bool = False,
 ) -> tuple[Encoder, Decoder]:
     """Encoder to `params` numbers and decoder from `dim` for rows of this shape; no hidden layer: both linear.
 
     The decoder gives rows of shape `output`, the encoder's where it is None. Of side information the decoder gets
     `context` numbers and the encoder `told`, as many where it is None.
 
-    `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010).
+    `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010). `unit_norm` holds the
+    columns by which the decoder reads the code at length 1.
     """
     output = tuple(shape if output is None else output)
     features = math.prod(shape)
@@ -106,12 +144,19 @@ def mlp(
                 "tied=true needs a latent that takes as many numbers as it gives, no condition, and a likelihood of "
                 "one number a value: set model.tied=false, or latent=deterministic and condition=none"
             )
-        layers: list[nn.Linear | Transposed] = [Transposed(layer) for layer in reversed(encoder.linears())]
+        if unit_norm:
+            raise UsageError("unit_norm=true holds the decoder's columns alone: take model.tied=false beside it")
+        layers: list[Reading] = [Transposed(layer) for layer in reversed(encoder.linears())]
     else:
         widths = [dim + context, *reversed(hidden_dims), math.prod(output)]
         layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        if unit_norm:
+            layers[0] = UnitColumns(dim, context, widths[1])
     decoder = Decoder(layers, output, activation)
     glorot(encoder, decoder)
+    for layer in layers:
+        if isinstance(layer, UnitColumns):
+            layer.start()
     return encoder, decoder
 
 

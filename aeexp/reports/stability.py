@@ -1,0 +1,66 @@
+"""Whether runs that differ in their seed found the same units: matched cosines of their decoders' columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aeexp.reports.grouping import Group
+from aeexp.reports.records import Record
+from aeexp.runs.folder import RunFolder
+
+KEY = "dictionary/stability"
+NUMBER = {"better": "higher", "unit": "cosine", "headline": True}
+MOST = 4096  # units that are matched: the time grows with their cube
+
+
+def add_stability(records: Sequence[Record], groups: Sequence[Group]) -> tuple[list[Record], list[Group]]:
+    """The same records and groups; in the test numbers of each run with saved columns (save_codes=true) also its mean
+    matched cosine to the others of its group, which differ from it in seed alone."""
+    told: dict[int, Record] = {}  # by what stands in its place: records share what they say alike
+    for group in groups:
+        columns = [(record, found) for record in group.records if (found := _read_columns(record)) is not None]
+        if len(columns) < 2 or len({found.shape for _, found in columns}) > 1:
+            continue
+        cosines = np.array([[match(one, other) for _, other in columns] for _, one in columns])
+        means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
+        for (record, _), mean in zip(columns, means, strict=True):
+            test = {**record.metrics["test"], KEY: float(mean)}
+            numbers = {**(record.metrics.get("numbers") or {}), KEY: NUMBER}
+            told[id(record)] = record._replace(metrics={**record.metrics, "test": test, "numbers": numbers})
+    if not told:
+        return list(records), list(groups)
+
+    def replace(several: Sequence[Record]) -> list[Record]:
+        return [told.get(id(record), record) for record in several]
+
+    return replace(records), [Group(group.columns, replace(group.records)) for group in groups]
+
+
+def match(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean cosine of columns (D, F) and (D, F) in the pairing in which it is largest (Kuhn 1955, the Hungarian method).
+
+    1 of a dictionary in another order and at other lengths; columns of length 0 have a cosine of 0.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    cosines = _normalise(one) @ _normalise(other).T
+    rows, places = linear_sum_assignment(cosines, maximize=True)
+    return float(cosines[rows, places].mean())
+
+
+def _normalise(columns: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(columns, axis=1, keepdims=True)
+    return columns / np.where(length > 0, length, 1)
+
+
+def _read_columns(record: Record) -> np.ndarray | None:
+    """(D, F) float64; None where none were saved, or what lies there are none."""
+    try:
+        arrays = RunFolder(record.folder).read_codes("dictionary") or {}
+    except (OSError, ValueError):
+        return None
+    columns = arrays.get("dictionary")
+    plain = columns is not None and columns.ndim == 2 and columns.dtype == np.float32 and len(columns) <= MOST
+    return columns.astype(np.float64) if plain and columns is not None and np.isfinite(columns).all() else None
