@@ -66,6 +66,10 @@ class Posterior(Protocol):
         """(..., B) nats for codes (..., B, D), broadcast against the rows."""
         ...
 
+    def draw(self, samples: int) -> tuple[Tensor, Tensor]:
+        """(K, B, D) as `sample`, and (K, B) their `log_prob`: at once, where that is dear by itself."""
+        ...
+
     def detach(self) -> Posterior:
         """Without gradient to its parameters."""
         ...
@@ -265,6 +269,21 @@ class Prior(Part):
         """(n, D) codes."""
 
 
+class Family(Part):
+    """The posteriors that a code drawn about the encoder's output may have: what it reads, and how it draws."""
+
+    params: int = 0  # numbers of the encoder for a row, once the width is known
+    by_unit: ClassVar[bool] = False  # whether each unit has a density by itself, as units that are independent have
+
+    @abstractmethod
+    def adapt(self, dim: int) -> None:
+        """Called once, when the width of the code is known; `params` is what it reads from then on."""
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> tuple[Posterior, Tensor]:
+        """The posterior of what the encoder gave, (B, params), and its middle (B, D), which draws nothing."""
+
+
 class Latent(Part):
     """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`.
 
@@ -278,6 +297,7 @@ class Latent(Part):
     path: ClassVar[str] = ""  # name of the way from code to code where it is neither line nor arc (`between`)
     terms: ClassVar[tuple[str, ...]] = ()  # names of `Code.losses`, which a loss cannot do without
     unit_variance: float = 1.0  # of each unit under the uniform law of a bounded space
+    by_unit: bool = True  # whether the posterior of a real code has a density of each unit by itself
     prior: Prior | None
 
     def __init__(self, dim: int, params: int | None = None, prior: Prior | None = None):

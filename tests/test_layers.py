@@ -34,7 +34,7 @@ LAYERS = [
 # Rooms of parts that stand beside each other: these files alone may be known to the others of the room.
 DRAWERS = {
     "tasks": set(),
-    "latents": {"priors", "posteriors", "bounded_posteriors"},
+    "latents": {"priors", "posteriors", "bounded_posteriors", "flows", "families"},
     "likelihoods": set(),
     "datasets/sets": {"vision", "bundled"},
     "regularizers": {"needs"},

@@ -3,8 +3,9 @@
 from aeexp.latents.binary import Binary
 from aeexp.latents.bounded import Categorical, Hyperspherical
 from aeexp.latents.deterministic import Deterministic, Sigmoid
+from aeexp.latents.families import IAF, Diagonal, Planar
 from aeexp.latents.gaussian import Gaussian
-from aeexp.latents.priors import Mixture, Standard, Uniform, Vamp
+from aeexp.latents.priors import Flow, Mixture, Standard, Uniform, Vamp
 from aeexp.latents.quantised import VQ
 from aeexp.latents.sparse import BatchTopK, TopK
 
@@ -13,9 +14,13 @@ __all__ = [
     "Binary",
     "Categorical",
     "Deterministic",
+    "Diagonal",
+    "Flow",
     "Gaussian",
     "Hyperspherical",
+    "IAF",
     "Mixture",
+    "Planar",
     "Sigmoid",
     "Standard",
     "TopK",
