@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 
 from aeexp.contracts import Regularizer
+from aeexp.evaluation.densities import Draw, fit_diffusion, fit_flow, fit_two_stage
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.threads import one_thread
 from aeexp.latents.priors import Standard
@@ -93,6 +96,30 @@ def kernel(run: Run, n: int, seed: int) -> np.ndarray:
     return _valid(run, codes[generator.integers(len(codes), size=n)] + noise)
 
 
+def flow(run: Run, n: int, seed: int) -> np.ndarray:
+    """From coupling layers that are fitted to the training codes (RealNVP, Dinh et al. 2017)."""
+    return _draw_trained(run, "flow", fit_flow, n, seed)
+
+
+def two_stage(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a second VAE, of the training codes (Dai and Wipf 2019)."""
+    return _draw_trained(run, "two_stage", fit_two_stage, n, seed)
+
+
+def diffusion(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a diffusion of the training codes (Ho et al. 2020; Rombach et al. 2022)."""
+    return _draw_trained(run, "diffusion", fit_diffusion, n, seed)
+
+
+@one_thread()
+def _draw_trained(run: Run, name: str, fit: Callable[[np.ndarray, int], Draw], n: int, seed: int) -> np.ndarray:
+    codes = _codes(run)
+    if len(codes) < 2 or not np.ptp(codes, 0).any():
+        return gaussian(run, n, seed)
+    draw = run.compute_once((name, seed), lambda: fit(codes, seed))
+    return _valid(run, draw(n, seed))
+
+
 def _codes(run: Run) -> np.ndarray:
     codes = run.codes("train")
     if len(codes) > ROWS:  # drawn: the first of a sorted source are of its first classes
@@ -106,4 +133,10 @@ def _valid(run: Run, codes: np.ndarray) -> np.ndarray:
     return run.model.latent.project(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
 
 
-SAMPLERS = {"prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel}
+Sampler = Literal["prior", "gaussian", "mixture", "kernel", "flow", "two_stage", "diffusion"]
+SAMPLERS: dict[str, Callable[[Run, int, int], np.ndarray | None]] = {
+    "prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel, "flow": flow, "two_stage": two_stage,
+    "diffusion": diffusion,
+}  # fmt: skip
+QUICK: Sequence[Sampler] = ("prior", "gaussian", "mixture", "kernel")
+"""Those that are fitted in a second; the others are trained for some."""

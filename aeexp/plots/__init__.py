@@ -6,6 +6,7 @@ from aeexp.plots.checkerboard import Checkerboard
 from aeexp.plots.class_error import ClassError
 from aeexp.plots.columns import Columns
 from aeexp.plots.curves import Curves
+from aeexp.plots.densities import Densities
 from aeexp.plots.filters import Filters
 from aeexp.plots.inpainting import Inpainting
 from aeexp.plots.interpolation import Interpolation
@@ -13,10 +14,12 @@ from aeexp.plots.label_budget import LabelBudget
 from aeexp.plots.label_swap import LabelSwap
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.neighbours import Neighbours
+from aeexp.plots.predictive import Predictive
 from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.robustness import Robustness
 from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
+from aeexp.plots.score_field import ScoreField
 from aeexp.plots.segmentation import Segmentation
 from aeexp.plots.traversals import Traversals
 from aeexp.plots.walk import Walk
@@ -28,6 +31,7 @@ __all__ = [
     "ClassError",
     "Columns",
     "Curves",
+    "Densities",
     "Filters",
     "Inpainting",
     "Interpolation",
@@ -35,10 +39,12 @@ __all__ = [
     "LabelSwap",
     "Manifold",
     "Neighbours",
+    "Predictive",
     "Reconstructions",
     "Robustness",
     "Samples",
     "Scatter",
+    "ScoreField",
     "Segmentation",
     "Traversals",
     "Walk",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, final
 
 import numpy as np
@@ -15,15 +16,8 @@ from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.contracts import Plot
 from aeexp.drawing.sketching import draw_examples, draw_table
 from aeexp.evaluation.run import Run
-from aeexp.evaluation.samplers import SAMPLERS
+from aeexp.evaluation.samplers import QUICK, SAMPLERS, Sampler
 from aeexp.ranges import Seed
-
-SOURCES = {
-    "prior": "the prior",
-    "gaussian": "one Gaussian",
-    "mixture": "a mixture\nof Gaussians",
-    "kernel": "a kernel\ndensity",
-}
 
 TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over training
 
@@ -32,29 +26,36 @@ TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over t
 class Samples(Plot):
     """`count` decoded codes for each way of drawing them: the prior where there is one, and densities of the codes.
 
-    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density. Under
-    condition=label one row a class is drawn instead, from the prior or the Gaussian.
+    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density; where they are
+    named a flow, a second VAE, a diffusion. Under condition=label one row a class is drawn instead, from the prior or
+    the Gaussian.
     """
 
     of_pictures: ClassVar = True
 
-    def __init__(self, *, count: Annotated[int, Interval(ge=1, le=40)] = 16, seed: Seed = 0):
+    def __init__(
+        self, *, count: Annotated[int, Interval(ge=1, le=40)] = 16, seed: Seed = 0,
+        samplers: Sequence[Sampler] = QUICK,
+    ):  # fmt: skip
         self.count = count
         self.seed = seed
+        self.samplers = tuple(samplers)
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         conditional = run.model.condition.size > 0
         if conditional and not isinstance(run.model.condition, Label):
             return {}  # an attribute has no list of values to draw for
-        names = ["prior", "gaussian"] if conditional else list(SAMPLERS)
+        names = ["prior", "gaussian"] if conditional else self.samplers
         draws = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
         codes = {name: values for name, values in draws.items() if values is not None}
         if conditional:
             return {"samples": self.draw_by_class(run, *next(iter(codes.items())))}
+        if not codes:
+            return {}  # the prior alone, of a latent that has none
         examples = np.stack([self.decode(run, values) for values in codes.values()])
         title = naming.heading(run, "decoded codes that were drawn, none is a reconstruction")
-        return {"samples": self.draw(run, title, examples, [SOURCES[name] for name in codes])}
+        return {"samples": self.draw(run, title, examples, [naming.SOURCES[name] for name in codes])}
 
     @torch.no_grad()
     def sketch(self, run: Run) -> dict[str, np.ndarray]:
@@ -72,7 +73,7 @@ class Samples(Plot):
         """The same codes under every label: a column is one handwriting."""
         eye = torch.eye(run.model.condition.size, device=run.device)
         examples = np.stack([self.decode(run, codes, row.expand(len(codes), -1)) for row in eye])
-        title = naming.heading(run, f"codes drawn from {SOURCES[name]}, a column is one code under every label")
+        title = naming.heading(run, f"codes drawn from {naming.SOURCES[name]}, a column is one code under every label")
         return self.draw(run, title, examples, [naming.class_name(run, label) for label in range(len(eye))])
 
     def decode(self, run: Run, codes: np.ndarray, context: Tensor | None = None) -> np.ndarray:
