@@ -5,9 +5,12 @@ from aeexp.regularizers.classifier import Classifier
 from aeexp.regularizers.code import L1, CodeL2
 from aeexp.regularizers.contractive import Contractive
 from aeexp.regularizers.decoder import DecoderL2, GradientPenalty, Orthogonality
+from aeexp.regularizers.dip import DIP
 from aeexp.regularizers.kl import KL
 from aeexp.regularizers.mmd import MMD
+from aeexp.regularizers.picture_critic import PictureCritic
 from aeexp.regularizers.regressor import Regressor
+from aeexp.regularizers.sliced import SlicedWasserstein
 from aeexp.regularizers.sparsity import KLSparsity
 from aeexp.regularizers.total_correlation import TotalCorrelation
 
@@ -16,6 +19,7 @@ __all__ = [
     "Classifier",
     "CodeL2",
     "Contractive",
+    "DIP",
     "DecoderL2",
     "GradientPenalty",
     "KL",
@@ -23,6 +27,8 @@ __all__ = [
     "L1",
     "MMD",
     "Orthogonality",
+    "PictureCritic",
     "Regressor",
+    "SlicedWasserstein",
     "TotalCorrelation",
 ]
