@@ -352,6 +352,8 @@ class Likelihood(Part):
     identity_link: ClassVar[bool] = False  # True: the output is the mean itself, so that PCA can share this likelihood
     levels: int = 0
     uses_batch: bool = False  # whether a parameter is estimated from the batch itself
+    counts: ClassVar[bool] = False  # whether it is a probability of all whole numbers from 0 on
+    sized: bool = False  # whether it is told the sum of a row, of which it explains the shares
 
     @abstractmethod
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -365,8 +367,17 @@ class Likelihood(Part):
         """(B, *shape) the most probable of the `levels`."""
         raise TypeError(f"{type(self).__name__} is a density: it has no most probable value")
 
-    def adapt(self, levels: int | None) -> None:
-        """Called once, before anything is built, with how many values a target takes, where the task knows it."""
+    def restore(self, output: Tensor, target: Tensor) -> Tensor:
+        """(B, *shape) as `mean`, of rows that are known: by what it is told of them, such as their sum."""
+        return self.mean(output)
+
+    def draw(self, output: Tensor, target: Tensor | None = None) -> Tensor:
+        """(B, *shape) drawn values; of rows that are known by what it is told of them."""
+        raise TypeError(f"{type(self).__name__} is no law that values could be drawn from")
+
+    def adapt(self, levels: int | None, shape: tuple[int, ...] = ()) -> None:
+        """Called once, before anything is built, with the shape of a target, and how many values it takes, where the
+        task knows that."""
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of what the decoder must give for a row."""

@@ -29,7 +29,7 @@ def on_digits(words: Sequence[str]) -> list[str]:
     known = [name for name in variants if (CONF / f"variant/{name}.yaml").is_file()]
     if any("dataset" in read_option("variant", name).picks for name in known):
         return list(words)
-    map_of_8x8 = "vq_vae" in known and not any(word.startswith("latent.dim=") for word in words)
+    map_of_8x8 = bool({"vq_vae", "mae"} & set(known)) and not any(word.startswith("latent.dim=") for word in words)
     return [DIGITS, *(["latent.dim=32"] if map_of_8x8 else []), *words]
 
 

@@ -5,6 +5,7 @@ from aeexp.latents.bounded import Categorical, Hyperspherical
 from aeexp.latents.deterministic import Deterministic, Sigmoid
 from aeexp.latents.families import IAF, Diagonal, Planar
 from aeexp.latents.gaussian import Gaussian
+from aeexp.latents.ladder import Ladder
 from aeexp.latents.priors import Flow, Mixture, Standard, Uniform, Vamp
 from aeexp.latents.quantised import VQ
 from aeexp.latents.sparse import BatchTopK, TopK
@@ -19,6 +20,7 @@ __all__ = [
     "Gaussian",
     "Hyperspherical",
     "IAF",
+    "Ladder",
     "Mixture",
     "Planar",
     "Sigmoid",
