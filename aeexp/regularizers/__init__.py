@@ -8,6 +8,7 @@ from aeexp.regularizers.decoder import DecoderL2, GradientPenalty, Orthogonality
 from aeexp.regularizers.dip import DIP
 from aeexp.regularizers.kl import KL
 from aeexp.regularizers.mmd import MMD
+from aeexp.regularizers.perceptual import Perceptual
 from aeexp.regularizers.picture_critic import PictureCritic
 from aeexp.regularizers.regressor import Regressor
 from aeexp.regularizers.sliced import SlicedWasserstein
@@ -27,6 +28,7 @@ __all__ = [
     "L1",
     "MMD",
     "Orthogonality",
+    "Perceptual",
     "PictureCritic",
     "Regressor",
     "SlicedWasserstein",
