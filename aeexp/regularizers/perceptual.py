@@ -34,7 +34,7 @@ class Perceptual(Regularizer):
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The network of such rows, which learns later."""
-        self.shape, self.classes = facts.shape, facts.classes
+        self.shape, self.classes = facts.shape, facts.classes if facts.classes > 1 else 0
         self.net = FeatureNet(self.shape, self.classes).requires_grad_(False)
 
     def before_step(self, model: Model, split: Examples, step: int) -> None:
@@ -51,7 +51,10 @@ class Perceptual(Regularizer):
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) over all layers."""
-        own, made = self.net.look(out.batch.targets), self.net.look(model.likelihood.mean(out.output))
+        picture = model.likelihood.mean(out.output)
+        if out.batch.mask is not None:  # beyond the end of a sequence the row is 0
+            picture = picture * out.batch.mask.unsqueeze(-1)
+        own, made = self.net.look(out.batch.targets), self.net.look(picture)
         total = torch.zeros_like(own[0].flatten(1)[:, 0])
         for a, b in zip(own, made, strict=True):
             apart = (_unit(a) - _unit(b)).square().sum(1)
