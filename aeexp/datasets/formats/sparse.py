@@ -36,8 +36,8 @@ def sparse(path: str, labels: str | None = None, layer: str | None = None) -> So
     """Rows (N, D) of a matrix in compressed rows: an .npz of `scipy.sparse.save_npz`, or an .h5ad (extra `counts`).
 
     `labels` is an .npy file (N,), or a column of .obs of an .h5ad, whose values are the classes; `layer` one of its
-    layers in place of X. Where dense rows do not fit, or under residency=disk, the matrix stays as it is, and batches are
-    made dense.
+    layers in place of X. Where dense rows do not fit, or under residency=disk, the matrix stays as it is, and batches
+    are made dense.
     """
     if not path:
         raise UsageError("path is empty: give the file, as in dataset.path=counts.npz")
