@@ -66,6 +66,10 @@ class Posterior(Protocol):
         """(..., B) nats for codes (..., B, D), broadcast against the rows."""
         ...
 
+    def draw(self, samples: int) -> tuple[Tensor, Tensor]:
+        """(K, B, D) as `sample`, and (K, B) their `log_prob`: at once, where that is dear by itself."""
+        ...
+
     def detach(self) -> Posterior:
         """Without gradient to its parameters."""
         ...
@@ -278,6 +282,21 @@ class Prior(Part):
         """(n, D) codes."""
 
 
+class Family(Part):
+    """The posteriors that a code drawn about the encoder's output may have: what it reads, and how it draws."""
+
+    params: int = 0  # numbers of the encoder for a row, once the width is known
+    by_unit: ClassVar[bool] = False  # whether each unit has a density by itself, as units that are independent have
+
+    @abstractmethod
+    def adapt(self, dim: int) -> None:
+        """Called once, when the width of the code is known; `params` is what it reads from then on."""
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> tuple[Posterior, Tensor]:
+        """The posterior of what the encoder gave, (B, params), and its middle (B, D), which draws nothing."""
+
+
 class Latent(Part):
     """Turns the encoder's output (B, params) into a code (B, dim) whose units lie in `range`.
 
@@ -291,6 +310,7 @@ class Latent(Part):
     path: ClassVar[str] = ""  # name of the way from code to code where it is neither line nor arc (`between`)
     terms: ClassVar[tuple[str, ...]] = ()  # names of `Code.losses`, which a loss cannot do without
     unit_variance: float = 1.0  # of each unit under the uniform law of a bounded space
+    by_unit: bool = True  # whether the posterior of a real code has a density of each unit by itself
     prior: Prior | None
 
     def __init__(self, dim: int, params: int | None = None, prior: Prior | None = None):
@@ -357,6 +377,8 @@ class Likelihood(Part):
     identity_link: ClassVar[bool] = False  # True: the output is the mean itself, so that PCA can share this likelihood
     levels: int = 0
     uses_batch: bool = False  # whether a parameter is estimated from the batch itself
+    counts: ClassVar[bool] = False  # whether it is a probability of all whole numbers from 0 on
+    sized: bool = False  # whether it is told the sum of a row, of which it explains the shares
 
     @abstractmethod
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -370,8 +392,17 @@ class Likelihood(Part):
         """(B, *shape) the most probable of the `levels`."""
         raise TypeError(f"{type(self).__name__} is a density: it has no most probable value")
 
-    def adapt(self, levels: int | None) -> None:
-        """Called once, before anything is built, with how many values a target takes, where the task knows it."""
+    def restore(self, output: Tensor, target: Tensor) -> Tensor:
+        """(B, *shape) as `mean`, of rows that are known: by what it is told of them, such as their sum."""
+        return self.mean(output)
+
+    def draw(self, output: Tensor, target: Tensor | None = None) -> Tensor:
+        """(B, *shape) drawn values; of rows that are known by what it is told of them."""
+        raise TypeError(f"{type(self).__name__} is no law that values could be drawn from")
+
+    def adapt(self, levels: int | None, shape: tuple[int, ...] = ()) -> None:
+        """Called once, before anything is built, with the shape of a target, and how many values it takes, where the
+        task knows that."""
 
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of what the decoder must give for a row."""

@@ -19,7 +19,7 @@ from aeexp.runs.run import execute_run
 
 CONF = Path(find_conf_dir())
 DIGITS = "dataset=digits"
-MAPS_OF_8X8 = {"vq_vae": 32, "rvq_vae": 32, "product_vq_vae": 32, "lfq_vae": 32, "fsq_vae": 16}  # latent.dim
+MAPS_OF_8X8 = {"vq_vae": 32, "mae": 32, "rvq_vae": 32, "product_vq_vae": 32, "lfq_vae": 32, "fsq_vae": 16}  # latent.dim
 
 
 def on_digits(words: Sequence[str]) -> list[str]:

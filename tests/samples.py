@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 RNG = np.random.default_rng(0)
@@ -107,7 +108,56 @@ def encode_film(file: Path, frames: np.ndarray, codec: str = "ffv1", kind: str =
         container.mux(stream.encode())
 
 
+def write_sparse(folder: Path) -> list[str]:
+    import scipy.sparse
+
+    scipy.sparse.save_npz(folder / "rows.npz", scipy.sparse.csr_array(PICTURES.reshape(40, -1) // 64))
+    np.save(folder / "y.npy", LABELS)
+    return [f"path={folder / 'rows.npz'}", f"labels={folder / 'y.npy'}"]
+
+
+def write_dsprites(folder: Path) -> list[str]:
+    classes = np.arange(40)[:, None] % np.array([1, 3, 6, 4, 4, 4])
+    np.savez(folder / "rows.npz", imgs=(PICTURES > 127).astype(np.uint8), latents_classes=classes)
+    return [f"path={folder / 'rows.npz'}"]
+
+
+def write_mpi3d(folder: Path) -> list[str]:
+    """As many as the smallest of its files has, of one pixel each."""
+    pixels = RNG.integers(0, 256, (4 * 4 * 2 * 3 * 3 * 40 * 40, 1, 1, 3), dtype=np.uint8)
+    np.savez(folder / "rows.npz", images=pixels)
+    return [f"path={folder / 'rows.npz'}"]
+
+
+def write_shapes3d(folder: Path) -> list[str]:
+    h5py = pytest.importorskip("h5py", reason="needs h5py: pip install aeexp[factors]")
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file["images"] = np.repeat(PICTURES[..., None], 3, 3)
+        file["labels"] = np.arange(40)[:, None] % np.array([4, 4, 4, 4, 4, 2]) / 10
+    return [f"path={folder / 'rows.h5'}"]
+
+
+def write_cars3d(folder: Path) -> list[str]:
+    from scipy.io import savemat
+
+    for car in range(5):
+        savemat(folder / f"car_{car:03d}.mat", {"im": RNG.integers(0, 256, (16, 16, 3, 4, 2), dtype=np.uint8)})
+    return [f"path={folder}"]
+
+
+def write_small_norb(folder: Path) -> list[str]:
+    arrays = {"dat": np.repeat(PICTURES[:, None], 2, 1), "cat": (np.arange(40) % 5).astype("<i4"),
+              "info": (np.arange(40)[:, None] % np.array([2, 3, 4, 5])).astype("<i4")}  # fmt: skip
+    for part, array in arrays.items():
+        magic = 0x1E3D4C55 if part == "dat" else 0x1E3D4C54
+        head = np.array([magic, array.ndim, *array.shape, *[1] * (3 - array.ndim)], "<u4")
+        (folder / f"rows-{part}.mat").write_bytes(head.tobytes() + array.tobytes())
+    return [f"path={folder / 'rows-dat.mat'}"]
+
+
 WRITERS = {
     "npz": write_npz, "npy": write_npy, "csv": write_csv, "idx": write_idx, "folder": write_pictures,
     "huggingface": write_parquet, "webdataset": write_shards, "audio": write_audio, "video": write_video,
+    "sparse": write_sparse, "dsprites": write_dsprites, "mpi3d": write_mpi3d, "shapes3d": write_shapes3d,
+    "cars3d": write_cars3d, "small_norb": write_small_norb,
 }  # fmt: skip

@@ -30,12 +30,13 @@ from aeexp.testing.toy import make_pictures, make_sequences
 from aeexp.trainers.contracts import Trainer
 
 # groups whose options are parts of a learner; of several trainers, data sets, metrics and plots other tests speak
-GROUPS = ("task", "noise", "condition", "model", "latent", "latent/prior", "likelihood", "regularizer", "objective",
-          "objective/bound")  # fmt: skip
+GROUPS = ("task", "noise", "condition", "model", "latent", "latent/prior", "latent/posterior", "likelihood",
+          "regularizer", "objective", "objective/bound")  # fmt: skip
 PARTS = [options.read_option(group, name) for group in GROUPS for name in options.list_groups()[group]]
 CONTRACTS = {
     "task": contracts.Task, "noise": contracts.Noise, "condition": contracts.Condition, "latent": contracts.Latent,
-    "latent/prior": contracts.Prior, "likelihood": contracts.Likelihood, "regularizer": contracts.Regularizer,
+    "latent/prior": contracts.Prior, "latent/posterior": contracts.Family, "likelihood": contracts.Likelihood,
+    "regularizer": contracts.Regularizer,
     "objective": contracts.Objective, "objective/bound": contracts.Objective, "trainer": Trainer, "metric": Metric,
     "plot": Plot,
 }  # fmt: skip

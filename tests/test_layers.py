@@ -26,7 +26,7 @@ LAYERS = [
     ["metrics", "plots"],
     ["runs"],
     ["reports", "encoding", "sklearn"],
-    ["sweeps", "testing", "explorer", "reproductions"],
+    ["sweeps", "testing", "explorer", "reproductions", "lectures", "exercises"],
     ["api"],
     ["cli"],
     ["__main__"],
@@ -34,7 +34,7 @@ LAYERS = [
 # Rooms of parts that stand beside each other: these files alone may be known to the others of the room.
 DRAWERS = {
     "tasks": set(),
-    "latents": {"priors", "posteriors", "bounded_posteriors", "silence", "books"},
+    "latents": {"priors", "posteriors", "bounded_posteriors", "silence", "books", "flows", "families"},
     "likelihoods": set(),
     "datasets/sets": {"vision", "bundled"},
     "regularizers": {"needs"},
@@ -45,7 +45,8 @@ DRAWERS = {
 }
 PACKAGE_MAY = {"__init__": {"runs", "api", "timing"}}  # `aeexp.load` and `aeexp.fit` come when they are asked for
 COMMANDS = (  # these know hydra
-    "runs", "reports", "encoding", "sklearn", "sweeps", "testing", "explorer", "reproductions", "api", "cli", "__main__",
+    "runs", "reports", "encoding", "sklearn", "sweeps", "testing", "explorer", "reproductions",
+    "lectures", "exercises", "api", "cli", "__main__",
 )  # fmt: skip
 TRACKER = "runs/tracking"
 FRAMEWORKS = {"hydra", "omegaconf"}

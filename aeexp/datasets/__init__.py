@@ -10,17 +10,20 @@ if TYPE_CHECKING:
     from aeexp.datasets.core.splits import Fractions, KFold, Official
     from aeexp.datasets.formats.audio import audio
     from aeexp.datasets.formats.csv import csv
+    from aeexp.datasets.formats.factors import cars3d, dsprites, mpi3d, shapes3d, small_norb
     from aeexp.datasets.formats.folder import folder
     from aeexp.datasets.formats.huggingface import huggingface
     from aeexp.datasets.formats.idx import idx
     from aeexp.datasets.formats.npy import npy
     from aeexp.datasets.formats.npz import npz
+    from aeexp.datasets.formats.sparse import sparse
     from aeexp.datasets.formats.video import video
     from aeexp.datasets.formats.webdataset import webdataset
     from aeexp.datasets.sets.binarized_mnist import binarized_mnist
     from aeexp.datasets.sets.bundled import breast_cancer, diabetes, digits, iris, mnist_small, wine
     from aeexp.datasets.sets.celeba import celeba
-    from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
+    from aeexp.datasets.sets.cells import cells
+    from aeexp.datasets.sets.generated import moons, s_curve, sine_waves, swiss_roll, weak_attribute
     from aeexp.datasets.sets.painted import colored_digits, textured_digits
     from aeexp.datasets.sets.sprites import sprites
     from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
@@ -36,12 +39,15 @@ __all__ = [
     "audio",
     "binarized_mnist",
     "breast_cancer",
+    "cars3d",
     "celeba",
+    "cells",
     "cifar10",
     "colored_digits",
     "csv",
     "diabetes",
     "digits",
+    "dsprites",
     "emnist",
     "fashion_mnist",
     "folder",
@@ -51,10 +57,15 @@ __all__ = [
     "kmnist",
     "mnist",
     "mnist_small",
+    "moons",
+    "mpi3d",
     "npy",
     "npz",
     "s_curve",
+    "shapes3d",
     "sine_waves",
+    "small_norb",
+    "sparse",
     "sprites",
     "svhn",
     "swiss_roll",
@@ -72,17 +83,20 @@ _PLACES = {
     "core.splits": "Fractions KFold Official",
     "formats.audio": "audio",
     "formats.csv": "csv",
+    "formats.factors": "cars3d dsprites mpi3d shapes3d small_norb",
     "formats.folder": "folder",
     "formats.huggingface": "huggingface",
     "formats.idx": "idx",
     "formats.npy": "npy",
     "formats.npz": "npz",
+    "formats.sparse": "sparse",
     "formats.video": "video",
     "formats.webdataset": "webdataset",
     "sets.binarized_mnist": "binarized_mnist",
     "sets.bundled": "breast_cancer diabetes digits iris mnist_small wine",
     "sets.celeba": "celeba",
-    "sets.generated": "s_curve sine_waves swiss_roll weak_attribute",
+    "sets.cells": "cells",
+    "sets.generated": "moons s_curve sine_waves swiss_roll weak_attribute",
     "sets.painted": "colored_digits textured_digits",
     "sets.sprites": "sprites",
     "sets.vision": "emnist fashion_mnist kmnist mnist usps",

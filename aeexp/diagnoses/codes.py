@@ -78,8 +78,8 @@ def find_unreachable(facts: Facts) -> Finding | None:
     """Of all samplers the best one is still far, beside what the decoder makes of real rows and what chance allows."""
     keys = [key for key in facts.keys() if key.startswith("generation/frechet_")]
     values = {key: value for key in keys if (value := facts.number(key)) is not None}
-    heads = ("prior", "gaussian", "mixture", "kernel")
-    drawn = {key: value for key, value in values.items() if key.split("_")[1] in heads}
+    apart = ("reconstruction", "floor")  # no draws
+    drawn = {key: value for key, value in values.items() if key.split("_")[1] not in apart}
     own = [(key, value) for key, value in values.items() if key.split("_")[1] == "reconstruction"]
     floors = [value for key, value in values.items() if key.split("_")[1] == "floor"]
     if not drawn or not own or not floors:
@@ -88,9 +88,8 @@ def find_unreachable(facts: Facts) -> Finding | None:
     near = own[0][1] + floors[0]
     if drawn[key] <= FAR * near:
         return None
-    text = (
-        f"the nearest sampler ({key.split('_')[1]}) is {drawn[key]:.3g} from real rows, reconstructions {own[0][1]:.3g}"
-    )
+    who = key.partition("_")[2].rpartition("_n")[0]
+    text = f"the nearest sampler ({who}) is {drawn[key]:.3g} from real rows, reconstructions {own[0][1]:.3g}"
     return Finding({key: drawn[key], own[0][0]: own[0][1]}, f"{text}, chance {floors[0]:.2g}")
 
 

@@ -8,6 +8,18 @@ from collections.abc import Sequence
 from aeexp.drawing.canvas import format_number
 from aeexp.evaluation.run import Run
 
+SOURCES = {
+    "prior": "the prior",
+    "gaussian": "one Gaussian",
+    "mixture": "a mixture\nof Gaussians",
+    "kernel": "a kernel\ndensity",
+    "flow": "a flow",
+    "two_stage": "a second VAE",
+    "diffusion": "a diffusion",
+    "autoregressive": "a law of\nits tokens",
+}
+"""What a sampler is called in a figure."""
+
 LONGEST = 20  # characters of a name in a legend
 
 

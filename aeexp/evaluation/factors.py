@@ -34,12 +34,16 @@ def mig(table: Table, bins: int) -> float:
     Units are cut into `bins` of equal width between their ends, so that a factor of more values than bins is
     resolved in part only.
     """
-    codes = table.codes
-    low = codes.min(0)
-    cells = ((codes - low) / (codes.max(0) - low) * bins).astype(np.int64).clip(max=bins - 1)
+    cells = cut(table.codes, bins)
     scores = [[information(cell, factor) for cell in cells.T] for factor in table.factors.T]
     entropies = [information(factor, factor) for factor in table.factors.T]
     return float(np.mean([gap(row) / entropy for row, entropy in zip(scores, entropies, strict=True)]))
+
+
+def cut(codes: np.ndarray, bins: int) -> np.ndarray:
+    """(N, L) which of `bins` of equal width between its ends each unit lies in."""
+    low = codes.min(0, initial=np.inf)
+    return ((codes - low) / (codes.max(0, initial=-np.inf) - low) * bins).astype(np.int64).clip(max=bins - 1)
 
 
 def information(a: np.ndarray, b: np.ndarray) -> float:
@@ -84,6 +88,68 @@ def dci(table: Table, trees: int, depth: int, seed: int) -> dict[str, float]:
         "dci_completeness": float(concentration(matrix.T, width).mean()),
         "dci_informativeness": float(np.mean(right)),
     }
+
+
+def modularity(table: Table, bins: int) -> float:
+    """How far each unit tells of one factor alone (Ridgeway and Mozer 2018, section 3): the mean over units of 1 less
+    the squared information on its other factors over that on its own; 0 where no unit tells of any.
+
+    What chance gives as information, (bins - 1) (values - 1) / 2N, is taken off (Miller 1955).
+    """
+    codes, factors, _ = table
+    scores = np.zeros((codes.shape[1], factors.shape[1]))
+    for place, factor in enumerate(factors.T):
+        for unit, cell in enumerate(cut(codes, bins).T):
+            chance = (len(np.unique(cell)) - 1) * int(factor.max()) / (2 * len(factor))
+            scores[unit, place] = max(0.0, information(cell, factor) - chance)
+    best = scores.max(1, initial=0.0)
+    scores, best = scores[best > 0], best[best > 0]
+    if not len(best):
+        return 0.0
+    others = np.square(scores).sum(1) - np.square(best)
+    return float(np.mean(1 - others / (np.square(best) * max(1, factors.shape[1] - 1))))
+
+
+def mcc(table: Table) -> float:
+    """Mean correlation coefficient (Hyvarinen and Morioka 2016; Khemakhem et al. 2020): of factors with the units that
+    the best matching gives them, each unit to one factor, by the size of Spearman's rank correlation.
+
+    A factor that no unit is left for counts 0.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.stats import rankdata
+
+    codes, factors, _ = table
+    if not codes.shape[1]:
+        return 0.0
+    units, values = (rankdata(part, axis=0) for part in (codes, factors))
+    units, values = ((part - part.mean(0)) / part.std(0) for part in (units, values))
+    size = np.abs(values.T @ units) / len(units)
+    return float(size[linear_sum_assignment(size, maximize=True)].sum() / factors.shape[1])
+
+
+def irs(table: Table) -> float:
+    """Interventional robustness (Suter et al. 2019): how little a unit moves when all factors but one change.
+
+    Of each unit the factor counts that holds it best: 1 less the mean, over the factor's values, of how far rows of
+    that value lie from their mean (their 99th percentile), over the same of all rows. Units are weighed by their
+    variance.
+    """
+    codes, factors, _ = table
+    if not codes.shape[1]:
+        return 0.0
+    whole = _spread(codes)
+    held = []
+    for factor in factors.T:
+        values = np.unique(factor)
+        held.append(np.mean([_spread(codes[factor == value]) for value in values], axis=0) / whole)
+    scores = (1 - np.min(held, axis=0)).clip(min=0)
+    return float(np.average(scores, weights=codes.var(0)))
+
+
+def _spread(codes: np.ndarray) -> np.ndarray:
+    """(L,) how far rows lie from their mean."""
+    return np.quantile(np.abs(codes - codes.mean(0)), 0.99, axis=0)
 
 
 def concentration(matrix: np.ndarray, choices: int) -> np.ndarray:

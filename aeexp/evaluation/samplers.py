@@ -11,6 +11,7 @@ import torch
 
 from aeexp.contracts import Regularizer
 from aeexp.evaluation.code_prior import fit_code_prior
+from aeexp.evaluation.densities import Draw, fit_diffusion, fit_flow, fit_two_stage
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.threads import one_thread
 from aeexp.latents.priors import Standard
@@ -106,6 +107,30 @@ def autoregressive(run: Run, n: int, seed: int) -> np.ndarray | None:
         return run.model.latent.spell(tokens).cpu().numpy()
 
 
+def flow(run: Run, n: int, seed: int) -> np.ndarray:
+    """From coupling layers that are fitted to the training codes (RealNVP, Dinh et al. 2017)."""
+    return _draw_trained(run, "flow", fit_flow, n, seed)
+
+
+def two_stage(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a second VAE, of the training codes (Dai and Wipf 2019)."""
+    return _draw_trained(run, "two_stage", fit_two_stage, n, seed)
+
+
+def diffusion(run: Run, n: int, seed: int) -> np.ndarray:
+    """From a diffusion of the training codes (Ho et al. 2020; Rombach et al. 2022)."""
+    return _draw_trained(run, "diffusion", fit_diffusion, n, seed)
+
+
+@one_thread()
+def _draw_trained(run: Run, name: str, fit: Callable[[np.ndarray, int], Draw], n: int, seed: int) -> np.ndarray:
+    codes = _codes(run)
+    if len(codes) < 2 or not np.ptp(codes, 0).any():
+        return gaussian(run, n, seed)
+    draw = run.compute_once((name, seed), lambda: fit(codes, seed))
+    return _valid(run, draw(n, seed))
+
+
 def _codes(run: Run) -> np.ndarray:
     codes = run.codes("train")
     if len(codes) > ROWS:  # drawn: the first of a sorted source are of its first classes
@@ -119,9 +144,10 @@ def _valid(run: Run, codes: np.ndarray) -> np.ndarray:
     return run.model.latent.project(torch.from_numpy(codes.astype(np.float32)).to(run.device)).cpu().numpy()
 
 
-Sampler = Literal["prior", "gaussian", "mixture", "kernel", "autoregressive"]
+Sampler = Literal["prior", "gaussian", "mixture", "kernel", "flow", "two_stage", "diffusion", "autoregressive"]
 SAMPLERS: dict[str, Callable[[Run, int, int], np.ndarray | None]] = {
-    "prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel, "autoregressive": autoregressive,
+    "prior": prior, "gaussian": gaussian, "mixture": mixture, "kernel": kernel, "flow": flow, "two_stage": two_stage,
+    "diffusion": diffusion, "autoregressive": autoregressive,
 }  # fmt: skip
 QUICK: Sequence[Sampler] = ("prior", "gaussian", "mixture", "kernel")
 """Those that are fitted in a second; the others are trained for some."""

@@ -9,11 +9,13 @@ from aeexp.evaluation.run import Run
 
 def likelihood_name(run: Run, name: str, otherwise: str) -> str:
     """`name` with a suffix for binarised data: nats, nats_fixed, nats_per_epoch; a density of bits, which is no
-    probability of them, has nats_density_fixed.
+    probability of them, has nats_density_fixed. Of counts whose sum is given nats_given_size.
 
     `otherwise` where the model gives probabilities to values that the data does not have: a cross-entropy, no
     likelihood (Bernoulli on grey pixels).
     """
+    if run.model.likelihood.counts:
+        return f"{name}_given_size" if run.model.likelihood.sized else name
     likelihood, step, binarise = run.model.likelihood, run.data.step, run.data["train"].preprocessing.binarise
     levels = bool(step and math.isclose(step * (likelihood.levels - 1), 1, rel_tol=1e-6))
     if not likelihood.density and not levels and not (likelihood.levels == 2 and run.data.is_binary):

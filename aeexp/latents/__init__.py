@@ -3,9 +3,11 @@
 from aeexp.latents.binary import Binary
 from aeexp.latents.bounded import Categorical, Hyperspherical
 from aeexp.latents.deterministic import Deterministic, Sigmoid
+from aeexp.latents.families import IAF, Diagonal, Planar
 from aeexp.latents.gaussian import Gaussian
+from aeexp.latents.ladder import Ladder
 from aeexp.latents.levels import FSQ, LFQ
-from aeexp.latents.priors import Mixture, Standard, Uniform, Vamp
+from aeexp.latents.priors import Flow, Mixture, Standard, Uniform, Vamp
 from aeexp.latents.quantised import VQ
 from aeexp.latents.rectified import Gated, JumpRelu, Relu
 from aeexp.latents.sparse import BatchTopK, TopK
@@ -15,13 +17,18 @@ __all__ = [
     "Binary",
     "Categorical",
     "Deterministic",
-    "Gated",
+    "Diagonal",
     "FSQ",
+    "Flow",
+    "Gated",
     "Gaussian",
     "Hyperspherical",
+    "IAF",
     "JumpRelu",
     "LFQ",
+    "Ladder",
     "Mixture",
+    "Planar",
     "Relu",
     "Sigmoid",
     "Standard",

@@ -45,6 +45,11 @@ class PowerSpherical(NamedTuple):
         away = ((z - self.loc).square().sum(-1) / 4).clamp(max=1 - 1e-7)
         return self.scale * torch.log1p(-away) + log_gamma_ratio(half + self.scale, half) - half * math.log(4 * math.pi)
 
+    def draw(self, samples: int) -> tuple[Tensor, Tensor]:
+        """(K, B, D) and their nats (K, B)."""
+        z = self.sample(samples)
+        return z, self.log_prob(z)
+
     def entropy(self) -> Tensor:
         """(B,) nats (section 2.3 of the paper)."""
         half = (self.loc.shape[-1] - 1) / 2
@@ -97,6 +102,11 @@ class Categorical(NamedTuple):
         Of a relaxed code it is the mean over its weights, linear in z; no density of the relaxed law.
         """
         return (z.unflatten(-1, self.logits.shape[-2:]) * self.logits.log_softmax(-1)).sum((-2, -1))
+
+    def draw(self, samples: int) -> tuple[Tensor, Tensor]:
+        """(K, B, G * C) and their `log_prob` (K, B)."""
+        z = self.sample(samples)
+        return z, self.log_prob(z)
 
     def probabilities(self) -> Tensor:
         """(B, G * C)"""

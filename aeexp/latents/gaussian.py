@@ -1,4 +1,4 @@
-"""A Gaussian code, the stochastic one of the VAE."""
+"""A Gaussian code, the stochastic one of the VAE, and what its Gaussian may be bent to."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import final
 
 from torch import Tensor
 
-from aeexp.contracts import Latent, Prior
-from aeexp.latents.posteriors import Normal
+from aeexp.contracts import Family, Latent, Prior
+from aeexp.latents.families import Diagonal
 from aeexp.ranges import Count
-from aeexp.tensors import clamp_through
 from aeexp.types import Code
 
 
@@ -17,19 +16,22 @@ from aeexp.types import Code
 class Gaussian(Latent):
     """A sample of N(mean, diag(variance)), both from the encoder (Kingma and Welling 2014).
 
-    In training and in evaluation z is drawn; `mean` is what probes see and what reconstructions start from.
+    In training and in evaluation z is drawn; `mean` is what probes see and what reconstructions start from. `posterior`
+    says what becomes of the draw: nothing (diagonal), or a flow bends it to another law.
 
-    Formula: z = μ(x) + σ(x) ε, ε ~ N(0, I)
+    Formula: z = μ(x) + σ(x) ε, ε ~ N(0, I); under a flow T: z = T(μ(x) + σ(x) ε)
 
     Look at: active units (latent/active_units), samples from the prior.
     """
 
-    def __init__(self, dim: Count, prior: Prior):
-        super().__init__(dim, 2 * dim, prior)
+    def __init__(self, dim: Count, prior: Prior, posterior: Family | None = None):
+        family = Diagonal() if posterior is None else posterior
+        family.adapt(dim)
+        super().__init__(dim, family.params, prior)
+        self.posterior = family
+        self.by_unit = family.by_unit
 
     def forward(self, h: Tensor) -> Code:
-        """A draw about the mean, from mean and log-variance side by side, h (B, 2 dim)."""
-        mean, log_var = h.chunk(2, -1)
-        # Beyond these a float32 variance or its inverse is no number; the gradient stays 1.
-        posterior = Normal(mean, clamp_through(log_var, -20, 20))
+        """A draw from the posterior of h (B, params)."""
+        posterior, mean = self.posterior(h)
         return Code(z=posterior.sample(), mean=mean, posterior=posterior)

@@ -8,6 +8,8 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from aeexp.latents.flows import Frozen, Transform
+
 
 @final
 class Normal(NamedTuple):
@@ -31,6 +33,11 @@ class Normal(NamedTuple):
         square = (z - self.mean).square() * (-self.log_var).exp()
         return -0.5 * (square + self.log_var + math.log(2 * math.pi))
 
+    def draw(self, samples: int) -> tuple[Tensor, Tensor]:
+        """(K, B, D) and their nats (K, B)."""
+        z = self.sample(samples)
+        return z, self.log_prob(z)
+
     def kl_to_standard(self) -> Tensor:
         """(B, D) nats from N(0, 1), unit by unit (Kingma and Welling 2014, appendix B)."""
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
@@ -42,6 +49,59 @@ class Normal(NamedTuple):
     def pick(self, index: Tensor) -> Normal:
         """Those of these rows."""
         return Normal(self.mean[index], self.log_var[index])
+
+
+@final
+class Flowed(NamedTuple):
+    """What an invertible map, told of each row by `context` (B, C), makes of a Gaussian.
+
+    Of the one code a row that it has drawn it knows the density; that of any other goes through the inverse.
+    """
+
+    base: Normal
+    flow: Transform
+    context: Tensor
+    frozen: bool = False  # whether the map's own parameters get no gradient
+    drawn: Tensor | None = None  # (B, D)
+    nats: Tensor | None = None  # (B,) of `drawn`
+
+    def remember(self) -> Flowed:
+        """With a draw, which `sample` gives from then on where one code a row is asked for."""
+        z, nats = self.draw(1)
+        return self._replace(drawn=z[0], nats=nats[0])
+
+    def sample(self, samples: int | None = None) -> Tensor:
+        """(B, D), or (K, B, D)."""
+        if samples is None:
+            return self.draw(1)[0][0] if self.drawn is None else self.drawn
+        return self.draw(samples)[0]
+
+    def draw(self, samples: int) -> tuple[Tensor, Tensor]:
+        """(K, B, D) and their nats (K, B)."""
+        start = self.base.sample(samples)
+        z, log_det = self._go(start, back=False)
+        return z, self.base.log_prob(start) - log_det
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Nats, (..., B) for codes (..., B, D)."""
+        if z is self.drawn and self.nats is not None:
+            return self.nats
+        z = z.expand(torch.broadcast_shapes(z.shape, self.base.mean.shape))
+        start, log_det = self._go(z, back=True)
+        return self.base.log_prob(start) + log_det
+
+    def detach(self) -> Flowed:
+        """Without gradient to its parameters, those of the map among them."""
+        return Flowed(self.base.detach(), self.flow, self.context.detach(), frozen=True)
+
+    def pick(self, index: Tensor) -> Flowed:
+        """Those of these rows."""
+        return Flowed(self.base.pick(index), self.flow, self.context[index], self.frozen)
+
+    def _go(self, x: Tensor, *, back: bool) -> tuple[Tensor, Tensor]:
+        if self.frozen:
+            return Frozen(self.flow).go(x, self.context, back)
+        return self.flow.inverse(x, self.context) if back else self.flow(x, self.context)
 
 
 def standard_log_prob(z: Tensor) -> Tensor:

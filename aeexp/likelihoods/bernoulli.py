@@ -32,7 +32,7 @@ class Bernoulli(Likelihood):
         super().__init__()
         self.partial = True  # whether a target may be unknown
 
-    def adapt(self, levels: int | None) -> None:
+    def adapt(self, levels: int | None, shape: tuple[int, ...] = ()) -> None:
         """Only a task with targets of its own leaves some unknown: of pictures, `check` refuses values below 0."""
         self.partial = levels is not None
 
@@ -50,6 +50,10 @@ class Bernoulli(Likelihood):
     def mode(self, output: Tensor) -> Tensor:
         """The more probable value."""
         return (output > 0).to(output.dtype)
+
+    def draw(self, output: Tensor, target: Tensor | None = None) -> Tensor:
+        """Coin flips."""
+        return (torch.rand_like(output) < torch.sigmoid(output)).to(output.dtype)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
         """Raises UsageError on values outside of [0, 1]."""
@@ -85,6 +89,15 @@ class ContinuousBernoulli(Likelihood):
         series = h / 3 - h**3 / 45 + 2 * h**5 / 945 - h**7 / 4725
         safe = torch.where(h.abs() < SMALL, 1.0, h)
         return 0.5 + 0.5 * torch.where(h.abs() < SMALL, series, 1 / torch.tanh(safe) - 1 / safe)
+
+    def draw(self, output: Tensor, target: Tensor | None = None) -> Tensor:
+        """By the inverse of the distribution function, log(1 + u (exp(a) - 1)) / a."""
+        u = torch.rand_like(output)
+        # of a positive logit by the mirror image, so that nothing overflows
+        size = torch.where(output.abs() < 1e-3, 1e-3, output.abs())
+        value = -torch.log1p(u * torch.expm1(-size)) / size
+        drawn = torch.where(output > 0, 1 - value, value)
+        return torch.where(output.abs() < 1e-3, u, drawn).clamp(0, 1)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
         """Raises UsageError on values outside of [0, 1]."""

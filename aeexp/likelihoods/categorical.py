@@ -36,7 +36,7 @@ class Categorical(Likelihood):
         self.levels = levels or 0
         self.register_buffer("grid", torch.linspace(0, 1, self.levels), persistent=False)
 
-    def adapt(self, levels: int | None) -> None:
+    def adapt(self, levels: int | None, shape: tuple[int, ...] = ()) -> None:
         """As many levels as the task's targets have, where none are named."""
         if self.levels:
             return
@@ -66,6 +66,12 @@ class Categorical(Likelihood):
     def mode(self, output: Tensor) -> Tensor:
         """The most probable value."""
         return self._logits(output).argmax(-1) / (self.levels - 1)
+
+    def draw(self, output: Tensor, target: Tensor | None = None) -> Tensor:
+        """One of the levels, by Gumbel noise on the logits."""
+        logits = self._logits(output)
+        noise = -(-torch.rand_like(logits).clamp(min=1e-30).log()).log()
+        return (logits + noise).argmax(-1) / (self.levels - 1)
 
     def check(self, low: float, high: float, step: float | None = None) -> None:
         """Raises UsageError on values that are no integers scaled to [0, 1], or are of other levels."""

@@ -95,6 +95,11 @@ class Gaussian(Likelihood):
         fixed = float(self.variance) if self.estimate == "fixed" else 1.0
         return 0.5 * features * math.log(2 * math.pi * fixed)
 
+    def draw(self, output: Tensor, target: Tensor | None = None) -> Tensor:
+        """The output with noise of the variance."""
+        variance = self.log_variance.exp() if self.estimate == "learned" else self.variance
+        return output + variance.sqrt() * torch.randn_like(output)
+
     def mean(self, output: Tensor) -> Tensor:
         """The output itself."""
         return output

@@ -14,6 +14,7 @@ from aeexp.metrics.kernel_pca import KernelPCA
 from aeexp.metrics.latent import Latent
 from aeexp.metrics.maps import Maps
 from aeexp.metrics.marginal import Marginal
+from aeexp.metrics.predictive import Predictive
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.metrics.regression import Regression
@@ -36,6 +37,7 @@ __all__ = [
     "Latent",
     "Maps",
     "Marginal",
+    "Predictive",
     "Probe",
     "Reconstruction",
     "Regression",

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.factors import Table, dci, factor_vae, mig, sap
+from aeexp.evaluation.factors import Table, dci, factor_vae, irs, mcc, mig, modularity, sap
 from aeexp.evaluation.run import Run, Values
 from aeexp.ranges import Count, Seed, Several
 
@@ -23,7 +23,8 @@ REPEATS = "rows that are drawn twice raise it"
 
 @final
 class Disentanglement(Metric):
-    """MIG, DCI, SAP and the FactorVAE score of the codes of one split, by its factors `s`, of all units and of active.
+    """MIG, DCI, SAP, the FactorVAE score, MCC, IRS and modularity of the codes of one split, by its factors `s`, of all
+    units and of active.
 
     All lie between 0 and 1, and 1 is reached where the code is the factors themselves. Codes without information
     score 0, but for two that are accuracies and then stay at chance: `dci_informativeness` and, with F factors,
@@ -38,7 +39,8 @@ class Disentanglement(Metric):
     value of a factor. Rows are the same for every model of the same data. Time grows with units times factors:
     some 2 s for 5,000 rows, 10 units and 5 factors.
 
-    MIG: Chen et al. 2018; DCI: Eastwood and Williams 2018; SAP: Kumar et al. 2018; FactorVAE: Kim and Mnih 2018.
+    MIG: Chen et al. 2018; DCI: Eastwood and Williams 2018; SAP: Kumar et al. 2018; FactorVAE: Kim and Mnih 2018; MCC:
+    Khemakhem et al. 2020; IRS: Suter et al. 2019; modularity: Ridgeway and Mozer 2018, which a single factor has not.
 
     Formula: MIG: mean over factors of (I(z_a; s) - I(z_b; s)) / H(s), a and b the two units with the most
 
@@ -52,6 +54,7 @@ class Disentanglement(Metric):
         Number("disentanglement/(dci_disentanglement|sap)_active", "higher", "", headline=True, no_interval=HALVES),
         Number("disentanglement/factor_vae_active", "higher", "share", headline=True, no_interval=REPEATS),
         Number("disentanglement/mig", "higher", "", no_interval=REPEATS),
+        Number("disentanglement/(mcc|irs|modularity)(_active)?", "higher", "", no_interval=REPEATS),
         Number(
             "disentanglement/(dci_disentanglement|dci_completeness|sap)(_active)?", "higher", "", no_interval=HALVES
         ),
@@ -96,6 +99,9 @@ class Disentanglement(Metric):
             **dci(table, self.trees, self.depth, self.seed),
             "sap": sap(table),
             "factor_vae": factor_vae(table, self.votes, self.batch, self.seed),
+            "mcc": mcc(table),
+            "irs": irs(table),
+            **({"modularity": modularity(table, self.bins)} if table.factors.shape[1] > 1 else {}),
         }
 
     def select(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray] | None:

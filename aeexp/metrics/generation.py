@@ -28,7 +28,7 @@ EVERY = 20.0  # seconds between two lines of progress
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time: 64 MB, and some times as much on the way
 
 # How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
-SUFFIX = "(_given_(label|attribute))?(_density)?(_fixed|_per_epoch)?"
+SUFFIX = "(_given_(label|attribute))?(_given_size)?(_density)?(_fixed|_per_epoch)?"
 NLL, BOUND, ELBO = (
     f"generation/nll{SUFFIX}",
     f"generation/(nll|cross_entropy_bound){SUFFIX}",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aeexp.evaluation.contracts import Metric, Number
+from aeexp.evaluation.rate import decompose
 from aeexp.evaluation.run import Run, Values
 from aeexp.ranges import Count
 from aeexp.regularizers.contractive import Contractive
@@ -50,6 +51,11 @@ class Latent(Metric):
       is stochastic, and `kl_unit_1`, ... of up to 64 units; a categorical code has groups in place of units.
       `collapsed_units` fell back to the prior: the KL of the unit, or of its group, is below 0.01 nats (where the KL
       does not fall into units they are not active).
+    - `kl_index_code`, `kl_total_correlation`, `kl_dimension_wise`: what the KL is spent on (Chen et al. 2018): mutual
+      information of row and code, dependence of the units, each unit's own law against the prior; of up to 1,000
+      drawn rows, whose posteriors stand for all, so that the first is at most the log of their number. Where the
+      units of the posterior are independent.
+    - `kl_layer_1`, the lowest, ...: of a code of several layers (latent=ladder).
     - `perplexity` (exp of the entropy of the usage), `codes_used` and `codebook_use` (their share) of a codebook, where
       the latent has one; `bits` that a row of codes takes as it is, and `bits_entropy` where each place has a code of
       the shortest mean length for the usage.
@@ -73,7 +79,15 @@ class Latent(Metric):
         Number(
             "latent/kl", None, "nats per example", label="KL from the prior, nats per example", no_interval=DESCRIBES
         ),
-        Number(r"latent/kl(_unit_\d+|_largest_unit|_smallest_unit)", None, "nats per example", no_interval=DESCRIBES),
+        Number(
+            "latent/kl_(index_code|total_correlation|dimension_wise)", None, "nats per example", no_interval=DESCRIBES
+        ),
+        Number(
+            r"latent/kl(_unit_\d+|_layer_\d+|_largest_unit|_smallest_unit)",
+            None,
+            "nats per example",
+            no_interval=DESCRIBES,
+        ),
         Number("latent/(perplexity|codes_used)", None, "codes", no_interval=DESCRIBES),
         Number("latent/codebook_use", None, "", no_interval=DESCRIBES),
         Number("latent/bits(_entropy)?", None, "bits per row", no_interval=DESCRIBES),
@@ -101,6 +115,7 @@ class Latent(Metric):
             values["total_correlation_gaussian"] = total_correlation(run.draws(split).astype(np.float64))
         if (units := run.rate(split)) is not None:
             values |= measure_rate(units, 0.01 * run.model.latent.unit_variance, spread)
+            values |= decompose(run, split)
         values |= run.model.latent.usage(run.forward(batch) for batch in run.rows(split).batches(1024))
         if (bits := run.model.latent.capacity().bits) is not None:
             values["bits"] = float(bits)

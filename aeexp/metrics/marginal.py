@@ -19,7 +19,7 @@ from aeexp.types import Batch
 
 VALUES = 2**24  # numbers for decoded rows that lie in memory at a time
 
-SUFFIX = "(_density)?(_fixed|_per_epoch)?"
+SUFFIX = "(_given_size)?(_density)?(_fixed|_per_epoch)?"
 NLL = f"marginal/(nll|cross_entropy_bound){SUFFIX}"
 NATS = ("likelihood._target_", "task.")
 

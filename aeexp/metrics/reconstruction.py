@@ -18,7 +18,7 @@ from aeexp.tensors import sum_features
 # How a likelihood was made of the data stands behind the name: `units.likelihood_name`.
 ERRORS = tuple(f"reconstruction/{name}" for name in ("mse", "mse_per_feature", "psnr", "ssim"))  # of a mean alone
 CACHED = 1 << 18  # numbers of pictures that SSIM works on at a time: its maps stay in the processor's cache
-NATS = "reconstruction/(nats|cross_entropy)(_density)?(_fixed|_per_epoch)?"
+NATS = "reconstruction/(nats|cross_entropy)(_given_size)?(_density)?(_fixed|_per_epoch)?"
 
 
 @final
@@ -58,7 +58,7 @@ class Reconstruction(Metric):
         Number(f"{NATS}_per_step", "lower", "nats per step", alike=("likelihood._target_", "task.")),
         Number(NATS, "lower", "nats per example", alike=("likelihood._target_", "task.")),
         Number(
-            "reconstruction/bits_per_dim_given_code(_fixed|_per_epoch)?",
+            "reconstruction/bits_per_dim_given_code(_given_size)?(_fixed|_per_epoch)?",
             "lower",
             "bits per dimension, without the code's",
             alike=("likelihood._target_", "task."),
@@ -83,7 +83,8 @@ class Reconstruction(Metric):
         nats = likelihood_name(run, "nats", otherwise="cross_entropy")
         parts: dict[str, list[np.ndarray]] = {}
         for out in run.passes(split):
-            target, picture, mask = out.batch.targets, likelihood.mean(out.output), out.batch.mask
+            target, mask = out.batch.targets, out.batch.mask
+            picture = likelihood.restore(out.output, target)
             error = sum_features((picture - target).square(), mask)
             features = sum_features(torch.ones_like(target), mask)
             output = (

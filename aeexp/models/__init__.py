@@ -5,7 +5,12 @@ from aeexp.models.nn.dictionary import dictionary
 from aeexp.models.nn.gru import gru
 from aeexp.models.nn.mlp import mlp
 from aeexp.models.nn.resnet import resnet
+from aeexp.models.nn.transformer import transformer
 from aeexp.models.nn.unet import unet
+from aeexp.models.nn.vit import vit
 from aeexp.models.nn.yours import LinearDecoder, LinearEncoder, yours
 
-__all__ = ["LinearDecoder", "LinearEncoder", "conv", "dictionary", "gru", "mlp", "resnet", "unet", "yours"]
+__all__ = [
+    "LinearDecoder", "LinearEncoder", "conv", "dictionary", "gru", "mlp", "resnet", "transformer", "unet", "vit",
+    "yours",
+]  # fmt: skip

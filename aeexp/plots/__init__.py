@@ -6,6 +6,7 @@ from aeexp.plots.checkerboard import Checkerboard
 from aeexp.plots.class_error import ClassError
 from aeexp.plots.columns import Columns
 from aeexp.plots.curves import Curves
+from aeexp.plots.densities import Densities
 from aeexp.plots.dictionary import Dictionary
 from aeexp.plots.filters import Filters
 from aeexp.plots.inpainting import Inpainting
@@ -14,10 +15,12 @@ from aeexp.plots.label_budget import LabelBudget
 from aeexp.plots.label_swap import LabelSwap
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.neighbours import Neighbours
+from aeexp.plots.predictive import Predictive
 from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.robustness import Robustness
 from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
+from aeexp.plots.score_field import ScoreField
 from aeexp.plots.segmentation import Segmentation
 from aeexp.plots.traversals import Traversals
 from aeexp.plots.walk import Walk
@@ -29,6 +32,7 @@ __all__ = [
     "ClassError",
     "Columns",
     "Curves",
+    "Densities",
     "Dictionary",
     "Filters",
     "Inpainting",
@@ -37,10 +41,12 @@ __all__ = [
     "LabelSwap",
     "Manifold",
     "Neighbours",
+    "Predictive",
     "Reconstructions",
     "Robustness",
     "Samples",
     "Scatter",
+    "ScoreField",
     "Segmentation",
     "Traversals",
     "Walk",

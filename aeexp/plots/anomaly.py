@@ -108,7 +108,7 @@ class Anomaly(Plot):
             for place in chosen[:TABLE]:
                 row = places[place]
                 out = run.forward(run.rows("test").batch(torch.tensor([row])))
-                shown = torch.cat([out.batch.targets, run.model.likelihood.mean(out.output)])
+                shown = torch.cat([out.batch.targets, run.model.likelihood.restore(out.output, out.batch.targets)])
                 values = tables.in_units(run.data, shown)
                 kind = f"{naming.class_name(run, int(labels[row]))}, error {canvas.format_number(float(score[place]))}"
                 groups.append(cells.Group(f"{name}\n{kind}", ["row", "output"], values, values[0]))
@@ -120,7 +120,10 @@ def _rows_and_outputs(axes: Axes, run: Run, rows: np.ndarray, top: float) -> Non
     """Test rows, and below them what the model makes of their mean codes."""
     out = run.forward(run.rows("test").batch(torch.from_numpy(rows)))
     mask = mask_array(out.batch)
-    for place, examples in ((top, out.batch.targets), (top + 1.0, run.model.likelihood.mean(out.output))):
+    for place, examples in (
+        (top, out.batch.targets),
+        (top + 1.0, run.model.likelihood.restore(out.output, out.batch.targets)),
+    ):
         canvas.draw_tiles(axes, canvas.cut_at_end(to_array(examples), mask)[None], run.data.limits, top=place)
 
 

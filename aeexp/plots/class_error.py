@@ -204,7 +204,7 @@ def _examples(axes: Axes, run: Run, errors: np.ndarray, places: list[tuple[int, 
     """Test rows, each in its column, over what the model makes of their mean codes."""
     columns, rows = (list(part) for part in zip(*places, strict=True))
     out = run.forward(run.rows("test").batch(torch.tensor(rows)))
-    for place, pictures in enumerate((out.batch.targets, run.model.likelihood.mean(out.output))):
+    for place, pictures in enumerate((out.batch.targets, run.model.likelihood.restore(out.output, out.batch.targets))):
         examples = canvas.cut_at_end(pictures.cpu().numpy(), mask_array(out.batch))
         sheet = np.full((1, 1 + columns[-1], *examples.shape[1:]), np.nan, np.float32)
         sheet[0, columns] = examples

@@ -93,7 +93,9 @@ def score_columns(run: Run) -> tuple[list[Score], list[Score]]:
 
 def _outputs(run: Run) -> torch.Tensor:
     with torch.no_grad():
-        return torch.cat([run.model.likelihood.mean(out.output).cpu() for out in run.passes("test")])
+        return torch.cat(
+            [run.model.likelihood.restore(out.output, out.batch.targets).cpu() for out in run.passes("test")]
+        )
 
 
 def _share_right(own: np.ndarray, output: np.ndarray) -> float:

@@ -19,14 +19,6 @@ from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import QUICK, SAMPLERS, Sampler
 from aeexp.ranges import Seed
 
-SOURCES = {
-    "prior": "the prior",
-    "gaussian": "one Gaussian",
-    "mixture": "a mixture\nof Gaussians",
-    "kernel": "a kernel\ndensity",
-    "autoregressive": "a law of\nits tokens",
-}
-
 TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over training
 
 
@@ -34,9 +26,10 @@ TABLE, SKETCHED = 12, 4  # rows of a table that are shown, at the end and over t
 class Samples(Plot):
     """`count` decoded codes for each way of drawing them: the prior where there is one, and densities of the codes.
 
-    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density; where it is
-    named, a law of the tokens of a quantised code (`autoregressive`, metric=code_prior measures it). Under
-    condition=label one row a class is drawn instead, from the prior or the Gaussian.
+    Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density; where they are
+    named a flow, a second VAE, a diffusion, or a law of the tokens of a quantised code (`autoregressive`,
+    metric=code_prior measures it). Under condition=label one row a class is drawn instead, from the prior or the
+    Gaussian.
     """
 
     of_pictures: ClassVar = True
@@ -62,7 +55,7 @@ class Samples(Plot):
             return {}  # of the named ways this code has none
         examples = np.stack([self.decode(run, values) for values in codes.values()])
         title = naming.heading(run, "decoded codes that were drawn, none is a reconstruction")
-        return {"samples": self.draw(run, title, examples, [SOURCES[name] for name in codes])}
+        return {"samples": self.draw(run, title, examples, [naming.SOURCES[name] for name in codes])}
 
     @torch.no_grad()
     def sketch(self, run: Run) -> dict[str, np.ndarray]:
@@ -80,7 +73,7 @@ class Samples(Plot):
         """The same codes under every label: a column is one handwriting."""
         eye = torch.eye(run.model.condition.size, device=run.device)
         examples = np.stack([self.decode(run, codes, row.expand(len(codes), -1)) for row in eye])
-        title = naming.heading(run, f"codes drawn from {SOURCES[name]}, a column is one code under every label")
+        title = naming.heading(run, f"codes drawn from {naming.SOURCES[name]}, a column is one code under every label")
         return self.draw(run, title, examples, [naming.class_name(run, label) for label in range(len(eye))])
 
     def decode(self, run: Run, codes: np.ndarray, context: Tensor | None = None) -> np.ndarray:

@@ -91,10 +91,10 @@ class TotalCorrelation(Regularizer):
         if self.estimate == "critic":
             return
         need_prior("total_correlation", model)
-        if model.latent.space != "real":
+        if model.latent.space != "real" or not model.latent.by_unit:
             raise UsageError(
                 "total_correlation needs the density of each unit by itself, which this latent does not give: "
-                "take regularizer.total_correlation.estimate=critic, or latent=gaussian"
+                "take regularizer.total_correlation.estimate=critic, or latent=gaussian with latent/posterior=diagonal"
             )
 
 

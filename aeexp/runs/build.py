@@ -23,10 +23,11 @@ def build_autoencoder(cfg: DictConfig, facts: Facts, task: Task) -> Autoencoder:
     condition.adapt(facts)
     if latent.prior is not None:
         latent.prior.adapt(latent.dim, facts.shape, condition.told)
+    shape = task.target_shape(facts.shape)
     with at_path("likelihood"):
-        likelihood.adapt(task.levels)
+        likelihood.adapt(task.levels, shape)
     task.check(likelihood)
-    output = likelihood.output(task.target_shape(facts.shape))
+    output = likelihood.output(shape)
     with at_path("model"):
         encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output, condition.told)
     return Autoencoder(encoder, latent, decoder, likelihood, condition, task.masks)
@@ -64,6 +65,12 @@ def build_seeded(cfg: DictConfig, data: Data) -> Learner:
     if not learner.task.masks:  # masks are checked where the model is built
         low, high = data.limits
         learner.model.likelihood.check(low, high, data.step)
+        if learner.model.likelihood.counts and not data.is_counts:
+            raise UsageError(
+                f"likelihood={cfg.likelihood._target_.rpartition('.')[2].lower()} needs whole numbers from 0 on, and "
+                f"{data.name} has others: take the counts as they are (dataset.scale=1 dataset.standardise=false), or "
+                "likelihood=gaussian"
+            )
     return learner.to(data.device)
 
 

@@ -71,7 +71,7 @@ def wants_partial(group: str) -> bool | None:
     """Whether parts of a group wait for more at run time; None: they may or may not."""
     if group.startswith("model/"):
         return None
-    return group.split("/")[0] in PARTIAL and group != "latent/prior"
+    return group.split("/")[0] in PARTIAL and not group.startswith("latent/")
 
 
 def locate(path: str, target: str, group: str) -> Any:
@@ -175,7 +175,8 @@ def find_contract(group: str) -> type | None:
 
     return {
         "task": contracts.Task, "noise": contracts.Noise, "condition": contracts.Condition, "latent": contracts.Latent,
-        "latent/prior": contracts.Prior, "likelihood": contracts.Likelihood, "regularizer": contracts.Regularizer,
+        "latent/prior": contracts.Prior, "latent/posterior": contracts.Family, "likelihood": contracts.Likelihood,
+        "regularizer": contracts.Regularizer,
         "objective": contracts.Objective, "objective/bound": contracts.Objective, "trainer": Trainer, "metric": Metric,
         "plot": Plot, "optimizer": Optimizer,
     }.get(group)  # fmt: skip

@@ -21,4 +21,4 @@ class Reconstruct(Task):
 
     def error(self, likelihood: Likelihood, output: Tensor, batch: Batch) -> Tensor:
         """(B,) squared error of the mean, summed over features."""
-        return sum_features((likelihood.mean(output) - batch.targets).square(), batch.mask)
+        return sum_features((likelihood.restore(output, batch.targets) - batch.targets).square(), batch.mask)

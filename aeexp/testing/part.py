@@ -40,7 +40,7 @@ from aeexp.testing.learners import (
 from aeexp.testing.toy import make_pictures, make_sequences
 
 LEARNER = ("task", "noise", "condition", "model", "model/encoder", "model/decoder", "latent", "latent/prior",
-           "likelihood", "regularizer", "objective", "objective/bound")  # fmt: skip
+           "latent/posterior", "likelihood", "regularizer", "objective", "objective/bound")  # fmt: skip
 NAME = "checked"  # of a class that no YAML names
 SMALL = "trainer.steps=4"
 

@@ -43,6 +43,11 @@ def stack_of(model: Autoencoder) -> Stack:
     encoder, decoder = model.encoder, model.decoder
     if not (isinstance(encoder, mlp.Encoder) and isinstance(decoder, mlp.Decoder)):
         raise UsageError("trainer=layerwise trains model=mlp layer by layer: take model=mlp, or trainer=joint")
+    if encoder.log_inputs:
+        raise UsageError(
+            "trainer=layerwise restores what a layer sees, and the first would see logarithms: take "
+            "model.log_inputs=false, or trainer=joint"
+        )
     if model.condition.size != 0:
         raise UsageError("trainer=layerwise has no place for side information: take condition=none, or trainer=joint")
     if model.latent.params != model.latent.dim or model.latent.prior is not None:

@@ -31,7 +31,17 @@ COUNTS = (3, 4, 8, 10)
 FACTORS = np.indices(COUNTS).reshape(4, -1).T.astype(np.float32)  # (960, 4) every combination once
 STANDARD = (FACTORS - FACTORS.mean(0)) / FACTORS.std(0)
 N, F = FACTORS.shape
-KEYS = ("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap", "factor_vae")
+KEYS = (
+    "mig",
+    "dci_disentanglement",
+    "dci_completeness",
+    "dci_informativeness",
+    "sap",
+    "factor_vae",
+    "mcc",
+    "irs",
+    "modularity",
+)
 ACTIVE = tuple(f"{key}_active" for key in KEYS)
 
 
@@ -44,10 +54,13 @@ def coded(codes: np.ndarray, factors: np.ndarray | None) -> Run:
 
 def score(codes: np.ndarray, factors: np.ndarray | None = FACTORS, *, seed: int = 0) -> dict[str, float]:
     values = Disentanglement(trees=10, seed=seed)(coded(codes, factors), "test")
-    assert list(values) == [f"disentanglement/{key}" for key in (*KEYS, *ACTIVE)]
+    known = [
+        key for key in (*KEYS, *ACTIVE) if factors is None or factors.size > len(factors) or "modularity" not in key
+    ]
+    assert set(values) == {f"disentanglement/{key}" for key in known}
     values = {key.split("/")[1]: value for key, value in values.items()}
     # nothing hides a unit of a code without noise
-    assert [values.pop(key) for key in ACTIVE] == list(values.values())
+    assert {key.removesuffix("_active"): values.pop(key) for key in known if key in ACTIVE} == values
     return values
 
 
@@ -101,6 +114,11 @@ def test_noise_scores_nothing(seed):
     assert 0 <= values["dci_completeness"] < DCI_NOISE
     # binomial on N / 2 rows for each factor; the mean of four is no wider
     assert abs(values["dci_informativeness"] - np.mean([1 / k for k in COUNTS])) < 5 * math.sqrt(0.25 / (N / 2))
+    # the largest of some 24 rank correlations of N rows, each of deviation 1 / sqrt(N): four of them
+    assert 0 <= values["mcc"] < 4 / math.sqrt(N)
+    # a value has N / 10 rows at least: their 99th percentile is off by a tenth of the whole's
+    assert 0 <= values["irs"] < 0.15
+    assert 0 <= values["modularity"] <= 1  # of whatever chance leaves above its mean
     # binomial on 800 votes, and what one table's groups have by chance (measured: 0.045 with both over 20 seeds)
     assert abs(values["factor_vae"] - 1 / F) < 5 * math.sqrt(0.25 * 0.75 / 800) + 0.05
 
@@ -108,6 +126,7 @@ def test_noise_scores_nothing(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_rotated_factors_lie_strictly_between(seed):
     values, idle = score(rotated(seed)), score(noise(seed, F))
+    assert 1.5 * idle["mcc"] < values["mcc"] < 0.95 and values["modularity"] < 1 and values["irs"] < 0.8
     for key in ("mig", "sap", "dci_disentanglement"):
         # The factors have 1 (above). Over 20 rotations the scores were 0.03 to 0.5, those of noise up to 0.016; a
         # rotation that nearly permutes would come closer to 1.
@@ -163,7 +182,8 @@ def test_units_of_noise_beside_the_factors_take_little():
     values = score(np.concatenate([noise(0), FACTORS], 1))
     assert values["mig"] > 1 - MIG_NOISE and values["sap"] > 1 - SAP_NOISE
     # clean cuts leave noise no importance, so that it has no weight in the mean over units, and is never voted for
-    rest = {key: values[key] for key in KEYS if key not in ("mig", "sap")}
+    rest = {key: values[key] for key in KEYS if key not in ("mig", "sap", "irs", "modularity")}
+    assert values["irs"] < 1 > values["modularity"], "means over all units that vary, noise among them"
     assert rest == pytest.approx(dict.fromkeys(rest, 1), abs=1e-12)
 
 
@@ -193,7 +213,7 @@ def test_codes_that_never_vary_score_zero_and_are_read_at_chance(units):
 
 def test_one_unit_that_is_the_only_factor_has_no_rival():
     factor = np.arange(500) % 5
-    assert score(factor[:, None] * 2.5, factor) == pytest.approx(dict.fromkeys(KEYS, 1), abs=1e-12)
+    assert score(factor[:, None] * 2.5, factor) == pytest.approx(dict.fromkeys(KEYS[:-1], 1), abs=1e-12)
     assert score(factor[:, None] * 2.5, factor[:, None].astype(np.float32)) == score(factor[:, None] * 2.5, factor)
 
 

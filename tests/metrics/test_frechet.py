@@ -21,10 +21,11 @@ from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.bundled import digits
 from aeexp.evaluation import feature_net as nets
 from aeexp.evaluation.feature_net import FeatureNet, feature_net
+from aeexp.evaluation.frechet import distance
 from aeexp.evaluation.run import Run
 from aeexp.latents.gaussian import Gaussian
 from aeexp.latents.priors import Standard
-from aeexp.metrics.frechet import Frechet, distance
+from aeexp.metrics.frechet import Frechet
 from aeexp.models.autoencoder import Autoencoder
 from aeexp.models.learner import Learner
 from aeexp.models.nn.mlp import mlp
@@ -106,7 +107,7 @@ def test_the_identity_has_no_distance_a_constant_the_largest_and_pca_lies_betwee
 def test_real_rows_as_samples_are_at_the_floor(digit_data, monkeypatch):
     codes = np.concatenate([b.x.flatten(1).numpy() for b in digit_data["train"].batches(500)])
     real = {"real": lambda run, n, seed: codes[np.random.default_rng(seed + 5).permutation(len(codes))[:n]]}
-    monkeypatch.setattr("aeexp.metrics.frechet.SAMPLERS", real)
+    monkeypatch.setattr("aeexp.evaluation.frechet.SAMPLERS", real)
     values = short(Frechet(samplers=["real"])(as_run(identity(digit_data.shape), digit_data), "test"))
     # two draws of training rows: the bias of n is the same, and its spread is a few tenths of it
     assert values["real"] == pytest.approx(values["floor"], rel=0.5)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from aeexp.errors import UsageError
-from aeexp.models.nn.conv import conv
+from aeexp.models.nn.conv import conv, warn_of_checkerboard
 from aeexp.models.nn.mlp import mlp
 
 UPSAMPLES = ["transposed", "nearest", "bilinear", "subpixel"]
@@ -70,12 +70,20 @@ def test_a_transposed_convolution_with_a_divisible_kernel_weighs_every_place_ali
     assert uneven.max() == 4 * uneven.min()
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (4, 3), (5, 3), (7, 4)])
-def test_a_kernel_that_the_stride_does_not_divide_is_refused_with_one_that_works(kernel, stride):
-    with pytest.raises(UsageError, match=f"^kernel={kernel} .*stride={stride}") as error:
-        conv((1, 28, 28), 3, 2, 0, channels=[4], kernel=kernel, stride=stride)
-    way_out = int(re.search(r"take kernel=(\d+)", str(error.value))[1])
-    conv((1, 28 // stride * stride, 28 // stride * stride), 3, 2, 0, channels=[4], kernel=way_out, stride=stride)
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (5, 3), (7, 4)])
+def test_a_kernel_that_the_stride_does_not_divide_is_told_once_with_one_that_does(kernel, stride, caplog):
+    warn_of_checkerboard.cache_clear()
+    sides = (1, 12 * stride, 12 * stride)
+    for _ in range(2):
+        encoder, decoder = conv(sides, 3, 2, 0, channels=[4], kernel=kernel, stride=stride)
+    assert decoder(torch.zeros(1, 2)).shape == (1, *sides) and encoder(torch.zeros(1, *sides)).shape == (1, 3)
+    (said,) = caplog.messages
+    assert said.startswith(f"model.kernel={kernel} is not divisible by model.stride={stride}")
+    assert "plot=checkerboard" in said and int(re.search(r"; model.kernel=(\d+)", said)[1]) % stride == 0
+    caplog.clear()
+    warn_of_checkerboard.cache_clear()
+    conv(sides, 3, 2, 0, channels=[4], kernel=kernel, stride=stride, upsample="nearest")
+    assert not caplog.messages, "interpolation reaches every pixel alike"
 
 
 @pytest.mark.parametrize(

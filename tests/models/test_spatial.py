@@ -160,7 +160,7 @@ def test_two_steps_lower_the_loss_and_move_every_block(norm, build_learner):
 def test_resnet_refuses_what_it_cannot_build_and_names_the_key():
     for shape, options, message in (
         ((64,), {}, r"^model=resnet needs pictures.*\(64,\).*model=mlp"),
-        ((1, 8, 8), {"kernel": 3}, "^kernel=3 is not divisible"),
+        ((1, 8, 8), {"kernel": 1}, "^kernel=1 must be at least stride=2"),
     ):
         with pytest.raises(UsageError, match=message):
             resnet(shape, 3, 2, 0, channels=[4], **options)

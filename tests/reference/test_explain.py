@@ -21,9 +21,11 @@ from aeexp.runs.config import MULTIPLE
 
 OPTIONS = list(options.list_options())
 # What a course asks about: these name a paper, or the reason why there is none.
-SOURCED = ("variant", "regularizer", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
+SOURCED = ("variant", "regularizer", "latent", "latent/prior", "latent/posterior", "likelihood", "objective",
+           "objective/bound")  # fmt: skip
 NO_PAPER = {"regularizer=none": "the null object of the group"}
-FORMULAS = ("metric", "regularizer", "noise", "latent", "latent/prior", "likelihood", "objective", "objective/bound")
+FORMULAS = ("metric", "regularizer", "noise", "latent", "latent/prior", "latent/posterior", "likelihood", "objective",
+            "objective/bound")  # fmt: skip
 
 
 def told(capsys, *names) -> str:

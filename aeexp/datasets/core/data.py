@@ -129,6 +129,12 @@ class Data:
         return self._binary
 
     @property
+    def is_counts(self) -> bool:
+        """Whether all values (of samples) are whole numbers from 0 on."""
+        parts = (batch.x for name in self.splits for batch in self.sample(name).batches(8192))
+        return all(bool(((x >= 0) & (x == x.round())).all()) for x in parts)
+
+    @property
     def account(self) -> dict[str, object]:
         """What new rows must go through to be as these are: tensors and plain values, for a checkpoint."""
         train = self["train"]

@@ -40,6 +40,20 @@ def s_curve(n: Annotated[int, Interval(ge=3)] = 2000, noise: NonNegative = 0.0, 
 
 
 @DataSet
+def moons(n: Annotated[int, Interval(ge=3)] = 2000, noise: NonNegative = 0.05, seed: Seed = 0) -> Source:
+    """Points (n, 2) on two half circles of radius 1 that reach into each other; which of them is the label.
+
+    `noise` is the standard deviation per coordinate.
+    """
+    from sklearn.datasets import make_moons
+
+    _check_size(n, 2 * n)
+    x, y = make_moons(n, noise=noise, random_state=seed)
+    rows = Rows(x.astype(np.float32), y.astype(np.int64))
+    return Source(rows, classes=("upper", "lower"), variables=tuple(Variable(name) for name in "xy"))
+
+
+@DataSet
 def sine_waves(
     n: Annotated[int, Interval(ge=3)] = 2000,
     min_length: Annotated[int, Interval(ge=3)] = 24,

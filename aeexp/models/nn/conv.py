@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal, final
 
 import torch
@@ -16,6 +18,8 @@ from aeexp.models.nn.activations import Activation, activation
 from aeexp.models.nn.heads import heads
 from aeexp.models.nn.initial import glorot
 from aeexp.ranges import Count
+
+log = logging.getLogger(__name__)
 
 Upsample = Literal["transposed", "nearest", "bilinear", "subpixel"]
 Size = tuple[int, int]  # height and width
@@ -127,7 +131,8 @@ def conv(
     """Encoder to `params` numbers and decoder from `dim`; each entry of `channels` shrinks the picture by `stride`.
 
     `spatial` makes the code a map: `params` and `dim` are dealt out to the places of the smallest one (`heads.Places`).
-    The kernel must be divisible by the stride, else a transposed convolution paints a checkerboard.
+    A transposed convolution whose kernel the stride does not divide paints a checkerboard (Odena et al. 2016): it is
+    told, and plot=checkerboard shows it.
     """
     return build_conv(shape, params, dim, context, output, told, channels=channels, kernel=kernel, stride=stride,
                   upsample=upsample, activation=activation, spatial=spatial, name="conv",
@@ -153,6 +158,8 @@ def build_conv(
 ) -> tuple[Encoder, Decoder]:
     """`conv` with a stage of its own at each size; `name` is the architecture's, for messages."""
     sizes = _sizes(shape, channels, kernel, stride, name)
+    if kernel % stride != 0 and upsample == "transposed":
+        warn_of_checkerboard(kernel, stride)
     head, stem = heads((channels[-1], *sizes[-1]), params, dim, context, spatial)
     inputs = shape[0] + (context if told is None else told)
     encoder = Encoder([inputs, *channels], head, kernel, stride, activation, stage)
@@ -171,11 +178,6 @@ def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, 
         )
     if stride < 1 or kernel < stride:
         raise UsageError(f"kernel={kernel} must be at least stride={stride}")
-    if kernel % stride != 0:
-        raise UsageError(
-            f"kernel={kernel} is not divisible by stride={stride}, which paints a checkerboard: "
-            f"take kernel={stride * max(1, round(kernel / stride))}"
-        )
     if not channels:
         raise UsageError("channels=[]: name the maps of one layer at least, as in [32]")
     sizes = [(shape[1], shape[2])]
@@ -194,6 +196,17 @@ def _sizes(shape: Sequence[int], channels: list[int], kernel: int, stride: int, 
                 f"{large[0]}x{large[1]} unread: take kernel={stride * math.ceil(3 - 3 / stride)}"
             )
     return sizes
+
+
+@cache
+def warn_of_checkerboard(kernel: int, stride: int) -> None:
+    """Once in a process, however often the network is built."""
+    log.warning(
+        "model.kernel=%d is not divisible by model.stride=%d: a transposed convolution then reaches some pixels more "
+        "often than others and paints a checkerboard (plot=checkerboard shows it); model.kernel=%d or "
+        "model.upsample=nearest does not",
+        kernel, stride, stride * max(1, round(kernel / stride)),
+    )  # fmt: skip
 
 
 def _padding(kernel: int, stride: int) -> int:

@@ -22,15 +22,19 @@ from aeexp.types import Pass
 class Encoder(contracts.Encoder):
     """Flattens (B, *shape), joins the context, and maps through the hidden layers to (B, outputs)."""
 
-    def __init__(self, inputs: int, hidden_dims: Sequence[int], outputs: int, name: Activation):
+    def __init__(
+        self, inputs: int, hidden_dims: Sequence[int], outputs: int, name: Activation, log_inputs: bool = False
+    ):  # fmt: skip
         super().__init__()
+        self.log_inputs = log_inputs
         widths = [inputs, *hidden_dims, outputs]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.activation = activation(name)
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """(B, *shape) to (B, outputs)."""
-        return _through(self.layers, self.activation, x.flatten(1), context)
+        x = x.flatten(1)
+        return _through(self.layers, self.activation, x.clamp(min=0).log1p() if self.log_inputs else x, context)
 
     def linears(self) -> list[nn.Linear]:
         """The layers, from the input on."""
@@ -126,6 +130,7 @@ def mlp(
     activation: Activation = "relu",
     tied: bool = False,
     unit_norm: bool = False,
+    log_inputs: bool = False,
 ) -> tuple[Encoder, Decoder]:
     """Encoder to `params` numbers and decoder from `dim` for rows of this shape; no hidden layer: both linear.
 
@@ -133,11 +138,12 @@ def mlp(
     `context` numbers and the encoder `told`, as many where it is None.
 
     `tied` makes each decoder weight the transpose of its encoder weight (Vincent et al. 2010). `unit_norm` holds the
-    columns by which the decoder reads the code at length 1.
+    columns by which the decoder reads the code at length 1. Under `log_inputs` the encoder sees log(1 + x): counts have
+    a long tail.
     """
     output = tuple(shape if output is None else output)
     features = math.prod(shape)
-    encoder = Encoder(features + (context if told is None else told), hidden_dims, params, activation)
+    encoder = Encoder(features + (context if told is None else told), hidden_dims, params, activation, log_inputs)
     if tied:
         if params != dim or context != 0 or output != tuple(shape):
             raise UsageError(
