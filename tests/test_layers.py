@@ -26,7 +26,7 @@ LAYERS = [
     ["metrics", "plots"],
     ["runs"],
     ["reports", "encoding", "sklearn"],
-    ["sweeps", "testing"],
+    ["sweeps", "testing", "lectures", "exercises"],
     ["api"],
     ["cli"],
     ["__main__"],
@@ -36,7 +36,7 @@ DRAWERS = {
     "tasks": set(),
     "latents": {"priors", "posteriors", "bounded_posteriors"},
     "likelihoods": set(),
-    "datasets/sets": {"vision", "bundled"},
+    "datasets/sets": {"vision", "bundled", "generated"},
     "regularizers": {"needs"},
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},
@@ -44,7 +44,9 @@ DRAWERS = {
     "cli": {"command", "own"},
 }
 PACKAGE_MAY = {"__init__": {"runs", "api", "timing"}}  # `aeexp.load` and `aeexp.fit` come when they are asked for
-COMMANDS = ("runs", "reports", "encoding", "sklearn", "sweeps", "testing", "api", "cli", "__main__")  # these know hydra
+COMMANDS = (  # these know hydra
+    "runs", "reports", "encoding", "sklearn", "sweeps", "testing", "lectures", "exercises", "api", "cli", "__main__",
+)  # fmt: skip
 TRACKER = "runs/tracking"
 FRAMEWORKS = {"hydra", "omegaconf"}
 TRACKERS = {"tensorboard", "torch.utils.tensorboard", "tqdm"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aeexp.datasets.sets.celeba import celeba
     from aeexp.datasets.sets.generated import s_curve, sine_waves, swiss_roll, weak_attribute
     from aeexp.datasets.sets.painted import colored_digits, textured_digits
+    from aeexp.datasets.sets.planar import rings, spiral, xor
     from aeexp.datasets.sets.sprites import sprites
     from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
     from aeexp.datasets.sets.vision_color import cifar10, svhn
@@ -51,8 +52,10 @@ __all__ = [
     "mnist_small",
     "npy",
     "npz",
+    "rings",
     "s_curve",
     "sine_waves",
+    "spiral",
     "sprites",
     "svhn",
     "swiss_roll",
@@ -62,6 +65,7 @@ __all__ = [
     "weak_attribute",
     "webdataset",
     "wine",
+    "xor",
 ]
 
 _PLACES = {
@@ -81,6 +85,7 @@ _PLACES = {
     "sets.celeba": "celeba",
     "sets.generated": "s_curve sine_waves swiss_roll weak_attribute",
     "sets.painted": "colored_digits textured_digits",
+    "sets.planar": "rings spiral xor",
     "sets.sprites": "sprites",
     "sets.vision": "emnist fashion_mnist kmnist mnist usps",
     "sets.vision_color": "cifar10 svhn",

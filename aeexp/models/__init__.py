@@ -2,9 +2,10 @@
 
 from aeexp.models.nn.conv import conv
 from aeexp.models.nn.gru import gru
+from aeexp.models.nn.memoriser import memoriser
 from aeexp.models.nn.mlp import mlp
 from aeexp.models.nn.resnet import resnet
 from aeexp.models.nn.unet import unet
 from aeexp.models.nn.yours import LinearDecoder, LinearEncoder, yours
 
-__all__ = ["LinearDecoder", "LinearEncoder", "conv", "gru", "mlp", "resnet", "unet", "yours"]
+__all__ = ["LinearDecoder", "LinearEncoder", "conv", "gru", "memoriser", "mlp", "resnet", "unet", "yours"]

@@ -8,6 +8,7 @@ from typing import ClassVar, final
 
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
+from aeexp.models.nn.memoriser import Lookup
 from aeexp.models.pca import solve
 from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
@@ -16,7 +17,8 @@ from aeexp.trainers.unstepped import record
 
 @final
 class ClosedForm(Trainer):
-    """PCA by eigenvectors (`aeexp.models.pca.solve`), with the run folder of a trained model."""
+    """PCA by eigenvectors (`aeexp.models.pca.solve`), or rows learnt by heart (`model=memoriser`), with the run folder
+    of a trained model."""
 
     starts_anew: ClassVar[bool] = True
 
@@ -33,7 +35,10 @@ class ClosedForm(Trainer):
             raise UsageError(
                 "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint"
             )
-        solve(learner.model, train)
+        if isinstance(learner.model.encoder, Lookup):
+            learner.model.encoder.learn(train)
+        else:
+            solve(learner.model, train)
         learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
         progress.step = progress.best_step = progress.best_epoch = 1
         progress.seconds = time.perf_counter() - began
