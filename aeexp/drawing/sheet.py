@@ -28,6 +28,7 @@ def draw_sheet(run: Run) -> Figure:
     return figure
 
 
+@torch.no_grad()
 def decode_lines(run: Run) -> list[np.ndarray]:
     """Lines (S, F) in the data's units: one of a code of one unit; of two, those that hold one unit fixed.
 

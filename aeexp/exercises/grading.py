@@ -5,30 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 
-from aeexp.errors import UsageError
-
-
-class Law(NamedTuple):
-    """What a right solution keeps."""
-
-    name: str
-    points: int
-    check: Callable[[ModuleType], str | None]  # what is wrong, to a student; None where nothing is
-
-
-class Exercise(NamedTuple):
-    """What is asked of a file."""
-
-    name: str
-    functions: tuple[str, ...]  # that the file must have
-    laws: tuple[Law, ...]
+from aeexp.exercises.laws import find_exercise
+from aeexp.exercises.records import Exercise, Law
 
 
 class Verdict(NamedTuple):
@@ -60,15 +44,6 @@ class Grade(NamedTuple):
         """Points and sentences, for a teacher's script."""
         laws = [verdict._asdict() for verdict in self.verdicts]
         return json.dumps({"exercise": self.exercise, "points": self.points, "of": self.of, "laws": laws}, indent=2)
-
-
-def find_exercise(name: str) -> Exercise:
-    """Raises UsageError on a name that is none."""
-    from aeexp.exercises.laws import EXERCISES
-
-    if name not in EXERCISES:
-        raise UsageError(f"{name} is no exercise: take one of {', '.join(EXERCISES)}")
-    return EXERCISES[name]
 
 
 def grade(name: str, path: str | Path) -> Grade:

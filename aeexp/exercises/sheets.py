@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aeexp.errors import UsageError
-from aeexp.exercises.grading import find_exercise
+from aeexp.exercises.laws import find_exercise
 from aeexp.files import write_text
 
-SHEETS = Path(__file__).with_name("sheets")
+TEXTS = Path(__file__).with_name("texts")
 TEST = '''"""The laws that {name}.py is graded by: pytest tells which hold, `python test_{name}.py` points as JSON."""
 
 from pathlib import Path
@@ -50,7 +50,7 @@ class Sheet(NamedTuple):
 def read_sheet(name: str) -> Sheet:
     """Raises UsageError on a name that is no exercise."""
     find_exercise(name)
-    text = (SHEETS / f"{name}.txt").read_text(encoding="utf-8")
+    text = (TEXTS / f"{name}.txt").read_text(encoding="utf-8")
     intro, *parts = text.split("\n--- ")
     found = dict(part.split("\n", 1) for part in parts)
     return Sheet(intro.strip(), *(f"{found[part].strip()}\n" for part in ("skeleton", "solution", "use")))

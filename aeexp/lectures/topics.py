@@ -63,4 +63,5 @@ def split_header(lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     found = re.match(r"(.+?[?.:])(?:\s|$)", f"{first} ")
     title, rest = (found[1], first[found.end() :].strip()) if found else (first, "")
     rest = f"{rest.rstrip('.;:')}." if rest else ""
-    return title.rstrip(".:"), tuple(text for text in (rest[:1].upper() + rest[1:], *paragraphs[1:]) if text)
+    title = title.rstrip(".:")
+    return title[:1].upper() + title[1:], tuple(text for text in (rest[:1].upper() + rest[1:], *paragraphs[1:]) if text)

@@ -25,7 +25,8 @@ SECTIONS = {"Tutorials": "tutorials", "How-to": "how-to", "Reference": "referenc
             "Results": "", "Design": "design"}  # fmt: skip
 ORDER = {
     "how-to": ["compose", "python", "your-data", "sweeps", "compare-runs", "read-the-numbers", "diagnoses",
-               "measure-again", "start-from-a-run", "use-a-finished-run", "your-own-part", "search", "cluster"],
+               "measure-again", "start-from-a-run", "use-a-finished-run", "your-own-part", "search", "cluster",
+               "lecture"],
     "reference": ["index", "metrics-json", "run-folder", "commands"],
     "": ["results"],
 }  # fmt: skip

@@ -42,10 +42,10 @@ def test_a_topic_composes_and_draws_what_it_shows(topic):
 
 def test_texts_are_the_first_lines_of_the_experiment():
     title, text = split_header(read_option("experiment", "lecture_pca").header)
-    assert title == "What is PCA to an autoencoder?" or title == "what is PCA to an autoencoder?"
+    assert title == "What is PCA to an autoencoder?"
     assert text[0].startswith("PCA in closed form")
     assert split_header(["Lecture: a title. More of", "it; one command:", "  aeexp x", "And the rest."]) == (
-        "a title", ("More of it.", "And the rest."),
+        "A title", ("More of it.", "And the rest."),
     )  # fmt: skip
 
 

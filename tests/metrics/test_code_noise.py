@@ -29,7 +29,7 @@ def test_pcas_error_grows_by_the_noise_of_its_units(digit_data):
         errors, _ = send(pca, digit_data["test"], bits, 0)
         added = variance * find_deviation(bits) ** 2
         # mean over 180 rows of sums of 8 squares and of products with the clean error
-        assert errors.mean() == pytest.approx(clean + added, abs=5 * errors.std() / math.sqrt(len(errors)))
+        assert errors.mean() == pytest.approx(clean + added, abs=float(5 * errors.std() / math.sqrt(len(errors))))
 
 
 def test_more_bits_are_no_worse_and_many_are_the_code_itself(digit_data):
