@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist worksteal
 
-.PHONY: help train smoke test lint format hooks docs tutorials clean
+.PHONY: help train smoke test test-all lint format hooks docs tutorials clean
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 train: $(VENV)/installed ## Train the default autoencoder on digits of MNIST that ship with it
 	$(BIN)/aeexp
@@ -16,7 +16,10 @@ smoke: $(VENV)/installed ## One epoch, the help and one explanation: does it run
 	$(BIN)/aeexp --help
 	$(BIN)/aeexp-explain vae
 
-test: $(VENV)/installed lint ## Lint, then run all tests
+test: $(VENV)/installed lint ## Lint, then the tests of some minutes: all but those marked slow
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+
+test-all: $(VENV)/installed lint ## Lint, then all tests, as CI does
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/installed ## Rules, format and types

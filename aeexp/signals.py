@@ -32,6 +32,19 @@ def handle_endings(handler: Handler, others: bool = True) -> Iterator[None]:
 
 
 @contextmanager
+def keep_handlers() -> Iterator[None]:
+    """For a library that sets handlers of its own and leaves them: afterwards they are what they were."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # nobody can set them elsewhere
+            for number, past in before.items():
+                if past is not None:  # else one that C has set
+                    signal.signal(number, past)
+
+
+@contextmanager
 def interrupt_when_told() -> Iterator[None]:
     """All raise KeyboardInterrupt, as Ctrl-C does: what is open is tidied up."""
     with handle_endings(signal.default_int_handler):

@@ -1,4 +1,7 @@
-"""The command as a person types it, in a process of its own."""
+"""The commands as a person types them, each in a process of its own.
+
+`aeexp` and `command` fork one that has imported what a run needs; `fresh` starts the interpreter anew, which takes
+three seconds more: for what happens at a start, and where PYTHONPATH brings other modules."""
 
 from __future__ import annotations
 
@@ -13,14 +16,32 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 QUICK = ["threads=1", "plot=none", "metric=none", "trainer.epochs=1"]
+TRAIN = "aeexp.cli.train"
 
 
 def aeexp(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """On the digits, where the words name no data."""
-    path = env.pop("PYTHONPATH", str(ROOT))
-    # what the command, called in this process, leaves for the processes of a launcher
-    around = {key: value for key, value in os.environ.items() if key not in ("AEEXP_FULL_ERROR", "HYDRA_FULL_ERROR")}
+    return command(TRAIN, *on_digits(words), cwd=cwd, **env)
+
+
+def command(module: str, *words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """`python -m module words...`; `env` beside the variables of this process, PYTHONPATH instead of the checkout."""
+    if sys.platform == "win32" or "PYTHONPATH" in env:  # has no forks; is for a start
+        return fresh(module, *words, cwd=cwd, **env)
+    import forked  # which reads this file's neighbours
+
+    return forked.run(module, words, cwd, {**make_environment(), **env})
+
+
+def fresh(module: str, *words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """As `command`, by a new interpreter."""
     return subprocess.run(
-        [sys.executable, "-m", "aeexp", *on_digits(words)],
-        cwd=cwd, capture_output=True, text=True, timeout=300, env={**around, "PYTHONPATH": path, **env},
+        [sys.executable, "-m", module, *words], cwd=cwd, capture_output=True, text=True, timeout=300,
+        env={**make_environment(), **env},
     )  # fmt: skip
+
+
+def make_environment() -> dict[str, str]:
+    """This process's, apart from what the command, called in it, leaves for the processes of a launcher."""
+    around = {key: value for key, value in os.environ.items() if key not in ("AEEXP_FULL_ERROR", "HYDRA_FULL_ERROR")}
+    return {**around, "PYTHONPATH": str(ROOT)}

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import multiprocessing.process
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext
@@ -68,17 +71,52 @@ def call(*words: str, cwd: Path, log: Path | None = None, **options: Any) -> tup
     return process.exitcode, log.read_text("utf-8", "replace")
 
 
+def run(module: str, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """`python -m module words...` where `env` is the whole environment, as subprocess.run would give it back."""
+    with tempfile.TemporaryDirectory() as folder:
+        said, complained = Path(folder, "stdout"), Path(folder, "stderr")
+        process = _context().Process(target=_be, args=(module, words, str(cwd), str(said), str(complained), dict(env)))
+        process.start()
+        process.join(300)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired([module, *words], 300, said.read_bytes(), complained.read_bytes())
+        texts = [path.read_text("utf-8", "replace") if path.exists() else "" for path in (said, complained)]
+    return subprocess.CompletedProcess([module, *words], process.exitcode, *texts)
+
+
+def _be(module: str, words: Sequence[str], cwd: str, said: str, complained: str, env: dict[str, str]) -> None:
+    """A process as one that was started in `cwd` with `env`: it finds no modules of the tests."""
+    os.environ.clear()
+    os.environ |= env
+    _speak_into(said, complained)
+    os.chdir(cwd)
+    multiprocessing.process.ORIGINAL_DIR = cwd  # where the processes that it begins begin
+    own = {str(ROOT), str(ROOT / "tests"), str(ROOT / "docs/tools"), ""}
+    asked = [place for place in env["PYTHONPATH"].split(os.pathsep) if place]
+    sys.path[:] = [cwd, *asked, *(place for place in sys.path if place not in own)]
+    sys.argv = [module, *words]
+    importlib.import_module(module).main()
+    sys.stdout.flush()
+
+
+def _speak_into(said: str, complained: str) -> None:
+    """Standard output and error go to the ends of these files."""
+    for number, path in enumerate((said, complained), 1):
+        out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(out, number)
+        os.close(out)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
+
+
 def _work(
     words: Sequence[str], cwd: str, log: str, limits: dict[int, int], dies_at: int | None,
     waits_in: tuple[str, str] | None, saves_always: bool, env: dict[str, str],
 ) -> None:  # fmt: skip
     os.chdir(cwd)
     os.environ |= env
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for number in (1, 2):
-        os.dup2(out, number)
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
+    _speak_into(log, log)
     sys.argv = ["aeexp", *words]
     if dies_at is not None:
         sys.addaudithook(_Death(dies_at))

@@ -12,6 +12,9 @@ import samples
 import torch
 from composing import CONF, composed, run_in
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from representatives import few
+from test_conformance import GROUPS
 
 from aeexp.datasets.core.records import Rows
 from aeexp.datasets.core.split import Split
@@ -27,6 +30,8 @@ SHARED = {"hydra", "common"}  # no options of a group
 FILES = sorted(p for p in CONF.rglob("*.yaml") if not SHARED & set(p.parts) and p.parent != CONF)
 OPTIONS = [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in FILES]
 VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
+SEVERAL = ("metric", "plot")  # groups whose options are built beside each other
+SAME = [(group, option) for group, option in OPTIONS if group not in (*GROUPS, *SEVERAL)]  # GROUPS: test_conformance
 DIGITS = Facts((1, 8, 8), 10)
 FACTS = {  # of data that is not as digits are, by its name
     "adult": Facts((100,), 2, 2),
@@ -57,12 +62,27 @@ def build_parts(*overrides: str) -> None:
     assert make(cfg, "scheduler")(optimizer, 10) is not None
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(("group", "option"), SAME)
 def test_every_option_composes_and_builds(group, option, tmp_path):
     own = [f"{group}={option}"]
     if group == "dataset" and option in samples.WRITERS:
         own = samples.write(option, tmp_path)
     build_parts(*read_option(group, option).requires, *own)
+
+
+def list_beside(group: str) -> list[tuple[str, ...]]:
+    """The words for all options of a group that need the same beside them; of a list of them (default), alone."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in [option for kind, option in OPTIONS if kind == group]:
+        option = read_option(group, name)
+        alike.setdefault(option.requires if option.target else (name,), []).append(name)
+    return [(*(key if len(key) != 1 or key[0] not in names else ()), f"{group}=[{','.join(names)}]")
+            for key, names in alike.items()]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [words for group in SEVERAL for words in list_beside(group)], ids=" ".join)
+def test_options_of_a_group_compose_and_build_beside_each_other(words):
+    build_parts(*words)
 
 
 # A trainer meets its model in `fit` alone: the mistakes below have trainer=closed_form.
@@ -77,7 +97,9 @@ def test_what_an_option_requires_it_does_not_build_without(option):
             build_parts(*words, option.word)
 
 
-@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "dataset"])
+@pytest.mark.parametrize(
+    "option", few((option for group, option in OPTIONS if group == "dataset"), "csv", "digits", "sine_waves")
+)
 def test_every_dataset_that_needs_no_download_trains_two_steps(option, tmp_path):
     words = [f"dataset={option}"] if option not in samples.WRITERS else samples.write(option, tmp_path / "rows")
     if "root" in composed(*words).dataset:
@@ -92,11 +114,13 @@ def test_every_dataset_that_needs_no_download_trains_two_steps(option, tmp_path)
 @pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in PARTS and o[1] not in samples.WRITERS])
 def test_a_key_that_no_constructor_takes_is_refused(group, option):
     """It would parse and do nothing."""
+    cfg = composed(f"{group}={option}")  # as the tests above, once more
+    OmegaConf.update(cfg, f"{group}.misspelt", 1, force_add=True)
     with pytest.raises(UsageError, match=rf"^{group}\.misspelt=1"):
-        check(composed(f"{group}={option}", f"+{group}.misspelt=1"))
+        check(cfg)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", few(VARIANTS, "pca", "stacked_denoising", "vae", "vq_vae"))
 def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
     budget = [] if variant == "pca" else ["trainer.steps=2", "trainer.validate_every_steps=1"]
     if composed(f"variant={variant}").trainer.get("finetune"):
@@ -224,10 +248,9 @@ def test_every_pair_of_noise_and_regularizer_composes_on_both_networks():
     penalties = [composed(f"regularizer={name}") for name in ("none", "l1", "decoder_l2", "[l1,contractive]")]
     for model in ("mlp", "conv"):
         for noise in ("none", "gaussian", "masking", "salt_pepper", "block", "[masking,gaussian]"):
-            noisy = composed(f"noise={noise}", f"model={model}")
             for penalty in penalties:  # a composition takes 0.3 s: its parts are put together here
-                cfg = noisy.copy()
-                cfg.regularizer = penalty.regularizer
+                cfg = composed(f"model={model}")
+                cfg.noise, cfg.regularizer = composed(f"noise={noise}").noise, penalty.regularizer
                 check(cfg)
                 build.build_learner(cfg, Facts((1, 8, 8), 10, 2))
                 count += 1
@@ -239,17 +262,16 @@ PRIORS = {"gaussian": ("standard", "mixture", "vamp"), "hyperspherical": ("unifo
 
 
 @pytest.mark.parametrize(("latent", "prior"), [(latent, prior) for latent, all_ in PRIORS.items() for prior in all_])
-@pytest.mark.parametrize("condition", ["none", "label", "attribute"])
+@pytest.mark.parametrize("condition", few(["none", "label", "attribute"], "label"))
 def test_every_stochastic_code_learns_under_every_condition_and_objective(latent, prior, condition):
     """A gradient step on both objectives, and finite terms in evaluation."""
-    conv = composed("model=conv").model
+    told = composed(f"condition={condition}").condition  # one composition for each part
+    code = composed(f"latent={latent}", f"latent/prior={prior}", "latent.dim=8").latent
     for objective, regularizer in (("additive", "[kl,mmd,adversary]"), ("iwae", "[mmd]")):
-        own = composed(f"latent={latent}", f"latent/prior={prior}", f"condition={condition}",
-                       f"objective={objective}", f"regularizer={regularizer}", "likelihood=bernoulli",
-                       "latent.dim=8")  # fmt: skip
-        for network in (own.model, conv):
+        own = composed(f"objective={objective}", f"regularizer={regularizer}", "likelihood=bernoulli")
+        for network in ("mlp", "conv"):
             cfg = own.copy()
-            cfg.model = network
+            cfg.condition, cfg.latent, cfg.model = told, code, composed(f"model={network}").model
             check(cfg)
             torch.manual_seed(0)
             learner = build.build_learner(cfg, Facts((1, 8, 8), 3, 2))

@@ -44,6 +44,7 @@ def command(module: str, *words: str, copy: Path, cwd: Path) -> subprocess.Compl
 QUICK = ("dataset=digits", "dataset.limit=60", "trainer.steps=2", "metric=reconstruction", "plot=none", "threads=1")
 
 
+@pytest.mark.slow
 def test_the_example_trains_alone_and_with_another(copy, tmp_path):
     done = command("aeexp", "noise=dropout", "noise.dropout.p=0.5", *QUICK, copy=copy, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import QUICK, ROOT, aeexp
+from commands import QUICK, ROOT, aeexp, command
 
 EXAMPLE = ROOT / "examples/extension"
 ESTIMATOR = """
@@ -37,13 +37,10 @@ def site(tmp_path_factory) -> Path:
 
 
 def run(module: str, *words: str, site: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{ROOT}{os.pathsep}{site}"
-    return subprocess.run(
-        [sys.executable, "-m", *module.split(), *words], cwd=cwd, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    return command(module, *words, cwd=cwd, PYTHONPATH=f"{ROOT}{os.pathsep}{site}")
 
 
+@pytest.mark.slow
 def test_it_trains_and_its_run_is_read_without_a_word_on_trust(site, tmp_path):
     path = f"{ROOT}{os.pathsep}{site}"
     done = aeexp("regularizer=hoyer", "hydra.run.dir=run", *QUICK, cwd=tmp_path, PYTHONPATH=path)
@@ -52,10 +49,7 @@ def test_it_trains_and_its_run_is_read_without_a_word_on_trust(site, tmp_path):
     assert done.returncode == 0, done.stderr
     bare = aeexp("regularizer=hoyer", *QUICK, cwd=tmp_path)
     assert bare.returncode == 2 and "regularizer=hoyer: there is no such option" in bare.stderr
-    refused = subprocess.run(
-        [sys.executable, "-m", "aeexp.cli.encode", "run", "--force"], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300,
-    )  # fmt: skip
+    refused = command("aeexp.cli.encode", "run", "--force", cwd=tmp_path)
     assert refused.returncode == 2 and "aeexp_hoyer.Hoyer (aeexp_hoyer 0.1.0)" in refused.stderr
 
 
@@ -75,6 +69,7 @@ def test_it_is_explained_listed_completed_and_known_to_the_estimator(site, tmp_p
     assert done.stdout.split() == ["aeexp_hoyer.Hoyer", "True"], done.stderr
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(site, tmp_path):
     words = ["pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(EXAMPLE / "tests")]
     done = run(words[0], *words[1:], site=site, cwd=tmp_path)

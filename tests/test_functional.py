@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from representatives import few
 from torch.func import functional_call, stack_module_state
 
 from aeexp.conditions import Label
@@ -81,7 +82,7 @@ PAIRS = [(latent, p) for latent in LATENTS for p in PENALTIES if p != "kl_sparsi
 
 
 @pytest.mark.parametrize(("latent", "penalty"), PAIRS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", few(NETWORKS, "mlp", "nearest"))
 def test_a_stack_of_models_is_the_models_one_by_one(network, latent, penalty, build_learner):
     make, options = NETWORKS[network]
     learners = [

@@ -11,6 +11,7 @@ from statistics import fmean
 
 import pytest
 from composing import compose_as_typed
+from representatives import few
 from settled import settle
 
 from aeexp.evaluation.protocol import describe_numbers
@@ -23,7 +24,7 @@ RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TABLES = read_tables()
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", few(TABLES, "collapse"))
 def test_a_table_composes_and_reads_numbers_that_its_metrics_declare(name, tmp_path):
     keys = [key.rpartition(":")[2] for column in TABLES[name].columns.values() for key in column.split(" / ")]
     seen = set()

@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import nullcontext
 
 import pytest
 
-from aeexp.signals import ENDING, catch_signals, interrupt_when_told, let_finish
+from aeexp.errors import UsageError
+from aeexp.signals import ENDING, catch_signals, interrupt_when_told, keep_handlers, let_finish
+from aeexp.sweeps.cluster import Ray
+from aeexp.sweeps.cluster.pool import Ending
 
 ALL = pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+
+
+@pytest.fixture(autouse=True)
+def the_interpreter_s_handlers():
+    """As in a process of one's own: whatever ran here before may have left others."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @ALL
@@ -66,3 +81,33 @@ def test_off_the_main_thread_nothing_changes(handle):
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@ALL
+def test_what_a_library_sets_is_gone_behind_it(number):
+    def own(number, frame):
+        raise AssertionError
+
+    before = signal.getsignal(number)
+    with keep_handlers():
+        signal.signal(number, own)
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1:1"])
+def test_ray_leaves_the_handlers_as_they_were(address, monkeypatch):
+    """Also where it finds no cluster."""
+    ray = pytest.importorskip("ray")
+
+    def init(**options):
+        signal.signal(signal.SIGTERM, lambda number, frame: None)  # as ray.init does before anything else
+        if address:
+            raise ConnectionError
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2})
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    pool = Ray(address=address)
+    with nullcontext() if address is None else pytest.raises(UsageError):
+        pool.run([], Ending())
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from composing import composed, run_in
 from omegaconf import OmegaConf
@@ -35,6 +36,7 @@ def test_samples_of_a_conditional_vae_are_of_the_class_that_was_asked_for(tmp_pa
     assert (probe.predict(other.flatten(1).numpy()) == asked.numpy()).mean() < 0.2
 
 
+@pytest.mark.slow
 def test_an_adversary_against_the_prior_brings_the_codes_near_it(tmp_path):
     """Distance of mean and covariance of the codes from those of N(0, I): less than half the plain code's."""
     spreads = {}

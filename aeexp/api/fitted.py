@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from aeexp.api import rows
 from aeexp.api.frames import is_table, to_csv
-from aeexp.api.showing import Diagnoses, Figures, History, Metrics
+from aeexp.api.showing import Diagnoses, Figures, History, Metrics, format_table
 from aeexp.datasets.core.records import Rows, Source
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.codes import encode_split
@@ -31,6 +30,7 @@ from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import LoadedRun, load
 from aeexp.runs.machine import keep_generators, run_alone, use_machine
+from aeexp.runs.results import list_headlines
 from aeexp.runs.trust import read_trust
 
 SHOWN = 8  # numbers of the line that a run is printed as
@@ -134,8 +134,8 @@ class FittedRun:
         return f"FittedRun({str(self.folder)!r}: {metrics['data']['name']}, {numbers or 'nothing measured'})"
 
     def _repr_html_(self) -> str:
-        title = f"<p><b>{html.escape(self.metrics['data']['name'])}</b> {html.escape(str(self.folder))}</p>"
-        return title + self.metrics._repr_html_()
+        """The table that a console shows at the end of a run."""
+        return format_table(*list_headlines(self.metrics))
 
     def _read_new(self, data: Any, labels: Any, attributes: Any) -> Source:
         if is_table(data):

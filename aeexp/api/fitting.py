@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,9 +127,10 @@ def place_rows(job: Job, folder: Path) -> None:
         OmegaConf.update(job.cfg, f"dataset.{key}", str(folder / name))
 
 
-def execute(job: Job, status: Status, rows: Path, progress: bool) -> None:
-    """Train in the folder of `status`, which is this run's; rows given in Python are written into the folder `rows`."""
-    with record_end(status, job.cfg), write_log(status.folder.log):
+def execute(job: Job, status: Status, rows: Path, progress: bool, unsaid: Collection[str] = ()) -> None:
+    """Train in the folder of `status`, which is this run's; rows given in Python are written into the folder `rows`.
+    What loggers named in `unsaid` say stands in train.log alone."""
+    with record_end(status, job.cfg), write_log(status.folder.log, unsaid):
         if job.given is not None:
             job.given.write(rows)
         execute_run(job.cfg, status, job.composed.choices, bar=progress)

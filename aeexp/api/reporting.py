@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aeexp.api.fitted import FittedRun
-from aeexp.api.showing import import_pandas
+from aeexp.api.showing import format_table, import_pandas
 from aeexp.reports.compared import compare_runs, format_report
 from aeexp.reports.comparison import Report
 from aeexp.reports.tables import Grid, list_failures, list_sentences, overview
@@ -68,10 +68,7 @@ def report(
 
 
 def _to_html(grid: Grid) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in grid.head)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in grid.rows)
-    title, caption = html.escape(grid.title), html.escape(grid.caption)
-    return f"<p>{title}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{caption}</p>"
+    return f"{format_table(grid.title, grid.head, grid.rows)}<p>{html.escape(grid.caption)}</p>"
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import base64
 import difflib
 import html
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -23,6 +23,13 @@ def import_pandas() -> Any:
         return importlib.import_module("pandas")
     except ImportError as error:
         raise UsageError("frames need pandas: pip install 'aeexp[notebook]'") from error
+
+
+def format_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of HTML with a title above it; whatever stands in a cell is text."""
+    names = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<p>{html.escape(title)}</p><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
 
 
 @final

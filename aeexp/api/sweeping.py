@@ -22,11 +22,16 @@ from aeexp.api.rows import Given, give
 from aeexp.api.showing import Figures
 from aeexp.errors import UsageError, describe_error, exit_code, is_explained, quote_value
 from aeexp.files import expand_home
+from aeexp.reports.diagnosed import describe_diagnoses
+from aeexp.reports.grouping import group_runs
+from aeexp.reports.records import read
+from aeexp.runs import diagnosing
 from aeexp.runs.claim import claim_place, identify
 from aeexp.runs.composing import split_words, use_options
 from aeexp.runs.figures import Undrawn
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.machine import run_alone
+from aeexp.runs.results import shorten
 from aeexp.sweeps.refusals import note_refusal
 from aeexp.trainers.window import Diverged
 
@@ -92,7 +97,8 @@ def sweep(
     Several values may stand in an override as well (`seed=0,1`), and an experiment may bring some. The rest is as in
     `fit`, for all runs. They lie in `folder`, a number each, else in outputs/multirun/<date>/<time>; the same folder
     again trains what is not finished, or new. A job that fails keeps no other from being trained: it is named in
-    `failures`, and logged. Beside the runs lie a report and figures of all of them.
+    `failures`, and logged. Beside the runs lie a report and figures of all of them. What runs suffer from is told once
+    for all of them.
     """
     given = give(data, labels, attributes) if data is not None else None
     check_words([*overrides, *(f"{key}=" for key in values)], given)
@@ -128,6 +134,8 @@ def _sweep(
             if not is_explained(error, Diverged, Undrawn):  # others are told at the end, and stand in train.log
                 log.exception("%s failed", " ".join(words))
     _conclude(node, bool(runs))
+    if runs:
+        _tell_illnesses(root)
     return Sweep(root, list(runs.values()), failures)
 
 
@@ -191,12 +199,19 @@ def _run_job(
         place_rows(job, root)
         folder = RunFolder(root / str(number))
         with run_alone(), claim_place(folder, number, identify(job.cfg), job.ask) as status:
-            execute(job, status, root, progress)
+            execute(job, status, root, progress, unsaid=[diagnosing.__name__])
     except Exception as error:
         if status is None:
             note_refusal(root, number, describe_error(error), exit_code(error))
         raise
     return FittedRun(status.folder, config_dir, job.own)
+
+
+def _tell_illnesses(root: Path) -> None:
+    """Each once, with how many of the runs have it: they were not told one by one."""
+    place = Path(shorten(RunFolder(root)))
+    for line in describe_diagnoses([place], group_runs(read([root])[0])[1]):
+        log.warning("%s", line)
 
 
 def _conclude(node: DictConfig, finished: bool) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from aeexp import files
 from aeexp.errors import quote_words
@@ -16,8 +19,10 @@ from aeexp.reports.scatter import collect_scatter
 from aeexp.reports.statistics import CORRECTED, Estimate
 from aeexp.reports.swept import arrange_points, parse_number
 from aeexp.reports.tables import format_estimate, format_probability, verdict
+from aeexp.runs.folder import RunFolder
 
 HERE = Path(__file__).resolve().parent / "html"
+LINKS = 5  # runs of a group
 CELLS = 12_000  # of the table: more, and the page is no longer quick; then criteria alone are shown
 
 
@@ -40,11 +45,12 @@ def write_page(report: Report, path: Path) -> None:
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    files.write_text(path, environment.get_template("report.html").render(collect_content(report)))
+    environment.filters["address"] = partial(find_address, home=path.parent)
+    files.write_text(path, environment.get_template("report.html").render(collect_content(report, path.parent)))
 
 
-def collect_content(report: Report) -> dict[str, Any]:
-    """All that the template shows."""
+def collect_content(report: Report, home: Path) -> dict[str, Any]:
+    """All that the template shows in the folder `home`."""
     from markupsafe import Markup
 
     from aeexp.reports.pictures import collect_galleries, collect_pictures, encode_curves
@@ -57,7 +63,7 @@ def collect_content(report: Report) -> dict[str, Any]:
         "notes": report.notes,
         "columns": [Cell(n, n, kind=choose_kind(report, n)) for n in report.columns] or [Cell("group", "group")],
         "keys": [Cell(key, key, report.declarations.unit(key), more=key in more) for key in (*criteria, *more)],
-        "rows": list_rows(report, criteria, more),
+        "rows": list_rows(report, criteria, more, home),
         "cut": len(report.keys) - len(criteria) - len(more),
         "deviations": any(len(group.records) > 1 for group in report.groups),
         "bracketed": any("intervals" in run.metrics for group in report.groups for run in group.records),
@@ -112,8 +118,8 @@ def choose_keys(report: Report) -> tuple[list[str], list[str]]:
     return criteria, more[: max(0, room)]
 
 
-def list_rows(report: Report, criteria: Sequence[str], more: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a group; the numbers of `more` are shown on demand."""
+def list_rows(report: Report, criteria: Sequence[str], more: Sequence[str], home: Path) -> list[dict[str, Any]]:
+    """A row a group; the numbers of `more` are shown on demand. The figures of its first runs are linked."""
     marks = {(id(best.group), best.key): "best" for best in report.best}
     marks |= {(id(group), best.key): "blurred" for best in report.best for group in best.blurred}
     marks |= {(id(group), best.key): "tied" for best in report.best for group in best.ties}
@@ -124,8 +130,17 @@ def list_rows(report: Report, criteria: Sequence[str], more: Sequence[str]) -> l
             number_cell(group.estimate(key), marks.get((id(group), key), ""), key in more) for key in (*criteria, *more)
         ]
         folders = ", ".join(str(record.folder) for record in group.records)
-        rows.append({"names": names, "runs": len(group.records), "folders": folders, "cells": cells})
+        links = [(record.folder.name, find_address(record.folder, home)) for record in group.records[:LINKS]]
+        rows.append({"names": names, "runs": len(group.records), "folders": folders, "cells": cells, "links": links})
     return rows
+
+
+def find_address(folder: Path, home: Path) -> str:
+    """Of a run's figures, or of its folder where it has none, for a page in the folder `home`: both may move together.
+    What a name holds is no scheme and no markup."""
+    figures = RunFolder(folder).figures
+    place = figures if figures.is_dir() else folder
+    return f"./{quote(Path(os.path.relpath(place.absolute(), home.absolute())).as_posix())}/"
 
 
 def setting_cell(name: str, text: str) -> Cell:

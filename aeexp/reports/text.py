@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from aeexp import files
 from aeexp.reports.comparison import Report
 from aeexp.reports.grouping import Group, list_baselines
 from aeexp.reports.tables import DASH, Grid, difference_table, list_failures, list_sentences, overview
+from aeexp.runs.console import draw_table
 
 LEAST = 60  # columns, whatever a terminal says
 
@@ -40,18 +39,17 @@ def _wrap(line: str, width: int, indent: str = "") -> str:
 
 
 def _draw(grid: Grid, width: int) -> str:
-    text = io.StringIO()
-    to = Console(file=text, width=width, highlight=False, markup=False, emoji=False)
+    text = ""
     grid, names = _number(grid) if sum(_measure(grid)[: grid.fixed]) > width // 2 else (grid, [])
     for columns in _fit(grid, width):
         table = Table(*(_break(grid.head[i]) for i in columns))
         for row in grid.rows:
             table.add_row(*(row[i] for i in columns))
-        to.print(table)
+        text += draw_table(table, width)
     lines = [
         _wrap(grid.title, width),
         *(_wrap(name, width, "   ") for name in names),
-        text.getvalue().rstrip("\n"),
+        text.rstrip("\n"),
         _wrap(grid.caption, width),
     ]
     return "\n".join(line for line in lines if line)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from itertools import count
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,12 +13,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeexp.errors import UsageError
 from aeexp.runs.config import to_dict
-from aeexp.runs.folder import RunFolder, order, run_id
+from aeexp.runs.folder import RunFolder, run_id
 from aeexp.runs.locks import Held, Lock, describe, hold, read_owner
 from aeexp.runs.origin import find_origin
-from aeexp.runs.status import Status, Taken
+from aeexp.runs.places import Places
+from aeexp.runs.status import Status, Taken, read_finished
 from aeexp.trainers.checkpoint import load
 
+SWEEP_DIR = "hydra.sweep.dir"
 Ask = Callable[[RunFolder], Mapping[str, str]]  # what the files of `.hydra` say in such a folder, by name
 
 
@@ -65,44 +66,50 @@ def claim(folder: RunFolder, identity: str, ask: Ask | None = None, key: str = "
 
 
 @contextmanager
-def claim_place(folder: RunFolder, number: int, identity: str, ask: Ask) -> Iterator[Status]:
+def claim_place(folder: RunFolder, number: int | None, identity: str, ask: Ask) -> Iterator[Status]:
     """`claim` for job `number` of a sweep: the folder beside `folder` that holds this run already, whatever its number,
-    else `folder` itself, else the next free number.
+    else `folder` itself, else the next free number; of None `folder` alone.
 
-    So a sweep of more or other values in the same place trains what is new, and nothing twice.
+    So a sweep of more or other values in the same place trains what is new, and nothing twice, two commands at once
+    neither. Raises `Taken` where another process is at this run.
     """
-    key = "hydra.sweep.dir"
+    places = Places(folder.path.parent)
     if folder.path.name != str(number):  # hydra.sweep.subdir is the user's own: no other place will do
-        with claim(folder, identity, ask, key) as status:
+        with claim(folder, identity, ask, SWEEP_DIR) as status:
+            places.note_unheld(identity, folder)
             yield status
         return
+    assert number is not None
     with ExitStack() as stack:
-        for place in _list_places(folder, number, identity):
+        place = places.find(identity)
+        if place is None or read_finished(place) is None:
             try:
-                status = stack.enter_context(claim(place, identity, ask, key))
-                break
-            except Taken:
-                if _read_recorded(place).get("run_id") == identity:  # another process is at it
-                    raise
-        else:
-            raise AssertionError("numbers do not end")
+                stack.enter_context(places.hold(identity))
+            except Held as error:
+                raise _make_taken(places.find(identity) or folder, SWEEP_DIR, error) from error
+            place = places.look_up(identity)
+        candidates = chain([] if place is None else [place], [folder], places.list_free(number))
+        status = stack.enter_context(_claim_first(candidates, identity, ask))
+        places.note(identity, status.folder)
         if status.folder.path != folder.path:
             with suppress(OSError):  # Hydra made it; it stays where it holds anything
                 folder.path.rmdir()
         yield status
 
 
-def _list_places(folder: RunFolder, number: int, identity: str) -> Iterator[RunFolder]:
-    beside = [path for path in folder.path.parent.iterdir() if (path / "status.json").is_file()]
-    beside.sort(key=lambda path: order(Path(path.name)))
-    mine = [run for run in map(RunFolder, beside) if _read_recorded(run).get("run_id") == identity]
-    yield from sorted(mine, key=lambda run: not run.is_finished())
-    yield folder
-    for free in count(number + 1):
-        path = folder.path.with_name(str(free))
-        with suppress(FileExistsError):  # of another job of this sweep, or of an earlier one
-            path.mkdir()
-            yield RunFolder(path)
+@contextmanager
+def _claim_first(candidates: Iterable[RunFolder], identity: str, ask: Ask) -> Iterator[Status]:
+    with ExitStack() as stack:
+        for place in candidates:
+            try:
+                status = stack.enter_context(claim(place, identity, ask, SWEEP_DIR))
+                break
+            except Taken:
+                if _read_recorded(place).get("run_id") == identity:  # another process is at it
+                    raise
+        else:
+            raise AssertionError("numbers do not end")
+        yield status
 
 
 def _check_owner(folder: RunFolder, identity: str, key: str) -> None:
@@ -151,10 +158,12 @@ def _hold(folder: RunFolder, key: str) -> Iterator[Lock]:
         try:
             lock = stack.enter_context(hold(folder.checkpoints))
         except Held as error:
-            raise Taken(
-                f"{key}={folder} is being written by another process: wait for it, or choose another {key} ({error})"
-            ) from error
+            raise _make_taken(folder, key, error) from error
         yield lock
+
+
+def _make_taken(folder: RunFolder, key: str, error: Held) -> Taken:
+    return Taken(f"{key}={folder} is being written by another process: wait for it, or choose another {key} ({error})")
 
 
 def _require_mine(lock: Lock, folder: RunFolder, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from aeexp.errors import quote_words
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.flat import flatten
 from aeexp.runs.folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def describe_illnesses(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,6 +27,12 @@ def format_illnesses(metrics: Mapping[str, Any], place: str) -> list[str]:
     lines = [f"diagnosis: {format_illness(each)}" for each in metrics.get("diagnoses", [])]
     more = metrics.get("further_diagnoses", 0)
     return [*lines, f"{more} more: {quote_words('aeexp-doctor', place)}"] if more else lines
+
+
+def tell_illnesses(metrics: Mapping[str, Any], place: str) -> None:
+    """To a console that hears warnings alone as well."""
+    for line in format_illnesses(metrics, place):
+        log.warning("%s", line)
 
 
 def format_illness(table: Mapping[str, Any]) -> str:

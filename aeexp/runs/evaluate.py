@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from aeexp.drawing.animation import Animation
@@ -22,6 +20,7 @@ from aeexp.evaluation.run import Run
 from aeexp.runs.blame import blame_part
 from aeexp.runs.caching import find_cache
 from aeexp.runs.config import make, to_dict
+from aeexp.runs.console import draw_table
 from aeexp.runs.diagnosing import cut_history, describe_illnesses, format_illnesses
 from aeexp.runs.evaluations import add_evaluation, describe_difference, merge_evaluations
 from aeexp.runs.figures import draw_plots
@@ -225,7 +224,5 @@ def format_entries(entries: Sequence[Mapping[str, Any]], title: str) -> str:
             cells = [row.get(key) for row in (entry["val"], entry["test"])]
             cells += [entry["baseline"].get(name, {}).get(key) for name in others]
             grid.add_row(key, *("-" if value is None else f"{value:.4g}" for value in cells))
-    text = io.StringIO()
-    Console(file=text, width=1000, highlight=False, markup=False, emoji=False).print(grid)
     warnings = [f"warning: {words}" for entry in entries for words in entry["warnings"]]
-    return "\n".join([title, text.getvalue().rstrip(), *warnings])
+    return "\n".join([title, draw_table(grid, 1000).rstrip(), *warnings])

@@ -21,7 +21,8 @@ from aeexp.errors import FULL
 from aeexp.runs.runtime import list_choices, list_overrides, parse_runtime, read_runtime
 
 MEASURED = "evaluations"  # below it a folder for each other data set that the run was measured on
-INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra", MEASURED}  # of a run folder; no other run lies there
+PLACES = ".places"  # in a sweep's folder: which run lies where (`places.py`)
+INSIDE = {"checkpoints", "tensorboard", "figures", ".hydra", MEASURED, PLACES}  # no other run lies there
 ASKED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # in .hydra: what the run was asked for
 UNREADABLE = "unreadable"
 MOST_CODES = 1 << 30  # bytes of codes.npz, unpacked

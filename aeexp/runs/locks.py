@@ -35,10 +35,10 @@ class Held(Exception):
 
 @final
 class Lock:
-    """Of one folder, by one holder."""
+    """Of one folder, or of one of the things in it that have a lock of their own name, by one holder."""
 
-    def __init__(self, folder: Path):
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME):
+        self.path = folder / name
         self.token = uuid.uuid4().hex
 
     def acquire(self) -> None:
@@ -86,9 +86,9 @@ class Lock:
 
 
 @contextmanager
-def hold(folder: Path, wait: bool = False) -> Iterator[Lock]:
+def hold(folder: Path, wait: bool = False, name: str = NAME) -> Iterator[Lock]:
     """The lock of a folder that is there, renewed meanwhile. Raises `Held`; with `wait` others are waited for."""
-    lock = Lock(folder)
+    lock = Lock(folder, name)
     while True:
         try:
             lock.acquire()
@@ -228,7 +228,7 @@ def _set_aside(path: Path, owner: dict[str, Any]) -> None:
     goes back."""
     if read_owner(path) != owner:  # it is another's by now
         return
-    aside = path.with_name(f"{NAME}.{uuid.uuid4().hex}.tmp")
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         os.rename(path, aside)
     except FileNotFoundError:
@@ -241,7 +241,7 @@ def _set_aside(path: Path, owner: dict[str, Any]) -> None:
 
 def _read_clock(path: Path) -> float:
     """The time by the clock of the file system, which is that of the files on it: machines differ in theirs."""
-    probe = path.with_name(f"{NAME}.{uuid.uuid4().hex}.tmp")
+    probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         probe.touch()
         return probe.stat().st_mtime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
@@ -16,14 +16,15 @@ OURS = "aeexp"
 @final
 class _Fork(logging.Handler):
     """Stands before the handlers that a caller has for our messages: they get what they would have got, and the file
-    gets all of this thread from INFO on."""
+    gets all of this thread from INFO on. What loggers named in `unsaid` say goes into the file alone."""
 
-    def __init__(self, path: Path, logger: logging.Logger):
+    def __init__(self, path: Path, logger: logging.Logger, unsaid: Collection[str]):
         super().__init__()
         self.file = logging.FileHandler(path, encoding="utf-8", delay=True)
         self.file.setFormatter(logging.Formatter(TIMED))
         self.file.handleError = lambda record: None  # a full disk is told by who needs the room
         self.thread = threading.get_ident()
+        self.unsaid = frozenset(unsaid)
         self.level_before = logger.getEffectiveLevel()
         self.before = logger.handlers[:]
         self.parent = logger.parent if logger.propagate else None
@@ -32,7 +33,7 @@ class _Fork(logging.Handler):
         """To the file, and on."""
         if record.thread == self.thread and record.levelno >= logging.INFO:
             self.file.handle(record)
-        if record.levelno < self.level_before:
+        if record.levelno < self.level_before or record.name in self.unsaid:
             return
         for handler in self.before:
             if record.levelno >= handler.level:
@@ -42,13 +43,14 @@ class _Fork(logging.Handler):
 
 
 @contextmanager
-def write_log(path: Path) -> Iterator[None]:
+def write_log(path: Path, unsaid: Collection[str] = ()) -> Iterator[None]:
     """What aeexp says in this thread meanwhile stands in this file; an error from inside as well, with its traceback.
 
-    For one run at a time. Who called has its levels, handlers and propagation as before, during it and afterwards.
+    For one run at a time. What loggers named in `unsaid` say nobody else hears. Who called has its levels, handlers and
+    propagation as before, during it and afterwards.
     """
     logger = logging.getLogger(OURS)
-    fork = _Fork(path, logger)
+    fork = _Fork(path, logger, unsaid)
     level, propagate = logger.level, logger.propagate
     logger.handlers, logger.propagate = [fork], False
     logger.setLevel(min(fork.level_before, logging.INFO))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from aeexp.diagnoses import summarise_curve
 from aeexp.errors import quote_words
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.run import Run
+from aeexp.runs.console import draw_table
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.locks import hold
 from aeexp.runs.measuring import describe_data, measure_run
@@ -77,10 +76,10 @@ def write_metrics(folder: RunFolder, metrics: dict[str, Any], progress: Progress
 @stage("report")
 def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     """What the console shows at the end; a number that was not measured is a dash."""
-    grid = _build_grid(metrics)
-    text = io.StringIO()
-    if grid.row_count:
-        Console(file=text, width=100, highlight=False, markup=False, emoji=False).print(grid)
+    title, head, rows = list_headlines(metrics)
+    table = Table(*head, title=title)
+    for row in rows:
+        table.add_row(*row)
     place, timing = shorten(folder), metrics["timing"]
     missing = [f"PCA: {names['pca']}"] if (names := metrics["baseline_names"])["pca"].startswith("none") else []
     lines = [
@@ -91,7 +90,7 @@ def format_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
         f"run folder: {place}",
         f"tensorboard {quote_words('--logdir', os.path.join(place, folder.tensorboard.name))}",
     ]
-    return "\n" + text.getvalue() + "\n".join(lines)
+    return "\n" + (draw_table(table, 100) if rows else "") + "\n".join(lines)
 
 
 def shorten(folder: RunFolder) -> str:
@@ -100,7 +99,9 @@ def shorten(folder: RunFolder) -> str:
     return str(folder) if near.startswith("..") else near
 
 
-def _build_grid(metrics: Mapping[str, Any]) -> Table:
+def list_headlines(metrics: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """Title, head and rows of a table of what a person reads first: of each number that has a label the run's value on
+    the test split, with half of its interval, and what it is held against."""
     test, baseline, names = metrics["test"], metrics["baseline"], metrics["baseline_names"]
     labels = {key: label for key, number in metrics["numbers"].items() if (label := number["label"])}
     order = [*(name for name in ("pca", "mean", "raw") if name in baseline), *baseline]
@@ -108,7 +109,7 @@ def _build_grid(metrics: Mapping[str, Any]) -> Table:
     columns = {name: row for name, row in columns.items() if name == "this run" or not labels.keys().isdisjoint(row)}
     intervals = (metrics.get("intervals") or {}).get("test", {})
     title = f"{metrics['data']['name']}, test split" + (", ± 95 % over its rows" if labels.keys() & intervals else "")
-    grid = Table("", *columns, title=title)
+    lines = []
     for key in (key for key in test if key in labels):
         values = [row.get(key) for row in columns.values()]
         label = labels[key].format(name=key.rpartition("/")[2], k=test.get(f"{key}_k"))
@@ -116,5 +117,5 @@ def _build_grid(metrics: Mapping[str, Any]) -> Table:
         if key in intervals:
             low, high = intervals[key]
             cells[0] += f" ± {(high - low) / 2:.2g}"
-        grid.add_row(label, *cells)
-    return grid
+        lines.append([label, *cells])
+    return title, ["", *columns], lines

@@ -18,7 +18,7 @@ from aeexp.evaluation.run import Run
 from aeexp.runs.caching import find_cache
 from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
-from aeexp.runs.diagnosing import describe_illnesses, format_illnesses
+from aeexp.runs.diagnosing import describe_illnesses, tell_illnesses
 from aeexp.runs.figures import Sketches, log_figures
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.idle import list_idle
@@ -101,10 +101,9 @@ def run_in_steps(
 
 
 def say_last_words(metrics: Mapping[str, Any], folder: RunFolder) -> None:
-    """The table, and below it what the run suffers from, which a console too hears that hears warnings alone."""
+    """The table, and below it what the run suffers from."""
     log.info(format_table(metrics, folder))
-    for line in format_illnesses(metrics, shorten(folder)):
-        log.warning("%s", line)
+    tell_illnesses(metrics, shorten(folder))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Status:
     def __init__(self, folder: RunFolder, run_id: str, asked: Mapping[str, str]):
         """`asked` are the texts of the files of `.hydra`, by name."""
         self.folder = folder
-        self.finished = _read_finished(folder)
+        self.finished = read_finished(folder)
         self.asked = dict(asked)
         self.check: Callable[[], None] = lambda: None  # raises Taken where another process has the folder now
         self._pace = Pace()
@@ -84,7 +84,7 @@ class Status:
         return self.finished is None
 
 
-def _read_finished(folder: RunFolder) -> dict[str, Any] | None:
+def read_finished(folder: RunFolder) -> dict[str, Any] | None:
     """Best value, and fingerprint of the data, of the finished run in this folder, if there is one."""
     try:
         if folder.read_status()["status"] != "finished":

@@ -93,10 +93,8 @@ def claim_job(cfg: DictConfig) -> Iterator[Status]:
     ask = make_ask(cfg, hydra_cfg)
     if hydra_cfg.mode == RunMode.RUN:
         claimed = claim(folder, identity, ask)
-    elif is_search():  # a trial's number is its folder's
-        claimed = claim(folder, identity, ask, "hydra.sweep.dir")
-    else:
-        claimed = claim_place(folder, hydra_cfg.job.num, identity, ask)
+    else:  # a trial's number is its folder's
+        claimed = claim_place(folder, None if is_search() else hydra_cfg.job.num, identity, ask)
     with ExitStack() as stack:
         try:
             status = stack.enter_context(claimed)

@@ -26,6 +26,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     kernel = {**os.environ, "PATH": commands, "PYTHONWARNINGS": "ignore:IProgress"}
+    kernel.pop("MPLBACKEND", None)  # a kernel shows figures inline, unless who starts it has chosen otherwise
     client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     client.execute(env=kernel)
     return notebook
@@ -42,8 +43,8 @@ def shrink(picture: str) -> str:
     return base64.b64encode(content.getvalue()).decode()
 
 
-def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Without times and numbers of this machine."""
+def tidy(notebook: NotebookNode, folder: Path) -> NotebookNode:
+    """Without times and places of this machine; `folder` is where it was executed."""
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for cell in notebook.cells:
         cell.metadata = {}
@@ -51,6 +52,10 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
             output.get("metadata", {}).clear()
             if "image/png" in output.get("data", {}):
                 output.data = {"image/png": shrink(output.data["image/png"])}
+            for place, text in (("data", output.get("data", {})), ("text", output)):
+                for key in ("text/plain", "text/html") if place == "data" else ("text",):
+                    if key in text:
+                        text[key] = text[key].replace(f"{folder}/", "")
     return notebook
 
 
@@ -60,7 +65,7 @@ def main() -> None:
         if not sys.argv[1:] or path.stem in sys.argv[1:]:
             print(path.stem, flush=True)
             with tempfile.TemporaryDirectory() as folder:
-                nbformat.write(tidy(execute(path, Path(folder))), path)
+                nbformat.write(tidy(execute(path, Path(folder)), Path(folder)), path)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def test_it_is_kept_without_outputs_and_is_short():
         ast.parse(cell)
 
 
+@pytest.mark.slow
 def test_all_of_its_cells_run_and_show_what_they_say(tmp_path):
     """Quickly: few rows, few epochs. A backend as a notebook sets it is in the environment."""
     quick = [shorten(cell) for cell in sources()]

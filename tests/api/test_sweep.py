@@ -51,6 +51,13 @@ def test_the_same_sweep_again_trains_what_is_new_alone(sweep):
     assert {run.folder: (run.folder / "metrics.json").stat().st_mtime_ns for run in again}.items() >= times.items()
 
 
+def test_what_runs_suffer_from_is_told_once_for_all(tmp_path, caplog):
+    done = package.sweep({"seed": [0, 1]}, *QUICK, "plot=none", "latent.dim=2", folder=tmp_path / "s", progress=False)
+    told = [record.getMessage() for record in caplog.records if "was learned" in record.getMessage()]
+    assert len(told) == 1 and told[0].startswith("next to nothing was learned (2 of 2 runs): test error ")
+    assert all("diagnosis: next to nothing was learned" in (run.folder / "train.log").read_text() for run in done)
+
+
 def test_it_is_the_multirun_of_the_command(tmp_path, sweep):
     """What the command trained is taken over, and the report is the command's."""
     words = [*QUICK, "seed=0", "latent.dim=2,3", f"hydra.sweep.dir={tmp_path / 'm'}"]

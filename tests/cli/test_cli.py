@@ -149,6 +149,7 @@ def test_interrupt_saves_and_names_what_goes_on(tmp_path):
     assert "resume=" in rest and "Traceback" not in rest
 
 
+@pytest.mark.slow
 def test_the_first_step_of_a_run_waits_for_nothing_that_it_does_without(tmp_path):
     code = """
 import os, sys

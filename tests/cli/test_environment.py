@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import QUICK, ROOT
 
+pytestmark = pytest.mark.slow  # eight commands in each
 QUIET = ["threads=1", "metric=none", "trainer.epochs=2", "variant=vae"]
 # module, words, exit code, what is in the output
 COMMANDS = {
@@ -50,9 +51,7 @@ for module, words in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=pytest.mark.slow if name in ("GBK", "EUC-JP") else ()) for name in ENVIRONMENTS
-])  # fmt: skip
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
 def answers(request, tmp_path_factory) -> tuple[Path, dict[str, tuple[int, str]]]:
     """What each command said in this environment, one after the other in one process."""
     folder, env = tmp_path_factory.mktemp("environment"), {**os.environ, **ENVIRONMENTS[request.param]}

@@ -13,6 +13,7 @@ import pytest
 from commands import QUICK
 from forked import call, resource, start
 from interrupted import files_of, same
+from representatives import few
 
 from aeexp.errors import UsageError, explain_machine
 from aeexp.runs.folder import RunFolder
@@ -39,7 +40,7 @@ HUGE = [
 ]
 
 
-@pytest.mark.parametrize("words", HUGE)
+@pytest.mark.parametrize("words", few(HUGE, HUGE[0]))
 def test_a_model_that_no_machine_holds_is_too_large_in_words(words, tmp_path):
     given = [word for word in WORDS if not (words[0] == "variant=pca" and word.startswith("trainer."))]
     code, text = call(*given, *words, cwd=tmp_path, limits={resource.RLIMIT_AS: 16 * GIB})
@@ -102,7 +103,7 @@ def undisturbed(tmp_path_factory):
     return files_of(where / "run/checkpoints")
 
 
-@pytest.mark.parametrize("size", [4, 16, 32, 64, 400, 700, pytest.param(1200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", few([4, 16, 32, 64, 400, 700, 1200], 4, 64, 700))
 def test_a_full_disk_is_told_and_with_room_the_run_goes_on_to_the_same_bits(size, small, undisturbed, tmp_path):
     """Full from the first file on, in the first checkpoint, in a later one, in TensorBoard's or the last numbers."""
     disk = small(size)
@@ -151,8 +152,8 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", few(PHASES, "reading", "saving"))
+@pytest.mark.parametrize("number", few([signal.SIGTERM, signal.SIGINT], signal.SIGTERM))
 def test_a_signal_outside_training_ends_like_one_within(phase, number, undisturbed, tmp_path):
     module, name = PHASES[phase]
     process = start(*WORDS, cwd=tmp_path, log=tmp_path / "log.txt", waits_in=(module, name))

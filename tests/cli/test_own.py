@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from commands import QUICK, ROOT, aeexp
+from commands import QUICK, ROOT, aeexp, command
 from own_parts import write_option, write_penalty
-
-
-def command(module: str, *words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=cwd, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-    )  # fmt: skip
-
 
 METRIC = """
 from aeexp.evaluation.contracts import Metric, Number
@@ -84,6 +74,7 @@ def test_own_options_are_explained_listed_and_completed(project):
     assert aeexp("-sc", "query=bash", cwd=project, COMP_LINE=line).stdout.split() == ["regularizer=hoyer"]
 
 
+@pytest.mark.slow
 def test_a_sweep_in_processes_of_their_own_knows_them_and_draws_its_runs(project):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = ["-m", "--config-dir", "conf", "regularizer=hoyer", "seed=0,1", "hydra/launcher=joblib",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import samples
-from commands import QUICK, ROOT
+from commands import QUICK, aeexp
 from composing import run_in
 from PIL import Image
 
@@ -60,44 +58,16 @@ def idx_files(folder: Path) -> dict[str, str]:
 
 
 FILES = {"npz": npz_files, "csv": csv_files, "folder": picture_folders, "idx": idx_files}
-# several command lines in one process, which imports torch once
-COMMANDS = """
-import json, sys
-from aeexp.cli.train import main
-for line in json.loads(sys.argv[1]):
-    sys.argv[1:] = line
-    try:
-        main()
-    except SystemExit as end:
-        print(f"exit code {end.code}")
-    else:
-        print("exit code 0")
-"""
-
-
-@pytest.fixture(scope="module")
-def sweeps(tmp_path_factory):
-    """By option: the folder of a sweep over bad files, what it should say of each file, and its exit code."""
-    folders, expected, lines = {}, {}, []
-    for option, write in FILES.items():
-        folder = folders[option] = tmp_path_factory.mktemp(option)
-        expected[option] = write(folder)
-        paths = ",".join(f"'{folder / name}'" for name in expected[option])
-        more = ["dataset.label=label"] if option == "csv" else []
-        lines.append(["-m", f"dataset={option}", f"dataset.path={paths}", *more, f"hydra.sweep.dir={folder}/sweep"])
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, json.dumps([line + QUICK for line in lines])],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    codes = re.findall(r"^exit code (\d+)$", done.stdout, flags=re.M)
-    assert len(codes) == len(FILES) and "Traceback" not in done.stdout + done.stderr, done.stderr
-    return {option: (folders[option], expected[option], int(code)) for option, code in zip(FILES, codes, strict=True)}
 
 
 @pytest.mark.parametrize("option", FILES)
-def test_every_bad_file_is_told_in_two_lines_and_the_others_go_on(option, sweeps):
-    folder, expected, code = sweeps[option]
-    assert code == 2
+def test_every_bad_file_is_told_in_two_lines_and_the_others_go_on(option, tmp_path):
+    expected, folder = FILES[option](tmp_path), tmp_path
+    paths = ",".join(f"'{folder / name}'" for name in expected)
+    more = ["dataset.label=label"] if option == "csv" else []
+    words = ["-m", f"dataset={option}", f"dataset.path={paths}", *more, f"hydra.sweep.dir={folder}/sweep"]
+    done = aeexp(*words, *QUICK, cwd=folder)
+    assert done.returncode == 2 and "Traceback" not in done.stdout + done.stderr, done.stderr
     for job, (name, message) in enumerate(expected.items()):
         status = json.loads((folder / "sweep" / str(job) / "status.json").read_text())
         assert (status["status"], status["exit_code"]) == ("failed", 2), name

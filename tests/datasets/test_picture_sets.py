@@ -42,6 +42,7 @@ def test_a_download_that_fails_is_said_in_words(tmp_path, monkeypatch, load):
     assert "could not be fetched" in refused(load, tmp_path, download=True)
 
 
+@pytest.mark.slow
 def test_torchvision_comes_in_a_fresh_interpreter_twice_and_leaves_torch_whole():
     code = (
         "import torch; from aeexp.datasets.sets.vision import import_torchvision; "

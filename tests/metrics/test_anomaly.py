@@ -137,7 +137,11 @@ def test_without_normal_classes_or_without_an_anomaly_it_is_left_out(digit_data,
 
 @pytest.mark.parametrize(
     "words",
-    [["variant=vae", "latent.dim=4"], ["variant=cvae", "latent.dim=4"], ["regularizer=classifier"]],
+    [
+        ["variant=vae", "latent.dim=4"],
+        pytest.param(["variant=cvae", "latent.dim=4"], marks=pytest.mark.slow),
+        pytest.param(["regularizer=classifier"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_with_a_class_left_out_is_measured_and_drawn_whole(words, tmp_path, caplog):
     caplog.set_level("INFO")

@@ -376,6 +376,7 @@ def measured(folder: Path, *words: str) -> dict:
     return json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_told_a_weak_attribute_writes_it_into_the_code_and_the_run_warns(tmp_path, caplog):
     """0.98 by a forest where raw input gives 0.60, and 0.52 by a linear probe; one that is not told cannot."""
     caplog.set_level(logging.INFO)

@@ -112,9 +112,10 @@ def test_an_encoder_that_is_not_told_gives_codes_of_the_row_alone(name, conditio
     shape, words = NETWORKS[name]
     batch = Batch(torch.rand(4, *shape), torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64))
     other = batch._replace(y=batch.labels + 1, s=batch.attributes + 1)
+    cfg = composed(f"model={name}", *words, "latent.dim=3")
     for told in (True, False):
         torch.manual_seed(0)
-        cfg = composed(f"model={name}", *words, "latent.dim=3", f"condition={condition}", f"condition.encoder={told}")
+        cfg.condition = {**composed(f"condition={condition}").condition, "encoder": told}
         model = build_learner_of(cfg, Facts(shape, 2, 2)).model.eval()
         first, second = model(batch), model(other)
         assert torch.equal(first.code.mean, second.code.mean) is not told
@@ -123,9 +124,10 @@ def test_an_encoder_that_is_not_told_gives_codes_of_the_row_alone(name, conditio
     assert torch.equal(model.encode(batch.x).mean, first.code.mean)  # nobody needs to know the attribute of a new row
     with pytest.raises(UsageError, match="trained with side information"):
         model.decode(first.code.mean)
-    encoders = (
-        build_learner_of(composed(f"model={name}", *words, f"condition={chosen}"), Facts(shape, 2, 2)).model.encoder
-        for chosen in ("none", "fair_attribute", "attribute")
-    )
-    none, fair, told = (sum(p.numel() for p in encoder.parameters()) for encoder in encoders)
+    sizes = []
+    for chosen in ("none", "fair_attribute", "attribute"):
+        cfg.condition = composed(f"condition={chosen}").condition
+        encoder = build_learner_of(cfg, Facts(shape, 2, 2)).model.encoder
+        sizes.append(sum(p.numel() for p in encoder.parameters()))
+    none, fair, told = sizes
     assert none == fair < told

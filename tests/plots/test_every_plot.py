@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn import HISTORY, convolutional, perceptron, rows_of, run_of, save, stochastic
+from representatives import few
 
 from aeexp.conditions import Label
 from aeexp.noises import Masking
@@ -29,7 +30,7 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", ["digits", "flat", "colour", "five channels", "formula"])
+@pytest.mark.parametrize("case", few(["digits", "flat", "colour", "five channels", "formula"], "digits"))
 def test_every_figure_is_saved_whole_and_without_a_warning(digit_data, case):
     data = {
         "digits": digit_data, "flat": rows_of((4,)), "colour": rows_of((3, 12, 10), np.arange(60) % 4),

@@ -120,6 +120,7 @@ def test_codes_drawn_from_the_prior_cost_log_two_and_others_more():
     assert float(penalty(seen(torch.randn(5000, 2) + 2), MODEL).mean().detach()) > 2 * math.log(2)
 
 
+@pytest.mark.slow
 def test_an_encoder_under_an_adversary_forgets_the_colour_of_digits(tmp_path):
     """A fresh probe reads the colour from every code of the plain model, though its decoder is told it anyway."""
     accuracy, fair = {}, ["regularizer=adversary", "regularizer.adversary.against=attribute"]

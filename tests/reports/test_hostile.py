@@ -89,7 +89,7 @@ def hostile(tmp_path_factory):
     return root, path, content, [(name, place) for name in FILES for place in list_places(content[name])]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_value_at_any_place_is_compared_or_listed(hostile, data):
     root, path, content, places = hostile

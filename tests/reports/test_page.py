@@ -19,7 +19,7 @@ from aeexp.reports import pictures as report_pictures
 from aeexp.reports.comparison import Best, Failure, Paired, Report
 from aeexp.reports.declarations import Declarations
 from aeexp.reports.grouping import Group
-from aeexp.reports.page import collect_content, write_page
+from aeexp.reports.page import LINKS, collect_content, find_address, write_page
 from aeexp.reports.pictures import MOST, WIDE, WIDEST, collect_galleries, collect_pictures
 from aeexp.reports.records import Record
 
@@ -108,7 +108,7 @@ def test_the_numbers_of_the_page_are_means_of_what_the_runs_measured(tmp_path):
             runs = [run.metrics["test"][key] for run in each.records]
             assert float(cell) == pytest.approx(np.mean(runs), rel=1e-12)
         assert row[-1] == ""  # not measured
-    cells = [cell for row in collect_content(one)["rows"] for cell in row["cells"]]
+    cells = [cell for row in collect_content(one, tmp_path)["rows"] for cell in row["cells"]]
     first = one.groups[0].estimate(KEYS[1])
     assert (
         cells[0].text == f"{first.mean:.4g} ± {first.half:.2g}" and cells[0].title == f"sd {first.sd:.3g} over 3 runs"
@@ -142,9 +142,23 @@ def test_the_page_names_no_address_beyond_itself(tmp_path):
     for each in one.groups:
         picture(each.records[0].folder / "figures" / "samples.png")
     found = Page(page(one, tmp_path))
-    assert len(found.addresses) == 1 + 1 + 6  # no icon, the curves, a figure a group
-    assert all(address.startswith("data:") for address in found.addresses)
+    embedded = [address for address in found.addresses if address.startswith("data:")]
+    assert len(embedded) == 1 + 1 + 6  # no icon, the curves, a figure a group
+    links = [address for address in found.addresses if address not in embedded]
+    assert len(links) == 6 * 3 + 6 and all(address.startswith("./") for address in links)  # each run, each figure
     assert {"iframe", "object", "embed"}.isdisjoint(found.tags)
+
+
+def test_a_row_leads_to_the_figures_of_its_runs_and_a_name_is_no_address(tmp_path):
+    """Relative to the page: a sweep's folder may move. Names are those of folders, which a stranger may have chosen."""
+    home, other = tmp_path / "s", tmp_path / "t" / 'javascript:a"><b>'
+    picture(home / "0" / "figures" / "samples.png", 40)
+    other.mkdir(parents=True)
+    assert find_address(home / "0", home) == "./0/figures/"
+    assert find_address(other, home) == "./../t/javascript%3Aa%22%3E%3Cb%3E/"
+    one = group(tmp_path, {}, 1.0, seeds=LINKS + 2)
+    (row,) = collect_content(report(tmp_path, [one]), tmp_path)["rows"]
+    assert row["links"] == [(f"1.0_{seed}", f"./1.0_{seed}/") for seed in range(LINKS)] and row["runs"] == LINKS + 2
 
 
 def test_nothing_finished_is_a_page_of_failures(tmp_path):
@@ -154,7 +168,7 @@ def test_nothing_finished_is_a_page_of_failures(tmp_path):
 
 def test_one_group_of_one_run_has_neither_interval_nor_curve(tmp_path):
     one = report(tmp_path, [group(tmp_path, {}, 1.0, seeds=1)])
-    assert "±" not in "".join(cell.text for row in collect_content(one)["rows"] for cell in row["cells"])
+    assert "±" not in "".join(cell.text for row in collect_content(one, tmp_path)["rows"] for cell in row["cells"])
     text = page(one, tmp_path)
     assert "all runs" in text and 'id="curves"' not in text
 
@@ -192,13 +206,13 @@ def test_what_a_sweep_draws_of_all_runs_is_in_the_page(tmp_path):
 
 def test_a_table_too_large_to_be_quick_shows_the_criteria_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(report_page, "CELLS", 6 * 3)
-    shown = collect_content(report(tmp_path))
+    shown = collect_content(report(tmp_path), tmp_path)
     assert [cell.text for cell in shown["keys"]] == ["reconstruction/mse", "probe/linear", "loss"] and shown["cut"] == 1
 
 
 def test_declared_units_stand_at_the_axes_and_in_the_table(tmp_path):
     expected = dict(zip(KEYS, ("per example", "squared error per example", "accuracy", "units"), strict=True))
-    shown = collect_content(report(tmp_path))
+    shown = collect_content(report(tmp_path), tmp_path)
     assert {cell.text: cell.value for cell in shown["keys"]} == {key: key for key in expected}
     assert {cell.text: cell.title for cell in shown["keys"]} == expected
     assert {axis["key"]: axis["unit"] for axis in shown["scatter"]["axes"] if axis["part"] == "test"} == expected
@@ -293,6 +307,50 @@ def test_the_figures_of_the_runs_stand_side_by_side(opened):
     assert browser.execute_script(widths) == [["reconstructions", *[1300] * len(one.groups)]]
     choose(browser, "figure", "samples")
     assert browser.execute_script(widths) == [["samples", *[1300] * len(one.groups)]]
+
+
+@pytest.mark.browser
+def test_a_figure_is_large_by_click_or_key_until_it_is_closed(opened):
+    browser, _, _ = opened
+    image = browser.find_element("css selector", "main .figures:not([hidden]) img")
+    dialog = browser.find_element("id", "enlarged")
+    small = image.size["width"]
+    for begin, end in (("click", "click"), ("\ue007", "\ue00c")):  # Enter, Escape
+        image.click() if begin == "click" else image.send_keys(begin)
+        assert dialog.is_displayed() and dialog.find_element("tag name", "img").size["width"] > 1.5 * small
+        dialog.find_element("tag name", "button").click() if end == "click" else dialog.send_keys(end)
+        assert not dialog.is_displayed()
+
+
+@pytest.mark.browser
+def test_the_first_column_stays_where_a_table_is_wider_than_its_window(opened):
+    browser, _, folder = opened
+    wide(browser, 400)
+    browser.get((folder / "report.html").as_uri())
+    browser.find_element("id", "all").click()
+    script = """const scroll = document.querySelector("#groups .scroll"), from = scroll.getBoundingClientRect().left;
+        scroll.scrollLeft = 300;
+        const cells = [...scroll.querySelectorAll("thead th:first-child, tbody th")];
+        return [scroll.scrollLeft, ...cells.map(cell => cell.getBoundingClientRect().left - from)]"""
+    moved, *left = browser.execute_script(script)
+    wide(browser, 1400)
+    assert moved > 100 and left == pytest.approx([0] * 7, abs=1)
+
+
+@pytest.mark.browser
+def test_in_the_dark_the_page_is_dark_and_on_paper_it_is_light(opened):
+    browser, _, folder = opened
+    paper = "return getComputedStyle(document.body).backgroundColor"
+
+    def look(scheme: str, media: str) -> int:
+        features = [dict(name="prefers-color-scheme", value=scheme)]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(media=media, features=features))
+        return int(re.findall(r"\d+", browser.execute_script(paper))[0])
+
+    try:
+        assert look("dark", "screen") < 64 and look("light", "screen") == 255 == look("dark", "print")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(media="", features=[]))
 
 
 @pytest.mark.browser

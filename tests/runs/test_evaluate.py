@@ -13,6 +13,7 @@ import pytest
 import torch
 from composing import composed, run_in
 from PIL import Image
+from representatives import few
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aeexp.cli.evaluate import main
@@ -80,7 +81,7 @@ LAW = {  # words of a run, and metrics that it measures; few rows, where rows ca
 }
 
 
-@pytest.mark.parametrize("name", LAW)
+@pytest.mark.parametrize("name", few(LAW, "deterministic", "vae"))
 def test_the_run_s_own_metrics_are_had_again(name, tmp_path):
     """Same weights, rows, batches and seeds on the same machine: only the order of float32 sums could differ."""
     words, metrics = LAW[name]

@@ -50,6 +50,7 @@ def start(folder: Path, *words: str, line: list[str] | None = None) -> subproces
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     words = ["variant=vae", "trainer.steps=20"]
     for name, more in (("one", []), ("two", ["trainer.processes=2"])):
@@ -108,7 +109,9 @@ def test_two_processes_train_as_one_on_rows_that_lie_on_disk(kind, tmp_path):
     ("words", "message"),
     [
         (["variant=wae"], "trainer.processes=2: mmd is made of a whole batch, not row by row"),
-        (["trainer.compile=true"], "trainer.compile=true: not with several processes"),
+        pytest.param(
+            ["trainer.compile=true"], "trainer.compile=true: not with several processes", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_refused_before_a_step(words, message, tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import ROOT, aeexp
 from google.protobuf import text_format
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -32,23 +33,17 @@ from aeexp.runs.status import Status
 from aeexp.runs.tracking import Tracker
 from aeexp.trainers.checkpoint import Progress
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["dataset=digits", "trainer.epochs=2", "dataset.limit=400", "plot=[reconstructions,curves]", "threads=1"]
 NAMES = {"0": "0/tensorboard/undercomplete latent.dim=2", "1": "1/tensorboard/undercomplete latent.dim=3"}
 FAILED = "failed/tensorboard/undercomplete optimizer=sgd optimizer.lr=1e20 dataset=digits and 3 more"
 RUNS = {*NAMES.values(), FAILED}
 
 
-def aeexp(*overrides: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "aeexp", *overrides, *SMALL]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory) -> Path:
     """Two runs; the name of their folder is as a user may choose it."""
     folder = tmp_path_factory.mktemp("tensorboard") / "zwei Läufe"
-    done = aeexp("-m", "latent.dim=2,3", f"hydra.sweep.dir='{folder}'")
+    done = aeexp("-m", "latent.dim=2,3", f"hydra.sweep.dir='{folder}'", *SMALL, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -57,7 +52,7 @@ def sweep(tmp_path_factory) -> Path:
 def failed(sweep) -> Path:
     """A third run beside them, which diverges."""
     folder = sweep / "failed"
-    done = aeexp("optimizer=sgd", "optimizer.lr=1e20", f"hydra.run.dir='{folder}'")
+    done = aeexp("optimizer=sgd", "optimizer.lr=1e20", f"hydra.run.dir='{folder}'", *SMALL, cwd=ROOT)
     assert done.returncode == 1, done.stdout + done.stderr
     return folder
 
@@ -266,6 +261,7 @@ def server(sweep, failed, tmp_path_factory) -> str:
         process.wait(timeout=30)
 
 
+@pytest.mark.slow
 def test_the_table_puts_in_front_what_differs_between_runs(server, sweep):
     infos = ask(f"{server}data/plugin/hparams/experiment", {"hparamsLimit": 0})["hparamInfos"]
     differing = [info["name"] for info in infos if info["differs"]]
@@ -275,6 +271,7 @@ def test_the_table_puts_in_front_what_differs_between_runs(server, sweep):
     assert {"optimizer.betas", "optimizer.momentum"} <= {info["name"] for info in infos}
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_run(server, sweep):
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     body = {"startIndex": 0, "sliceSize": 10, "colParams": [], "allowedStatuses": statuses}
@@ -354,6 +351,7 @@ def page(browser, server, shots):
     return lambda tab: Page(browser, f"{server}#{tab}", shots)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_scalars_tab_shows_the_curves_of_every_run(page):
     tab = page("scalars")
@@ -362,6 +360,7 @@ def test_the_scalars_tab_shows_the_curves_of_every_run(page):
     tab.shot("scalars")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_images_tab_shows_the_figures(page):
     tab = page("images")
@@ -374,6 +373,7 @@ def test_the_images_tab_shows_the_figures(page):
     tab.shot("images")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_hparams_tab_shows_what_differs_and_what_came_of_it(page):
     tab = page("hparams")
@@ -386,6 +386,7 @@ def test_the_hparams_tab_shows_what_differs_and_what_came_of_it(page):
     tab.shot("hparams")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_projector_shows_the_codes(page, sweep):
     tab = page("projector")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from aeexp.signals import ENDING
 
 
 @pytest.fixture
@@ -32,8 +35,11 @@ def ray_cluster(monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
+    handlers = {number: signal.getsignal(number) for number in ENDING}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     node = cluster.add_node(num_cpus=1)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     yield cluster, node
     cluster.shutdown()
+    for number, handler in handlers.items():  # Ray leaves its own
+        signal.signal(number, handler)

@@ -49,7 +49,7 @@ def test_other_values_in_an_old_folder_stand_under_their_own_names_and_the_old_o
     assert new.keys() == {("2", "0"), ("3", "0"), ("4", "0")} and new.items() >= old.items()
     after = content(place / "s")
     assert {name: after[name] for name in before} == before
-    assert sorted(path.name for path in (place / "s").iterdir() if path.is_dir()) == ["0", "1", "2"]
+    assert sorted(path.name for path in (place / "s").glob("[!.]*/")) == ["0", "1", "2"]
     seeds = call("-m", *QUICK, "latent.dim=2,4", "seed=0,1", "hydra.sweep.dir=s", cwd=place)
     assert seeds[0] == 0 and "5 of 5 runs finished" in seeds[1] and seeds[1].count("is finished already") == 2
     assert numbers(place / "s").keys() == new.keys() | {("2", "1"), ("4", "1")}

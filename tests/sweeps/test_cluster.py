@@ -132,10 +132,11 @@ def test_a_signal_ends_all_and_the_same_command_goes_on(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "processes", "slurm"])
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+@pytest.mark.parametrize("launcher", ["basic", "processes", "slurm", "ray"])
 def test_two_starts_of_one_sweep_train_nothing_twice(launcher, tmp_path, request):
-    if launcher == "slurm":
-        request.getfixturevalue("slurm")
+    if launcher in (places := {"slurm": "slurm", "ray": "ray_cluster"}):
+        request.getfixturevalue(places[launcher])
     root, words = tmp_path / "sweep", [f"hydra/launcher={launcher}", *make_words(4)]
     commands = [start(root, *words), start(root, *words)]
     outputs = [finish(command)[1] for command in commands]

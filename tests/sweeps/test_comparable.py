@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from composing import composed
+from omegaconf import OmegaConf
 
 from aeexp.errors import UsageError
 from aeexp.reference import options
@@ -14,16 +15,20 @@ PENALTIES = [name for name in options.list_groups()["regularizer"] if name != "n
 
 
 def check(objective: str, key: str, *values: object, shared: tuple[str, ...] = ()) -> None:
-    check_comparable([objective], [composed(*shared, f"{key}={value}") for value in values], [key])
+    trees = [composed(*shared, f"{key}={value}") for value in values]
+    check_comparable([objective], trees, [key])
 
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_the_default_objective_over_the_weight_of_any_penalty_is_refused(name):
     shared, key = (f"regularizer=[{name}]",), f"regularizer.{name}.weight"
+    trees = [composed(*shared) for _ in range(2)]  # once: a composition is most of this
+    for tree, value in zip(trees, (0.5, 2.0), strict=True):
+        OmegaConf.update(tree, key, value)
     with pytest.raises(UsageError, match=rf"^objectives=\['best'\]: best, the validation loss, .* {key}.*{WAY}"):
-        check("best", key, 0.5, 2.0, shared=shared)
+        check_comparable(["best"], trees, [key])
     for objective in ("val/probe/linear", "val/reconstruction/mse", "latent.dim", "timing/fit_seconds"):
-        check(objective, key, 0.5, 2.0, shared=shared)
+        check_comparable([objective], trees, [key])
 
 
 @pytest.mark.parametrize(

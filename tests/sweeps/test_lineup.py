@@ -130,6 +130,7 @@ def test_first_and_last_run_of_a_lecture_train_two_steps(experiment, tmp_path):
         assert math.isfinite(run_in(tmp_path / str(end), *words, "plot=none"))
 
 
+@pytest.mark.slow
 def test_one_command_is_the_whole_lecture(tmp_path):
     assert len(SWEEPS) == 3
     words = ["experiment=lecture_widths", "trainer.steps=2", "trainer.validate_every_steps=1", "plot=[curves]"]

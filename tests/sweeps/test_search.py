@@ -332,6 +332,7 @@ def test_real_runs_are_searched_and_the_one_behind_is_pruned(tmp_path):
     assert "optimizer.lr=0.01 hydra.mode=RUN" in done.stdout
 
 
+@pytest.mark.slow
 def test_processes_of_joblib_share_the_study(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher.joblib_launcher")
     budget = ["trainer.steps=2", "trainer.validate_every_steps=1", "metric=none", "plot=none", "threads=1"]

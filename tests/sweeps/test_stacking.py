@@ -96,6 +96,7 @@ def test_a_stacked_sweep_leaves_the_folders_of_the_runs_alone_and_goes_on(tmp_pa
     assert "#1, #3: trained together" in again.stdout  # what failed is tried again
 
 
+@pytest.mark.slow
 def test_processes_take_a_part_each_and_what_cannot_be_stacked_says_why(tmp_path):
     latents = "latent=deterministic,hyperspherical"
     words = ["-m", "hydra/launcher=auto", "hydra.launcher.processes=2", "seed=0,1", latents, *QUICK, *ASIDE]
@@ -114,6 +115,7 @@ def test_keys_of_the_launcher_are_checked_before_anything_is_trained(word, tmp_p
     assert not (tmp_path / "s/0").exists()
 
 
+@pytest.mark.slow
 def test_folds_are_trained_together_where_their_rows_are_as_many(tmp_path):
     words = ["-m", "hydra/launcher=stacked", "dataset/split=kfold", "dataset.split.fold=0,1,2", "dataset.limit=101"]
     done = aeexp(*words, *QUICK, *ASIDE, "dataset.split.stratify=never", "hydra.sweep.dir=s", cwd=tmp_path)
@@ -122,6 +124,7 @@ def test_folds_are_trained_together_where_their_rows_are_as_many(tmp_path):
     assert "#0: trained alone: no other run is like it" in done.stdout
 
 
+@pytest.mark.slow
 def test_trials_of_a_search_are_a_stack_and_the_one_behind_is_pruned_out_of_it(tmp_path):
     pruner = ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1",
               "hydra.sweeper.pruner.n_warmup_steps=0"]  # fmt: skip
@@ -154,11 +157,9 @@ def interrupt(words: list[str], cwd: Path, number: int, everyone: bool) -> int:
         return process.wait(120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "everyone"), [
-    (signal.SIGTERM, False),
-    pytest.param(signal.SIGINT, True, marks=pytest.mark.slow),
-    pytest.param(signal.SIGINT, False, marks=pytest.mark.slow),
-    pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
+    (signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True),
 ])  # fmt: skip
 def test_a_sweep_in_processes_that_is_interrupted_loses_nothing_and_goes_on(number, everyone, tmp_path):
     words = ["-m", "hydra/launcher=auto", "hydra.launcher.processes=2", "seed=range(4)", "hydra.sweep.dir=s", *ASIDE]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from own_parts import HOYER, write_penalty
+from representatives import few
 
 from aeexp import latents, noises, regularizers
 from aeexp.cli.new import list_groups, write_part
@@ -22,7 +23,7 @@ def path_as_it_was(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
-@pytest.mark.parametrize("group", list_groups())
+@pytest.mark.parametrize("group", few(list_groups(), "dataset", "latent", "metric", "trainer"))
 def test_what_aeexp_new_writes_is_a_part_of_its_group(group, tmp_path):
     name = f"new_{group}_{tmp_path.name.rpartition('-')[2].strip('0_')}".lower()
     paths = write_part(group, name, tmp_path)

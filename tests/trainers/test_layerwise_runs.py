@@ -57,7 +57,10 @@ def test_a_run_stopped_in_any_stage_and_taken_up_again_ends_with_the_same_bits(r
         assert same(_files(again.folder), _files(whole.folder))
 
 
-@pytest.mark.parametrize(("every_seconds", "finetune"), [(0.0, Joint(**FINE)), (math.inf, Joint(**FINE)), (0.0, None)])
+@pytest.mark.parametrize(("every_seconds", "finetune"), [
+    pytest.param(0.0, Joint(**FINE), marks=pytest.mark.slow), (math.inf, Joint(**FINE)),
+    pytest.param(0.0, None, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_run_killed_at_any_word_to_the_tracker_ends_with_the_same_bits(
     every_seconds, finetune, run_layers, deep, quiet, killed
 ):

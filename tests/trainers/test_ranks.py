@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from composing import composed
 from hypothesis import given
 from hypothesis import strategies as st
+from representatives import few
 from torch import Tensor
 
 from aeexp.errors import UsageError
@@ -75,7 +76,7 @@ def make(*words: str):
     return learner, data
 
 
-@pytest.mark.parametrize("name", list_groups()["variant"])
+@pytest.mark.parametrize("name", few(list_groups()["variant"], "conv", "vae", "wae"))
 def test_of_a_variant_processes_take_the_steps_of_one_or_are_refused(name):
     """Each is in one of two sets, and the code says in which: no list is kept here."""
     learner, data = make(f"variant={name}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from interrupted import files_of, same, stops_after
+from representatives import few
 from training import ADAM, EVERY, HEADER
 
 from aeexp import files, schedulers
@@ -31,7 +32,7 @@ RESUMED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", RESUMED)
+@pytest.mark.parametrize("case", few(RESUMED, "sgd, batch, plateau, epochs", "lbfgs, ema, step"))
 def test_a_run_stopped_after_any_step_and_taken_up_again_ends_with_the_same_bits(case, run, noisy):
     optimizer, scheduler, estimate, keys = RESUMED[case]
     parts = (Joint(**keys), optimizer, scheduler)
@@ -57,7 +58,7 @@ def test_a_run_interrupted_at_every_single_step_ends_with_the_same_bits(run, noi
     assert same(files_of(again.folder), files_of(whole.folder))
 
 
-@pytest.mark.parametrize("every_seconds", [0.0, math.inf])
+@pytest.mark.parametrize("every_seconds", few([0.0, math.inf], 0.0))
 def test_a_run_killed_at_any_word_to_the_tracker_ends_with_the_same_bits(every_seconds, run, noisy, quiet, killed):
     trainer = Joint(**EVERY)
     whole = run("whole", trainer, learner=noisy())
@@ -70,7 +71,7 @@ def test_a_run_killed_at_any_word_to_the_tracker_ends_with_the_same_bits(every_s
         assert same(files_of(again.folder), files_of(whole.folder))
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", few([False, True], False), ids=["before", "after"])
 def test_a_run_killed_around_any_write_ends_with_the_same_bits(after, run, noisy, killed, monkeypatch):
     trainer = Joint(**EVERY)
     real, countdown = files.os.replace, [math.inf]

@@ -40,9 +40,27 @@ if (byId("figure")) {
   showFigure();
 }
 
+// --- a figure large, by a click or a key; Escape, a click or a key closes it
+
+function enlarge(image) {
+  const shown = byId("enlarged").querySelector("img");
+  [shown.src, shown.alt] = [image.src, image.alt];
+  byId("enlarged").showModal();
+}
+for (const image of document.querySelectorAll("main img")) {
+  [image.tabIndex, image.role] = [0, "button"];
+  image.addEventListener("click", () => enlarge(image));
+  image.addEventListener("keydown", event => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    enlarge(image);
+  });
+}
+byId("enlarged").addEventListener("click", () => byId("enlarged").close());
+
 // --- scatter: Okabe and Ito's colours, and a shape as a second sign
 
-const COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"];
+const COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "var(--ink)"];
 const SHAPES = [
   r => `M${-r},0A${r},${r} 0 1 0 ${r},0A${r},${r} 0 1 0 ${-r},0Z`,
   r => `M${-r},${-r}H${r}V${r}H${-r}Z`,
@@ -143,7 +161,7 @@ function scatter(data) {
   }
 
   function frame(svg, across, up, x, y) {
-    const low = BOX.height - BOX.bottom, grid = { stroke: "#e4e7ea", "stroke-width": 1 };
+    const low = BOX.height - BOX.bottom, grid = { stroke: "var(--grid)", "stroke-width": 1 };
     for (const tick of across.ticks) {
       make("line", { x1: across.place(tick), x2: across.place(tick), y1: BOX.top, y2: low, ...grid }, svg);
       make("text", { x: across.place(tick), y: low + 18, "text-anchor": "middle" }, svg, short(tick));
@@ -152,7 +170,7 @@ function scatter(data) {
       make("line", { x1: BOX.left, x2: BOX.width - BOX.right, y1: up.place(tick), y2: up.place(tick), ...grid }, svg);
       make("text", { x: BOX.left - 8, y: up.place(tick) + 4, "text-anchor": "end" }, svg, short(tick));
     }
-    make("path", { d: `M${BOX.left},${BOX.top}V${low}H${BOX.width - BOX.right}`, fill: "none", stroke: "#5a6470" }, svg);
+    make("path", { d: `M${BOX.left},${BOX.top}V${low}H${BOX.width - BOX.right}`, fill: "none", stroke: "var(--soft)" }, svg);
     const named = one => one.key + (one.part === "setting" || BOX.width < 640 ? "" : `, ${one.words}`) + (one.unit ? ` (${one.unit})` : "");
     make("text", { class: "name", x: (BOX.left + BOX.width - BOX.right) / 2, y: BOX.height - 12, "text-anchor": "middle" }, svg, named(x));
     make("text", { class: "name", transform: `translate(18 ${(BOX.top + low) / 2}) rotate(-90)`, "text-anchor": "middle" }, svg, named(y));
@@ -177,12 +195,12 @@ function scatter(data) {
     const runs = one.group.n > 1 ? `mean of ${one.group.n} runs` : "one run";
     const text = [one.group.name, ...[x, y].map((axis, i) => `${axis.key} (${axis.words}): ${number(i ? one.y : one.x)}`), runs].join("\n");
     const shape = SHAPES[one.group.line % SHAPES.length](5.5);
-    const node = { class: "point", d: shape, transform: `translate(${a} ${b})`, fill: color, stroke: "#fff", "stroke-width": 1 };
+    const node = { class: "point", d: shape, transform: `translate(${a} ${b})`, fill: color, stroke: "var(--paper)", "stroke-width": 1 };
     tip(make("path", { ...node, tabindex: 0, role: "img", "aria-label": text }, svg), text);
   }
 
   function reference(svg, one, across, up, x, y) {
-    const sign = { d: mark(one.name), fill: one.name === "raw" ? "#000" : "#fff", stroke: "#000", "stroke-width": 1.5 };
+    const sign = { d: mark(one.name), fill: one.name === "raw" ? "var(--ink)" : "var(--paper)", stroke: "var(--ink)", "stroke-width": 1.5 };
     const text = `${data.baselines[one.name]} (beside ${one.group.name})\n${x.key}: ${short(one.x)}\n${y.key}: ${short(one.y)}`;
     const place = `translate(${across.place(one.x)} ${up.place(one.y)})`;
     tip(make("path", { class: "point", ...sign, transform: place, tabindex: 0, role: "img", "aria-label": text }, svg), text);
@@ -200,7 +218,7 @@ function scatter(data) {
     for (const i of new Set(points.map(one => one.group.line)))
       entry({ d: SHAPES[i % SHAPES.length](5), fill: COLORS[i % COLORS.length] }, data.lines[i]);
     for (const name of new Set(spots.map(one => one.name)))
-      entry({ d: mark(name), fill: name === "raw" ? "#000" : "#fff", stroke: "#000", "stroke-width": 1.5 }, data.baselines[name]);
+      entry({ d: mark(name), fill: name === "raw" ? "var(--ink)" : "var(--paper)", stroke: "var(--ink)", "stroke-width": 1.5 }, data.baselines[name]);
   }
 
   function tip(node, text) {

@@ -9,6 +9,7 @@ from typing import Any, final
 
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, NonNegative, Positive, Whole
+from aeexp.signals import keep_handlers
 from aeexp.sweeps.cluster.part import Part, count_cpus
 from aeexp.sweeps.cluster.pool import PATIENCE, Ending, Lost, Outcome, Pool
 
@@ -61,7 +62,8 @@ class Ray(Pool):
         address = self.address or os.environ.get("RAY_ADDRESS")
         own = {} if address else {"num_cpus": count_cpus(), "include_dashboard": False}
         try:
-            ray.init(address=address, log_to_driver=True, configure_logging=False, **own)
+            with keep_handlers():  # Ray's own of SIGTERM would leave at once
+                ray.init(address=address, log_to_driver=True, configure_logging=False, **own)
         except ConnectionError as error:
             raise UsageError(f"hydra.launcher.address={address}: no Ray cluster answers there") from error
         most = ray.cluster_resources()
