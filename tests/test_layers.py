@@ -36,7 +36,7 @@ DRAWERS = {
     "tasks": set(),
     "latents": {"priors", "posteriors", "bounded_posteriors", "silence", "books", "flows", "families"},
     "likelihoods": set(),
-    "datasets/sets": {"vision", "bundled"},
+    "datasets/sets": {"vision", "bundled", "generated"},
     "regularizers": {"needs"},
     "objectives": {"bounds", "additive"},
     "metrics": {"reconstruction"},

@@ -1,5 +1,5 @@
-"""The command `aeexp-new`: a part of your own to start from, as class, YAML and test. Exit codes: 0 done, 2 a mistake
-of the user."""
+"""The command `aeexp-new`: a part of your own to start from, as class, YAML and test, or an exercise for a course. Exit
+codes: 0 done, 2 a mistake of the user."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from aeexp.reference.folders import find_root
 from aeexp.reference.parts import MULTIPLE
 
 TEMPLATES = Path(__file__).parent / "templates"
+EXERCISE = "exercise"  # no group of parts
 SEVERAL = ("model",)  # templates of more than one class
 FUNCTIONS = ("dataset", "scheduler")  # groups whose parts are functions
 EXAMPLES = """examples:
   aeexp-new regularizer hoyer
   aeexp --config-dir conf regularizer=hoyer
-  pytest test_hoyer.py"""
+  pytest test_hoyer.py
+  aeexp-new exercise kl --teacher"""
 TEST = '''"""The $group $name keeps what its group promises."""
 
 from pathlib import Path
@@ -39,15 +41,22 @@ def test_${name}_is_a_$group():
 
 def build_parser() -> argparse.ArgumentParser:
     """Flags and their help."""
-    about = "Writes a part of your own, with conf/GROUP/NAME.yaml and a test, for you to go on from."
+    about = (
+        "Writes a part of your own, with conf/GROUP/NAME.yaml and a test, for you to go on from; or an exercise, as "
+        "notebook, file to fill in, and test that grades it."
+    )
     parser = argparse.ArgumentParser(
         "aeexp-new", description=about, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     groups = list_groups()
-    parser.add_argument("group", metavar="GROUP", help=f"what kind of part: {', '.join(groups)}")
-    parser.add_argument("name", metavar="NAME", help="of the option, in small letters: hoyer")
+    parser.add_argument("group", metavar="GROUP", help=f"what kind of part: {', '.join(groups)}; or exercise")
+    names = "kl, sparsity, masking, sampler or linear"
+    parser.add_argument("name", metavar="NAME", help=f"of the option, in small letters: hoyer; of an exercise {names}")
     parser.add_argument("--folder", metavar="DIR", default=".", help="where to write; default here")
     package = "write the class into this package, as mypkg/hoyer.py; default hoyer.py"
+    parser.add_argument(
+        "--teacher", action="store_true", help="of an exercise: its solution too, in a folder of its own"
+    )
     parser.add_argument("--package", metavar="PACKAGE", default="", help=package)
     return parser
 
@@ -58,11 +67,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     def create() -> None:
         arguments = build_parser().parse_args(argv)
         folder = Path(expand_home(arguments.folder))
+        if arguments.group == EXERCISE:
+            create_exercise(arguments.name, folder, arguments.teacher, arguments.package)
+            return
+        if arguments.teacher:
+            raise UsageError(f"--teacher is for exercises: aeexp-new {EXERCISE} kl --teacher")
         for path in write_part(arguments.group, arguments.name, folder, arguments.package):
             print(path)
         print(describe_next(arguments.group, arguments.name, folder))
 
     run_command(create)
+
+
+def create_exercise(name: str, folder: Path, teacher: bool, package: str) -> None:
+    """Write one, and say how it is graded."""
+    from aeexp.exercises.sheets import write_exercise
+
+    if package:
+        raise UsageError(f"--package {package}: an exercise is a folder by itself: leave it out")
+    for path in write_exercise(name, folder, teacher):
+        print(path)
+    test = folder / name / f"test_{name}.py"
+    print(f"Fill in {name}.py, then:\n  {quote_words('pytest', test)}\n  {quote_words('python', test)}")
 
 
 def list_groups() -> list[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aeexp.datasets.sets.cells import cells
     from aeexp.datasets.sets.generated import moons, s_curve, sine_waves, swiss_roll, weak_attribute
     from aeexp.datasets.sets.painted import colored_digits, textured_digits
+    from aeexp.datasets.sets.planar import rings, spiral, xor
     from aeexp.datasets.sets.sprites import sprites
     from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
     from aeexp.datasets.sets.vision_color import cifar10, svhn
@@ -61,11 +62,13 @@ __all__ = [
     "mpi3d",
     "npy",
     "npz",
+    "rings",
     "s_curve",
     "shapes3d",
     "sine_waves",
     "small_norb",
     "sparse",
+    "spiral",
     "sprites",
     "svhn",
     "swiss_roll",
@@ -75,6 +78,7 @@ __all__ = [
     "weak_attribute",
     "webdataset",
     "wine",
+    "xor",
 ]
 
 _PLACES = {
@@ -98,6 +102,7 @@ _PLACES = {
     "sets.cells": "cells",
     "sets.generated": "moons s_curve sine_waves swiss_roll weak_attribute",
     "sets.painted": "colored_digits textured_digits",
+    "sets.planar": "rings spiral xor",
     "sets.sprites": "sprites",
     "sets.vision": "emnist fashion_mnist kmnist mnist usps",
     "sets.vision_color": "cifar10 svhn",

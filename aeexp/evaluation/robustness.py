@@ -49,7 +49,7 @@ def curve(
     probe fitted on the clean codes of at most `rows` training rows, the ones of metric=probe. All levels, and all
     models of the same data, see the same draws.
     """
-    probe = run.compute_once(("clean probe", rows, seed), lambda: _probe(run, rows, seed))
+    probe = run.compute_once(("clean probe", rows, seed), lambda: fit_clean_probe(run, rows, seed))
     values: dict[str, list[float]] = {"mse": [], **({"linear": []} if probe is not None else {})}
     for level in levels:
         key = ("corrupted", split, name, float(level), seed)
@@ -84,8 +84,8 @@ def corrupt(run: Run, split: str, noise: Noise, seed: int) -> tuple[np.ndarray, 
     return np.concatenate(errors), np.concatenate(codes)
 
 
-def _probe(run: Run, rows: int, seed: int) -> Any | None:
-    """None where there are no labels, or one class alone."""
+def fit_clean_probe(run: Run, rows: int, seed: int) -> Any | None:
+    """A linear probe of at most `rows` clean training codes; None where there are no labels, or one class alone."""
     if not run.data.is_labelled:
         return None
     codes, labels = select_labelled_codes(run, "train")

@@ -3,6 +3,7 @@
 from aeexp.metrics.anomaly import Anomaly
 from aeexp.metrics.classification import Classification
 from aeexp.metrics.clustering import Clustering
+from aeexp.metrics.code_noise import CodeNoise
 from aeexp.metrics.code_prior import CodePrior
 from aeexp.metrics.disentanglement import Disentanglement
 from aeexp.metrics.fairness import Fairness
@@ -26,6 +27,7 @@ __all__ = [
     "Anomaly",
     "Classification",
     "Clustering",
+    "CodeNoise",
     "CodePrior",
     "Disentanglement",
     "Fairness",

@@ -3,6 +3,7 @@
 from aeexp.models.nn.conv import conv
 from aeexp.models.nn.dictionary import dictionary
 from aeexp.models.nn.gru import gru
+from aeexp.models.nn.memoriser import memoriser
 from aeexp.models.nn.mlp import mlp
 from aeexp.models.nn.resnet import resnet
 from aeexp.models.nn.transformer import transformer
@@ -11,6 +12,6 @@ from aeexp.models.nn.vit import vit
 from aeexp.models.nn.yours import LinearDecoder, LinearEncoder, yours
 
 __all__ = [
-    "LinearDecoder", "LinearEncoder", "conv", "dictionary", "gru", "mlp", "resnet", "transformer", "unet", "vit",
-    "yours",
+    "LinearDecoder", "LinearEncoder", "conv", "dictionary", "gru", "memoriser", "mlp", "resnet", "transformer", "unet",
+    "vit", "yours",
 ]  # fmt: skip

@@ -118,7 +118,8 @@ def linear_ends(model: Autoencoder, split: Examples) -> tuple[nn.Linear, nn.Line
     ends = _find_ends(model)
     if ends is None or not isinstance(model.latent, Deterministic):
         raise UsageError(
-            "trainer=closed_form solves model=linear with latent=deterministic only: take these, or trainer=joint"
+            "trainer=closed_form solves model=linear or model=memoriser with latent=deterministic only: take these, or "
+            "trainer=joint"
         )
     if next(iter(split.batches(1))).mask is not None:
         raise UsageError(

@@ -4,10 +4,14 @@ from aeexp.plots.activations import Activations
 from aeexp.plots.anomaly import Anomaly
 from aeexp.plots.checkerboard import Checkerboard
 from aeexp.plots.class_error import ClassError
+from aeexp.plots.code_noise import CodeNoise
 from aeexp.plots.columns import Columns
 from aeexp.plots.curves import Curves
 from aeexp.plots.densities import Densities
 from aeexp.plots.dictionary import Dictionary
+from aeexp.plots.displacement import Displacement
+from aeexp.plots.distances import Distances
+from aeexp.plots.field import Field
 from aeexp.plots.filters import Filters
 from aeexp.plots.inpainting import Inpainting
 from aeexp.plots.interpolation import Interpolation
@@ -30,10 +34,14 @@ __all__ = [
     "Anomaly",
     "Checkerboard",
     "ClassError",
+    "CodeNoise",
     "Columns",
     "Curves",
     "Densities",
     "Dictionary",
+    "Displacement",
+    "Distances",
+    "Field",
     "Filters",
     "Inpainting",
     "Interpolation",

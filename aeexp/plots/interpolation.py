@@ -13,18 +13,22 @@ from torch import Tensor
 
 from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.arrays import mask_array
+from aeexp.drawing.cloud import is_cloud
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.moves import draw_paths
 from aeexp.evaluation.paths import slerp
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import has_one_length
 
 APART = 1.25  # tiles between an input and what is decoded
 GROUP = 0.35  # tiles between two pairs
+SMOOTH = 65  # codes of a path that is drawn as a line
 
 
 @final
 class Interpolation(Plot):
-    """Paths of `steps` codes between `pairs` pairs of test examples, of different classes if labelled.
+    """Paths of `steps` codes between `pairs` pairs of test examples, of different classes if labelled; of the same one
+    under `within_class`.
 
     `path` is the straight line, slerp (the arc about 0, White 2016), or both, a row each; auto takes both where a
     code's length is given by its law, which is where the prior is N(0, I) or codes lie on a sphere, else the line.
@@ -40,29 +44,35 @@ class Interpolation(Plot):
         self,
         *,
         pairs: Annotated[int, Interval(ge=1, le=20)] = 4,
+        within_class: bool = False,
         steps: Annotated[int, Interval(ge=2, le=20)] = 9,
         path: Literal["auto", "line", "slerp", "both"] = "auto",
     ):
         self.pairs = pairs
+        self.within_class = within_class
         self.steps = steps
         self.path = path
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         split = run.rows("test")
-        chosen = canvas.choose_rows(run.labels("test"), 2 * self.pairs, len(split))
+        chosen = self.choose_pairs(run)
         pairs = len(chosen) // 2
         if pairs == 0:
             return {}
         out = run.forward(split.batch(torch.from_numpy(chosen[: 2 * pairs])))
         if out.context is not None:
             return {}  # between two side informations there is no line
-        weights = torch.linspace(0, 1, self.steps, device=out.code.mean.device)
+        points = is_cloud(run.data)
+        weights = torch.linspace(0, 1, SMOOTH if points else self.steps, device=out.code.mean.device)
         paths, rows = self.choose_paths(run), []
         for path in paths.values():
             codes = torch.stack([path(out.code.mean[0::2], out.code.mean[1::2], share) for share in weights], 1)
             codes = run.model.latent.project(codes)  # (P, S, D)
-            rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, self.steps)))
+            rows.append(run.model.decode(codes.flatten(0, 1)).unflatten(0, (pairs, len(weights))))
+        if points:
+            decoded = {name: row for name, row in zip(paths, rows, strict=True)}
+            return {"interpolation": draw_paths(run, decoded, out.batch.x.unflatten(0, (pairs, 2)))}
         if run.data.variables:
             return {"interpolation": self.draw_table(run, [*paths], torch.stack(rows, 1), chosen)}
         mixed = torch.stack([torch.lerp(out.batch.x[0::2], out.batch.x[1::2], share) for share in weights], 1)
@@ -73,6 +83,15 @@ class Interpolation(Plot):
             longer = np.logical_or.reduce(mask, axis=1)  # what is decoded has as many steps as the longer of the two
             ends, pictures = canvas.cut_at_end(ends, mask), canvas.cut_at_end(pictures, longer[:, None, None])
         return {"interpolation": self.draw(run, ends, pictures, [*paths, "input mix"])}
+
+    def choose_pairs(self, run: Run) -> np.ndarray:
+        """(2 P,) numbers of test rows: A and B of the first pair, then those of the second, ..."""
+        labels, rows = run.labels("test"), len(run.rows("test"))
+        if self.within_class and labels is not None and (labels >= 0).any():
+            present = np.unique(labels[labels >= 0])
+            twins = [np.flatnonzero(labels == label)[:2] for label in present]
+            return np.concatenate([twin for twin in twins if len(twin) == 2][: self.pairs] or [np.arange(0)])
+        return canvas.choose_rows(labels, 2 * self.pairs, rows)
 
     def choose_paths(self, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """Functions of two codes and a share, by name."""

@@ -10,8 +10,10 @@ from annotated_types import Interval
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas, naming, tables
+from aeexp.drawing.cloud import is_cloud
 from aeexp.drawing.contracts import Plot
 from aeexp.drawing.plane import OUTSIDE, lay_grid, mark_outside
+from aeexp.drawing.sheet import draw_sheet
 from aeexp.evaluation.run import Run
 
 
@@ -22,7 +24,8 @@ class Manifold(Plot):
     Pale tiles beyond the line lie where no code is: none of the training split falls into their square, and the
     nearest one is farther away than the nearest one of 99 % of the test codes. What a decoder gives there is its own
     invention. Of a table each column is a map of its own, in the data's units. Only for a code of two units that fill
-    the plane and a decoder without side information.
+    the plane and a decoder without side information. Rows of one to three numbers are points: drawn is the sheet that
+    the plane becomes among them, or the curve of a code of one unit.
     """
 
     of_pictures: ClassVar = True
@@ -33,8 +36,13 @@ class Manifold(Plot):
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
         first = run.forward(run.rows("train").batch(slice(0, 1)))
-        if run.model.latent.dim != 2 or run.model.latent.constrained or first.context is not None:
+        points = is_cloud(run.data)
+        if run.model.latent.dim not in ((1, 2) if points else (2,)):
             return {}
+        if run.model.latent.constrained or first.context is not None:
+            return {}
+        if points:
+            return {"manifold": draw_sheet(run)}
         grid = lay_grid(run.codes("train"), run.codes("test"), self.side)
         z = torch.from_numpy(grid.codes).to(first.code.mean)
         decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu()

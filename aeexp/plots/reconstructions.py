@@ -15,7 +15,9 @@ from torch import Tensor
 
 from aeexp.drawing import canvas, cells, naming, tables
 from aeexp.drawing.arrays import mask_array, to_array
+from aeexp.drawing.cloud import is_cloud
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.moves import draw_reconstructions
 from aeexp.drawing.sketching import draw_examples, draw_table
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
@@ -59,8 +61,9 @@ class Rows(NamedTuple):
 class Reconstructions(Plot):
     """Test examples, spread over the classes: input, corrupted input, output, error, and the comparable PCA.
 
-    Rows of a table stand in their own units and words, 4 of them. Where the run has noise, or its task makes a hole,
-    model and PCA both get the corrupted input; `seed` draws the noise.
+    Rows of a table stand in their own units and words, 4 of them. Rows of one to three numbers are points, and lines
+    lead from them to what they became. Where the run has noise, or its task makes a hole, model and PCA both get the
+    corrupted input; `seed` draws the noise.
     """
 
     of_pictures: ClassVar = True
@@ -70,6 +73,8 @@ class Reconstructions(Plot):
         self.seed = seed
 
     def __call__(self, run: Run) -> dict[str, Figure]:
+        if is_cloud(run.data):
+            return {"reconstructions": draw_reconstructions(run, self.seed)}
         rows = self.reconstruct(run)
         title = naming.heading(run, "reconstructions of the test split")
         if run.data.variables:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from aeexp.conditions import Label
 from aeexp.drawing import canvas, cells, naming, tables
+from aeexp.drawing.cloud import SHOWN, is_cloud
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.moves import draw_samples
 from aeexp.drawing.sketching import draw_examples, draw_table
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import QUICK, SAMPLERS, Sampler
@@ -29,7 +31,7 @@ class Samples(Plot):
     Densities are fitted to the mean training codes: one Gaussian, a mixture of them, a kernel density; where they are
     named a flow, a second VAE, a diffusion, or a law of the tokens of a quantised code (`autoregressive`,
     metric=code_prior measures it). Under condition=label one row a class is drawn instead, from the prior or the
-    Gaussian.
+    Gaussian. Rows of one to three numbers are points, of which as many are drawn as show where they lie.
     """
 
     of_pictures: ClassVar = True
@@ -47,13 +49,17 @@ class Samples(Plot):
         if conditional and not isinstance(run.model.condition, Label):
             return {}  # an attribute has no list of values to draw for
         names = ["prior", "gaussian"] if conditional else self.samplers
-        draws = {name: SAMPLERS[name](run, self.count, self.seed) for name in names}
+        points = is_cloud(run.data) and not conditional
+        count = SHOWN if points else self.count
+        draws = {name: SAMPLERS[name](run, count, self.seed) for name in names}
         codes = {name: values for name, values in draws.items() if values is not None}
         if conditional:
             return {"samples": self.draw_by_class(run, *next(iter(codes.items())))}
         if not codes:
             return {}  # of the named ways this code has none
         examples = np.stack([self.decode(run, values) for values in codes.values()])
+        if points:
+            return {"samples": draw_samples(run, list(examples), [naming.SOURCES[name] for name in codes])}
         title = naming.heading(run, "decoded codes that were drawn, none is a reconstruction")
         return {"samples": self.draw(run, title, examples, [naming.SOURCES[name] for name in codes])}
 

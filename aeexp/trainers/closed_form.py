@@ -9,6 +9,7 @@ from typing import ClassVar, final
 from aeexp.errors import UsageError
 from aeexp.models.factorisations import Method, factorise
 from aeexp.models.learner import Learner
+from aeexp.models.nn.memoriser import Lookup
 from aeexp.ranges import Count, NonNegative
 from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
@@ -23,7 +24,7 @@ class ClosedForm(Trainer):
     `sparse_pca`, components of few features (Zou et al. 2006), the fewer the larger `alpha`; `nmf`, parts that only add
     up (Lee and Seung 1999); `dictionary`, atoms of which few make a row (Olshausen and Field 1996), by the price
     `model.sparsity`. The first three take model=linear, the others model=dictionary. Of more than 10,000 rows as many
-    are drawn, but for PCA.
+    are drawn, but for PCA. Under model=memoriser the rows are learnt by heart, whatever the method.
     """
 
     starts_anew: ClassVar[bool] = True
@@ -46,7 +47,10 @@ class ClosedForm(Trainer):
             raise UsageError(
                 "trainer=closed_form solves for the least squared error of pictures, not of masks: take trainer=joint"
             )
-        factorise(learner.model, train, self.method, alpha=self.alpha, max_iter=self.max_iter, seed=seed)
+        if isinstance(learner.model.encoder, Lookup):
+            learner.model.encoder.learn(train)
+        else:
+            factorise(learner.model, train, self.method, alpha=self.alpha, max_iter=self.max_iter, seed=seed)
         learner.model.likelihood.fit(learner.model(learner.task(batch)) for batch in train.batches(1024))
         progress.step = progress.best_step = progress.best_epoch = 1
         progress.seconds = time.perf_counter() - began

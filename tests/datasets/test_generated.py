@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 
 from aeexp.datasets.core.records import Source
 from aeexp.datasets.core.splits import Fractions
-from aeexp.datasets.sets import bundled, generated, painted
+from aeexp.datasets.sets import bundled, generated, painted, planar
 from aeexp.datasets.sets.sprites import FACTORS, SHAPES, sprites
 from aeexp.errors import UsageError
 
 SETS = [
     "iris", "wine", "breast_cancer", "diabetes", "swiss_roll", "s_curve", "sine_waves", "sprites", "colored_digits",
-    "textured_digits", "weak_attribute",
+    "textured_digits", "weak_attribute", "xor", "spiral", "rings",
 ]  # fmt: skip
 
 
@@ -103,6 +103,41 @@ def test_points_lie_on_the_sheet_where_their_position_says(load, curve, ends):
     noisy = source(load, n=n, noise=0.3).rows
     residual = noisy.x[:, [0, 2]].T - curve(noisy.s.astype(np.float64))
     assert residual.std() == pytest.approx(0.3, rel=5 / math.sqrt(4 * n))  # 2n normals: s.e. of sd is sd / sqrt(4n)
+
+
+# ---------------------------------------------------------------- points in the plane
+
+
+@given(st.integers(0, 99))
+def test_corners_are_the_bits_and_the_class_is_whether_they_differ(seed):
+    rows = source(planar.xor, n=401, noise=0.0, seed=seed).rows
+    np.testing.assert_array_equal(rows.y, rows.x[:, 0] != rows.x[:, 1])
+    np.testing.assert_array_equal(rows.s, 2 * rows.x[:, 0] + rows.x[:, 1])
+    assert np.ptp(np.bincount(rows.s)) <= 1
+    # the best line through the plane is right in three corners of four
+    directions = np.stack([np.cos(angle := np.linspace(0, np.pi, 60)), np.sin(angle)])
+    scores = np.concatenate([rows.x @ directions + offset for offset in np.linspace(-1.5, 1.5, 61)], 1)
+    right = ((scores > 0) == rows.y[:, None].astype(bool)).mean(0)
+    assert 0.74 < np.maximum(right, 1 - right).max() < 0.76
+
+
+@given(st.integers(0, 99), st.floats(0.5, 2))
+def test_a_spiral_is_even_in_length(seed, turns):
+    rows = source(planar.spiral, n=4000, turns=turns, noise=0.0, seed=seed).rows
+    angle = np.linspace(0, 2 * np.pi * turns, 20001)
+    curve = (0.2 + 0.8 * np.linspace(0, 1, len(angle)))[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    length = np.concatenate([[0], np.linalg.norm(np.diff(curve, axis=0), axis=1).cumsum()])
+    wanted = [np.interp(rows.s * length[-1], length, side) for side in curve.T]
+    # two polygons of a curve of length below 13 and radius above 0.2: chords of 13 / 4096 are off by 1e-5 at most
+    np.testing.assert_allclose(rows.x.T, wanted, atol=2e-5)
+    assert np.abs(np.sort(rows.s) - np.linspace(0, 1, 4000)).max() < 3 / math.sqrt(4000)  # DKW: 2 e^-18
+
+
+@given(st.integers(0, 99))
+def test_rings_are_told_apart_by_the_radius(seed):
+    rows = source(planar.rings, n=301, noise=0.0, seed=seed).rows
+    np.testing.assert_allclose(np.linalg.norm(rows.x, axis=1), np.where(rows.y, 1.0, 0.4), rtol=1e-6)
+    np.testing.assert_allclose(np.arctan2(*rows.x.T[::-1]) % (2 * np.pi), rows.s, atol=1e-5)
 
 
 # ---------------------------------------------------------------- a table
@@ -324,6 +359,7 @@ def test_textures_differ_and_overlap_but_the_digit_is_brighter():
 
 SEEDED = [
     generated.swiss_roll, generated.s_curve, generated.sine_waves, painted.colored_digits, painted.textured_digits,
+    planar.xor, planar.spiral, planar.rings,
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def sine_waves(
     Class f1, f2, ... has that many cycles in min_length steps. `s` (n, 3): frequency in cycles per step, phase
     in [0, 2 pi), amplitude in [0.5, 1). What noise carries beyond -1 or 1 is cut off.
     """
-    _check_size(n, n * max_length)
+    check_size(n, n * max_length)
     if max_length < min_length:
         raise UsageError(f"max_length={max_length} must not be below min_length={min_length}")
     most = (min_length - 1) // 2
@@ -99,7 +99,7 @@ def weak_attribute(n: Annotated[int, Interval(ge=3)] = 6000, strength: NonNegati
     `strength` and the log-odds of a second and a third answer by `strength`. The label `y` is whether the cluster is
     odd, wrong in one row of ten.
     """
-    _check_size(n, 13 * n)
+    check_size(n, 13 * n)
     rng = np.random.default_rng(seed)
     s = (rng.random(n) < 1 / 3).astype(np.int64)
     cluster = rng.integers(4, size=n)
@@ -124,12 +124,13 @@ def _draw_one_hot(log_odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_manifold(make: Callable[..., tuple[np.ndarray, np.ndarray]], n: int, noise: float, seed: int) -> Source:
-    _check_size(n, 3 * n)
+    check_size(n, 3 * n)
     x, position = make(n, noise=noise, random_state=seed)
     rows = Rows(x.astype(np.float32), s=position.astype(np.float32))
     return Source(rows, attributes=("position",), variables=tuple(Variable(name) for name in "xyz"))
 
 
-def _check_size(n: int, values: int) -> None:
+def check_size(n: int, values: int) -> None:
+    """Raises UsageError on more values than are drawn at most."""
     if not values <= MOST:
         raise UsageError(f"n={n}: that makes {values:,} values, more than the {MOST:,} that are drawn at most")

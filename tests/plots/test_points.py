@@ -1,0 +1,109 @@
+"""Rows of one to three numbers are points: fields, sheets, moves and distances say what they should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from drawn import perceptron, rows_of, run_of, save
+from matplotlib.quiver import Quiver
+
+from aeexp import noises
+from aeexp.drawing import cloud
+from aeexp.drawing.sheet import decode_lines
+from aeexp.errors import UsageError
+from aeexp.plots.displacement import Displacement, measure_displacement
+from aeexp.plots.distances import Distances, draw_triples, find_ratios
+from aeexp.plots.field import Field, move
+from aeexp.plots.interpolation import Interpolation
+from aeexp.plots.manifold import Manifold
+from aeexp.plots.reconstructions import Reconstructions
+from aeexp.plots.samples import Samples
+
+
+@pytest.mark.parametrize("features", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, 2])
+def test_every_figure_of_points_is_saved_whole(features, dim):
+    data = rows_of((features,), np.arange(60) % 3, ("a", "_b", "$c$"))
+    run = run_of(data, perceptron(data, dim), {"gaussian": noises.Gaussian(0.2)})
+    assert cloud.is_cloud(data)
+    plots = (Reconstructions(), Manifold(), Interpolation(), Interpolation(within_class=True), Samples())
+    figures = {name: figure for plot in plots for name, figure in plot(run).items()}
+    assert figures.keys() == {"reconstructions", "manifold", "interpolation", "samples"}
+    for figure in figures.values():
+        save(figure)
+
+
+def test_pictures_and_rows_of_four_numbers_are_no_points(digit_data):
+    assert not cloud.is_cloud(digit_data) and not cloud.is_cloud(rows_of((4,)))
+    run = run_of(digit_data, perceptron(digit_data, 2))
+    assert Field()(run) == {}
+    assert Distances()(run_of(rows_of((2,), np.arange(60) % 2))) == {}
+
+
+def test_a_sheet_is_what_the_decoder_makes_of_lines():
+    data = rows_of((3,), n=300)
+    run = run_of(data, perceptron(data, 1))
+    (line,) = decode_lines(run)
+    low, high = np.percentile(run.codes("train"), (1, 99))
+    ends = torch.tensor([[low], [high]], dtype=torch.float32)
+    with torch.no_grad():
+        np.testing.assert_allclose(line[[0, -1]], run.model.decode(ends), atol=1e-6)
+    sheet = decode_lines(run_of(data, perceptron(data, 2)))
+    assert all(piece.shape[1] == 3 and len(piece) > 1 for piece in sheet) and len(sheet) >= 2
+
+
+def test_pcas_field_is_at_right_angles_to_its_line_and_arrows_are_what_it_moves():
+    data = rows_of((2,), n=300)
+    run = run_of(data, perceptron(data, 1))
+    grid = Field(side=7).lay_grid(run)
+    moves = move(run.pca().model, grid)
+    direction = torch.linalg.svd(run.pca().model.decoder.linears()[0].weight.double(), full_matrices=False)[0][:, 0]
+    # float32 of numbers below 8
+    torch.testing.assert_close(
+        moves.detach().double() @ direction, torch.zeros(49, dtype=torch.float64), atol=1e-5, rtol=0
+    )
+    figure = Field(side=7)(run)["field"]
+    arrows = next(each for each in figure.axes[0].collections if isinstance(each, Quiver))
+    own = move(run.model, grid).detach()
+    np.testing.assert_allclose(np.stack([arrows.U, arrows.V], 1), own, atol=1e-5)
+    save(figure)
+
+
+def test_what_moves_nothing_has_displacement_0_and_fresh_codes_have_1():
+    codes = np.random.default_rng(0).standard_normal((4000, 5))
+    assert measure_displacement(codes, codes) == 0
+    # independent codes are as far as two of them; 4,000 rows of 5 units: standard error 0.4 %
+    assert measure_displacement(codes, np.roll(codes, 1, 0)) == pytest.approx(1, abs=0.02)
+    assert np.isnan(measure_displacement(codes * 0, codes))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_displacement_is_drawn_of_any_code(digit_data, dim):
+    run = run_of(digit_data, perceptron(digit_data, dim))
+    figure = Displacement(noise={"gaussian": noises.Gaussian(0.1)}, level=0.0)(run)["displacement"]
+    assert "moved by 0.00 of the mean distance" in figure.axes[0].get_title()
+    save(figure)
+
+
+def test_ratios_are_those_of_distances_and_triples_those_of_classes(digit_data):
+    space = np.array([[0.0], [1.0], [4.0], [0.0]])
+    np.testing.assert_allclose(
+        find_ratios(space, np.array([[0, 1, 2], [0, 3, 2], [0, 2, 3], [0, 3, 3]])), [0.25, 0, np.inf, 1]
+    )
+    labels = digit_data["test"].y.numpy()
+    a, b, c = draw_triples(labels, 0).T
+    assert (labels[a] == labels[b]).all() and (labels[a] != labels[c]).all() and (a != b).all() and len(a) > 1000
+    assert draw_triples(None, 0).shape == draw_triples(np.zeros(9, int), 0).shape == (0, 3)
+    run = run_of(digit_data, perceptron(digit_data, 4))
+    save(Distances()(run)["distances"])
+    figure = Distances(triples=[[0, 1, 2]])(run)["distances"]
+    assert len(figure.axes[1].lines[1].get_xdata()) == 1
+
+
+@pytest.mark.parametrize(
+    ("triples", "message"), [([[0, 1]], "each is three numbers"), ([[0, 1, 10**6]], "has rows 0 to")]
+)
+def test_triples_that_are_none_are_refused(digit_data, triples, message):
+    with pytest.raises(UsageError, match=message):
+        Distances(triples=triples)(run_of(digit_data, perceptron(digit_data, 2)))
