@@ -116,7 +116,7 @@ def test_no_table_reads_markup_in_what_it_is_given():
         for name, tree in TREES.items() for node in ast.walk(tree)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Console" and "reference/" not in name
     ]  # fmt: skip
-    assert len(calls) > 2
+    assert len(calls) >= 2
     assert [name for name, given in calls if (given.get("markup"), given.get("emoji")) != ("False", "False")] == []
 
 
@@ -156,6 +156,7 @@ READERS = {  # of what no user writes, or of what was read already
     ("aeexp/explorer/page.py", "read_text"),  # the page's own style and scripts
     ("aeexp/reports/page.py", "read_text"),  # the page's own style and script
     ("aeexp/runs/idle.py", "load"),  # conf/
+    ("aeexp/runs/places.py", "open"),  # a note that is not there yet, to be written
     ("aeexp/sweeps/search/study.py", "loads"),  # of the store
 }
 
