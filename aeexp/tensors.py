@@ -22,6 +22,22 @@ def whole_mean(mean: Tensor) -> Tensor:
     return mean
 
 
+def whole_rows(rows: Tensor) -> Tensor:
+    """What a batch has for each of its rows (B, ...), for a term that holds rows against each other: itself, but where
+    processes share the batch. Then it is that of all their rows, in order, with the gradient of this process's own."""
+    if has_torch_function((rows,)):
+        return handle_torch_function(whole_rows, (rows,), rows)
+    return rows
+
+
+def own_rows(values: Tensor) -> Tensor:
+    """Of values (B,) or (B, ...) that were made of `whole_rows` those of this process's rows: all of them, but where
+    processes share the batch. The gradient of their mean is then that of the mean over the batch."""
+    if has_torch_function((values,)):
+        return handle_torch_function(own_rows, (values,), values)
+    return values
+
+
 def clamp_through(values: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Clamped on the way forward, with a gradient of 1 everywhere: beyond the ends float32 holds no number."""
     return values + (values.clamp(low, high) - values).detach()

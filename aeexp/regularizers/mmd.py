@@ -14,6 +14,7 @@ from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.ranges import NonNegative
 from aeexp.regularizers.needs import draw_prior, need_unbounded
+from aeexp.tensors import whole_rows
 from aeexp.types import Facts, Pass
 
 Kernel = Literal["imq", "rbf"]
@@ -65,10 +66,9 @@ class MMD(Regularizer):
         """() between the batch's codes and the other law."""
         z = out.code.z
         if self.against == "attribute":
-            return group_mmd(
-                standardise_units(out.code.mean), F.one_hot(out.batch.attributes.long(), self.values).to(z), self.kernel
-            )
-        return mmd(z, draw_prior(model, z), self.kernel)
+            groups = whole_rows(F.one_hot(out.batch.attributes.long(), self.values).to(z))
+            return group_mmd(standardise_units(whole_rows(out.code.mean)), groups, self.kernel)
+        return mmd(whole_rows(z), whole_rows(draw_prior(model, z)), self.kernel)
 
     def check(self, model: Model) -> None:
         """Raises UsageError where codes cannot be held against a prior."""

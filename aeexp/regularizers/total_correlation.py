@@ -15,6 +15,7 @@ from aeexp.latents.posteriors import Normal
 from aeexp.models.nn.critic import Critic
 from aeexp.ranges import Count, NonNegative, Several
 from aeexp.regularizers.needs import need_prior
+from aeexp.tensors import own_rows, whole_rows
 from aeexp.types import Facts, Pass
 
 RIDGE = 1e-6  # on correlations: units that are copies of each other have a finite value
@@ -65,11 +66,11 @@ class TotalCorrelation(Regularizer):
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """(B,) nats."""
-        z = out.code.z
-        if self.estimate == "minibatch":
-            groups = torch.arange(len(z), device=z.device).tensor_split(max(1, round(len(z) / self.rows)))
-            return torch.cat([total_correlation(out.code.posterior.pick(group), z[group]) for group in groups])
-        return self.critic(z, frozen=True).squeeze(1)
+        if self.estimate == "critic":
+            return self.critic(out.code.z, frozen=True).squeeze(1)
+        z, posterior = whole_rows(out.code.z), Normal(*map(whole_rows, out.code.posterior))
+        groups = torch.arange(len(z), device=z.device).tensor_split(max(1, round(len(z) / self.rows)))
+        return own_rows(torch.cat([total_correlation(posterior.pick(group), z[group]) for group in groups]))
 
     def observe(self, out: Pass) -> None:
         """After a step: what the drawn codes' correlations say, without the bias of few rows."""
@@ -84,7 +85,8 @@ class TotalCorrelation(Regularizer):
         if self.estimate == "minibatch":
             return None
         z = out.code.z.detach()
-        return (F.softplus(-self.critic(z)) + F.softplus(self.critic(shuffle_units(z)))).squeeze(1)
+        shuffled = own_rows(shuffle_units(whole_rows(z), whole_rows(torch.rand_like(z))))
+        return (F.softplus(-self.critic(z)) + F.softplus(self.critic(shuffled))).squeeze(1)
 
     def check(self, model: Model) -> None:
         """Raises UsageError where the density of a unit by itself is not to be had."""
@@ -118,9 +120,10 @@ def gaussian_total_correlation(z: Tensor) -> Tensor:
     return -0.5 * (torch.linalg.slogdet(correlations).logabsdet - expected)
 
 
-def shuffle_units(z: Tensor) -> Tensor:
-    """Codes (B, D) each of whose units has its own order of the rows: a draw of the product of the marginals."""
-    return z.gather(0, torch.rand_like(z).argsort(dim=0))
+def shuffle_units(z: Tensor, noise: Tensor) -> Tensor:
+    """Codes (B, D) each of whose units has the order of the rows that its uniform noise (B, D) gives: a draw of the
+    product of the marginals."""
+    return z.gather(0, noise.argsort(dim=0))
 
 
 def total_correlation(posterior: Normal, z: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def test_the_critics_odds_are_the_total_correlation():
 
 def test_shuffle_units_codes_keep_each_unit_and_lose_what_ties_them():
     z = torch.randn(5000, 1).expand(-1, 3).contiguous()
-    apart = shuffle_units(z)
+    apart = shuffle_units(z, torch.rand_like(z))
     assert torch.equal(apart.sort(0).values, z.sort(0).values)
     # independent units: |correlation| below five standard errors
     assert (torch.corrcoef(apart.T) - torch.eye(3)).abs().max() < 5 / math.sqrt(5000)

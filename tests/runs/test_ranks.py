@@ -108,7 +108,7 @@ def test_two_processes_train_as_one_on_rows_that_lie_on_disk(kind, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["variant=wae"], "trainer.processes=2: mmd is made of a whole batch, not row by row"),
+        (["latent=batch_topk"], "is made of a whole batch, not row by row, and processes share batches: take"),
         pytest.param(
             ["trainer.compile=true"], "trainer.compile=true: not with several processes", marks=pytest.mark.slow
         ),
@@ -158,7 +158,8 @@ def test_the_end_of_one_process_is_that_of_all_and_any_number_goes_on(number, tm
 
 
 # of more codes than rows several start alike, and rounding decides which is the nearest
-ALIKE = ["variant=denoising", "variant=vae", "variant=iwae", "latent=vq latent.codes=8", "variant=conv"]
+ALIKE = ["variant=denoising", "variant=vae", "variant=iwae", "latent=vq latent.codes=8", "variant=conv",
+         "variant=wae", "variant=factor_vae", "variant=beta_tc_vae"]  # fmt: skip
 
 
 @pytest.mark.slow

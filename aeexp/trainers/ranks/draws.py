@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from aeexp.tensors import whole_mean
+from aeexp.tensors import own_rows, whole_mean, whole_rows
 
 LIKE = {torch.randn_like: torch.randn, torch.rand_like: torch.rand}
 SHAPED = {torch.randn, torch.rand}
@@ -24,7 +24,7 @@ class ShareOfDraws(TorchFunctionMode):
 
     A draw is one for each row where its first or second size is their number, or its first size a multiple of it.
     Any other is the same in all processes. A mean that is to be that of the whole batch (`tensors.whole_mean`) is the
-    sum of `counted` shares of it, by `add`.
+    sum of `counted` shares of it, by `add`; so are rows that are to be those of all (`whole_rows`, `own_rows`).
     """
 
     def __init__(self, rows: int, first: int, last: int, counted: float = 1.0, add: Add = lambda mean: mean):
@@ -48,7 +48,29 @@ class ShareOfDraws(TorchFunctionMode):
         if func is whole_mean:  # each process's own rows give its gradient: the sum of all is that of the whole
             mean = args[0]
             return mean + (self.add(mean.detach() * self.counted) - mean).detach()
+        if func is whole_rows:
+            return self._join(args[0])
+        if func is own_rows:
+            own = args[0][self.first : self.last]
+            more = args[0].mean(0) - own.mean(0)
+            return own + (more - more.detach())
         return func(*args, **kwargs)
+
+    def _join(self, mine: Tensor) -> Tensor:
+        """The rows of all. A term that all make of them counts with each one's share of the rows: so that a row has its
+        whole gradient, which its own process alone gives, that is so much larger. A sum with zeros has the rows'
+        bits."""
+        if len(mine) != self.last - self.first:  # several for each row: the trial before training refuses it
+            self.add(mine)
+            return mine
+        place = slice(self.first, self.last if self.counted else self.first)  # a row that counts nothing is another's
+        whole = mine.new_zeros(self.rows, *mine.shape[1:])
+        whole[place] = mine.detach()[: place.stop - place.start]
+        whole = self.add(whole)
+        if not self.counted:
+            return whole
+        own = mine.detach() + (mine - mine.detach()) / self.counted
+        return torch.cat([whole[: self.first], own, whole[self.last :]])
 
     def _draw(self, draw: Callable[[list[int]], Tensor], sizes: Sequence[int]) -> Tensor:
         place = find_rows(sizes, self.last - self.first)

@@ -15,7 +15,7 @@ from aeexp.contracts import Examples, Part
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
 from aeexp.randomness import mix, reseed
-from aeexp.tensors import whole_mean
+from aeexp.tensors import whole_mean, whole_rows
 from aeexp.trainers.arithmetic import forward_of
 from aeexp.trainers.ranks.group import Group
 from aeexp.types import Batch
@@ -73,7 +73,7 @@ def refuse_sharing(name: str, size: int) -> None:
 
 @final
 class _NotingMeans(TorchFunctionMode):
-    """Inside, what is to be the mean of a whole batch is noted."""
+    """Inside, what is to be the mean, or the rows, of a whole batch is noted."""
 
     def __init__(self, found: list[Tensor]):
         super().__init__()
@@ -82,7 +82,7 @@ class _NotingMeans(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """torch's call for each of its functions."""
         result = func(*args, **(kwargs or {}))
-        if func is whole_mean:
+        if func in (whole_mean, whole_rows):
             self.found.append(result.detach())
         return result
 
