@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from composing import run_in
 from samples import encode_film
 
 from aeexp.datasets import Fractions, video
 from aeexp.datasets.core.workers import end_workers
 from aeexp.errors import UsageError
+from aeexp.runs.folder import RunFolder
 
 av = pytest.importorskip("av")
 RNG = np.random.default_rng(0)
@@ -89,6 +91,16 @@ def test_workers_decode_the_same_and_tell_the_same(tmp_path):
         ours, plain = (video(workers=count, **keys).place(torch.device("cpu")) for count in (1, 0))
         pairs = zip(ours["train"].epoch(0, 0, 16), plain["train"].epoch(0, 0, 16), strict=True)
         assert all(torch.equal(one.x, other.x) for one, other in pairs)
+
+
+def test_a_recurrent_network_takes_frames_as_steps(tmp_path):
+    for number in range(12):
+        film(tmp_path / "films", f"{number:02d}.mkv", np.roll(FRAMES, number, 0)[: 20 - number % 3])  # some end early
+    words = [f"dataset.path={tmp_path / 'films'}", "dataset.length=7", "dataset.every=6", "dataset.sequences=true"]
+    run_in(tmp_path / "run", "variant=recurrent_vae", "dataset=video", *words, "model.hidden=8", "trainer.steps=6",
+           "trainer.batch_size=8", "metric=reconstruction")  # fmt: skip
+    run = RunFolder(tmp_path / "run")
+    assert run.is_finished() and run.read_metrics()["test"]["reconstruction/mse"] > 0
 
 
 def test_what_cannot_be_read_is_told_by_its_file(tmp_path):

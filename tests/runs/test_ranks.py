@@ -105,6 +105,25 @@ def test_two_processes_train_as_one_on_rows_that_lie_on_disk(kind, tmp_path):
     assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["parquet", "a memory map"])
+def test_a_run_on_rows_that_lie_on_disk_goes_on_with_other_processes_and_under_torchrun(kind, tmp_path):
+    words = [*write_rows(tmp_path)[kind], "variant=vae", "latent.dim=2", "model.hidden_dims=[16]",
+             "likelihood=gaussian", "trainer.batch_size=64"]  # fmt: skip
+    begun = tmp_path / "begun"
+    for name, more in (
+        ("one", ["trainer.steps=80"]),
+        ("begun", ["trainer.steps=40", "trainer.processes=2"]),
+        ("resumed", ["trainer.steps=80", f"resume={begun}"]),
+    ):
+        done = run(tmp_path / name, *words, *more)
+        assert done.returncode == 0, done.stderr
+    code, output = finish(start(tmp_path / "torchrun", *words, "trainer.steps=80", line=TORCHRUN))
+    assert code == 0, output
+    for name in ("resumed", "torchrun"):
+        assert measure_difference(tmp_path / "one", tmp_path / name) < 1e-3, name
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
