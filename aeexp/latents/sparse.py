@@ -11,6 +11,7 @@ from aeexp.contracts import Capacity, Latent
 from aeexp.errors import UsageError
 from aeexp.latents.silence import Silence
 from aeexp.ranges import Count, Decay
+from aeexp.tensors import whole_rows
 from aeexp.types import Code, Pass
 
 
@@ -46,7 +47,7 @@ class BatchTopK(Latent):
 
     def forward(self, h: Tensor) -> Code:
         """The largest units of h (B, dim): k B of the batch in training, those above the threshold in evaluation."""
-        threshold = self.smallest(h) if self.training else self.threshold
+        threshold = self.smallest(whole_rows(h.detach())) if self.training else self.threshold
         z = torch.where(h >= threshold, h, torch.zeros_like(h))
         return Code(z=z, mean=z, before=h)
 
@@ -60,7 +61,7 @@ class BatchTopK(Latent):
 
     def smallest(self, h: Tensor) -> Tensor:
         """() the least unit that this batch keeps; more than k B stay only where units tie with it."""
-        ordered = h.detach().flatten().sort(descending=True).values
+        ordered = h.flatten().sort(descending=True).values
         return ordered.gather(0, (self.k * len(h) - 1).reshape(1))[0]
 
     def observe(self, out: Pass) -> None:

@@ -127,7 +127,10 @@ def test_a_run_on_rows_that_lie_on_disk_goes_on_with_other_processes_and_under_t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["latent=batch_topk"], "is made of a whole batch, not row by row, and processes share batches: take"),
+        (
+            ["regularizer=adversary", "regularizer.adversary.against=label"],
+            "trainer.processes=2: adversary is made of a whole batch, not row by row",
+        ),
         pytest.param(
             ["trainer.compile=true"], "trainer.compile=true: not with several processes", marks=pytest.mark.slow
         ),

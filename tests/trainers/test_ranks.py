@@ -113,7 +113,8 @@ BATCHWISE = ["variant=vae regularizer.kl.capacity=5", "variant=vae regularizer.k
              "variant=undercomplete likelihood=gaussian_optimal",
              "variant=recurrent_vae likelihood=gaussian_optimal",
              "variant=wae", "variant=wae regularizer.mmd.kernel=rbf", "variant=beta_tc_vae",
-             "variant=beta_tc_vae regularizer.total_correlation.rows=4", "variant=factor_vae"]  # fmt: skip
+             "variant=beta_tc_vae regularizer.total_correlation.rows=4", "variant=factor_vae",
+             "latent=batch_topk latent.dim=8 latent.k=3"]  # fmt: skip
 
 
 @pytest.mark.parametrize("words", BATCHWISE)
@@ -127,8 +128,8 @@ def test_what_is_a_function_of_a_batch_s_mean_or_rows_has_those_of_all_processes
 def test_such_a_term_without_it_would_be_refused(words, monkeypatch):
     for module in ("regularizers.kl", "regularizers.sparsity", "likelihoods.gaussian"):
         monkeypatch.setattr(f"aeexp.{module}.whole_mean", lambda mean: mean)
-    for module in ("mmd", "total_correlation"):
-        monkeypatch.setattr(f"aeexp.regularizers.{module}.whole_rows", lambda rows: rows)
+    for module in ("regularizers.mmd", "regularizers.total_correlation", "latents.sparse"):
+        monkeypatch.setattr(f"aeexp.{module}.whole_rows", lambda rows: rows)
     monkeypatch.setattr("aeexp.regularizers.total_correlation.own_rows", lambda values: values)
     learner, data = make(*words.split())
     with pytest.raises(UsageError, match=r"^trainer.processes=3: .* is made of a whole batch"):
