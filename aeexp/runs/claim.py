@@ -74,12 +74,13 @@ def claim_place(folder: RunFolder, number: int | None, identity: str, ask: Ask) 
     neither. Raises `Taken` where another process is at this run.
     """
     places = Places(folder.path.parent)
-    if folder.path.name != str(number):  # hydra.sweep.subdir is the user's own: no other place will do
+    if number is None or folder.path.name != str(
+        number
+    ):  # hydra.sweep.subdir is the user's own: no other place will do
         with claim(folder, identity, ask, SWEEP_DIR) as status:
             places.note_unheld(identity, folder)
             yield status
         return
-    assert number is not None
     with ExitStack() as stack:
         place = places.find(identity)
         if place is None or read_finished(place) is None:

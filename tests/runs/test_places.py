@@ -26,6 +26,8 @@ from aeexp.runs.places import Places
 
 STEPS = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.utime", "os.listdir", "os.scandir", "os.link"}
 MARK = "sweep-of-this-test"  # in the paths that count
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # where no disk is waited for
+LONG = 600  # seconds
 _heard: dict[int, Callable[[], None]] = {}  # by thread: what is called before each question to the file system
 
 
@@ -105,11 +107,11 @@ class Baton:
             if 1 - me not in self.ended:
                 self.at = 1 - me
                 self.changed.notify_all()
-                assert self.changed.wait_for(lambda: self.at == me, 60)
+                assert self.changed.wait_for(lambda: self.at == me, LONG)
 
     def run(self, me: int, work: Callable[[], None]) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: self.at == me, 60)
+            assert self.changed.wait_for(lambda: self.at == me, LONG)
         try:
             with hearing(lambda: self.step(me)):
                 work()
@@ -127,7 +129,7 @@ JOBS = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6, unique=True
 @settings(max_examples=20, deadline=None)
 def test_two_commands_at_once_train_each_run_once_whoever_goes_on_when(first, second, schedule, old):
     """Of the same jobs in other orders, so that a run has two numbers, and of jobs that the other has not."""
-    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+    with TemporaryDirectory(dir=MEMORY) as name, pytest.MonkeyPatch.context() as patch:
         root, baton, trained, broken = Path(name) / MARK, Baton(schedule), [], []
         if old:  # another has been here before, in a version that noted nothing
             leave(root / "3", "a")
