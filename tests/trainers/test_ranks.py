@@ -144,7 +144,7 @@ def test_what_parts_the_steps_of_two_from_those_of_one_is_rounding(words):
     for size in (1, 2):
         copied = copy.deepcopy(learner).double()
         named = dict(copied.named_parameters())
-        optimizer = torch.optim.Adam(named.values(), lr=0.01)
+        optimizer, found = torch.optim.Adam(named.values(), lr=0.01), {}
         for step, batch in zip(range(10), [*data["train"].batches(7)] * 10, strict=False):
             means: list[Tensor] = []
             found = _run(copied, batch, 1, step, torch.float64, means)  # which the means are taken from
@@ -172,6 +172,7 @@ def test_values_of_an_attribute_are_held_against_each_other_over_all_rows():
                 codes, ours = whole_rows(mine), whole_rows(groups[first:last].to(z))
                 shared = group_mmd(standardise_units(codes), ours)
             (shared * (last - first) / len(z)).backward()
+            assert mine.grad is not None
             gradient[first:last] = mine.grad
             values.append(shared.item())
         assert values == [value.item()] * size
