@@ -127,7 +127,7 @@ def test_from_an_empty_folder_the_installed_commands_and_the_first_tutorial_run(
 
     place = Path(call("python", "-c", "import aeexp; print(aeexp.__file__)").strip())
     assert installed.parent in place.parents and ROOT not in place.parents
-    assert "variational" in call("aeexp-explain", "vae") and "regularizer" in call("aeexp", "--help")
+    assert "Kingma and Welling 2014" in call("aeexp-explain", "vae") and "regularizer" in call("aeexp", "--help")
     quick = ("trainer.steps=60", "threads=1")
     assert "linear probe accuracy" in call("aeexp", *quick, "hydra.run.dir=one")
     assert (tmp_path / "one/figures/reconstructions.png").is_file()
