@@ -87,14 +87,12 @@ def _enter(program: ExportedProgram, graph: Graph, env: dict[fx.Node, Any], inpu
 
 def compute(graph: Graph, node: fx.Node, env: Mapping[fx.Node, Any]) -> Any:
     """The value of a node, or its values: now where that can be, else an operation of the page."""
-    args = fx.map_arg(node.args, lambda each: env[each])
-    kwargs = fx.map_arg(node.kwargs, lambda each: env[each])
+    args: Any = fx.map_arg(node.args, lambda each: env[each])
+    kwargs: Any = fx.map_arg(node.kwargs, lambda each: env[each])
     if node.target is operator.getitem:
         return args[0][args[1]]
-    found: list[Symbol] = []
-    fx.node.map_aggregate((args, kwargs), lambda each: found.append(each) if isinstance(each, Symbol) else None)
-    name = name_of(node.target)
-    if not found and isinstance(node.target, Callable):
+    name, known = name_of(node.target), not any(isinstance(env[each], Symbol) for each in node.all_input_nodes)
+    if known and isinstance(node.target, Callable):
         if "rand" in name or name in ("bernoulli", "multinomial", "dropout"):
             raise Untranslatable(f"{name} draws, and the page computes what is the same at every call")
         return node.target(*args, **kwargs)
