@@ -57,8 +57,9 @@ def factorise(model: Autoencoder, split: Examples, method: Method, *, alpha: flo
 
 def _find_dictionary(model: Autoencoder, method: Method) -> tuple[nn.Linear, float]:
     encoder, decoder = model.encoder, model.decoder
-    found = isinstance(encoder, dictionary.Encoder) and isinstance(decoder, dictionary.Decoder)
-    if not found or not isinstance(model.latent, Deterministic):
+    if not (isinstance(encoder, dictionary.Encoder) and isinstance(decoder, dictionary.Decoder)) or not isinstance(
+        model.latent, Deterministic
+    ):
         raise UsageError(
             f"method={method} searches for the code of a row: take model=dictionary with latent=deterministic, or "
             "method=pca"
@@ -112,8 +113,10 @@ def _unmix(rows: np.ndarray, width: int, max_iter: int, seed: int) -> tuple[np.n
 def _sparsen(rows: np.ndarray, width: int, alpha: float, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.decomposition import MiniBatchSparsePCA
 
-    def make() -> MiniBatchSparsePCA:
-        return MiniBatchSparsePCA(width, alpha=alpha, ridge_alpha=RIDGE, max_iter=max_iter, batch_size=256,
+    build: Any = MiniBatchSparsePCA  # whose types are guessed from its defaults: alpha may be any number
+
+    def make() -> Any:
+        return build(width, alpha=alpha, ridge_alpha=RIDGE, max_iter=max_iter, batch_size=256,
                                   random_state=seed)  # fmt: skip
 
     components = _fit(make, rows).components_
@@ -129,15 +132,18 @@ def _split_positive(rows: np.ndarray, width: int, max_iter: int, seed: int) -> n
             f"method=nmf has parts that only add up, and these rows go down to {rows.min():.3g}: take "
             "dataset.scale=minmax, or method=ica"
         )
-    atoms = _fit(lambda: NMF(width, init="nndsvda", max_iter=max_iter, random_state=seed), rows).components_
+    build: Any = NMF  # whose types are guessed from its defaults
+    atoms = _fit(lambda: build(width, init="nndsvda", max_iter=max_iter, random_state=seed), rows).components_
     return _shorten(atoms)
 
 
 def _learn_atoms(rows: np.ndarray, width: int, sparsity: float, max_iter: int, seed: int) -> np.ndarray:
     from sklearn.decomposition import MiniBatchDictionaryLearning
 
-    def make() -> MiniBatchDictionaryLearning:
-        return MiniBatchDictionaryLearning(width, alpha=sparsity, max_iter=max_iter, batch_size=256,
+    build: Any = MiniBatchDictionaryLearning  # whose types are guessed from its defaults
+
+    def make() -> Any:
+        return build(width, alpha=sparsity, max_iter=max_iter, batch_size=256,
                                            fit_algorithm="cd", random_state=seed)  # fmt: skip
 
     return _fit(make, rows).components_
