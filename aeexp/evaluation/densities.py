@@ -140,9 +140,8 @@ class Diffusion(nn.Module):
             rate, kept = self.rates[level], self.kept[level]
             noise = self.find_noise(x, torch.full((n,), level))
             x = (x - rate / (1 - kept).sqrt() * noise) / (1 - rate).sqrt()
-            if level:
-                before = self.kept[level - 1]
-                x = x + (rate * (1 - before) / (1 - kept)).sqrt() * torch.randn_like(x)
+            if level:  # of the paper's two variances that which is exact for white Gaussian codes
+                x = x + rate.sqrt() * torch.randn_like(x)
         return x
 
 
