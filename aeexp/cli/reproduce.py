@@ -16,9 +16,9 @@ from aeexp.files import expand_home
 USAGE = """aeexp-reproduce NAME [--short] [--rows NAME] [--output DIR] [--config-dir DIR] [overrides]
        aeexp-reproduce --list [--markdown]
        aeexp-reproduce --bench [NAME ...]"""
-DESCRIPTION = """Runs a study that conf/reproduce records, over its seeds, and prints paper, tolerance, ours, PASS or
-FAIL. The same line goes on where it was cut off: finished runs are read, not trained. A short form is the same study in
-minutes, of which an ordering or a bound is held; it says nothing of the published number."""
+DESCRIPTION = """Runs a study that conf/reproduce records, over its seeds, and prints paper, tolerance, ours, PASS
+or FAIL. The same line goes on where it was cut off: finished runs are read, not trained. A short form is the same
+study in minutes, of which an ordering or a bound is held; it says nothing of the published number."""
 EXAMPLES = """examples:
   aeexp-reproduce --list
   AEEXP_DATA=~/data aeexp-reproduce pca_mnist

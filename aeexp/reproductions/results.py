@@ -18,7 +18,7 @@ from aeexp import files
 from aeexp.errors import UsageError
 from aeexp.reproductions.records import find_record
 from aeexp.reproductions.studies import Study
-from aeexp.reproductions.verdicts import INCOMPLETE, PASS, Outcome, conclude, judge
+from aeexp.reproductions.verdicts import PASS, Outcome, conclude, judge
 
 NAME = "reproduce.json"
 RECORDED = "recorded"  # beside the records: NAME.short.json
@@ -66,7 +66,7 @@ def make_result(
     """Judges the numbers. What lacks a seed is not complete, unless it fails already."""
     outcomes = judge(study.form(form), values, study.better)
     verdict = conclude(outcomes)
-    verdict = INCOMPLETE if failures and verdict == PASS else verdict
+    verdict = "INCOMPLETE" if failures and verdict == PASS else verdict
     return Result(
         study.name, form, rows, tuple(words), verdict, study.unit, study.number, values,
         [each._asdict() for each in outcomes], hours, datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from aeexp.evaluation.uncertainty import quantile
 from aeexp.reports.statistics import Estimate, estimate
@@ -34,10 +34,12 @@ def judge(form: Form, values: Values, better: str) -> list[Outcome]:
     ]
 
 
-def conclude(outcomes: Sequence[Outcome]) -> str:
+def conclude(outcomes: Sequence[Outcome]) -> Literal["PASS", "FAIL", "INCOMPLETE"]:
     """FAIL where a claim failed, whatever is missing; PASS where all hold."""
     verdicts = {each.verdict for each in outcomes}
-    return next((word for word in (FAIL, INCOMPLETE) if word in verdicts), PASS if verdicts else INCOMPLETE)
+    if FAIL in verdicts:
+        return "FAIL"
+    return "PASS" if verdicts == {PASS} else "INCOMPLETE"
 
 
 def judge_published(claim: Published, values: Mapping[int, float]) -> Outcome:
