@@ -24,7 +24,6 @@ from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.robustness import Robustness
 from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
-from aeexp.plots.score_field import ScoreField
 from aeexp.plots.segmentation import Segmentation
 from aeexp.plots.traversals import Traversals
 from aeexp.plots.walk import Walk
@@ -54,7 +53,6 @@ __all__ = [
     "Robustness",
     "Samples",
     "Scatter",
-    "ScoreField",
     "Segmentation",
     "Traversals",
     "Walk",

@@ -14,6 +14,7 @@ from aeexp.drawing import canvas, cloud, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.noises import Gaussian
 
 BEYOND = 0.25  # of the data's extent, that the field reaches on each side
 
@@ -23,9 +24,10 @@ class Field(Plot):
     """Arrows r(x) − x from a grid of `side` x `side` points x in the plane to their reconstructions r(x), and how long
     they are; the comparable PCA beside.
 
-    A denoising autoencoder's arrows point to where the data are dense: for small noise of variance σ² the best r(x) − x
-    is σ² ∇ log p(x), the score of the noisy density (Alain and Bengio 2014, theorem 1). Arrows keep their proportions
-    and are drawn in the data's units. Only for rows of two numbers and a model without side information.
+    A denoising autoencoder's arrows point to where the data are dense: for small noise of variance σ² the best
+    r(x) − x is σ² ∇ log p(x), the score of the noisy density (Alain and Bengio 2014, theorem 1; Vincent 2011). Arrows
+    keep their proportions and are drawn in the data's units; where noise.gaussian is on, the title says its level. Only
+    for rows of two numbers and a model without side information.
     """
 
     def __init__(self, *, side: Annotated[int, Interval(ge=4, le=60)] = 21):
@@ -36,7 +38,9 @@ class Field(Plot):
         if not cloud.is_cloud(run.data) or run.data.shape[0] != 2 or run.model.condition.size:
             return {}
         models = {"model": run.model} | ({} if (pca := run.pca()) is None else {run.describe_pca(): pca.model})
-        title = naming.heading(run, "where reconstruction moves a point, r(x) − x")
+        noise = [part for part in run.learner.objective.noise.modules() if isinstance(part, Gaussian)]
+        level = f", trained under noise of {canvas.format_number(float(noise[0].std))}" if noise else ""
+        title = naming.heading(run, f"where reconstruction moves a point, r(x) − x{level}")
         figure = canvas.figure(title, 5.6 * len(models), 5.4)
         grid = self.lay_grid(run)
         for place, (name, model) in enumerate(models.items(), 1):

@@ -9,9 +9,12 @@ from drawn import perceptron, rows_of, run_of, save
 from matplotlib.quiver import Quiver
 
 from aeexp import noises
+from aeexp.datasets.core.splits import Fractions
+from aeexp.datasets.sets.generated import moons
 from aeexp.drawing import cloud
 from aeexp.drawing.sheet import decode_lines
 from aeexp.errors import UsageError
+from aeexp.evaluation.run import Run
 from aeexp.plots.displacement import Displacement, measure_displacement
 from aeexp.plots.distances import Distances, draw_triples, find_ratios
 from aeexp.plots.field import Field, move
@@ -107,3 +110,22 @@ def test_ratios_are_those_of_distances_and_triples_those_of_classes(digit_data):
 def test_triples_that_are_none_are_refused(digit_data, triples, message):
     with pytest.raises(UsageError, match=message):
         Distances(triples=triples)(run_of(digit_data, perceptron(digit_data, 2)))
+
+
+def test_the_best_denoisers_arrows_are_the_score(as_data, build_learner):
+    """Of N(0, I) under noise of variance s² it is x / (1 + s²): r(x) - x is s² times the score -x / (1 + s²)."""
+    rows = np.random.default_rng(0).normal(0, 1, (300, 2)).astype(np.float32)
+    learner = build_learner((2,), 2, noises={"gaussian": noises.Gaussian(0.5)})
+    for layer, scale in ((learner.model.encoder.layers[0], 1.0), (learner.model.decoder.layers[0], 1 / 1.25)):
+        layer.weight.data = scale * torch.eye(2)
+        layer.bias.data.zero_()
+    figure = Field(side=9)(Run(learner, as_data(rows)))["field"]
+    arrows = next(each for each in figure.axes[0].collections if isinstance(each, Quiver))
+    np.testing.assert_allclose(np.stack([arrows.U, arrows.V], 1), 0.25 * -arrows.XY / 1.25, atol=1e-5)
+    assert "noise of 0.5" in figure.get_suptitle()
+
+
+def test_two_moons_are_points_of_two_classes():
+    data = moons(name="moons", split=Fractions([8, 1, 1]), n=90)
+    assert data.classes == ("upper", "lower") and cloud.is_cloud(data)
+    save(Field(side=4)(run_of(data))["field"])
