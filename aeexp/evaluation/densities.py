@@ -74,6 +74,7 @@ class Second(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
+        self.dim = dim
         self.encoder = _perceptron(dim, 2 * dim)
         self.decoder = _perceptron(dim, dim)
         # below that of the codes, which is 1: else no code pays at the start, and the second stage stays unused
@@ -88,7 +89,7 @@ class Second(nn.Module):
 
     def draw(self, n: int) -> Tensor:
         """(n, D), with the decoder's noise."""
-        mean = self.decoder(torch.randn(n, self.decoder[-1].out_features))
+        mean = self.decoder(torch.randn(n, self.dim))
         return Normal(mean, self.log_variance.expand_as(mean)).sample()
 
 

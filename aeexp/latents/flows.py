@@ -48,6 +48,7 @@ class Autoregressive(Transform):
         degree = dim - 1 - places if reverse else places  # how many units stand before one
         # (hidden,) the place of the last unit that each hidden one may see; of -1 it sees side information alone
         seen = torch.arange(hidden) % dim - 1
+        self.degree: Tensor
         self.register_buffer("degree", degree, persistent=False)
         self.register_buffer("reads", (seen[:, None] >= degree).float(), persistent=False)
         self.register_buffer("mixes", (seen[:, None] >= seen).float(), persistent=False)

@@ -139,7 +139,7 @@ class NegativeBinomial(Likelihood):
         """Drawn counts: of a Poisson whose rate is a Gamma variate."""
         log_mean, log_r, zero = self.read(output, target, None)
         r = log_r.exp().expand_as(log_mean)
-        rate = torch._standard_gamma(r) * (log_mean - log_r).exp()
+        rate = torch.distributions.Gamma(r, torch.ones_like(r)).sample() * (log_mean - log_r).exp()
         return keep_zeros(torch.poisson(rate), zero)
 
     def read(self, output: Tensor, target: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

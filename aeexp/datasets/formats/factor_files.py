@@ -100,7 +100,7 @@ def read_npz_array(path: Path, keys: tuple[str, ...]) -> np.ndarray:
 def read_h5(path: Path, images: str, labels: str, rows: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Drawn pictures of an .h5, and their labels."""
     try:
-        import h5py
+        import h5py  # pyright: ignore[reportMissingImports] -- an extra
     except ImportError as error:
         raise UsageError(f"path={path}: an .h5 is read by h5py: pip install aeexp[factors]") from error
     try:

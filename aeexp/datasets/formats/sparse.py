@@ -102,7 +102,7 @@ def _read_h5ad(path: str, labels: str | None, layer: str | None) -> tuple[Any, n
     import scipy.sparse
 
     try:
-        import anndata
+        import anndata  # pyright: ignore[reportMissingImports] -- an extra
     except ImportError as error:
         raise UsageError(f"path={path}: an .h5ad is read by anndata: pip install aeexp[counts]") from error
     try:
@@ -120,4 +120,4 @@ def _read_h5ad(path: str, labels: str | None, layer: str | None) -> tuple[Any, n
         raise UsageError(f"{called}: {path} has no such column in .obs; it has {', '.join(table.obs) or 'none'}")
     column = table.obs[labels]
     values = column.astype(str) if column.dtype.kind not in "buif" else column
-    return matrix, check_labels(np.asarray(values), called, matrix.shape[0]), called
+    return matrix, check_labels(np.asarray(values), called, len(table.obs)), called

@@ -49,7 +49,7 @@ def moons(n: Annotated[int, Interval(ge=3)] = 2000, noise: NonNegative = 0.05, s
 
     check_size(n, 2 * n)
     x, y = make_moons(n, noise=noise, random_state=seed)
-    rows = Rows(x.astype(np.float32), y.astype(np.int64))
+    rows = Rows(np.asarray(x, np.float32), np.asarray(y, np.int64))
     return Source(rows, classes=("upper", "lower"), variables=tuple(Variable(name) for name in "xy"))
 
 

@@ -45,7 +45,7 @@ class Encoder(contracts.Encoder):
         for stage in self.stages[:-1]:
             x = stage(x)
             if self.skips == "indices":
-                x, places = F.max_pool2d_with_indices(x, 2)
+                x, places = F.max_pool2d_with_indices(x, [2, 2])
                 skips.append(places)
             else:
                 skips.append(x)
