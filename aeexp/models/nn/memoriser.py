@@ -69,8 +69,10 @@ class Lookup(Encoder):
         self.memory = memory
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        known = self.memory.rows[: max(1, int(self.memory.known))].flatten(1)
-        return self.memory.to_code(torch.cdist(x.flatten(1), known).argmin(1))
+        rows = self.memory.rows.flatten(1)
+        far = rows.square().sum(1) - 2 * x.flatten(1) @ rows.T  # squared distances but for what a row of x adds to all
+        empty = torch.arange(len(rows), device=rows.device) >= self.memory.known
+        return self.memory.to_code(far.masked_fill(empty, torch.inf).argmin(1))
 
     @torch.no_grad()
     def learn(self, split: Examples) -> None:

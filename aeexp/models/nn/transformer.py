@@ -161,13 +161,12 @@ def transformer(
 ) -> tuple[Encoder, Decoder | Causal]:
     """Encoder to `params` numbers and decoder from `dim` for sequences (T, F); the decoder always gives T steps.
 
-    `causal` makes the decoder autoregressive. `tokens` says that a step is one of so many, k as k / (tokens - 1), as
-    dataset=text has them.
+    `causal` makes the decoder autoregressive. `tokens` says that a step is one of so many, k as k / (tokens - 1).
     """
     if len(shape) != 2:
         raise UsageError(
             f"model=transformer needs sequences (steps, features), but a row of this dataset has shape {tuple(shape)}: "
-            "take dataset=sine_waves, dataset=text, dataset.offsets or dataset.sequences of dataset=npz, or model=mlp"
+            "take dataset=sine_waves, dataset.offsets or dataset.sequences of dataset=npz, or model=mlp"
         )
     (steps, features), output = shape, tuple(shape if output is None else output)
     if len(output) != 2 or output[0] != steps:
