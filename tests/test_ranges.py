@@ -85,10 +85,10 @@ def test_every_number_says_its_range(number):
 def test_every_seed_is_one_that_numpy_takes(number):
     node = {"_target_": number.target, "_partial_": number.partial}
     for seed in (-1, 2**32, 1.5, "a", None):
-        with pytest.raises(UsageError, match=rf"^group\.seed={re.escape(repr(seed))} should be a whole number from 0"):
-            check_node("group", {**node, "seed": seed})
+        with pytest.raises(UsageError, match=rf"^group\.{number.key}={re.escape(repr(seed))} should be a whole number"):
+            check_node("group", {**node, number.key: seed})
     for seed in (0, 2**32 - 1):
-        check_node("group", {**node, "seed": seed})
+        check_node("group", {**node, number.key: seed})
 
 
 def list_beyond(interval: Any) -> list[float]:

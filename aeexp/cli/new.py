@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             create_exercise(arguments.name, folder, arguments.teacher, arguments.package)
             return
         if arguments.teacher:
-            raise UsageError(f"--teacher is for exercises: aeexp-new {EXERCISE} kl --teacher")
+            raise UsageError("--teacher is for exercises alone, as that of kl: leave it out")
         for path in write_part(arguments.group, arguments.name, folder, arguments.package):
             print(path)
         print(describe_next(arguments.group, arguments.name, folder))

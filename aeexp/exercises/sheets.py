@@ -11,27 +11,6 @@ from aeexp.exercises.laws import find_exercise
 from aeexp.files import write_text
 
 TEXTS = Path(__file__).with_name("texts")
-TEST = '''"""The laws that {name}.py is graded by: pytest tells which hold, `python test_{name}.py` points as JSON."""
-
-from pathlib import Path
-
-from aeexp.exercises import grade
-
-FILE = Path(__file__).with_name("{name}.py")
-
-
-def pytest_generate_tests(metafunc):
-    verdicts = grade("{name}", FILE).verdicts
-    metafunc.parametrize("verdict", verdicts, ids=[verdict.law for verdict in verdicts])
-
-
-def test_law(verdict):
-    assert not verdict.message, verdict.message
-
-
-if __name__ == "__main__":
-    print(grade("{name}", FILE).to_json())
-'''
 GRADE = """from aeexp.exercises import grade
 
 for verdict in grade("{name}", "{name}.py").verdicts:
@@ -56,6 +35,11 @@ def read_sheet(name: str) -> Sheet:
     return Sheet(intro.strip(), *(f"{found[part].strip()}\n" for part in ("skeleton", "solution", "use")))
 
 
+def read_test(name: str) -> str:
+    """The test that grades an exercise's file."""
+    return (TEXTS / "test.py.txt").read_text(encoding="utf-8").format(name=name)
+
+
 def write_exercise(name: str, folder: Path, teacher: bool = False) -> list[Path]:
     """Notebook, file and test in `folder`/`name`; with `teacher` the solution too, in `folder`/`name`_teacher.
 
@@ -65,11 +49,11 @@ def write_exercise(name: str, folder: Path, teacher: bool = False) -> list[Path]
     texts = {
         place / f"{name}.ipynb": format_notebook(name, sheet),
         place / f"{name}.py": sheet.skeleton,
-        place / f"test_{name}.py": TEST.format(name=name),
+        place / f"test_{name}.py": read_test(name),
     }
     if teacher:
         own = folder / f"{name}_teacher"
-        texts |= {own / f"{name}.py": sheet.solution, own / f"test_{name}.py": TEST.format(name=name)}
+        texts |= {own / f"{name}.py": sheet.solution, own / f"test_{name}.py": read_test(name)}
     if taken := [path for path in texts if path.exists()]:
         raise UsageError(f"{taken[0]} is there already: nothing is written; take another --folder, or move it away")
     for path, text in texts.items():

@@ -84,22 +84,24 @@ class VQ(Latent):
         """Each vector of h (B, dim) replaced by the nearest of the book; `losses` move the two towards each other."""
         before = h.unflatten(-1, (-1, self.width))
         found = self._find(self._group(before))
-        chosen = self._ungroup(functools.reduce(torch.add, found.chosen), len(h))
+        chosen = self._ungroup(functools.reduce(torch.add, found.chosen), h.shape[0])
         pairs = list(zip(found.left, found.chosen, strict=True))
-        losses = {"commitment": self.commitment * self._measure([(left, one.detach()) for left, one in pairs], len(h))}
+        losses = {
+            "commitment": self.commitment * self._measure([(left, one.detach()) for left, one in pairs], h.shape[0])
+        }
         if not self.averages:
-            losses["codebook"] = self._measure([(left.detach(), one) for left, one in pairs], len(h))
+            losses["codebook"] = self._measure([(left.detach(), one) for left, one in pairs], h.shape[0])
         path = turn(before, chosen.detach()) if self.rotates else before
         # The value of the chosen vectors, to the last bit, with the gradient of the way from those before.
         z = (chosen.detach() + (path - path.detach())).flatten(-2)
-        numbers = [self._ungroup(each.unsqueeze(-1), len(h)) for each in found.numbers]
+        numbers = [self._ungroup(each.unsqueeze(-1), h.shape[0]) for each in found.numbers]
         return Code(z=z, mean=z, posterior=Nearest(before, torch.cat(numbers, -1).flatten(-2)), losses=losses)
 
     def project(self, z: Tensor) -> Tensor:
         """(..., D) the valid code near to a made-up one (..., D): of one book the nearest."""
         vectors = z.reshape(-1, self.places, self.width)
         chosen = functools.reduce(torch.add, self._find(self._group(vectors)).chosen)
-        return self._ungroup(chosen, len(vectors)).reshape(z.shape)
+        return self._ungroup(chosen, vectors.shape[0]).reshape(z.shape)
 
     def alphabet(self) -> Alphabet:
         """Numbers of entries: the places in turn, the books of each one behind another."""
@@ -109,7 +111,7 @@ class VQ(Latent):
         """(B, D) the sums of the entries."""
         numbers = tokens.unflatten(-1, (self.places, self.depth))
         parts = [book.look_up(self._group(numbers[..., at : at + 1])[..., 0]) for at, book in enumerate(self._books())]
-        return self._ungroup(functools.reduce(torch.add, parts), len(tokens)).flatten(-2)
+        return self._ungroup(functools.reduce(torch.add, parts), tokens.shape[0]).flatten(-2)
 
     def capacity(self) -> Capacity:
         """The number of an entry at each place and in each book, in bits that are rounded up."""

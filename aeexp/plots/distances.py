@@ -14,7 +14,7 @@ from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
-from aeexp.ranges import Seed
+from aeexp.ranges import Seed, Whole
 
 DRAWN = 20_000  # triples that shares are counted over
 TRIED = 400  # of a class, among which the worst for the input is looked for
@@ -42,10 +42,10 @@ class Distances(Plot):
         self,
         *,
         count: Annotated[int, Interval(ge=1, le=12)] = 5,
-        triples: list[list[int]] | None = None,
+        triples: list[list[Whole]] | None = None,
         seed: Seed = 0,
     ):
-        if triples is not None and not all(len(triple) == 3 and min(triple) >= 0 for triple in triples):
+        if triples is not None and not all(len(triple) == 3 for triple in triples):
             raise UsageError(f"triples={triples}: each is three numbers of test rows, as in [[0,1,2]]")
         self.count = count
         self.triples = triples

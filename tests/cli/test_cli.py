@@ -55,7 +55,7 @@ BAD = [
         ["-m", "seed=0,1", "variant=undercomplete,pca"],
         "trainer.epochs=1: under variant=pca trainer as chosen has no such",
     ),
-    (["model=cnn"], "model=cnn: there is no such option; it has conv, gru, linear, mlp, resnet"),
+    (["model=cnn"], "model=cnn: there is no such option; it has conv, dictionary, gru, linear, memoriser, mlp, resnet"),
     (["variant=denoisin"], "variant=denoisin: there is no such option: did you mean denoising?"),
     (["noise=null"], "take the option none, as in noise=none"),
     (["dataset.name=Käse neu"], "stands in quotes of its own:\n\"dataset.name='Käse neu'\""),

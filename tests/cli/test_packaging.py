@@ -20,6 +20,7 @@ import yaml
 from commands import QUICK, ROOT, aeexp
 
 WORKFLOWS = sorted((ROOT / ".github").rglob("*.yml"))
+DATA = (".css", ".html", ".js", ".npz", ".txt", ".typed", ".yaml")  # what the package has beside its code
 HOOKS = ROOT / ".pre-commit-config.yaml"
 # Citation File Format 1.2.0: what may stand at the top, what must, and what an entity among the authors may have
 CITATION = set(
@@ -74,10 +75,12 @@ def metadata(site) -> Message:
 
 
 def test_the_wheel_has_its_configuration_its_types_and_its_plugin(site):
-    names = {path.relative_to(site / "aeexp/conf").as_posix() for path in site.rglob("*.yaml")}
+    names = {path.relative_to(site / "aeexp/conf").as_posix() for path in (site / "aeexp/conf").rglob("*.yaml")}
     assert names == {path.relative_to(ROOT / "conf").as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
     assert (site / "aeexp/py.typed").is_file() and (site / "aeexp/datasets/sets/mnist_small.txt").is_file()
     assert (site / "hydra_plugins/aeexp_optuna/sweeper.py").is_file()
+    own = {path.relative_to(ROOT) for path in (ROOT / "aeexp").rglob("*") if path.suffix in DATA}
+    assert len(own) > 20 and [path for path in own if not (site / path).is_file()] == []
 
 
 @pytest.mark.slow

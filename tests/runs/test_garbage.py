@@ -14,6 +14,7 @@ from aeexp.runs import garbage
 @pytest.fixture(autouse=True)
 def own():
     before, kept = gc.get_threshold(), set(garbage._kept)
+    gc.set_threshold(700, 10, 10)  # a command that a test before called in this process has others
     yield
     gc.set_threshold(*before)
     gc.unfreeze()

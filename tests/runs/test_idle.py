@@ -26,6 +26,8 @@ CONDITIONAL = [
 ]
 OTHER = {
     "null": "other",
+    "nearest": "bilinear",
+    "1.0": 0.5,
     "0.5": 0.25,
     "0.9": 0.5,
     "0.99": 0.5,
