@@ -115,6 +115,7 @@ def pool(graph: Graph, node: fx.Node, x: Symbol, kernel: Sequence[int], stride: 
     """The largest or the mean of each window."""
     largest = "max" in name_of(node)
     odd = rest not in ((), ([1, 1],), ([1, 1], False)) if largest else any(rest) or any(padding)
+    odd = odd or (largest and any(user.args[1] == 1 and user.users for user in node.users))  # its places are read
     if odd:
         raise Untranslatable(f"{node.target} with such options is none of the operations that the page computes")
     pair = {name: list(each) * (2 // len(each)) for name, each in (("kernel", kernel), ("padding", padding))}
