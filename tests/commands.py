@@ -1,7 +1,8 @@
 """The commands as a person types them, each in a process of its own.
 
 `aeexp` and `command` fork one that has imported what a run needs; `fresh` starts the interpreter anew, which takes
-three seconds more: for what happens at a start, and where PYTHONPATH brings other modules."""
+three seconds more: for what happens at a start, where PYTHONPATH brings other modules, and where the command begins
+processes of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 QUICK = ["threads=1", "plot=none", "metric=none", "trainer.epochs=1"]
 TRAIN = "aeexp.cli.train"
+BEGINNING = ("hydra/launcher=", "trainer.processes=", "dataset.workers=")  # what begins processes: not from a fork
 
 
 def aeexp(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -26,7 +28,8 @@ def aeexp(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str
 
 def command(module: str, *words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """`python -m module words...`; `env` beside the variables of this process, PYTHONPATH instead of the checkout."""
-    if sys.platform == "win32" or "PYTHONPATH" in env:  # has no forks; is for a start
+    begins = any(word.lstrip("+").startswith(BEGINNING) for word in words)
+    if sys.platform == "win32" or "PYTHONPATH" in env or begins:  # has no forks; is for a start
         return fresh(module, *words, cwd=cwd, **env)
     import forked  # which reads this file's neighbours
 
