@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from composing import CONF
+from representatives import few
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.protocol import describe_numbers
@@ -40,7 +41,7 @@ def lines(study: Study) -> Iterator[tuple[str, list[str]]]:
                     yield f"{form} {choice and choice.name} {step.arm}", step.line[1:]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few(NAMES, "pca_mnist", "m2_mnist"))
 def test_a_study_composes_and_reads_numbers_that_its_metrics_declare(name):
     study = STUDIES[name]
     places = set()

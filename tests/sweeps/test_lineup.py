@@ -16,6 +16,7 @@ from composing import CONF, composed, run_in
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from panels import describe_run
+from representatives import few
 
 import aeexp
 from aeexp.datasets.core.splits import Fractions
@@ -121,7 +122,7 @@ def swept(experiment: str):
     return {word.key_or_group: list(word.sweep_string_iterator()) for word in words}
 
 
-@pytest.mark.parametrize("experiment", SWEEPS)
+@pytest.mark.parametrize("experiment", few(SWEEPS, "lecture_codes", "lecture_memoriser"))
 def test_first_and_last_run_of_a_lecture_train_two_steps(experiment, tmp_path):
     values = swept(experiment)
     assert values
@@ -129,7 +130,7 @@ def test_first_and_last_run_of_a_lecture_train_two_steps(experiment, tmp_path):
         train_two_steps(experiment, tmp_path / str(end), *(f"{key}={all_[end]}" for key, all_ in values.items()))
 
 
-@pytest.mark.parametrize("experiment", sorted(LECTURES.keys() - SWEEPS))
+@pytest.mark.parametrize("experiment", few(sorted(LECTURES.keys() - SWEEPS), "lecture_line"))
 def test_a_lecture_of_one_run_trains_two_steps(experiment, tmp_path):
     train_two_steps(experiment, tmp_path)
 
