@@ -119,7 +119,6 @@ def test_jobs_in_processes_leave_what_one_by_one_leaves(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skip(reason="a known fault: told while its second process begins, the command may wait for ever")
 def test_a_signal_ends_all_and_the_same_command_goes_on(tmp_path):
     root, words = tmp_path / "sweep", ["hydra/launcher=processes", *make_words(4, 3000)]
     command = start(root, *words)

@@ -33,13 +33,27 @@ class Ending:
     def __init__(self) -> None:
         self.heard = False
         self.act: Callable[[], None] = lambda: None
+        self._held = False
 
     def hear(self, number: int, frame: object) -> None:
         """A handler of signals."""
         if self.heard:
             raise KeyboardInterrupt
         self.heard = True
-        self.act()
+        if not self._held:
+            self.act()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """What `act` would do waits until this is through: a process that is told while it is begun dies before it has
+        read what it is sent, and who sends more than a pipe holds would wait for ever."""
+        before, self._held = self.heard, True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self.heard and not before:
+            self.act()
 
 
 class Pool(ABC):

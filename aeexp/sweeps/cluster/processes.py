@@ -49,8 +49,9 @@ class Processes(Pool):
             while waiting and len(running) < self.count and not ending.heard:
                 place, part = waiting.pop(0)
                 part.threads = share
-                begun = start(context, place, part, share)
-                running[begun.process.sentinel] = begun
+                with ending.hold():
+                    begun = start(context, place, part, share)
+                    running[begun.process.sentinel] = begun
             for sentinel in wait(list(running), timeout=LOOKED):
                 ended = running.pop(sentinel)
                 outcomes[ended.place] = read(ended)
