@@ -86,7 +86,10 @@ def draw_moves(axes: Axes, clean: np.ndarray, moved: np.ndarray, all_codes: np.n
     axes.autoscale_view()
     own = all_codes.shape[1] <= 2
     axes.set_xlabel("unit 1" if own else "component 1 of the codes", fontsize=9)
-    axes.set_ylabel("unit 2" if own else "component 2 of the codes", fontsize=9)
+    if all_codes.shape[1] == 1:
+        axes.set_yticks([])  # there is no second one
+    else:
+        axes.set_ylabel("unit 2" if own else "component 2 of the codes", fontsize=9)
     canvas.hide_frame(axes)
     return explained
 
