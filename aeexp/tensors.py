@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
@@ -48,3 +49,25 @@ def describe_shape(shape: Sequence[int], rows: int, dim: int | None = None) -> s
     names = ["D" if size == dim and len(shape) < 3 else str(size) for size in shape]
     names[:1] = ["B" if size == rows else name for size, name in zip(shape[:1], names[:1], strict=True)]
     return f"({', '.join(names)},)" if len(names) == 1 else f"({', '.join(names)})"
+
+
+def log_gamma_ratio(a: Tensor, b: float | Tensor) -> Tensor:
+    """log Gamma(a + b) - log Gamma(a). At a large a both are large: there by Stirling's series, whose parts are not."""
+    top = a + b
+    series = (a - 0.5) * torch.log1p(b / a) + b * top.log() - b + _stirling(top) - _stirling(a)
+    return torch.where(a > 20, series, torch.lgamma(top) - torch.lgamma(a))
+
+
+def digamma_gap(a: Tensor, b: float | Tensor) -> Tensor:
+    """digamma(a + b) - digamma(a), likewise."""
+    top = a + b
+    series = torch.log1p(b / a) + 0.5 * b / (a * top) + _digamma_tail(a) - _digamma_tail(top)
+    return torch.where(a > 20, series, torch.digamma(top) - torch.digamma(a))
+
+
+def _stirling(x: Tensor) -> Tensor:
+    return (1 - 1 / (30 * x.square())) / (12 * x)  # the next term is below 1e-9 for x > 20
+
+
+def _digamma_tail(x: Tensor) -> Tensor:
+    return (1 - 1 / (10 * x.square())) / (12 * x.square())  # the next term is below 1e-10 for x > 20

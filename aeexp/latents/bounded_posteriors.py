@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Gamma
 
+from aeexp.tensors import digamma_gap, log_gamma_ratio
+
 
 @final
 class PowerSpherical(NamedTuple):
@@ -142,25 +144,3 @@ def one_hot(values: Tensor) -> Tensor:
 def sphere_area(dim: int) -> float:
     """log of the area of the unit sphere in R^dim, which is the entropy of its uniform law in nats."""
     return math.log(2) + dim / 2 * math.log(math.pi) - math.lgamma(dim / 2)
-
-
-def log_gamma_ratio(a: Tensor, b: float) -> Tensor:
-    """log Gamma(a + b) - log Gamma(a). At a large a both are large: there by Stirling's series, whose parts are not."""
-    top = a + b
-    series = (a - 0.5) * torch.log1p(b / a) + b * top.log() - b + _stirling(top) - _stirling(a)
-    return torch.where(a > 20, series, torch.lgamma(top) - torch.lgamma(a))
-
-
-def digamma_gap(a: Tensor, b: float) -> Tensor:
-    """digamma(a + b) - digamma(a), likewise."""
-    top = a + b
-    series = torch.log1p(b / a) + 0.5 * b / (a * top) + _digamma_tail(a) - _digamma_tail(top)
-    return torch.where(a > 20, series, torch.digamma(top) - torch.digamma(a))
-
-
-def _stirling(x: Tensor) -> Tensor:
-    return (1 - 1 / (30 * x.square())) / (12 * x)  # the next term is below 1e-9 for x > 20
-
-
-def _digamma_tail(x: Tensor) -> Tensor:
-    return (1 - 1 / (10 * x.square())) / (12 * x.square())  # the next term is below 1e-10 for x > 20

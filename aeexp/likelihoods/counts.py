@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aeexp.contracts import Examples, Likelihood, Model
-from aeexp.tensors import clamp_through, sum_features
+from aeexp.tensors import clamp_through, log_gamma_ratio, sum_features
 
 WIDEST = 15.0  # of a log-rate either way: 3 million; beyond, a step of the decoder's overflows
 LOOKED_AT = 10_000  # training rows that say how large a row is
@@ -156,10 +156,13 @@ def poisson_log_prob(x: Tensor, log_rate: Tensor) -> Tensor:
 
 
 def negative_binomial_log_prob(x: Tensor, log_mean: Tensor, log_r: Tensor) -> Tensor:
-    """Nats of counts with this mean and the variance m + m² / r."""
-    r, both = log_r.exp(), torch.logaddexp(log_r, log_mean)
-    ways = torch.lgamma(x + r) - torch.lgamma(r) - torch.lgamma(x + 1)
-    return ways + r * (log_r - both) + x * (log_mean - both)
+    """Nats of counts with this mean and the variance m + m² / r.
+
+    Near Poisson's law r is large, and of what Γ(x+r) / Γ(r) and (r / (r+m))^r are made of float32 would leave nothing.
+    """
+    r, apart = log_r.exp(), log_mean - log_r
+    ways = log_gamma_ratio(r, x) - torch.lgamma(x + 1)
+    return ways - r * F.softplus(apart) - x * F.softplus(-apart)
 
 
 def inflate(nats: Tensor, x: Tensor, zero: Tensor | None) -> Tensor:

@@ -19,7 +19,7 @@ from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import QUICK, SAMPLERS
 from aeexp.latents.bounded import Categorical, Hyperspherical
 from aeexp.latents.bounded_posteriors import Categorical as OneHots
-from aeexp.latents.bounded_posteriors import PowerSpherical, digamma_gap, log_gamma_ratio, sphere_area, unit
+from aeexp.latents.bounded_posteriors import PowerSpherical, sphere_area, unit
 from aeexp.latents.gaussian import Gaussian
 from aeexp.latents.priors import Mixture, Standard, Uniform, Vamp
 from aeexp.metrics.latent import Latent
@@ -31,6 +31,7 @@ from aeexp.plots.manifold import Manifold
 from aeexp.regularizers.kl import KL
 from aeexp.regularizers.mmd import MMD
 from aeexp.regularizers.total_correlation import TotalCorrelation
+from aeexp.tensors import digamma_gap, log_gamma_ratio
 from aeexp.types import Batch
 
 MAKE = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from aeexp.likelihoods.counts import NegativeBinomial, Poisson
+from aeexp.likelihoods.counts import NegativeBinomial, Poisson, negative_binomial_log_prob
 from aeexp.likelihoods.laplace import LogCosh
 from aeexp.likelihoods.ms_ssim import MSSSIM, ms_ssim
 
@@ -56,6 +56,24 @@ def test_negative_binomial_is_scipys(seed, shape, dispersion):
     expected = -stats.nbinom.logpmf(x.numpy(), r.numpy(), (r / (r + mean)).numpy()).reshape(len(x), -1).sum(1)
     found = likelihood.double().distortion(output, x).detach()
     torch.testing.assert_close(found, torch.from_numpy(expected), **CLOSE)
+
+
+@pytest.mark.parametrize("log_r", [-15.0, -3.0, 2.9, 3.1, 6.0, 9.0, 12.0, 15.0])
+def test_float32_holds_a_negative_binomial_and_its_gradient_up_to_poissons_law(log_r):
+    x = torch.arange(60.0)
+
+    def measure(kind):
+        at = [torch.tensor(value, dtype=kind, requires_grad=True) for value in (math.log(20.0), log_r)]
+        nats = negative_binomial_log_prob(x.to(kind), *at)
+        return [nats.detach(), *torch.autograd.grad(nats.sum(), at)]
+
+    r = math.exp(log_r)
+    # terms are at most x log(x + r), 60 x 15 nats, of which float32 keeps 6e-8 and a few of them are added
+    expected = stats.nbinom.logpmf(x.numpy(), r, r / (r + 20.0))
+    np.testing.assert_allclose(measure(torch.float32)[0], expected, atol=3e-4)
+    # that of a mean is a sum of 60 numbers up to 60, that of log r of as many times a gap of digammas: 1e-5 each
+    for found, exact in zip(measure(torch.float32)[1:], measure(torch.float64)[1:], strict=True):
+        assert float(found) == pytest.approx(float(exact), rel=1e-4, abs=60 * 60 * 1e-6)
 
 
 @given(seeds, shapes, st.sampled_from([Poisson, NegativeBinomial]))
