@@ -55,10 +55,11 @@ class FSQ(Latent):
 
     def forward(self, h: Tensor) -> Code:
         """The nearest level of each unit of h (B, dim)."""
-        bounded = self._bound(h)
-        whole = bounded.round()
-        z = (whole.detach() + (bounded - bounded.detach())) / self._half()
-        digits = (whole.detach() + self._half()).long()
+        bounded, half = self._bound(h), self._half()
+        # of a thousand levels and more the range goes beyond the outer ones by half a level: it ends with them
+        whole = bounded.detach().round().clamp(min=-half, max=self.levels - 1 - half)
+        z = (whole + (bounded - bounded.detach())) / half
+        digits = (whole + half).long()
         return Code(z=z, mean=z, posterior=Nearest(h.unflatten(-1, (-1, self.width)), self._join(digits)))
 
     def project(self, z: Tensor) -> Tensor:

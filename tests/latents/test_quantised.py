@@ -386,6 +386,15 @@ def test_levels_are_the_grid_and_their_gradient_that_of_the_bounded_unit(levels,
     torch.testing.assert_close(gradient, torch.autograd.grad(bounded.sum(), h)[0])
 
 
+@given(st.integers(2, 1 << 14), st.floats(0.1, 1e4))
+def test_of_any_number_of_levels_no_code_lies_beyond_them(size, wide):
+    latent = FSQ(1, [size])
+    code = latent(torch.linspace(-wide, wide, 101)[:, None])
+    tokens = code.posterior.entries
+    assert 0 <= int(tokens.min()) and int(tokens.max()) < size
+    assert torch.equal(latent.spell(tokens), code.z) and torch.equal(latent.project(code.z), code.z)
+
+
 def test_all_values_of_a_token_are_reached_and_counted():
     latent = FSQ(2, [4, 3])
     h = 3 * torch.cartesian_prod(torch.linspace(-2, 2, 60), torch.linspace(-2, 2, 60))
