@@ -68,7 +68,9 @@ class Graph:
         if isinstance(value, Symbol):
             return value
         array = value.detach().to(torch.float32).cpu().numpy()
-        blob = self.blobs.add_weight(array)
+        # whole numbers are places and counts, and a single one is a bound as 1e-12: float16 would make others of them
+        weighs = value.is_floating_point() and value.numel() > 1 and bool((value != value.round()).any())
+        blob = self.blobs.add_weight(array) if weighs else self.blobs.add(array)
         key = (blob, tuple(value.shape))
         if key not in self._known:
             self._known[key] = symbol = self._make(value.shape)

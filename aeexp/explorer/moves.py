@@ -93,6 +93,8 @@ def move(graph: Graph, node: fx.Node, x: Value, *args: Any, **kwargs: Any) -> Sy
     fill = 0.0
     if name_of(node) == "constant_pad_nd":
         fill, args = float(args[1]) if len(args) > 1 else 0.0, args[:1]
+        if not math.isfinite(fill):  # which JSON has no word for
+            raise Untranslatable("aten.constant_pad_nd with a value that is no number is no operation of the page")
     places = torch.arange(1, x.numel() + 1, dtype=torch.float64).view(x.shape)
     moved = node.target(places, *args, **kwargs).round().long() - 1
     blob = graph.blobs.add(moved.numpy(), "i4")

@@ -155,6 +155,30 @@ def test_short_numbers_keep_three_digits(tmp_path):
     np.testing.assert_allclose(found[0], expected(wrapped, row)[0], atol=20 * 0.25 * 2**-11)
 
 
+def test_bounds_and_whole_numbers_are_none_that_may_be_short(tmp_path):
+    """A length that is kept above 0, and places beyond 2,048, which float16 cannot count to."""
+
+    class Counting(nn.Module):
+        def forward(self, x):
+            h = nn.functional.normalize(x, dim=1)
+            return h, (h + torch.tensor([3001.0]) == torch.arange(5000.0)).float().argmax(1, keepdim=True)
+
+    jobs = [(Counting(), [{"x": torch.zeros(1, 1)}])]
+    (((length, place),),) = evaluate(jobs, tmp_path, short=True)
+    assert list(length) == [0] and list(place) == [3001]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_weight_of_convolutions_there_and_back_is_read_both_ways(groups, tmp_path):
+    layer = nn.Conv2d(4, 4, 3, groups=groups).requires_grad_(False)
+
+    class There(nn.Module):
+        def forward(self, x):
+            return (nn.functional.conv_transpose2d(layer(x), layer.weight, groups=groups),)
+
+    compare([(There(), [{"x": torch.rand(1, 4, 5, 5)}])], tmp_path)
+
+
 class Reply(nn.Module):
     """One output, as a tuple."""
 
@@ -169,6 +193,7 @@ class Reply(nn.Module):
 @pytest.mark.parametrize(("layer", "named"), [
     (lambda x: torch.special.i0(x), "aten.i0 is none"), (lambda x: x + torch.rand_like(x), "rand"),
     (lambda x: x.sum() if x.sum() > 0 else x, "torch.export cannot trace it"),
+    (lambda x: torch.nn.functional.pad(x, (1, 0), value=-torch.inf), "no number"),
 ])  # fmt: skip
 def test_what_the_page_cannot_compute_is_named(layer, named):
     class Odd(nn.Module):

@@ -32,11 +32,12 @@ function bmm([a, b], shape) {
   return y;
 }
 
-const TURNED = new WeakMap(); // weights of convolutions as they are read, by their data
+const TURNED = new WeakMap(); // weights of convolutions as they are read, by their data and how they are used
 
 /** Weights (O, I, k, k), or (I, O, k, k) of a transposed one, as (groups, I of a group, k k, O of a group). */
 function turnWeights({ data, shape }, groups, transposed) {
-  if (TURNED.has(data)) return TURNED.get(data);
+  const known = TURNED.get(data) || TURNED.set(data, new Map()).get(data), use = `${groups} ${transposed}`;
+  if (known.has(use)) return known.get(use);
   const kernel = shape[2] * shape[3], turned = new Float32Array(data.length);
   const inputs = transposed ? shape[0] / groups : shape[1], outputs = transposed ? shape[1] : shape[0] / groups;
   for (let g = 0, to = 0; g < groups; g++) for (let i = 0; i < inputs; i++) for (let k = 0; k < kernel; k++) {
@@ -45,7 +46,7 @@ function turnWeights({ data, shape }, groups, transposed) {
       turned[to] = data[place * kernel + k];
     }
   }
-  TURNED.set(data, turned);
+  known.set(use, turned);
   return turned;
 }
 
