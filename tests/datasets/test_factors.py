@@ -149,6 +149,33 @@ def test_shapes3d_is_read_by_h5py(tmp_path):
         load(shapes3d, path)
 
 
+@pytest.mark.parametrize("sides", [(2**31, 2**31, 2**31, 2**31), (2**31, 2**20), (3, 4)])
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_a_norb_file_whose_head_speaks_of_more_than_there_is_is_told_at_once(sides, end, tmp_path):
+    path = tmp_path / f"a-dat.mat{end}"
+    head = np.array([0x1E3D4C55, len(sides), *sides, 1][: max(5, 2 + len(sides))], "<u4").tobytes()
+    path.write_bytes(gzip.compress(head) if end else head)
+    with pytest.raises(UsageError, match="^path=.*is damaged"):
+        load(small_norb, path)
+
+
+@pytest.mark.parametrize("high", [1.0, 0.5, 255.0, np.nan, -3.0])
+def test_pictures_in_other_units_are_refused_in_place_of_rounded(high, tmp_path):
+    path = tmp_path / "dsprites.npz"
+    sprites_file(path)
+    with np.load(path, allow_pickle=False) as file:
+        pictures, classes = file["imgs"], file["latents_classes"]
+    np.savez(path, imgs=pictures.astype(np.float32) * high, latents_classes=classes)
+    if high in (1.0, 255.0):  # whole numbers, as others
+        np.testing.assert_allclose(whole(load(dsprites, path))[0][:, 0], pictures)
+    else:
+        with pytest.raises(UsageError, match="^path: pictures of type float32"):
+            load(dsprites, path)
+    np.savez(path, imgs=pictures, latents_classes=classes[:-1])
+    with pytest.raises(UsageError, match="none of dSprites"):
+        load(dsprites, path)
+
+
 @pytest.mark.parametrize("kind", [dsprites, shapes3d, mpi3d, cars3d, small_norb])
 def test_a_file_that_is_not_there_is_told(kind, tmp_path):
     with pytest.raises(UsageError, match="^path=.*no such file"):

@@ -22,7 +22,8 @@ UNREADABLE = (
     KeyError,
     EOFError,
     OSError,
-)  # of what is no .npz, or damaged
+    IndexError,
+)  # of what is no such file, or damaged
 BLOCK = 2**24  # bytes that are read at a time
 # NORB's magic numbers, and what they say of an element
 NORB = {0x1E3D4C55: np.dtype("<u1"), 0x1E3D4C54: np.dtype("<i4")}
@@ -109,7 +110,7 @@ def read_h5(path: Path, images: str, labels: str, rows: int | None, seed: int) -
                 find_key(path, (key,), file)
             chosen = draw_rows(len(file[images]), rows, seed)
             return np.asarray(file[images][chosen]), np.asarray(file[labels][:])[chosen]
-    except OSError as error:
+    except UNREADABLE as error:
         raise UsageError(f"path={path} is no readable .h5 file: {arrays.to_line(error)}") from error
 
 
@@ -137,9 +138,17 @@ def read_norb(path: Path) -> np.ndarray:
                 raise UsageError(f"path={path} is no file of smallNORB: its first bytes say something else")
             sides = np.frombuffer(opened.read(4 * max(3, int(head[1]))), "<u4")[: head[1]]
             shape, dtype = tuple(int(side) for side in sides), NORB[int(head[0])]
-            raw = opened.read(math.prod(shape) * dtype.itemsize + 1)
-    except (OSError, EOFError) as error:
+            raw = _read_most(opened, math.prod(shape) * dtype.itemsize + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"path={path} cannot be read: {arrays.to_line(error)}") from error
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise UsageError(f"path={path} is damaged: its head speaks of {shape}, and there are {len(raw)} bytes")
     return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def _read_most(opened: IO[bytes], size: int) -> bytearray:
+    """At most so many bytes: room is asked for as they come, for a damaged head may speak of any number."""
+    content = bytearray()
+    while len(content) < size and (part := opened.read(min(BLOCK, size - len(content)))):
+        content += part
+    return content

@@ -37,9 +37,9 @@ def dsprites(path: str, rows: Count | None = None, rows_seed: Seed = 0) -> Sourc
     `rows` of them are drawn, and the file is read in order: the whole has 737,280, which are 3 GB.
     """
     file = find_file(path)
-    pictures, chosen, _ = read_npz_rows(file, ("imgs",), rows, rows_seed)
+    pictures, chosen, total = read_npz_rows(file, ("imgs",), rows, rows_seed)
     classes = read_npz_array(file, ("latents_classes",))
-    if pictures.ndim != 3 or classes.ndim != 2 or classes.shape[1] != len(SPRITES):
+    if pictures.ndim != 3 or classes.shape != (total, len(SPRITES)):
         raise UsageError(f"path={path}: imgs {pictures.shape} and latents_classes {classes.shape} are none of dSprites")
     factors = classes[chosen][:, 1:]  # the colour never varies
     return _make_source(pictures[:, None], factors, SPRITES[1:], 1.0 if pictures.max() <= 1 else 1 / 255)
@@ -116,6 +116,8 @@ def small_norb(
     if pairs.ndim != 4 or beside["cat"].shape != (count,) or beside["info"].shape != (count, len(NORB)):
         raise UsageError(f"path={path}: pictures {pairs.shape}, and beside them other numbers of labels or factors")
     chosen = draw_rows(count, rows, rows_seed)
+    if camera != "left" and pairs.shape[1] < 2:
+        raise UsageError(f"camera={camera}: {file.name} has the pictures of one eye: take dataset.camera=left")
     eyes = {"left": slice(0, 1), "right": slice(1, 2), "both": slice(0, 2)}[camera]
     x = _halve(pairs[chosen][:, eyes])
     source = _make_source(x, _number(beside["info"][chosen]), NORB)
@@ -124,8 +126,18 @@ def small_norb(
 
 
 def _make_source(x: np.ndarray, factors: np.ndarray, names: tuple[str, ...], scale: float = 1 / 255) -> Source:
-    rows = Rows(np.ascontiguousarray(x.astype(np.uint8)), s=factors.astype(np.float32))
+    rows = Rows(np.ascontiguousarray(_to_bytes(x)), s=factors.astype(np.float32))
     return Source(rows, scale=scale, attributes=names)
+
+
+def _to_bytes(x: np.ndarray) -> np.ndarray:
+    """As uint8. Raises UsageError for pictures in other units, of which whole numbers would leave nothing."""
+    if x.dtype == np.uint8 or (((x == 0) | ((x >= 1) & (x <= 255) & (x % 1 == 0))).all()):
+        return x.astype(np.uint8)
+    raise UsageError(
+        f"path: pictures of type {x.dtype} from {x.min():.4g} to {x.max():.4g} are none of this data set, whose values "
+        "are whole, from 0 to 255: dataset=npz takes others"
+    )
 
 
 def _number(values: np.ndarray) -> np.ndarray:
@@ -138,4 +150,4 @@ def _halve(x: np.ndarray) -> np.ndarray:
     n, c, h, w = x.shape
     if h % 2 or w % 2:
         raise UsageError(f"path: pictures of {h}x{w} pixels are none of this data set")
-    return x.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5)).round().astype(np.uint8)
+    return _to_bytes(x).reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5)).round().astype(np.uint8)
