@@ -94,18 +94,23 @@ def modularity(table: Table, bins: int) -> float:
     """How far each unit tells of one factor alone (Ridgeway and Mozer 2018, section 3): the mean over units of 1 less
     the squared information on its other factors over that on its own; 0 where no unit tells of any.
 
-    What chance gives as information, (bins - 1) (values - 1) / 2N, is taken off (Miller 1955).
+    What chance gives as information, (bins - 1) (values - 1) / 2N, is taken off (Miller 1955). A unit counts that tells
+    more of a factor than one unit of noise in ten thousand would: of the information of noise one factor holds most.
     """
+    from scipy.special import chdtri
+
     codes, factors, _ = table
     scores = np.zeros((codes.shape[1], factors.shape[1]))
+    tells = np.zeros(codes.shape[1], bool)
     for place, factor in enumerate(factors.T):
         for unit, cell in enumerate(cut(codes, bins).T):
-            chance = (len(np.unique(cell)) - 1) * int(factor.max()) / (2 * len(factor))
-            scores[unit, place] = max(0.0, information(cell, factor) - chance)
-    best = scores.max(1, initial=0.0)
-    scores, best = scores[best > 0], best[best > 0]
-    if not len(best):
+            found, freedom = information(cell, factor), (len(np.unique(cell)) - 1) * int(factor.max())
+            scores[unit, place] = max(0.0, found - freedom / (2 * len(factor)))
+            # 2N times the information of noise follows chi²; where cells hold a row or two its mean is 1.17 times that
+            tells[unit] |= 2 * len(factor) * found > chdtri(1.2 * freedom, 1e-4)
+    if not tells.any():
         return 0.0
+    scores, best = scores[tells], scores[tells].max(1)
     others = np.square(scores).sum(1) - np.square(best)
     return float(np.mean(1 - others / (np.square(best) * max(1, factors.shape[1] - 1))))
 
@@ -125,7 +130,7 @@ def mcc(table: Table) -> float:
     units, values = (rankdata(part, axis=0) for part in (codes, factors))
     units, values = ((part - part.mean(0)) / part.std(0) for part in (units, values))
     size = np.abs(values.T @ units) / len(units)
-    return float(size[linear_sum_assignment(size, maximize=True)].sum() / factors.shape[1])
+    return min(1.0, float(size[linear_sum_assignment(size, maximize=True)].sum() / factors.shape[1]))
 
 
 def irs(table: Table) -> float:

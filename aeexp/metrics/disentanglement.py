@@ -27,13 +27,13 @@ class Disentanglement(Metric):
     units and of active.
 
     All lie between 0 and 1, and 1 is reached where the code is the factors themselves. Codes without information
-    score 0, but for two that are accuracies and then stay at chance: `dci_informativeness` and, with F factors,
-    `factor_vae` at 1 / F. Codes that never vary have a `factor_vae` of 0.
+    score 0, or what chance leaves of it, but for two that are accuracies and then stay at chance:
+    `dci_informativeness` and, with F factors, `factor_vae` at 1 / F. Codes that never vary have a `factor_vae` of 0.
 
-    All scores but DCI's informativeness take no notice of a unit's scale: a mean code of tiny amplitude, which the
-    posterior's noise hides from the decoder, can score 1. So `_active` scores those units alone whose mean code varies
-    by more than a hundredth of the posterior's variance, as if the others did not exist: compare by these. With
-    `codes=sampled` one drawn code a row is scored in place of the mean.
+    All scores but DCI's informativeness, and IRS, which weighs units by their variance, take no notice of a unit's
+    scale: a mean code of tiny amplitude, which the posterior's noise hides from the decoder, can score 1. So `_active`
+    scores those units alone whose mean code varies by more than a hundredth of the posterior's variance, as if the
+    others did not exist: compare by these. With `codes=sampled` one drawn code a row is scored in place of the mean.
 
     Left out ({}) where the factors are no whole numbers, where none varies, or where rows are fewer than 10 for each
     value of a factor. Rows are the same for every model of the same data. Time grows with units times factors:

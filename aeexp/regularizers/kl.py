@@ -23,7 +23,8 @@ class KL(Regularizer):
     `warmup` scales the weight from 0 to 1 over `warmup_steps`, once (linear, Bowman et al. 2016) or again and again
     with half of each period at 1 (cyclic, Fu et al. 2019). `free_bits` is the least number of nats that each unit (of
     a categorical code each group, of a spherical one the whole) costs on average over the batch (Kingma et al. 2016).
-    Where the KL does not fall into units (priors mixture and vamp) it is the least of the whole code. `capacity`
+    Where the KL does not fall into units (priors mixture, flow and vamp; posteriors of flows) it is the least of the
+    whole code. `capacity`
     replaces KL by |KL - C| of the batch's mean, where C rises to `capacity` nats over `warmup_steps` (Burgess et al.
     2018). In evaluation weight and capacity are those of the end, so that losses of different steps can be compared.
 
