@@ -9,11 +9,8 @@ from torch import Tensor
 from aeexp.contracts import Family
 from aeexp.latents.flows import Planar as PlanarMap
 from aeexp.latents.flows import Transform, make_chain
-from aeexp.latents.posteriors import Flowed, Normal
+from aeexp.latents.posteriors import Flowed, Normal, read_normal
 from aeexp.ranges import Count, Depth
-from aeexp.tensors import clamp_through
-
-WIDE = 20.0  # of a log-variance either way: beyond, a float32 variance or its inverse is no number
 
 
 @final
@@ -33,7 +30,7 @@ class Diagonal(Family):
 
     def forward(self, h: Tensor) -> tuple[Normal, Tensor]:
         """From mean and log-variance side by side, h (B, 2 dim)."""
-        normal = _read_normal(h)
+        normal = read_normal(h)
         return normal, normal.mean
 
 
@@ -64,7 +61,7 @@ class IAF(Family):
     def forward(self, h: Tensor) -> tuple[Flowed, Tensor]:
         """From h (B, 3 dim); the middle is what the Gaussian's mean becomes."""
         width = h.shape[-1] // 3
-        return _bend(_read_normal(h[..., : 2 * width]), self.flow, h[..., 2 * width :])
+        return _bend(read_normal(h[..., : 2 * width]), self.flow, h[..., 2 * width :])
 
 
 @final
@@ -91,13 +88,8 @@ class Planar(Family):
     def forward(self, h: Tensor) -> tuple[Flowed, Tensor]:
         """From h (B, 2 dim + layers (2 dim + 1)); the middle is what the Gaussian's mean becomes."""
         width = 2 * self.flow.dim
-        return _bend(_read_normal(h[..., :width]), self.flow, h[..., width:])
+        return _bend(read_normal(h[..., :width]), self.flow, h[..., width:])
 
 
 def _bend(normal: Normal, flow: Transform, context: Tensor) -> tuple[Flowed, Tensor]:
     return Flowed(normal, flow, context).remember(), flow(normal.mean, context)[0]
-
-
-def _read_normal(h: Tensor) -> Normal:
-    mean, log_var = h.chunk(2, -1)
-    return Normal(mean, clamp_through(log_var, -WIDE, WIDE))  # the gradient stays 1

@@ -11,12 +11,9 @@ from torch.func import functional_call
 
 from aeexp.contracts import Latent, Model, Posterior, Prior
 from aeexp.errors import UsageError
-from aeexp.latents.posteriors import Normal, standard_log_prob
+from aeexp.latents.posteriors import Normal, read_normal, standard_log_prob
 from aeexp.ranges import Count
-from aeexp.tensors import clamp_through
 from aeexp.types import Code, Pass
-
-WIDE = 20.0  # of a log-variance either way: beyond, a float32 variance or its inverse is no number
 
 
 @final
@@ -40,8 +37,7 @@ class Steps(nn.Module):
         if above is None:
             return None
         values = {name: value.detach() for name, value in self.named_parameters()} if frozen else {}
-        mean, log_var = functional_call(self, values, (place, above)).chunk(2, -1)
-        return Normal(mean, clamp_through(log_var, -WIDE, WIDE))
+        return read_normal(functional_call(self, values, (place, above)))
 
     def cut(self, z: Tensor) -> list[Tensor]:
         """The layers of codes (..., D), from below."""
@@ -194,11 +190,10 @@ class Ladder(Latent):
 
     def forward(self, h: Tensor) -> Code:
         """Drawn layers side by side, the lowest first, from mean and log-variance side by side, h (B, 2 dim)."""
-        mean, log_var = h.chunk(2, -1)
-        said = Normal(mean, clamp_through(log_var, -WIDE, WIDE))
+        said = read_normal(h)
         assert isinstance(self.prior, TopDown)
         if self.layers == 1:
-            return Code(z=said.sample(), mean=mean, posterior=said)
+            return Code(z=said.sample(), mean=said.mean, posterior=said)
         posterior = Layered(said, self.prior.steps)
         return Code(z=posterior.sample(), mean=posterior.go_down(None, noise=False), posterior=posterior)
 

@@ -121,8 +121,8 @@ class LFQ(Latent):
     together choose evenly (equation 7), by the chances that a softmax over the corners gives at `temperature`;
     `commitment` keeps units near their signs. The gradient of the sign is that of the identity.
 
-    Formula: z_j = sign(h_j); loss + commitment |h - z|² + entropy Σ_g (E H(q_g) - H(E q_g)), q_g(c) ∝ exp(-|h_g - c|²
-    / T)
+    Formula: z_j = sign(h_j); loss + commitment |h - z|² + entropy Σ_g (E H(q_g) - H(q̄)), q_g(c) ∝ exp(-|h_g - c|² / T),
+    q̄ the mean over rows and groups
 
     Look at: latent/codebook_use over latent.entropy; latent/bits beside the error.
     """

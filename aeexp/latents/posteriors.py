@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from aeexp.latents.flows import Frozen, Transform
+from aeexp.tensors import clamp_through
+
+WIDE = 20.0  # of a log-variance either way: beyond, a float32 variance or its inverse is no number
 
 
 @final
@@ -107,3 +110,9 @@ class Flowed(NamedTuple):
 def standard_log_prob(z: Tensor) -> Tensor:
     """(..., B) log density of N(0, I) in nats."""
     return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def read_normal(h: Tensor) -> Normal:
+    """Of means and log-variances side by side (..., 2 D); these are bounded, and their gradient is not."""
+    mean, log_var = h.chunk(2, -1)
+    return Normal(mean, clamp_through(log_var, -WIDE, WIDE))
