@@ -427,6 +427,7 @@ class Model(nn.Module, ABC):
     decoder: Decoder
     likelihood: Likelihood
     condition: Condition
+    masks: bool = False  # whether it decodes a class for each pixel, which has no mean
 
     @abstractmethod
     def encode(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Code:

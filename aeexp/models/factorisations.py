@@ -104,9 +104,12 @@ def _fit(make: Callable[[], Any], rows: np.ndarray) -> Any:
 def _unmix(rows: np.ndarray, width: int, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.decomposition import FastICA
 
+    if not np.ptp(rows, 0).any():  # no direction, and FastICA divides by its length
+        return np.zeros((1, rows.shape[1])), np.zeros((rows.shape[1], 1))
     values = np.linalg.eigvalsh(np.atleast_2d(np.cov(rows.T)))
     width = max(1, min(width, int((values > 1e-10 * values.max()).sum())))  # the rest is no direction
-    found = _fit(lambda: FastICA(width, whiten="unit-variance", max_iter=max_iter, random_state=seed), rows)
+    with np.errstate(divide="ignore"):  # by the lengths of directions that are left out afterwards
+        found = _fit(lambda: FastICA(width, whiten="unit-variance", max_iter=max_iter, random_state=seed), rows)
     return found.components_, found.mixing_
 
 

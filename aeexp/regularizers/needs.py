@@ -35,3 +35,11 @@ def draw_prior(model: Model, like: Tensor) -> Tensor:
     """(B, D) codes from the latent's prior, of N(0, I) where it has none, as many as `like` (B, D) has."""
     prior = model.latent.prior
     return torch.randn_like(like) if prior is None else prior.sample(len(like), model)
+
+
+def need_rows_decoded(name: str, model: Model) -> None:
+    """Raises UsageError where what is decoded are masks, which no network has seen that reads rows."""
+    if model.masks:
+        raise UsageError(
+            f"{name} holds what is decoded against rows of the data, and task=segment decodes masks: drop {name}"
+        )

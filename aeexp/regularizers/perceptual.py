@@ -10,6 +10,7 @@ from torch import Tensor
 from aeexp.contracts import Examples, Model, Regularizer
 from aeexp.models.nn.features import SEED, FeatureNet, teach
 from aeexp.ranges import Count, NonNegative
+from aeexp.regularizers.needs import need_rows_decoded
 from aeexp.types import Facts, Pass
 
 LEAST = 1e-10  # of a squared length
@@ -31,6 +32,10 @@ class Perceptual(Regularizer):
     def __init__(self, weight: NonNegative = 10.0, steps: Count = 500):
         super().__init__(weight)
         self.steps = steps
+
+    def check(self, model: Model) -> None:
+        """Raises UsageError where no rows of the data are decoded."""
+        need_rows_decoded("perceptual", model)
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The network of such rows, which learns later."""

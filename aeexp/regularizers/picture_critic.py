@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.ranges import Count, NonNegative, Positive
+from aeexp.regularizers.needs import need_rows_decoded
 from aeexp.types import Facts, Pass
 
 SLOPE = 0.2  # of its rectifiers below 0
@@ -67,6 +68,10 @@ class PictureCritic(Regularizer):
         self.channels = list(channels)
         self.rate = rate
         self.features = features
+
+    def check(self, model: Model) -> None:
+        """Raises UsageError where no pictures of the data are decoded."""
+        need_rows_decoded("picture_critic", model)
 
     def adapt(self, model: Model, facts: Facts) -> None:
         """The critic of pictures of that shape."""

@@ -105,3 +105,17 @@ def test_a_method_of_another_model_is_refused(made):
     rows = np.random.default_rng(0).random((30, 4))
     with pytest.raises(UsageError, match=r"^method=dictionary .*model=dictionary"):
         made(rows, "dictionary", network=mlp, hidden_dims=[])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("method", ["pca", "ica", "sparse_pca", "nmf", "dictionary"])
+def test_few_rows_and_rows_that_are_alike_are_restored(method, rows, made):
+    price = (
+        {"sparsity": 0.0 if method == "nmf" else 1e-3, "positive": method == "nmf"}
+        if method in ("nmf", "dictionary")
+        else {"alpha": 1e-6}
+    )
+    for x in (np.random.default_rng(0).uniform(0.5, 1, (rows, 5)), np.full((rows, 5), 0.7)):
+        model, split = made(x, method, **price)
+        # no more directions than units: iterations and the ridge of sparse_pca leave some hundredth of the squares
+        assert error(model, split) <= 0.02 * np.square(x).sum(1).mean()
