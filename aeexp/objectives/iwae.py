@@ -83,8 +83,9 @@ class ImportanceWeighted(Objective):
                 "samples are drawn codes, and this latent draws none: take latent=gaussian, or objective=additive"
             )
         if self.copies != 1 and model.likelihood.uses_batch:
+            many = f"samples={self.samples}" if self.samples > 1 else f"groups={self.groups}"
             raise UsageError(
-                f"samples={self.copies}: the mean squared error over all codes is not the best variance of this "
+                f"{many}: the mean squared error over all codes is not the best variance of this "
                 "bound: take likelihood.estimate=learned"
             )
         if self.gradient != "standard" and not model.latent.reparameterized:

@@ -19,8 +19,8 @@ class SlicedWasserstein(Regularizer):
     prior (SWAE, Kolouri et al. 2019), ().
 
     On a line the best transport takes the sorted codes to the sorted draws; `projections` random directions stand for
-    all. Acts on any code, as mmd does, and needs no kernel. Multiplied by the width D, so that a shift of every unit by
-    the same costs the same whatever the width.
+    all. Acts on any code, as mmd does, and needs no kernel. Multiplied by the width D, so that codes which are off by a
+    vector s cost |s|², whatever the width.
 
     Formula: D/L Σ_l 1/B Σ_i (sort(z·w_l)_i - sort(p·w_l)_i)², |w_l| = 1
 

@@ -84,6 +84,9 @@ def test_equal_samples_are_0_apart_in_any_order_and_a_shift_is_its_square(seed, 
     # on each line a shift moves all sorted shadows by the same
     along = (shift @ (lines / lines.norm(dim=0))).square().mean()
     torch.testing.assert_close(sliced_wasserstein(z + shift, z, lines), along)
+    # along all axes, times their number: the squared length of the shift
+    axes = torch.eye(len(shift), dtype=z.dtype)
+    torch.testing.assert_close(sliced_wasserstein(z + shift, z, axes) * len(shift), shift.square().sum())
 
 
 def test_two_draws_of_the_prior_are_near_and_over_all_lines_a_shift_costs_its_length(build_learner):
