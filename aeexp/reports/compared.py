@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp.errors import UsageError
+from aeexp.reports.by_protocol import collect_by_protocol, describe
 from aeexp.reports.comparison import Report, collect
 from aeexp.reports.grouping import NONE, Group
-from aeexp.reports.protocols import collect_by_protocol, describe
 from aeexp.reports.text import console_text
 
 

@@ -18,7 +18,7 @@ def read_plan(root: Path) -> tuple[int | None, Swept]:
     """How many jobs the sweep in `root` has, or those below it, and what differs in them; (None, {}) where one does not
     say."""
     own = root / "multirun.yaml"
-    plans = [read_sweep(path) for path in ([own] if own.is_file() else sorted(root.glob("**/multirun.yaml")))]
+    plans = [read_multirun(path) for path in ([own] if own.is_file() else sorted(root.glob("**/multirun.yaml")))]
     counts = [count for count, _ in plans if count is not None]
     swept: Swept = {}
     for _, each in plans:
@@ -26,7 +26,7 @@ def read_plan(root: Path) -> tuple[int | None, Swept]:
     return (sum(counts), swept) if plans and len(counts) == len(plans) else (None, {})
 
 
-def read_sweep(plan: Path) -> tuple[int | None, Swept]:
+def read_multirun(plan: Path) -> tuple[int | None, Swept]:
     """As `read_plan`, of one multirun.yaml."""
     try:
         node = files.read_yaml(plan)["hydra"]

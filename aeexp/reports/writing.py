@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aeexp import files
+from aeexp.reports.by_protocol import describe
 from aeexp.reports.comparison import Report
 from aeexp.reports.page import write_page
-from aeexp.reports.protocols import describe
 from aeexp.reports.text import markdown, summary_csv
 
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
 
 from aeexp.cli.evaluate import main
-from aeexp.reports.protocols import collect_by_protocol
+from aeexp.reports.by_protocol import collect_by_protocol
 from aeexp.reports.records import Record, read
 from aeexp.runs.evaluations import merge_evaluations
 from aeexp.runs.folder import find_runs

@@ -6,8 +6,8 @@ import pytest
 from reported import job
 
 from aeexp.cli.report import main
+from aeexp.reports.by_protocol import collect_by_protocol
 from aeexp.reports.comparison import Unmixed, collect
-from aeexp.reports.protocols import collect_by_protocol
 
 
 def write_three(root):
