@@ -12,7 +12,7 @@ from torch import Tensor
 def run_in(dtype: torch.dtype | None, network: Callable[..., Any], x: Tensor, *inputs: Any) -> Any:
     """What the network makes of (B, ...) and further inputs, with products of matrices in `dtype`; None: as they are.
 
-    Tensors come out as float32: codes, losses and likelihoods are computed in it.
+    Numbers come out as float32: codes, losses and likelihoods are computed in it. Whole ones stay so: they are places.
     """
     if dtype is None:
         return network(x, *inputs)
@@ -21,4 +21,6 @@ def run_in(dtype: torch.dtype | None, network: Callable[..., Any], x: Tensor, *i
 
 
 def _lengthen(output: Any) -> Any:
-    return tuple(map(_lengthen, output)) if isinstance(output, tuple) else output.float()
+    if isinstance(output, tuple):
+        return tuple(map(_lengthen, output))
+    return output.float() if output.is_floating_point() else output

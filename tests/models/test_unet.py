@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from aeexp.models.nn.unet import Unpool, unet
+from aeexp.models.precision import run_in
 
 
 def test_unpooling_puts_each_number_where_it_was_pooled_from():
@@ -31,3 +33,12 @@ def test_segnet_is_told_places_alone_and_reads_them():
     assert output.shape == (2, 3, 9, 12) and not torch.allclose(output, decoder(h))
     output.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in (*encoder.parameters(), *decoder.parameters()))
+
+
+@pytest.mark.parametrize("skips", ["maps", "indices"])
+def test_what_goes_round_the_code_may_come_of_short_numbers(skips):
+    encoder, decoder = unet((1, 9, 12), 4, 4, 0, channels=[4, 6, 8], convolutions=1, skips=skips)
+    h, parts = run_in(torch.bfloat16, encoder, torch.randn(2, 1, 9, 12))
+    output = run_in(torch.bfloat16, decoder, h, None, parts)
+    assert output.dtype == h.dtype == torch.float32 and output.isfinite().all()
+    assert all(part.dtype == (torch.float32 if skips == "maps" else torch.int64) for part in parts)
