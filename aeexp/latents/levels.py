@@ -188,8 +188,7 @@ class LFQ(Latent):
 
     def spell(self, tokens: Tensor) -> Tensor:
         """(B, D) the signs of the units."""
-        places = torch.arange(self.width, device=tokens.device)
-        return (2.0 * ((tokens.unsqueeze(-1) >> places) & 1) - 1).flatten(-2)
+        return (2.0 * self._digits(tokens) - 1).flatten(-2)
 
     def usage(self, passes: Iterable[Pass]) -> dict[str, float]:
         """Perplexity of the tokens over these passes, and how many of their values are used."""
@@ -200,13 +199,18 @@ class LFQ(Latent):
         return choose_common(self, self._join(codes > 0), steps)
 
     def _corners(self, like: Tensor) -> Tensor:
-        places = torch.arange(self.width, device=like.device)
-        return ((torch.arange(1 << self.width, device=like.device)[:, None] >> places) & 1).to(like)
+        return self._digits(torch.arange(1 << self.width, device=like.device)).to(like)
 
     def _join(self, bits: Tensor) -> Tensor:
         """(..., T) tokens of bits (..., D)."""
-        places = torch.arange(self.width, device=bits.device)
-        return (bits.unflatten(-1, (-1, self.width)).long() << places).sum(-1)
+        return (bits.unflatten(-1, (-1, self.width)).long() * self._powers(bits)).sum(-1)
+
+    def _digits(self, tokens: Tensor) -> Tensor:
+        """(..., width) of 0 and 1, the first counts 1. No shift of bits, for which ONNX has no word."""
+        return tokens.unsqueeze(-1) // self._powers(tokens) % 2
+
+    def _powers(self, like: Tensor) -> Tensor:
+        return torch.tensor([1 << place for place in range(self.width)], device=like.device)
 
 
 def count_tokens(passes: Iterable[Pass], values: int) -> Tensor:

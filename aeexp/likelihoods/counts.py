@@ -204,7 +204,7 @@ def apply_size(log_rate: Tensor, typical: Tensor | None, target: Tensor | None, 
         return clamp_through(log_rate, -WIDEST, WIDEST)
     values = log_rate if mask is None else log_rate.masked_fill(~mask.unsqueeze(-1), -torch.inf)
     shares = values.flatten(1).log_softmax(1).clamp(min=-2 * WIDEST).view_as(log_rate)
-    size = typical.expand(len(log_rate)) if target is None else target.flatten(1).sum(1).clamp(min=1)
+    size = typical.expand(log_rate.shape[0]) if target is None else target.flatten(1).sum(1).clamp(min=1)
     return shares + size.log().view(-1, *[1] * (log_rate.dim() - 1))
 
 

@@ -26,6 +26,10 @@ CASES = {
     "sphere": ((5,), ["latent=hyperspherical"]),
     "conditioned": ((1, 8, 8), ["variant=cvae"]),
     "recurrent": ((6, 2), ["variant=recurrent_vae", "model.hidden=4"]),
+    "signs": ((1, 8, 8), ["variant=lfq_vae"]),
+    "patches": ((1, 8, 8), ["variant=mae"]),
+    "transformer": ((6, 1), ["variant=transformer_vae", "model.width=8"]),
+    "counts": ((7,), ["variant=count_vae"]),
 }
 
 
@@ -60,7 +64,7 @@ def compared(run: Untrained, rows: int, encode, decode) -> None:
     assert torch.allclose(decode({"z": code, **context}), picture, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", few(CASES, "conditioned", "mlp", "recurrent"))
+@pytest.mark.parametrize("case", few(CASES, "conditioned", "mlp", "patches", "recurrent"))
 def test_torch_programs_give_the_same_for_any_number_of_rows(case, tmp_path):
     run = Untrained(*CASES[case])
     encoder, decoder = (torch.export.load(path).module() for path in export_model(run, tmp_path, "torch"))

@@ -45,7 +45,7 @@ class Encoder(contracts.Encoder):
     def summary(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(B, hidden) or (B, 2 hidden) last states."""
         time = torch.arange(x.shape[1], device=x.device)
-        length = time.new_full((len(x), 1), len(time)) if mask is None else mask.sum(1, keepdim=True)
+        length = time.new_full((x.shape[0], 1), len(time)) if mask is None else mask.sum(1, keepdim=True)
         turn = torch.where(time < length, length - 1 - time, time)  # its own inverse
         last = (length - 1).clamp(min=0)
         ends: list[Tensor] = []
@@ -117,7 +117,7 @@ class Autoregressive(contracts.Decoder):
     def force(self, z: Tensor, context: Tensor | None, target: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
         """(B, T, outputs), of which step t depends on the steps of `target` (B, T, F) before it alone."""
         z = z if context is None else torch.cat([z, context], 1)
-        first = self.start.expand(len(target), 1, -1)
+        first = self.start.expand(target.shape[0], 1, -1)
         past = torch.cat([first, target[:, :-1]], 1)
         return self.recurrence(_join_side(past, z), self.recurrence.state(z))[0]
 
@@ -131,7 +131,7 @@ class Autoregressive(contracts.Decoder):
 
     def _unroll(self, z: Tensor, context: Tensor | None, feedback: Callable[[Tensor], Tensor]) -> Tensor:
         z = z if context is None else torch.cat([z, context], 1)
-        state, past, outputs = self.recurrence.state(z), self.start.expand(len(z), 1, -1), []
+        state, past, outputs = self.recurrence.state(z), self.start.expand(z.shape[0], 1, -1), []
         for _ in range(self.steps):
             output, state = self.recurrence(_join_side(past, z), state)
             past = feedback(output)

@@ -130,14 +130,14 @@ class Causal(contracts.Decoder):
         """(B, t + 1, outputs) behind t steps (B, t, F)."""
         z = z if context is None else torch.cat([z, context], 1)
         steps = past.shape[1] + 1
-        first = self.start.expand(len(past), 1, -1)
+        first = self.start.expand(past.shape[0], 1, -1)
         h = torch.cat([first, self.embedding(past)], 1) + self.places[:steps] + self.stem(z).unsqueeze(1)
         for block in self.blocks:
             h = block(h, self.allowed[:steps, :steps])
         return self.head(self.norm(h))
 
     def _unroll(self, z: Tensor, context: Tensor | None, feedback: Callable[[Tensor], Tensor]) -> Tensor:
-        past = z.new_zeros(len(z), 0, self.features)
+        past = z.new_zeros(z.shape[0], 0, self.features)
         output = self._read(z, context, past)
         for _ in range(self.steps - 1):
             past = torch.cat([past, feedback(output[:, -1:])], 1)

@@ -61,12 +61,12 @@ class Encoder(contracts.Encoder):
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """(B, C, H, W) to (B, parts * P * units), part by part."""
         h = self.patches(x)
-        count, places = h.shape[1], self.places.expand(len(x), -1, -1)
-        shown = None
+        rows, count = h.shape[:2]  # which an export keeps open, where len() would settle them
+        places, shown = self.places, None
         if self.training and self.kept < count:
-            order = torch.rand(len(x), count, device=x.device).argsort(dim=-1)
+            order = torch.rand(rows, count, device=x.device).argsort(dim=-1)
             shown = order[:, : self.kept]
-            h, places = _pick(h, shown), _pick(places, shown)
+            h, places = _pick(h, shown), _pick(places.expand(rows, -1, -1), shown)
         h = self.embedding(h) + places
         if context is not None and self.side is not None:
             h = h + self.side(context).unsqueeze(1)
@@ -75,7 +75,7 @@ class Encoder(contracts.Encoder):
         h = self.head(self.norm(h))
         if shown is not None:
             index = shown.unsqueeze(-1).expand(-1, -1, h.shape[-1])
-            h = torch.zeros(len(x), count, h.shape[-1], dtype=h.dtype, device=h.device).scatter(1, index, h)
+            h = torch.zeros(rows, count, h.shape[-1], dtype=h.dtype, device=h.device).scatter(1, index, h)
         return h.unflatten(-1, (self.parts, -1)).transpose(1, 2).flatten(1)
 
 
