@@ -69,6 +69,32 @@ def test_what_is_no_such_file_is_refused(counts, tmp_path):
         load(path)
 
 
+DAMAGE = {
+    "format": [np.array([b"csr", b"csc"]), np.array(3.5), np.array([]), np.frombuffer(b"\xff\xfe", "S2")[0]],
+    "shape": [
+        np.array(5),
+        np.array([5]),
+        np.array([3, -1]),
+        np.array([1, 2, 3]),
+        np.array([np.nan, 1]),
+        np.array(["a", "b"]),
+    ],
+    "indptr": [np.array([]), np.array([0, 10**12]), np.array([[0, 1]]), np.array([5, 0, 1])],
+    "indices": [np.array([-1]), np.array([[0]]), np.array([0.5]), np.array([])],
+    "data": [np.array([]), np.array([[1.0]]), np.array([1j])],
+}
+
+
+@pytest.mark.parametrize("part", DAMAGE)
+def test_whatever_a_part_holds_is_told_in_words(part, counts, tmp_path):
+    matrix, path = scipy.sparse.csr_matrix(counts), tmp_path / "damaged.npz"
+    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr", "shape")}
+    for value in DAMAGE[part]:
+        np.savez(path, **{**parts, "format": b"csr", part: value})
+        with pytest.raises(UsageError, match="^path="):
+            load(path)
+
+
 def test_an_annotated_table_has_its_layers_and_columns(counts, tmp_path):
     anndata = pytest.importorskip("anndata", reason="needs anndata: pip install aeexp[counts]")
     pandas = pytest.importorskip("pandas")

@@ -70,14 +70,15 @@ def _read_npz(path: str) -> Any:
             "plain arrays"
         )
     data, indices, indptr, shape, kind = (archive.read(key) for key in PARTS)
-    name = kind.item().decode() if kind.dtype.kind == "S" else str(kind)
+    name = kind.item().decode(errors="replace") if kind.dtype.kind == "S" and kind.size == 1 else str(kind)
     make = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}.get(name)
     if make is None:
         raise UsageError(f"path={path}: the matrix is in the form {name}: save matrix.tocsr()")
     try:
-        matrix = make((_to_float(data, path), indices, indptr), shape=tuple(int(side) for side in shape))
+        rows, columns = (int(side) for side in shape)
+        matrix = make((_to_float(data, path), indices, indptr), shape=(rows, columns))
         matrix.check_format(full_check=True)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise UsageError(f"path={path} is damaged: {arrays.to_line(error)}") from error
     return matrix.tocsr()
 
@@ -111,6 +112,10 @@ def _read_h5ad(path: str, labels: str | None, layer: str | None) -> tuple[Any, n
         raise UsageError(f"path={path} is no readable .h5ad file: {arrays.to_line(error)}") from error
     if layer is not None and layer not in table.layers:
         raise UsageError(f"layer={layer}: {path} has no such layer; it has {', '.join(table.layers) or 'none'}")
+    if layer is None and table.X is None:
+        raise UsageError(
+            f"path={path} has no X: name one of its layers, {', '.join(table.layers) or 'of which it has none'}"
+        )
     matrix = scipy.sparse.csr_array(table.X if layer is None else table.layers[layer])
     matrix.data = _to_float(matrix.data, path)
     called = f"labels={labels}"
