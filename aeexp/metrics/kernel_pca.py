@@ -28,7 +28,7 @@ class KernelPCA(Metric):
 
     Fitted on at most `rows` drawn training rows; of `gammas`, one for each way, and `alphas` those with the least
     error on as many validation rows at most (`aeexp.models.kernel_pca`). With kernel=linear it is PCA. Left out for
-    sequences that end, and where the target is a mask or has a hole.
+    sequences that end, of a single training row, and where the target is a mask or has a hole.
 
     Kernel PCA is that of Schoelkopf et al. 1998.
 
@@ -71,6 +71,8 @@ class KernelPCA(Metric):
         whole = next(run.data["test"].batches(2))
         target = run.learner.task(whole).target
         if run.segments or whole.mask is not None or run.learner.task(whole).hole is not None or target is None:
+            return {}
+        if len(run.rows("train")) < 2:  # there is no direction between rows
             return {}
         return {"kernel_pca": run.compute_once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))}
 

@@ -52,6 +52,14 @@ def test_it_is_one_row_of_the_baseline_the_same_at_every_call(build_learner, dig
     assert baselines(again, {"kernel_pca": metric})["kernel_pca"] == own
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_few_rows_give_a_number_and_a_single_one_none(rows, build_learner, as_data):
+    x = np.random.default_rng(0).random((rows, 4)).astype(np.float32)
+    found = KernelPCA(**GRID).baselines(Run(build_learner((4,), 3), as_data(x)), "test")
+    assert set(found) == ({"kernel_pca"} if rows > 1 else set())
+    assert all(np.isfinite(row["reconstruction/mse"]) for row in found.values())
+
+
 def test_more_units_than_rows_have_directions_are_left_out(build_learner, as_data):
     run = Run(build_learner((3,), 20), as_data(np.random.default_rng(0).random((8, 3), np.float32)))
     assert KernelPCA(**GRID).fit(run).codes("test").shape[1] <= 7
