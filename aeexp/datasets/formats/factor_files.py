@@ -146,7 +146,7 @@ def read_norb(path: Path) -> np.ndarray:
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
-def _read_most(opened: IO[bytes], size: int) -> bytearray:
+def _read_most(opened: IO[bytes] | gzip.GzipFile, size: int) -> bytearray:
     """At most so many bytes: room is asked for as they come, for a damaged head may speak of any number."""
     content = bytearray()
     while len(content) < size and (part := opened.read(min(BLOCK, size - len(content)))):
