@@ -67,7 +67,8 @@ def _describe(error: Any) -> str:
         return f"{place}: missing"
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{place}: there is no such key"
-    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error['input']!r:.40}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[0].lower()}{message[1:]}, not {error['input']!r:.40}"
 
 
 def _find_strangers(study: Study) -> Iterator[str]:

@@ -38,17 +38,12 @@ class Result:
     unit: str
     number: str
     values: dict[str, dict[int, float]]  # arm -> seed -> number, in the unit
-    outcomes: list[dict[str, str]]
+    outcomes: list[Outcome]
     hours: float  # that the runs took, wall clock, whether in one go or several
     finished: str  # ISO 8601, UTC
     machine: dict[str, str | int]
     versions: dict[str, str]
     failures: list[str]  # runs that gave no number, and why
-
-    @property
-    def claims(self) -> list[Outcome]:
-        """The outcomes as they were judged."""
-        return [Outcome(**each) for each in self.outcomes]
 
     @property
     def day(self) -> str:
@@ -69,14 +64,14 @@ def make_result(
     verdict = "INCOMPLETE" if failures and verdict == PASS else verdict
     return Result(
         study.name, form, rows, tuple(words), verdict, study.unit, study.number, values,
-        [each._asdict() for each in outcomes], hours, datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        outcomes, hours, datetime.now(timezone.utc).isoformat(timespec="seconds"),
         describe_machine(), versions or read_versions(), failures,
     )  # fmt: skip
 
 
 def write_result(path: Path, result: Result) -> None:
     """Whole or not at all."""
-    node: dict[str, Any] = asdict(result)
+    node: dict[str, Any] = {**asdict(result), "outcomes": [each._asdict() for each in result.outcomes]}
     files.write_json(path, node)
 
 

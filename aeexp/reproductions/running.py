@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 from aeexp.errors import INTERRUPTED, MISTAKE, UsageError, quote_words
 from aeexp.reports.records import Failure, Record, read_run
 from aeexp.reproductions.planning import Plan
-from aeexp.reproductions.studies import Reading, Study
+from aeexp.reproductions.studies import PROGRAMS, Reading, Study
 from aeexp.runs.folder import find_runs
 from aeexp.signals import let_finish
 
 SPLITS = ("train", "val", "test")
-MODULES = {"aeexp": "aeexp", "aeexp-encode": "aeexp.cli.encode"}
 
 
 def run_plan(plan: Plan, seeds: Sequence[int]) -> None:
@@ -48,7 +47,7 @@ def run_plan(plan: Plan, seeds: Sequence[int]) -> None:
 
 def call(line: Sequence[str]) -> int:
     """One command in a process of its own, which ends where this one does; its exit code."""
-    words = [sys.executable, "-m", "aeexp.reproductions.follow", str(os.getpid()), MODULES[line[0]], *line[1:]]
+    words = [sys.executable, "-m", "aeexp.reproductions.follow", str(os.getpid()), PROGRAMS[line[0]], *line[1:]]
     process = subprocess.Popen(words, stdout=2)
     try:
         return process.wait()

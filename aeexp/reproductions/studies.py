@@ -5,11 +5,12 @@ docs/how-to/reproduce.md says what each key means; `records.py` reads them.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import field
 from typing import Annotated, Literal, final
 
 from annotated_types import Interval
-from pydantic import ConfigDict, StringConstraints
+from pydantic import AfterValidator, ConfigDict, StringConstraints
 from pydantic.dataclasses import dataclass
 
 from aeexp.ranges import NonNegative, Seed
@@ -17,6 +18,23 @@ from aeexp.ranges import NonNegative, Seed
 FORMS = ("full", "short")
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+PROGRAMS = {"aeexp": "aeexp", "aeexp-encode": "aeexp.cli.encode"}  # that a line may begin with; their modules
+
+
+def _check_words(text: str) -> str:
+    shlex.split(text)  # a ValueError where a quote stays open
+    return text
+
+
+def _check_line(text: str) -> str:
+    words = shlex.split(text)
+    if not words or words[0] not in PROGRAMS:
+        raise ValueError(f"a line begins with {' or '.join(PROGRAMS)}")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_check_words)]
+Line = Annotated[str, AfterValidator(_check_line)]
 Year = Annotated[int, Interval(ge=1900, le=2100)]
 
 
@@ -51,7 +69,7 @@ class Choice:
     """Rows that a study may be run on: the first of its choices whose files are there is taken."""
 
     name: Text
-    words: str
+    words: Words
     needs: tuple[Text, ...] = ()  # paths below the folder of data (AEEXP_DATA, or dataset.root=...)
     number: str | None = None  # where these rows give the number another name
 
@@ -117,8 +135,8 @@ class Form:
 
     seeds: tuple[Seed, ...]
     budget: Budget
-    words: str = ""
-    first: tuple[str, ...] = ()  # command lines before all others; {output} is a folder of theirs
+    words: Words = ""
+    first: tuple[Line, ...] = ()  # command lines before all others; {output} is a folder of theirs
     arms: tuple[str, ...] | None = None  # null: all
     published: tuple[Published, ...] = ()
     orders: tuple[Order, ...] = ()
@@ -137,8 +155,8 @@ class Study:
     number: Text  # key of metrics.json under `test`; may hold a *
     convert: Literal["none", "percent_wrong"]
     protocol: Protocol
-    command: Text
-    arms: dict[Text, str]  # name -> words
+    command: Annotated[Text, AfterValidator(_check_words)]
+    arms: dict[Text, Words]  # name -> words
     full: Form
     short: Form
     choices: tuple[Choice, ...] = ()

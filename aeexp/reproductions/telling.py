@@ -29,10 +29,10 @@ def describe_result(study: Study, result: Result, width: int) -> str:
     lines = [f"{study.name}: {study.title} ({result.form} form{rows}; {study.unit})"]
     lines += [f"  {cite(study, i)}" for i in range(len(study.sources))]
     grid = Table("published, or what must hold", "ours", "verdict", box=box.SIMPLE)
-    for each in result.claims:
+    for each in result.outcomes:
         grid.add_row(Text(each.claim), Text(each.ours), Text(each.verdict))
     lines += [_print(grid, width)]
-    if any("*" in each.ours for each in result.claims):
+    if any("*" in each.ours for each in result.outcomes):
         lines += ["  *: the 95 % interval of the difference, seed by seed, leaves 0 out"]
     lines += [f"  no number of {each}" for each in result.failures]
     if result.form == "short":
@@ -93,7 +93,7 @@ def tell_state(result: Result | None, folder: Path) -> str:
     if result is None:
         return "begun" if begun else "not run"
     again = "; begun again" if begun else ""
-    return f"{result.verdict} {'; '.join(each.ours for each in result.claims)} ({result.day}{again})"
+    return f"{result.verdict} {'; '.join(each.ours for each in result.outcomes)} ({result.day}{again})"
 
 
 def list_markdown(studies: Sequence[Study]) -> str:
@@ -118,7 +118,7 @@ def describe_row(study: Study, results: Mapping[str, Result | None]) -> str:
 
 def describe_cell(result: Result) -> str:
     """Verdict, each claim with its outcome, cost and day."""
-    claims = "; ".join(f"{each.claim}: {each.ours}{_mark(each.verdict)}" for each in result.claims)
+    claims = "; ".join(f"{each.claim}: {each.ours}{_mark(each.verdict)}" for each in result.outcomes)
     rows = f"; {result.rows}" if result.rows else ""
     return f"{result.verdict}: {claims} ({format_hours(result.hours)}, {result.day}{rows})"
 

@@ -9,6 +9,7 @@ import pytest
 from reported import job
 
 from aeexp.cli.reproduce import main
+from aeexp.errors import UsageError
 from aeexp.reproductions import running
 from aeexp.reproductions.bench import CHANGED, NEW, SAME, compare
 from aeexp.reproductions.planning import make_plan
@@ -211,6 +212,10 @@ def test_a_record_of_other_rows_is_none(tmp_path):
         path.read_text(encoding="utf-8").replace('"verdict": "PASS"', '"verdict": "GOOD"'), encoding="utf-8"
     )
     with pytest.raises(ValueError, match="no result of a study: verdict"):
+        read_result(path)
+    write_result(path, now)
+    path.write_text(path.read_text(encoding="utf-8").replace('"claim":', '"claimed":'), encoding="utf-8")
+    with pytest.raises(UsageError, match="no result of a study: outcomes.0"):
         read_result(path)
 
 

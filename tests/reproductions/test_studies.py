@@ -146,6 +146,11 @@ def test_an_unknown_key_is_told_by_its_place(path):
         (("sources", "0", "read"), "hearsay", "sources.0.read"),
         (("sources",), [], "sources: name at least one"),
         (("sources", "0", "year"), 206, "year"),
+        (("command",), "dataset='mnist", "command: .*quot"),
+        (("arms", "deep"), 'latent="x', "arms.deep: .*quot"),
+        (("short", "words"), "a='", "short.words: .*quot"),
+        (("full", "first"), [""], "full.first.0: .*a line begins with aeexp or aeexp-encode"),
+        (("full", "first"), ["rm -r x"], "full.first.0: .*a line begins with aeexp or aeexp-encode"),
     ],
 )
 def test_a_wrong_value_is_told_by_its_place(path, value, message):
