@@ -18,8 +18,9 @@ from aeexp.errors import UsageError
 from aeexp.files import TABLES
 from aeexp.reference import options
 from aeexp.reference.docstrings import read_docstring
+from aeexp.reference.nodes import Key
 from aeexp.reference.options import Option
-from aeexp.reference.screen import open_screen, print_group, print_option, print_rows
+from aeexp.reference.screen import open_screen, print_group, print_key, print_option, print_rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,6 +50,8 @@ def explain_names(names: Sequence[str]) -> None:
                 console.print()
             if isinstance(part, Path):
                 print_summary(console, part)
+            elif isinstance(part, Key):
+                print_key(console, part)
             else:
                 print_group(console, part) if isinstance(part, str) else print_option(console, part)
 
@@ -71,17 +74,20 @@ def print_summary(console: Console, path: Path) -> None:
     console.print(escape(f"    {summary.command}"), soft_wrap=True)
 
 
-def look_up(name: str) -> list[Option | str]:
-    """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`; those that have the key `latent.k`."""
+def look_up(name: str) -> list[Option | Key | str]:
+    """Options and groups of this name: `kl`, `regularizer=kl`, `regularizer`; those that have the key `latent.k`; and
+    values of the run itself: `seed`, `init`."""
     groups = options.list_groups()
     head, _, rest = name.partition(".")
     if head in groups and rest in groups[head]:  # a key of a run: noise.masking
         name = f"{head}={rest}"
     group, _, option = name.lower().rpartition("=")
-    parts: list[Option | str] = [] if group else [each for each in groups if each == option]
+    parts: list[Option | Key | str] = [] if group else [each for each in groups if each == option]
     wanted = [one.strip() for one in option.strip("[]").split(",")] if group else [option]
     parts += [options.read_option(each, one) for each, names in groups.items() if group in ("", each)
               for one in wanted if one in names]  # fmt: skip
+    if not parts and not group:
+        parts += [key for key in options.list_values() if key.path == name or key.path.startswith(f"{name}.")]
     if not parts and "." in name:
         having = [each for each in options.list_options() if name in [key.path for key in each.keys] and each.target]
         parts += having if len(having) <= 4 else [head]
@@ -103,6 +109,7 @@ def suggest_mention(word: str, known: Sequence[str]) -> str:
     whole = re.compile(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", re.IGNORECASE)
     texts = ((each.word, " ".join([*each.header, *read_docstring(each.target)])) for each in options.list_options())
     mentions = [option for option, text in texts if whole.search(text)] if word else []
+    mentions += [key.path for key in options.list_values() if word and whole.search(key.comment)]
     nearest = suggest(word, known)
     if mentions and "?" not in nearest:
         return f", but {', '.join(mentions[:4])} speak{'s' * (len(mentions) == 1)} of it"

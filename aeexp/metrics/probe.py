@@ -132,6 +132,10 @@ class Probe(Metric):
         held = hold_out(run, len(labels), self.seed, self.codes)
         return {name: fit_reader(name, codes, labels, self.neighbours, held) for name in kinds}
 
+    def without_budgets(self) -> Probe:
+        """The same on all of its rows alone: what is cheap enough to be asked for again and again."""
+        return Probe(self.rows, self.neighbours, self.seed, self.classifiers, codes=self.codes)
+
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The same on the codes of the network before training, where the encoder gets no side information."""
         untrained = run.random()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple, final
+from typing import Annotated, ClassVar, Literal, NamedTuple, final
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class ClassError(Plot):
     the first attribute with a few values makes the groups, and without that all rows are one. Of pictures and sequences
     a second figure shows `examples` with the smallest and the largest error of each class.
     """
+
+    unfilmed: ClassVar = "its rows are sorted by error, anew at each step"
 
     def __init__(
         self, *, examples: Annotated[int, Interval(ge=1, le=8)] = 2, order: Literal["error", "class"] = "error"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, NamedTuple, final
+from typing import Annotated, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class Columns(Plot):
     category of the training rows gets. The worst stand on top, at most `most` of each kind. Only for data whose columns
     have names.
     """
+
+    unfilmed: ClassVar = "its rows are sorted by error, anew at each step"
 
     def __init__(self, *, most: Annotated[int, Interval(ge=1, le=100)] = 30):
         self.most = most

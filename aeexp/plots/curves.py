@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import final
+from typing import ClassVar, final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 
 OTHER = ("step", "epoch", "split", "lr", "loss")  # columns that are no term
+PROBE = "probe/"  # beginning of columns that no training row has
 LABELS = {"train": "training: mean of the steps since the last validation", "val": "validation"}
 STYLES: dict[str, canvas.Stroke] = {
     "train": {"color": canvas.ORANGE, "linestyle": "--", "linewidth": 1.6},
@@ -31,9 +33,12 @@ class Curves(Plot):
 
     A diamond is the training rows in the state that is kept, measured as validation rows are, where that is known: the
     curve of training has noise and states of the past in it, and may lie above.
+    With trainer.probe_every_epochs the last panels are what a probe read of the validation codes.
     Stages before the last one, such as layers in pre-training, are a figure of their own with a panel for each loss.
     Nothing to draw where nothing was iterated: a closed-form solution.
     """
+
+    unfilmed: ClassVar = "it shows every step as it is"
 
     def __call__(self, run: Run) -> dict[str, Figure]:
         stages = dict.fromkeys(row["split"].rpartition("/")[0] for row in run.history)
@@ -46,8 +51,9 @@ class Curves(Plot):
         rows = _rows(run, "")
         if min(len(part) for part in rows.values()) < 2:
             return {}
-        terms = [name for name in rows["val"][0] if name not in OTHER]
-        names = ["loss", *(terms if len(terms) > 1 else [])]
+        terms = [name for name in rows["val"][0] if name not in OTHER and not name.startswith(PROBE)]
+        probed = group_probes(rows["val"])
+        names = ["loss", *(terms if len(terms) > 1 else []), *probed]
         best = min(rows["val"], key=lambda row: row["loss"])
         columns = min(3, len(names))
         lines = math.ceil(len(names) / columns)
@@ -56,12 +62,37 @@ class Curves(Plot):
         panels = canvas.panels(figure, lines, columns, len(names), sharex=True)
         where = f"lowest validation loss: {best['loss']:.4g} at step {best['step']} (epoch {best['epoch']:.3g})"
         for axes, name in zip(panels, names, strict=True):
+            if name in probed:
+                draw_probes(axes, name, probed[name], best)
+                continue
             _panel(axes, name, rows, best, where)
             trained = run.trained.get(name if name == "loss" else f"loss/{name}")
             if trained is not None and run.best_step is not None:
                 axes.plot(run.best_step, trained, label="training rows, measured as validation rows are", **DIAMOND)
         canvas.legend_below(figure, panels[0], 1)
         return {"curves": figure}
+
+
+def group_probes(rows: list[dict]) -> dict[str, dict[str, list[dict]]]:
+    """Of each unit its columns, each with the rows that have it: accuracies, R², errors have a panel each."""
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith(PROBE))
+    groups: dict[str, dict[str, list[dict]]] = {}
+    for name in names:
+        unit = {"r2": "R²", "rmse": "RMSE", "mae": "MAE"}.get(name.rpartition("_")[2], "accuracy")
+        groups.setdefault(f"probe: {unit}", {})[name] = [row for row in rows if name in row]
+    return groups
+
+
+def draw_probes(axes: Axes, title: str, columns: dict[str, list[dict]], best: dict) -> None:
+    """A line for each probe of the validation codes, named at its end."""
+    for name, colour in zip(columns, itertools.cycle(canvas.LINES)):
+        rows = columns[name]
+        steps, values = [row["step"] for row in rows], [row[name] for row in rows]
+        label = name.removeprefix(PROBE).replace("_", " ").removesuffix(" r2")
+        axes.plot(steps, values, color=colour, linewidth=1.6, marker=".", label=label)
+    axes.axvline(best["step"], color=canvas.VERMILION, linestyle=":", linewidth=1.2)
+    axes.legend(fontsize=8)
+    _finish(axes, title, "validation codes")
 
 
 def _rows(run: Run, head: str) -> dict[str, list[dict]]:
@@ -94,8 +125,12 @@ def _panel(axes: Axes, name: str, rows: dict[str, list[dict]], best: dict, where
         axes.plot(best["step"], best[name], "o", color=canvas.VERMILION, markersize=5)
     if min(values) > 0 and max(values) > 10 * min(values):
         axes.set_yscale("log")
-    axes.set_title(name, fontsize=10)
-    axes.set(xlabel="optimizer step", ylabel="mean per example")
+    _finish(axes, name, "mean per example")
+
+
+def _finish(axes: Axes, title: str, what: str) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set(xlabel="optimizer step", ylabel=what)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.tick_params(labelbottom=True)
     axes.grid(color="0.9", linewidth=0.6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Displacement(Plot):
     of more than two units are shown by the components of the clean ones. The noise is an option of the group noise, as
     in noise@plot.displacement.noise=masking, at `level` in place of its own.
     """
+
+    unfilmed: ClassVar = "its plane is that of the codes at each step"
 
     def __init__(
         self,

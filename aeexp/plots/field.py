@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ class Field(Plot):
     keep their proportions and are drawn in the data's units; where noise.gaussian is on, the title says its level. Only
     for rows of two numbers and a model without side information.
     """
+
+    unfilmed: ClassVar = ""
 
     def __init__(self, *, side: Annotated[int, Interval(ge=4, le=60)] = 21):
         self.side = side

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
@@ -32,22 +32,20 @@ class Filters(Plot):
     several numbers for a value of the row.
     """
 
+    unfilmed: ClassVar = ""
+
     def __init__(self, *, most: Annotated[int, Interval(ge=1, le=400)] = 64):
         self.most = most
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        shape = run.data.shape
-        layers = {
-            "filters_encoder": encoder_filters(run.model.encoder, shape),
-            "filters_decoder": decoder_filters(run.model.decoder, shape),
-        }
-        return {name: self.draw(run, *layer) for name, layer in layers.items() if layer is not None}
+        layers, last = find_filters(run), find_filters(self.like or run)
+        return {name: self.draw(run, *layer, last[name][1]) for name, layer in layers.items()}
 
-    def draw(self, run: Run, content: str, filters: Tensor) -> Figure:
-        """The strongest of filters (units, *shape), with their numbers."""
+    def draw(self, run: Run, content: str, filters: Tensor, last: Tensor) -> Figure:
+        """The strongest of filters (units, *shape), with their numbers; `last` are those that say which these are."""
         weights = to_array(filters)
-        units = choose_strongest(weights, self.most)
+        units = choose_strongest(to_array(last), self.most)
         title = naming.heading(run, content)
         if len(units) < len(weights):
             title += f"\nthe {len(units)} of {len(weights)} with the largest norm"
@@ -57,6 +55,15 @@ class Filters(Plot):
 
 
 Layer = tuple[str, Tensor]  # what its filters are, in words, and the filters
+
+
+def find_filters(run: Run) -> dict[str, Layer]:
+    """Those of both layers, as far as they are pictures, by the names of their figures."""
+    layers = {
+        "filters_encoder": encoder_filters(run.model.encoder, run.data.shape),
+        "filters_decoder": decoder_filters(run.model.decoder, run.data.shape),
+    }
+    return {name: layer for name, layer in layers.items() if layer is not None}
 
 
 def encoder_filters(encoder: nn.Module, shape: torch.Size) -> Layer | None:

@@ -38,6 +38,7 @@ class Interpolation(Plot):
     Bits know neither: they change sides one after the other (`latent.between`).
     """
 
+    unfilmed: ClassVar = ""
     of_pictures: ClassVar = True
 
     def __init__(

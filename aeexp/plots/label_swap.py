@@ -30,6 +30,7 @@ class LabelSwap(Plot):
     rows and `labels` columns.
     """
 
+    unfilmed: ClassVar = ""
     of_pictures: ClassVar = True
 
     def __init__(

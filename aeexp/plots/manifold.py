@@ -28,6 +28,7 @@ class Manifold(Plot):
     the plane becomes among them, or the curve of a code of one unit.
     """
 
+    unfilmed: ClassVar = ""
     of_pictures: ClassVar = True
 
     def __init__(self, *, side: Annotated[int, Interval(ge=2, le=40)] = 15):
@@ -43,10 +44,12 @@ class Manifold(Plot):
             return {}
         if points:
             return {"manifold": draw_sheet(run)}
-        grid = lay_grid(run.codes("train"), run.codes("test"), self.side)
+        whose = self.like or run
+        grid = lay_grid(whose.codes("train"), whose.codes("test"), self.side)
         z = torch.from_numpy(grid.codes).to(first.code.mean)
         decoded = torch.cat([run.model.decode(part) for part in z.split(256)]).cpu()
-        title = naming.heading(run, "decoded codes, 1st to 99th percentile of the training codes")
+        when = " at the end" if self.like else ""
+        title = naming.heading(run, f"decoded codes, 1st to 99th percentile of the training codes{when}")
         note = OUTSIDE if grid.outside.any() else ""
         if run.data.variables:
             return {"manifold": tables.draw_maps(title, note, run, decoded, grid.across, grid.up, grid.outside)}

@@ -66,6 +66,7 @@ class Reconstructions(Plot):
     corrupted input; `seed` draws the noise.
     """
 
+    unfilmed: ClassVar = ""
     of_pictures: ClassVar = True
 
     def __init__(self, *, examples: Annotated[int, Interval(ge=1, le=24)] = 10, seed: Seed = 0):

@@ -34,6 +34,7 @@ class Samples(Plot):
     Gaussian. Rows of one to three numbers are points, of which as many are drawn as show where they lie.
     """
 
+    unfilmed: ClassVar = ""
     of_pictures: ClassVar = True
 
     def __init__(

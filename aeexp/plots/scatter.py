@@ -50,6 +50,7 @@ class Scatter(Plot):
     umap and pacmap are packages of their own: pip install 'aeexp[maps]'.
     """
 
+    unfilmed: ClassVar = ""
     reads: ClassVar = ("codes",)
 
     def __init__(
@@ -82,7 +83,7 @@ class Scatter(Plot):
         title = naming.heading(run, f"{len(codes)} test codes")
         if codes.shape[1] == 1:
             return {"scatter": _line(run, title, codes[:, 0], hue)}
-        views = self.map_codes(codes)
+        views = self.map_codes(codes) if self.like is None else [project(codes, self.like)]
         columns = len(views) if len(views) <= 3 else math.ceil(len(views) / 2)
         lines = math.ceil(len(views) / columns)
         size = 4.6 if len(views) > 1 else 5.6
@@ -153,6 +154,17 @@ class Scatter(Plot):
 
     def _complaint(self) -> str:
         return f"attribute={self.attribute}: this data has "
+
+
+def project(codes: np.ndarray, last: Run) -> View:
+    """In a film: codes (N, D) on the plane of the run at its end, so that a dot moves where its code does."""
+    if codes.shape[1] == 2:
+        return View(codes, "the code itself", ("unit 1 of the code", "unit 2 of the code"), True)
+    mean, plane_, shares = plane.find_plane(last.codes("test").astype(np.float64))
+    words = [
+        f"component {i} of the codes at the end ({share:.0%} of their variance)" for i, share in enumerate(shares, 1)
+    ]
+    return View((codes - mean) @ plane_.T, "the same plane at each step", (words[0], words[-1]))
 
 
 def _axes(name: str, codes: np.ndarray) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class Segmentation(Plot):
     Mean IoU is over the classes that occur in that picture. One picture a class first, where rows have labels; else
     they lie evenly over the split. Drawn under task=segment alone.
     """
+
+    unfilmed: ClassVar = ""
 
     def __init__(self, *, examples: Annotated[int, Interval(ge=1, le=12)] = 6):
         self.examples = examples

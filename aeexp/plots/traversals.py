@@ -47,6 +47,7 @@ class Traversals(Plot):
     columns that it moves most, with their values at both ends in the data's units.
     """
 
+    unfilmed: ClassVar = ""
     of_pictures: ClassVar = True
 
     def __init__(
@@ -67,7 +68,7 @@ class Traversals(Plot):
             raise UsageError(f"example={self.example}: there are {len(split)} test rows only")
         chosen = canvas.choose_rows(run.labels("test"), self.example + 1, len(split))[-1:]
         out = run.forward(split.batch(torch.from_numpy(chosen)))
-        moves = self.plan_moves(run)
+        moves = self.plan_moves(self.like or run)
         z = set_blocks(run.model, out.code.mean, moves.blocks, moves.values)
         context = None if out.context is None else out.context.expand(z.shape[1], -1)
         own = run.model.latent.project(out.code.mean)[0].cpu().numpy()[moves.blocks]

@@ -52,6 +52,7 @@ class Walk(Plot):
     itself where it has two units, else the plane of the first two principal components of the test codes.
     """
 
+    unfilmed: ClassVar = "it moves by itself"
     of_pictures: ClassVar = True
 
     def __init__(

@@ -73,10 +73,10 @@ def read_defaults() -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def list_values() -> list[Key]:
-    """The keys of config.yaml that belong to no group: seed, device, ..."""
-    text = _read_text("config")
-    known = (*list_groups(), "hydra")
-    return [key for key in list_keys(text, parse_nodes(text), "") if key.path.split(".")[0] not in known]
+    """The keys of config.yaml that belong to no option: seed, device, ..., and those of a group itself, plot.every."""
+    text, groups = _read_text("config"), list_groups()
+    keys = list_keys(text, parse_nodes(text), "")
+    return [key for key in keys if key.path not in groups and key.path.split(".")[0] != "hydra"]
 
 
 def read_config() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from aeexp.reference import options
 from aeexp.reference.docstrings import read_docstring
 from aeexp.reference.folders import find_conf_dir
 from aeexp.reference.meaning import describe, list_loss_terms, list_papers, list_parts, list_picks
+from aeexp.reference.nodes import Key
 from aeexp.reference.options import Option
 
 
@@ -65,6 +66,12 @@ def print_group(console: Console, group: str) -> None:
         lines.append(f" {'*' if name in names else ' '} [cyan]{name:{width}}[/]  {escape(first)}")
         lines += [" " * (width + 5) + escape(rest) for rest in more]
     console.print("\n".join(lines), soft_wrap=True)
+
+
+def print_key(console: Console, key: Key) -> None:
+    """A value of the run itself."""
+    console.print(f"[bold]{key.path}={escape(key.value)}[/]  [dim]conf/config.yaml[/]")
+    console.print(_indent(key.comment))
 
 
 def print_option(console: Console, option: Option) -> None:

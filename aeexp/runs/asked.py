@@ -48,6 +48,8 @@ def compose_evaluation(overrides: Sequence[str], beside: Sequence[str] = ()) -> 
 def _check_changeable(override: str) -> None:
     """Refuse what cannot be changed of a finished run."""
     key = override.partition("=")[0]
+    if key == "plot.every":
+        raise UsageError(f"{override}: a film is of training, which is over: train with it, in another folder")
     if CHANGEABLE.fullmatch(key):
         return
     group = key.lstrip("+~").replace("/", ".").split(".")[0]

@@ -18,7 +18,7 @@ from aeexp.reference.parts import MULTIPLE
 from aeexp.runs.composition import explain_unresolved
 from aeexp.runs.foreign import find_object as find_foreign
 from aeexp.runs.foreign import may_be_foreign
-from aeexp.runs.schema import OPTIMIZERS, VALUES, check_init
+from aeexp.runs.schema import BESIDE, OPTIMIZERS, VALUES, check_init
 from aeexp.runs.trust import check_part, trust_own
 from aeexp.runs.values import check_value, suggestion
 from aeexp.timing import stage
@@ -60,6 +60,9 @@ def check(cfg: DictConfig) -> None:
             check_part(key, tree[key], key, trust)
     for group in MULTIPLE:
         for option, node in tree[group].items():
+            if option in BESIDE.get(group, {}):
+                check_value(f"{group}.{option}", node, BESIDE[group][option])
+                continue
             if not isinstance(node, dict) or "_target_" not in node:
                 raise UsageError(
                     f"{group}.{option} is set, but {option} is not among your {group} options: "
@@ -86,9 +89,10 @@ def to_dict(cfg: DictConfig) -> dict[str, Any]:
 
 
 def make(cfg: DictConfig, key: str) -> Any:
-    """Instantiate the node at `key`; a constructor's UsageError gets the path of the value in front."""
+    """Instantiate the node at `key`, of a group the options; a constructor's UsageError gets the path of the value in
+    front."""
     try:
-        return instantiate(cfg[key], _convert_="all")
+        made = instantiate(cfg[key], _convert_="all")
     except InstantiationException as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UsageError):
@@ -97,6 +101,9 @@ def make(cfg: DictConfig, key: str) -> Any:
             raise
         path = re.search(r"full_key: (\S+)", str(error))
         raise put_in_front(path.group(1) if path else key, cause) from error
+    if key in BESIDE:
+        return {name: part for name, part in made.items() if name not in BESIDE[key]}
+    return made
 
 
 @contextmanager

@@ -6,7 +6,9 @@ opens it unasked.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 from aeexp import files
 
@@ -37,3 +39,9 @@ def view(column: str) -> dict[str, object]:
         "tSNEPerplexity": 25, "tSNELearningRate": 10, "tSNEis3d": True, "umapIs3d": True, "umapNeighbors": 15,
         "umapMinDist": 0.1, "customSelectedSearchByMetadataOption": column, **empty,
     }  # fmt: skip
+
+
+def write_cell(value: Any) -> str:
+    """Tabs and line ends would shift the projector's metadata table."""
+    text = f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)
+    return " ".join(text.split()) or "-"

@@ -20,8 +20,11 @@ from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.diagnosing import describe_illnesses, tell_illnesses
 from aeexp.runs.figures import Sketches, log_figures
+from aeexp.runs.film import Film, choose_filmed
+from aeexp.runs.film_figures import log_film
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.idle import list_idle
+from aeexp.runs.learning_probe import make_probe
 from aeexp.runs.machine import use_machine
 from aeexp.runs.measuring import warn_of_classes
 from aeexp.runs.origin import find_origin
@@ -78,8 +81,14 @@ def run_in_steps(
         plots, parts = make_plots(cfg, measures), (make(cfg, "optimizer"), make(cfg, "scheduler"))
         start_from(config, learner, data, trainer)
         store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
-        table, draw = hyperparameters(config, choices), Sketches(plots, learner, data).draw
-        track = Tracker(folder, table, bar=bar, on_step=on_step, sketch=draw, title=title_run(folder, choices))
+        filmed = choose_filmed(cfg.plot.get("every"), plots, trainer, learner.task.masks)
+        resumed = RunFolder(cfg.resume) if cfg.resume else None
+        film = Film(cfg.plot.get("every"), filmed, learner, folder, store.header, resumed)
+        track = Tracker(
+            folder, hyperparameters(config, choices), bar=bar, on_step=on_step,
+            sketch=Sketches(plots, learner, data).draw, film=film,
+            probe=make_probe(trainer.probe_every_epochs, measures, learner, data), title=title_run(folder, choices),
+        )  # fmt: skip
         with closing(track):
             with gather_ranks(cfg, trainer, folder, data) as trainer.group:
                 progress = yield Training(trainer, learner, data, *parts, store, track, cfg.seed)
@@ -92,6 +101,7 @@ def run_in_steps(
             # Numbers first: a figure that fails must not take them along.
             write_metrics(folder, metrics, progress, clock)
             log_figures(plots, run, track, folder)
+            log_film(film, run, progress, track)
             status.check()
             write_metrics(folder, metrics, progress, clock)
     status.note(step=progress.step, best=progress.best if math.isfinite(progress.best) else None)

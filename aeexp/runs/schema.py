@@ -20,6 +20,8 @@ class Values(NamedTuple):
     save_codes: bool
 
 
+# Keys of groups of which several options may be named, beside the options themselves.
+BESIDE: dict[str, dict[str, Any]] = {"plot": {"every": Literal["log"] | Count | None}}
 StartPart = Literal["encoder", "latent", "decoder", "likelihood", "condition", "objective"]
 INIT = {"from": str | None, "parts": list[StartPart] | None, "freeze": bool}  # keys of `init`
 

@@ -66,3 +66,10 @@ def hyperparameters(config: Mapping[str, Any], choices: Mapping[str, Any]) -> di
 
     walk({key: value for key, value in config.items() if key in HYPERPARAMETERS}, "")
     return flat
+
+
+def write_plain(value: Any) -> int | float | str:
+    """As the HParams table reads best: a flag would be 1.0000 there."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

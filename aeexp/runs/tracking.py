@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
@@ -23,9 +22,11 @@ from torch.utils.tensorboard.summary import hparams
 from tqdm.auto import tqdm
 
 from aeexp.drawing.animation import Animation, encode_gif
+from aeexp.runs.film import Film
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.machine import is_notebook
-from aeexp.runs.projector import add_bookmark
+from aeexp.runs.projector import add_bookmark, write_cell
+from aeexp.runs.titles import write_plain
 from aeexp.timing import Pace, stage
 from aeexp.trainers import contracts
 from aeexp.trainers.checkpoint import Progress
@@ -44,13 +45,14 @@ class Tracker(contracts.Tracker):
 
     `on_step` is told at each validation where the run stands, and may raise to end it; `sketch` gives pictures of
     the model as it stands to what it is called with: before the first step, then at validations 1, 2, 4, 8, ...
-    `title` is what TensorBoard calls the run.
+    `film` keeps its frames, `probe` gives what is read of its codes. `title` is what TensorBoard calls the run.
     """
 
     def __init__(
         self,
         folder: RunFolder, hyperparameters: Mapping[str, Any], *, bar: bool, on_step: Callable[[Progress], None],
-        sketch: Callable[[SavePicture], None] = lambda save: None, title: str = "run",
+        sketch: Callable[[SavePicture], None] = lambda save: None, film: Film | None = None,
+        probe: Callable[[], Mapping[str, float]] = dict, title: str = "run",
     ):  # fmt: skip
         self.folder = folder
         self.hyperparameters = hyperparameters
@@ -58,9 +60,9 @@ class Tracker(contracts.Tracker):
         self.bar = tqdm(unit="step", leave=False, file=sys.stderr) if shown else None
         self.on_step = on_step
         self.sketch = sketch
+        self._film, self._probe = film, probe
         self.events = folder.find_events(title)
-        self.total = 0
-        self._pace = Pace()
+        self.total, self._pace = 0, Pace()
         self._unwritten: list[dict[str, Any]] = []
         self._writer: SummaryWriter | None = None
         self._end: Summary | None = None
@@ -81,11 +83,13 @@ class Tracker(contracts.Tracker):
         self._writer = SummaryWriter(str(self.events), purge_step=progress.step + 1 if progress.step else None)
         for row in () if known else progress.history:  # of another folder, whose curves go on here
             self._add_row(row)
-        values = {key: _plain(value) for key, value in self.hyperparameters.items() if value is not None}
+        values = {key: write_plain(value) for key, value in self.hyperparameters.items() if value is not None}
         # Without the first summary, which is for all runs, TensorBoard takes every run's columns.
         _, session, self._end = hparams(values, {})
         _add_summary(self.writer, session)
         self.total = total
+        if self._film is not None:
+            self._film.begin(progress.step)
         if progress.step == 0:
             self.sketch(partial(self.log_sketch, progress.step))
         if self.bar is not None:
@@ -126,6 +130,19 @@ class Tracker(contracts.Tracker):
             self.sketch(partial(self.log_sketch, progress.step))
         self.on_step(progress)
 
+    def is_filmed(self, step: int, epoch: float) -> bool:
+        """Whether the state after this step is a frame of the film."""
+        return self._film is not None and self._film.is_due(step, epoch)
+
+    def film(self, step: int, epoch: float) -> None:
+        """Keep it."""
+        if self._film is not None:
+            self._film.keep(step, epoch)
+
+    def probe(self) -> Mapping[str, float]:
+        """What is read of the validation codes of the learner as it stands."""
+        return self._probe()
+
     @stage("tensorboard")
     def _add_row(self, row: Mapping[str, Any]) -> None:
         for name in row.keys() - {"step", "epoch", "split", "lr"}:
@@ -160,10 +177,17 @@ class Tracker(contracts.Tracker):
         """figures/<name>.png, and the same picture in TensorBoard; <name>.gif of an animation."""
         save_figure(self.folder, self.writer, name, figure, step)
 
+    def log_film(self, name: str, animation: Animation, steps: Sequence[int]) -> None:
+        """figures/film_<name>.gif, and the frames at their steps in TensorBoard, where a slider goes through them."""
+        self.folder.write_figure(f"film_{name}.gif", encode_gif(animation))
+        with stage("tensorboard"):
+            for frame, step in zip(animation.frames, steps, strict=True):
+                self.writer.add_image(f"film/{name}", frame, step, dataformats="HWC")
+
     @stage("tensorboard")
     def log_codes(self, codes: np.ndarray, metadata: Mapping[str, list], pictures: Tensor | None, step: int) -> None:
         """Codes (N, D) with at least two named columns; pictures (N, C, H, W) in [0, 1] become sprites."""
-        rows = [[_cell(column[i]) for column in metadata.values()] for i in range(len(codes))]
+        rows = [[write_cell(column[i]) for column in metadata.values()] for i in range(len(codes))]
         with warnings.catch_warnings():
             # an earlier try of this run may have left the folder: it is written anew
             warnings.simplefilter("ignore", UserWarning)
@@ -227,19 +251,6 @@ def _add_summary(writer: SummaryWriter, summary: Any, step: int | None = None) -
     if file_writer is None:
         raise RuntimeError("the writer is closed")
     file_writer.add_summary(summary, step)
-
-
-def _plain(value: Any) -> int | float | str:
-    """As the HParams table reads best: a flag would be 1.0000 there."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def _cell(value: Any) -> str:
-    """Tabs and line ends would shift the projector's metadata table."""
-    text = f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)
-    return " ".join(text.split()) or "-"
 
 
 def _build_failure() -> Summary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,12 @@ def list_composed(config: DictConfig) -> list[str]:
 
 def find_drawn_runs(root: Path) -> list[RunFolder]:
     """Finished runs that were asked for figures, in the order of the jobs."""
-    return [run for run in find_runs(root) if run.is_finished() and run.read_config().get("plot")]
+    return [run for run in find_runs(root) if run.is_finished() and asks_for_figures(run.read_config())]
+
+
+def asks_for_figures(config: Mapping[str, Any]) -> bool:
+    """Whether any figure is named, beside the keys of the group itself."""
+    return any(isinstance(node, dict) for node in (config.get("plot") or {}).values())
 
 
 def select_distinct(runs: Sequence[RunFolder]) -> dict[tuple[str, ...], RunFolder]:

@@ -28,6 +28,7 @@ class ClosedForm(Trainer):
     """
 
     starts_anew: ClassVar[bool] = True
+    takes_steps: ClassVar[bool] = False
 
     def __init__(self, *, method: Method = "pca", alpha: NonNegative = 1.0, max_iter: Count = 500):
         self.method: Method = method

@@ -64,6 +64,17 @@ class Tracker:
         """A validation is done: the history's last two rows are those of training and validation. May raise to end
         the run."""
 
+    def is_filmed(self, step: int, epoch: float) -> bool:
+        """Whether `film` wants the learner as it is after this step, counted in its stage."""
+        return False
+
+    def film(self, step: int, epoch: float) -> None:
+        """The learner stands where it is after this step: what is drawn of it later is kept."""
+
+    def probe(self) -> Mapping[str, float]:
+        """What a probe reads of the validation codes of the learner as it stands, by the keys of metrics.json."""
+        return {}
+
 
 class Trainer(ABC):
     """Brings a learner to its best state."""
@@ -71,6 +82,8 @@ class Trainer(ABC):
     monitor: str = "loss"  # value of the validation split that says which state is best
     checkpoint_seconds: float = 10.0  # between two writes of the state: what a kill may cost
     steps_key: str = ""  # path of the number of steps, where it can be set
+    probe_every_epochs: int | None = None  # between two calls of `Tracker.probe`; None: there are none
+    takes_steps: ClassVar[bool] = True  # whether there is anything between beginning and end
     keeps_frozen: ClassVar[bool] = False  # whether parameters without gradient stay as they are
     starts_anew: ClassVar[bool] = False  # whether the weights that it begins with do not matter
     shares_batches: ClassVar[bool] = False  # whether several processes can take its steps together

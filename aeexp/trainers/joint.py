@@ -42,10 +42,11 @@ class Joint(Trainer):
     A batch holds `batch_size` rows, or as few (`FEWEST` at least) as give an epoch `min_steps_per_epoch` steps: few
     rows are trained as long as many. `accumulate` batches make one step. `labelled_batch_size` rows with a label join
     each batch, beyond the epoch's own rows, and rows are weighted so that each counts its share of the data
-    (`Labelled`). `patience` counts validations without an improvement above `min_delta`. The state is written every
-    `checkpoint_seconds`, where a validation or a log line is due, and at the end. `precision`, `compile` and
-    `channels_last` say how a step is computed (`Arithmetic`); validation and evaluation are plain float32. `processes`
-    share each batch (`ranks.Group`).
+    (`Labelled`). `probe_every_epochs` measures metric=probe on the validation codes at the first validation after
+    every so many epochs, and changes nothing else. `patience` counts validations without an improvement above
+    `min_delta`. The state is written every `checkpoint_seconds`, where a validation or a log line is due, and at the
+    end. `precision`, `compile` and `channels_last` say how a step is computed (`Arithmetic`); validation and
+    evaluation are plain float32. `processes` share each batch (`ranks.Group`).
     """
 
     keeps_frozen: ClassVar[bool] = True
@@ -64,6 +65,7 @@ class Joint(Trainer):
         validate_every_epochs: Count = 1,
         validate_every_steps: Count | None = None,
         monitor: str = "loss",
+        probe_every_epochs: Count | None = None,
         patience: Count | None = None,
         min_delta: NonNegative = 0.0,
         log_every_steps: Count = 50,
@@ -84,6 +86,7 @@ class Joint(Trainer):
         self.validate_every_epochs = validate_every_epochs
         self.validate_every_steps = validate_every_steps
         self.monitor = monitor
+        self.probe_every_epochs = probe_every_epochs
         self.patience = patience
         self.min_delta = min_delta
         self.log_every_steps = log_every_steps
@@ -207,13 +210,22 @@ class Joint(Trainer):
         every = self.validate_every_steps or self.validate_every_epochs * self._steps_per_epoch(rows)
         return step % every == 0 or step == self.count_steps(rows)
 
+    def is_filmed(self, step: int, rows: int, track: Tracker) -> bool:
+        """Whether a frame follows this step, of so many training rows."""
+        return track.is_filmed(step, step / self._steps_per_epoch(rows))
+
+    def is_probed(self, progress: Progress, epoch: float) -> bool:
+        """Whether codes are probed at this validation: the first one after every so many epochs."""
+        every, before = self.probe_every_epochs, progress.history[-1]["epoch"] if progress.history else 0.0
+        return every is not None and epoch // every > before // every
+
     def report(
         self, state: State, data: Splits, window: Window, store: CheckpointStore, track: Tracker,
         measure: Measure = average,
     ) -> None:  # fmt: skip
         """After a step: log, validate by `measure` and save where it is time."""
-        progress = state.progress
-        validate = self.is_validated(progress.step, len(data["train"]))
+        progress, rows = state.progress, len(data["train"])
+        validate, epoch = self.is_validated(progress.step, rows), progress.step / self._steps_per_epoch(rows)
         if validate or progress.step % self.log_every_steps == 0:
             readings = state.learner.readings()
             rate = state.optimizer.param_groups[0]["lr"]
@@ -221,6 +233,8 @@ class Joint(Trainer):
             if validate:
                 self.validate(state, data, {**window.restart(), **readings}, store, track, measure)
             store.save(state)
+        if track.is_filmed(progress.step, epoch):
+            track.film(progress.step, epoch)
 
     def validate(
         self, state: State, data: Splits, trained: dict[str, float], store: CheckpointStore, track: Tracker,
@@ -236,15 +250,11 @@ class Joint(Trainer):
             raise Diverged(f"the validation loss became {values['loss']} at step {progress.step}")
         epoch = progress.step / self._steps_per_epoch(len(data["train"]))
         lr = state.optimizer.param_groups[0]["lr"]
-        for split, terms in (("train", trained), ("val", values)):
+        probed = track.probe() if self.is_probed(progress, epoch) else {}
+        for split, terms in (("train", trained), ("val", {**values, **probed})):
             progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
         if isinstance(state.scheduler, ReduceLROnPlateau):
             state.scheduler.step(values[self.monitor])
-        progress.waited += 1
-        if values[self.monitor] < progress.reference - self.min_delta:
-            progress.reference, progress.waited = values[self.monitor], 0
-        if values[self.monitor] < progress.best:
-            progress.best = values[self.monitor]
-            progress.best_step, progress.best_epoch = progress.step, math.ceil(epoch)
+        if progress.judge(values[self.monitor], self.min_delta, epoch):
             store.keep_best(state)
         track.evaluation(progress)

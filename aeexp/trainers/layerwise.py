@@ -98,6 +98,7 @@ class Layerwise(Trainer):
         self.monitor = "loss" if finetune is None else finetune.monitor
         if finetune is not None:
             self.checkpoint_seconds = finetune.checkpoint_seconds
+            self.probe_every_epochs = finetune.probe_every_epochs
             finetune.steps_key = self.steps_key  # in its messages
 
     def fit(

@@ -124,3 +124,15 @@ class StageTrack(Tracker):
     def evaluation(self, progress: Progress) -> None:
         """With the rows of the stages before."""
         self.track.evaluation(self.past.merge(progress, self.name))
+
+    def is_filmed(self, step: int, epoch: float) -> bool:
+        """By the stage's own steps: each is filmed as a run is."""
+        return self.track.is_filmed(step, epoch)
+
+    def film(self, step: int, epoch: float) -> None:
+        """Under the run's step."""
+        self.track.film(self.past.steps + step, epoch)
+
+    def probe(self) -> Mapping[str, float]:
+        """Of the last stage, which trains the code."""
+        return {} if self.name else self.track.probe()

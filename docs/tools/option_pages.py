@@ -17,7 +17,7 @@ from aeexp.reference.docstrings import read_docstring
 from aeexp.reference.meaning import describe, list_loss_terms, list_papers, list_parts, list_picks
 from aeexp.reference.options import Option
 from aeexp.runs.config import find_keys
-from aeexp.runs.schema import INIT, VALUES
+from aeexp.runs.schema import BESIDE, INIT, VALUES
 from aeexp.runs.values import describe_type
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -252,6 +252,7 @@ def _find_type(path: str, name: str, option: Option | None) -> str:
     """In words, from the signature of what the option builds; "" where that does not say it."""
     if option is None:
         hints: dict[str, Any] = VALUES | {f"init.{key}": hint for key, hint in INIT.items()}
+        hints |= {f"{group}.{key}": hint for group, keys in BESIDE.items() for key, hint in keys.items()}
     elif option.target and not option.target.startswith(("torch.optim.lr", "hydra")):
         hints = _read_hints(option.target)
     else:

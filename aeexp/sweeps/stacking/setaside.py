@@ -195,3 +195,17 @@ class Inside(contracts.Tracker):
         self.note(self.total, progress)
         with self.job.inside(quiet=True):
             self.track.evaluation(progress)
+
+    def is_filmed(self, step: int, epoch: float) -> bool:
+        """Asked after each step."""
+        return self.track.is_filmed(step, epoch)
+
+    def film(self, step: int, epoch: float) -> None:
+        """A frame is due."""
+        with self.job.inside(quiet=True):
+            self.track.film(step, epoch)
+
+    def probe(self) -> Mapping[str, float]:
+        """Codes are read."""
+        with self.job.inside(quiet=True):
+            return self.track.probe()

@@ -159,7 +159,8 @@ class Fitting:
             member.progress.samples += samples
             member.progress.seconds += share
         rows, step = len(self.group[0].training.data["train"]), step + 1
-        if trainer.is_validated(step, rows) or step % trainer.log_every_steps == 0:
+        filmed = any(trainer.is_filmed(step, rows, member.training.track) for member in self.group)
+        if filmed or trainer.is_validated(step, rows) or step % trainer.log_every_steps == 0:
             self._report(trainer.is_validated(step, rows))
 
     def _differentiate(
