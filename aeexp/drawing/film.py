@@ -38,6 +38,9 @@ def align(figures: Sequence[Figure]) -> None:
     last.draw_without_rendering()
     places = [axes.get_position(original=True) for axes in last.axes]
     for panel in zip(*(figure.axes for figure in figures), strict=True):
+        for axes in panel:
+            if isinstance(axes.get_aspect(), float):
+                axes.set_adjustable("box")  # else limits would give way to equal units
         share_limits(panel)
         share_colours(panel)
     for figure in figures:
@@ -45,7 +48,6 @@ def align(figures: Sequence[Figure]) -> None:
         figure.set_layout_engine("none")
         for axes, place in zip(figure.axes, places, strict=True):
             axes.set_position(place, which="both")
-            axes.set_adjustable("box")  # else limits would give way to equal units
 
 
 def share_limits(panel: Sequence[Axes]) -> None:
