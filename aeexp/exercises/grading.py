@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ import torch
 
 from aeexp.exercises.laws import find_exercise
 from aeexp.exercises.records import Exercise, Law
+from aeexp.exercises.wording import Wrong
 
 
 class Verdict(NamedTuple):
@@ -50,13 +53,15 @@ def grade(name: str, path: str | Path) -> Grade:
     """The grade of a student's file, which is executed. What it raises costs the law that met it, and is told."""
     exercise = find_exercise(name)
     try:
-        module = load_file(Path(path))
+        with contextlib.redirect_stdout(sys.stderr):
+            module = load_file(Path(path))
     except Exception as error:  # whatever a student's file does
-        return _fail_all(exercise, f"the file cannot be read: {_describe(error)}")
+        return _fail_all(exercise, f"the file cannot be read: {_describe(error, Path(path))}")
     missing = [function for function in exercise.functions if not callable(getattr(module, function, None))]
     if missing:
         return _fail_all(exercise, f"there is no function {missing[0]} in the file: keep the names of the sheet")
-    return Grade(name, [_judge(law, module) for law in exercise.laws])
+    with contextlib.redirect_stdout(sys.stderr):  # what a function prints is no part of the points
+        return Grade(name, [_judge(law, module, Path(path)) for law in exercise.laws])
 
 
 def load_file(path: Path) -> ModuleType:
@@ -69,15 +74,17 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def _judge(law: Law, module: ModuleType) -> Verdict:
+def _judge(law: Law, module: ModuleType, path: Path) -> Verdict:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
             message = law.check(module)
         except NotImplementedError:
             message = "not yet written"
+        except Wrong as wrong:
+            message = str(wrong)
         except Exception as error:  # whatever a student's function does
-            message = f"it ended with {_describe(error)}"
+            message = f"it ended with {_describe(error, path)}"
     return Verdict(law.name, 0 if message else law.points, law.points, message or "")
 
 
@@ -85,9 +92,9 @@ def _fail_all(exercise: Exercise, message: str) -> Grade:
     return Grade(exercise.name, [Verdict(law.name, 0, law.points, message) for law in exercise.laws])
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception, path: Path) -> str:
     """Kind, words, and the last line of the student's file that led there."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "aeexp" not in Path(each.filename).parts]
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename) == path]
     last: Any = frames[-1] if frames else None
     place = f", line {last.lineno} of {Path(last.filename).name}" if last else ""
     text = str(error).splitlines()

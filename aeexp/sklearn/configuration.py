@@ -29,8 +29,8 @@ def compose_configuration(
     """Raises UsageError for a size that the variant has none of, and for words that belong to a run folder."""
     for override in overrides:
         head = re.split(r"[./=]", override.lstrip("+~"))[0]
-        if head in ELSEWHERE:
-            raise UsageError(f"{override}: {ELSEWHERE[head]}")
+        if head in ELSEWHERE or "probe_every_epochs" in override:
+            raise UsageError(f"{override}: {ELSEWHERE.get(head, _RUN)}")
     with use_options(config_dir):
         words = (f"variant={variant}", *overrides)
         # the files of a user may change from one call to the next

@@ -46,16 +46,6 @@ class Progress:
     sums: list[float] = field(default_factory=list)  # of each term since the last validation
     history: list[dict[str, Any]] = field(default_factory=list)  # one row an evaluation; rows never change
 
-    def judge(self, value: float, min_delta: float, epoch: float) -> bool:
-        """Whether the monitored value of a validation is the lowest so far; counts those that were no improvement."""
-        self.waited += 1
-        if value < self.reference - min_delta:
-            self.reference, self.waited = value, 0
-        if value >= self.best:
-            return False
-        self.best, self.best_step, self.best_epoch = value, self.step, math.ceil(epoch)
-        return True
-
     def dump(self) -> Saved:
         """Plain values as they are now; rows of the history are shared."""
         return {**vars(self), "sums": list(self.sums), "history": list(self.history)}

@@ -26,7 +26,7 @@ from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeSchedul
 from aeexp.trainers.labelled import Labelled
 from aeexp.trainers.ranks.trial import check_sharing
 from aeexp.trainers.step import take_step
-from aeexp.trainers.window import Diverged, Window
+from aeexp.trainers.window import Diverged, Window, judge
 from aeexp.types import ALL, Batch, Share
 
 Measure = Callable[[Learner, Examples], dict[str, float]]  # loss and terms over a split, as `average` gives them
@@ -255,6 +255,6 @@ class Joint(Trainer):
             progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
         if isinstance(state.scheduler, ReduceLROnPlateau):
             state.scheduler.step(values[self.monitor])
-        if progress.judge(values[self.monitor], self.min_delta, epoch):
+        if judge(progress, values[self.monitor], self.min_delta, epoch):
             store.keep_best(state)
         track.evaluation(progress)

@@ -52,3 +52,15 @@ class Window:
         count, *sums = self.progress.sums
         self.progress.sums = []
         return {"loss": sum(sums) / count, **{n: s / count for n, s in zip(self.names, sums, strict=True)}}
+
+
+def judge(progress: Progress, value: float, min_delta: float, epoch: float) -> bool:
+    """Whether the monitored value of a validation is the lowest so far; validations without an improvement are counted
+    in `progress`."""
+    progress.waited += 1
+    if value < progress.reference - min_delta:
+        progress.reference, progress.waited = value, 0
+    if value >= progress.best:
+        return False
+    progress.best, progress.best_step, progress.best_epoch = value, progress.step, math.ceil(epoch)
+    return True
