@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, final
 
+from omegaconf import DictConfig
+
 from aeexp import files
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
@@ -113,15 +115,18 @@ def list_frames(folder: RunFolder) -> list[Frame]:
     return [Frame(int(path.stem[5:]), path) for path in paths if path.stem[5:].isdecimal()]
 
 
-def choose_filmed(every: Every, plots: Mapping[str, Plot], trainer: Trainer, masks: bool) -> dict[str, Plot]:
-    """Figures that make a film, with a word on those that do not. Raises UsageError where no figure does, or where
-    nothing moves. `masks`: the output is no picture of the data."""
+def open_film(
+    cfg: DictConfig, plots: Mapping[str, Plot], trainer: Trainer, learner: Learner, folder: RunFolder, header: Saved
+) -> Film:  # fmt: skip
+    """The film of a run that is ready to be trained, with a word on figures that have none. Raises UsageError where no
+    figure has one, or where nothing moves."""
+    every: Every = cfg.plot.get("every")
     if every is None:
-        return {}
+        return Film(None, {}, learner, folder, header)
     if not trainer.takes_steps:
         name = type(trainer).__name__
         raise UsageError(f"plot.every={every}: {name} solves at once, and a film is of steps: take plot.every=null")
-    why = dict(_explain_still(plots, masks))
+    why = dict(_explain_still(plots, learner.task.masks))
     filmed = {name: plot for name, plot in plots.items() if name not in why}
     left = "; ".join(f"{name} ({reason})" for name, reason in why.items())
     if not filmed:
@@ -130,7 +135,7 @@ def choose_filmed(every: Every, plots: Mapping[str, Plot], trainer: Trainer, mas
             "name one that does, as in plot=[reconstructions], or take plot.every=null"
         )
     log.info("plot.every=%s: a film of %s%s", every, ", ".join(filmed), f"; at the end alone: {left}" if left else "")
-    return filmed
+    return Film(every, filmed, learner, folder, header, RunFolder(cfg.resume) if cfg.resume else None)
 
 
 def _explain_still(plots: Mapping[str, Plot], masks: bool) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from aeexp.runs.companions import make_plots
 from aeexp.runs.config import check, make, to_dict
 from aeexp.runs.diagnosing import describe_illnesses, tell_illnesses
 from aeexp.runs.figures import Sketches, log_figures
-from aeexp.runs.film import Film, choose_filmed
+from aeexp.runs.film import open_film
 from aeexp.runs.film_figures import log_film
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.idle import list_idle
@@ -69,11 +69,6 @@ def run_in_steps(
     if status.finished:
         return return_finished(status.finished, cfg, folder)
 
-    def on_step(progress: Progress) -> None:
-        status.note(step=progress.step, steps=track.total, best=progress.best if math.isfinite(progress.best) else None)
-        if follow is not None:
-            follow(progress)
-
     with use_machine(cfg) as device, clock.running():
         data, learner = load_data_and_learner(cfg, device)
         untrained, origin = copy.deepcopy(learner.model), find_origin(config)
@@ -81,13 +76,11 @@ def run_in_steps(
         plots, parts = make_plots(cfg, measures), (make(cfg, "optimizer"), make(cfg, "scheduler"))
         start_from(config, learner, data, trainer)
         store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
-        filmed = choose_filmed(cfg.plot.get("every"), plots, trainer, learner.task.masks)
-        resumed = RunFolder(cfg.resume) if cfg.resume else None
-        film = Film(cfg.plot.get("every"), filmed, learner, folder, store.header, resumed)
+        film = open_film(cfg, plots, trainer, learner, folder, store.header)
         track = Tracker(
-            folder, hyperparameters(config, choices), bar=bar, on_step=on_step,
-            sketch=Sketches(plots, learner, data).draw, film=film,
-            probe=make_probe(trainer.probe_every_epochs, measures, learner, data), title=title_run(folder, choices),
+            folder, hyperparameters(config, choices), bar=bar, film=film, sketch=Sketches(plots, learner, data).draw,
+            on_step=lambda progress: note_step(status, track.total, progress, follow), title=title_run(folder, choices),
+            probe=make_probe(trainer.probe_every_epochs, measures, learner, data),
         )  # fmt: skip
         with closing(track):
             with gather_ranks(cfg, trainer, folder, data) as trainer.group:
@@ -108,6 +101,13 @@ def run_in_steps(
     status.end("finished")
     say_last_words(metrics, folder)
     return progress.best
+
+
+def note_step(status: Status, total: int, progress: Progress, follow: Callable[[Progress], None] | None) -> None:
+    """At each validation: where the run stands, for who looks at its folder, and for who follows it."""
+    status.note(step=progress.step, steps=total, best=progress.best if math.isfinite(progress.best) else None)
+    if follow is not None:
+        follow(progress)
 
 
 def say_last_words(metrics: Mapping[str, Any], folder: RunFolder) -> None:
