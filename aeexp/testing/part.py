@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import tempfile
@@ -180,6 +181,7 @@ def _check_plot(cfg: DictConfig, group: str, folder: Path) -> None:
     from matplotlib.figure import Figure
 
     from aeexp.drawing.animation import Animation
+    from aeexp.drawing.film import align, choose_like
 
     run, plots = _make_run(cfg), make(cfg, "plot")
     for name, plot in plots.items():
@@ -192,6 +194,13 @@ def _check_plot(cfg: DictConfig, group: str, folder: Path) -> None:
                     figure.savefig(folder / "figure.png", dpi=40)
         way = "take aeexp.drawing.canvas.figure"
         require(not pyplot.get_fignums(), f"plot {name} leaves figures of pyplot open: {way}")
+        if not plot.unfilmed:
+            first, last = copy.copy(plot), _make_run(cfg)
+            first.like = last
+            for pair in zip(first(run).values(), first(last).values(), strict=True):
+                require(isinstance(pair[0], Figure), f"plot {name}: an animation is no frame: say why in unfilmed")
+                require(choose_like(pair) == [0, 1], f"plot {name}: frames of its film have other panels")
+                align(pair)
         for key, picture in plot.sketch(run).items():
             require(picture.ndim == 3 and picture.shape[2] == 3, f"plot {name}: the sketch {key} is not (H, W, 3)")
 

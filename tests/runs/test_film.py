@@ -9,25 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import aeexp as command
-from composing import run_in
 from drawn import perceptron, rows_of, run_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import aeexp
+from aeexp.cli.explain import look_up
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.metrics.probe import Probe
 from aeexp.plots.filters import Filters
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.scatter import Scatter, project
+from aeexp.reference.nodes import Key
 from aeexp.runs import film as filming
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.learning_probe import make_probe
+from aeexp.sweeps.selection import asks_for_figures
 
 SMALL = ("dataset=digits", "dataset.limit=300", "latent.dim=2", "trainer.batch_size=32", "trainer.log_every_steps=5",
          "metric=[reconstruction]", "plot=[scatter]", "threads=1")  # fmt: skip
 FILM = ("plot.every=log", "trainer.epochs=5")
+ASIDE = [f"~hydra.callbacks.{name}" for name in ("report", "gallery", "lineup", "curves")]  # half of the time
 STEPS = [0, 1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 60]  # 12 steps an epoch, and the last one
 
 
@@ -172,6 +175,13 @@ def test_what_makes_no_film_or_no_curve_is_refused_before_a_step(words, message,
     assert not (tmp_path / "run/checkpoints/last.pt").exists()
 
 
+def test_the_key_of_the_group_is_no_figure():
+    assert not asks_for_figures({"plot": {"every": None}}) and not asks_for_figures({"plot": {}})
+    assert asks_for_figures({"plot": {"every": "log", "scatter": {"_target_": "aeexp.plots.Scatter"}}})
+    (key,) = look_up("plot.every")
+    assert isinstance(key, Key) and key.value == "null" and "film" in key.comment
+
+
 def test_a_finished_run_is_not_filmed(filmed):
     with pytest.raises(UsageError, match=r"plot\.every=log: a film is of training"):
         filmed.evaluate("scatter", "plot.every=log")
@@ -223,8 +233,9 @@ def test_curves_have_a_panel_for_the_probe(filmed):
 @pytest.mark.slow
 def test_stacked_runs_are_filmed_as_alone_and_two_processes_as_one(tmp_path, filmed):
     words = [*SMALL, *FILM, "variant=vae"]
-    done = run_in(tmp_path, "-m", "hydra/launcher=stacked", "seed=0,1", *words, f"hydra.sweep.dir={tmp_path / 'm'}")
-    assert "trained together" in done
+    sweep = ["-m", "hydra/launcher=stacked", "seed=0,1", *words, f"hydra.sweep.dir={tmp_path / 'm'}"]
+    done = command(*sweep, *ASIDE, cwd=tmp_path)
+    assert done.returncode == 0 and "#0, #1: trained together" in done.stdout + done.stderr, done.stderr
     two = command(*words, "trainer.processes=2", f"hydra.run.dir={tmp_path / 'two'}", cwd=tmp_path)
     assert two.returncode == 0, two.stderr
     for folder in (tmp_path / "m/0", tmp_path / "two"):
