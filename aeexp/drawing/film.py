@@ -78,7 +78,7 @@ def _list_coloured(axes: Axes) -> Iterator[ScalarMappable]:
 
 def make_film(figures: Sequence[Figure], labels: Sequence[str], shares: Sequence[float]) -> Animation:
     """Frames of figures that are aligned: below each its label, and a line as long as its share of the way."""
-    frames = [_stamp(render(each), *below) for each, *below in zip(figures, labels, shares, strict=True)]
+    frames = [_stamp(render(each), label, share) for each, label, share in zip(figures, labels, shares, strict=True)]
     milliseconds = [FIRST, *[EACH] * (len(frames) - 2), LAST][-len(frames) :]
     return Animation(frames, milliseconds)
 

@@ -12,6 +12,7 @@ from aeexp.contracts import Noise
 from aeexp.errors import UsageError
 from aeexp.evaluation.maps import Name
 from aeexp.evaluation.run import Run
+from aeexp.evaluation.samplers import is_normal
 from aeexp.explorer.blobs import Blobs
 from aeexp.explorer.codes import describe_context, describe_maps, describe_moves, draw_codes
 from aeexp.explorer.networks import describe_networks, describe_pca, encode_rows, find_output_shape, to_numpy
@@ -82,7 +83,7 @@ def describe_run(opened: Opened, shown: Shown, wanted: Wanted, blobs: Blobs) -> 
         "skips": isinstance(run.model.decoder, unet.Decoder),
         "samples": draw_codes(run.model, blobs),
         "way": run.model.latent.path or "line",
-        "arc": run.model.latent.space == "sphere" or (run.model.latent.prior is not None and not run.model.latent.path),
+        "arc": run.model.latent.space == "sphere" or (is_normal(run) and not run.model.latent.path),
         "pca": describe_pca(run, batch, blobs),
         **describe_networks(run, batch, contexts, blobs),
     }

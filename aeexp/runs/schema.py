@@ -20,8 +20,12 @@ class Values(NamedTuple):
     save_codes: bool
 
 
-# Keys of groups of which several options may be named, beside the options themselves.
-BESIDE: dict[str, dict[str, Any]] = {"plot": {"every": Literal["log"] | Count | None}}
+class PlotValues(NamedTuple):
+    """The keys of `plot` that belong to none of its options."""
+
+    every: Literal["log"] | Count | None
+
+
 StartPart = Literal["encoder", "latent", "decoder", "likelihood", "condition", "objective"]
 INIT = {"from": str | None, "parts": list[StartPart] | None, "freeze": bool}  # keys of `init`
 
@@ -48,6 +52,8 @@ class OptimizerValues(NamedTuple):
 
 
 VALUES = get_type_hints(Values, include_extras=True)
+# Keys of groups of which several options may be named, beside the options themselves.
+BESIDE: dict[str, dict[str, Any]] = {"plot": get_type_hints(PlotValues, include_extras=True)}
 OPTIMIZERS = get_type_hints(OptimizerValues, include_extras=True)
 
 

@@ -27,8 +27,10 @@ function makeSliders(run, parent, onUnits) {
       return code => {
         const away = values.map(value => value.reduce((sum, v, k) => sum + (v - code[place + k]) ** 2, 0));
         const best = away.indexOf(Math.min(...away));
-        choose.value = away[best] < 1e-6 ? best : "";
-        number.textContent = away[best] < 1e-6 ? "" : "other";
+        const shares = values[best].map((_, k) => code[place + k]), sum = shares.reduce((a, b) => a + b, 0);
+        const probable = Math.min(...shares) >= 0 && Math.abs(sum - 1) < 1e-3; // of a group, before one is drawn
+        choose.value = best;
+        number.textContent = away[best] < 1e-6 ? "" : probable ? `${Math.round(100 * Math.max(...shares))} %` : "near";
       };
     }
     const [from, to] = [low[place], high[place]], margin = 0.25 * (to - from);
