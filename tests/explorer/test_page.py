@@ -244,3 +244,38 @@ def test_what_cannot_be_computed_is_told_and_the_map_is_there(browser, folders, 
     drawn = """const c = document.querySelector('.map canvas');
         return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(value => value > 0)"""
     assert browser.find_element("css selector", ".map canvas").is_displayed() and ask(browser, drawn)
+
+
+def test_a_hole_moves_nothing_and_errors_are_counted_from_what_was_there(browser, tmp_path):
+    from selenium.webdriver import ActionChains
+
+    run_in(tmp_path / "run", "task=inpaint", "latent.dim=4", *QUICK)
+    opened = show(browser, write([tmp_path / "run"], tmp_path / "explorer.html"))
+    before = np.array(ask(opened, "return state.clean"))
+    pad = opened.find_element("css selector", "#pad canvas")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
+    ActionChains(opened).move_to_element_with_offset(pad, 0, -20).click_and_hold().move_by_offset(
+        0, 40
+    ).release().perform()
+    holed, truth = (np.array(ask(opened, f"return state.{name}")) for name in ("clean", "truth"))
+    assert (truth == before).all() and (holed != before).any()
+    assert (holed[holed != before] < before[holed != before]).all()  # fill is 0, the least value of a digit
+    captions = opened.find_elements("css selector", "article figure.large figcaption")
+    assert captions[0].text == "input with a hole"
+    output = np.array(ask(opened, "return runs[0].now.output"))
+    told = float(captions[1].text.rpartition("error ")[2].replace("−", "-"))
+    assert told == pytest.approx(((output - before) ** 2).sum(), rel=0.01)
+
+
+def test_a_group_shows_its_likeliest_value_and_its_share(browser, tmp_path):
+    words = ("latent=categorical", "latent.dim=12", "latent.classes=4")
+    run_in(tmp_path / "run", *words, *QUICK)
+    opened = show(browser, write([tmp_path / "run"], tmp_path / "explorer.html"))
+    z = np.array(ask(opened, "return runs[0].now.z")).reshape(3, 4)
+    order = ask(opened, "return runs[0].moves.order")
+    chosen = ask(opened, "return [...document.querySelectorAll('.sliders select')].map(each => Number(each.value))")
+    assert chosen == [int(z[block].argmax()) for block in order]
+    shares = ask(opened, "return [...document.querySelectorAll('.sliders output')].map(each => each.textContent)")
+    wanted = [f"{round(100 * float(z[block].max()))} %" for block in order]
+    assert [abs(int(a[:-2]) - int(b[:-2])) <= 1 for a, b in zip(shares, wanted, strict=True)] == [True] * 3
+    assert opened.find_element("id", "arcs").get_attribute("hidden") is not None  # no normal law, no arc

@@ -16,7 +16,7 @@ function makePicturePad() {
   const told = "Drawing: arrow keys move the pen, space draws, delete clears";
   const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-label": told });
   byId("pad").append(canvas);
-  let values = new Float32Array(VALUES), last = null, cursor = [width / 2, height / 2];
+  let values = new Float32Array(VALUES), whole = values.slice(), last = null, cursor = [width / 2, height / 2];
   byId("width").value = Math.max(0.45, width / 22);
   const show = () => {
     drawPicture(canvas, values, DATA.shape, DATA.limits, null);
@@ -30,10 +30,11 @@ function makePicturePad() {
     const [low, high] = DATA.limits;
     return [1, 3, 5].map(place => low + (high - low) * parseInt(byId("ink").value.slice(place, place + 2), 16) / 255);
   };
+  const holes = runs.map(run => run.hole).filter(hole => hole !== null), fills = holes.length > 0;
+  const isErasing = () => document.querySelector("[name=pen]:checked").value === "erase";
   const stamp = (x, y) => { // the nearer to the pen's middle, the more of its colour
-    const radius = Number(byId("width").value), erase = document.querySelector("[name=pen]:checked").value === "erase";
-    const holes = runs.map(run => run.hole).filter(hole => hole !== null), blank = holes.length ? holes[0] : BACKGROUND;
-    const colour = erase ? new Array(channels).fill(blank) : colours();
+    const radius = Number(byId("width").value), blank = fills ? holes[0] : BACKGROUND;
+    const colour = isErasing() ? new Array(channels).fill(blank) : colours();
     for (let i = 0; i < area; i++) {
       const share = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot((i % width) + 0.5 - x, Math.floor(i / width) + 0.5 - y)));
       for (let c = 0; c < channels && share > 0; c++) {
@@ -44,7 +45,10 @@ function makePicturePad() {
   };
   const give = () => {
     drawn = true;
-    setInput(byId("centre").checked && channels === 1 ? centre(values, height, width) : values.slice(), null);
+    const hole = fills && isErasing(); // a hole moves nothing, and what was there stays known
+    if (!hole) whole = values.slice();
+    const moved = byId("centre").checked && channels === 1 && !hole;
+    setInput(moved ? centre(values, height, width) : values.slice(), null, state.length, hole ? whole.slice() : undefined);
   };
   const at = event => {
     const box = canvas.getBoundingClientRect();
@@ -60,7 +64,7 @@ function makePicturePad() {
   canvas.addEventListener("pointerdown", event => { canvas.setPointerCapture(event.pointerId); to(at(event)); });
   canvas.addEventListener("pointermove", event => { if (last) to(at(event)); });
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { last = null; });
-  const clear = () => { values.fill(BACKGROUND); show(); give(); };
+  const clear = () => { values.fill(BACKGROUND); whole = values.slice(); show(); give(); };
   canvas.addEventListener("keydown", event => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (move) cursor = [cursor[0] + move[0], cursor[1] + move[1]].map((v, i) => Math.max(0.5, Math.min((i ? height : width) - 0.5, v)));
@@ -78,7 +82,12 @@ function makePicturePad() {
   byId("centre").addEventListener("change", () => { if (drawn) give(); });
   byId("padhint").textContent = "Draw with mouse or finger; by keys: arrows, space, delete."
     + (channels === 1 ? " MNIST's digits have their centre of mass in the middle: “centre” does the same to yours." : "");
-  return { show(row) { drawn = false; values = row.slice(); show(); } };
+  if (fills) {
+    document.querySelector("[name=pen][value=erase]").checked = true;
+    byId("width").value = width / 8;
+    byId("padhint").textContent = "This model fills holes: make one with the eraser. Errors are counted from the picture before it. By keys: arrows, space, delete.";
+  }
+  return { show(row) { drawn = false; values = row.slice(); whole = row.slice(); show(); } };
 }
 
 /** The picture moved by whole pixels so that its centre of mass is in the middle; what leaves it is lost. */
@@ -214,7 +223,7 @@ function connectInput() {
     state.noise.kind = byId("noise").value;
     state.noise.level = byId("level").valueAsNumber;
     byId("leveltext").textContent = format(state.noise.level);
-    setInput(state.clean, state.row);
+    setInput(state.clean, state.row, state.length, state.truth);
   };
   byId("level").addEventListener("input", noisy);
   byId("noise").addEventListener("change", noisy);

@@ -195,8 +195,8 @@ function makeCard(run, parent, take) {
 
   function showComparison() {
     const comparable = values => !run.masks && values.length === state.clean.length;
-    const error = values => (comparable(values) ? `, error ${format(squaredError(values, state.clean))}` : "");
-    const entries = [[state.noise.level > 0 ? "input under noise" : "input", state.noisy, DATA.shape]];
+    const error = values => (comparable(values) ? `, error ${format(squaredError(values, state.truth))}` : "");
+    const entries = [[state.noise.level > 0 ? "input under noise" : state.truth === state.clean ? "input" : "input with a hole", state.noisy, DATA.shape]];
     if (now.output) entries.push([`reconstruction${error(now.output)}`, now.output, run.output]);
     if (now.other) entries.push([`${run.pca.name}${error(now.other)}`, now.other, DATA.shape]);
     if (now.decoded) entries.push([now.byHand ? "decoded by hand" : "decoded", now.decoded, run.output]);

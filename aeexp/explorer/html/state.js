@@ -5,7 +5,7 @@ const BLOBS = readBlobs(byId("blobs").textContent, PAGE.places);
 const DATA = PAGE.data;
 const VALUES = size(DATA.shape);
 
-const state = { clean: null, noisy: null, row: 0, length: null, noise: { kind: "gaussian", level: 0, seed: 1 }, a: 0, b: 1, share: 0.5, arc: false };
+const state = { clean: null, truth: null, noisy: null, row: 0, length: null, noise: { kind: "gaussian", level: 0, seed: 1 }, a: 0, b: 1, share: 0.5, arc: false };
 const listeners = { input: [], walk: [] };
 const changed = what => listeners[what].forEach(listen => listen());
 
@@ -71,9 +71,10 @@ function addNoise(values) {
   });
 }
 
-/** Shows all runs other values; `row` is their number where they are a row of the page. */
-function setInput(values, row = null, length = state.length) {
-  Object.assign(state, { clean: values, row, length });
+/** Shows all runs other values; `row` is their number where they are a row of the page, `truth` what was there before a
+ *  hole was made: errors are counted from it. */
+function setInput(values, row = null, length = state.length, truth = values) {
+  Object.assign(state, { clean: values, row, length, truth });
   state.noisy = addNoise(values);
   changed("input");
 }
