@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +23,18 @@ from aeexp.models.nn import unet
 from aeexp.runs.folder import RunFolder
 from aeexp.tasks import Inpaint, Segment
 
-QUIET = ("hydra.", "plot", "metric", "threads=", "device=", "save_codes", "resume=", "variant=", "tensorboard")
+QUIET = (
+    "hydra.",
+    "plot",
+    "metric",
+    "threads=",
+    "device=",
+    "save_codes",
+    "resume=",
+    "variant=",
+    "tensorboard",
+    "dataset/",
+)
 LONGEST = 160  # characters of a title
 
 
@@ -96,7 +109,9 @@ def describe_title(folder: RunFolder, run: Run) -> str:
     except (OSError, ValueError):
         return folder.path.name
     words = [word for word in typed if not word.startswith(QUIET)]
-    return " ".join([str(choices.get("variant", "")), *words])[:LONGEST].strip() or folder.path.name
+    words = [re.sub(r"=.*[/\\]", "=", word) for word in words]  # where files lie is nobody else's
+    title = " ".join([str(choices.get("variant", "")), *words])
+    return textwrap.shorten(title, LONGEST, placeholder=" ...") or folder.path.name
 
 
 def list_facts(folder: RunFolder, run: Run) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 const SHOWN = 12; // sliders before the button that shows all
 const STRIP = 9; // pictures of a walk
 const MOST_LABELS = 20;
+const MOST_ROWS = 6; // of a table side by side
 
 /** A part that opens and closes; `update` is called while it is open, and when it is opened. */
 function makePanel(parent, title, open, update) {
@@ -53,9 +54,14 @@ function makeSliders(run, parent, onUnits) {
   return code => { last = code; updates.forEach(update => update(code)); };
 }
 
-/** Pictures side by side: [{values, shape, caption, press, chosen}, ...]. */
+/** Pictures side by side: [{values, shape, caption, press, chosen}, ...]; rows of a table in words, as many as can be read. */
 function showStrip(run, parent, entries) {
   parent.replaceChildren();
+  if (DATA.table) {
+    const few = entries.length === STRIP ? entries.filter((_, i) => i % 2 === 0) : entries.slice(0, MOST_ROWS);
+    showTable(parent, few.map((each, i) => [each.caption || String(i + 1), each.values, each.press, each.chosen]), false);
+    return;
+  }
   const one = entries.length === STRIP && kindOf(entries[0].shape || run.output) !== "wave"; // a walk stays in one line
   const tiles = make("div", { className: one ? "tiles row" : "tiles" });
   parent.append(tiles);
@@ -72,26 +78,29 @@ function lookOf(run, shape, length) {
   return run.masks && shape === run.output ? { limits: [0, 1], masks: run.masks } : look({ length });
 }
 
-/** Columns of a table, or features, with what the run makes of them: [[title, values], ...], the first is the input. */
-function showTable(parent, entries) {
+/** Columns of a table, or features, of some rows: [[title, values, press, chosen], ...]. Where they are `compared` the
+ *  first is the input, from which the others are told apart. */
+function showTable(parent, entries, compared = true) {
   const table = DATA.table, columns = listColumns();
-  const head = make("tr", {}, make("th", {}, ""), ...entries.map(([title]) => make("th", {}, title)));
+  const head = make("tr", {}, make("th", {}, ""), ...entries.map(([title, , press, chosen]) => make("th", { className: chosen ? "chosen" : "" },
+    press ? make("button", { type: "button", onclick: press }, title) : title)));
   const inUnits = (value, place) => (table ? (value - BLOBS[table.shift][place]) / BLOBS[table.scale][place] : value);
   const write = (values, { place, categories }) => {
     if (!categories.length) return format(inUnits(values[place], place), 4);
     const shares = categories.map((_, i) => inUnits(values[place + i], place + i)), best = shares.indexOf(Math.max(...shares));
-    return `${categories[best]}${Math.abs(shares[best] - 1) < 0.005 ? "" : ` ${Math.round(100 * shares[best])} %`}`;
+    return `${categories[best]}${shares[best] >= 0.995 ? "" : ` ${Math.round(100 * shares[best])} %`}`;
   };
   const rows = columns.map(column => {
     const cells = entries.map(([, values], i) => {
       const truth = entries[0][1], many = Math.max(1, column.categories.length);
       let off = 0;
       for (let k = column.place; k < column.place + many; k++) off = Math.max(off, Math.abs(values[k] - truth[k]) / (USUAL.spread[k] || 1));
-      return make("td", { className: i > 0 && off > 1 ? "off" : "" }, write(values, column));
+      return make("td", { className: compared && i > 0 && off > 1 ? "off" : "" }, write(values, column));
     });
     return make("tr", {}, make("th", {}, column.name), ...cells);
   });
   const cells = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
   const built = make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "The row and what is made of it" }, cells);
-  parent.replaceChildren(built, make("p", { className: "hint" }, "Underlined: more than one standard deviation from the input."));
+  parent.replaceChildren(built);
+  if (compared) parent.append(make("p", { className: "hint" }, "Underlined: more than one standard deviation from the input."));
 }

@@ -141,8 +141,8 @@ function makeCard(run, parent, take) {
     });
     where.replaceChildren(...parts.flat());
     showStrip(run, parts[0][1], [ofCode(state.share, "code"), ofRows(state.share, "mix")]);
-    showStrip(run, parts[1][1], shares.map(share => ofCode(share, ends[share] || "")));
-    showStrip(run, parts[2][1], shares.map(share => ofRows(share, ends[share] || "")));
+    showStrip(run, parts[1][1], shares.map(share => ofCode(share, ends[share] || (DATA.table ? format(share) : ""))));
+    showStrip(run, parts[2][1], shares.map(share => ofRows(share, ends[share] || (DATA.table ? format(share) : ""))));
   }
 
   function showMap() {
@@ -200,7 +200,7 @@ function makeCard(run, parent, take) {
     if (now.output) entries.push([`reconstruction${error(now.output)}`, now.output, run.output]);
     if (now.other) entries.push([`${run.pca.name}${error(now.other)}`, now.other, DATA.shape]);
     if (now.decoded) entries.push([now.byHand ? "decoded by hand" : "decoded", now.decoded, run.output]);
-    if (kindOf(DATA.shape) === "bars") showTable(compare, entries);
+    if (kindOf(DATA.shape) === "bars") showTable(compare, entries.map(([title, values]) => [title, values]));
     else {
       const tiles = make("div", { className: "tiles" });
       compare.replaceChildren(tiles);
