@@ -23,6 +23,7 @@ class Plot(ABC):
     unfilmed: ClassVar[str] = (
         "it takes too long for each step"  # why it has no film; "": its figures make frames of one
     )
+    chooses_columns: ClassVar[bool] = False  # of a table shows those that change most, which are others at each step
     reads: ClassVar[tuple[Reads, ...]] = ("model",)  # what it cannot do without, as a metric says it
 
     @abstractmethod

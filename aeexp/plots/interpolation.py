@@ -39,6 +39,7 @@ class Interpolation(Plot):
     """
 
     unfilmed: ClassVar = ""
+    chooses_columns: ClassVar = True
     of_pictures: ClassVar = True
 
     def __init__(

@@ -31,6 +31,7 @@ class LabelSwap(Plot):
     """
 
     unfilmed: ClassVar = ""
+    chooses_columns: ClassVar = True
     of_pictures: ClassVar = True
 
     def __init__(

@@ -29,6 +29,7 @@ class Manifold(Plot):
     """
 
     unfilmed: ClassVar = ""
+    chooses_columns: ClassVar = True
     of_pictures: ClassVar = True
 
     def __init__(self, *, side: Annotated[int, Interval(ge=2, le=40)] = 15):

@@ -48,6 +48,7 @@ class Traversals(Plot):
     """
 
     unfilmed: ClassVar = ""
+    chooses_columns: ClassVar = True
     of_pictures: ClassVar = True
 
     def __init__(

@@ -17,6 +17,7 @@ from typing import NamedTuple, final
 from omegaconf import DictConfig
 
 from aeexp import files
+from aeexp.datasets.core.data import Data
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.models.learner import Learner
@@ -116,7 +117,8 @@ def list_frames(folder: RunFolder) -> list[Frame]:
 
 
 def open_film(
-    cfg: DictConfig, plots: Mapping[str, Plot], trainer: Trainer, learner: Learner, folder: RunFolder, header: Saved
+    cfg: DictConfig, plots: Mapping[str, Plot], trainer: Trainer, learner: Learner, data: Data, folder: RunFolder,
+    header: Saved,
 ) -> Film:  # fmt: skip
     """The film of a run that is ready to be trained, with a word on figures that have none. Raises UsageError where no
     figure has one, or where nothing moves."""
@@ -126,7 +128,9 @@ def open_film(
     if not trainer.takes_steps:
         name = type(trainer).__name__
         raise UsageError(f"plot.every={every}: {name} solves at once, and a film is of steps: take plot.every=null")
-    why = dict(_explain_still(plots, learner.task.masks))
+    from aeexp.drawing.cloud import is_cloud  # with matplotlib, which is not loaded where nothing is drawn
+
+    why = dict(_explain_still(plots, learner.task.masks, bool(data.variables) and not is_cloud(data)))
     filmed = {name: plot for name, plot in plots.items() if name not in why}
     left = "; ".join(f"{name} ({reason})" for name, reason in why.items())
     if not filmed:
@@ -138,9 +142,11 @@ def open_film(
     return Film(every, filmed, learner, folder, header, RunFolder(cfg.resume) if cfg.resume else None)
 
 
-def _explain_still(plots: Mapping[str, Plot], masks: bool) -> Iterator[tuple[str, str]]:
+def _explain_still(plots: Mapping[str, Plot], masks: bool, table: bool) -> Iterator[tuple[str, str]]:
     for name, plot in plots.items():
         if masks and plot.of_pictures:
             yield name, "the output is a mask"
         elif plot.unfilmed:
             yield name, plot.unfilmed
+        elif table and plot.chooses_columns:
+            yield name, "the columns that change most are others at each step"

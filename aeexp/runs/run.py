@@ -76,7 +76,7 @@ def run_in_steps(
         plots, parts = make_plots(cfg, measures), (make(cfg, "optimizer"), make(cfg, "scheduler"))
         start_from(config, learner, data, trainer)
         store = open_store(folder, config, origin, data, trainer.checkpoint_seconds)
-        film = open_film(cfg, plots, trainer, learner, folder, store.header)
+        film = open_film(cfg, plots, trainer, learner, data, folder, store.header)
         track = Tracker(
             folder, hyperparameters(config, choices), bar=bar, film=film, sketch=Sketches(plots, learner, data).draw,
             on_step=lambda progress: note_step(status, track.total, progress, follow), title=title_run(folder, choices),

@@ -162,6 +162,7 @@ def test_what_is_chosen_by_codes_is_chosen_by_the_last_frame(digit_data):
     (["plot=none"], "plot.every=log: no figure makes a film"),
     (["plot=[curves]"], "curves (it shows every step as it is)"),
     (["variant=pca"], "ClosedForm solves at once, and a film is of steps"),
+    (["dataset=wine", "plot=[manifold]"], "manifold (the columns that change most are others at each step)"),
     (["plot.every=0"], "plot.every=0 should be one of log or a whole number of at least 1 or null"),
     (["plot.every=linear"], "plot.every='linear' should be"),
     (["trainer.probe_every_epochs=0"], "trainer.probe_every_epochs=0"),
