@@ -61,16 +61,16 @@ def fit(
 ) -> FittedRun:
     """Train, measure and draw one run, as `aeexp OVERRIDES...` does, and return it.
 
-    data : rows in place of a data set: an array or tensor (N, ...), a frame of pandas, a Dataset of torch (each item x
-    or (x, label), drawn once), or a mapping of train, test and perhaps val to such. Bytes are taken as 1/255, all else
-    as it is (dataset.scale, dataset.standardise). They are copied into the run's folder, where `aeexp-evaluate` finds
-    them.
-    labels, attributes : (N,) classes, -1 or an empty cell where unknown, or numbers to predict (floats that are not
-    all whole), NaN where unknown; and (N,) or (N, F) side information. Of a frame also names of its columns.
-    folder : where the run lies, else outputs/<date>/<time>. The same call again goes on with one that was cut off, and
-    returns one that is finished.
-    config_dir : a folder of own YAML files, as `--config-dir`.
-    progress : a bar, on a terminal or in a notebook.
+    - `data`: rows in place of a data set: an array or tensor (N, ...), a frame of pandas, a Dataset of torch (each item
+      x or (x, label), drawn once), or a mapping of train, test and perhaps val to such. Bytes are taken as 1/255, all
+      else as it is (dataset.scale, dataset.standardise). They are copied into the run's folder, where `aeexp-evaluate`
+      finds them.
+    - `labels`, `attributes`: (N,) classes, -1 or an empty cell where unknown, or numbers to predict (floats that are
+      not all whole), NaN where unknown; and (N,) or (N, F) side information. Of a frame also names of its columns.
+    - `folder`: where the run lies, else `outputs/<date>/<time>`. The same call again goes on with one that was cut off,
+      and returns one that is finished.
+    - `config_dir`: a folder of own YAML files, as `--config-dir`.
+    - `progress`: a bar, on a terminal or in a notebook.
 
     The caller's seeds, generators, threads, logging, signal handlers, warnings and matplotlib stay as they are; calls
     from several threads wait for each other. Raises UsageError for what the caller can mend, and what the run raises.

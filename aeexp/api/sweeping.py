@@ -96,8 +96,8 @@ def sweep(
     """Train a run for each combination of `values`, as `aeexp -m` does: {"latent.dim": [2, 8], "seed": range(3)}.
 
     Several values may stand in an override as well (`seed=0,1`), and an experiment may bring some. The rest is as in
-    `fit`, for all runs. They lie in `folder`, a number each, else in outputs/multirun/<date>/<time>; the same folder
-    again trains what is not finished, or new. A job that fails keeps no other from being trained: it is named in
+    `fit`, for all runs. They lie in `folder`, a number each, else in `outputs/multirun/<date>/<time>`; the same
+    folder again trains what is not finished, or new. A job that fails keeps no other from being trained: it is named in
     `failures`, and logged. Beside the runs lie a report and figures of all of them. What runs suffer from is told once
     for all of them.
     """

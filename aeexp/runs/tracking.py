@@ -214,8 +214,8 @@ class Tracker(contracts.Tracker):
 
 
 def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Figure | Animation, step: int) -> None:
-    """`Tracker.log_figure` with a writer of one's own: the same file lies in TensorBoard's images, where a browser
-    plays one that moves."""
+    """`Tracker.log_figure` with a writer of one's own: the same file lies in TensorBoard's images, all of a run in
+    one group, and a browser plays one that moves."""
     from aeexp.drawing.page import encode_png  # with matplotlib, which is not loaded where nothing is drawn
 
     moves = isinstance(figure, Animation)
@@ -224,7 +224,7 @@ def save_figure(folder: RunFolder, writer: SummaryWriter, name: str, figure: Fig
     with stage("tensorboard"), Image.open(io.BytesIO(content)) as picture:
         width, height = picture.size
         image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=content)
-        _add_summary(writer, Summary(value=[Summary.Value(tag=name, image=image)]), step)
+        _add_summary(writer, Summary(value=[Summary.Value(tag=f"figures/{name}", image=image)]), step)
 
 
 @contextmanager

@@ -39,14 +39,14 @@ FLOATS: Any = [np.float64, np.float32]  # a list, which scikit-learn's own annot
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An autoencoder of aeexp as a transformer: codes by `transform`, rows again by `inverse_transform`.
 
-    variant : a name of conf/variant, such as "undercomplete", "denoising", "vae", "pca".
-    latent_dim, epochs, batch_size : None takes the variant's own.
-    overrides : further words of aeexp's command line, as in ("noise=gaussian", "optimizer.lr=1e-2").
-    shape : of one row, (C, H, W) for pictures and (T, F) for sequences of equal length; None: features (D,).
-    validation_fraction : rows that choose the best state and are not trained on; 0: the training rows themselves.
-    random_state : split, weights, order of rows and noise follow from it.
-    device : auto, cpu, cuda or mps.
-    config_dir : a folder with options of your own, as --config-dir names it; their classes are found beside it.
+    - `variant`: a name of conf/variant, such as "undercomplete", "denoising", "vae", "pca".
+    - `latent_dim`, `epochs`, `batch_size`: None takes the variant's own.
+    - `overrides`: further words of aeexp's command line, as in ("noise=gaussian", "optimizer.lr=1e-2").
+    - `shape`: of one row, (C, H, W) for pictures and (T, F) for sequences of equal length; None: features (D,).
+    - `validation_fraction`: rows that choose the best state and are not trained on; 0: the training rows themselves.
+    - `random_state`: split, weights, order of rows and noise follow from it.
+    - `device`: auto, cpu, cuda or mps.
+    - `config_dir`: a folder with options of your own, as `--config-dir` names it; their classes are found beside it.
 
     Values are taken as they are: scale them before, as in a Pipeline. Labels y, which are used where the variant wants
     them (regularizer=classifier), are whole numbers or texts; -1 is an unlabelled row. Fractions, or floats of more

@@ -18,67 +18,69 @@ from PIL import Image
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES = DOCS / "figures"
 WIDTH, COLOURS = 760, 64
-DIGITS = "dataset=mnist_small"
-BUDGET = "metric=none"  # of the trainer that of the variant
+FILES = {"filters": "filters_decoder"}  # a plot's figure, where it is called otherwise or one of several
+# What shows best what a variant is for. Each is a picture of `aeexp variant=NAME`, as it is.
+VARIANTS = {
+    "reconstructions": [
+        "undercomplete", "overcomplete", "deep", "conv", "denoising", "contractive", "multitask", "stacked",
+        "stacked_denoising", "memoriser", "mae", "vq_vae", "rvq_vae", "product_vq_vae", "fsq_vae", "lfq_vae",
+        "transformer_vae", "recurrent_vae",
+    ],
+    "samples": [
+        "vae", "annealed_vae", "iwae", "miwae", "ciwae", "piwae", "iaf_vae", "flow_prior_vae", "vamp_vae", "ladder_vae",
+        "vae_gan", "wae", "swae", "aae", "info_vae", "rae_l2", "rae_gp", "semi_supervised",
+    ],
+    "traversals": ["beta_vae", "beta_tc_vae", "factor_vae", "dip_vae"],
+    "filters": ["linear", "pca", "sparse_pca", "ica", "nmf", "k_sparse", "sparse_kl", "sparse_l1"],
+    "dictionary": [
+        "dictionary_learning", "topk_sae", "batch_topk_sae", "matryoshka_sae", "relu_sae", "gated_sae", "jumprelu_sae",
+    ],
+    "label_swap": ["cvae", "fair_vae"],
+    "segmentation": ["segmentation", "segnet"],
+    "inpainting": ["inpainting"],
+    "neighbours": ["semantic_hashing"],
+    "predictive": ["count_vae"],
+}  # fmt: skip
 
 
 class Drawn(NamedTuple):
     """A command line behind `aeexp`, and which of its figures are kept under which names."""
 
     words: str
-    keep: dict[str, str]  # docs/figures/NAME -> the file below the run folder
-
-
-def of_variants(figure: str, names: list[str], words: str) -> tuple[str, Drawn]:
-    """One figure of each of several variants, of one sweep."""
-    kept = {f"variant-{name}": f"{job}/figures/{figure}.png" for job, name in enumerate(names)}
-    return f"variant-{names[0]}", Drawn(f"-m variant={','.join(names)} plot={figure} {words}", kept)
+    keep: dict[str, str]  # docs/figures/NAME -> the figure, or JOB/FIGURE of a sweep
 
 
 def of_plots(words: str, *plots: str, more: str = "") -> tuple[str, Drawn]:
     """Figures that are drawn of one run, each kept as plot-NAME."""
-    kept = {f"plot-{plot}": f"figures/{'filters_decoder' if plot == 'filters' else plot}.png" for plot in plots}
-    return f"plot-{plots[0]}", Drawn(f"{words} 'plot=[{','.join(plots)}]' {more}", kept)
+    kept = {f"plot-{plot}": FILES.get(plot, plot) for plot in plots}
+    return f"plot-{plots[0]}", Drawn(f"{words} 'plot=[{','.join(plots)}]' {more}".strip(), kept)
 
 
-CODED = ["undercomplete", "linear", "pca", "overcomplete", "denoising", "sparse_l1", "sparse_kl", "k_sparse",
-         "contractive", "multitask", "semantic_hashing", "inpainting"]  # fmt: skip
-DRAWING = ["vae", "beta_vae", "annealed_vae", "cvae", "iwae", "beta_tc_vae", "factor_vae", "wae", "aae", "info_vae",
-           "vamp_vae", "rae_l2", "rae_gp", "semi_supervised"]  # fmt: skip
-LAYERS = f"{DIGITS} metric=none"
-FEW = f"{DIGITS} metric=none trainer.epochs=8"
+def of_variants(plot: str, names: list[str]) -> tuple[str, Drawn]:
+    """One figure of each of several variants, of one sweep."""
+    kept = {f"variant-{name}": f"{job}/{FILES.get(plot, plot)}" for job, name in enumerate(names)}
+    if len(names) == 1:
+        return f"variants-{plot}", Drawn(f"variant={names[0]} plot={plot} metric=none", {f"variant-{names[0]}": plot})
+    return f"variants-{plot}", Drawn(f"-m variant={','.join(names)} plot={plot} metric=none", kept)
+
+
+NINE = "'dataset.normal_classes=[0,2,3,4,5,6,7,8,9]'"
 ENTRIES = dict(
     [
-        of_plots(
-            f"variant=vae latent.dim=2 {DIGITS} metric=none trainer.epochs=60",
-            "manifold",
-            "scatter",
-            "interpolation",
-            "curves",
-        ),
-        of_plots(f"variant=vae latent.dim=10 {DIGITS} {BUDGET}", "samples", "traversals", "activations"),
-        of_plots(f"variant=denoising latent.dim=32 {DIGITS} {BUDGET}", "reconstructions", "class_error"),
-        of_plots(f"variant=cvae {DIGITS} metric=none", "label_swap"),
-        of_plots(f"variant=sparse_l1 {DIGITS} {BUDGET}", "filters"),
+        of_plots("variant=vae latent.dim=2 metric=none", "manifold", "scatter", "interpolation", "curves"),
+        of_plots("variant=vae latent.dim=10 metric=none", "samples", "traversals", "activations"),
+        of_plots("variant=denoising metric=none", "reconstructions", "class_error"),
+        of_plots("variant=cvae metric=none", "label_swap"),
+        of_plots("variant=k_sparse metric=none", "filters"),
         of_plots("dataset=wine latent.dim=2 dataset.standardise=true metric=none", "columns"),
-        of_plots(f"variant=inpainting {DIGITS} trainer.epochs=20 metric=inpainting", "inpainting"),
-        of_plots(f"variant=semantic_hashing {DIGITS} trainer.epochs=15 metric=retrieval", "neighbours"),
-        of_plots(f"{DIGITS} trainer.epochs=20 metric=anomaly 'dataset.normal_classes=[0,2,3,4,5,6,7,8,9]'", "anomaly"),
-        of_plots(f"variant=denoising {DIGITS} trainer.epochs=15 metric=robustness", "robustness"),
-        of_plots(
-            "dataset=digits trainer.epochs=100 metric=none",
-            "label_budget",
-            more="'plot.label_budget.budgets=[10,30,100,300,1000]'",
-        ),
+        of_plots("variant=inpainting metric=inpainting", "inpainting"),
+        of_plots("variant=semantic_hashing metric=retrieval", "neighbours"),
+        of_plots(f"{NINE} metric=anomaly", "anomaly"),
+        of_plots("variant=denoising metric=robustness", "robustness"),
+        of_plots("metric=none", "label_budget", more="'plot.label_budget.budgets=[10,30,100,300,1000]'"),
         of_plots("variant=segmentation metric=none", "segmentation"),
-        of_plots(f"model=conv {DIGITS} metric=none trainer.epochs=4", "checkerboard"),
-        of_variants("reconstructions", CODED, f"{DIGITS} {BUDGET}"),
-        of_variants("samples", DRAWING, f"{DIGITS} {BUDGET}"),
-        of_variants("reconstructions", ["stacked", "stacked_denoising"], LAYERS),
-        of_variants("reconstructions", ["deep", "conv"], FEW),
-        of_variants("reconstructions", ["vq_vae"], f"{FEW} latent.dim=392"),
-        of_variants("segmentation", ["segmentation"], "metric=none"),
-        of_variants("samples", ["fair_vae", "recurrent_vae"], BUDGET),
+        of_plots("model=conv metric=none trainer.epochs=5", "checkerboard"),
+        *(of_variants(plot, names) for plot, names in VARIANTS.items()),
     ]
 )
 
@@ -100,7 +102,8 @@ def draw(name: str) -> None:
         words = [*shlex.split(entry.words), "seed=0", "threads=1", *places]
         subprocess.run([sys.executable, "-m", "aeexp", *words], check=True, stdout=subprocess.DEVNULL)
         for target, source in entry.keep.items():
-            shrink(Path(folder, "run", source), FIGURES / f"{target}.png")
+            head, _, figure = source.rpartition("/")
+            shrink(Path(folder, "run", head, "figures", f"{figure}.png"), FIGURES / f"{target}.png")
 
 
 def draw_noises() -> None:

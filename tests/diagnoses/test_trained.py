@@ -24,7 +24,7 @@ ILL = {
                   "trainer.validate_every_steps=600", "optimizer.lr=0.003", NUMBERS),
     "worse than PCA": (*SHORT, "variant=contractive", NUMBERS),
     "stopped before it converged": (*SHORT, "trainer.steps=40", NUMBERS),
-    "dead units": ("trainer.steps=200", "variant=k_sparse", "latent.k=4", NUMBERS),
+    "dead units": ("trainer.steps=200", "variant=k_sparse", "regularizer=none", "latent.k=4", NUMBERS),
     "unused codebook": (*SHORT[1:], "variant=vq_vae", "latent.codes=1024", "latent.restart_after=null", NUMBERS),
     "not sparse": (*SHORT, "variant=sparse_kl", "regularizer.kl_sparsity.weight=0", NUMBERS),
     "probes read less than of raw input": (*SHORT, "latent.dim=1", "metric=[probe]"),

@@ -149,5 +149,5 @@ def test_a_run_leaves_the_same_gif_in_its_folder_and_in_tensorboard(tmp_path):
     encoded = (tmp_path / "figures" / "walk.gif").read_bytes()
     assert encoded[:6] == b"GIF89a" and len(encoded) < 1_000_000
     events = EventAccumulator(str(RunFolder(tmp_path).find_events("run")), {"images": 0}).Reload()
-    [image] = events.Images("walk")
+    [image] = events.Images("figures/walk")
     assert image.encoded_image_string == encoded and (image.width, image.height) == (864, 468)

@@ -165,7 +165,7 @@ def test_figures_are_drawn_anew_and_shown_in_the_run_s_tensorboard(folder, train
     new = set(RunFolder(folder).find_events("run").iterdir()) - files
     assert len(new) == 1
     events = EventAccumulator(str(new.pop())).Reload()
-    assert set(events.Tags()["images"]) == {"curves", "reconstructions", "samples"}
+    assert set(events.Tags()["images"]) == {"figures/curves", "figures/reconstructions", "figures/samples"}
     assert not [tag for tag in events.summary_metadata if tag.startswith("_hparams_")], "one row of the run is enough"
     assert "evaluations" not in read(folder)
 

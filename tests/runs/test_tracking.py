@@ -110,9 +110,9 @@ def test_images_are_the_figures(run):
     shown = events(run)
     files = {path.stem: path for path in (run / "figures").glob("*.png")}
     assert files.keys() == {"reconstructions", "curves"}
-    assert set(shown.Tags()["images"]) == files.keys() | {"training/reconstructions"}
+    assert set(shown.Tags()["images"]) == {f"figures/{name}" for name in files} | {"training/reconstructions"}
     for name, path in files.items():
-        [event] = shown.Images(name)
+        [event] = shown.Images(f"figures/{name}")
         with Image.open(io.BytesIO(event.encoded_image_string)) as one, Image.open(path) as other:
             np.testing.assert_array_equal(one.convert("RGB"), other.convert("RGB"))
 
