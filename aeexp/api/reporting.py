@@ -54,7 +54,8 @@ def report(
 ) -> Comparison:  # fmt: skip
     """Compare finished runs, as `aeexp-report` does: run folders, folders above them, or runs themselves.
 
-    - `baseline`: what each row is compared with, seed by seed: pca, raw, words of a row, None; auto: pca where measured.
+    - `baseline`: what each row is compared with, seed by seed: pca, raw, words of a row, None; auto: pca where it
+      was measured.
     - `metrics`: keys to show and rank by, as in ["probe/linear", "loss"]; none: a headline of each metric.
     - `sort`: a metric, the best first, or a column. `mix`: compare runs of unlike protocols all the same.
     - `output`: a folder for summary.csv, report.md and report.html.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from aeexp.diagnoses.facts import ERROR, Facts, override
-from aeexp.diagnoses.learning import choose_likelihood, lower_penalties, take_more_steps
+from aeexp.diagnoses.learning import choose_likelihood, make_dearer, take_more_steps
 from aeexp.diagnoses.rules import Cure, Finding, require
 from aeexp.diagnoses.units import SPARSE
 
@@ -67,8 +67,11 @@ def find_probe(facts: Facts) -> Finding | None:
 
 def cure_probe(facts: Facts, finding: Finding) -> list[Cure]:
     """A code that keeps more, or is told what to keep."""
+    if str(facts.config.get("model._target_", "")).endswith(".memoriser"):
+        words = ("model=mlp", "trainer=joint", override("latent.dim", 16))
+        return [Cure(words, "a row's number says nothing of it: an encoder that has to find what rows share")]
     dim, features = facts.option("latent.dim"), facts.features
-    cures = [*choose_likelihood(facts), *lower_penalties(facts)]
+    cures = make_dearer(facts)
     if dim and features and dim < features and facts.part("latent") not in SPARSE:
         cures.append(Cure((override("latent.dim", int(min(features, 4 * dim))),), "a code that has room for more"))
     return [*cures, *take_more_steps(facts, 4)]

@@ -55,8 +55,10 @@ RULES = (
     Rule(
         "worse than PCA",
         (ERROR, f"baseline/pca/{ERROR}"),
-        "above PCA's error by more than both 95 % intervals, added in quadrature",
-        "the best linear code that may say as much costs no training; the rows are the same, so that chance is less",
+        "above PCA's error by more than both 95 % intervals, added in quadrature; under noise or a penalty only where "
+        f"PCA leaves {learning.COPIES:.0%} of the mean's error at least; never under trainer=closed_form",
+        "the best linear code that may say as much costs no training; the rows are the same, so that chance is less; "
+        "what noise or a penalty forbids to copy is not held against a copy, nor a factorisation against the best one",
         learning.find_worse_than_pca,
         learning.cure_worse_than_pca,
         follows=("posterior collapse", "rate too high", "next to nothing was learned"),

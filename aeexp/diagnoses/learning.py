@@ -10,6 +10,7 @@ from aeexp.diagnoses.rules import Cure, Finding, require
 HARDLY = 0.9  # of the mean's error
 FEW = 1000  # steps that most networks take to leave the mean behind
 ABLE = 2.0  # test error over that of the training rows
+COPIES = 0.05  # of the mean's error: what PCA leaves of rows that it all but copies
 NOTED = 0.01  # of the mean's error: a gap below it is none that anyone sees
 STILL = 0.03  # of the whole fall, in the last quarter
 SWINGS = 1.0  # of the whole fall
@@ -69,6 +70,15 @@ def lower_penalties(facts: Facts, least: float = 0.05) -> list[Cure]:
     return cures
 
 
+def make_dearer(facts: Facts) -> list[Cure]:
+    """What makes an error dearer beside the rest: another likelihood, and penalties at a tenth; these first where the
+    KL costs more than in the ELBO, whatever the likelihood."""
+    weight = facts.option("regularizer.kl.weight")
+    if weight is not None and weight > 1:
+        return [*lower_penalties(facts), *choose_likelihood(facts)]
+    return [*choose_likelihood(facts), *lower_penalties(facts)]
+
+
 def lower_noise(facts: Facts) -> list[Cure]:
     """A quarter of each noise."""
     levels = ((f"noise.{name}.{level}", facts.option(f"noise.{name}.{level}"))
@@ -113,13 +123,17 @@ def cure_nothing_learned(facts: Facts, finding: Finding) -> list[Cure]:
 
 def find_worse_than_pca(facts: Facts) -> Finding | None:
     """Above PCA's error by more than the two intervals over the same rows allow, each taken as if the other were of
-    other rows, which is more than it needs."""
+    other rows, which is more than it needs. Not where PCA is so wide that it copies, and noise or a penalty forbids
+    that; nor of a factorisation, which is PCA with one wish more."""
     found = require({ERROR: facts.number(ERROR), f"baseline/pca/{ERROR}": facts.number(ERROR, "baseline", "pca")})
-    if found is None:
+    if found is None or facts.part("trainer") == "ClosedForm":
         return None
     own, pca = found.values()
     off = math.hypot(facts.half(ERROR), facts.half(ERROR, "baseline", "pca"))
     if own - pca <= max(off, 0.01 * pca):
+        return None
+    mean = facts.number(ERROR, "baseline", "mean")
+    if mean is not None and pca < COPIES * mean and (facts.parts("noise") or facts.parts("regularizer")):
         return None
     name = facts.name("pca", "PCA")
     return Finding(found, f"test error {own:.4g}, {name} {pca:.4g}: more by {own - pca:.2g}, chance ± {off:.2g}")
@@ -127,7 +141,7 @@ def find_worse_than_pca(facts: Facts) -> Finding | None:
 
 def cure_worse_than_pca(facts: Facts, finding: Finding) -> list[Cure]:
     """What holds the error up: likelihood, penalty, noise, or that it was not trained to the end."""
-    cures = [*choose_likelihood(facts), *lower_penalties(facts), *take_more_steps(facts, 4)]
+    cures = [*make_dearer(facts), *take_more_steps(facts, 4)]
     return [*cures, *lower_noise(facts), *change_rate(facts, 3.0, "a higher rate gets further in as many steps")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from aeexp.diagnoses.facts import Facts, override
-from aeexp.diagnoses.learning import choose_likelihood, lower_penalties
+from aeexp.diagnoses.learning import lower_penalties, make_dearer
 from aeexp.diagnoses.rules import Cure, Finding, require
 
 DEAD = 0.25  # of the units
@@ -44,12 +44,19 @@ def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
     dim, k = int(facts.option("latent.dim") or 0), facts.option("latent.k")
     cures = []
     if k and facts.part("latent") in SPARSE:
+        cures += revive(facts)
         cures.append(Cure((override("latent.k", min(dim, 2 * int(k))),), "more units of a row get a gradient"))
-    if key == "latent/collapsed_units":
-        cures += choose_likelihood(facts)
-    cures += lower_penalties(facts)
+    cures += make_dearer(facts) if key == "latent/collapsed_units" else lower_penalties(facts)
     left = max(1, dim - int(count))
     return [*cures, Cure((override("latent.dim", left),), "as many units as are in use")]
+
+
+def revive(facts: Facts) -> list[Cure]:
+    """The penalty by which dead units come back, where the output is a mean and it is not there yet."""
+    named = [name for name in facts.parts("regularizer") if name.isidentifier()]
+    if "aux_k" in named or not facts.part("likelihood").startswith("Gaussian"):
+        return []
+    return [Cure((override("regularizer", [*named, "aux_k"]),), "dead units explain what is left, and come back")]
 
 
 def find_unused(facts: Facts) -> Finding | None:
@@ -104,8 +111,12 @@ def find_not_sparse(facts: Facts) -> Finding | None:
 
 
 def cure_not_sparse(facts: Facts, finding: Finding) -> list[Cure]:
-    """More of what makes it sparse."""
-    cures = []
+    """More of what makes it sparse. What L1 makes small under no rectifier the decoder makes large again: a heavier one
+    changes the scale, and no unit is at 0."""
+    cures, l1 = [], facts.option("regularizer.l1.weight")
+    if l1 is not None and facts.part("latent") == "Deterministic" and (dim := facts.option("latent.dim")):
+        words = (override("latent", "relu"), override("latent.dim", int(dim)))
+        cures.append(Cure(words, "units that can be at 0: a heavier penalty is undone by larger weights behind it"))
     for name in ("kl_sparsity", "l1"):
         weight = facts.option(f"regularizer.{name}.weight")
         if weight is not None:

@@ -106,11 +106,13 @@ def _unmix(rows: np.ndarray, width: int, max_iter: int, seed: int) -> tuple[np.n
 
     if not np.ptp(rows, 0).any():  # no direction, and FastICA divides by its length
         return np.zeros((1, rows.shape[1])), np.zeros((rows.shape[1], 1))
-    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(rows.T)))
+    mean = rows.mean(0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
     width = max(1, min(width, int((values > 1e-10 * values.max()).sum())))  # the rest is no direction
-    with np.errstate(divide="ignore"):  # by the lengths of directions that are left out afterwards
-        found = _fit(lambda: FastICA(width, whiten="unit-variance", max_iter=max_iter, random_state=seed), rows)
-    return found.components_, found.mixing_
+    axes = vectors[:, ::-1][:, :width]  # FastICA's own whitening loses directions where the first feature is constant
+    scores = (rows - mean) @ axes
+    found = _fit(lambda: FastICA(width, whiten="unit-variance", max_iter=max_iter, random_state=seed), scores)
+    return found.components_ @ axes.T, axes @ found.mixing_
 
 
 def _sparsen(rows: np.ndarray, width: int, alpha: float, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

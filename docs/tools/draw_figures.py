@@ -31,9 +31,10 @@ VARIANTS = {
         "vae_gan", "wae", "swae", "aae", "info_vae", "rae_l2", "rae_gp", "semi_supervised",
     ],
     "traversals": ["beta_vae", "beta_tc_vae", "factor_vae", "dip_vae"],
-    "filters": ["linear", "pca", "sparse_pca", "ica", "nmf", "k_sparse", "sparse_kl", "sparse_l1"],
+    "filters": ["linear", "pca", "sparse_pca", "ica", "k_sparse", "sparse_kl", "sparse_l1"],
     "dictionary": [
-        "dictionary_learning", "topk_sae", "batch_topk_sae", "matryoshka_sae", "relu_sae", "gated_sae", "jumprelu_sae",
+        "nmf", "dictionary_learning", "topk_sae", "batch_topk_sae", "matryoshka_sae", "relu_sae", "gated_sae",
+        "jumprelu_sae",
     ],
     "label_swap": ["cvae", "fair_vae"],
     "segmentation": ["segmentation", "segnet"],

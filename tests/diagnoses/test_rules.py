@@ -109,6 +109,37 @@ def test_without_a_configuration_nothing_is_advised_that_needs_one(case: Case):
                        for cure in each.cures for word in cure.words)  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("words", "pca", "told"),
+    [
+        (("variant=denoising",), 0.234, False),  # of a mean of 4.7: 4.98 %
+        (("variant=denoising",), 0.236, True),
+        (("latent.dim=48",), 0.234, True),  # nothing forbids it to copy
+        (("variant=sparse_pca",), 0.5, False),  # PCA is the best of its kind
+    ],
+)
+def test_pca_that_copies_is_held_against_no_code_that_must_not(words: tuple[str, ...], pca: float, told: bool):
+    tree = merge(HEALTHY, {"baseline": {"pca": {ERROR: pca}}, "intervals": {"baseline": {"pca": None}}})
+    assert ("worse than PCA" in named(Facts(tree, configure(*words)))) == told
+
+
+@pytest.mark.parametrize(
+    ("case", "words", "first"),
+    [
+        ("worse than PCA", ("variant=vae",), "likelihood=gaussian_optimal"),
+        ("worse than PCA", ("variant=beta_vae",), "regularizer.kl.weight=0.4"),  # 4: dearer than any likelihood mends
+        ("dead units", ("latent=topk", "latent.dim=64"), "'regularizer=[aux_k]'"),
+        ("dead units", ("variant=k_sparse", "latent.dim=64"), "latent.k=32"),  # which has aux_k
+    ],
+)
+def test_the_surest_cure_comes_first(case: str, words: tuple[str, ...], first: str):
+    (ill,) = (each.ill for each in CASES if each.name == case)
+    grey = {"test": {"reconstruction/cross_entropy": 90.0, "loss/kl": 6.0}}
+    tree = merge(merge(merge(HEALTHY, DRAWN if "vae" in words[0] else {}), ill), grey if "vae" in words[0] else {})
+    (found,) = (each for each in diagnose(Facts(tree, configure(*words))) if each.name == case)
+    assert found.cure == first
+
+
 VALUES = st.one_of(
     st.floats(0, 8), st.sampled_from([0.0, 0.5, 0.69, 0.7, 1.0, 2.5, 9.0, 40.0, 600.0]),
     st.sampled_from([None, "text", [], {}, math.nan, math.inf, True, 10**400, -1, [1, 2, 3]]),

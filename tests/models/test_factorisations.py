@@ -53,6 +53,14 @@ def test_independent_units_are_the_sources_and_span_what_pca_spans(made):
     assert error(model, split) == pytest.approx(error(pca(split, 3), split), rel=1e-4)
 
 
+def test_independent_units_span_what_pca_spans_where_the_first_feature_never_changes(made, digit_data):
+    """As the corner of a digit: a singular vector that is 0 there has no sign."""
+    rows = digit_data["train"].x[:500].flatten(1).numpy()
+    model, split = made(rows, "ica", 3)
+    assert error(model, split) == pytest.approx(error(pca(split, 3), split), rel=1e-4)
+    assert np.linalg.matrix_rank(codes(model, split)) == 3
+
+
 def test_sparse_components_are_scikit_learns_and_have_zeros(made, digit_data):
     rows = digit_data["train"].x[:400].flatten(1).numpy()
     model, split = made(rows, "sparse_pca", 5, alpha=2.0, max_iter=50)
