@@ -71,10 +71,16 @@ def cure_probe(facts: Facts, finding: Finding) -> list[Cure]:
         words = ("model=mlp", "trainer=joint", override("latent.dim", 16))
         return [Cure(words, "a row's number says nothing of it: an encoder that has to find what rows share")]
     dim, features = facts.option("latent.dim"), facts.features
-    cures = make_dearer(facts)
+    wider = []
     if dim and features and dim < features and facts.part("latent") not in SPARSE:
-        cures.append(Cure((override("latent.dim", int(min(features, 4 * dim))),), "a code that has room for more"))
-    return [*cures, *take_more_steps(facts, 4)]
+        wider = [Cure((override("latent.dim", int(min(features, 4 * dim))),), "a code that has room for more")]
+    key = next(iter(finding.evidence))
+    pca, raw = facts.number(key, "baseline", "pca"), finding.evidence[f"baseline/raw/{key}"]
+    narrow = pca is not None and raw - pca > math.hypot(
+        facts.half(key, "baseline", "pca"), facts.half(key, "baseline", "raw")
+    )
+    others = make_dearer(facts)
+    return [*(wider + others if narrow else others + wider), *take_more_steps(facts, 4)]
 
 
 def find_unreachable(facts: Facts) -> Finding | None:

@@ -31,10 +31,10 @@ VARIANTS = {
         "vae_gan", "wae", "swae", "aae", "info_vae", "rae_l2", "rae_gp", "semi_supervised",
     ],
     "traversals": ["beta_vae", "beta_tc_vae", "factor_vae", "dip_vae"],
-    "filters": ["linear", "pca", "sparse_pca", "ica", "k_sparse", "sparse_kl", "sparse_l1"],
+    "filters": ["linear", "pca", "sparse_pca", "ica"],
     "dictionary": [
         "nmf", "dictionary_learning", "topk_sae", "batch_topk_sae", "matryoshka_sae", "relu_sae", "gated_sae",
-        "jumprelu_sae",
+        "jumprelu_sae", "k_sparse", "sparse_kl", "sparse_l1",
     ],
     "label_swap": ["cvae", "fair_vae"],
     "segmentation": ["segmentation", "segnet"],
@@ -68,11 +68,12 @@ def of_variants(plot: str, names: list[str]) -> tuple[str, Drawn]:
 NINE = "'dataset.normal_classes=[0,2,3,4,5,6,7,8,9]'"
 ENTRIES = dict(
     [
-        of_plots("variant=vae latent.dim=2 metric=none", "manifold", "scatter", "interpolation", "curves"),
+        of_plots("variant=vae latent.dim=2 optimizer.lr=3e-3 metric=none", "manifold", "scatter"),
+        of_plots("variant=vae metric=none", "interpolation", "curves"),
         of_plots("variant=vae latent.dim=10 metric=none", "samples", "traversals", "activations"),
         of_plots("variant=denoising metric=none", "reconstructions", "class_error"),
         of_plots("variant=cvae metric=none", "label_swap"),
-        of_plots("variant=k_sparse metric=none", "filters"),
+        of_plots("variant=denoising metric=none", "filters"),
         of_plots("dataset=wine latent.dim=2 dataset.standardise=true metric=none", "columns"),
         of_plots("variant=inpainting metric=inpainting", "inpainting"),
         of_plots("variant=semantic_hashing metric=retrieval", "neighbours"),

@@ -109,6 +109,14 @@ def test_without_a_configuration_nothing_is_advised_that_needs_one(case: Case):
                        for cure in each.cures for word in cure.words)  # fmt: skip
 
 
+@pytest.mark.parametrize(("pca", "first"), [(0.9, "latent.dim=64"), (0.98, "likelihood=gaussian_optimal")])
+def test_a_code_in_which_pca_reads_no_more_is_too_narrow(pca: float, first: str):
+    told = {"test": {"probe/linear": 0.8, "probe/knn": 0.8, "reconstruction/cross_entropy": 90.0}}
+    tree = merge(merge(merge(HEALTHY, DRAWN), told), {"baseline": {"pca": {"probe/linear": pca, "probe/knn": pca}}})
+    found = diagnose(Facts(tree, configure("variant=vae")))
+    assert [each.cure for each in found if each.name == "probes read less than of raw input"] == [first]
+
+
 @pytest.mark.parametrize(
     ("words", "pca", "told"),
     [
