@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import draw_figures
 import pytest
 from commands import ROOT
 from composing import compose_as_typed, run_in
@@ -123,3 +124,12 @@ def test_the_line_of_each_option_composes(every):
     assert len(lines) > 120
     for line in lines.values():
         check(compose_as_typed(*settle(line.split()[1:])))
+
+
+def test_each_figure_has_a_line_that_draws_it_and_each_variant_a_figure_to_be_drawn():
+    """docs/tools/draw_figures.py holds what is in docs/figures, and nothing there is of no line."""
+    drawn = {name for entry in draw_figures.ENTRIES.values() for name in entry.keep}
+    noises = {f"noise-{name}" for name in ("gaussian", "masking", "salt_pepper", "block")}
+    assert {path.stem for path in (ROOT / "docs" / "figures").glob("*.png")} <= drawn | noises
+    named = [name for names in draw_figures.VARIANTS.values() for name in names]
+    assert len(named) == len(set(named)) and set(named) <= set(list_groups()["variant"])
