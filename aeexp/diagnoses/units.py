@@ -52,8 +52,12 @@ def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
 
 
 def revive(facts: Facts) -> list[Cure]:
-    """The penalty by which dead units come back, where the output is a mean and it is not there yet."""
+    """The penalty by which dead units come back, where the output is a mean; a heavier one, where it is there."""
     named = [name for name in facts.parts("regularizer") if name.isidentifier()]
+    weight, patience = facts.option("regularizer.aux_k.weight"), facts.option("latent.dead_after")
+    if weight is not None and 0 < weight < 1 and patience:
+        words = (override("regularizer.aux_k.weight", 1.0), override("latent.dead_after", max(1, int(patience) // 4)))
+        return [Cure(words, "dead units are found sooner, and learn as much as the others")]
     if "aux_k" in named or not facts.part("likelihood").startswith("Gaussian"):
         return []
     return [Cure((override("regularizer", [*named, "aux_k"]),), "dead units explain what is left, and come back")]
