@@ -65,19 +65,23 @@ def build_section(topic: Topic, folder: Path, command: str, trouble: str = "") -
 
 
 def tabulate(report: Report, topic: Topic) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Heads and rows: a group of runs each, then the baselines of the first run that have one of the numbers."""
+    """Heads and rows: a group of runs each, then the topic's baselines, each once by what it is called and says."""
     keys = [key for key in topic.numbers if any(group.estimate(key) for group in report.groups)]
     rows = []
     for group in report.groups:
         estimates = [group.estimate(key) for key in keys]
         rows.append((group.name, [format_estimate(each) if each else "–" for each in estimates]))
-    first = report.groups[0].records[0] if report.groups else None
-    for row in first.metrics.get("baseline", {}) if first else ():
-        values = [first.value(key, "baseline", row) for key in keys] if first else []
-        if first and any(value is not None for value in values):
-            cells = ["–" if value is None else f"{value:.4g}" for value in values]
-            rows.append((first.baseline_name(row) or row, cells))
-    return [topic.numbers[key] for key in keys], rows
+    firsts = [group.records[0] for group in report.groups]
+    data = {record.metrics["data"]["name"] for record in firsts}
+    beside: dict[tuple[str, tuple[str, ...]], None] = {}
+    for row in topic.baselines:
+        for record in firsts:
+            values = [record.value(key, "baseline", row) for key in keys]
+            if any(value is not None for value in values):
+                name = record.baseline_name(row) or row
+                name = f"{name}, {record.metrics['data']['name']}" if len(data) > 1 else name
+                beside[name, tuple("–" if value is None else f"{value:.4g}" for value in values)] = None
+    return [topic.numbers[key] for key in keys], rows + [(name, list(cells)) for name, cells in beside]
 
 
 def read_picture(path: Path) -> Picture | None:
