@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from composing import composed
 
 from aeexp.errors import UsageError
 from aeexp.lectures import page
 from aeexp.lectures.topics import PREFIX, Topic, read_topics, split_header
+from aeexp.lectures.training import train_topics
 from aeexp.reference.options import list_groups, read_option
+from aeexp.reports.comparison import Report
+from aeexp.reports.grouping import Group
+from aeexp.reports.records import Record
 
 TOPICS = read_topics()
+PARTS = {"filters": ["filters_encoder", "filters_decoder"]}  # figures of another name than their plot's
 OF_SWEEPS = {"codes.png", "reconstructions.png", "samples.png", "sweep.png", "tradeoff.png"}
 
 
@@ -30,14 +37,14 @@ def test_a_topic_composes_and_draws_what_it_shows(topic):
     assert topic.title and len(topic.title) < 80 and topic.text and topic.figures and topic.numbers
     assert not any("aeexp " in text or "one command" in text for text in topic.text)
     # a variant that is swept sets the figures of no other
-    drawn = set(cfg.plot) | {name for plot in cfg.plot for name in (f"{plot}_encoder", f"{plot}_decoder")}
+    drawn = {name for plot in cfg.plot for name in PARTS.get(plot, [plot])}
     for pattern in topic.figures:
         name = Path(pattern).stem
         if pattern in OF_SWEEPS:
             assert topic.sweeps
         else:
             assert pattern.startswith("*/figures/" if topic.sweeps else "figures/")
-            assert name in drawn or name.removesuffix("_*") in drawn, name
+            assert name in drawn, name
 
 
 def test_texts_are_the_first_lines_of_the_experiment():
@@ -62,6 +69,43 @@ def test_the_page_is_one_file_with_text_escaped_and_says_what_is_missing(tmp_pat
     text = (tmp_path / "lecture.html").read_text(encoding="utf-8")
     assert "<script>" not in text and "&lt;b&gt;a &amp; b" in text and "it failed" in text
     assert not re.search(r"(src|href)=\"(?!#|data:)", text)
+
+
+def test_topics_go_beside_each_other_and_a_failure_is_told_by_its_last_line():
+    ended = {each.place: each.trouble for each in train_topics([["--version"], ["variant=vea", "--cfg=job"]], 2)}
+    assert ended.keys() == {0, 1} and ended[0] == "" and "variant=vea" in ended[1]
+
+
+def test_who_leaves_early_leaves_nothing_running(tmp_path):
+    started = []
+    training = train_topics([["--version"], ["experiment=lecture_line", f"hydra.run.dir={tmp_path}"]], 2)
+    with closing(training):
+        next(training)  # the first is over, the second trains
+        started += psutil.Process().children(recursive=True)
+    assert started and not [child for child in started if child.is_running() and child.status() != "zombie"]
+
+
+def test_baselines_stand_once_and_by_their_data():
+    def group(data: str, dim: int) -> Group:
+        rows = {"pca": {"error": 3.0 / dim}, "mean": {"error": 4.0}, "raw": {"probe": 1.0}}
+        names = {"pca": f"PCA, width {dim}", "mean": "the mean"}
+        metrics = {"test": {"error": 1.0}, "baseline": rows, "baseline_names": names, "data": {"name": data}}
+        return Group({"latent.dim": str(dim)}, [Record(Path(), {}, {}, {}, metrics, {})])
+
+    def beside(*groups: Group) -> list[tuple[str, list[str]]]:
+        report = empty._replace(groups=list(groups))
+        heads, rows = page.tabulate(report, topic)
+        assert heads == ["squared error"] and [name for name, _ in rows[: len(groups)]] == [g.name for g in groups]
+        return rows[len(groups) :]
+
+    topic = Topic("x", "x", ("x",), {}, {"error": "squared error"}, True, ("pca", "raw", "mean"))
+    empty = Report(*[[]] * len(Report._fields))
+    assert beside(group("a", 1), group("a", 2)) == [
+        ("PCA, width 1", ["3"]), ("PCA, width 2", ["1.5"]), ("the mean", ["4"]),
+    ]  # fmt: skip
+    assert [name for name, _ in beside(group("a", 1), group("b", 1))] == [
+        "PCA, width 1, a", "PCA, width 1, b", "the mean, a", "the mean, b",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
