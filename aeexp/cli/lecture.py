@@ -71,18 +71,20 @@ def make_page(topics: Sequence[Topic], overrides: Sequence[str], output: Path, p
     from aeexp.lectures.page import Section, build_section, write_page
     from aeexp.lectures.training import count_cores, format_command, list_words, train_topics
 
-    commands = [list_words(topic, output / topic.name, overrides) for topic in topics]
+    folders = [output / topic.name for topic in topics]
+    commands = [list_words(topic, folder, overrides) for topic, folder in zip(topics, folders, strict=True)]
     sections: dict[int, Section] = {}
     failed = 0
-    with closing(train_topics(commands, processes or count_cores())) as ended:
+    with closing(train_topics(commands, folders, processes or count_cores())) as ended:
         for place, trouble, seconds in ended:
             topic = topics[place]
             failed += bool(trouble)
-            sections[place] = build_section(topic, output / topic.name, format_command(topic, overrides), trouble)
-            write_page([sections[place] for place in sorted(sections)], output / "lecture.html")
+            sections[place] = build_section(topic, folders[place], format_command(topic, overrides), trouble)
             print(f"{len(sections)}/{len(topics)} {topic.name}: {topic.title}, {seconds:.0f} s", flush=True)
             if trouble:
                 print(f"  {trouble}", file=sys.stderr, flush=True)
+            if seconds or len(sections) == len(topics):
+                write_page([sections[place] for place in sorted(sections)], output / "lecture.html")
     print(output / "lecture.html")
     return failed
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from aeexp.errors import quote_words
+from aeexp.lectures.made import is_made, remember
 from aeexp.lectures.topics import Topic
 
 BETWEEN = 0.1  # seconds between two looks at what is running
@@ -43,23 +44,31 @@ class Ended(NamedTuple):
 
     place: int  # among the commands
     trouble: str  # the last line of what a failed one said; "" where all went well
-    seconds: float
+    seconds: float  # 0 where nothing was to be done
 
 
-def train_topics(commands: Sequence[Sequence[str]], processes: int) -> Iterator[Ended]:
-    """Train what is missing by lists of overrides, so many at once, each as it ends.
+def train_topics(
+    commands: Sequence[Sequence[str]], folders: Sequence[Path], processes: int
+) -> Iterator[Ended]:  # fmt: skip
+    """Train into each folder what its list of overrides says, so many at once: first those that are made, then each as
+    it ends.
 
     Whoever leaves the loop early ends what is still running, which keeps what it has.
     """
-    waiting, running = deque(enumerate(commands)), dict[int, Job]()
+    made = [is_made(folder, words) for folder, words in zip(folders, commands, strict=True)]
+    yield from (Ended(place, "", 0.0) for place, whole in enumerate(made) if whole)
+    waiting, running = deque(place for place, whole in enumerate(made) if not whole), dict[int, Job]()
     try:
         while waiting or running:
             while waiting and len(running) < processes:
-                place, words = waiting.popleft()
-                running[place] = _begin(words, processes)
+                place = waiting.popleft()
+                running[place] = _begin(commands[place], processes)
             for place in [place for place, job in running.items() if job.process.poll() is not None]:
                 job = running.pop(place)
-                yield Ended(place, _read_trouble(job), time.monotonic() - job.began)
+                trouble = _read_trouble(job)
+                if not trouble:
+                    remember(folders[place], commands[place])
+                yield Ended(place, trouble, time.monotonic() - job.began)
             time.sleep(BETWEEN)
     finally:
         _end(list(running.values()))

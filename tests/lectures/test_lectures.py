@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -14,6 +16,7 @@ from composing import composed
 
 from aeexp.errors import UsageError
 from aeexp.lectures import page
+from aeexp.lectures.made import is_made, remember
 from aeexp.lectures.topics import PREFIX, Topic, read_topics, split_header
 from aeexp.lectures.training import train_topics
 from aeexp.reference.options import list_groups, read_option
@@ -71,18 +74,37 @@ def test_the_page_is_one_file_with_text_escaped_and_says_what_is_missing(tmp_pat
     assert not re.search(r"(src|href)=\"(?!#|data:)", text)
 
 
-def test_topics_go_beside_each_other_and_a_failure_is_told_by_its_last_line():
-    ended = {each.place: each.trouble for each in train_topics([["--version"], ["variant=vea", "--cfg=job"]], 2)}
+def test_topics_go_beside_each_other_and_a_failure_is_told_by_its_last_line(tmp_path):
+    commands, folders = [["--version"], ["variant=vea", "--cfg=job"]], [tmp_path / "a", tmp_path / "b"]
+    ended = {each.place: each.trouble for each in train_topics(commands, folders, 2)}
     assert ended.keys() == {0, 1} and ended[0] == "" and "variant=vea" in ended[1]
+    assert is_made(folders[0], commands[0]) and not is_made(folders[1], commands[1])
+    (again,) = train_topics(commands[:1], folders[:1], 2)
+    assert again.seconds == 0
 
 
 def test_who_leaves_early_leaves_nothing_running(tmp_path):
-    started = []
-    training = train_topics([["--version"], ["experiment=lecture_line", f"hydra.run.dir={tmp_path}"]], 2)
-    with closing(training):
+    commands = [["--version"], ["experiment=lecture_line", f"hydra.run.dir={tmp_path}"]]
+    with closing(train_topics(commands, [tmp_path / "a", tmp_path / "b"], 2)) as training:
         next(training)  # the first is over, the second trains
-        started += psutil.Process().children(recursive=True)
+        started = psutil.Process().children(recursive=True)
     assert started and not [child for child in started if child.is_running() and child.status() != "zombie"]
+
+
+def test_a_folder_is_made_by_its_words_and_its_runs(tmp_path):
+    def add(name: str, status: str) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "status.json").write_text(json.dumps({"status": status}))
+
+    words = ["experiment=lecture_xor"]
+    assert not is_made(tmp_path, words)
+    add("0", "finished")
+    remember(tmp_path, words)
+    assert is_made(tmp_path, words) and not is_made(tmp_path, [*words, "seed=1"])
+    add("1", "running")
+    assert is_made(tmp_path, words), "what is not finished is none of it"
+    shutil.rmtree(tmp_path / "0")
+    assert not is_made(tmp_path, words)
 
 
 def test_baselines_stand_once_and_by_their_data():
