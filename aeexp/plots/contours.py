@@ -61,14 +61,17 @@ class Contours(Plot):
             return {}
         models, grid, points = self.list_models(run), lay_plane(run), cloud.choose_points(run)
         seen = {name: look_along(each.codes("test"), encode(each, grid), self.units) for name, each in models.items()}
-        columns = max(len(views) for views in seen.values())
-        figure = canvas.figure(naming.heading(run, "lines of equal code"), 3.3 * columns + 1.6, 3.1 * len(seen) + 0.5)
+        lines, columns = len(seen), max(len(views) for views in seen.values())
+        if columns == 1:
+            lines, columns = 1, lines  # models beside each other
+        figure = canvas.figure(naming.heading(run, "lines of equal code"), 3.3 * columns + 1.6, 3.1 * lines + 0.5)
         explained, panels = None, []
         rows = cloud.locate(run.data, cloud.take_inputs(run, "test", points.chosen))
         plane = cloud.locate(run.data, grid)
-        for line, (name, views) in enumerate(seen.items()):
+        for number, (name, views) in enumerate(seen.items()):
             for column, view in enumerate(views):
-                axes = cloud.open_space(figure, len(seen), columns, line * columns + column + 1, run.data)
+                place = number * columns + column if lines > 1 else number + column
+                axes = cloud.open_space(figure, lines, columns, place + 1, run.data)
                 draw_lines(axes, plane, view.values)
                 explained = cloud.draw_points(axes, rows, points.hue)
                 axes.set_title(f"{name}: {view.title}", fontsize=10)
