@@ -31,15 +31,18 @@ def remember(folder: Path, words: Sequence[str]) -> None:
 def describe(folder: Path, words: Sequence[str]) -> dict[str, Any]:
     """Words, options and runs; a run that is not finished is none."""
     runs = [run.path.relative_to(folder).as_posix() for run in find_runs(folder) if run.is_finished()]
-    return {"words": list(words), "options": digest_options(), "runs": runs}
+    experiments = tuple(word.partition("=")[2] for word in words if word.startswith("experiment="))
+    return {"words": list(words), "options": digest_options(experiments), "runs": runs}
 
 
 @cache
-def digest_options() -> str:
-    """Of all that conf/ says but for lines of comment: an experiment's text may be written anew."""
+def digest_options(experiments: tuple[str, ...]) -> str:
+    """Of these experiments and all other groups of conf/, but for lines of comment: a text may be written anew."""
     root, digest = Path(find_conf_dir()), hashlib.sha256()
     for path in sorted(root.rglob("*.yaml")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update("\n".join(line for line in lines if not line.startswith("#")).encode())
+        place = path.relative_to(root)
+        if place.parts[0] != "experiment" or path.stem in experiments:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            digest.update(place.as_posix().encode())
+            digest.update("\n".join(line for line in lines if not line.startswith("#")).encode())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import hydra.utils
 import psutil
 import pytest
 from composing import composed
@@ -41,6 +42,10 @@ def test_a_topic_composes_and_draws_what_it_shows(topic):
     assert not any("aeexp " in text or "one command" in text for text in topic.text)
     # a variant that is swept sets the figures of no other
     drawn = {name for plot in cfg.plot for name in PARTS.get(plot, [plot])}
+    metrics = [hydra.utils.get_class(node._target_) for node in cfg.metric.values()]
+    declared = [number.pattern for metric in metrics for number in metric.numbers]
+    for key in topic.numbers:
+        assert any(re.fullmatch(pattern, key) for pattern in declared), key
     for pattern in topic.figures:
         name = Path(pattern).stem
         if pattern in OF_SWEEPS:
