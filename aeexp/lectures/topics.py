@@ -53,11 +53,12 @@ def _read(name: str, entry: dict[str, Any]) -> Topic:
 
 
 def split_header(lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Title and text of comment lines: `Lecture: title? text; one command:`, then commands, then more text."""
+    """Title and text of comment lines: `Lecture: title? text; one command:`, then commands, then more text, whose
+    paragraphs an empty line parts."""
     parts: list[list[str]] = [[]]
     for line in lines:
-        if line.startswith(" ") or line.lstrip().startswith("aeexp "):
-            parts.append([])  # a command, which the page shows by itself
+        if not line.strip() or line.startswith(" ") or line.lstrip().startswith("aeexp "):
+            parts.append([])  # between paragraphs, or a command, which the page shows by itself
         else:
             parts[-1].append(line.strip())
     paragraphs = [" ".join(part) for part in parts if part]

@@ -59,9 +59,8 @@ def test_texts_are_the_first_lines_of_the_experiment():
     title, text = split_header(read_option("experiment", "lecture_pca").header)
     assert title == "What is PCA to an autoencoder?"
     assert text[0].startswith("PCA in closed form")
-    assert split_header(["Lecture: a title. More of", "it; one command:", "  aeexp x", "And the rest."]) == (
-        "A title", ("More of it.", "And the rest."),
-    )  # fmt: skip
+    lines = ["Lecture: a title. More of", "it; one command:", "  aeexp x", "And the", "rest.", "", "Last."]
+    assert split_header(lines) == ("A title", ("More of it.", "And the rest.", "Last."))
 
 
 def test_a_topic_that_is_none_is_refused():
