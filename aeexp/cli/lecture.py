@@ -68,14 +68,16 @@ def hold_lecture(arguments: argparse.Namespace) -> int:
 
 def make_page(topics: Sequence[Topic], overrides: Sequence[str], output: Path, processes: int | None) -> int:
     """Train and write, the page anew after each topic, so that it can be looked at; returns how many failed."""
+    from joblib import cpu_count
+
     from aeexp.lectures.page import Section, build_section, write_page
-    from aeexp.lectures.training import count_cores, format_command, list_words, train_topics
+    from aeexp.lectures.training import format_command, list_words, train_topics
 
     folders = [output / topic.name for topic in topics]
     commands = [list_words(topic, folder, overrides) for topic, folder in zip(topics, folders, strict=True)]
     sections: dict[int, Section] = {}
     failed = 0
-    with closing(train_topics(commands, folders, processes or count_cores())) as ended:
+    with closing(train_topics(commands, folders, processes or cpu_count())) as ended:
         for place, trouble, seconds in ended:
             topic = topics[place]
             failed += bool(trouble)

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from joblib import cpu_count
+
 from aeexp.errors import quote_words
 from aeexp.lectures.made import is_made, remember
 from aeexp.lectures.topics import Topic
@@ -74,14 +76,9 @@ def train_topics(
         _end(list(running.values()))
 
 
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _begin(words: Sequence[str], processes: int) -> Job:
     """Together they take as many threads as there are cores, unless the environment says otherwise."""
-    environment = {"OMP_NUM_THREADS": str(max(1, count_cores() // processes)), **os.environ}
+    environment = {"OMP_NUM_THREADS": str(max(1, cpu_count() // processes)), **os.environ}
     said = tempfile.TemporaryFile()
     process = subprocess.Popen(
         [sys.executable, "-m", "aeexp", *words], stdout=subprocess.DEVNULL, stderr=said, env=environment
