@@ -17,7 +17,7 @@ from aeexp.drawing.sheet import LINES, decode_cells, decode_curve
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
 from aeexp.plots.contours import Contours, look_along
-from aeexp.plots.displacement import Displacement, measure_displacement
+from aeexp.plots.displacement import Displacement, measure_displacement, project_codes
 from aeexp.plots.distances import Distances, draw_triples, find_ratios
 from aeexp.plots.field import Field, move
 from aeexp.plots.interpolation import Interpolation
@@ -108,6 +108,18 @@ def test_what_moves_nothing_has_displacement_0_and_fresh_codes_have_1():
     # independent codes are as far as two of them; 4,000 rows of 5 units: standard error 0.4 %
     assert measure_displacement(codes, np.roll(codes, 1, 0)) == pytest.approx(1, abs=0.02)
     assert np.isnan(measure_displacement(codes * 0, codes))
+
+
+def test_what_does_not_move_is_drawn_where_it_is():
+    codes = np.random.default_rng(0).standard_normal((300, 6)) * [1.0, 5.0, 1.0, 1.0, 3.0, 1.0]
+    start, end = project_codes(codes[:40], codes[:40], codes)
+    np.testing.assert_array_equal(start, end)
+    # 300 rows with variances 25 and 9 beside 1: the axes are units 2 and 5 to a few hundredths
+    assert [abs(np.corrcoef(start[:, place], codes[:40, unit])[0, 1]) > 0.98 for place, unit in ((0, 1), (1, 4))] == [
+        True, True,
+    ]  # fmt: skip
+    start, end = project_codes(codes[:40], codes[:40] + 1.0, codes)
+    np.testing.assert_allclose(end - start, np.broadcast_to((end - start)[0], (40, 2)), atol=1e-12)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
