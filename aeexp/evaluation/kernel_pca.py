@@ -18,7 +18,8 @@ def fit_kernel_pca(
     run: Run, *, kernel: Kernel, gammas: Sequence[float], alphas: Sequence[float], rows: int, seed: int
 ) -> Run | None:
     """Kernel PCA of at most `rows` drawn training rows, by the settings that are best on as many validation rows,
-    fitted once a run; None where rows end at unlike steps, of a single row, or where the target is a mask or has a hole."""
+    fitted once a run; None where rows end at unlike steps, of a single one, or where the target is a mask or has a
+    hole."""
     whole = next(run.data["test"].batches(2))
     seen = run.learner.task(whole)
     if run.segments or whole.mask is not None or seen.hole is not None or seen.target is None:
