@@ -42,7 +42,9 @@ class Filters(Plot):
     def __call__(self, run: Run) -> dict[str, Figure]:
         judge = self.like or run
         layers, last = find_filters(run), find_filters(judge)
-        return {name: self.draw(run, *layer, last[name][1], spread_units(judge, name)) for name, layer in layers.items()}
+        return {
+            name: self.draw(run, *layer, last[name][1], spread_units(judge, name)) for name, layer in layers.items()
+        }
 
     def draw(self, run: Run, content: str, filters: Tensor, last: Tensor, spread: np.ndarray | None) -> Figure:
         """The strongest of filters (units, *shape), with their numbers; `last` and `spread` say which these are."""
