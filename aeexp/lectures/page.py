@@ -50,9 +50,11 @@ def build_section(topic: Topic, folder: Path, command: str, trouble: str = "") -
     except UsageError as error:
         return Section(topic, [], [], [], command, None, trouble or str(error))
     names = {record.folder: group.name for group in report.groups for record in group.records}
+    repeats = [record.folder for group in report.groups for record in group.records[1:]]  # of other seeds
     figures, missing = [], []
     for pattern, caption in topic.figures.items():
-        found = [(path, picture) for path in sorted(folder.glob(pattern)) if (picture := read_picture(path))]
+        places = [path for path in sorted(folder.glob(pattern)) if not any(map(path.is_relative_to, repeats))]
+        found = [(path, picture) for path in places if (picture := read_picture(path))]
         missing += [] if found else [pattern]
         for path, picture in found:
             run = next((name for place, name in names.items() if path.is_relative_to(place)), "")

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 def train_topics(
     commands: Sequence[Sequence[str]], folders: Sequence[Path], processes: int
-) -> Iterator[Ended]:  # fmt: skip
+) -> Generator[Ended, None, None]:  # fmt: skip
     """Train into each folder what its list of overrides says, so many at once: first those that are made, then each as
     it ends.
 
