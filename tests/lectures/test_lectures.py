@@ -22,6 +22,7 @@ from aeexp.lectures.topics import PREFIX, Topic, read_topics, split_header
 from aeexp.lectures.training import train_topics
 from aeexp.reference.options import list_groups, read_option
 from aeexp.reports.comparison import Report
+from aeexp.reports.declarations import Declarations
 from aeexp.reports.grouping import Group
 from aeexp.reports.records import Record
 
@@ -125,7 +126,7 @@ def test_baselines_stand_once_and_by_their_data():
         return rows[len(groups) :]
 
     topic = Topic("x", "x", ("x",), {}, {"error": "squared error"}, True, ("pca", "raw", "mean"))
-    empty = Report(*[[]] * len(Report._fields))
+    empty = Report([], [], [], [], [], [], [], [], [], [], {}, [], [], Declarations([]))
     assert beside(group("a", 1), group("a", 2)) == [
         ("PCA, width 1", ["3"]), ("PCA, width 2", ["1.5"]), ("the mean", ["4"]),
     ]  # fmt: skip
