@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aeexp.cli.command import run_command
+from aeexp.errors import UsageError
 from aeexp.files import expand_home
+
+if TYPE_CHECKING:
+    from aeexp.lectures.topics import Topic
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,6 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=Path("outputs/lecture"),
         metavar="DIR",
         help="where the runs and lecture.html go (default: outputs/lecture)",
+    )
+    add(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="topics that are trained at once (default: as many as the machine has cores; each takes 0.5 GB)",
     )
     add("--list", action="store_true", help="the topics and their commands; nothing is trained")
     return parser
@@ -50,23 +61,34 @@ def hold_lecture(arguments: argparse.Namespace) -> int:
         for topic in topics:
             print(f"{topic.name:{width}}  {topic.title}\n{'':{width}}  {format_command(topic, overrides)}")
         return 0
-    from aeexp.lectures.page import build_section, write_page
-    from aeexp.lectures.training import train_topic
+    if arguments.processes is not None and arguments.processes < 1:
+        raise UsageError(f"--processes={arguments.processes}: at least 1 topic is trained at once")
+    return 1 if make_page(topics, overrides, arguments.output.resolve(), arguments.processes) else 0
 
-    sections, failed, output = [], 0, arguments.output.resolve()
-    for place, topic in enumerate(topics, 1):
-        print(f"{place}/{len(topics)} {topic.name}: {topic.title}", flush=True)
-        began = time.monotonic()
-        trouble = train_topic(topic, output / topic.name, overrides)
-        if trouble:
-            failed += 1
-            print(f"  {trouble}", file=sys.stderr, flush=True)
-        else:
-            print(f"  {time.monotonic() - began:.0f} s", flush=True)
-        sections.append(build_section(topic, output / topic.name, format_command(topic, overrides), trouble))
-        write_page(sections, output / "lecture.html")  # what is there can be looked at
+
+def make_page(topics: Sequence[Topic], overrides: Sequence[str], output: Path, processes: int | None) -> int:
+    """Train and write, the page anew after each topic, so that it can be looked at; returns how many failed."""
+    from joblib import cpu_count
+
+    from aeexp.lectures.page import Section, build_section, write_page
+    from aeexp.lectures.training import format_command, list_words, train_topics
+
+    folders = [output / topic.name for topic in topics]
+    commands = [list_words(topic, folder, overrides) for topic, folder in zip(topics, folders, strict=True)]
+    sections: dict[int, Section] = {}
+    failed = 0
+    with closing(train_topics(commands, folders, processes or cpu_count())) as ended:
+        for place, trouble, seconds in ended:
+            topic = topics[place]
+            failed += bool(trouble)
+            sections[place] = build_section(topic, folders[place], format_command(topic, overrides), trouble)
+            print(f"{len(sections)}/{len(topics)} {topic.name}: {topic.title}, {seconds:.0f} s", flush=True)
+            if trouble:
+                print(f"  {trouble}", file=sys.stderr, flush=True)
+            if seconds or len(sections) == len(topics):
+                write_page([sections[place] for place in sorted(sections)], output / "lecture.html")
     print(output / "lecture.html")
-    return 1 if failed else 0
+    return failed
 
 
 if __name__ == "__main__":

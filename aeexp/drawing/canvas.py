@@ -30,6 +30,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 GREY = "#999999"
+NAMED = {"orange": ORANGE, "sky": SKY, "green": GREEN, "yellow": YELLOW, "blue": BLUE, "vermilion": VERMILION,
+         "purple": PURPLE}  # fmt: skip
 # Ten classes: shape and colour both tell them apart, so that a figure survives a grey print.
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK, "#B8A800", "#882255", "#8C8C8C")
 MARKERS = "os^DvPX<>*"

@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aeexp.datasets.core.data import Data
@@ -21,7 +22,7 @@ from aeexp.evaluation.run import Run
 SHOWN = 400  # points of a split that are drawn
 BEHIND = 1500  # grey training points behind them
 MOST = 3  # coordinates
-VIEW = {"elev": 8, "azim": -83}  # from where a roll is seen along its axis
+VIEW = {"elev": 14, "azim": -72}  # from where a roll is seen along its axis, and its sheet from above
 
 
 class Hues(NamedTuple):
@@ -73,9 +74,20 @@ def open_space(figure: Figure, rows: int, columns: int, place: int, data: Data) 
     axes: Any = figure.add_subplot(rows, columns, place, projection="3d")
     axes.view_init(**VIEW)
     axes.set(xlabel=names[0], ylabel=names[1], zlabel=names[2])
-    axes.tick_params(labelsize=7, pad=-2)
-    axes.set_box_aspect(None, zoom=1.15)
+    axes.tick_params(labelsize=8, pad=-1)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_major_locator(MaxNLocator(4))
+    axes.set_box_aspect(None, zoom=1.1)
     return axes
+
+
+def frame(axes: Axes, points: np.ndarray) -> None:
+    """Let a space reach as far as points (N, 3), so that panels compare and what lies outside is cut; a plane stays."""
+    if points.shape[1] == MOST:
+        low, high = points.min(0), points.max(0)
+        edge = 0.02 * (high - low)
+        limits = np.stack([low - edge, high + edge], 1)
+        axes.set(xlim=limits[0], ylim=limits[1], zlim=limits[2])
 
 
 def locate(data: Data, x: Tensor) -> np.ndarray:
@@ -87,19 +99,19 @@ def draw_behind(axes: Axes, run: Run) -> None:
     """Where the training rows lie, pale."""
     rows = len(run.rows("train"))
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:BEHIND])
-    points = _lift(locate(run.data, take_inputs(run, "train", chosen)))
+    points = lift(locate(run.data, take_inputs(run, "train", chosen)))
     axes.scatter(*points.T, s=5, c="0.82", linewidths=0, zorder=0)
 
 
 def draw_plain(axes: Axes, points: np.ndarray, size: float) -> None:
     """Points (N, 1 to 3) in one colour."""
-    axes.scatter(*_lift(points).T, s=size, c=canvas.BLUE, linewidths=0)
+    axes.scatter(*lift(points).T, s=size, c=canvas.BLUE, linewidths=0)
 
 
 def draw_points(axes: Axes, points: np.ndarray, hue: dots.Hue, size: float = 14.0) -> Any:
     """Points (N, 1 to 3) by class or quantity. Returns what a colour bar explains."""
     if points.shape[1] < MOST:
-        return dots.draw_dots(axes, _lift(points), hue)
+        return dots.draw_dots(axes, lift(points), hue)
     if not hue.categorical:
         return axes.scatter(*points.T, s=size, c=hue.values, cmap="viridis", linewidths=0, depthshade=False)
     for place, label in enumerate(np.unique(hue.values)):
@@ -112,7 +124,7 @@ def draw_points(axes: Axes, points: np.ndarray, hue: dots.Hue, size: float = 14.
 
 def draw_lines(axes: Axes, lines: Sequence[np.ndarray], colour: str, width: float = 1.2, **style: Any) -> None:
     """Lines (S, 1 to 3), as from rows to what became of them or of a sheet."""
-    lifted = [_lift(line) for line in lines]
+    lifted = [lift(line) for line in lines]
     if lifted and lifted[0].shape[1] == MOST:
         from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
@@ -121,6 +133,6 @@ def draw_lines(axes: Axes, lines: Sequence[np.ndarray], colour: str, width: floa
     axes.add_collection(LineCollection(lifted, colors=colour, linewidths=width, **style), autolim=False)
 
 
-def _lift(points: np.ndarray) -> np.ndarray:
+def lift(points: np.ndarray) -> np.ndarray:
     """Points of one number lie on a line at height 0."""
     return points if points.shape[-1] > 1 else np.concatenate([points, np.zeros_like(points)], -1)

@@ -58,6 +58,7 @@ def draw_dots(axes: Axes, points: np.ndarray, hue: Hue) -> PathCollection | None
     names = [canvas.name_entry(naming.value_name(hue.names, int(label))) for label in present]
     for place, (label, name) in enumerate(zip(present, names, strict=True)):
         colour, marker = look(place)
+        colour = canvas.NAMED.get(name, colour)  # orange dots are called orange
         x, y = points[labels == label].T
         axes.scatter(x, y, s=size, linewidths=0, alpha=0.85, color=colour, marker=marker, label=name)
     if len(present) > len(canvas.COLOURS) and max(map(len, names)) <= SHORT:

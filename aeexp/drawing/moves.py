@@ -40,6 +40,7 @@ def draw_reconstructions(run: Run, seed: int) -> Figure:
         explained = cloud.draw_points(axes, end, points.hue, 10.0)
         error = float((output - batch.targets).square().flatten(1).sum(1).mean())
         axes.set_title(f"{textwrap.fill(name, 40)}\nsquared error {canvas.format_number(error)}", fontsize=10)
+        cloud.frame(axes, start)
         panels.append(axes)
     dots.draw_key(figure, panels, explained, points.hue)
     return figure

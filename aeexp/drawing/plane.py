@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,13 @@ def lay_grid(train: np.ndarray, test: np.ndarray, side: int) -> Grid:
     occupied = np.zeros((side, side), bool)
     occupied[side - 1 - places[:, 1], places[:, 0]] = True
     return Grid(across, up, codes, lonely & ~occupied)
+
+
+def name_ticks(values: np.ndarray) -> list[str]:
+    """Values (T,) of an axis, all with as many decimals as tell them apart."""
+    span = float(np.ptp(values))
+    decimals = max(0, 1 - math.floor(math.log10(span))) if span > 0 else 2
+    return [f"{value:.{decimals}f}".replace("-", "−") for value in np.round(values, decimals) + 0.0]  # no −0
 
 
 def mark_outside(axes: Axes, outside: np.ndarray, extent: tuple[float, float, float, float]) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas, cloud, dots, naming
 from aeexp.drawing.plane import lay_grid
 from aeexp.evaluation.run import Run
 
-LINES = 17  # each way over a sheet
-STEPS = 60  # along a line
+LINES = 33  # each way over a sheet
+STEPS = 240  # along a curve
+PAPER = (0.95, 0.75, 0.6, 0.35)  # between the lines of a sheet
 
 
 @torch.no_grad()
@@ -22,37 +25,47 @@ def draw_sheet(run: Run) -> Figure:
     figure = canvas.figure(title, 7.2, 5.8)
     axes = cloud.open_space(figure, 1, 1, 1, run.data)
     rows = cloud.locate(run.data, cloud.take_inputs(run, "test", points.chosen))
-    explained = cloud.draw_points(axes, rows, points.hue, 8.0)
-    cloud.draw_lines(axes, decode_lines(run), canvas.VERMILION, 1.6 if run.model.latent.dim == 1 else 0.7)
+    if run.model.latent.dim == 1:
+        cloud.draw_lines(axes, [decode_curve(run)], canvas.VERMILION, 1.6)
+    else:
+        draw_cells(axes, decode_cells(run))
+    explained = cloud.draw_points(axes, rows, points.hue, 12.0)
+    cloud.frame(axes, rows)
     dots.draw_key(figure, [axes], explained, points.hue)
     return figure
 
 
 @torch.no_grad()
-def decode_lines(run: Run) -> list[np.ndarray]:
-    """Lines (S, F) in the data's units: one of a code of one unit; of two, those that hold one unit fixed.
+def decode_curve(run: Run) -> np.ndarray:
+    """(S, F) what a code of one unit decodes to, in the data's units."""
+    low, high = np.percentile(run.codes("train"), (1, 99), axis=0)
+    return _decode(run, np.linspace(low, high, STEPS))
 
-    Of a sheet they stop where no code of the training split is.
+
+@torch.no_grad()
+def decode_cells(run: Run) -> np.ndarray:
+    """(C, 4, F) the corners of what squares of a code of two units decode to, in the data's units.
+
+    Squares of which a corner lies where no code of the training split is are left out.
     """
-    codes = run.codes("train")
-    low, high = np.percentile(codes, (1, 99), axis=0)
-    if run.model.latent.dim == 1:
-        return [_decode(run, np.linspace(low, high, 4 * STEPS))]
-    grid = lay_grid(codes, run.codes("test"), LINES)
-    inside = ~grid.outside[::-1]  # unit 2 grows with the row
-    lines = []
-    for unit in range(2):
-        for place, value in enumerate(np.linspace(low[unit], high[unit], LINES)):
-            line = np.empty((STEPS, 2))
-            line[:, unit] = value
-            line[:, 1 - unit] = np.linspace(low[1 - unit], high[1 - unit], STEPS)
-            there = inside[:, place] if unit == 0 else inside[place]
-            kept = there[np.rint(np.linspace(0, LINES - 1, STEPS)).astype(int)]
-            decoded = _decode(run, line)
-            breaks = np.flatnonzero(np.diff(kept.astype(int))) + 1
-            pieces = np.split(np.arange(STEPS), breaks)
-            lines += [decoded[piece] for piece in pieces if kept[piece[0]] and len(piece) > 1]
-    return lines
+    grid = lay_grid(run.codes("train"), run.codes("test"), LINES)
+    side = len(grid.across)
+    decoded = _decode(run, grid.codes).reshape(side, side, -1)
+    corners = np.stack([decoded[:-1, :-1], decoded[:-1, 1:], decoded[1:, 1:], decoded[1:, :-1]], 2)
+    outside = grid.outside
+    whole = ~(outside[:-1, :-1] | outside[:-1, 1:] | outside[1:, 1:] | outside[1:, :-1])
+    return corners[whole]
+
+
+def draw_cells(axes: Axes, cells: np.ndarray) -> None:
+    """A sheet of cells (C, 4, 1 to 3): in space it hides little of what lies behind."""
+    lifted = list(cloud.lift(cells))
+    if cells.shape[-1] < cloud.MOST:
+        axes.add_collection(PolyCollection(lifted, facecolors=[PAPER], edgecolors=canvas.VERMILION, linewidths=0.4))
+        return
+    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+    axes.add_collection(Poly3DCollection(lifted, facecolors=[PAPER], edgecolors=canvas.VERMILION, linewidths=0.4))
 
 
 def _decode(run: Run, codes: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fnmatch
 import os
 import platform
 from collections.abc import Sequence
@@ -45,39 +46,48 @@ class Section(NamedTuple):
 def build_section(topic: Topic, folder: Path, command: str, trouble: str = "") -> Section:
     """What a topic's folder holds. A figure that is not there is left out, and said."""
     try:
-        report = collect([folder], None, list(topic.numbers), mix=True)
+        report = collect([folder], None, mix=True)
     except UsageError as error:
         return Section(topic, [], [], [], command, None, trouble or str(error))
     names = {record.folder: group.name for group in report.groups for record in group.records}
+    repeats = [record.folder for group in report.groups for record in group.records[1:]]  # of other seeds
     figures, missing = [], []
     for pattern, caption in topic.figures.items():
-        found = [(path, picture) for path in sorted(folder.glob(pattern)) if (picture := read_picture(path))]
+        places = [path for path in sorted(folder.glob(pattern)) if not any(map(path.is_relative_to, repeats))]
+        found = [(path, picture) for path in places if (picture := read_picture(path))]
         missing += [] if found else [pattern]
         for path, picture in found:
             run = next((name for place, name in names.items() if path.is_relative_to(place)), "")
             figures.append(Shown(picture, caption, run if len(names) > 1 else ""))
-    if missing and not trouble:
-        trouble = f"not drawn: {', '.join(missing)}"
     heads, rows = tabulate(report, topic)
+    unmeasured = [key for key, head in topic.numbers.items() if head not in heads]
+    if not trouble:
+        said = {"not drawn": missing, "not measured": unmeasured}
+        trouble = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
     runs = [record.metrics.get("timing", {}).get("total_seconds") for g in report.groups for record in g.records]
     seconds = [each for each in runs if isinstance(each, int | float)]
     return Section(topic, figures, heads, rows, command, sum(seconds) if seconds else None, trouble)
 
 
 def tabulate(report: Report, topic: Topic) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Heads and rows: a group of runs each, then the baselines of the first run that have one of the numbers."""
-    keys = [key for key in topic.numbers if any(group.estimate(key) for group in report.groups)]
-    rows = []
+    """Heads and rows: a group of runs each, then the topic's baselines, each once by what it is called and says."""
+    found = {key for group in report.groups for record in group.records for key in record.metrics["test"]}
+    heads = {key: head for name, head in topic.numbers.items() for key in sorted(fnmatch.filter(found, name))[:1]}
+    keys, rows = list(heads), []
     for group in report.groups:
         estimates = [group.estimate(key) for key in keys]
         rows.append((group.name, [format_estimate(each) if each else "–" for each in estimates]))
-    first = report.groups[0].records[0] if report.groups else None
-    for row in first.metrics.get("baseline", {}) if first else ():
-        values = [first.value(key, "baseline", row) for key in keys] if first else []
-        if first and any(value is not None for value in values):
-            cells = ["–" if value is None else f"{value:.4g}" for value in values]
-            rows.append((first.baseline_name(row) or row, cells))
-    return [topic.numbers[key] for key in keys], rows
+    firsts = [group.records[0] for group in report.groups]
+    data = {record.metrics["data"]["name"] for record in firsts}
+    beside: dict[tuple[str, tuple[str, ...]], None] = {}
+    for row in topic.baselines:
+        for record in firsts:
+            values = [record.value(key, "baseline", row) for key in keys]
+            if any(value is not None for value in values):
+                name = record.baseline_name(row) or row
+                name = f"{name}, {record.metrics['data']['name']}" if len(data) > 1 else name
+                beside[name, tuple("–" if value is None else f"{value:.4g}" for value in values)] = None
+    return list(heads.values()), rows + [(name, list(cells)) for name, cells in beside]
 
 
 def read_picture(path: Path) -> Picture | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -26,6 +26,7 @@ class Topic(NamedTuple):
     figures: dict[str, str]  # caption by the place in the folder, as in "*/figures/field.png"
     numbers: dict[str, str]  # what a column is called, by the key of metrics.json
     sweeps: bool  # several runs
+    baselines: tuple[str, ...] = ("pca", "raw", "mean")  # rows of the table beside the runs
 
     @property
     def experiment(self) -> str:
@@ -43,19 +44,21 @@ def read_topics(names: Sequence[str] = ()) -> list[Topic]:
     return [_read(name, entry) for name, entry in entries.items() if not chosen or name in chosen]
 
 
-def _read(name: str, entry: dict[str, dict[str, str]]) -> Topic:
+def _read(name: str, entry: dict[str, Any]) -> Topic:
     title, text = split_header(read_option("experiment", f"{PREFIX}{name}").header)
     plain = find_file(f"experiment/{PREFIX}{name}").read_text(encoding="utf-8")
     sweeps = "mode: MULTIRUN" in plain
-    return Topic(name, title, text, entry.get("figures", {}), entry.get("numbers", {}), sweeps)
+    topic = Topic(name, title, text, entry.get("figures", {}), entry.get("numbers", {}), sweeps)
+    return topic._replace(baselines=tuple(entry["baselines"])) if "baselines" in entry else topic
 
 
 def split_header(lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Title and text of comment lines: `Lecture: title? text; one command:`, then commands, then more text."""
+    """Title and text of comment lines: `Lecture: title? text; one command:`, then commands, then more text, whose
+    paragraphs an empty line parts."""
     parts: list[list[str]] = [[]]
     for line in lines:
-        if line.startswith(" ") or line.lstrip().startswith("aeexp "):
-            parts.append([])  # a command, which the page shows by itself
+        if not line.strip() or line.startswith(" ") or line.lstrip().startswith("aeexp "):
+            parts.append([])  # between paragraphs, or a command, which the page shows by itself
         else:
             parts[-1].append(line.strip())
     paragraphs = [" ".join(part) for part in parts if part]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, final
 
@@ -10,15 +9,11 @@ from annotated_types import Interval
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric
+from aeexp.evaluation.kernel_pca import fit_kernel_pca
 from aeexp.evaluation.run import Run, Values
 from aeexp.metrics.reconstruction import ERRORS, Reconstruction
-from aeexp.models.kernel_pca import Kernel, kernel_pca
-from aeexp.models.learner import Learner
-from aeexp.noises import Chain
-from aeexp.objectives.additive import Additive
+from aeexp.models.kernel_pca import Kernel
 from aeexp.ranges import Positive, Seed
-
-log = logging.getLogger(__name__)
 
 
 @final
@@ -68,19 +63,7 @@ class KernelPCA(Metric):
 
     def models(self, run: Run) -> dict[str, Run]:
         """Kernel PCA, where rows are whole and the target is the row."""
-        whole = next(run.data["test"].batches(2))
-        target = run.learner.task(whole).target
-        if run.segments or whole.mask is not None or run.learner.task(whole).hole is not None or target is None:
-            return {}
-        if len(run.rows("train")) < 2:  # there is no direction between rows
-            return {}
-        return {"kernel_pca": run.compute_once(("kernel_pca", *map(str, vars(self).values())), lambda: self.fit(run))}
-
-    def fit(self, run: Run) -> Run:
-        """Kernel PCA of the run's rows, by the settings that are best on validation rows."""
-        train, val = (run.rows(part).sample(self.rows, self.seed) for part in ("train", "val"))
-        dim = run.model.latent.dim
-        best = kernel_pca(train, val, dim, kernel=self.kernel, gammas=self.gammas, alphas=self.alphas)
-        text = "kernel_pca: gamma=%g, %g on codes, and alpha=%g are best on %d validation rows; fitted on %d rows"
-        log.info(text, best.gamma, best.back, best.alpha, len(val), len(train))
-        return Run(Learner(run.learner.task, best.model, Additive(Chain({}), {})), run.data)
+        made = fit_kernel_pca(
+            run, kernel=self.kernel, gammas=self.gammas, alphas=self.alphas, rows=self.rows, seed=self.seed
+        )
+        return {} if made is None else {"kernel_pca": made}

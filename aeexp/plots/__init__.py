@@ -6,6 +6,7 @@ from aeexp.plots.checkerboard import Checkerboard
 from aeexp.plots.class_error import ClassError
 from aeexp.plots.code_noise import CodeNoise
 from aeexp.plots.columns import Columns
+from aeexp.plots.contours import Contours
 from aeexp.plots.curves import Curves
 from aeexp.plots.densities import Densities
 from aeexp.plots.dictionary import Dictionary
@@ -35,6 +36,7 @@ __all__ = [
     "ClassError",
     "CodeNoise",
     "Columns",
+    "Contours",
     "Curves",
     "Densities",
     "Dictionary",

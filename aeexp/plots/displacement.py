@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, final
 
 import numpy as np
-import torch
 from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -81,7 +80,7 @@ def measure_displacement(clean: np.ndarray, moved: np.ndarray) -> float:
 
 def draw_moves(axes: Axes, clean: np.ndarray, moved: np.ndarray, all_codes: np.ndarray, hue: dots.Hue):
     """Points for clean codes (N, D), a line to each moved one. Returns what a colour bar explains."""
-    start, end = (project_codes(codes, all_codes) for codes in (clean, moved))
+    start, end = project_codes(clean, moved, all_codes)
     axes.add_collection(LineCollection(list(np.stack([start, end], 1)), colors="0.45", linewidths=0.8))
     explained = dots.draw_dots(axes, start, hue)
     axes.set_aspect("equal", "datalim")
@@ -96,11 +95,14 @@ def draw_moves(axes: Axes, clean: np.ndarray, moved: np.ndarray, all_codes: np.n
     return explained
 
 
-def project_codes(codes: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """(N, 2): the code itself, with 0 beside a code of one unit, or by the first two components of `of` (M, D)."""
+def project_codes(clean: np.ndarray, moved: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (N, D) and where they went, (N, 2) each by the same axes: the code itself, with 0 beside a code of one
+    unit, or the first two components of `of` (M, D)."""
     if of.shape[1] == 1:
-        return np.concatenate([codes, np.zeros_like(codes)], 1)
+        return np.concatenate([clean, 0 * clean], 1), np.concatenate([moved, 0 * moved], 1)
     if of.shape[1] == 2:
-        return codes
-    _, _, axes = torch.pca_lowrank(torch.from_numpy(of - of.mean(0)).double(), 2, niter=8)
-    return (codes - of.mean(0)) @ axes.numpy()
+        return clean, moved
+    mean = of.mean(0)
+    _, axes = np.linalg.eigh(np.cov((of - mean).T.astype(np.float64)))  # the largest last
+    axes = axes[:, :-3:-1] * np.sign(axes[:, :-3:-1].sum(0))
+    return (clean - mean) @ axes, (moved - mean) @ axes

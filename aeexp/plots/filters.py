@@ -25,7 +25,8 @@ FEATURES = 40  # of a table, by name
 
 @final
 class Filters(Plot):
-    """Weights of the encoder's first and the decoder's last layer, the `most` largest by norm.
+    """Weights of the encoder's first and the decoder's last layer, the `most` largest by norm; where the layer's units
+    are those of the code, by norm times how much the unit varies over test rows, so that one that never speaks is last.
 
     Fully connected: one filter a unit, in the shape of the input. Convolutional, residual too: kernels, and what one
     unit of each last feature map paints. Other architectures have no such picture, nor has a decoder that gives
@@ -39,16 +40,20 @@ class Filters(Plot):
 
     @torch.no_grad()
     def __call__(self, run: Run) -> dict[str, Figure]:
-        layers, last = find_filters(run), find_filters(self.like or run)
-        return {name: self.draw(run, *layer, last[name][1]) for name, layer in layers.items()}
+        judge = self.like or run
+        layers, last = find_filters(run), find_filters(judge)
+        return {
+            name: self.draw(run, *layer, last[name][1], spread_units(judge, name)) for name, layer in layers.items()
+        }
 
-    def draw(self, run: Run, content: str, filters: Tensor, last: Tensor) -> Figure:
-        """The strongest of filters (units, *shape), with their numbers; `last` are those that say which these are."""
+    def draw(self, run: Run, content: str, filters: Tensor, last: Tensor, spread: np.ndarray | None) -> Figure:
+        """The strongest of filters (units, *shape), with their numbers; `last` and `spread` say which these are."""
         weights = to_array(filters)
-        units = choose_strongest(to_array(last), self.most)
+        units = choose_strongest(to_array(last), self.most, spread)
         title = naming.heading(run, content)
         if len(units) < len(weights):
-            title += f"\nthe {len(units)} of {len(weights)} with the largest norm"
+            how = "with the largest norm" if spread is None else "that say most: weight times spread of the unit"
+            title += f"\nthe {len(units)} of {len(weights)} {how}"
         if canvas.are_pictures(weights.shape[1:]):
             return _pictures(title, weights[units], units + 1)
         return _heat(title, weights[units], units + 1, tables.name_features(run.data))
@@ -118,9 +123,18 @@ def _size(decoder: conv.Decoder) -> tuple[int, int]:
     return h.shape[2], h.shape[3]
 
 
-def choose_strongest(filters: np.ndarray, most: int) -> np.ndarray:
-    """Numbers of the `most` filters with the largest norm, in the order of the units."""
-    norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
+def spread_units(run: Run, name: str) -> np.ndarray | None:
+    """(units,) standard deviations over test rows where the filters of that name are those of the code's own units."""
+    part = run.model.encoder if name == "filters_encoder" else run.model.decoder
+    layers = part.layers if isinstance(part, mlp.Encoder | mlp.Decoder) else ()
+    units = run.model.latent.params if name == "filters_encoder" else run.model.latent.dim
+    return run.codes("test").std(0) if len(layers) == 1 and units == run.model.latent.dim else None
+
+
+def choose_strongest(filters: np.ndarray, most: int, spread: np.ndarray | None = None) -> np.ndarray:
+    """Numbers of the `most` filters with the largest norm, times `spread` (units,) where that is known, in the order of
+    the units."""
+    norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1) * (1.0 if spread is None else spread)
     return np.sort(np.argsort(-norms, kind="stable")[:most])
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from aeexp.drawing import canvas, naming, tables
 from aeexp.drawing.cloud import is_cloud
 from aeexp.drawing.contracts import Plot
-from aeexp.drawing.plane import OUTSIDE, lay_grid, mark_outside
+from aeexp.drawing.plane import OUTSIDE, lay_grid, mark_outside, name_ticks
 from aeexp.drawing.sheet import draw_sheet
 from aeexp.evaluation.run import Run
 
@@ -58,8 +58,8 @@ class Manifold(Plot):
         figure, axes = canvas.board(title, self.side, self.side, run.data.shape, cell=7 / self.side, beside=0.9)
         canvas.draw_tiles(axes, tiles, run.data.limits)
         ticks = np.arange(0, self.side, max(1, round(self.side / 5)))
-        axes.set_xticks(ticks, [canvas.format_number(grid.across[i]) for i in ticks])
-        axes.set_yticks(self.side - 1 - ticks, [canvas.format_number(grid.up[i]) for i in ticks])
+        axes.set_xticks(ticks, name_ticks(grid.across[ticks]))
+        axes.set_yticks(self.side - 1 - ticks, name_ticks(grid.up[ticks]))
         axes.set(xlabel="unit 1", ylabel="unit 2")
         if grid.outside.any():
             mark_outside(axes, grid.outside, (-0.5, self.side - 0.5, self.side - 0.5, -0.5))

@@ -10,19 +10,22 @@ import torch
 from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Ellipse
 
 from aeexp.drawing import canvas, dots, naming
 from aeexp.drawing.arrays import attribute_tensor
 from aeexp.drawing.contracts import Plot
 from aeexp.errors import UsageError
 from aeexp.evaluation import maps as plane
+from aeexp.evaluation.encode import encode
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import is_normal
+from aeexp.latents.posteriors import Normal
 from aeexp.ranges import Positive, Seed, Whole
 
 NEIGHBOURS = 5  # that trustworthiness looks for
 MOST = 5000  # rows: t-SNE's time and trustworthiness's memory grow with their square
+CLOUDS = 40  # rows whose draws are shown
 WITHIN = 0.95  # of the prior lies in the circle
 # What the axes of a map without units mean: who reads a picture of t-SNE measures lengths in it that mean nothing.
 NEAR = (
@@ -44,9 +47,9 @@ class Scatter(Plot):
     """At most `rows` test codes by each of `maps`, the same points in the same colours; PCA always stands beside.
 
     Each panel says its trustworthiness: how many neighbours in the map are neighbours among the codes. A code of two
-    units is shown as it is, and needs no map; a code of one unit becomes one line of dots a class. Colours are
-    classes or the numbers to predict (a row without one is grey), or the values of an `attribute`, by name or number
-    from 0 (null: the first one where there are no classes).
+    units is shown as it is, and needs no map; where it is drawn, ellipses show its noise. A code of one unit becomes
+    one line of dots a class. Colours are classes or the numbers to predict (a row without one is grey), or the values
+    of an `attribute`, by name or number from 0 (null: the first one where there are no classes).
     umap and pacmap are packages of their own: pip install 'aeexp[maps]'.
     """
 
@@ -97,6 +100,7 @@ class Scatter(Plot):
             if view.itself:
                 axes.set_aspect("equal", "datalim")
                 _prior(axes, run)
+                _noise(axes, run, chosen)
             elif not view.axes[1]:
                 axes.set(xticks=[], yticks=[])
         dots.draw_key(figure, panels, explained, hue)
@@ -183,6 +187,22 @@ def _prior(axes: Axes, run: Run) -> None:
         axes.add_patch(Circle((0, 0), radius, fill=False, color="0.4", linestyle="--", linewidth=1.2, zorder=0))
         axes.autoscale_view()
         axes.set_title(f"the code itself; dashed: {WITHIN:.0%} of the prior N(0, I)", fontsize=10)
+
+
+def _noise(axes: Axes, run: Run, chosen: np.ndarray) -> None:
+    """One standard deviation of the draws of the first rows, where a code is drawn from a Gaussian."""
+    if run.model.latent.prior is None:
+        return
+    with torch.no_grad():
+        posterior = encode(run.learner, run.rows("test").batch(torch.from_numpy(chosen[:CLOUDS]))).code.posterior
+    if not isinstance(posterior, Normal):
+        return
+    means, spreads = posterior.mean.cpu().numpy(), (0.5 * posterior.log_var).exp().cpu().numpy()
+    for mean, spread in zip(means, spreads, strict=True):
+        axes.add_patch(Ellipse(mean, *(2 * spread), fill=False, color="0.25", linewidth=0.7))
+    axes.autoscale_view()
+    title = axes.get_title()
+    axes.set_title(f"{title}\nellipses: one standard deviation of the draws of {len(means)} rows", fontsize=10)
 
 
 def _line(run: Run, title: str, codes: np.ndarray, hue: dots.Hue) -> Figure:

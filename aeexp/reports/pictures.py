@@ -22,6 +22,7 @@ WIDEST = 2600  # of what spans the page: curves, and what a sweep draws of all i
 BYTES = 24_000_000  # of all figures; what is beyond is left out, and said
 SWEEPS = 4  # whose own figures are shown
 COLORS = 64
+NEARLY = 250  # of 255: paper that few colours have made a little grey is white again
 PIXELS = 64_000_000  # of one figure: 200 MB when it is unpacked
 
 
@@ -142,6 +143,7 @@ def encode(content: bytes, width: int, colors: int) -> Picture:
         height = max(1, round(image.height * width / image.width))
         image = image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
     image = image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    image.putpalette([255 if level >= NEARLY else level for level in image.getpalette() or []])
     image.save(buffer := io.BytesIO(), "PNG", compress_level=4)
     text = base64.b64encode(buffer.getvalue()).decode()
     return Picture(f"data:image/png;base64,{text}", image.width, image.height)

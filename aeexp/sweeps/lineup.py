@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 EXAMPLES = 10  # columns of each half
 APART = 0.8  # tiles between reconstructions and samples
 ROWS = 2000  # codes on a map
+WIDE = 30  # characters of a label
 
 
 class Line(NamedTuple):
@@ -94,11 +95,16 @@ def _lay_out(title: str, inputs: np.ndarray, lines: list[Line], limits: tuple[fl
         canvas.draw_tiles(axes, line.output[None], limits, top=first + place)
         if line.samples is not None:
             canvas.draw_tiles(axes, line.samples[None, :count], limits, left=count + APART, top=first + place)
-    labels = ["test rows", *(f"{textwrap.fill(line.title, 30)}\n{line.error}".rstrip() for line in lines)]
+    labels = ["test rows", *(f"{_break(line.title)}\n{line.error}".rstrip() for line in lines)]
     axes.set_yticks([0, *(first + np.arange(len(lines)))], labels, fontsize=10)
     center = count + APART + (count - 1) / 2
     axes.text(center, 0, "samples: decoded from drawn codes", ha="center", va="center", fontsize=11)
     return figure
+
+
+def _break(title: str) -> str:
+    """Lines of a label; a list that is too long for one breaks behind a comma."""
+    return textwrap.fill(title if len(title) <= WIDE else title.replace(",", ", "), WIDE)
 
 
 def _describe_error(folder: RunFolder) -> str:

@@ -22,7 +22,7 @@ def test_with_a_linear_kernel_it_is_pca(build_learner, digit_data):
     expected = Reconstruction()(pca, "test") | Probe()(pca, "test")
     # a ridge of 1e-6 beside eigenvalues of hundreds; float32 codes; the sign of a component moves no probe
     assert row == pytest.approx({key: expected[key] for key in row}, rel=1e-4)
-    made = linear.fit(run)
+    made = linear.models(run)["kernel_pca"]
     both = np.concatenate([made.codes("test"), pca.codes("test")], 1).astype(np.float64)
     correlations = np.corrcoef(both.T)[:6, 6:]
     np.testing.assert_allclose(np.abs(correlations), np.eye(6), atol=0.25)  # test rows: nearly uncorrelated units
@@ -47,7 +47,8 @@ def test_it_is_one_row_of_the_baseline_the_same_at_every_call(build_learner, dig
     assert set(rows["kernel_pca"]) == names
     again = Run(run.learner, digit_data)
     own = metric.baselines(again, "test")["kernel_pca"]
-    assert rows["kernel_pca"] == own | probe(metric.fit(again), "test"), "read by the probe of all other rows"
+    read = probe(metric.models(again)["kernel_pca"], "test")
+    assert rows["kernel_pca"] == own | read, "read by the probe of all other rows"
     assert baselines(again, {"kernel_pca": metric}, readers={"probe": probe})["kernel_pca"] == rows["kernel_pca"]
     assert baselines(again, {"kernel_pca": metric})["kernel_pca"] == own
 
@@ -62,7 +63,7 @@ def test_few_rows_give_a_number_and_a_single_one_none(rows, build_learner, as_da
 
 def test_more_units_than_rows_have_directions_are_left_out(build_learner, as_data):
     run = Run(build_learner((3,), 20), as_data(np.random.default_rng(0).random((8, 3), np.float32)))
-    assert KernelPCA(**GRID).fit(run).codes("test").shape[1] <= 7
+    assert KernelPCA(**GRID).models(run)["kernel_pca"].codes("test").shape[1] <= 7
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_the_strongest_filters_are_kept_in_order():
     filters = np.array([1.0, 5.0, 2.0, 4.0])[:, None, None, None] * np.ones((4, 1, 2, 2))
     assert choose_strongest(filters, 3).tolist() == [1, 2, 3]
     assert choose_strongest(filters, 9).tolist() == [0, 1, 2, 3]
+    assert choose_strongest(filters, 2, np.array([1.0, 1.0, 9.0, 0.0])).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "nearest", "bilinear", "subpixel"])

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 from drawn import perceptron, rows_of, run_of, save
+from matplotlib.contour import QuadContourSet
 from matplotlib.quiver import Quiver
 
 from aeexp import noises
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.generated import moons
 from aeexp.drawing import cloud
-from aeexp.drawing.sheet import decode_lines
+from aeexp.drawing.sheet import LINES, decode_cells, decode_curve
 from aeexp.errors import UsageError
 from aeexp.evaluation.run import Run
-from aeexp.plots.displacement import Displacement, measure_displacement
+from aeexp.plots.contours import Contours, look_along
+from aeexp.plots.displacement import Displacement, measure_displacement, project_codes
 from aeexp.plots.distances import Distances, draw_triples, find_ratios
 from aeexp.plots.field import Field, move
 from aeexp.plots.interpolation import Interpolation
@@ -44,16 +46,43 @@ def test_pictures_and_rows_of_four_numbers_are_no_points(digit_data):
     assert Distances()(run_of(rows_of((2,), np.arange(60) % 2))) == {}
 
 
-def test_a_sheet_is_what_the_decoder_makes_of_lines():
+def test_a_curve_and_a_sheet_are_what_the_decoder_makes_of_codes():
     data = rows_of((3,), n=300)
     run = run_of(data, perceptron(data, 1))
-    (line,) = decode_lines(run)
     low, high = np.percentile(run.codes("train"), (1, 99))
     ends = torch.tensor([[low], [high]], dtype=torch.float32)
     with torch.no_grad():
-        np.testing.assert_allclose(line[[0, -1]], run.model.decode(ends), atol=1e-6)
-    sheet = decode_lines(run_of(data, perceptron(data, 2)))
-    assert all(piece.shape[1] == 3 and len(piece) > 1 for piece in sheet) and len(sheet) >= 2
+        np.testing.assert_allclose(decode_curve(run)[[0, -1]], run.model.decode(ends), atol=1e-6)
+    run = run_of(data, perceptron(data, 2))
+    cells = decode_cells(run)
+    assert cells.shape[1:] == (4, 3) and 0 < len(cells) <= (LINES - 1) ** 2
+    # neighbours share a side: most of the corners are drawn more than once
+    assert len(np.unique(cells.reshape(-1, 3).round(5), axis=0)) < 0.5 * cells.shape[0] * 4
+
+
+def test_pcas_lines_of_equal_code_are_straight_and_at_right_angles_to_its_axis():
+    data = rows_of((2,), n=300)
+    run = run_of(data, perceptron(data, 1))
+    figure = Contours()(run)["contours"]
+    assert [axes.get_title() for axes in figure.axes] == ["PCA, width 1: unit 1", "kernel PCA: unit 1", "model: unit 1"]
+    save(figure)
+    weight = run.pca().model.encoder.linears()[0].weight.detach().double()[0].numpy()
+    lines = next(each for each in figure.axes[0].collections if isinstance(each, QuadContourSet) and not each.filled)
+    ways = [path[-1] - path[0] for level in lines.allsegs for path in level if len(path) > 1]
+    # float32 codes of numbers below 3 on a plane that is 81 points wide
+    assert ways and max(abs(way @ weight) for way in map(np.asarray, ways)) < 1e-3
+    assert Contours()(run_of(rows_of((3,)))) == {}
+
+
+def test_of_many_units_the_components_are_seen():
+    codes = np.random.default_rng(0).standard_normal((500, 4)) * [1.0, 3.0, 0.1, 2.0]
+    views = look_along(codes, codes, 4)
+    assert [view.title for view in views] == [f"unit {unit}" for unit in (2, 4, 1, 3)]
+    views = look_along(codes, codes, 2)
+    assert [view.title.split("\n")[0] for view in views] == ["component 1", "component 2"]
+    # with variances 9 and 4 of 500 rows the axes are those of the units to a few hundredths
+    for view, unit in zip(views, (1, 3), strict=True):
+        assert abs(np.corrcoef(view.values, codes[:, unit])[0, 1]) > 0.99
 
 
 def test_pcas_field_is_at_right_angles_to_its_line_and_arrows_are_what_it_moves():
@@ -79,6 +108,18 @@ def test_what_moves_nothing_has_displacement_0_and_fresh_codes_have_1():
     # independent codes are as far as two of them; 4,000 rows of 5 units: standard error 0.4 %
     assert measure_displacement(codes, np.roll(codes, 1, 0)) == pytest.approx(1, abs=0.02)
     assert np.isnan(measure_displacement(codes * 0, codes))
+
+
+def test_what_does_not_move_is_drawn_where_it_is():
+    codes = np.random.default_rng(0).standard_normal((300, 6)) * [1.0, 5.0, 1.0, 1.0, 3.0, 1.0]
+    start, end = project_codes(codes[:40], codes[:40], codes)
+    np.testing.assert_array_equal(start, end)
+    # 300 rows with variances 25 and 9 beside 1: the axes are units 2 and 5 to a few hundredths
+    assert [abs(np.corrcoef(start[:, place], codes[:40, unit])[0, 1]) > 0.98 for place, unit in ((0, 1), (1, 4))] == [
+        True, True,
+    ]  # fmt: skip
+    start, end = project_codes(codes[:40], codes[:40] + 1.0, codes)
+    np.testing.assert_allclose(end - start, np.broadcast_to((end - start)[0], (40, 2)), atol=1e-12)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
