@@ -100,7 +100,7 @@ def read_picture(path: Path) -> Picture | None:
         content = files.read_bytes(path, MOST_FILM)
         with Image.open(path, formats=["GIF"]) as source:
             size = source.size
-    except (OSError, ValueError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's on damaged files
         return None
     return Picture(f"data:image/gif;base64,{base64.b64encode(content).decode()}", *size)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from joblib import cpu_count
 from aeexp.errors import quote_words
 from aeexp.lectures.made import is_made, remember
 from aeexp.lectures.topics import Topic
+from aeexp.runs.follow import follow_me
 
 BETWEEN = 0.1  # seconds between two looks at what is running
 PATIENCE = 30.0  # seconds that what was told to end may take
@@ -80,9 +80,7 @@ def _begin(words: Sequence[str], processes: int) -> Job:
     """Together they take as many threads as there are cores, unless the environment says otherwise."""
     environment = {"OMP_NUM_THREADS": str(max(1, cpu_count() // processes)), **os.environ}
     said = tempfile.TemporaryFile()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aeexp", *words], stdout=subprocess.DEVNULL, stderr=said, env=environment
-    )
+    process = subprocess.Popen(follow_me("aeexp", words), stdout=subprocess.DEVNULL, stderr=said, env=environment)
     return Job(process, said, time.monotonic())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from aeexp.reports.records import Failure, Record, read_run
 from aeexp.reproductions.planning import Plan
 from aeexp.reproductions.studies import PROGRAMS, Reading, Study
 from aeexp.runs.folder import find_runs
+from aeexp.runs.follow import follow_me
 from aeexp.signals import let_finish
 
 SPLITS = ("train", "val", "test")
@@ -47,8 +47,7 @@ def run_plan(plan: Plan, seeds: Sequence[int]) -> None:
 
 def call(line: Sequence[str]) -> int:
     """One command in a process of its own, which ends where this one does; its exit code."""
-    words = [sys.executable, "-m", "aeexp.reproductions.follow", str(os.getpid()), PROGRAMS[line[0]], *line[1:]]
-    process = subprocess.Popen(words, stdout=2)
+    process = subprocess.Popen(follow_me(PROGRAMS[line[0]], line[1:]), stdout=2)
     try:
         return process.wait()
     except KeyboardInterrupt:

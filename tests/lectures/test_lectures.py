@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -14,6 +15,7 @@ import hydra.utils
 import psutil
 import pytest
 from composing import composed
+from PIL import Image
 
 from aeexp.errors import UsageError
 from aeexp.lectures import page
@@ -77,6 +79,25 @@ def test_the_page_is_one_file_with_text_escaped_and_says_what_is_missing(tmp_pat
     text = (tmp_path / "lecture.html").read_text(encoding="utf-8")
     assert "<script>" not in text and "&lt;b&gt;a &amp; b" in text and "it failed" in text
     assert not re.search(r"(src|href)=\"(?!#|data:)", text)
+
+
+@pytest.mark.parametrize("ending", ["png", "gif"])
+@pytest.mark.parametrize("wrong", ["empty", "text", "cut", "vast"])
+def test_a_figure_that_cannot_be_read_is_left_out(wrong, ending, tmp_path):
+    path = tmp_path / f"x.{ending}"
+    Image.new("L", (9, 9)).save(path)
+    side = struct.pack("<HH", 65535, 65535) if ending == "gif" else struct.pack(">II", 65535, 65535)
+    start = 6 if ending == "gif" else 16
+    whole = path.read_bytes()
+    assert page.read_picture(path) is not None
+    contents = {
+        "empty": b"",
+        "text": b"none",
+        "cut": whole[:10],
+        "vast": whole[:start] + side + whole[start + len(side) :],
+    }
+    path.write_bytes(contents[wrong])
+    assert page.read_picture(path) is None
 
 
 def test_topics_go_beside_each_other_and_a_failure_is_told_by_its_last_line(tmp_path):

@@ -1,4 +1,4 @@
-"""One command that ends with the process that began it: `python -m aeexp.reproductions.follow PARENT MODULE WORDS...`.
+"""One command that ends with the process that began it: `python -m aeexp.runs.follow PARENT MODULE WORDS...`.
 
 What is killed cannot tell its child; a child that went on alone would hold the run folder against the next try.
 """
@@ -10,8 +10,14 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Iterable
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def follow_me(module: str, words: Iterable[str]) -> list[str]:
+    """The command line of a module that ends with this process."""
+    return [sys.executable, "-m", "aeexp.runs.follow", str(os.getpid()), module, *words]
 
 
 def follow(parent: int) -> None:
