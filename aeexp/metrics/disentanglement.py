@@ -41,6 +41,7 @@ class Disentanglement(Metric):
 
     MIG: Chen et al. 2018; DCI: Eastwood and Williams 2018; SAP: Kumar et al. 2018; FactorVAE: Kim and Mnih 2018; MCC:
     Khemakhem et al. 2020; IRS: Suter et al. 2019; modularity: Ridgeway and Mozer 2018, which a single factor has not.
+    UDR (Duan et al. 2020) needs several seeds and no factors: the report of runs with save_codes=true has it.
 
     Formula: MIG: mean over factors of (I(z_a; s) - I(z_b; s)) / H(s), a and b the two units with the most
 
