@@ -13,6 +13,7 @@ import torch
 
 from aeexp.contracts import Noise
 from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.evaluation.cache import Cache
@@ -75,6 +76,12 @@ class Run:
         return self.learner.task.masks
 
     @property
+    def spelling(self) -> Spelling | None:
+        """What the tokens are that the decoder tells, where rows are text; None where it tells anything else."""
+        spelling = self.data.spelling
+        return spelling if spelling is not None and spelling.size == self.model.likelihood.levels else None
+
+    @property
     def device(self) -> torch.device:
         """Where model and batches lie."""
         return self.data.device
@@ -134,7 +141,7 @@ class Run:
         return self.compute_once("visible", compute)
 
     def errors(self, split: str) -> np.ndarray:
-        """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
+        """(N,) squared error of each reconstruction of `rows`, summed over features; of masks and text, wrong parts."""
         if ("errors", split) not in self._kept:
             for _ in self._pass_over(split, self.rows(split)):
                 pass
@@ -149,7 +156,7 @@ class Run:
         return self.compute_once(("rate", split), lambda: mean_rate(self.learner, self._batches(split)))
 
     def measure_error(self, out: Pass) -> np.ndarray:
-        """(B,) squared error of a pass, summed over features; of masks, wrong pixels."""
+        """(B,) squared error of a pass, summed over features; of masks, wrong pixels, of text, tokens."""
         return self.learner.task.error(self.model.likelihood, out.output, out.batch).cpu().numpy()
 
     def labels(self, split: str) -> np.ndarray | None:
@@ -227,7 +234,7 @@ class Run:
     def _pca(self) -> Run | None:
         capacity, features = self.model.latent.capacity(), math.prod(self.inputs.shape)
         run = self._baseline(comparable_pca(self.learned["train"], capacity, keep_components(self.cache, self.learned)))
-        if self.segments:  # its output is no mask, and has no error: only its codes are read
+        if self.segments or self.spelling:  # its output is no mask and no text: only its codes are read
             return None if run.model.latent.dim >= features else run
         size = sum(float(batch.x.double().square().sum()) for batch in self.inputs.sample("test").batches(1024))
         if run.errors("test").sum(dtype=np.float64) <= ROUNDING * size:

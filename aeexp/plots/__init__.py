@@ -25,6 +25,7 @@ from aeexp.plots.robustness import Robustness
 from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
 from aeexp.plots.segmentation import Segmentation
+from aeexp.plots.text import Text
 from aeexp.plots.traversals import Traversals
 from aeexp.plots.walk import Walk
 
@@ -54,6 +55,7 @@ __all__ = [
     "Samples",
     "Scatter",
     "Segmentation",
+    "Text",
     "Traversals",
     "Walk",
 ]

@@ -137,12 +137,17 @@ class Causal(contracts.Decoder):
         return self.head(self.norm(h))
 
     def _unroll(self, z: Tensor, context: Tensor | None, feedback: Callable[[Tensor], Tensor]) -> Tensor:
-        past = z.new_zeros(z.shape[0], 0, self.features)
-        output = self._read(z, context, past)
-        for _ in range(self.steps - 1):
-            past = torch.cat([past, feedback(output[:, -1:])], 1)
-            output = torch.cat([output, self._read(z, context, past)[:, -1:]], 1)
-        return output
+        z = z if context is None else torch.cat([z, context], 1)
+        told = self.stem(z).unsqueeze(1)
+        step, pasts = self.start.expand(z.shape[0], 1, -1), [None] * len(self.blocks)
+        outputs: list[Tensor] = []
+        for place in self.places:
+            h = step + place + told
+            for number, block in enumerate(self.blocks):
+                h, pasts[number] = block.extend(h, pasts[number])
+            outputs.append(self.head(self.norm(h)))
+            step = self.embedding(feedback(outputs[-1]))
+        return torch.cat(outputs, 1)
 
 
 def transformer(
