@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Literal, final
 
@@ -10,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aeexp.datasets.core.fingerprint import fingerprint
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Encoding, Rows, StoredArray, StreamedArray, Variable, read
+from aeexp.datasets.core.records import Encoding, Rows, StoredArray, StreamedArray, Variable
 from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
@@ -241,21 +241,3 @@ def _format_bytes(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
-
-
-def fingerprint(splits: dict[str, Split | Stream]) -> str:
-    """Of all rows in memory; of rows beyond it, of which they are and of some of them."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, split in splits.items():
-        rows = split.rows
-        digest.update(
-            f"{name} {tuple(rows.x.shape)} {np.dtype(rows.x.dtype)}".encode() + split.preprocessing.to_bytes()
-        )
-        if isinstance(rows.x, (StoredArray, StreamedArray)):
-            digest.update(rows.x.to_bytes())
-            rows = rows.take(rows.x.spread(64))
-            rows = rows._replace(x=read(rows.x), target=None)
-        for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths, rows.response):
-            if isinstance(field, np.ndarray):
-                digest.update(np.ascontiguousarray(field).data)
-    return digest.hexdigest()
