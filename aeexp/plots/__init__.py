@@ -19,7 +19,9 @@ from aeexp.plots.label_budget import LabelBudget
 from aeexp.plots.label_swap import LabelSwap
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.neighbours import Neighbours
+from aeexp.plots.patches import Patches
 from aeexp.plots.predictive import Predictive
+from aeexp.plots.prefix import Prefix
 from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.robustness import Robustness
 from aeexp.plots.samples import Samples
@@ -49,7 +51,9 @@ __all__ = [
     "LabelSwap",
     "Manifold",
     "Neighbours",
+    "Patches",
     "Predictive",
+    "Prefix",
     "Reconstructions",
     "Robustness",
     "Samples",
