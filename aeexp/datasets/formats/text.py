@@ -47,12 +47,12 @@ def text(path: str, unit: Unit = "characters", longest: Annotated[int, Interval(
 def make_source(texts: Sequence[str], names: Sequence[str] | None, unit: Unit, longest: int) -> Source:
     """Of texts with the names of their classes. Raises UsageError where none is left, or characters are too many."""
     sizes = np.array([len(text) if unit == "characters" else len(text.encode()) for text in texts])
-    kept = np.flatnonzero((sizes > 0) & (sizes <= longest))
+    kept: list[int] = np.flatnonzero((sizes > 0) & (sizes <= longest)).tolist()
     if len(kept) < len(texts):
         log.info(
             "%d of %d lines have more than %d %s and are left out", len(texts) - len(kept), len(texts), longest, unit
         )
-    if not len(kept):
+    if not kept:
         raise UsageError(f"no line has {longest} {unit} or fewer: take dataset.longest={int(sizes.min())}")
     chosen = [texts[place] for place in kept]
     letters = find_letters(chosen) if unit == "characters" else ""

@@ -62,7 +62,7 @@ class Lpips(nn.Module):
 
     def __init__(self, net: Net):
         super().__init__()
-        self.net = net
+        self.net: Net = net
         self.slices = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(*each[1:]) for each in convolutions) for convolutions in SLICES[net]
         )
