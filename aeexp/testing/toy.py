@@ -41,8 +41,10 @@ def make_text() -> Data:
     texts = ["".join(rng.choice(list(spelling.letters), 1 + row % (STEPS - 1))) for row in range(ROWS)]
     x, lengths = spelling.encode(texts, STEPS)
     rows = Rows(x, np.arange(ROWS) % 3, np.arange(ROWS) % 2, np.arange(ROWS), lengths=lengths)
-    splits = {name: Split(rows, Preprocessing(scale=1 / 58)) for name in ("train", "val", "test")}
-    return Data("toy", splits, ("a", "b", "c"), spelling=spelling)
+    units = Preprocessing(scale=1 / 58)
+    return Data(
+        "toy", {name: Split(rows, units) for name in ("train", "val", "test")}, ("a", "b", "c"), spelling=spelling
+    )
 
 
 def make_data(dataset: str) -> Data:
