@@ -148,6 +148,11 @@ class Encoder(nn.Module, ABC):
         """Side information `context` (B, C); `mask` (B, T) says which steps are real. Maps that go round the code may
         stand behind the numbers, from the largest to the smallest."""
 
+    def see_part(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor] | None:
+        """Of an encoder that sees a part of each row in training: the numbers as in training, its part drawn by torch's
+        generator, and which values it saw (B, *shape) bool. None of one that sees all."""
+        return None
+
     def writing_layer(self) -> nn.Linear | None:
         """The last linear layer, of an encoder whose numbers come out of one."""
         layers = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]

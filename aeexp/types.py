@@ -105,6 +105,7 @@ class Facts(NamedTuple):
     target: tuple[int, ...] = ()  # of the target that a row comes with, such as a mask (H, W)
     values: tuple[int, ...] = ()  # that those targets take, where they are whole numbers; at most 1000
     response: tuple[float, float] | None = None  # mean and deviation of the number to predict; None: there is none
+    tokens: int = 0  # kinds of steps of text; 0: rows are no text
 
     def explain_labels(self, name: str, instead: str) -> str:
         """Why `name` has no classes to act on, and the way out, which is `instead` where the labels are no numbers."""

@@ -155,9 +155,14 @@ def write_small_norb(folder: Path) -> list[str]:
     return [f"path={folder / 'rows-dat.mat'}"]
 
 
+def write_text(folder: Path) -> list[str]:
+    (folder / "rows.txt").write_text("".join(f"{'ab'[label]}\trow {number}\n" for number, label in enumerate(LABELS)))
+    return [f"path={folder / 'rows.txt'}"]
+
+
 WRITERS = {
     "npz": write_npz, "npy": write_npy, "csv": write_csv, "idx": write_idx, "folder": write_pictures,
     "huggingface": write_parquet, "webdataset": write_shards, "audio": write_audio, "video": write_video,
     "sparse": write_sparse, "dsprites": write_dsprites, "mpi3d": write_mpi3d, "shapes3d": write_shapes3d,
-    "cars3d": write_cars3d, "small_norb": write_small_norb,
+    "cars3d": write_cars3d, "small_norb": write_small_norb, "text": write_text,
 }  # fmt: skip

@@ -38,6 +38,7 @@ FACTS = {  # of data that is not as digits are, by its name
     "diabetes": Facts((10,), 0, response=(0.0, 1.0)),
     "camvid": Facts((3, 96, 128), target=(96, 128), values=tuple(range(12))),
     "colored_digits": Facts((3, 16, 16), 10, 2),
+    "sentences": Facts((48, 1), 6, tokens=59),
     "sine_waves": Facts((48, 1), 4),
     "textured_digits": Facts((3, 16, 16), 10, target=(16, 16), values=(0, 1)),
 }

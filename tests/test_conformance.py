@@ -26,7 +26,7 @@ from aeexp.reference import options
 from aeexp.runs import build
 from aeexp.runs.config import check, make
 from aeexp.testing import learners, stacking
-from aeexp.testing.toy import make_pictures, make_sequences
+from aeexp.testing.toy import make_data, make_pictures, make_sequences
 from aeexp.trainers.contracts import Trainer
 
 # groups whose options are parts of a learner; of several trainers, data sets, metrics and plots other tests speak
@@ -127,7 +127,7 @@ def test_runs_of_a_variant_that_are_trained_as_one_are_the_runs_alone(name):
     cfg = configuration(f"variant={name}")
     if "codes" in cfg.latent:
         cfg = configuration(f"variant={name}", *FEW_CODES)
-    data = make_sequences() if cfg.dataset.name == "sine_waves" else make_pictures()
+    data = make_data(cfg.dataset.name)
 
     def build_it(seed: int) -> Learner:
         torch.manual_seed(seed)

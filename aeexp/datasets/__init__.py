@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aeexp.datasets.formats.npy import npy
     from aeexp.datasets.formats.npz import npz
     from aeexp.datasets.formats.sparse import sparse
+    from aeexp.datasets.formats.text import text
     from aeexp.datasets.formats.video import video
     from aeexp.datasets.formats.webdataset import webdataset
     from aeexp.datasets.sets.binarized_mnist import binarized_mnist
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aeexp.datasets.sets.generated import moons, s_curve, sine_waves, swiss_roll, weak_attribute
     from aeexp.datasets.sets.painted import colored_digits, textured_digits
     from aeexp.datasets.sets.planar import rings, spiral, xor
+    from aeexp.datasets.sets.sentences import sentences
     from aeexp.datasets.sets.sprites import sprites
     from aeexp.datasets.sets.vision import emnist, fashion_mnist, kmnist, mnist, usps
     from aeexp.datasets.sets.vision_color import cifar10, svhn
@@ -64,6 +66,7 @@ __all__ = [
     "npz",
     "rings",
     "s_curve",
+    "sentences",
     "shapes3d",
     "sine_waves",
     "small_norb",
@@ -72,6 +75,7 @@ __all__ = [
     "sprites",
     "svhn",
     "swiss_roll",
+    "text",
     "textured_digits",
     "usps",
     "video",
@@ -94,6 +98,7 @@ _PLACES = {
     "formats.npy": "npy",
     "formats.npz": "npz",
     "formats.sparse": "sparse",
+    "formats.text": "text",
     "formats.video": "video",
     "formats.webdataset": "webdataset",
     "sets.binarized_mnist": "binarized_mnist",
@@ -103,6 +108,7 @@ _PLACES = {
     "sets.generated": "moons s_curve sine_waves swiss_roll weak_attribute",
     "sets.painted": "colored_digits textured_digits",
     "sets.planar": "rings spiral xor",
+    "sets.sentences": "sentences",
     "sets.sprites": "sprites",
     "sets.vision": "emnist fashion_mnist kmnist mnist usps",
     "sets.vision_color": "cifar10 svhn",

@@ -9,12 +9,14 @@ from aeexp.diagnoses.learning import lower_penalties, make_dearer
 from aeexp.diagnoses.rules import Cure, Finding, require
 
 DEAD = 0.25  # of the units
+SOON = 20  # steps in which a unit is not yet dead
 SILENT = 0.5  # of the units of a code that is drawn
 UNUSED = 0.25  # of a codebook
 RARE = 0.25  # mean activation up to which a target is one of sparse units
 TWICE = 2.0  # a target of mean activation
 DENSE = 1.25  # times the sparsity of normal units
 SPARSE = ("TopK", "BatchTopK")
+REVIVED = (*SPARSE, "Relu", "JumpRelu", "Gated")  # whose dead units may start anew as rows
 
 
 def count_units(facts: Facts) -> tuple[str, float] | None:
@@ -42,9 +44,8 @@ def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
     """By what put them to sleep."""
     [(key, count)] = finding.evidence.items()
     dim, k = int(facts.option("latent.dim") or 0), facts.option("latent.k")
-    cures = []
+    cures = revive(facts) if key == "latent/dead_units" else []
     if k and facts.part("latent") in SPARSE:
-        cures += revive(facts)
         cures.append(Cure((override("latent.k", min(dim, 2 * int(k))),), "more units of a row get a gradient"))
     cures += make_dearer(facts) if key == "latent/collapsed_units" else lower_penalties(facts)
     left = max(1, dim - int(count))
@@ -52,15 +53,28 @@ def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
 
 
 def revive(facts: Facts) -> list[Cure]:
-    """The penalty by which dead units come back, where the output is a mean; a heavier one, where it is there."""
-    named = [name for name in facts.parts("regularizer") if name.isidentifier()]
-    weight, patience = facts.option("regularizer.aux_k.weight"), facts.option("latent.dead_after")
-    if weight is not None and 0 < weight < 1 and patience:
-        words = (override("regularizer.aux_k.weight", 1.0), override("latent.dead_after", max(1, int(patience) // 4)))
-        return [Cure(words, "dead units are found sooner, and learn as much as the others")]
-    if "aux_k" in named or not facts.part("likelihood").startswith("Gaussian"):
+    """What brings back dead units of a sparse latent, where its network lets it, in time for the steps there are: a
+    heavier aux_k where there is a light one, else aux_k, else rows as new units."""
+    latent, steps = facts.part("latent"), int(facts.number("steps", "curve") or 0)
+    if latent not in REVIVED or steps < 2 * SOON:
         return []
-    return [Cure((override("regularizer", [*named, "aux_k"]),), "dead units explain what is left, and come back")]
+    after, words = int(facts.option("latent.dead_after") or steps), ()
+    if after > (most := max(SOON, steps // 20)):
+        after, words = most, (override("latent.dead_after", most),)
+    cures, weight = [], facts.option("regularizer.aux_k.weight")
+    penalties = [name for name in facts.parts("regularizer") if name.isidentifier()]
+    if weight is not None and 0 < weight < 1:
+        why = "dead units learn as much as the others"
+        cures.append(Cure((override("regularizer.aux_k.weight", 1.0), *words), why))
+    elif latent in SPARSE and weight is None and facts.part("likelihood").startswith("Gaussian"):
+        why = "dead units explain what the others leave, and get a gradient"
+        cures.append(Cure((override("regularizer", [*penalties, "aux_k"]), *words), why))
+    linear = facts.config.get("model.hidden_dims") == [] and facts.config.get("model.tied") is False
+    if facts.option("latent.resample_every") is None and linear:
+        often = max(after, steps // 10)
+        why = "dead units start anew as rows that are explained badly"
+        cures.append(Cure((override("latent.resample_every", often), *words), why))
+    return cures
 
 
 def find_unused(facts: Facts) -> Finding | None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from aeexp.conditions import Attribute, Label
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Rows, Source
+from aeexp.datasets.core.records import Rows, Source, read
+from aeexp.datasets.core.spelling import Spelling, respell
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.formats import arrays
 from aeexp.encoding.reading import read_rows
@@ -36,16 +37,30 @@ def prepare_rows(run: LoadedRun, source: Source, path: str) -> tuple[dict[str, S
     if account is None:
         raise UsageError(f"{run.folder} does not say how its rows were preprocessed: train it again")
     official = {"train": source.rows, "val": source.val, "test": source.test}
-    rows = {part: fit_shape(run, each, path) for part, each in official.items() if each is not None}
+    given = {part: each for part, each in official.items() if each is not None}
+    spelled = {part: fit_spelling(run, each, source.spelling, path) for part, each in given.items()}
+    rows = {part: fit_shape(run, each, path) for part, each in spelled.items()}
     rows, classes, _ = renumber_labels(run, rows, source.classes, path)
     first = next(iter(rows.values()))
-    preprocessing = choose_preprocessing(account, source.scale, first, path)
+    unit = account["unit"] if source.spelling else source.scale  # tokens are by now those of the run
+    preprocessing = choose_preprocessing(account, unit, first, path)
     parts = rows if len(rows) > 1 else {"": first}
     splits = {name: Split(each, preprocessing).to(run.device, resident=False) for name, each in parts.items()}
     for split in splits.values():
         check_condition(run, split, path)
         compare_values(split, account["limits"], path)
     return splits, classes
+
+
+def fit_spelling(run: LoadedRun, rows: Rows, spelling: Spelling | None, path: str) -> Rows:
+    """Text in the tokens of the run. Raises UsageError where one of the two is no text, or lacks a character."""
+    letters = run.saved["data"].get("letters")
+    if (letters is None) != (spelling is None):
+        kinds = ["no text" if each is None else "text" for each in (spelling, letters)]
+        raise UsageError(f"{path}: its rows are {kinds[0]}, but {run.folder} was trained on {kinds[1]}")
+    if spelling is None:
+        return rows
+    return rows._replace(x=respell(read(rows.x), Spelling(letters), spelling, path))
 
 
 def fit_shape(run: LoadedRun, rows: Rows, path: str) -> Rows:

@@ -10,11 +10,13 @@ from omegaconf import DictConfig
 
 from aeexp.datasets.core.data import Data, make_split
 from aeexp.datasets.core.preprocessing import Preprocessing
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.encoding.new_rows import (
     check_condition,
     choose_preprocessing,
     compare_values,
     fit_shape,
+    fit_spelling,
     renumber_labels,
 )
 from aeexp.errors import UsageError
@@ -65,7 +67,8 @@ def load_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str]) ->
     data = make(cfg, "dataset")
     name = data.name
     _check_columns(loaded, data)
-    parts = {part: fit_shape(loaded, split.rows, name) for part, split in data.splits.items()}
+    spelled = {part: fit_spelling(loaded, split.rows, data.spelling, name) for part, split in data.splits.items()}
+    parts = {part: fit_shape(loaded, rows, name) for part, rows in spelled.items()}
     parts, classes, places = renumber_labels(loaded, parts, data.classes, name)
     if scale is None:
         preprocessing = choose_preprocessing(account, data.unit, parts["train"], name)
@@ -86,6 +89,7 @@ def load_other_data(loaded: LoadedRun, cfg: DictConfig, words: Sequence[str]) ->
         data.groups,
         data.response,
         data.table,
+        data.spelling and Spelling(account["letters"]),
     ).place(loaded.device)
     for part in data.splits:
         sample = data.sample(part)

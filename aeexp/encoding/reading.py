@@ -20,12 +20,13 @@ from aeexp.datasets.formats.idx import idx
 from aeexp.datasets.formats.new_table import read_new_rows
 from aeexp.datasets.formats.npy import npy
 from aeexp.datasets.formats.npz import npz
+from aeexp.datasets.formats.text import text
 from aeexp.errors import UsageError
 from aeexp.files import TABLES
 from aeexp.runs.config import check_values, to_dict
 from aeexp.runs.loading import LoadedRun
 
-LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "folder": folder, "idx": idx}
+LOADERS: dict[str, DataSet[...]] = {"npz": npz, "npy": npy, "folder": folder, "idx": idx, "text": text}
 TABLE_TARGETS = ("aeexp.datasets.csv", "aeexp.datasets.huggingface")
 # Of the run's own keys those that say how a file of its kind is read; the others name files, or rows to take.
 READING = {
@@ -33,6 +34,7 @@ READING = {
     "npy": (),
     "idx": (),
     "folder": ("mode", "size"),
+    "text": (),  # the checkpoint says how
     "csv": (),  # the checkpoint says how
 }
 
@@ -40,6 +42,8 @@ READING = {
 def read_rows(run: LoadedRun, path: str, overrides: Sequence[str] = ()) -> Source:
     """What the loader finds in a file or folder; `overrides` are its keys, as in ["y=label", "shape=[1,8,8]"]."""
     kind = _recognise(path)
+    if kind == "csv" and _read_letters(run) is not None:
+        kind = "text"
     keys = {**_select_own_keys(run, kind), **_parse_keys(overrides)}
     return _read_table(run, path, keys) if kind == "csv" else _load(kind, {**keys, "path": path})
 
@@ -81,9 +85,16 @@ def _select_own_keys(run: LoadedRun, kind: str) -> dict[str, Any]:
         keys = {key: node[key] for key in READING[kind] if key in node}
         if kind == "npz" and isinstance(run.model.condition, Label | Attribute):
             keys |= {key: node[key] for key in ("y", "s")}
+    if kind == "text":
+        keys = {"unit": "characters" if _read_letters(run) else "bytes", "longest": run.saved["facts"]["shape"][0] - 1}
     if kind == "npz" and len(run.saved["facts"]["shape"]) == 2 and not keys.get("offsets"):
         keys["sequences"] = True
     return keys
+
+
+def _read_letters(run: LoadedRun) -> str | None:
+    """Those of a run on text, "" where its tokens are bytes; None of a run on anything else."""
+    return (run.saved.get("data") or {}).get("letters")
 
 
 def _name_target(kind: str) -> str:

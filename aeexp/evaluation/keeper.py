@@ -68,6 +68,7 @@ class Keeper:
             "rows": {name: describe_rows(data) for name, data in rows.items()},
             "lacks": sorted(run.lacks),
             "segments": run.segments,
+            "text": run.spelling is not None,
             **describe_machine(run.device),
         }
 

@@ -98,7 +98,7 @@ def measure_codes(run: Run, metrics: Mapping[str, Metric], call: Apply) -> Value
 
 def measure_pca(run: Run, pca: Run, metrics: Mapping[str, Metric], value: Measure, call: Apply = apply) -> Values:
     """What of PCA's numbers on the test split stands beside those of the run."""
-    if run.segments:  # PCA's output is a picture, and no mask
+    if run.segments or run.spelling:  # PCA's output is a picture, and no mask or text
         return measure_codes(pca, pick_of_codes(metrics), call)
     values = value(pca, metrics, "test", call)
     if run.model.likelihood.identity_link:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, final
@@ -13,6 +12,7 @@ import torch
 
 from aeexp.contracts import Noise
 from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.evaluation.cache import Cache
@@ -26,11 +26,8 @@ from aeexp.noises import Chain
 from aeexp.objectives.additive import Additive
 from aeexp.types import Batch, Pass
 
-log = logging.getLogger(__name__)
-
 Values = dict[str, float]
 ROUNDING = 1e-10  # of the rows' squares: what float32 leaves of an error that is 0
-
 LOOKED_AT = 5000  # training rows that say which units are visible
 
 
@@ -73,6 +70,12 @@ class Run:
     def segments(self) -> bool:
         """Whether the target is a mask (task=segment): what the decoder gives is no picture of the data then."""
         return self.learner.task.masks
+
+    @property
+    def spelling(self) -> Spelling | None:
+        """What the tokens are that the decoder tells, where rows are text; None where it tells anything else."""
+        known = self.data.spelling
+        return known if known is not None and known.size == self.model.likelihood.levels else None
 
     @property
     def device(self) -> torch.device:
@@ -134,7 +137,7 @@ class Run:
         return self.compute_once("visible", compute)
 
     def errors(self, split: str) -> np.ndarray:
-        """(N,) squared error of each reconstruction of `rows`, summed over features; of masks, wrong pixels."""
+        """(N,) squared error of each reconstruction of `rows`, summed over features; of masks and text, wrong parts."""
         if ("errors", split) not in self._kept:
             for _ in self._pass_over(split, self.rows(split)):
                 pass
@@ -149,18 +152,16 @@ class Run:
         return self.compute_once(("rate", split), lambda: mean_rate(self.learner, self._batches(split)))
 
     def measure_error(self, out: Pass) -> np.ndarray:
-        """(B,) squared error of a pass, summed over features; of masks, wrong pixels."""
+        """(B,) squared error of a pass, summed over features; of masks, wrong pixels, of text, tokens."""
         return self.learner.task.error(self.model.likelihood, out.output, out.batch).cpu().numpy()
 
     def labels(self, split: str) -> np.ndarray | None:
         """(N,) int64 labels of `rows`, -1 where unknown; None where the data set has none."""
-        y = self.rows(split).y
-        return None if y is None else y.cpu().numpy()
+        return None if (y := self.rows(split).y) is None else y.cpu().numpy()
 
     def responses(self, split: str) -> np.ndarray | None:
         """(N,) float32 numbers to predict of `rows`, NaN where unknown; None where the data set has none."""
-        response = self.rows(split).response
-        return None if response is None else response.cpu().numpy()
+        return None if (response := self.rows(split).response) is None else response.cpu().numpy()
 
     def _batches(self, split: str) -> Iterator[Batch]:
         return self.rows(split).batches(choose_batch_size(self.data.shape))
@@ -208,7 +209,7 @@ class Run:
         return name if self.learned is self.inputs else f"{name}, of {self.learned.name}"
 
     def mean(self) -> Run:
-        """The mean of the training rows for everyone."""
+        """The mean of the training rows."""
         return self.compute_once("mean", lambda: self._baseline(constant(self.learned["train"])))
 
     def raw(self) -> Run:
@@ -219,15 +220,14 @@ class Run:
 
     def random(self) -> Run | None:
         """The network before training; None where that is not known, or where the encoder gets side information."""
-        model = self.untrained
-        if model is None or model.condition.told > 0:
+        if self.untrained is None or self.untrained.condition.told > 0:
             return None
-        return self.compute_once("random", lambda: self._untrained(model))
+        return self.compute_once("random", self._untrained)
 
     def _pca(self) -> Run | None:
         capacity, features = self.model.latent.capacity(), math.prod(self.inputs.shape)
         run = self._baseline(comparable_pca(self.learned["train"], capacity, keep_components(self.cache, self.learned)))
-        if self.segments:  # its output is no mask, and has no error: only its codes are read
+        if self.segments or self.spelling:  # its output is no mask and no text: only its codes are read
             return None if run.model.latent.dim >= features else run
         size = sum(float(batch.x.double().square().sum()) for batch in self.inputs.sample("test").batches(1024))
         if run.errors("test").sum(dtype=np.float64) <= ROUNDING * size:
@@ -238,13 +238,13 @@ class Run:
             run._kept.pop(("losses", "test"), None)  # of the likelihood before
         return run
 
-    def _untrained(self, model: Autoencoder) -> Run:
-        run = self._baseline(model)
-        # nothing has taught it how much noise it may have: a baseline is read at its best
-        run.compute_once("visible", lambda: np.ones(model.latent.dim, bool))
+    def _untrained(self) -> Run:
+        assert self.untrained is not None
+        run = self._baseline(self.untrained)  # nobody taught it how much noise it may have: it is read at its best
+        run.compute_once("visible", lambda: np.ones(run.model.latent.dim, bool))
         return run
 
     def _baseline(self, model: Autoencoder) -> Run:
-        run = Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.inputs)
-        run._origin, run.lacks = self, self.lacks & {"model"}
+        run = Run(Learner(self.learner.task, model, Additive(Chain({}), {})), self.inputs, lacks=self.lacks & {"model"})
+        run._origin = self
         return run

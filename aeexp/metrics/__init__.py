@@ -16,6 +16,7 @@ from aeexp.metrics.latent import Latent
 from aeexp.metrics.maps import Maps
 from aeexp.metrics.marginal import Marginal
 from aeexp.metrics.predictive import Predictive
+from aeexp.metrics.prefix import Prefix
 from aeexp.metrics.probe import Probe
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.metrics.regression import Regression
@@ -40,6 +41,7 @@ __all__ = [
     "Maps",
     "Marginal",
     "Predictive",
+    "Prefix",
     "Probe",
     "Reconstruction",
     "Regression",

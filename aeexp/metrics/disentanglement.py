@@ -33,7 +33,8 @@ class Disentanglement(Metric):
     All scores but DCI's informativeness, and IRS, which weighs units by their variance, take no notice of a unit's
     scale: a mean code of tiny amplitude, which the posterior's noise hides from the decoder, can score 1. So `_active`
     scores those units alone whose mean code varies by more than a hundredth of the posterior's variance, as if the
-    others did not exist: compare by these. With `codes=sampled` one drawn code a row is scored in place of the mean.
+    others did not exist: compare by these. With `codes=sampled` one drawn code a row is scored in place of the mean,
+    with `codes=both` beside it (`_sampled`).
 
     Left out ({}) where the factors are no whole numbers, where none varies, or where rows are fewer than 10 for each
     value of a factor. Rows are the same for every model of the same data. Time grows with units times factors:
@@ -41,6 +42,7 @@ class Disentanglement(Metric):
 
     MIG: Chen et al. 2018; DCI: Eastwood and Williams 2018; SAP: Kumar et al. 2018; FactorVAE: Kim and Mnih 2018; MCC:
     Khemakhem et al. 2020; IRS: Suter et al. 2019; modularity: Ridgeway and Mozer 2018, which a single factor has not.
+    UDR (Duan et al. 2020) needs several seeds and no factors: the report of runs with save_codes=true has it.
 
     Formula: MIG: mean over factors of (I(z_a; s) - I(z_b; s)) / H(s), a and b the two units with the most
 
@@ -53,13 +55,16 @@ class Disentanglement(Metric):
         Number("disentanglement/mig_active", "higher", "", headline=True, no_interval=REPEATS),
         Number("disentanglement/(dci_disentanglement|sap)_active", "higher", "", headline=True, no_interval=HALVES),
         Number("disentanglement/factor_vae_active", "higher", "share", headline=True, no_interval=REPEATS),
-        Number("disentanglement/mig", "higher", "", no_interval=REPEATS),
-        Number("disentanglement/(mcc|irs|modularity)(_active)?", "higher", "", no_interval=REPEATS),
+        Number("disentanglement/mig(_sampled)?", "higher", "", no_interval=REPEATS),
+        Number("disentanglement/(mcc|irs|modularity)(_active|_sampled)?", "higher", "", no_interval=REPEATS),
         Number(
-            "disentanglement/(dci_disentanglement|dci_completeness|sap)(_active)?", "higher", "", no_interval=HALVES
+            "disentanglement/(dci_disentanglement|dci_completeness|sap)(_active|_sampled)?",
+            "higher",
+            "",
+            no_interval=HALVES,
         ),
-        Number("disentanglement/factor_vae", "higher", "share", no_interval=REPEATS),
-        Number("disentanglement/dci_informativeness(_active)?", "higher", "share", no_interval=HALVES),
+        Number("disentanglement/factor_vae(_sampled)?", "higher", "share", no_interval=REPEATS),
+        Number("disentanglement/dci_informativeness(_active|_sampled)?", "higher", "share", no_interval=HALVES),
     )
 
     def __init__(
@@ -71,7 +76,7 @@ class Disentanglement(Metric):
         votes: Count = 800,
         batch: Several = 64,
         seed: Seed = 0,
-        codes: Literal["mean", "sampled"] = "mean",
+        codes: Literal["mean", "sampled", "both"] = "mean",
     ):
         self.rows = rows
         self.bins = bins
@@ -83,13 +88,15 @@ class Disentanglement(Metric):
         self.codes = codes
 
     def __call__(self, run: Run, split: str) -> Values:
-        measured = self.select(run, split)
+        measured = self.select(run, split, self.codes == "sampled")
         if measured is None:
             return {}
         codes, factors = measured
         values = self.score(Table.of(codes, factors))
         active = values if run.visible().all() else self.score(Table.of(codes[:, run.visible()], factors))
         names = {**values, **{f"{name}_active": value for name, value in active.items()}}
+        if self.codes == "both" and (beside := self.select(run, split, True)) is not None:
+            names |= {f"{name}_sampled": value for name, value in self.score(Table.of(*beside)).items()}
         return {f"disentanglement/{name}": value for name, value in names.items()}
 
     def score(self, table: Table) -> Values:
@@ -104,8 +111,9 @@ class Disentanglement(Metric):
             **({"modularity": modularity(table, self.bins)} if table.factors.shape[1] > 1 else {}),
         }
 
-    def select(self, run: Run, split: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Codes (N, D) and factors (N, F) of the rows that are measured; None where there is nothing to measure by."""
+    def select(self, run: Run, split: str, drawn: bool = False) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean or drawn codes (N, D) and factors (N, F) of the rows that are measured; None where there is nothing to
+        measure by."""
         s = run.rows(split).s
         if s is None:
             log.info("disentanglement: left out, since %s has no factors", run.data.name)
@@ -125,5 +133,5 @@ class Disentanglement(Metric):
                 len(chosen), run.data.name, split, most,
             )  # fmt: skip
             return None
-        codes = run.draws(split) if self.codes == "sampled" else run.codes(split)
+        codes = run.draws(split) if drawn else run.codes(split)
         return codes[chosen], np.stack(factors, 1)

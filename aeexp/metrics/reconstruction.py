@@ -33,7 +33,8 @@ class Reconstruction(Metric):
     of one likelihood alone: bits per dimension of the data are those of the bound (`generation/elbo_bits_per_dim`).
     What follows the end of a sequence counts nowhere, and `nats_per_step` is all nats over all real steps. Pictures
     come from the code alone; for the nats an autoregressive decoder sees the true past. Of masks (task=segment) there
-    are nats alone: a class has no squared error.
+    are nats alone: a class has no squared error. Nor has a token of text: `token_error` is the share of its tokens, the
+    end among them, that the code alone is not read as, step by step.
 
     Formula: mse: 1/N Σ_n |x_n - x̂_n|²; psnr: mean over rows of 10 log10(range² features / |x_n - x̂_n|²)
 
@@ -55,6 +56,14 @@ class Reconstruction(Metric):
         Number("reconstruction/mse_per_feature", "lower", "squared error per feature", alike=("task.",)),
         Number("reconstruction/psnr", "higher", "dB", alike=("task.",)),
         Number("reconstruction/ssim", "higher", "", alike=("task.",)),
+        Number(
+            "reconstruction/token_error",
+            "lower",
+            "share of tokens",
+            headline=True,
+            alike=("task.",),
+            label="wrong tokens, told from the code alone",
+        ),
         Number(f"{NATS}_per_step", "lower", "nats per step", alike=("likelihood._target_", "task.")),
         Number(NATS, "lower", "nats per example", alike=("likelihood._target_", "task.")),
         Number(
@@ -77,6 +86,8 @@ class Reconstruction(Metric):
         """Means over the rows of a split."""
         if run.segments:
             return self.measure_masks(run, split)
+        if run.spelling is not None:
+            return self.measure_text(run, split)
         low, high = run.data.limits
         peak = high - low or 1.0
         likelihood = run.model.likelihood
@@ -115,9 +126,26 @@ class Reconstruction(Metric):
 
     def baselines(self, run: Run, split: str) -> dict[str, Values]:
         """The errors of the mean of the training rows, below which a code says something."""
-        if run.segments:
+        if run.segments or run.spelling is not None:
             return {}
         return {"mean": {key: value for key, value in self(run.mean(), split).items() if key in ERRORS}}
+
+    def measure_text(self, run: Run, split: str) -> dict[str, Measured]:
+        """-log p(text | code), an autoregressive decoder given the true past, and what the code alone is read as."""
+        likelihood, parts = run.model.likelihood, []
+        for out in run.passes(split):
+            output = run.model.explain(out.code.z, out.context, out.batch)
+            steps = sum_features(torch.ones_like(out.batch.targets), out.batch.mask)
+            nats = likelihood.distortion(output, out.batch.targets, out.batch.mask) + likelihood.constant(steps)
+            parts.append((nats.cpu().double().numpy(), steps.cpu().double().numpy(), run.measure_error(out)))
+        nats, steps, wrong = (np.concatenate(column) for column in zip(*parts, strict=True))
+        per_step = 1 / float(steps.mean())
+        values = {
+            "nats": measure_mean(nats),
+            "nats_per_step": measure_mean(nats).scale(per_step),
+            "token_error": measure_mean(wrong.astype(np.float64)).scale(per_step),
+        }
+        return {f"reconstruction/{name}": value for name, value in values.items()}
 
     def measure_masks(self, run: Run, split: str) -> dict[str, Measured]:
         """-log p(mask | picture), which is a probability of classes whatever pixels are stored as."""

@@ -41,7 +41,7 @@ class Autoencoder(Model):
         self.likelihood = likelihood
         self.condition = condition
         self.reduced: torch.dtype | None = None  # in which encoder and decoder compute in training; None: as they are
-        self.masks = masks  # whether it decodes classes, which have no mean: `decode` shows the most probable ones
+        self.masks = masks  # whether it decodes classes (or text), which have no mean: `decode` shows the most probable
         self.register_buffer("code_mean", torch.zeros(latent.dim))
         # `torch.eye` without memory, as a run that is loaded builds it first, takes two seconds for torch's compiler
         self.register_buffer("code_scale", torch.zeros(latent.dim, latent.dim).fill_diagonal_(1))
@@ -56,7 +56,8 @@ class Autoencoder(Model):
         return self.latent(h)
 
     def decode(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
-        """(B, *shape) the likelihood's mean: pixels in the units of the data; of masks the class c of C as c / (C - 1).
+        """(B, *shape) the likelihood's mean: pixels in the units of the data; of masks the class c of C as c / (C - 1),
+        and so the tokens of text.
 
         A code alone has no `skips`: where the decoder takes some (unet) they are 0 then.
         """

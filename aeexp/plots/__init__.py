@@ -20,12 +20,15 @@ from aeexp.plots.label_budget import LabelBudget
 from aeexp.plots.label_swap import LabelSwap
 from aeexp.plots.manifold import Manifold
 from aeexp.plots.neighbours import Neighbours
+from aeexp.plots.patches import Patches
 from aeexp.plots.predictive import Predictive
+from aeexp.plots.prefix import Prefix
 from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.robustness import Robustness
 from aeexp.plots.samples import Samples
 from aeexp.plots.scatter import Scatter
 from aeexp.plots.segmentation import Segmentation
+from aeexp.plots.text import Text
 from aeexp.plots.traversals import Traversals
 from aeexp.plots.walk import Walk
 
@@ -50,12 +53,15 @@ __all__ = [
     "LabelSwap",
     "Manifold",
     "Neighbours",
+    "Patches",
     "Predictive",
+    "Prefix",
     "Reconstructions",
     "Robustness",
     "Samples",
     "Scatter",
     "Segmentation",
+    "Text",
     "Traversals",
     "Walk",
 ]

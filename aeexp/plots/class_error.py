@@ -61,7 +61,8 @@ class ClassError(Plot):
     def draw_boxes(self, run: Run, errors: np.ndarray, kind: str, groups: list[Group]) -> Figure:
         """A box for each group, PCA's below it."""
         selection, several = groups[:MOST], len(groups) > 1
-        content = "wrong pixels" if run.segments else "squared error"
+        counted = "pixels" if run.segments else "tokens" if run.spelling else ""  # that are wrong
+        content = f"wrong {counted}" if counted else "squared error"
         title = naming.heading(run, f"{content} of {len(errors)} test rows" + (f" by {kind}" if several else ""))
         figure = canvas.figure(
             title + self._part(len(selection), len(groups)),
@@ -70,7 +71,7 @@ class ClassError(Plot):
         )
         axes = figure.add_subplot()
         series = [("this model", errors, canvas.BLUE)]
-        pca = None if run.segments else run.pca()  # PCA's output is no mask
+        pca = None if counted else run.pca()  # PCA's output is no mask, and no text
         if pca is not None:
             series.append((run.describe_pca(), pca.errors("test"), canvas.ORANGE))
         height = 0.8 / len(series)
@@ -80,9 +81,9 @@ class ClassError(Plot):
         axes.set_yticks(range(len(selection)), [f"{group.name} (n = {len(group.rows)})" for group in selection])
         axes.set(ylim=(len(selection) - 0.5, -0.5), ylabel=kind if several else "")
         _scale(axes, np.concatenate([values[group.rows] for _, values, _ in series for group in selection]))
-        measure = "pixels of a row" if run.segments else "squared error of a row, summed over its values"
+        measure = f"{counted} of a row" if counted else "squared error of a row, summed over its values"
         label = f"{measure}\nbox: quartiles and median; whiskers: {ENDS[0]} to {ENDS[1]} %; dots beyond"
-        label += f"\nPCA: {run.describe_pca()}" if pca is None and not run.segments else ""
+        label += f"\nPCA: {run.describe_pca()}" if pca is None and not counted else ""
         axes.set_xlabel(label)
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)

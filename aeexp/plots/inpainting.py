@@ -11,20 +11,19 @@ import torch
 from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas, channels, naming
 from aeexp.drawing.arrays import mask_array, to_array
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.marking import HOLE, mark_hole
 from aeexp.evaluation import fills
 from aeexp.evaluation.run import Run
 from aeexp.ranges import Count, Seed
 
 log = logging.getLogger(__name__)
 
-HOLE = canvas.ORANGE
 STYLES: dict[str, canvas.Stroke] = {  # of what fills a hole
     "model": {"color": canvas.BLUE, "linestyle": "-"},
     "mean fill": {"color": canvas.GREEN, "linestyle": ":"},
@@ -104,19 +103,6 @@ def _tiles(title: str, rows: Rows, limits: tuple[float, float]) -> Figure:
         fontsize=9,
     )
     return figure
-
-
-def mark_hole(whole: np.ndarray, hole: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """(N, 3, H, W) in the data's units: grey or colour, and the hole in a colour that no grey picture has.
-
-    Of other channels (N, C, H, W), whose holes are NaN: paper.
-    """
-    if channels.is_spread(whole.shape[1:]):
-        return np.where(hole, np.nan, whole).astype(np.float32)
-    low, high = limits
-    colour = low + np.array(to_rgb(HOLE)) * ((high - low) or 1.0)
-    base = whole if whole.shape[1] == 3 else whole.mean(1, keepdims=True)
-    return np.where(hole.any(1, keepdims=True), colour[:, None, None], base).astype(whole.dtype)
 
 
 def _outline(axes: Axes, hole: np.ndarray, top: float) -> None:

@@ -15,7 +15,7 @@ from aeexp.reports.pairing import Paired, compare_with_baseline
 from aeexp.reports.protocol import Difference, describe_protocol, find_differences, find_unshared_rows
 from aeexp.reports.ranking import Best, describe_disagreement, rank_groups
 from aeexp.reports.records import Failure, Record, read
-from aeexp.reports.stability import add_stability
+from aeexp.reports.seeds import add_over_seeds
 
 
 class Unmixed(UsageError):
@@ -64,7 +64,7 @@ def compare_records(
     differences = find_differences(records, declarations)
     require_one_protocol(differences, mix)
     columns, groups = group_runs(records, also=[path for one in differences for path in one.paths])
-    records, groups = add_stability(records, groups)
+    records, groups = add_over_seeds(records, groups)
     declarations = Declarations(records)
     elsewhere = find_unshared_rows(groups)
     require_one_protocol(elsewhere, mix)

@@ -6,36 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aeexp.reports.grouping import Group
 from aeexp.reports.records import Record
 from aeexp.runs.folder import RunFolder
 
 KEY = "dictionary/stability"
-NUMBER = {"better": "higher", "unit": "cosine", "headline": True}
+NUMBERS = {KEY: {"better": "higher", "unit": "cosine", "headline": True}}
 MOST = 4096  # units that are matched: the time grows with their cube
 
 
-def add_stability(records: Sequence[Record], groups: Sequence[Group]) -> tuple[list[Record], list[Group]]:
-    """The same records and groups; in the test numbers of each run with saved columns (save_codes=true) also its mean
-    matched cosine to the others of its group, which differ from it in seed alone."""
-    told: dict[int, Record] = {}  # by what stands in its place: records share what they say alike
-    for group in groups:
-        columns = [(record, found) for record in group.records if (found := _read_columns(record)) is not None]
-        if len(columns) < 2 or len({found.shape for _, found in columns}) > 1:
-            continue
-        cosines = np.array([[match(one, other) for _, other in columns] for _, one in columns])
-        means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
-        for (record, _), mean in zip(columns, means, strict=True):
-            test = {**record.metrics["test"], KEY: float(mean)}
-            numbers = {**(record.metrics.get("numbers") or {}), KEY: NUMBER}
-            told[id(record)] = record._replace(metrics={**record.metrics, "test": test, "numbers": numbers})
-    if not told:
-        return list(records), list(groups)
-
-    def replace(several: Sequence[Record]) -> list[Record]:
-        return [told.get(id(record), record) for record in several]
-
-    return replace(records), [Group(group.columns, replace(group.records)) for group in groups]
+def measure(records: Sequence[Record]) -> list[tuple[Record, dict[str, float]]]:
+    """Of each run with saved columns (save_codes=true) its mean matched cosine to the others, which differ from it in
+    seed alone; [] where fewer than two have columns, or they are of different sizes."""
+    columns = [(record, found) for record in records if (found := _read_columns(record)) is not None]
+    if len(columns) < 2 or len({found.shape for _, found in columns}) > 1:
+        return []
+    cosines = np.array([[match(one, other) for _, other in columns] for _, one in columns])
+    means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
+    return [(record, {KEY: float(mean)}) for (record, _), mean in zip(columns, means, strict=True)]
 
 
 def match(one: np.ndarray, other: np.ndarray) -> float:

@@ -30,7 +30,8 @@ def build_autoencoder(cfg: DictConfig, facts: Facts, task: Task) -> Autoencoder:
     output = likelihood.output(shape)
     with at_path("model"):
         encoder, decoder = networks(facts.shape, latent.params, latent.dim, condition.size, output, condition.told)
-    return Autoencoder(encoder, latent, decoder, likelihood, condition, task.masks)
+    classes = task.masks or 0 < facts.tokens == likelihood.levels
+    return Autoencoder(encoder, latent, decoder, likelihood, condition, classes)
 
 
 def build_task(cfg: DictConfig, facts: Facts) -> Task:

@@ -88,7 +88,8 @@ class Sketches:
     """Pictures of a learner in training, by each plot that has some; one that fails is told once and drawn no more."""
 
     def __init__(self, plots: Mapping[str, Plot], learner: Learner, data: Data):
-        self.plots = {name: plot for name, plot in plots.items() if not (learner.task.masks and plot.of_pictures)}
+        pictured = not learner.model.masks
+        self.plots = {name: plot for name, plot in plots.items() if pictured or not plot.of_pictures}
         self.learner = learner
         self.data = data
 
@@ -125,9 +126,10 @@ def log_figures(plots: Mapping[str, Plot], run: Run, track: Tracker, folder: Run
 def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure | Animation], None]) -> list[str]:
     """Every figure that can be drawn goes to `save` by its name; returns a line for each plot that cannot."""
     failures = []
-    left = [name for name, plot in plots.items() if run.segments and plot.of_pictures]
+    left = [name for name, plot in plots.items() if (run.segments or run.spelling) and plot.of_pictures]
     if left:
-        log.info("plot=[%s] left out: the target is a mask, and what a code decodes to is no picture", ",".join(left))
+        kind = "text" if run.spelling else "a mask"
+        log.info("plot=[%s] left out: the target is %s, and what a code decodes to is no picture", ",".join(left), kind)
         plots = {name: plot for name, plot in plots.items() if name not in left}
     if plots:
         with stage("imports"):  # matplotlib: else the first figure would seem to take it

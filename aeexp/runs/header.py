@@ -11,6 +11,8 @@ from pydantic import InstanceOf, TypeAdapter, ValidationError
 from torch import Tensor
 
 from aeexp.datasets.core.preprocessing import Binarise
+from aeexp.datasets.core.spelling import MOST as MOST_LETTERS
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.tabular import Tabular
 from aeexp.datasets.formats.numerals import choose_numerals
 from aeexp.datasets.formats.table import parse_delimiter
@@ -49,6 +51,7 @@ class Account:
     attributes: list[str]
     response: str = ""
     table: Tabular | None = None  # of a table; older runs do not say
+    letters: str | None = None  # of text
 
 
 @final
@@ -78,8 +81,8 @@ def read_header(saved: Saved) -> Header:
     seed = header.config.get("seed")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise UsageError("config.seed: no whole number between 0 and 2^32 - 1: no checkpoint of a run holds that")
-    shape, classes, codes, columns, target, _, response = header.facts
-    counts = (classes, codes, columns)
+    shape, classes, codes, columns, target, _, response, tokens = header.facts
+    counts = (classes, codes, columns, tokens)
     if not all(0 < size < MOST for size in (*shape, *target)) or not all(0 <= count < MOST for count in counts):
         raise UsageError("facts: no sizes of a data set: no checkpoint of a run holds that")
     if response is not None and not (all(map(math.isfinite, response)) and response[1] > 0):
@@ -90,6 +93,10 @@ def read_header(saved: Saved) -> Header:
             raise UsageError("foreign: no name or version of a package: no checkpoint of a run holds that")
     if header.data is not None and header.data.table is not None:
         _check_table(header.data.table, shape)
+    if header.data is not None and header.data.letters is not None:
+        letters = header.data.letters
+        if len(set(letters)) != len(letters) or tokens != Spelling(letters).size or tokens > 1 + MOST_LETTERS:
+            raise UsageError("data.letters: not those of its tokens: no checkpoint of a run holds that")
     return header
 
 

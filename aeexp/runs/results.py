@@ -53,13 +53,16 @@ def evaluate(
 
 @stage("files")
 def save_codes(folder: RunFolder, run: Run) -> None:
-    """codes.npz: mean test codes (N, D), labels or target where there are any, row numbers in the source, and the
-    columns (D, features) of a decoder of one linear layer, by which reports match the units of seeds."""
+    """codes.npz: mean test codes (N, D), labels or target if there are any, row numbers in the source, the KL (D,) in
+    nats where it falls into units, and the columns (D, features) of a decoder of one linear layer: by both reports hold
+    the units of seeds against each other."""
     arrays = {"codes": run.codes("test"), "ids": run.rows("test").ids}
     if (labels := run.labels("test")) is not None:
         arrays["labels"] = labels
     if (numbers := run.responses("test")) is not None:
         arrays["target"] = numbers
+    if (rate := run.rate("test")) is not None and len(rate) == run.model.latent.dim:
+        arrays["kl"] = rate
     if (columns := find_dictionary(run.model, run.data.shape)) is not None:
         arrays["dictionary"] = columns.cpu().numpy()
     folder.write_codes(arrays)

@@ -54,7 +54,7 @@ def draw_panel(run: RunFolder, title: str, trust: Sequence[str] = ()) -> Panel |
             log.warning("%s is not in samples.png: %s", run, str(error).splitlines()[0])
             return None
         if model.masks:
-            log.warning("%s is not in samples.png: it decodes masks, no examples", run)
+            log.warning("%s is not in samples.png: it decodes masks or text, no pictures", run)
             return None
         torch.manual_seed(SEED)
         examples = sample_grid(model)

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aeexp.files import expand_home
 from aeexp.runs.folder import RunFolder
 
-PATHS = ("dataset.path", "dataset.test")
+PATHS = ("dataset.path", "dataset.test", "regularizer.perceptual.weights")
 PATTERNS = "*?[{"  # several files by one text, which their loader finds
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 
 ROWS, SIDE, STEPS = 24, 8, 6
@@ -30,6 +32,24 @@ def make_sequences() -> Data:
     x = (rng.random((ROWS, STEPS, SIDE)) * (np.arange(STEPS) < lengths[:, None])[..., None]).astype(np.float32)
     rows = Rows(x, np.arange(ROWS) % 3, np.arange(ROWS) % 2, np.arange(ROWS), lengths=lengths)
     return Data("toy", {name: Split(rows) for name in ("train", "val", "test")}, ("a", "b", "c"))
+
+
+def make_text() -> Data:
+    """Rows of up to 5 characters of 58, and their end: 59 tokens, as dataset=sentences has."""
+    rng = np.random.default_rng(0)
+    spelling = Spelling("".join(chr(ord("A") + number) for number in range(58)))
+    texts = ["".join(rng.choice(list(spelling.letters), 1 + row % (STEPS - 1))) for row in range(ROWS)]
+    x, lengths = spelling.encode(texts, STEPS)
+    rows = Rows(x, np.arange(ROWS) % 3, np.arange(ROWS) % 2, np.arange(ROWS), lengths=lengths)
+    units = Preprocessing(scale=1 / 58)
+    return Data(
+        "toy", {name: Split(rows, units) for name in ("train", "val", "test")}, ("a", "b", "c"), spelling=spelling
+    )
+
+
+def make_data(dataset: str) -> Data:
+    """As a data set of that name has them: sequences, text, else pictures."""
+    return {"sine_waves": make_sequences, "sentences": make_text}.get(dataset, make_pictures)()
 
 
 def stop_after(steps: int) -> Callable[[], bool]:

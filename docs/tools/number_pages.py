@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,6 +13,7 @@ from option_pages import cell, write_numbers, write_table
 from aeexp.evaluation.contracts import Metric
 from aeexp.evaluation.protocol import LOSS
 from aeexp.reference import options
+from aeexp.reports.seeds import MEASURES
 
 PARTS = {
     "train, val, test": "the numbers of each split at the best state, without noise, by their keys; of `train` the "
@@ -45,10 +48,20 @@ def build_page() -> str:
             where = " and of the training rows" if get_object(option.target).of_train else ""
             parts += [f"### {name}", f"[`{option.word}`](metric/{name}.md), of val and test{where}."]
             parts += [write_numbers(get_object(option.target))]
+    parts += ["## Keys of reports alone", SEEDS]
+    parts += [write_table(("key", "better", "unit", "what"), list(_list_over_seeds()))]
     return "\n\n".join(parts) + "\n"
 
 
+def _list_over_seeds() -> Iterator[tuple[str, ...]]:
+    for measure, numbers in MEASURES:
+        what = cell(str(sys.modules[measure.__module__].__doc__))
+        for key, about in numbers.items():
+            yield f"`{key}`", about["better"], cell(about["unit"] or "pure number"), what
+
+
 INTRODUCTION = cell("Every number of a run is in this file, with its unit, its direction and its baselines.")
+SEEDS = cell("Of groups that differ in their seed alone, as a report of them has them; no metrics.json holds one.")
 KEYS = (
     "In these tables `N` is a number, `NAME` a name that depends on the run (of a sampler, a column, a level), `{a,b}` "
     "one of several, and `{,a}` stands in some keys only. A key without a direction is neither better nor worse for "

@@ -136,9 +136,9 @@ def test_pca_that_copies_is_held_against_no_code_that_must_not(words: tuple[str,
     [
         ("worse than PCA", ("variant=vae",), "likelihood=gaussian_optimal"),
         ("worse than PCA", ("variant=beta_vae",), "regularizer.kl.weight=0.4"),  # 4: dearer than any likelihood mends
-        ("dead units", ("latent=topk", "latent.dim=64"), "'regularizer=[aux_k]'"),
+        ("dead units", ("latent=topk", "latent.dim=64"), "'regularizer=[aux_k]' latent.dead_after=30"),
         # which has one of a 32nd
-        ("dead units", ("variant=k_sparse", "latent.dim=64"), "regularizer.aux_k.weight=1 latent.dead_after=50"),
+        ("dead units", ("variant=k_sparse", "latent.dim=64"), "regularizer.aux_k.weight=1 latent.dead_after=30"),
     ],
 )
 def test_the_surest_cure_comes_first(case: str, words: tuple[str, ...], first: str):
@@ -222,3 +222,23 @@ def test_the_page_on_diagnoses_says_of_each_rule_what_the_rule_says():
     for rule in RULES:
         assert f"### {rule.name} " in page and rule.threshold in page and rule.reason in page
         assert all(f"`{key}`" in page for key in rule.reads)
+
+
+@pytest.mark.parametrize(
+    ("words", "cures"),
+    [
+        (("variant=topk_sae", "regularizer=[none]"), ["'regularizer=[aux_k]' latent.dead_after=50",
+                                                      "latent.resample_every=100 latent.dead_after=50"]),
+        (("variant=topk_sae", "latent.dead_after=40"), ["regularizer.aux_k.weight=1", "latent.resample_every=100"]),
+        (("variant=topk_sae", "regularizer.aux_k.weight=1"), ["latent.resample_every=100 latent.dead_after=50"]),
+        (("variant=relu_sae",), ["latent.resample_every=100 latent.dead_after=50"]),
+        (("variant=k_sparse",), ["regularizer.aux_k.weight=1 latent.dead_after=50"]),
+        (("variant=k_sparse", "regularizer=[none]"), ["'regularizer=[aux_k]' latent.dead_after=50"]),
+        (("variant=undercomplete",), []),
+    ],
+)  # fmt: skip
+def test_dead_units_of_a_sparse_latent_are_told_what_revives_them_in_time(words, cures):
+    ill = {"test": {"latent/dead_units": 1000.0}, "val": {"latent/dead_units": 1000.0}, "curve": {"steps": 1000}}
+    (dead,) = (each for each in diagnose(Facts(merge(HEALTHY, ill), configure(*words))) if each.name == "dead units")
+    assert [cure.text for cure in dead.cures][: len(cures)] == cures
+    assert not any("aux_k" in cure.text or "resample" in cure.text for cure in dead.cures[len(cures) :])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from aeexp.drawing import canvas, channels
+from aeexp.drawing.marking import mark_hole
 from aeexp.evaluation.run import Run
-from aeexp.plots.inpainting import mark_hole
 from aeexp.plots.reconstructions import Reconstructions
 from aeexp.plots.walk import Walk
 from aeexp.runs.figures import project

@@ -280,6 +280,10 @@ def test_a_collapsed_code_of_tiny_means_scores_nothing_by_its_active_units():
     drawn = Disentanglement(trees=10, codes="sampled")(run, "test")
     assert drawn["disentanglement/mig"] < MIG_NOISE and drawn["disentanglement/sap"] < SAP_NOISE
     assert abs(drawn["disentanglement/factor_vae"] - 1 / F) < 5 * math.sqrt(0.25 * 0.75 / 800) + 0.05
+    both = Disentanglement(trees=10, codes="both")(run, "test")
+    beside = {key.removesuffix("_sampled"): value for key, value in both.items() if key.endswith("_sampled")}
+    assert {key: value for key, value in both.items() if not key.endswith("_sampled")} == values
+    assert beside == {key: drawn[key] for key in beside} and len(beside) > 8
 
 
 @given(st.integers(1, F - 1), st.integers(0, 20))

@@ -17,6 +17,7 @@ from aeexp.contracts import Decoder
 from aeexp.datasets.core.data import Data
 from aeexp.datasets.core.preprocessing import Preprocessing
 from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 from aeexp.evaluation.protocol import baselines, measure
 from aeexp.evaluation.run import Run
@@ -24,7 +25,11 @@ from aeexp.likelihoods.bernoulli import Bernoulli, ContinuousBernoulli
 from aeexp.likelihoods.categorical import Categorical
 from aeexp.likelihoods.gaussian import Gaussian
 from aeexp.metrics.reconstruction import Reconstruction, slide, ssim
+from aeexp.models.learner import Learner
 from aeexp.models.pca import identity
+from aeexp.noises import Chain
+from aeexp.objectives.additive import Additive
+from aeexp.tasks.reconstruct import Reconstruct
 
 
 class Zeros(Decoder):
@@ -196,3 +201,24 @@ def test_values_do_not_depend_on_how_rows_fall_into_passes(digit_data, monkeypat
     whole = Reconstruction()(run, "test")
     monkeypatch.setattr("aeexp.evaluation.run.choose_batch_size", lambda shape: 7)
     assert Reconstruction()(as_run(run.model, digit_data), "test") == pytest.approx(whole, rel=1e-6)
+
+
+def test_text_has_no_squared_error_but_a_share_of_wrong_tokens_and_the_nats_of_each():
+    letters, texts = "abcd", ["abc", "d", "aa"] * 5
+    spelling = Spelling(letters)
+    x, lengths = spelling.encode(texts, 5)
+    splits = {name: Split(Rows(x, lengths=lengths), Preprocessing(scale=1 / 4)) for name in ("train", "val", "test")}
+    data = Data("text", splits, spelling=spelling)
+    model = constant(data)
+    model.likelihood = Categorical(5)
+    model.decoder = Zeros((5, 5))  # all tokens alike, of which the first, the end, counts as the likeliest
+    task = Reconstruct()
+    task.adapt(data.facts)
+    run = Run(Learner(task, model, Additive(Chain({}), {})), data)
+    values = Reconstruction()(run, "test")
+    # 4, 2 and 3 steps, of which one each is the end
+    assert values == pytest.approx({
+        "reconstruction/nats": 3 * math.log(5), "reconstruction/nats_per_step": math.log(5),
+        "reconstruction/token_error": 2 / 3,
+    }, rel=1e-6)  # fmt: skip
+    assert run.errors("test")[:3].tolist() == [3, 1, 2] and Reconstruction().baselines(run, "test") == {}

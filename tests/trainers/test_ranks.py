@@ -20,7 +20,7 @@ from aeexp.reference.options import list_groups
 from aeexp.regularizers.mmd import group_mmd, standardise_units
 from aeexp.runs import build
 from aeexp.tensors import whole_rows
-from aeexp.testing.toy import make_pictures, make_sequences
+from aeexp.testing.toy import make_data
 from aeexp.trainers.arithmetic import forward_of
 from aeexp.trainers.ranks.draws import ShareOfDraws, find_rows
 from aeexp.trainers.ranks.group import Group
@@ -71,7 +71,7 @@ def make(*words: str):
     cfg = composed(*words)
     if "codes" in cfg.latent:  # more of them than rows start alike, and rounding decides which is the nearest
         cfg = composed(*words, "latent.codes=8")
-    data = make_sequences() if cfg.dataset.name == "sine_waves" else make_pictures()
+    data = make_data(cfg.dataset.name)
     torch.manual_seed(0)
     learner = build.build_learner(cfg, data.facts).train()
     learner.before_step(data["train"], 0)

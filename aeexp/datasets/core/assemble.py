@@ -98,7 +98,7 @@ def assemble(
     splits = {part: make_split(rows, binarised) for part, rows in parts.items()}
     data = Data(
         name, splits, source.classes, source.attributes, residency, source.scale, normal, source.variables,
-        source.groups, source.response, table,
+        source.groups, source.response, table, source.spelling,
     )  # fmt: skip
     if binarise != "none":
         _check_probabilities(data, plain, binarise)

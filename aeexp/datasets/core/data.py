@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Literal, final
 
@@ -10,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aeexp.datasets.core.fingerprint import fingerprint
 from aeexp.datasets.core.preprocessing import Preprocessing
-from aeexp.datasets.core.records import Encoding, Rows, StoredArray, StreamedArray, Variable, read
+from aeexp.datasets.core.records import Encoding, Rows, StoredArray, StreamedArray, Variable
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.errors import UsageError
@@ -36,6 +37,7 @@ class Data:
         attributes: tuple[str, ...] = (), residency: Residency = "auto", unit: float = 1.0,
         normal: tuple[int, ...] | None = None, variables: tuple[Variable, ...] = (),
         groups: tuple[tuple[str, ...], ...] = (), response: str = "", table: Encoding | None = None,
+        spelling: Spelling | None = None,
     ):  # fmt: skip
         self.name = name
         self.splits = splits
@@ -48,6 +50,7 @@ class Data:
         self.groups = groups  # names of the values of each attribute, () where it is a number
         self.response = response  # what the number to predict is called; "" where labels are classes, or there are none
         self.table = table  # what makes features of the columns of a table; None of other data
+        self.spelling = spelling  # what the tokens of text are; None of other data
         self.fingerprint = fingerprint(splits)  # same rows in the same splits: same fingerprint
         self._samples: dict[str, Split] = {}
         self._limits: tuple[float, float] | None = None
@@ -65,7 +68,7 @@ class Data:
     def facts(self) -> Facts:
         """What a model must know of the data before it is built."""
         return Facts(tuple(self.shape), len(self.classes), *self._count_attributes(), *self._describe_targets(),
-                     self._describe_response())  # fmt: skip
+                     self._describe_response(), 0 if self.spelling is None else self.spelling.size)  # fmt: skip
 
     def _describe_response(self) -> tuple[float, float] | None:
         """Mean and deviation of the training split's numbers to predict; a deviation of 0 is 1."""
@@ -147,6 +150,7 @@ class Data:
             "attributes": list(self.attributes),
             "response": self.response,
             "table": None if self.table is None else self.table.to_dict(),
+            "letters": None if self.spelling is None else self.spelling.letters,
         }
 
     def sample(self, split: str) -> Split:
@@ -237,21 +241,3 @@ def _format_bytes(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
-
-
-def fingerprint(splits: dict[str, Split | Stream]) -> str:
-    """Of all rows in memory; of rows beyond it, of which they are and of some of them."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, split in splits.items():
-        rows = split.rows
-        digest.update(
-            f"{name} {tuple(rows.x.shape)} {np.dtype(rows.x.dtype)}".encode() + split.preprocessing.to_bytes()
-        )
-        if isinstance(rows.x, (StoredArray, StreamedArray)):
-            digest.update(rows.x.to_bytes())
-            rows = rows.take(rows.x.spread(64))
-            rows = rows._replace(x=read(rows.x), target=None)
-        for field in (rows.x, rows.y, rows.s, rows.target, rows.lengths, rows.response):
-            if isinstance(field, np.ndarray):
-                digest.update(np.ascontiguousarray(field).data)
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from aeexp.datasets.core.shards import StreamedArray
+from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.stored import StoredArray
 from aeexp.datasets.core.workers import Workers
 
@@ -93,6 +94,7 @@ class Source(NamedTuple):
     variables: tuple[Variable, ...] = ()  # the columns of x in order, where it is a table with names
     groups: tuple[tuple[str, ...], ...] = ()  # names of the values of each attribute, () where it is a number
     response: str = ""  # what the number to predict is called
+    spelling: Spelling | None = None  # of rows (T, 1) that are text, token by token
 
 
 def read(x: Array) -> np.ndarray:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from aeexp.errors import UsageError
 
+Past = tuple[Tensor, Tensor]  # keys and values (B, heads, T, width / heads) of the steps so far
+
 
 @final
 class Block(nn.Module):
@@ -28,8 +30,22 @@ class Block(nn.Module):
 
     def forward(self, h: Tensor, allowed: Tensor | None = None) -> Tensor:
         """(B, T, width) to the same; `allowed`, (B, 1, T) or (T, T), says which steps a step may look at."""
-        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-                             for part in self.read(self.before(h)).chunk(3, -1))  # fmt: skip
+        query, key, value = self._split(h)
+        return self._attend(h, query, key, value, allowed)
+
+    def extend(self, h: Tensor, past: Past | None) -> tuple[Tensor, Past]:
+        """What `forward` gives for one more step (B, 1, width) that looks at itself and at those before it, whose keys
+        and values are `past`; and these with its own."""
+        query, key, value = self._split(h)
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        return self._attend(h, query, key, value, None), (key, value)
+
+    def _split(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = self.read(self.before(h)).unflatten(-1, (3 * self.heads, -1)).transpose(1, 2).chunk(3, 1)
+        return query, key, value
+
+    def _attend(self, h: Tensor, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
         if allowed is not None:
             scores = torch.where(allowed.unsqueeze(-3), scores, torch.full_like(scores, -torch.inf))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aeexp import contracts
 from aeexp.contracts import Likelihood
 from aeexp.errors import UsageError
-from aeexp.models.nn.attention import begin, find_places, make_blocks
+from aeexp.models.nn.attention import Block, Past, begin, find_places, make_blocks
 from aeexp.ranges import Count, Depth, Several
 
 
@@ -137,12 +137,19 @@ class Causal(contracts.Decoder):
         return self.head(self.norm(h))
 
     def _unroll(self, z: Tensor, context: Tensor | None, feedback: Callable[[Tensor], Tensor]) -> Tensor:
-        past = z.new_zeros(z.shape[0], 0, self.features)
-        output = self._read(z, context, past)
-        for _ in range(self.steps - 1):
-            past = torch.cat([past, feedback(output[:, -1:])], 1)
-            output = torch.cat([output, self._read(z, context, past)[:, -1:]], 1)
-        return output
+        z = z if context is None else torch.cat([z, context], 1)
+        told = self.stem(z).unsqueeze(1)
+        step = self.start.expand(z.shape[0], 1, -1)
+        pasts: list[Past | None] = [None] * len(self.blocks)
+        outputs: list[Tensor] = []
+        for place in self.places:
+            h = step + place + told
+            for number, block in enumerate(self.blocks):
+                assert isinstance(block, Block)
+                h, pasts[number] = block.extend(h, pasts[number])
+            outputs.append(self.head(self.norm(h)))
+            step = self.embedding(feedback(outputs[-1]))
+        return torch.cat(outputs, 1)
 
 
 def transformer(

@@ -60,12 +60,26 @@ class Encoder(contracts.Encoder):
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """(B, C, H, W) to (B, parts * P * units), part by part."""
+        return self._encode(x, context, self._draw(x) if self.training and self.kept < len(self.places) else None)
+
+    def see_part(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor] | None:
+        """As in training."""
+        if self.kept == len(self.places):
+            return None
+        shown = self._draw(x)
+        patches = torch.zeros_like(self.patches(x))
+        seen = patches.scatter(1, shown.unsqueeze(-1).expand(-1, -1, patches.shape[-1]), 1.0)
+        return self._encode(x, context, shown), self.patches.join(seen) > 0
+
+    def _draw(self, x: Tensor) -> Tensor:
+        """(B, K) numbers of the patches that are shown."""
+        return torch.rand(x.shape[0], len(self.places), device=x.device).argsort(dim=-1)[:, : self.kept]
+
+    def _encode(self, x: Tensor, context: Tensor | None, shown: Tensor | None) -> Tensor:
         h = self.patches(x)
         rows, count = h.shape[:2]  # which an export keeps open, where len() would settle them
-        places, shown = self.places, None
-        if self.training and self.kept < count:
-            order = torch.rand(rows, count, device=x.device).argsort(dim=-1)
-            shown = order[:, : self.kept]
+        places = self.places
+        if shown is not None:
             h, places = _pick(h, shown), _pick(places.expand(rows, -1, -1), shown)
         h = self.embedding(h) + places
         if context is not None and self.side is not None:
