@@ -40,8 +40,8 @@ def own_rows(values: Tensor) -> Tensor:
 
 
 def read_count(k: Tensor) -> int | None:
-    """The number that a buffer () holds; None where it has none to read: in a stack whose runs have numbers of their own,
-    and where a network is traced."""
+    """The number that a buffer () holds; None where there is none to read: in a stack whose runs have numbers of their
+    own, and where a network is traced."""
     if torch.compiler.is_compiling():
         return None
     try:

@@ -113,7 +113,7 @@ class Latent(Metric):
         if "model" not in run.lacks:
             values["jacobian_norm"] = self.jacobian_norm(run, split)
             if (dead := run.model.latent.find_dead()) is not None:
-                values["dead_share"] = float(dead.float().mean())
+                values["dead_share"] = float(dead.double().mean())
         if len(codes) > codes.shape[1]:
             values["total_correlation_gaussian"] = total_correlation(run.draws(split).astype(np.float64))
         if (units := run.rate(split)) is not None:

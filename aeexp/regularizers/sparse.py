@@ -73,7 +73,7 @@ class Gate(Regularizer):
 
     sparsity: Tensor
 
-    def __init__(self, weight: NonNegative, sparsity: NonNegative = 0.3):
+    def __init__(self, weight: NonNegative, sparsity: NonNegative = 1.0):
         super().__init__(weight)
         self.register_buffer("sparsity", torch.tensor(float(sparsity)))
 

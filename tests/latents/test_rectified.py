@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aeexp.errors import UsageError
 from aeexp.latents import BatchTopK, Gated, JumpRelu, Relu, TopK
+from aeexp.latents.rectified import PACE
 from aeexp.types import Batch, Code, Pass
 
 LATENTS = {
@@ -32,7 +33,7 @@ def test_a_jump_keeps_what_is_above_the_threshold_as_it_is_and_counts_it(seed):
     latent = JumpRelu(4, sparsity=0.7, threshold=0.4)
     h = torch.randn(9, 4)
     code = latent(h)
-    above = h > latent.log_threshold.exp()
+    above = h > latent.find_thresholds()
     assert torch.equal(code.z, torch.where(above, h, torch.zeros_like(h)))
     torch.testing.assert_close(code.losses["l0"], 0.7 * above.sum(1).float())
     assert torch.equal(latent.project(code.z), code.z)
@@ -50,21 +51,21 @@ def test_the_gradient_of_a_threshold_is_that_of_the_smoothed_loss():
     latent = JumpRelu(1, sparsity=0.5, threshold=0.8, bandwidth=width).double()
     h = 2 * torch.rand(4000, 1, dtype=torch.float64)
     code = latent(h)
-    (of_count,) = torch.autograd.grad(code.losses["l0"].sum(), latent.log_threshold, retain_graph=True)
-    (of_error,) = torch.autograd.grad(((code.z - target) * target).sum(), latent.log_threshold)
+    (of_count,) = torch.autograd.grad(code.losses["l0"].sum(), latent.level, retain_graph=True)
+    (of_error,) = torch.autograd.grad(((code.z - target) * target).sum(), latent.level)
 
-    def loss(log_threshold: float, count: bool) -> float:
-        threshold = torch.tensor(log_threshold, dtype=torch.float64).exp()
+    def loss(level: float, count: bool) -> float:
+        threshold = torch.tensor(PACE * level, dtype=torch.float64).exp()
         ramp = smoothed(h, threshold, width)
         return float((0.5 * ramp if count else h * ramp * target).sum())
 
-    start, step = float(latent.log_threshold.detach()), 1e-5
+    start, step = float(latent.level.detach()), 1e-6
     slopes = [(loss(start + step, count) - loss(start - step, count)) / (2 * step) for count in (True, False)]
     # a unit at an end of the ramp, one of 400, counts half on one side of the difference
     assert float(of_count) == pytest.approx(slopes[0], rel=5e-3)
     # θ stands for h, which lies within width / 2 of it: an eighth of the slope at most, where all targets have a sign
     near = ((h - 0.8).abs() < width / 2).double()
-    allowed = float((near * target).sum()) / width * 0.8 * (width / 2)
+    allowed = PACE * float((near * target).sum()) / width * 0.8 * (width / 2)
     assert abs(float(of_error) - slopes[1]) < allowed < 0.15 * abs(slopes[1])
 
 
