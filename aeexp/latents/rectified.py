@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from aeexp.contracts import Latent
+from aeexp.contracts import Capacity, Latent
 from aeexp.latents.silence import Silence
 from aeexp.ranges import Count, NonNegative, Positive
 from aeexp.types import Code
@@ -46,6 +46,10 @@ class Relu(Latent):
         """(D,) bool: 0 for `dead_after` steps."""
         return self.silence.find_dead()
 
+    def capacity(self) -> Capacity:
+        """As many units as a row has that are not 0, on average."""
+        return self.silence.capacity()
+
 
 @final
 class JumpRelu(Latent):
@@ -53,8 +57,8 @@ class JumpRelu(Latent):
 
     The loss counts the units that speak, `sparsity` for each: L0 itself, and nothing pulls at what they say. A count
     has no gradient: that of the threshold is the straight-through estimate (section 3 of the paper), by which units
-    within half a `bandwidth` of it say what a higher one would cost. Thresholds are exp of 10 times their parameters: above
-    0, and quick enough to leave where they start within some hundred steps.
+    within half a `bandwidth` of it say what a higher one would cost. Thresholds are exp of 10 times their parameters:
+    above 0, and quick enough to leave where they start within some hundred steps.
 
     Formula: z_j = h_j where h_j > θ_j, else 0; loss + sparsity Σ_j 1[h_j > θ_j]
 
@@ -98,6 +102,10 @@ class JumpRelu(Latent):
         """(D,) bool: 0 for `dead_after` steps."""
         return self.silence.find_dead()
 
+    def capacity(self) -> Capacity:
+        """As many units as a row has that are not 0, on average."""
+        return self.silence.capacity()
+
     def find_thresholds(self) -> Tensor:
         """(D,) above 0."""
         return (PACE * self.level).exp()
@@ -139,3 +147,7 @@ class Gated(Latent):
     def find_dead(self) -> Tensor:
         """(D,) bool: 0 for `dead_after` steps."""
         return self.silence.find_dead()
+
+    def capacity(self) -> Capacity:
+        """As many units as a row has that are not 0, on average."""
+        return self.silence.capacity()

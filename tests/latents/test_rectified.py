@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aeexp.contracts import Capacity
 from aeexp.errors import UsageError
 from aeexp.latents import BatchTopK, Gated, JumpRelu, Relu, TopK
 from aeexp.latents.rectified import PACE
@@ -115,6 +116,19 @@ def test_a_unit_is_dead_after_so_many_silent_steps_and_alive_at_its_first_word(n
     assert float(latent.silence.readings()["dead_share"]) == 0.75
     seen(latent, torch.ones(1, 4))
     assert not latent.find_dead().any()
+
+
+@pytest.mark.parametrize("name", ["relu", "jumprelu", "gated"])
+def test_a_code_with_thresholds_holds_as_many_units_as_speak_in_a_row(name):
+    """So PCA beside it keeps as many components of a row, and not all. A tenth of 3 units and nine of 1 make 1.2."""
+    latent = LATENTS[name]()
+    assert latent.capacity() == Capacity(4)
+    z = torch.eye(4)[torch.arange(10) % 4]
+    z[0] = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    for _ in range(300):
+        seen(latent, z)
+    assert latent.capacity() == Capacity(4, 1, shared=True)
+    assert float(latent.silence.spoken) == pytest.approx(1.2, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", LATENTS)
