@@ -23,10 +23,8 @@ def add_stability(records: Sequence[Record], groups: Sequence[Group]) -> tuple[l
         columns = [(record, found) for record in group.records if (found := _read_columns(record)) is not None]
         if len(columns) < 2 or len({found.shape for _, found in columns}) > 1:
             continue
-        cosines = np.array([[match(one, other) for _, other in columns] for _, one in columns])
-        means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
-        for (record, _), mean in zip(columns, means, strict=True):
-            test = {**record.metrics["test"], KEY: float(mean)}
+        for (record, _), mean in zip(columns, compare([found for _, found in columns]), strict=True):
+            test = {**record.metrics["test"], KEY: mean}
             numbers = {**(record.metrics.get("numbers") or {}), KEY: NUMBER}
             told[id(record)] = record._replace(metrics={**record.metrics, "test": test, "numbers": numbers})
     if not told:
@@ -36,6 +34,14 @@ def add_stability(records: Sequence[Record], groups: Sequence[Group]) -> tuple[l
         return [told.get(id(record), record) for record in several]
 
     return replace(records), [Group(group.columns, replace(group.records)) for group in groups]
+
+
+def compare(columns: Sequence[np.ndarray]) -> list[float]:
+    """Of each of several dictionaries (D, F) the mean matched cosine to the others; [] of one alone."""
+    if len(columns) < 2:
+        return []
+    cosines = np.array([[match(one, other) for other in columns] for one in columns])
+    return [float(mean) for mean in (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)]
 
 
 def match(one: np.ndarray, other: np.ndarray) -> float:
