@@ -23,8 +23,9 @@ class Silence(Part):
 
     Every `resample_every` steps dead units start anew as rows that are reconstructed badly, drawn by their squared
     error (Bricken et al. 2023, appendix): the decoder's column is the row about the decoder's bias, of length 1, and
-    the encoder's row the same direction, a fifth as long as those of live units. The optimizer's averages stay: those
-    of a unit without gradient have faded by then. That takes one linear layer each way; null: never.
+    the encoder's row the same direction, a fifth as long as those of live units, about the same bias: else it would
+    speak in nearly every row. The optimizer's averages stay: those of a unit without gradient have faded by then. That
+    takes one linear layer each way; null: never.
     """
 
     steps: Tensor
@@ -82,14 +83,15 @@ class Silence(Part):
         generator = torch.Generator().manual_seed(step)
         drawn = torch.multinomial(chances, len(dead), replacement=True, generator=generator).to(rows.device)
         origin = model.parameters_of(torch.zeros_like(code.mean[:1]), None if context is None else context[:1])
-        direction = nn.functional.normalize(rows[drawn] - model.likelihood.mean(origin).flatten(1), dim=1)
+        middle = model.likelihood.mean(origin).flatten(1)
+        direction = nn.functional.normalize(rows[drawn] - middle, dim=1)
         lengths = layer.weight.norm(dim=1)
         live = ~dead
         length = FRACTION * torch.where(live.any(), (lengths * live).sum() / live.sum().clamp(min=1), lengths.mean())
         columns.copy_(torch.where(dead, direction.T, columns))
         layer.weight.copy_(torch.where(dead[:, None], length * direction, layer.weight))
         if layer.bias is not None:
-            layer.bias.masked_fill_(dead, 0)
+            layer.bias.copy_(torch.where(dead, -length * (direction * middle).sum(1), layer.bias))
         self.steps.masked_fill_(dead, 0)
 
 

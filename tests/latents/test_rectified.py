@@ -155,6 +155,22 @@ def test_dead_units_start_anew_as_rows_and_live_ones_stay(name, build_learner, a
     assert not latent.find_dead().any()
 
 
+def test_a_unit_that_starts_anew_is_0_at_the_bias_of_the_decoder(build_learner, as_data):
+    """It speaks of what a row has beyond that, and so in some rows, not in all that lie far from 0."""
+    rows = 5 + torch.randn(200, 6)
+    learner = build_learner((6,), latent=Relu(4, dead_after=2, resample_every=5), hidden_dims=[], unit_norm=True)
+    model = learner.model
+    with torch.no_grad():
+        model.decoder.linears()[0].bias.fill_(5.0)
+        model.latent.silence.steps.fill_(9)
+        learner.before_step(as_data(rows.numpy())["train"], 5)
+        layer = model.encoder.writing_layer()
+        at_bias = layer(torch.full((1, 6), 5.0))
+        spoken = (layer(rows) > 0).float().mean()
+    assert float(at_bias.abs().max()) < 1e-5
+    assert 0.3 < float(spoken) < 0.7  # half of the rows, where they lie evenly about it
+
+
 def test_a_unit_cannot_become_a_row_behind_hidden_layers(build_learner, as_data):
     learner = build_learner((6,), latent=Relu(4, resample_every=5), hidden_dims=[5])
     with pytest.raises(UsageError, match=r"^latent\.resample_every: .*model=linear"):
