@@ -53,7 +53,7 @@ def read_count(k: Tensor) -> int | None:
 def keep_largest(h: Tensor, k: Tensor) -> Tensor:
     """h (..., D) with the k () largest of each row, and 0 elsewhere: exactly k of them, also under ties.
 
-    Where k can be read they are selected: of 4,096 units in a hundredth of the time that sorting takes.
+    Where k can be read they are selected: of 4,096 units in a thirtieth of the time that sorting takes (CPU).
     """
     if (count := read_count(k)) is not None:
         values, places = h.topk(min(count, h.shape[-1]), dim=-1, sorted=False)
