@@ -51,4 +51,5 @@ def encoder_map(encoder: Encoder, pictures: np.ndarray) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
+    run, data, out, *given = sys.argv[1:]
+    main(run, data, out, *map(int, given))
