@@ -21,6 +21,7 @@ from aeexp.latents.flows import make_chain
 from aeexp.latents.posteriors import Normal, standard_log_prob
 
 STEPS, BATCH, RATE = 2000, 256, 2e-3
+NOISY = 3  # times as many for the diffusion, which sees a level of noise in a hundred a row
 HIDDEN, LAYERS = 64, 6  # of the flow
 WIDE = 128  # units of the layers of the other two
 LEVELS = 100  # of noise
@@ -151,7 +152,7 @@ def fit_diffusion(codes: np.ndarray, seed: int) -> Draw:
     white = Whitening.of(codes)
     with _drawing(seed):
         diffusion = Diffusion(len(white.scale))
-        _train(diffusion, white.apply(codes), diffusion.loss, seed)
+        _train(diffusion, white.apply(codes), diffusion.loss, seed, NOISY)
     return _drawer(white, diffusion.draw)
 
 
@@ -159,12 +160,13 @@ def _perceptron(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, WIDE), nn.SiLU(), nn.Linear(WIDE, WIDE), nn.SiLU(), nn.Linear(WIDE, outputs))
 
 
-def _train(net: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], seed: int) -> None:
-    """`STEPS` of Adam on rows drawn anew, at a rate that falls to 0 along a cosine."""
+def _train(net: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], seed: int, times: int = 1) -> None:
+    """`STEPS` of Adam, or so many times as many, on rows drawn anew, at a rate that falls to 0 along a cosine."""
+    steps = times * STEPS
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rows = torch.Generator().manual_seed(seed)
-    for _ in range(STEPS):
+    for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
         loss(x[torch.randint(len(x), (min(BATCH, len(x)),), generator=rows)]).backward()
         nn.utils.clip_grad_norm_(net.parameters(), 10.0)

@@ -138,7 +138,7 @@ class LFQ(Latent):
         self,
         dim: Count,
         width: Annotated[int, Interval(ge=1, le=14)] = 8,
-        entropy: NonNegative = 0.1,
+        entropy: NonNegative = 1.0,
         commitment: NonNegative = 0.25,
         temperature: Positive = 1.0,
     ):

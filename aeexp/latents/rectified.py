@@ -8,10 +8,12 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from aeexp.contracts import Latent
+from aeexp.contracts import Capacity, Latent
 from aeexp.latents.silence import Silence
 from aeexp.ranges import Count, NonNegative, Positive
 from aeexp.types import Code
+
+PACE = 10.0  # of thresholds: a step of Adam at rate 0.001 moves one by a hundredth of itself
 
 
 @final
@@ -44,6 +46,10 @@ class Relu(Latent):
         """(D,) bool: 0 for `dead_after` steps."""
         return self.silence.find_dead()
 
+    def capacity(self) -> Capacity:
+        """As many units as a row has that are not 0, on average."""
+        return self.silence.capacity()
+
 
 @final
 class JumpRelu(Latent):
@@ -51,7 +57,8 @@ class JumpRelu(Latent):
 
     The loss counts the units that speak, `sparsity` for each: L0 itself, and nothing pulls at what they say. A count
     has no gradient: that of the threshold is the straight-through estimate (section 3 of the paper), by which units
-    within half a `bandwidth` of it say what a higher one would cost. Thresholds are exp of parameters, and so above 0.
+    within half a `bandwidth` of it say what a higher one would cost. Thresholds are exp of 10 times their parameters:
+    above 0, and quick enough to leave where they start within some hundred steps.
 
     Formula: z_j = h_j where h_j > θ_j, else 0; loss + sparsity Σ_j 1[h_j > θ_j]
 
@@ -66,21 +73,21 @@ class JumpRelu(Latent):
     def __init__(
         self,
         dim: Count,
-        sparsity: NonNegative = 0.3,
-        threshold: Positive = 0.5,
-        bandwidth: Positive = 0.5,
+        sparsity: NonNegative = 0.2,
+        threshold: Positive = 0.1,
+        bandwidth: Positive = 0.2,
         dead_after: Count = 200,
         resample_every: Count | None = None,
     ):
         super().__init__(dim)
-        self.log_threshold = nn.Parameter(torch.full((dim,), math.log(threshold)))
+        self.level = nn.Parameter(torch.full((dim,), math.log(threshold) / PACE))
         self.register_buffer("sparsity", torch.tensor(float(sparsity)))
         self.register_buffer("bandwidth", torch.tensor(float(bandwidth)))
         self.silence = Silence(dim, dead_after, resample_every)
 
     def forward(self, h: Tensor) -> Code:
         """Units of h (B, dim) above their thresholds; `losses` has the weighted count."""
-        threshold = self.log_threshold.exp()
+        threshold = self.find_thresholds()
         speaks = (h > threshold).to(h)
         near = ((h - threshold).abs() < self.bandwidth / 2).to(h).detach() / self.bandwidth
         moved = near * (threshold - threshold.detach())  # 0, with the gradient of what a higher threshold silences
@@ -89,15 +96,23 @@ class JumpRelu(Latent):
 
     def project(self, z: Tensor) -> Tensor:
         """(..., D) with 0 where a unit is below its threshold."""
-        return torch.where(z > self.log_threshold.exp(), z, torch.zeros_like(z))
+        return torch.where(z > self.find_thresholds(), z, torch.zeros_like(z))
 
     def find_dead(self) -> Tensor:
         """(D,) bool: 0 for `dead_after` steps."""
         return self.silence.find_dead()
 
+    def capacity(self) -> Capacity:
+        """As many units as a row has that are not 0, on average."""
+        return self.silence.capacity()
+
+    def find_thresholds(self) -> Tensor:
+        """(D,) above 0."""
+        return (PACE * self.level).exp()
+
     def readings(self) -> dict[str, Tensor]:
         """The thresholds' mean."""
-        return {"mean_threshold": self.log_threshold.exp().mean()}
+        return {"mean_threshold": self.find_thresholds().mean()}
 
 
 @final
@@ -132,3 +147,7 @@ class Gated(Latent):
     def find_dead(self) -> Tensor:
         """(D,) bool: 0 for `dead_after` steps."""
         return self.silence.find_dead()
+
+    def capacity(self) -> Capacity:
+        """As many units as a row has that are not 0, on average."""
+        return self.silence.capacity()

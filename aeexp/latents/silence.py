@@ -8,11 +8,12 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from aeexp.contracts import Examples, Model, Part
+from aeexp.contracts import Capacity, Examples, Model, Part
 from aeexp.errors import UsageError
 from aeexp.types import Pass
 
 ROWS = 1024  # of the training split, among which a unit finds what it starts anew as
+DECAY = 0.99  # of the mean number of units that speak
 FRACTION = 0.2  # of the mean length of the live units' encoder rows
 
 
@@ -22,25 +23,39 @@ class Silence(Part):
 
     Every `resample_every` steps dead units start anew as rows that are reconstructed badly, drawn by their squared
     error (Bricken et al. 2023, appendix): the decoder's column is the row about the decoder's bias, of length 1, and
-    the encoder's row the same direction, a fifth as long as those of live units. The optimizer's averages stay: those
-    of a unit without gradient have faded by then. That takes one linear layer each way; null: never.
+    the encoder's row the same direction, a fifth as long as those of live units, about the same bias: else it would
+    speak in nearly every row. The optimizer's averages stay: those of a unit without gradient have faded by then. That
+    takes one linear layer each way; null: never.
     """
 
     steps: Tensor
+    spoken: Tensor
+    seen: Tensor
 
     def __init__(self, dim: int, dead_after: int, resample_every: int | None):
         super().__init__()
         self.dead_after = dead_after
         self.resample_every = resample_every
         self.register_buffer("steps", torch.zeros(dim, dtype=torch.int64))
+        self.register_buffer("spoken", torch.tensor(0.0))  # units of a row that are not 0, a running mean
+        self.register_buffer("seen", torch.tensor(0.0))  # batches in it
 
     def find_dead(self) -> Tensor:
         """(D,) bool."""
         return self.steps >= self.dead_after
 
     def observe(self, out: Pass) -> None:
-        """A unit that spoke in any row begins to count anew."""
-        self.steps.copy_(torch.where((out.code.z != 0).any(0), 0, self.steps + 1))
+        """A unit that spoke in any row begins to count anew; how many speak in a row is averaged."""
+        speaks = out.code.z != 0
+        self.steps.copy_(torch.where(speaks.any(0), 0, self.steps + 1))
+        self.seen.add_(1)
+        rate = torch.maximum(1 / self.seen, torch.full_like(self.seen, 1 - DECAY))
+        self.spoken.add_(rate * (speaks.sum(1).to(self.spoken).mean() - self.spoken))
+
+    def capacity(self) -> Capacity:
+        """As many units as spoke in a row at the end of training, on average; all of them before."""
+        dim = len(self.steps)
+        return Capacity(dim, min(dim, max(1, round(float(self.spoken)))), shared=True) if self.seen else Capacity(dim)
 
     def readings(self) -> dict[str, Tensor]:
         """Share of the units that are dead."""
@@ -68,14 +83,15 @@ class Silence(Part):
         generator = torch.Generator().manual_seed(step)
         drawn = torch.multinomial(chances, len(dead), replacement=True, generator=generator).to(rows.device)
         origin = model.parameters_of(torch.zeros_like(code.mean[:1]), None if context is None else context[:1])
-        direction = nn.functional.normalize(rows[drawn] - model.likelihood.mean(origin).flatten(1), dim=1)
+        middle = model.likelihood.mean(origin).flatten(1)
+        direction = nn.functional.normalize(rows[drawn] - middle, dim=1)
         lengths = layer.weight.norm(dim=1)
         live = ~dead
         length = FRACTION * torch.where(live.any(), (lengths * live).sum() / live.sum().clamp(min=1), lengths.mean())
         columns.copy_(torch.where(dead, direction.T, columns))
         layer.weight.copy_(torch.where(dead[:, None], length * direction, layer.weight))
         if layer.bias is not None:
-            layer.bias.masked_fill_(dead, 0)
+            layer.bias.copy_(torch.where(dead, -length * (direction * middle).sum(1), layer.bias))
         self.steps.masked_fill_(dead, 0)
 
 

@@ -11,7 +11,7 @@ from aeexp.contracts import Capacity, Latent
 from aeexp.errors import UsageError
 from aeexp.latents.silence import Silence
 from aeexp.ranges import Count, Decay
-from aeexp.tensors import whole_rows
+from aeexp.tensors import keep_largest, read_count, whole_rows
 from aeexp.types import Code, Pass
 
 
@@ -61,6 +61,8 @@ class BatchTopK(Latent):
 
     def smallest(self, h: Tensor) -> Tensor:
         """() the least unit that this batch keeps; more than k B stay only where units tie with it."""
+        if (count := read_count(self.k)) is not None:
+            return h.flatten().topk(count * len(h), sorted=False).values.min()
         ordered = h.flatten().sort(descending=True).values
         return ordered.gather(0, (self.k * len(h) - 1).reshape(1))[0]
 
@@ -113,8 +115,7 @@ class TopK(Latent):
 
     def forward(self, h: Tensor) -> Code:
         """The k largest units of each row of h (B, dim)."""
-        rank = h.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)  # by keyword: vmap takes no other way
-        z = torch.where(rank < self._count(), h, torch.zeros_like(h))
+        z = keep_largest(h, self._count())
         return Code(z=z, mean=z, before=h)
 
     def find_dead(self) -> Tensor:

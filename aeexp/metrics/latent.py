@@ -43,7 +43,8 @@ class Latent(Metric):
       chance may leave it below, and some 7 for each unit that is a sum of others; left out where rows are no more than
       units.
       The term `total_correlation` of a loss is biased upwards by some nats.
-    - `dead_units`: units whose standard deviation is below 1e-6 of the largest.
+    - `dead_units`: units whose standard deviation is below 1e-6 of the largest. `dead_share`: share of the units that
+      were 0 in all of the last `latent.dead_after` steps of training; of sparse latents, whatever the split.
     - `jacobian_norm`: mean Frobenius norm of the encoder's Jacobian over the first `jacobian_rows` rows; of a code of
       more than 64 units from 64 random directions, good to a hundredth or so.
     - `active_units`: units whose mean code varies by more than 0.01 (variance, Burda et al. 2016; in a bounded space
@@ -89,7 +90,7 @@ class Latent(Metric):
             no_interval=DESCRIBES,
         ),
         Number("latent/(perplexity|codes_used)", None, "codes", no_interval=DESCRIBES),
-        Number("latent/codebook_use", None, "", no_interval=DESCRIBES),
+        Number("latent/(codebook_use|dead_share)", None, "", no_interval=DESCRIBES),
         Number("latent/bits(_entropy)?", None, "bits per row", no_interval=DESCRIBES),
     )
 
@@ -111,6 +112,8 @@ class Latent(Metric):
         }
         if "model" not in run.lacks:
             values["jacobian_norm"] = self.jacobian_norm(run, split)
+            if (dead := run.model.latent.find_dead()) is not None:
+                values["dead_share"] = float(dead.double().mean())
         if len(codes) > codes.shape[1]:
             values["total_correlation_gaussian"] = total_correlation(run.draws(split).astype(np.float64))
         if (units := run.rate(split)) is not None:

@@ -15,7 +15,7 @@ from aeexp.errors import UsageError
 from aeexp.latents.rectified import Gated
 from aeexp.latents.sparse import BatchTopK, TopK
 from aeexp.ranges import Count, NonNegative, Share
-from aeexp.tensors import sum_features
+from aeexp.tensors import keep_largest, sum_features
 from aeexp.types import Pass
 
 
@@ -42,8 +42,8 @@ class AuxK(Regularizer):
         dead, before = model.latent.find_dead(), out.code.before
         assert dead is not None and before is not None  # of the latents that `check` lets through
         ranked = torch.where(dead, before, torch.full_like(before, -torch.inf))
-        rank = ranked.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-        z = torch.where(dead & (rank < self.k), before, torch.zeros_like(before))
+        largest = keep_largest(ranked, self.k)
+        z = torch.where(dead & (largest != 0), before, torch.zeros_like(before))
         silence = model.parameters_of(torch.zeros_like(z), out.context, out.code.skips)
         added = model.parameters_of(z, out.context, out.code.skips) - silence
         left = (out.batch.targets - out.output).detach()
@@ -73,7 +73,7 @@ class Gate(Regularizer):
 
     sparsity: Tensor
 
-    def __init__(self, weight: NonNegative, sparsity: NonNegative = 0.3):
+    def __init__(self, weight: NonNegative, sparsity: NonNegative = 1.0):
         super().__init__(weight)
         self.register_buffer("sparsity", torch.tensor(float(sparsity)))
 

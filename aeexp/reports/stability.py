@@ -20,9 +20,16 @@ def measure(records: Sequence[Record]) -> list[tuple[Record, dict[str, float]]]:
     columns = [(record, found) for record in records if (found := _read_columns(record)) is not None]
     if len(columns) < 2 or len({found.shape for _, found in columns}) > 1:
         return []
-    cosines = np.array([[match(one, other) for _, other in columns] for _, one in columns])
-    means = (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)
-    return [(record, {KEY: float(mean)}) for (record, _), mean in zip(columns, means, strict=True)]
+    means = compare([found for _, found in columns])
+    return [(record, {KEY: mean}) for (record, _), mean in zip(columns, means, strict=True)]
+
+
+def compare(columns: Sequence[np.ndarray]) -> list[float]:
+    """Of each of several dictionaries (D, F) the mean matched cosine to the others; [] of one alone."""
+    if len(columns) < 2:
+        return []
+    cosines = np.array([[match(one, other) for other in columns] for one in columns])
+    return [float(mean) for mean in (cosines.sum(1) - cosines.diagonal()) / (len(columns) - 1)]
 
 
 def match(one: np.ndarray, other: np.ndarray) -> float:

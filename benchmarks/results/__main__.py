@@ -22,11 +22,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import yaml
 
+from aeexp.reports.stability import KEY, compare
 from aeexp.reports.statistics import estimate
 from aeexp.reproductions.records import read_study
 from aeexp.reproductions.running import SPLITS, find_number
+from aeexp.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"aeexp": ["-m", "aeexp"], "aeexp-encode": ["-m", "aeexp.cli.encode"]}
@@ -87,12 +90,18 @@ def execute(name: str, words: Sequence[str]) -> None:
 def read_runs(folder: Path, by: Sequence[str]) -> dict[str, list[Metrics]]:
     """metrics.json of the finished runs of a sweep, by the values of the keys."""
     found: dict[str, list[Metrics]] = {}
+    columns: dict[str, list[np.ndarray]] = {}
     paths = folder.glob("*/metrics.json")
     for path in sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name)):
         overrides = yaml.safe_load((path.parent / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
         values = dict(word.split("=", 1) for word in overrides if "=" in word)
         group = ", ".join(values[key] for key in by if key in values)
         found.setdefault(group, []).append(json.loads(path.read_text(encoding="utf-8")))
+        saved = RunFolder(path.parent).read_codes("dictionary") or {}
+        columns.setdefault(group, []).extend(array for name, array in saved.items() if name == "dictionary")
+    for group, several in columns.items():
+        for run, stability in zip(found[group], compare(several), strict=False):
+            run["test"][KEY] = stability
     return found
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.func import functional_call, vmap
 
 from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Deterministic, Sigmoid
-from aeexp.latents.sparse import TopK
+from aeexp.latents.sparse import BatchTopK, TopK
 
 nonzero = st.integers(-4, 4).filter(bool)  # few values: ties in nearly every row
 
@@ -45,6 +46,20 @@ def test_topk_passes_the_gradient_to_the_kept_units_only():
     z = TopK(6, 2)(h).z
     z.sum().backward()
     assert torch.equal(h.grad, (z != 0).float())
+
+
+@pytest.mark.parametrize("kind", [TopK, BatchTopK])
+def test_runs_of_a_stack_with_a_k_of_their_own_keep_what_each_keeps_alone(kind):
+    """Alone k is read and the largest are selected; in the stack they are sorted."""
+    h = torch.randn(7, 9, generator=torch.Generator().manual_seed(0))
+
+    def keep(k):
+        latent = kind(9, 1)
+        return functional_call(latent, {"k": k}, (h,)).z
+
+    stacked = vmap(keep)(torch.tensor([1, 4, 9]))
+    for z, k in zip(stacked, (1, 4, 9), strict=True):
+        assert torch.equal(z, kind(9, k)(h).z) and (z != 0).sum() == 7 * k
 
 
 @pytest.mark.parametrize("k", [0, -1, 7])

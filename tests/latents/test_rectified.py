@@ -7,8 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aeexp.contracts import Capacity
 from aeexp.errors import UsageError
 from aeexp.latents import BatchTopK, Gated, JumpRelu, Relu, TopK
+from aeexp.latents.rectified import PACE
 from aeexp.types import Batch, Code, Pass
 
 LATENTS = {
@@ -32,7 +34,7 @@ def test_a_jump_keeps_what_is_above_the_threshold_as_it_is_and_counts_it(seed):
     latent = JumpRelu(4, sparsity=0.7, threshold=0.4)
     h = torch.randn(9, 4)
     code = latent(h)
-    above = h > latent.log_threshold.exp()
+    above = h > latent.find_thresholds()
     assert torch.equal(code.z, torch.where(above, h, torch.zeros_like(h)))
     torch.testing.assert_close(code.losses["l0"], 0.7 * above.sum(1).float())
     assert torch.equal(latent.project(code.z), code.z)
@@ -50,21 +52,21 @@ def test_the_gradient_of_a_threshold_is_that_of_the_smoothed_loss():
     latent = JumpRelu(1, sparsity=0.5, threshold=0.8, bandwidth=width).double()
     h = 2 * torch.rand(4000, 1, dtype=torch.float64)
     code = latent(h)
-    (of_count,) = torch.autograd.grad(code.losses["l0"].sum(), latent.log_threshold, retain_graph=True)
-    (of_error,) = torch.autograd.grad(((code.z - target) * target).sum(), latent.log_threshold)
+    (of_count,) = torch.autograd.grad(code.losses["l0"].sum(), latent.level, retain_graph=True)
+    (of_error,) = torch.autograd.grad(((code.z - target) * target).sum(), latent.level)
 
-    def loss(log_threshold: float, count: bool) -> float:
-        threshold = torch.tensor(log_threshold, dtype=torch.float64).exp()
+    def loss(level: float, count: bool) -> float:
+        threshold = torch.tensor(PACE * level, dtype=torch.float64).exp()
         ramp = smoothed(h, threshold, width)
         return float((0.5 * ramp if count else h * ramp * target).sum())
 
-    start, step = float(latent.log_threshold.detach()), 1e-5
+    start, step = float(latent.level.detach()), 1e-6
     slopes = [(loss(start + step, count) - loss(start - step, count)) / (2 * step) for count in (True, False)]
     # a unit at an end of the ramp, one of 400, counts half on one side of the difference
     assert float(of_count) == pytest.approx(slopes[0], rel=5e-3)
     # θ stands for h, which lies within width / 2 of it: an eighth of the slope at most, where all targets have a sign
     near = ((h - 0.8).abs() < width / 2).double()
-    allowed = float((near * target).sum()) / width * 0.8 * (width / 2)
+    allowed = PACE * float((near * target).sum()) / width * 0.8 * (width / 2)
     assert abs(float(of_error) - slopes[1]) < allowed < 0.15 * abs(slopes[1])
 
 
@@ -116,6 +118,19 @@ def test_a_unit_is_dead_after_so_many_silent_steps_and_alive_at_its_first_word(n
     assert not latent.find_dead().any()
 
 
+@pytest.mark.parametrize("name", ["relu", "jumprelu", "gated"])
+def test_a_code_with_thresholds_holds_as_many_units_as_speak_in_a_row(name):
+    """So PCA beside it keeps as many components of a row, and not all. A tenth of 3 units and nine of 1 make 1.2."""
+    latent = LATENTS[name]()
+    assert latent.capacity() == Capacity(4)
+    z = torch.eye(4)[torch.arange(10) % 4]
+    z[0] = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    for _ in range(300):
+        seen(latent, z)
+    assert latent.capacity() == Capacity(4, 1, shared=True)
+    assert float(latent.silence.spoken) == pytest.approx(1.2, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", LATENTS)
 def test_dead_units_start_anew_as_rows_and_live_ones_stay(name, build_learner, as_data):
     rows = torch.randn(40, 6)
@@ -138,6 +153,22 @@ def test_dead_units_start_anew_as_rows_and_live_ones_stay(name, build_learner, a
     lengths = encoder.weight.detach().norm(dim=1)
     torch.testing.assert_close(lengths[anew], (0.2 * lengths[alive].mean()).expand(2))
     assert not latent.find_dead().any()
+
+
+def test_a_unit_that_starts_anew_is_0_at_the_bias_of_the_decoder(build_learner, as_data):
+    """It speaks of what a row has beyond that, and so in some rows, not in all that lie far from 0."""
+    rows = 5 + torch.randn(200, 6)
+    learner = build_learner((6,), latent=Relu(4, dead_after=2, resample_every=5), hidden_dims=[], unit_norm=True)
+    model = learner.model
+    with torch.no_grad():
+        model.decoder.linears()[0].bias.fill_(5.0)
+        model.latent.silence.steps.fill_(9)
+        learner.before_step(as_data(rows.numpy())["train"], 5)
+        layer = model.encoder.writing_layer()
+        at_bias = layer(torch.full((1, 6), 5.0))
+        spoken = (layer(rows) > 0).float().mean()
+    assert float(at_bias.abs().max()) < 1e-5
+    assert 0.3 < float(spoken) < 0.7  # half of the rows, where they lie evenly about it
 
 
 def test_a_unit_cannot_become_a_row_behind_hidden_layers(build_learner, as_data):

@@ -74,6 +74,13 @@ def test_topk_codes_have_k_units_a_row(build_learner, digit_data):
     assert Latent()(run, "test")["latent/l0"] == 3
 
 
+def test_the_share_of_dead_units_is_of_the_last_steps_of_training_and_of_latents_that_count(build_learner, digit_data):
+    latent = TopK(10, 3, dead_after=5)
+    latent.silence.steps.copy_(torch.tensor([0, 4, 5, 6, 90, 0, 0, 0, 0, 0]))
+    assert Latent()(Run(build_learner((1, 8, 8), latent=latent), digit_data), "test")["latent/dead_share"] == 0.3
+    assert "latent/dead_share" not in Latent()(Run(build_learner((1, 8, 8), latent=Sigmoid(4)), digit_data), "test")
+
+
 @pytest.mark.parametrize("shape", [(3,), (1, 5, 4), (2, 3, 3)])
 def test_the_jacobian_of_the_identity_has_the_root_of_its_width_as_norm(shape):
     rows = Rows(np.random.default_rng(0).random((300, *shape), np.float32))
