@@ -53,8 +53,8 @@ def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
 
 
 def revive(facts: Facts) -> list[Cure]:
-    """What brings back dead units of a sparse latent, where its network lets it, in time for the steps there are: a
-    heavier aux_k where there is a light one, else aux_k, else rows as new units."""
+    """What brings back dead units of a sparse latent, where its network lets it, in time for the steps there are:
+    aux_k, and rows as new units."""
     latent, steps = facts.part("latent"), int(facts.number("steps", "curve") or 0)
     if latent not in REVIVED or steps < 2 * SOON:
         return []
@@ -63,9 +63,8 @@ def revive(facts: Facts) -> list[Cure]:
         after, words = most, (override("latent.dead_after", most),)
     cures, weight = [], facts.option("regularizer.aux_k.weight")
     penalties = [name for name in facts.parts("regularizer") if name.isidentifier()]
-    if weight is not None and 0 < weight < 1:
-        why = "dead units learn as much as the others"
-        cures.append(Cure((override("regularizer.aux_k.weight", 1.0), *words), why))
+    if weight is not None and words:
+        cures.append(Cure(words, "dead units are found sooner, and learn by aux_k"))
     elif latent in SPARSE and weight is None and facts.part("likelihood").startswith("Gaussian"):
         why = "dead units explain what the others leave, and get a gradient"
         cures.append(Cure((override("regularizer", [*penalties, "aux_k"]), *words), why))

@@ -34,7 +34,7 @@ class BatchTopK(Latent):
     seen: Tensor
 
     def __init__(
-        self, dim: Count, k: Count, decay: Decay = 0.99, dead_after: Count = 200, resample_every: Count | None = None
+        self, dim: Count, k: Count, decay: Decay = 0.99, dead_after: Count = 20, resample_every: Count | None = None
     ):
         super().__init__(dim)
         if not 1 <= k <= dim:
@@ -101,7 +101,7 @@ class TopK(Latent):
         dim: Count,
         k: Count,
         test_k: Count | None = None,
-        dead_after: Count = 200,
+        dead_after: Count = 20,
         resample_every: Count | None = None,
     ):
         super().__init__(dim)

@@ -136,9 +136,8 @@ def test_pca_that_copies_is_held_against_no_code_that_must_not(words: tuple[str,
     [
         ("worse than PCA", ("variant=vae",), "likelihood=gaussian_optimal"),
         ("worse than PCA", ("variant=beta_vae",), "regularizer.kl.weight=0.4"),  # 4: dearer than any likelihood mends
-        ("dead units", ("latent=topk", "latent.dim=64"), "'regularizer=[aux_k]' latent.dead_after=30"),
-        # which has one of a 32nd
-        ("dead units", ("variant=k_sparse", "latent.dim=64"), "regularizer.aux_k.weight=1 latent.dead_after=30"),
+        ("dead units", ("latent=topk", "latent.dim=64"), "'regularizer=[aux_k]'"),
+        ("dead units", ("variant=k_sparse", "latent.dim=64", "latent.dead_after=200"), "latent.dead_after=30"),
     ],
 )
 def test_the_surest_cure_comes_first(case: str, words: tuple[str, ...], first: str):
@@ -227,13 +226,14 @@ def test_the_page_on_diagnoses_says_of_each_rule_what_the_rule_says():
 @pytest.mark.parametrize(
     ("words", "cures"),
     [
-        (("variant=topk_sae", "regularizer=[none]"), ["'regularizer=[aux_k]' latent.dead_after=50",
-                                                      "latent.resample_every=100 latent.dead_after=50"]),
-        (("variant=topk_sae", "latent.dead_after=40"), ["regularizer.aux_k.weight=1", "latent.resample_every=100"]),
-        (("variant=topk_sae", "regularizer.aux_k.weight=1"), ["latent.resample_every=100 latent.dead_after=50"]),
+        (("variant=topk_sae", "regularizer=[none]"), ["'regularizer=[aux_k]'", "latent.resample_every=100"]),
+        (("variant=topk_sae", "latent.dead_after=200"), ["latent.dead_after=50",
+                                                         "latent.resample_every=100 latent.dead_after=50"]),
+        (("variant=topk_sae",), ["latent.resample_every=100"]),
         (("variant=relu_sae",), ["latent.resample_every=100 latent.dead_after=50"]),
-        (("variant=k_sparse",), ["regularizer.aux_k.weight=1 latent.dead_after=50"]),
-        (("variant=k_sparse", "regularizer=[none]"), ["'regularizer=[aux_k]' latent.dead_after=50"]),
+        (("variant=k_sparse", "latent.dead_after=200"), ["latent.dead_after=50"]),
+        (("variant=k_sparse", "regularizer=[none]"), ["'regularizer=[aux_k]'"]),
+        (("variant=k_sparse",), []),
         (("variant=undercomplete",), []),
     ],
 )  # fmt: skip
