@@ -16,6 +16,7 @@ from aeexp.evaluation.contracts import Metric
 from aeexp.reference.folders import find_conf_dir
 from aeexp.runs.composing import compose_run
 from aeexp.runs.config import make, to_dict
+from aeexp.runs.schema import BESIDE
 from aeexp.timing import stage
 
 log = logging.getLogger(__name__)
@@ -46,9 +47,9 @@ def make_plots(cfg: DictConfig, metrics: Mapping[str, Metric]) -> dict[str, Plot
 
 def compose_plots(option: str) -> dict[str, Any]:
     """What plot=[option] is, as conf/ has it, or the search path of the command that runs."""
-    if _is_command():
-        return to_dict(compose("config", [f"plot=[{option}]"]).plot)
-    return to_dict(compose_run([f"plot=[{option}]"]).cfg.plot)
+    words = [f"plot=[{option}]"]
+    node = to_dict((compose("config", words) if _is_command() else compose_run(words).cfg).plot)
+    return {name: part for name, part in node.items() if name not in BESIDE["plot"]}
 
 
 def _is_command() -> bool:

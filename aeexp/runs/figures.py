@@ -111,6 +111,12 @@ class Undrawn(RuntimeError):
     """The run is trained and measured, but a figure of it could not be drawn."""
 
 
+def make_undrawn(trouble: str, folder: RunFolder) -> Undrawn:
+    """With what to do."""
+    way = f"metrics.json is written; the same command with {quote_override('hydra.run.dir', folder)} draws again"
+    return Undrawn(f"{trouble}\n{way}")
+
+
 def log_figures(plots: Mapping[str, Plot], run: Run, track: Tracker, folder: RunFolder) -> None:
     """Figures, and codes for the projector; raises `Undrawn` once all that can be drawn is there."""
     step = run.best_step or 0
@@ -118,9 +124,8 @@ def log_figures(plots: Mapping[str, Plot], run: Run, track: Tracker, folder: Run
     if plots:
         with stage("tensorboard"):
             track.log_codes(*project(run), step)
-    way = f"metrics.json is written; the same command with {quote_override('hydra.run.dir', folder)} draws again"
     if failures:
-        raise Undrawn(f"{'; '.join(failures)}\n{way}")
+        raise make_undrawn("; ".join(failures), folder)
 
 
 def draw_plots(plots: Mapping[str, Plot], run: Run, save: Callable[[str, Figure | Animation], None]) -> list[str]:

@@ -7,9 +7,8 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from aeexp.drawing.animation import Animation
-from aeexp.errors import quote_override
 from aeexp.evaluation.run import Run
-from aeexp.runs.figures import Undrawn, draw_plots
+from aeexp.runs.figures import draw_plots, make_undrawn
 from aeexp.runs.film import Film
 from aeexp.runs.tracking import Tracker
 from aeexp.runs.training import fit_codes
@@ -39,10 +38,7 @@ def log_film(film: Film, run: Run, progress: Progress, track: Tracker) -> None:
         shots = read_shots(film, progress)
         drawn, failures = draw_shots(film, run, shots)
         if failures:
-            way = quote_override("hydra.run.dir", film.folder)
-            raise Undrawn(
-                f"film: {'; '.join(failures)}\nmetrics.json is written; the same command with {way} draws again"
-            )
+            raise make_undrawn(f"film: {'; '.join(failures)}", film.folder)
         for name, figures in drawn.items():
             write_film(name, figures, shots, track)
         log.info("film: %d frames of %s", len(shots), ", ".join(drawn) or "nothing: no figure had anything to draw")

@@ -46,7 +46,7 @@ def nothing_is_fitted(monkeypatch) -> Iterator[None]:
         for name in (
             "evaluation.probes.fit_probe",
             "evaluation.components.find_components",
-            "metrics.kernel_pca.kernel_pca",
+            "evaluation.kernel_pca.kernel_pca",
         ):
             patch.setattr(f"aeexp.{name}", refuse)
         yield

@@ -9,6 +9,7 @@ import pytest
 import torch
 from drawn import perceptron, rows_of, run_of, save, stochastic
 from matplotlib.colors import to_hex
+from matplotlib.patches import Circle
 
 from aeexp.datasets.core.splits import Fractions
 from aeexp.datasets.sets.bundled import diabetes
@@ -142,7 +143,7 @@ def test_a_code_of_two_units_is_drawn_to_scale_and_a_vae_with_the_circle_of_its_
     assert (plain[0].get_xlabel(), plain[0].get_ylabel()) == ("unit 1 of the code", "unit 2 of the code")
     figure = Scatter()(stochastic(digit_data, 2))["scatter"]
     save(figure)
-    (circle,) = figure.axes[0].patches
+    (circle,) = (patch for patch in figure.axes[0].patches if isinstance(patch, Circle))
     torch.manual_seed(0)
     inside = (torch.randn(100_000, 2).norm(dim=1) < circle.get_radius()).float().mean()
     assert float(inside) == pytest.approx(0.95, abs=0.003)  # 4 standard errors: 4 sqrt(0.95 0.05 / 100,000)

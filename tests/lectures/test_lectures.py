@@ -111,9 +111,10 @@ def test_topics_go_beside_each_other_and_a_failure_is_told_by_its_last_line(tmp_
 
 def test_who_leaves_early_leaves_nothing_running(tmp_path):
     commands = [["--version"], ["experiment=lecture_line", f"hydra.run.dir={tmp_path}"]]
+    others = set(psutil.Process().children(recursive=True))  # of tests before this one
     with closing(train_topics(commands, [tmp_path / "a", tmp_path / "b"], 2)) as training:
         next(training)  # the first is over, the second trains
-        started = psutil.Process().children(recursive=True)
+        started = set(psutil.Process().children(recursive=True)) - others
     assert started and not [child for child in started if child.is_running() and child.status() != "zombie"]
 
 

@@ -27,6 +27,7 @@ CONDITIONAL = [
 OTHER = {
     "null": "other",
     "nearest": "bilinear",
+    "vgg": "alex",
     "1.0": 0.5,
     "0.5": 0.25,
     "0.9": 0.5,

@@ -63,7 +63,7 @@ def test_whatever_makes_the_number_another_thing_is_refused(objective, key, valu
         ("best", "noise.gaussian.std", (0.0, 0.5), ("noise=[gaussian]",)),
         ("best", "model.hidden_dims", ("[64]", "[256,128]"), ()),
         ("best", "latent", ("deterministic", "sigmoid"), ()),
-        ("best", "latent.k", (2, 8), ("variant=k_sparse",)),
+        ("best", "latent.k", (2, 8), ("variant=k_sparse", "regularizer=[none]")),
         ("best", "dataset.limit", (500, 1000), ()),
         ("best", "trainer.batch_size", (32, 256), ("variant=beta_tc_vae",)),
         ("best", "regularizer.kl.weight", (0.1, 9), ("variant=vae", "trainer.monitor=reconstruction")),
