@@ -39,7 +39,7 @@ def run_plan(plan: Plan, seeds: Sequence[int]) -> None:
         if code in (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
             raise KeyboardInterrupt
         if code == MISTAKE:
-            raise UsageError(f"{plan.study.name}: {step.line[0]} does not take this line, as it says above")
+            raise UsageError(f"{plan.study.name}: {step.line[0]} refuses this line, for what it says above")
         if code and not step.arm:
             print(f"{head}failed, and the others would lack what it makes", file=sys.stderr)
             return
