@@ -99,7 +99,7 @@ def narrow_network(facts: Facts, factor: int) -> list[Cure]:
 def find_nothing_learned(facts: Facts) -> Finding | None:
     """The test error, and that of the validation rows, against that of the mean."""
     found = require({ERROR: facts.number(ERROR), f"baseline/mean/{ERROR}": facts.number(ERROR, "baseline", "mean")})
-    if found is None:
+    if found is None or facts.option("model.masked"):  # trained on some patches, it is measured on all
         return None
     own, mean = found.values()
     val = facts.number(ERROR, "val")
@@ -126,7 +126,7 @@ def find_worse_than_pca(facts: Facts) -> Finding | None:
     other rows, which is more than it needs. Not where PCA is so wide that it copies, and noise or a penalty forbids
     that; nor of a factorisation, which is PCA with one wish more."""
     found = require({ERROR: facts.number(ERROR), f"baseline/pca/{ERROR}": facts.number(ERROR, "baseline", "pca")})
-    if found is None or facts.part("trainer") == "ClosedForm":
+    if found is None or facts.part("trainer") == "ClosedForm" or facts.option("model.masked"):
         return None
     own, pca = found.values()
     off = math.hypot(facts.half(ERROR), facts.half(ERROR, "baseline", "pca"))

@@ -131,6 +131,13 @@ def test_pca_that_copies_is_held_against_no_code_that_must_not(words: tuple[str,
     assert ("worse than PCA" in named(Facts(tree, configure(*words)))) == told
 
 
+@pytest.mark.parametrize(("masked", "told"), [(0.75, False), (0.0, True)])
+def test_the_error_of_whole_pictures_is_not_what_a_masked_autoencoder_learns(masked: float, told: bool):
+    tree = merge(HEALTHY, {"test": {ERROR: 9.0}, "val": {ERROR: 9.0}})
+    found = named(Facts(tree, configure("variant=mae", f"model.masked={masked}")))
+    assert bool({"next to nothing was learned", "worse than PCA"} & set(found)) == told
+
+
 @pytest.mark.parametrize(
     ("case", "words", "first"),
     [
