@@ -24,7 +24,8 @@ def describe_diagnoses(roots: Sequence[Path], groups: Sequence[Group]) -> list[s
     names = sorted(found, key=lambda name: GRAVITY.get(name, -1))
     lines = [_describe(found[name], len(runs), len(groups)) for name in names[:MOST]]
     if told:
-        more = f"{len(names) - MOST} further diagnoses, and more" if len(names) > MOST else "More"
+        left = len(names) - MOST
+        more = f"{left} further diagnos{'i' if left == 1 else 'e'}s, and more" if left > 0 else "More"
         lines.append(f"{more} on each run: {quote_words('aeexp-doctor', *roots)}")
     return lines
 
