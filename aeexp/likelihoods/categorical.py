@@ -85,7 +85,7 @@ class Categorical(Likelihood):
             )
         if levels != self.levels:
             raise UsageError(
-                f"likelihood.levels={self.levels}, but the data has {levels} values a pixel: take "
+                f"likelihood.levels={self.levels}, but the data has values of {levels} kinds: take "
                 f"likelihood.levels={levels}"
             )
 

@@ -33,6 +33,13 @@ def test_a_folder_of_dots_has_its_own_name(tmp_path, monkeypatch):
     assert [find_name(path) for path in (".", "..", "deep/..")] == ["own", tmp_path.name, "own"]
 
 
+@pytest.mark.parametrize("name", ["5 $_$ [b] <i>", "a{1..3}", "what?", "x*y", "[b]", "ends_"])
+def test_a_file_that_is_there_is_called_by_its_whole_name(name, tmp_path):
+    for ending in (".csv", ".npz", ".txt", ".tar.gz"):
+        (tmp_path / f"{name}{ending}").touch()
+        assert find_name(str(tmp_path / f"{name}{ending}")) == name
+
+
 def test_a_run_calls_its_data_by_the_file_or_as_it_is_told(tmp_path):
     np.savez(tmp_path / "my_rows.npz", x=X, y=Y)
     for words, name in (([], "my_rows"), (["dataset.name=other"], "other")):

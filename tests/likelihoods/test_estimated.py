@@ -293,7 +293,7 @@ def test_the_probabilities_of_all_levels_sum_to_one():
 @pytest.mark.parametrize(
     ("levels", "low", "high", "step", "message"),
     [
-        (256, 0.0, 1.0, 1 / 16, r"^likelihood\.levels=256, but the data has 17 values a pixel.*levels=17$"),
+        (256, 0.0, 1.0, 1 / 16, r"^likelihood\.levels=256, but the data has values of 17 kinds.*levels=17$"),
         (2, 0.0, 1.0, 1 / 255, r"take likelihood\.levels=256$"),
         (256, 0.0, 1.0, None, "and no grid: take likelihood=gaussian"),
         (256, 0.0, 255.0, 1.0, r"needs integers scaled to \[0, 1\].*dataset\.scale"),

@@ -138,9 +138,10 @@ SHARED = {name: key for name, key in inspect.signature(assemble).parameters.item
 
 
 def find_name(path: str) -> str:
-    """What to call data by its path: the last part without endings, or what stands before the signs of a pattern."""
+    """What to call data by its path: the last part without endings, or, where no file is called so, what stands before
+    the signs of a pattern."""
     place = Path(path)
-    name = re.split(r"[*?[{]", place.name)[0].rstrip("-_. ")
+    name = place.name if os.path.exists(path) else re.split(r"[*?[{]", place.name)[0].rstrip("-_. ")
     if not name or name == "..":  # of a folder named by dots, of a pattern that begins with its sign
         name = (place if place.is_dir() else place.parent).resolve().name
     while Path(name).suffix.lower() in ENDINGS:
