@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -95,3 +96,8 @@ def _stirling(x: Tensor) -> Tensor:
 
 def _digamma_tail(x: Tensor) -> Tensor:
     return (1 - 1 / (10 * x.square())) / (12 * x.square())  # the next term is below 1e-10 for x > 20
+
+
+def count_share(share: float, number: int) -> int:
+    """How many of so many a share is, in whole ones, 1 at least: what rounding takes from a product counts as there."""
+    return max(1, math.floor(share * number + 1e-9))

@@ -26,8 +26,3 @@ def measure_prefixes(run: Run, split: str, counts: Sequence[int]) -> np.ndarray 
         errors = [run.learner.task.error(run.model.likelihood, output, batch) for output in outputs]
         parts.append(torch.stack(errors).cpu().numpy())
     return np.concatenate(parts, 1)
-
-
-def count_units(shares: Sequence[float], dim: int) -> list[int]:
-    """How many units each share of a code is, 1 at least."""
-    return [max(1, int(share * dim)) for share in shares]

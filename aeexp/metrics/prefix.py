@@ -9,10 +9,11 @@ import numpy as np
 
 from aeexp.errors import UsageError
 from aeexp.evaluation.contracts import Metric, Number
-from aeexp.evaluation.prefixes import count_units, measure_prefixes
+from aeexp.evaluation.prefixes import measure_prefixes
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.uncertainty import measure_mean
 from aeexp.ranges import Positive
+from aeexp.tensors import count_share
 
 
 @final
@@ -37,7 +38,7 @@ class Prefix(Metric):
         self.prefixes = tuple(prefixes)
 
     def __call__(self, run: Run, split: str) -> Values:
-        errors = measure_prefixes(run, split, count_units(self.prefixes, run.model.latent.dim))
+        errors = measure_prefixes(run, split, [count_share(each, run.model.latent.dim) for each in self.prefixes])
         if errors is None:
             return {}
         named = zip(self.prefixes, errors.astype(np.float64), strict=True)

@@ -14,6 +14,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.prefixes import measure_prefixes
 from aeexp.evaluation.run import Run
 from aeexp.regularizers.sparse import Matryoshka
+from aeexp.tensors import count_share
 
 
 @final
@@ -45,7 +46,7 @@ class Prefix(Plot):
             axes.axhline(level, color=canvas.GREY, linestyle=":", label="the mean of the training rows")
         for number, share in enumerate(find_trained(run)):
             label = "prefixes that were trained" if number == 0 else None
-            axes.axvline(max(1, int(share * run.model.latent.dim)), color="0.85", zorder=0, label=label)
+            axes.axvline(count_share(share, run.model.latent.dim), color="0.85", zorder=0, label=label)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(counts))
         axes.xaxis.set_minor_locator(NullLocator())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import final
 
 import torch
@@ -15,7 +14,7 @@ from aeexp.errors import UsageError
 from aeexp.latents.rectified import Gated
 from aeexp.latents.sparse import BatchTopK, TopK
 from aeexp.ranges import Count, NonNegative, Share
-from aeexp.tensors import keep_largest, sum_features
+from aeexp.tensors import count_share, keep_largest, sum_features
 from aeexp.types import Pass
 
 
@@ -97,8 +96,8 @@ class Gate(Regularizer):
 class Matryoshka(Regularizer):
     """The first units alone must reconstruct too, for each of several prefixes of the code (Bussmann et al. 2025).
 
-    Prefixes are shares of the units, from the first on; the whole code is the objective's own term. Early units learn
-    what is common, and later ones do not take it from them.
+    Prefixes are shares of the units, from the first on; two that are as many units count once. The whole code is the
+    objective's own term. Early units learn what is common, and later ones do not take it from them.
 
     Formula: Σ_m -log p(x | z_1 ... z_m)
 
@@ -115,9 +114,8 @@ class Matryoshka(Regularizer):
         """(B,) nats, summed over prefixes."""
         z = out.code.z
         number, parts = torch.arange(z.shape[1], device=z.device), []
-        for share in self.prefixes:
-            kept = number < max(1, math.floor(share * z.shape[1]))
-            output = model.explain(z * kept, out.context, out.batch, out.code.skips)
+        for count in sorted({count_share(share, z.shape[1]) for share in self.prefixes}):
+            output = model.explain(z * (number < count), out.context, out.batch, out.code.skips)
             parts.append(model.likelihood.distortion(output, out.batch.targets, out.batch.mask))
         return functools.reduce(torch.add, parts)
 

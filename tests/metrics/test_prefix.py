@@ -8,13 +8,14 @@ from composing import composed
 from measured import as_run
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.prefixes import count_units, measure_prefixes
+from aeexp.evaluation.prefixes import measure_prefixes
 from aeexp.metrics.prefix import Prefix
 from aeexp.metrics.reconstruction import Reconstruction
 from aeexp.models.pca import pca
 from aeexp.plots.prefix import Prefix as PrefixPlot
 from aeexp.plots.prefix import find_trained
 from aeexp.runs.build import build_seeded
+from aeexp.tensors import count_share
 
 
 def test_the_first_components_of_pca_are_the_pca_of_that_width(digit_data):
@@ -30,7 +31,8 @@ def test_the_first_components_of_pca_are_the_pca_of_that_width(digit_data):
 
 
 def test_shares_are_units_and_those_that_are_none_are_refused():
-    assert count_units([0.01, 0.25, 0.5, 1.0], 10) == [1, 2, 5, 10]
+    assert [count_share(share, 10) for share in (0.01, 0.25, 0.5, 1.0)] == [1, 2, 5, 10]
+    assert all(count_share(part / 100, 100) == part for part in range(1, 101))  # also where 0.29 * 100 is below 29
     with pytest.raises(UsageError, match=r"^prefixes=\[0.5, 2.0\]: name shares"):
         Prefix([0.5, 2.0])
 

@@ -70,5 +70,6 @@ def test_prefixes_reconstruct_alone(passed):
     value = Matryoshka(1.0, [0.1, 0.5])(out, model)  # one unit at least, and two
     parts = [z[:, :n] @ decoder.weight[:, :n].T + decoder.bias for n in (1, 2)]
     torch.testing.assert_close(value, sum(model.likelihood.distortion(part, out.batch.target) for part in parts))
+    torch.testing.assert_close(Matryoshka(1.0, [0.05, 0.1, 0.5])(out, model), value)  # the first two are one unit
     with pytest.raises(UsageError, match=r"^prefixes=\[0\.5, 0\.1\]"):
         Matryoshka(1.0, [0.5, 0.1])
