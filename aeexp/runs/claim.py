@@ -14,8 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from aeexp.errors import UsageError
 from aeexp.runs.config import to_dict
 from aeexp.runs.folder import RunFolder, run_id
-from aeexp.runs.locks import Held, Lock, describe, hold, read_owner
+from aeexp.runs.locks import Held, Lock, hold, read_owner
 from aeexp.runs.origin import find_origin
+from aeexp.runs.owners import describe
 from aeexp.runs.places import Places
 from aeexp.runs.status import Status, Taken, read_finished
 from aeexp.trainers.checkpoint import load

@@ -6,11 +6,11 @@ No `flock`: network file systems lack it, or have it for one machine alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
 import os
-import platform
 import threading
 import time
 import uuid
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, final
 
 from aeexp import files
+from aeexp.runs.owners import describe, describe_process, identify_machine, is_alive
 
 log = logging.getLogger(__name__)
 
@@ -149,21 +150,6 @@ def is_held(folder: Path) -> bool:
     return path.exists() and measure_silence(path, read_owner(path)) < STALE
 
 
-def describe_process() -> dict[str, Any]:
-    """Who this is: machine, since when that runs, process, and since when that does."""
-    pid = os.getpid()
-    return {"machine": identify_machine(), "host": platform.node(), "pid": pid, "began": _read_begin(pid)}
-
-
-def identify_machine() -> str:
-    """Where a process number means the same process: one boot of one system, or one container of it."""
-    parts = [platform.node()]
-    with suppress(OSError):
-        parts.append(files.read_text(Path("/proc/sys/kernel/random/boot_id"), 64).strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(parts)
-
-
 def read_owner(path: Path) -> dict[str, Any]:
     """What a lock file says; {} where it is not there, still empty, or says something else."""
     try:
@@ -177,38 +163,11 @@ def measure_silence(path: Path, owner: dict[str, Any]) -> float:
     """Seconds since its last sign of life; of a process of this machine 0 while it is there, and then for ever. 0 of
     what is not there."""
     if owner.get("machine") == identify_machine() and isinstance(owner.get("pid"), int):
-        return 0.0 if _is_alive(owner["pid"], owner.get("began")) else math.inf
+        return 0.0 if is_alive(owner["pid"], owner.get("began")) else math.inf
     try:
         return _read_clock(path) - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def describe(owner: dict[str, Any]) -> str:
-    """The process, for a message."""
-    return f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
-
-
-def _is_alive(pid: int, began: Any) -> bool:
-    import psutil
-
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and _read_begin(pid) == began
-    except psutil.AccessDenied:
-        return True  # it is there
-    except (psutil.Error, ValueError, OverflowError):
-        return False
-
-
-def _read_begin(pid: int) -> float:
-    """When a process began, by a clock that nobody sets: ticks since the machine's start, where the system tells."""
-    try:
-        text = files.read_text(Path(f"/proc/{pid}/stat"), 1 << 16)
-        return float(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        import psutil
-
-        return psutil.Process(pid).create_time()
 
 
 def _create(path: Path, owner: dict[str, Any]) -> None:
@@ -224,10 +183,25 @@ def _create(path: Path, owner: dict[str, Any]) -> None:
 
 
 def _set_aside(path: Path, owner: dict[str, Any]) -> None:
-    """Take a stale lock away: of several that try, the name is there for one alone. What turns out to be a new owner's
-    goes back."""
-    if read_owner(path) != owner:  # it is another's by now
+    """Take a stale lock away, one of several that try at a time: it has a file that is named for this owner, for else
+    the lock of who was faster could be taken for the stale one. What turns out to be a new owner's goes back."""
+    digest = hashlib.sha256(repr(owner).encode()).hexdigest()
+    turn = path.with_name(f"{path.name}.{digest}.tmp")
+    try:
+        _create(turn, {})
+    except FileExistsError:
+        if measure_silence(turn, {}) >= STALE:  # who had it was killed
+            turn.unlink(missing_ok=True)
+        time.sleep(0.01)
         return
+    try:
+        if read_owner(path) == owner and measure_silence(path, owner) >= STALE:
+            _take_away(path, owner)
+    finally:
+        turn.unlink(missing_ok=True)
+
+
+def _take_away(path: Path, owner: dict[str, Any]) -> None:
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         os.rename(path, aside)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from aeexp.runs import locks
 from aeexp.runs.locks import Held, Lock, hold, is_held
+from aeexp.runs.owners import describe_process
 
 HOLD = "import sys, time; from aeexp.runs.locks import hold; from pathlib import Path\n" \
        "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"  # fmt: skip
@@ -24,7 +25,7 @@ HOLD = "import sys, time; from aeexp.runs.locks import hold; from pathlib import
 def write_owner(folder: Path, age: float = 0.0, **values: object) -> Path:
     """A lock of somebody who gave a sign of life so many seconds ago."""
     path = folder / locks.NAME
-    path.write_text(json.dumps({**locks.describe_process(), "token": "theirs", **values}))
+    path.write_text(json.dumps({**describe_process(), "token": "theirs", **values}))
     then = time.time() - age
     os.utime(path, (then, then))
     return path
@@ -80,7 +81,7 @@ def test_one_that_missed_a_few_signs_is_watched_until_it_is_dead_or_gives_one(tm
 
 
 def test_a_number_that_another_process_has_now_is_no_owner(tmp_path):
-    write_owner(tmp_path, began=locks.describe_process()["began"] - 100)
+    write_owner(tmp_path, began=describe_process()["began"] - 100)
     with hold(tmp_path):
         pass
 
@@ -118,8 +119,47 @@ def test_who_was_taken_for_dead_knows_it_and_leaves_the_new_owner_alone(tmp_path
 
 def test_a_stale_lock_that_somebody_renewed_meanwhile_goes_back(tmp_path):
     path = write_owner(tmp_path, token="new")
-    locks._set_aside(path, {"token": "old"})
+    locks._take_away(path, {"token": "old"})
     assert locks.read_owner(path)["token"] == "new" and [path] == list(tmp_path.iterdir())
+
+
+def test_while_one_takes_a_lock_away_who_saw_it_too_waits(tmp_path, monkeypatch):
+    """Else it would have a new lock by then, and that would be taken away."""
+    path = write_owner(tmp_path, 1000, machine="another")
+    rename, other, waited = os.rename, Lock(tmp_path), []
+    thread = threading.Thread(target=other.acquire)
+
+    def slow(source, target):
+        monkeypatch.setattr(os, "rename", rename)
+        thread.start()
+        thread.join(0.3)
+        waited.append(thread.is_alive())
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", slow)
+    locks._set_aside(path, locks.read_owner(path))
+    thread.join(20)
+    assert waited == [True] and other.is_mine() and [path] == list(tmp_path.iterdir())
+
+
+def test_a_turn_of_who_was_killed_in_it_passes(tmp_path):
+    path = write_owner(tmp_path, 1000, machine="another")
+    turns, create = [], locks._create
+
+    def die(path, owner):
+        create(path, owner)
+        turns.append(path)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(locks, "_create", die)
+        locks._set_aside(path, locks.read_owner(path))
+    (turn,) = turns
+    assert turn.exists()
+    os.utime(turn, (0, 0))
+    lock = Lock(tmp_path)
+    lock.acquire()
+    assert lock.is_mine() and [path] == list(tmp_path.iterdir())
 
 
 def test_of_many_that_take_over_at_once_one_has_it(tmp_path):

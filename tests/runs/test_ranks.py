@@ -19,7 +19,8 @@ from composing import on_digits
 from disturbed import finish, wait_for
 
 from aeexp.files import read_json
-from aeexp.runs.locks import NAME, describe_process
+from aeexp.runs.locks import NAME
+from aeexp.runs.owners import describe_process
 from aeexp.runs.ranks import PLACE, make_place
 
 QUICK = ["threads=1", "plot=none", "metric=reconstruction", "trainer.validate_every_steps=10"]
