@@ -156,7 +156,7 @@ def test_every_variant_trains_two_steps_with_finite_terms(variant, tmp_path):
         (["+sed=1"], r"^sed=1 is no key of aeexp: did you mean seed\?"),
         (
             ["likelihood=categorical"],
-            r"^likelihood\.levels=256, but the data has 17 values.*take likelihood\.levels=17",
+            r"^likelihood\.levels=256, but the data has values of 17 kinds.*take likelihood\.levels=17",
         ),
         (["likelihood.estimate=best"], r"^likelihood\.estimate='best' should be one of fixed, learned, optimal"),
         (
