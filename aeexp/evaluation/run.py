@@ -16,6 +16,7 @@ from aeexp.datasets.core.spelling import Spelling
 from aeexp.datasets.core.split import Split
 from aeexp.datasets.core.stream import Stream
 from aeexp.evaluation.cache import Cache
+from aeexp.evaluation.columns import Columns
 from aeexp.evaluation.components import keep_components
 from aeexp.evaluation.encode import Encoded, draw_codes, encode, find_visible, mean_codes, mean_rate
 from aeexp.models.autoencoder import Autoencoder
@@ -168,21 +169,21 @@ class Run:
 
     def _pass_over(self, split: str, rows: Split | Stream) -> Iterator[Pass]:
         """Codes and errors of `rows` stay, and the loss where the objective reads it there: a pass is made once."""
-        codes, errors, losses = [], [], Means()
+        kept, columns, losses = rows is self.rows(split), Columns(len(rows)), Means()
         for batch in rows.batches(choose_batch_size(self.data.shape)):
             with torch.no_grad():
                 encoded = encode(self.learner, batch)
                 out = self._decode(encoded)
                 if encoded.code.z is encoded.code.mean:
                     losses.add(self.learner.objective.read_terms(self.model, out), len(batch.x))
-            codes.append(out.code.mean.cpu().numpy())
-            errors.append(self.measure_error(out))
+            if kept:
+                columns.add("codes", out.code.mean)
+                columns.add("errors", self.measure_error(out))
             yield out
         if rows is self.all_rows(split) and losses.rows == len(rows):
             self._kept.setdefault(("losses", split), losses.compute())
-        if rows is self.rows(split):
-            self._kept.setdefault(("codes", split), np.concatenate(codes))
-            self._kept.setdefault(("errors", split), np.concatenate(errors))
+        for name, column in columns.arrays().items():
+            self._kept.setdefault((name, split), column)
 
     def compute_once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """The value of `compute`, computed at the first call with this key."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aeexp.evaluation.columns import Columns
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.uncertainty import Measured, measure_mean
@@ -92,7 +93,7 @@ class Reconstruction(Metric):
         peak = high - low or 1.0
         likelihood = run.model.likelihood
         nats = likelihood_name(run, "nats", otherwise="cross_entropy")
-        parts: dict[str, list[np.ndarray]] = {}
+        columns = Columns(len(run.all_rows(split)))
         for out in run.passes(split):
             target, mask = out.batch.targets, out.batch.mask
             picture = likelihood.restore(out.output, target)
@@ -112,9 +113,9 @@ class Reconstruction(Metric):
             if target.dim() == 4 and min(target.shape[2:]) >= 7:
                 rows["ssim"] = ssim(picture, target, peak)
             for name, values in rows.items():
-                parts.setdefault(name, []).append(values.cpu().double().numpy())
-        each = {name: np.concatenate(values) for name, values in parts.items()}
-        features = float(each.pop("features").mean())  # sequences differ in length
+                columns.add(name, values)
+        each = columns.arrays()
+        features = float(each.pop("features").mean(dtype=np.float64))  # sequences differ in length
         values = {name: measure_mean(column) for name, column in each.items()}
         values["mse_per_feature"] = values["mse"].scale(1 / features)
         if len(run.data.shape) == 2:

@@ -118,6 +118,9 @@ class Autoencoder(Model):
     def fit_codes(self, codes: Tensor) -> None:
         """Remember mean and covariance of codes (N, D); units that never vary stay at their mean."""
         self.code_mean.copy_(codes.mean(0))
-        centred = (codes - self.code_mean).cpu().double() / math.sqrt(max(len(codes) - 1, 1))
-        values, vectors = torch.linalg.eigh(centred.T @ centred)
+        covariance, scale = torch.zeros(codes.shape[1], codes.shape[1], dtype=torch.float64), max(len(codes) - 1, 1)
+        for part in codes.split(65_536):  # copies of millions of rows would be the largest thing in memory
+            centred = (part - self.code_mean).cpu().double() / math.sqrt(scale)
+            covariance += centred.T @ centred
+        values, vectors = torch.linalg.eigh(covariance)
         self.code_scale.copy_(vectors * values.clamp(min=0).sqrt())
