@@ -15,6 +15,8 @@ from aeexp.latents.flows import make_chain
 from aeexp.latents.posteriors import Normal, standard_log_prob
 from aeexp.ranges import Count, Depth
 
+AT_ONCE = 2**24  # differences of codes and pseudo-inputs: 64 MB, where all of 50 codes a row would take 4 GB
+
 
 @final
 class Standard(Prior):
@@ -179,8 +181,12 @@ class Vamp(Prior):
 
     def log_prob(self, z: Tensor, model: Model) -> Tensor:
         """(..., B) nats for codes (..., B, D)."""
-        each = self.posterior(model).log_prob(z.unsqueeze(-2))
-        return each.logsumexp(-1) - math.log(self.count)
+        posterior, few = self.posterior(model), max(1, AT_ONCE // z.numel())
+        if few >= self.count:
+            return posterior.log_prob(z.unsqueeze(-2)).logsumexp(-1) - math.log(self.count)
+        parts = torch.arange(self.count, device=z.device).split(few)
+        each = [posterior.pick(part).log_prob(z.unsqueeze(-2)).logsumexp(-1) for part in parts]
+        return torch.stack(each).logsumexp(0) - math.log(self.count)
 
     def sample(self, n: int, model: Model) -> Tensor:
         """(n, D) codes, each of the posterior of one pseudo-input."""

@@ -295,6 +295,19 @@ def test_a_vamp_prior_over_such_codes_is_a_law_and_its_draws_are_its_own(kind, c
         assert ((z.mean(0) - (share.unsqueeze(1) * codes).sum(0)).abs() < error).all()
 
 
+@kinds
+@pytest.mark.parametrize("few", [1, 2, 4])
+def test_pseudo_inputs_that_are_many_are_held_against_codes_few_at_a_time(kind, few, coded, monkeypatch):
+    learner = coded(kind, Vamp(5)).double().eval()
+    model, prior = learner.model, learner.model.latent.prior
+    prior.rows.data.normal_()
+    with torch.no_grad():
+        z = prior.sample(7, model).expand(2, 7, -1)
+        at_once = prior.log_prob(z, model)
+        monkeypatch.setattr("aeexp.latents.priors.AT_ONCE", few * z.numel())
+        torch.testing.assert_close(prior.log_prob(z, model), at_once, rtol=1e-12, atol=0)
+
+
 # ---------------------------------------------------------------- bounds, penalties, metrics
 
 
