@@ -20,8 +20,8 @@ import pytest
 from commands import ROOT
 from disturbed import finish, read_finished, start
 from interrupted import check_whole, outcome, same
+from struck import find_owners, name_hit, read_work
 
-from aeexp.runs import locks
 from aeexp.runs.folder import find_runs
 
 KILLS = int(os.environ.get("AEEXP_TEST_KILLS", "0"))  # of each launcher: 3 take some 15 minutes, 17 are about 50
@@ -103,11 +103,6 @@ def _is_task(process: psutil.Process, mine: psutil.Process) -> bool:
     return "ray::_call" in " ".join(process.cmdline()) and mine in process.parents()
 
 
-def find_owners(root: Path) -> set[int]:
-    """Processes that have a run folder."""
-    return {pid for path in root.glob(f"*/checkpoints/{locks.NAME}") if (pid := locks.read_owner(path).get("pid"))}
-
-
 def kill_something(root: Path, mark: str, command: subprocess.Popen[bytes], rng: random.Random) -> str:
     """One of what runs, and what it was; "" where nothing of the kind that was drawn does."""
     begun = [process for process in find_begun(mark) if process.pid != command.pid]
@@ -155,9 +150,10 @@ def kill_until_through(root: Path, line: list[str], mark: str, seconds: float, r
                 moment = time.monotonic() + rng.uniform(0, seconds)  # most of them once a job is at work
             if killed.total() < KILLS and time.monotonic() > moment:
                 moment = time.monotonic() + 0.5
+                work = read_work(root)
                 if kind := kill_something(root, mark, command, rng):
                     killed[kind] += 1
-                    print(f"{root.name}: {kind} killed in command {commands}", flush=True)
+                    print(f"{root.name}: {kind} killed in command {commands}: {name_hit(work)}", flush=True)
                     moment += rng.uniform(0, seconds)
             time.sleep(0.5)
         code, output = command.returncode, log.read_text("utf-8", "replace")
@@ -174,7 +170,7 @@ def kill_until_through(root: Path, line: list[str], mark: str, seconds: float, r
 
 def check(root: Path, line: list[str], mark: str, undisturbed: Undisturbed) -> None:
     begun = time.monotonic()
-    killed = kill_until_through(root, line, mark, undisturbed.seconds / 10, random.Random(line[0]))
+    killed = kill_until_through(root, line, mark, 1.5 * undisturbed.seconds / KILLS, random.Random(line[0]))
     print(f"{line[0]}: {dict(killed)} killed, {time.monotonic() - begun:.0f} s", flush=True)
     assert killed.total() > 0
     found = read_outcomes(root)
