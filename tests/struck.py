@@ -26,11 +26,11 @@ def find_owners(root: Path) -> set[int]:
 
 
 def read_work(root: Path) -> dict[int, Work]:
-    """Of each process that has a run folder."""
+    """Of each process that lives and has a run folder."""
     found = {}
     for path in root.glob(f"*/checkpoints/{locks.NAME}"):
         pid, run = locks.read_owner(path).get("pid"), RunFolder(path.parents[1])
-        if pid and (run.hydra / "overrides.yaml").exists() and not run.metrics.exists():
+        if pid and _lives(pid) and (run.hydra / "overrides.yaml").exists() and not run.metrics.exists():
             (variant,) = (word for word in run.read_overrides() if word.startswith("variant="))
             found[pid] = Work(variant.removeprefix("variant="), read_step(run.last) if run.last.exists() else 0)
     return found

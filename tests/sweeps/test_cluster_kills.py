@@ -77,7 +77,7 @@ def read_outcomes(root: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def mark(monkeypatch):
-    """Of what a test begins; nothing of it outlives the test."""
+    """Of what a test begins, behind the cluster that it begins it on; nothing of it outlives the test."""
     value = uuid.uuid4().hex
     monkeypatch.setenv(MARK, value)
     yield value
@@ -186,7 +186,7 @@ def test_killed_jobs_of_processes_end_with_the_same_bits(tmp_path, words, undist
 
 
 @pytest.mark.slow
-def test_killed_jobs_of_slurm_end_with_the_same_bits(tmp_path, words, undisturbed, mark, slurm):
+def test_killed_jobs_of_slurm_end_with_the_same_bits(tmp_path, words, undisturbed, slurm, mark):
     check(tmp_path / "slurm", ["hydra/launcher=slurm", *words], mark, undisturbed)
 
 
@@ -199,5 +199,5 @@ def test_killed_jobs_of_submitit_end_with_the_same_bits(tmp_path, words, undistu
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
-def test_killed_tasks_of_ray_end_with_the_same_bits(tmp_path, words, undisturbed, mark, ray_cluster):
+def test_killed_tasks_of_ray_end_with_the_same_bits(tmp_path, words, undisturbed, ray_cluster, mark):
     check(tmp_path / "ray", ["hydra/launcher=ray", *words], mark, undisturbed)
