@@ -18,7 +18,7 @@ from disturbed import KILLED, find_trainer, finish, make_words, read_finished, r
 
 from aeexp.errors import UsageError
 from aeexp.sweeps.cluster import Ray, Submitit, launching
-from aeexp.sweeps.cluster.part import Part, hear_scheduler, pass_on
+from aeexp.sweeps.cluster.part import Part
 from aeexp.sweeps.cluster.pool import Ending, Lost
 from aeexp.sweeps.refusals import take_refusals
 
@@ -83,20 +83,6 @@ def test_a_job_that_was_lost_has_a_word_and_no_value(tmp_path, caplog):
     assert values[2] == 0.5 and values[0] != values[0] and values[1] != values[1]
     assert {number: state["message"] for number, state in take_refusals(tmp_path).items()} == {0: "its node died"}
     assert "#0, #1: its node died" in caplog.text
-
-
-def test_what_a_scheduler_says_ends_the_jobs_and_is_passed_on_to_whoever_listened_before():
-    passed: list[int] = []
-    before = signal.signal(signal.SIGUSR2, lambda number, frame: passed.append(number))
-    terminated = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(KeyboardInterrupt), hear_scheduler() as told:
-            signal.raise_signal(signal.SIGUSR2)
-        assert told == [signal.SIGUSR2] and passed == [] and signal.getsignal(signal.SIGTERM) is terminated
-        pass_on(told[0])
-        assert passed == [signal.SIGUSR2]
-    finally:
-        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_part_knows_the_variables_that_are_ours_alone(monkeypatch):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 from commands import ROOT
+from composing import on_digits
 from disturbed import finish, read_finished, start
 from interrupted import check_whole, outcome, same
 from struck import find_owners, name_hit, read_work
@@ -131,7 +132,7 @@ def kill_something(root: Path, mark: str, command: subprocess.Popen[bytes], rng:
 
 def begin(root: Path, log: Path, line: list[str]) -> subprocess.Popen[bytes]:
     """The command, whose jobs may outlive it, and hold its output."""
-    words = [sys.executable, "-m", "aeexp", "-m", *line, f"hydra.sweep.dir={root}"]
+    words = [sys.executable, "-m", "aeexp", "-m", *on_digits(line), f"hydra.sweep.dir={root}"]
     with open(log, "wb") as file:
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(words, cwd=root.parent, env=env, stdout=file, stderr=subprocess.STDOUT)
