@@ -73,6 +73,14 @@ def test_an_answer_of_more_than_a_pipe_holds_is_read_before_its_process_ends(mon
     assert run(monkeypatch, answer(MANY), answer({1: 0.25}), answer(MANY)) == [MANY, {1: 0.25}, MANY]
 
 
+def test_an_answer_that_nobody_waits_for_any_longer_is_no_error(monkeypatch):
+    monkeypatch.setattr(processes, "ENDING", ())  # this process keeps its handlers
+    reader, sender = multiprocessing.Pipe(duplex=False)
+    reader.close()
+    processes.call(lambda: MANY, sender)  # pyright: ignore[reportArgumentType] -- a stand-in
+    assert sender.closed
+
+
 @pytest.mark.parametrize("act", [lambda sender: sender.close(), break_off, lambda sender: None])
 def test_a_process_without_an_answer_is_lost_also_where_something_it_began_keeps_its_pipe(act, monkeypatch):
     kept, values = [], {0: 0.5}

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 from commands import ROOT
-from composing import on_digits
 from disturbed import finish, read_finished, start
 from interrupted import check_whole, outcome, same
 from struck import find_owners, name_hit, read_work
@@ -28,17 +27,17 @@ from aeexp.runs.folder import find_runs
 KILLS = int(os.environ.get("AEEXP_TEST_KILLS", "0"))  # of each launcher: 3 take some 15 minutes, 17 are about 50
 COMMANDS = KILLS + 12  # that may be needed: what waits for a queue or for a dead owner takes another one
 VARIANTS = {
-    "noise": "defaults: [denoising]\ntrainer: {steps: 600, validate_every_steps: 50}",
-    "sampled": "defaults: [vae]\ntrainer: {steps: 600, validate_every_steps: 50}",
+    "noise": "defaults: [denoising]\ntrainer: {steps: 1200, validate_every_steps: 100}",
+    "sampled": "defaults: [vae]\ntrainer: {steps: 1200, validate_every_steps: 100}",
     "bound": "defaults: [iwae]\ntrainer: {steps: 300, validate_every_steps: 25}",
     "codebook": "defaults: [vq_vae]\ntrainer: {steps: 120, validate_every_steps: 10}",
     "critic": "defaults: [factor_vae]\ntrainer: {steps: 250, validate_every_steps: 25}",
-    "sparse": "defaults: [sparse_kl]\ntrainer: {steps: 600, validate_every_steps: 50}",
+    "sparse": "defaults: [sparse_kl]\ntrainer: {steps: 1200, validate_every_steps: 100}",
     "stages": "defaults: [stacked_denoising]\nmodel: {hidden_dims: [20, 10]}\n"
               "trainer: {pretrain_epochs: 5, finetune: {epochs: 15, checkpoint_seconds: 0.2}}",
-    "ranks": "defaults: [vae]\ntrainer: {processes: 2, steps: 250, validate_every_steps: 25}",
+    "ranks": "defaults: [vae]\ntrainer: {processes: 2, steps: 600, validate_every_steps: 50}",
 }  # fmt: skip
-WEIGHTS = {"command": 1, "trainer": 3, "rank": 2, "before or behind a run": 2, "whole job": 2}
+WEIGHTS = {"command": 1, "trainer": 4, "rank": 4, "before or behind a run": 1, "whole job": 3}
 pytestmark = pytest.mark.skipif(not KILLS, reason="takes long: AEEXP_TEST_KILLS=3 says how many kills of each launcher")
 MARK = "AEEXP_TEST_SWEEP"  # in the environment of all that a command begins, on Slurm too
 
@@ -53,7 +52,8 @@ def words(tmp_path_factory) -> list[str]:
             text = text.replace("trainer: {", "trainer: {checkpoint_seconds: 0.2, ")
         (conf / "variant" / f"own_{name}.yaml").write_text(f"# @package _global_\n{text}\n", encoding="utf-8")
     variants = ",".join(f"own_{name}" for name in VARIANTS)
-    return [f"--config-dir={conf}", f"variant={variants}", "threads=1", "plot=none", "metric=reconstruction",
+    return [f"--config-dir={conf}", "dataset=mnist_small", "dataset.limit=1500", f"variant={variants}", "threads=1",
+            "plot=none", "metric=reconstruction",
             *(f"~hydra.callbacks.{name}" for name in ("report", "gallery", "lineup", "curves"))]  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def kill_something(root: Path, mark: str, command: subprocess.Popen[bytes], rng:
 
 def begin(root: Path, log: Path, line: list[str]) -> subprocess.Popen[bytes]:
     """The command, whose jobs may outlive it, and hold its output."""
-    words = [sys.executable, "-m", "aeexp", "-m", *on_digits(line), f"hydra.sweep.dir={root}"]
+    words = [sys.executable, "-m", "aeexp", "-m", *line, f"hydra.sweep.dir={root}"]
     with open(log, "wb") as file:
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(words, cwd=root.parent, env=env, stdout=file, stderr=subprocess.STDOUT)
