@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -310,15 +311,33 @@ def test_they_end_with_the_run_and_any_number_goes_on_with_the_same_bits(number,
 
 def count_begun(pid: int) -> int:
     """Processes that one began, and those that these began, while they are there."""
-    begun = psutil.Process(pid).children(recursive=True)
-    return sum("spawn_main" in " ".join(each.cmdline()) for each in begun if each.is_running())
+    found = 0
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            found += "spawn_main" in " ".join(each.cmdline())
+    return found
+
+
+def write_many(kind: str, place: Path) -> list[str]:
+    """800 pictures, of which each of two processes has enough to begin workers for; the words that read them."""
+    wds = pytest.importorskip("webdataset")
+    pictures = [png(RNG.integers(0, 256, (6, 5), np.uint8)) for _ in range(800)]
+    (place / "a").mkdir(parents=True)
+    if kind == "folder":
+        for number, file in enumerate(pictures):
+            (place / "a" / f"{number:03d}.png").write_bytes(file)
+        return ["dataset=folder", f"dataset.path={place}", "dataset.residency=disk"]
+    for shard in range(4):
+        with wds.TarWriter(str(place / "a" / f"{shard}.tar")) as tar:
+            for number in range(200 * shard, 200 * shard + 200):
+                tar.write({"__key__": f"{number:03d}", "png": pictures[number]})
+    return ["dataset=webdataset", f"dataset.path={place / 'a'}"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["webdataset", "folder"])
 def test_each_of_several_processes_that_train_has_its_own(kind, tmp_path):
-    words = [*samples.write(kind, tmp_path / "rows"), "trainer.steps=100"]
-    words += ["dataset.residency=disk"] if kind == "folder" else []
+    words = [*write_many(kind, tmp_path / "rows"), "trainer.steps=100"]
     two = ["trainer.processes=2"]
     for name, more in (("one", []), ("two", two)):
         done = aeexp(*QUICK, *words, *more, f"hydra.run.dir={tmp_path / name}", cwd=tmp_path)
@@ -329,9 +348,7 @@ def test_each_of_several_processes_that_train_has_its_own(kind, tmp_path):
     assert code == 0, output
     one, several, with_them = ((tmp_path / name / "history.csv").read_text() for name in ("one", "two", "workers"))
     assert several == with_them
-    pairs = [
-        (row.split(","), other.split(",")) for row, other in zip(one.splitlines(), several.splitlines(), strict=True)
-    ]
+    pairs = [[row.split(",") for row in rows] for rows in zip(one.splitlines(), several.splitlines(), strict=True)]
     assert all(row[:3] == other[:3] for row, other in pairs)
     # float32 in another order: 1e-7 a step, which Adam makes larger where a gradient is next to nothing
-    assert max(abs(float(row[4]) - float(other[4])) / max(1.0, float(row[4])) for row, other in pairs[1:]) < 1e-4
+    assert max(abs(float(row[4]) - float(other[4])) / max(1.0, float(row[4])) for row, other in pairs[1:]) < 1e-3
