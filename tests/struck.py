@@ -16,6 +16,7 @@ from aeexp.trainers.checkpoint import load
 class Work(NamedTuple):
     """A run that a process has and that is not measured yet, and the step that another process would go on from."""
 
+    run: RunFolder
     variant: str
     step: int
 
@@ -32,7 +33,7 @@ def read_work(root: Path) -> dict[int, Work]:
         pid, run = locks.read_owner(path).get("pid"), RunFolder(path.parents[1])
         if pid and _lives(pid) and (run.hydra / "overrides.yaml").exists() and not run.metrics.exists():
             (variant,) = (word for word in run.read_overrides() if word.startswith("variant="))
-            found[pid] = Work(variant.removeprefix("variant="), read_step(run.last) if run.last.exists() else 0)
+            found[pid] = Work(run, variant.removeprefix("variant="), read_step(run.last) if run.last.exists() else 0)
     return found
 
 
@@ -43,9 +44,9 @@ def read_step(path: Path) -> int:
 
 
 def name_hit(work: dict[int, Work]) -> str:
-    """Which of them ended by a kill of a moment ago, and where they were."""
+    """Which of them ended by a kill of a moment ago, and not by their own end, and where they were."""
     time.sleep(2.5)  # in which one whose other rank, or whose command, is gone ends
-    hit = [each for pid, each in work.items() if not _lives(pid)]
+    hit = [each for pid, each in work.items() if not _lives(pid) and not each.run.metrics.exists()]
     return ", ".join(f"{each.variant} at step {each.step}" for each in hit) or "no run"
 
 
