@@ -12,7 +12,7 @@ from typing import Any
 
 SCHEDULERS = [signal.Signals[name] for name in ("SIGUSR1", "SIGUSR2") if name in signal.Signals.__members__]
 ANSWERED = 20.0  # seconds in which the controller should answer
-_before: dict[int, Any] = {}
+_before: dict[signal.Signals, Any] = {}
 
 
 @contextmanager
