@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,6 +62,15 @@ def test_a_package_that_is_missing_is_named_with_the_way_to_it(name, pool, monke
         UsageError, match=rf"is not installed: pip install 'aeexp\[{'slurm' if name == 'submitit' else name}\]'"
     ):
         pool.run([], Ending())
+
+
+def test_a_ray_cluster_that_is_gone_is_told_at_once():
+    pytest.importorskip("ray")
+    with socket.socket() as bound:  # nobody listens there
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(UsageError, match=rf"hydra.launcher.address={address}: no Ray cluster answers there"):
+            Ray(address=address).run([], Ending())
 
 
 def test_without_slurm_the_launcher_says_so(monkeypatch):
