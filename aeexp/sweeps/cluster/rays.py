@@ -70,7 +70,7 @@ class Ray(Pool):
             with keep_handlers():  # Ray's own of SIGTERM would leave at once
                 ray.init(address=address, log_to_driver=True, configure_logging=False, **own)
         except ConnectionError as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = str(error).strip().partition("\n")[0]
             raise UsageError(f"hydra.launcher.address={address}: no Ray cluster answers there ({reason})") from error
         most = ray.cluster_resources()
         for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
