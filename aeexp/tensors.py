@@ -40,6 +40,14 @@ def own_rows(values: Tensor) -> Tensor:
     return values
 
 
+def randn_for_all(like: Tensor, *sizes: int) -> Tensor:
+    """Of these sizes, with the type and device of `like`: not one for each row, whatever the sizes, so that processes
+    which share a batch draw the same."""
+    if has_torch_function((like,)):
+        return handle_torch_function(randn_for_all, (like,), like, *sizes)
+    return torch.randn(*sizes, dtype=like.dtype, device=like.device)
+
+
 def read_count(k: Tensor) -> int | None:
     """The number that a buffer () holds; None where there is none to read: in a stack whose runs have numbers of their
     own, and where a network is traced."""

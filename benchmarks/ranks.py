@@ -27,6 +27,7 @@ VARIANTS = {
     "optimal_variance": "variant=vae likelihood=gaussian_optimal",
     "codebook": "variant=undercomplete latent=vq latent.codes=8",
     "conv": "",
+    "adversary": "variant=vae regularizer=[kl,adversary] regularizer.adversary.against=label",
 }
 UNTIL = (10, 50, 200)  # steps
 

@@ -13,6 +13,7 @@ from aeexp.errors import UsageError
 from aeexp.models.nn.critic import Critic
 from aeexp.ranges import Count, NonNegative
 from aeexp.regularizers.needs import draw_prior, need_unbounded
+from aeexp.tensors import whole_mean, whole_rows
 from aeexp.types import Facts, Pass
 
 
@@ -62,8 +63,9 @@ class Adversary(Regularizer):
             return F.softplus(-scores).squeeze(1)
         target, known = self._read(out)
         if not self.coded:
-            return (scores - target.mean(0)).square().sum(1)
-        shares = (F.one_hot(target, scores.shape[1]) * known.unsqueeze(1)).sum(0) / known.sum().clamp(min=1)
+            return (scores - whole_mean(target.mean(0))).square().sum(1)
+        counts = whole_rows(F.one_hot(target, scores.shape[1]) * known.unsqueeze(1)).sum(0)
+        shares = counts / counts.sum().clamp(min=1)
         return (torch.special.xlogy(shares, shares) - shares * scores.log_softmax(1)).sum(1) * known
 
     def lesson(self, out: Pass, model: Model) -> Tensor:
@@ -83,7 +85,7 @@ class Adversary(Regularizer):
     def _read(self, out: Pass) -> tuple[Tensor, Tensor]:
         """What the critic is to predict, and what each row counts: 0 where it has none."""
         if not self.coded:
-            return out.batch.attributes.view(len(out.code.z), -1), torch.ones_like(out.code.z[:, 0])
+            return out.batch.attributes.view(len(out.code.z), -1).to(out.code.z), torch.ones_like(out.code.z[:, 0])
         if self.against == "label":
             return out.batch.labels.clamp(min=0), out.batch.label_weights
         values = out.batch.attributes.long()

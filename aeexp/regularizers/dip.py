@@ -11,6 +11,7 @@ from aeexp.contracts import Model, Regularizer
 from aeexp.errors import UsageError
 from aeexp.ranges import NonNegative
 from aeexp.regularizers.needs import need_prior
+from aeexp.tensors import whole_rows
 from aeexp.types import Pass
 
 
@@ -38,10 +39,10 @@ class DIP(Regularizer):
 
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() of the batch."""
-        covariance = find_covariance(out.code.mean)
+        covariance = find_covariance(whole_rows(out.code.mean))
         if self.kind == "II":
             posterior = out.code.posterior
-            covariance = covariance + torch.diag(posterior.log_var.exp().mean(0))
+            covariance = covariance + torch.diag(whole_rows(posterior.log_var).exp().mean(0))
         return measure_covariance(covariance, self.diagonal)
 
     def check(self, model: Model) -> None:

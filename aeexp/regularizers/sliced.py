@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor
 
 from aeexp.contracts import Model, Regularizer
 from aeexp.ranges import Count, NonNegative
 from aeexp.regularizers.needs import draw_prior, need_unbounded
+from aeexp.tensors import randn_for_all, whole_rows
 from aeexp.types import Pass
 
 
@@ -35,8 +35,8 @@ class SlicedWasserstein(Regularizer):
     def forward(self, out: Pass, model: Model) -> Tensor:
         """() of the batch."""
         z = out.code.z
-        directions = torch.randn(z.shape[1], self.projections, dtype=z.dtype, device=z.device)
-        return sliced_wasserstein(z, draw_prior(model, z), directions) * z.shape[1]
+        directions = randn_for_all(z, z.shape[1], self.projections)
+        return sliced_wasserstein(whole_rows(z), whole_rows(draw_prior(model, z)), directions) * z.shape[1]
 
     def check(self, model: Model) -> None:
         """Raises UsageError where codes cannot be held against a prior."""

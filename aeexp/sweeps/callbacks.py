@@ -79,7 +79,8 @@ def _read_state(run: RunFolder) -> State:
         return State("cut off", "its process ended without a word: the same command goes on with it", FAILED)
     code = node.get("exit_code")
     code = code if isinstance(code, int) and 0 < code < 256 else FAILED
-    return State(str(node.get("status", UNREADABLE)), str(node.get("message")), code)
+    message = node.get("message") or "the same command goes on with it"  # one that was told to end has none
+    return State(str(node.get("status", UNREADABLE)), str(message), code)
 
 
 @final

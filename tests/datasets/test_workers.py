@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -308,13 +309,46 @@ def test_they_end_with_the_run_and_any_number_goes_on_with_the_same_bits(number,
     assert (folder / "history.csv").read_bytes() == (tmp_path / "plain" / "history.csv").read_bytes()
 
 
+def count_begun(pid: int) -> int:
+    """Processes that one began, and those that these began, while they are there."""
+    found = 0
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            found += "spawn_main" in " ".join(each.cmdline())
+    return found
+
+
+def write_many(kind: str, place: Path) -> list[str]:
+    """800 pictures, of which each of two processes has enough to begin workers for; the words that read them."""
+    wds = pytest.importorskip("webdataset")
+    pictures = [png(RNG.integers(0, 256, (6, 5), np.uint8)) for _ in range(800)]
+    (place / "a").mkdir(parents=True)
+    if kind == "folder":
+        for number, file in enumerate(pictures):
+            (place / "a" / f"{number:03d}.png").write_bytes(file)
+        return ["dataset=folder", f"dataset.path={place}", "dataset.residency=disk"]
+    for shard in range(4):
+        with wds.TarWriter(str(place / "a" / f"{shard}.tar")) as tar:
+            for number in range(200 * shard, 200 * shard + 200):
+                tar.write({"__key__": f"{number:03d}", "png": pictures[number]})
+    return ["dataset=webdataset", f"dataset.path={place / 'a'}"]
+
+
 @pytest.mark.slow
-def test_each_of_several_processes_that_train_has_its_own(tmp_path):
-    words = [*samples.write("webdataset", tmp_path / "rows"), "trainer.steps=12"]
-    with_them = ["trainer.processes=2", "dataset.workers=1"]
-    for name, more in (("plain", []), ("shared", with_them)):
+@pytest.mark.parametrize("kind", ["webdataset", "folder"])
+def test_each_of_several_processes_that_train_has_its_own(kind, tmp_path):
+    words = [*write_many(kind, tmp_path / "rows"), "trainer.steps=100"]
+    two = ["trainer.processes=2"]
+    for name, more in (("one", []), ("two", two)):
         done = aeexp(*QUICK, *words, *more, f"hydra.run.dir={tmp_path / name}", cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-    rows = [(tmp_path / name / "history.csv").read_text().splitlines()[-1].split(",") for name in ("plain", "shared")]
-    assert [row[:3] for row in rows][0] == [row[:3] for row in rows][1]
-    assert abs(float(rows[0][4]) - float(rows[1][4])) < 1e-4  # float32 in another order
+    command = start(tmp_path / "workers", *words, *two, "dataset.workers=1")
+    wait_for(lambda: count_begun(command.pid) == 3)  # the other that trains, and one of each
+    code, output = finish(command)
+    assert code == 0, output
+    one, several, with_them = ((tmp_path / name / "history.csv").read_text() for name in ("one", "two", "workers"))
+    assert several == with_them
+    pairs = [[row.split(",") for row in rows] for rows in zip(one.splitlines(), several.splitlines(), strict=True)]
+    assert all(row[:3] == other[:3] for row, other in pairs)
+    # float32 in another order: 1e-7 a step, which Adam makes larger where a gradient is next to nothing
+    assert max(abs(float(row[4]) - float(other[4])) / max(1.0, float(row[4])) for row, other in pairs[1:]) < 1e-3

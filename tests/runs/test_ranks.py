@@ -129,8 +129,8 @@ def test_a_run_on_rows_that_lie_on_disk_goes_on_with_other_processes_and_under_t
     ("words", "message"),
     [
         (
-            ["regularizer=adversary", "regularizer.adversary.against=label"],
-            "trainer.processes=2: adversary is made of a whole batch, not row by row",
+            ["variant=semi_supervised"],
+            "trainer.processes=2: bound is made of a whole batch, not row by row",
         ),
         pytest.param(
             ["trainer.compile=true"], "trainer.compile=true: not with several processes", marks=pytest.mark.slow
@@ -182,7 +182,8 @@ def test_the_end_of_one_process_is_that_of_all_and_any_number_goes_on(number, tm
 
 # of more codes than rows several start alike, and rounding decides which is the nearest
 ALIKE = ["variant=denoising", "variant=vae", "variant=iwae", "latent=vq latent.codes=8", "variant=conv",
-         "variant=wae", "variant=factor_vae", "variant=beta_tc_vae"]  # fmt: skip
+         "variant=wae", "variant=factor_vae", "variant=beta_tc_vae",
+         "variant=vae regularizer=[kl,adversary] regularizer.adversary.against=label"]  # fmt: skip
 
 
 @pytest.mark.slow

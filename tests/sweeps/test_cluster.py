@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from disturbed import KILLED, find_trainer, finish, make_words, read_finished, r
 
 from aeexp.errors import UsageError
 from aeexp.sweeps.cluster import Ray, Submitit, launching
-from aeexp.sweeps.cluster.part import Part, hear_scheduler, pass_on
+from aeexp.sweeps.cluster.part import Part
 from aeexp.sweeps.cluster.pool import Ending, Lost
 from aeexp.sweeps.refusals import take_refusals
 
@@ -63,6 +64,15 @@ def test_a_package_that_is_missing_is_named_with_the_way_to_it(name, pool, monke
         pool.run([], Ending())
 
 
+def test_a_ray_cluster_that_is_gone_is_told_at_once():
+    pytest.importorskip("ray")
+    with socket.socket() as bound:  # nobody listens there
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(UsageError, match=rf"hydra.launcher.address={address}: no Ray cluster answers there"):
+            Ray(address=address).run([], Ending())
+
+
 def test_without_slurm_the_launcher_says_so(monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setattr(shutil, "which", lambda name: None)
@@ -83,20 +93,6 @@ def test_a_job_that_was_lost_has_a_word_and_no_value(tmp_path, caplog):
     assert values[2] == 0.5 and values[0] != values[0] and values[1] != values[1]
     assert {number: state["message"] for number, state in take_refusals(tmp_path).items()} == {0: "its node died"}
     assert "#0, #1: its node died" in caplog.text
-
-
-def test_what_a_scheduler_says_ends_the_jobs_and_is_passed_on_to_whoever_listened_before():
-    passed: list[int] = []
-    before = signal.signal(signal.SIGUSR2, lambda number, frame: passed.append(number))
-    terminated = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(KeyboardInterrupt), hear_scheduler() as told:
-            signal.raise_signal(signal.SIGUSR2)
-        assert told == [signal.SIGUSR2] and passed == [] and signal.getsignal(signal.SIGTERM) is terminated
-        pass_on(told[0])
-        assert passed == [signal.SIGUSR2]
-    finally:
-        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_part_knows_the_variables_that_are_ours_alone(monkeypatch):
@@ -126,7 +122,7 @@ def test_a_signal_ends_all_and_the_same_command_goes_on(tmp_path):
     os.kill(command.pid, signal.SIGINT)
     code, output = finish(command)
     assert code == 130 and "Traceback" not in output, output
-    assert "interrupted" in read_states(root, 1)
+    assert "interrupted" in read_states(root, 1) and "interrupted: the same command goes on with it" in output
     code, output = finish(start(root, *words))
     assert code == 1 and read_finished(root).keys() == {0, 1, 2}, output
 

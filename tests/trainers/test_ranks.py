@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from representatives import few
 from torch import Tensor
 
+from aeexp.datasets.core.data import Data
+from aeexp.datasets.core.records import Rows
+from aeexp.datasets.core.split import Split
 from aeexp.errors import UsageError
 from aeexp.models.learner import average
 from aeexp.randomness import reseed
@@ -114,7 +118,10 @@ BATCHWISE = ["variant=vae regularizer.kl.capacity=5", "variant=vae regularizer.k
              "variant=recurrent_vae likelihood=gaussian_optimal",
              "variant=wae", "variant=wae regularizer.mmd.kernel=rbf", "variant=beta_tc_vae",
              "variant=beta_tc_vae regularizer.total_correlation.rows=4", "variant=factor_vae",
-             "latent=batch_topk latent.dim=8 latent.k=3"]  # fmt: skip
+             "latent=batch_topk latent.dim=8 latent.k=3",
+             "variant=vae regularizer=adversary regularizer.adversary.against=label",
+             "variant=vae regularizer=[kl,adversary] regularizer.adversary.against=attribute",
+             "variant=dip_vae", "variant=dip_vae regularizer.dip.kind=II", "variant=swae"]  # fmt: skip
 
 
 @pytest.mark.parametrize("words", BATCHWISE)
@@ -126,14 +133,32 @@ def test_what_is_a_function_of_a_batch_s_mean_or_rows_has_those_of_all_processes
 
 @pytest.mark.parametrize("words", BATCHWISE[2:])  # a bound on a mean may act on all shares alike
 def test_such_a_term_without_it_would_be_refused(words, monkeypatch):
-    for module in ("regularizers.kl", "regularizers.sparsity", "likelihoods.gaussian"):
+    for module in ("regularizers.kl", "regularizers.sparsity", "regularizers.adversary", "likelihoods.gaussian"):
         monkeypatch.setattr(f"aeexp.{module}.whole_mean", lambda mean: mean)
-    for module in ("regularizers.mmd", "regularizers.total_correlation", "latents.sparse"):
+    regularizers = (f"regularizers.{name}" for name in ("mmd", "total_correlation", "adversary", "dip", "sliced"))
+    for module in (*regularizers, "latents.sparse"):
         monkeypatch.setattr(f"aeexp.{module}.whole_rows", lambda rows: rows)
     monkeypatch.setattr("aeexp.regularizers.total_correlation.own_rows", lambda values: values)
     learner, data = make(*words.split())
     with pytest.raises(UsageError, match=r"^trainer.processes=3: .* is made of a whole batch"):
         require_rows(learner, next(iter(data["train"].batches(8))), 3, 1)
+
+
+@pytest.mark.parametrize("against", ["label", "attribute", "whole number", "quantities"])
+def test_an_adversary_holds_answers_against_the_shares_of_all_rows_that_are_known(against):
+    """Some labels are hidden, in a batch more than in its split; an attribute has two values, or is a whole number
+    that may be below 0; quantities are two columns."""
+    rows = make_data("digits")["train"].rows
+    y = np.where(np.arange(len(rows.x)) % 4 == 1, -1, rows.y)
+    others = {"whole number": rows.s - 1, "quantities": np.random.default_rng(1).normal(3, 2, (len(rows.x), 2))}
+    split = Split(Rows(rows.x, y, others.get(against, rows.s), rows.ids))
+    data = Data("toy", {name: split for name in ("train", "val", "test")}, ("a", "b", "c"))
+    cfg = composed("variant=vae", "regularizer=adversary",
+                   f"regularizer.adversary.against={'label' if against == 'label' else 'attribute'}")  # fmt: skip
+    torch.manual_seed(0)
+    learner = build.build_learner(cfg, data.facts).train()
+    for size, batch_size in ((2, 8), (3, 7), (5, 3)):
+        require_rows(learner, next(iter(split.batches(batch_size))), size, 1)
 
 
 @pytest.mark.parametrize("words", ["variant=iwae", "variant=wae", "variant=factor_vae", "variant=beta_tc_vae"])

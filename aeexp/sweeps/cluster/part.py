@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -18,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from aeexp import files
+from aeexp.sweeps.cluster.scheduler import hear_scheduler, is_preempted, pass_on
 from aeexp.sweeps.refusals import note_refusal
 from aeexp.sweeps.stacking.group import Stacking, compose_job, run_group
 
@@ -72,8 +72,9 @@ class Part:
                 results = run_group(Stacking(**self.given), self.context, self.config, self.task, jobs)
                 values = {number: self._read(number, result) for number, result in results.items()}
             except KeyboardInterrupt:
-                if not told:
+                if not told and not is_preempted():
                     return values
+                told = told or [signal.SIGTERM]
         if told:
             pass_on(told[0])
         if self.place is not None:
@@ -99,36 +100,3 @@ class Part:
 def count_cpus() -> int:
     """Those that this process may use, of a container too."""
     return joblib.cpu_count()
-
-
-SCHEDULERS = [signal.Signals[name] for name in ("SIGUSR1", "SIGUSR2") if name in signal.Signals.__members__]
-_before: dict[signal.Signals, Any] = {}
-
-
-@contextmanager
-def hear_scheduler() -> Iterator[list[int]]:
-    """SIGUSR1 and SIGUSR2, by which a scheduler says that the time or the machine is about to be taken away, end the
-    jobs as SIGTERM does: their runs are saved. Yields those that came."""
-    told: list[int] = []
-
-    def hear(number: int, frame: object) -> None:
-        told.append(number)
-        signal.raise_signal(signal.SIGTERM)
-
-    past = {number: signal.getsignal(number) for number in [*SCHEDULERS, signal.SIGTERM]}
-    _before.update(past)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # submitit's own would do nothing
-    for number in SCHEDULERS:
-        signal.signal(number, hear)
-    try:
-        yield told
-    finally:
-        for number, handler in past.items():
-            signal.signal(number, handler)
-
-
-def pass_on(number: int) -> None:
-    """To the handler that was there before ours: submitit's puts the job into the queue again and ends the process."""
-    handler = _before.get(signal.Signals(number))
-    if callable(handler):
-        handler(number, None)

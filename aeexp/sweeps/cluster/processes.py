@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
@@ -42,7 +43,8 @@ class Processes(Pool):
     def run(self, parts: Sequence[Part], ending: Ending) -> list[Outcome]:
         """See `Pool`."""
         outcomes: list[Outcome] = [None] * len(parts)
-        waiting, running = list(enumerate(parts)), {}
+        waiting = list(enumerate(parts))
+        running: list[Running] = []
         context, share = multiprocessing.get_context("spawn"), max(1, count_cpus() // self.count)
         ending.act = tell_children
         while running or (waiting and not ending.heard):
@@ -50,11 +52,10 @@ class Processes(Pool):
                 place, part = waiting.pop(0)
                 part.threads = share
                 with ending.hold():
-                    begun = start(context, place, part, share)
-                    running[begun.process.sentinel] = begun
-            for sentinel in wait(list(running), timeout=LOOKED):
-                ended = running.pop(sentinel)
-                outcomes[ended.place] = read(ended)
+                    running.append(start(context, place, part, share))
+            for each in find_ready(running):
+                running.remove(each)
+                outcomes[each.place] = read(each)
         return outcomes
 
 
@@ -70,15 +71,23 @@ def start(context: SpawnContext, place: int, part: Part, threads: int) -> Runnin
     return Running(place, process, answer)
 
 
-def read(ended: Running) -> Outcome:
-    """What a process that has ended said."""
-    with ended.answer:
-        try:
-            return ended.answer.recv()
-        except EOFError:
-            ended.process.join()
-            how = f"exit code {ended.process.exitcode}"
-            return Lost(f"its process was killed, by the system for want of memory or by somebody ({how})")
+def find_ready(running: Sequence[Running]) -> list[Running]:
+    """Those that answer, or have ended, within a moment: who answers more than a pipe holds ends once it is read."""
+    ready = set(wait([source for each in running for source in (each.process.sentinel, each.answer)], timeout=LOOKED))
+    return [each for each in running if {each.process.sentinel, each.answer} & ready]
+
+
+def read(ready: Running) -> Outcome:
+    """What a process said, once it has ended."""
+    said: Outcome = None
+    with ready.answer, suppress(EOFError, OSError):  # OSError: the answer breaks off
+        if ready.answer.poll():
+            said = ready.answer.recv()
+    ready.process.join()
+    if said is None:
+        how = f"exit code {ready.process.exitcode}"
+        return Lost(f"its process was killed, by the system for want of memory or by somebody ({how})")
+    return said
 
 
 def call(part: Part, sender: Connection) -> None:
@@ -87,4 +96,6 @@ def call(part: Part, sender: Connection) -> None:
     for number in ENDING:
         signal.signal(number, do_nothing if number == signal.SIGTERM else signal.SIG_IGN)
     with sender:
-        sender.send(part())
+        values = part()
+        with suppress(BrokenPipeError):  # who waited was killed: the runs' folders say all
+            sender.send(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any, final
@@ -12,6 +13,8 @@ from aeexp.ranges import Count, NonNegative, Positive, Whole
 from aeexp.signals import keep_handlers
 from aeexp.sweeps.cluster.part import Part, count_cpus
 from aeexp.sweeps.cluster.pool import PATIENCE, Ending, Lost, Outcome, Pool
+
+ANSWERED = 20.0  # seconds in which a cluster should
 
 
 @final
@@ -62,10 +65,13 @@ class Ray(Pool):
         address = self.address or os.environ.get("RAY_ADDRESS")
         own = {} if address else {"num_cpus": count_cpus(), "include_dashboard": False}
         try:
+            if address:
+                knock(address)
             with keep_handlers():  # Ray's own of SIGTERM would leave at once
                 ray.init(address=address, log_to_driver=True, configure_logging=False, **own)
         except ConnectionError as error:
-            raise UsageError(f"hydra.launcher.address={address}: no Ray cluster answers there") from error
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(f"hydra.launcher.address={address}: no Ray cluster answers there ({reason})") from error
         most = ray.cluster_resources()
         for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
             if self.options[key] > most.get(name, 0):
@@ -74,6 +80,18 @@ class Ray(Pool):
                     f"hydra.launcher.{key}={self.options[key]}: this Ray cluster has {most.get(name, 0):g} in all"
                 )
         return ray
+
+
+def knock(address: str) -> None:
+    """Raises ConnectionError where nothing listens at HOST:PORT, which Ray itself notices after a quarter of an hour;
+    of an address of another form nothing is known."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERED).close()
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _call(part: Part) -> dict[int, float]:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from aeexp.tensors import randn_for_all
+
 Draw = Callable[[torch.Generator], Tensor]
 
 
@@ -90,6 +92,11 @@ def _new(function: Callable[..., Tensor]) -> Callable[..., Draw | None]:
     return make
 
 
+def _for_all(like: Tensor, *sizes: int) -> Draw | None:
+    kept = {"dtype": like.dtype, "device": like.device}
+    return lambda generator: torch.randn(*sizes, generator=generator, **kept)
+
+
 def _dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Draw | None:
     """The CPU's mask alone: a GPU draws in the kernel that multiplies by it."""
     if not training or p == 0 or p == 1 or inplace or x.device.type != "cpu":
@@ -107,6 +114,7 @@ KNOWN: dict[Any, Callable[..., Draw | None]] = {
     torch.randn_like: _like(torch.randn),
     torch.rand: _new(torch.rand),
     torch.randn: _new(torch.randn),
+    randn_for_all: _for_all,
     torch.randint: _new(torch.randint),
     torch.randperm: _new(torch.randperm),
     F.dropout: _dropout,
