@@ -34,7 +34,7 @@ LAYERS = [
 # Rooms of parts that stand beside each other: these files alone may be known to the others of the room.
 DRAWERS = {
     "tasks": set(),
-    "latents": {"priors", "posteriors", "bounded_posteriors", "silence", "books", "flows", "families"},
+    "latents": {"priors", "posteriors", "bounded_posteriors", "silence", "books", "spread", "flows", "families"},
     "likelihoods": set(),
     "datasets/sets": {"vision", "bundled", "generated"},
     "regularizers": {"needs"},

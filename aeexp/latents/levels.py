@@ -15,6 +15,7 @@ from torch import Tensor
 from aeexp.contracts import Alphabet, Capacity, Latent, Moves
 from aeexp.errors import UsageError
 from aeexp.latents.books import Nearest, tell_usage
+from aeexp.latents.spread import Spread
 from aeexp.ranges import Count, NonNegative, Positive, Several
 from aeexp.tensors import whole_mean
 from aeexp.types import Code, Pass
@@ -29,8 +30,10 @@ class FSQ(Latent):
 
     `levels` are those of neighbouring units, which together are a token of as many values as their product: a book that
     is full from the start, with nothing that could die. The gradient of rounding is that of the identity (section 3.1).
+    Units are standardised by running averages, as the paper's are not: of a fresh encoder all rows may round to one
+    level.
 
-    Formula: z_j = round(f(h_j)) / ⌊L_j / 2⌋, f a tanh onto L_j levels
+    Formula: z_j = round(f((h_j - m_j) / s_j)) / ⌊L_j / 2⌋, f a tanh onto L_j levels, m and s of training rows
 
     Look at: latent/codebook_use and latent/bits beside those of latent=vq at an equal error.
     """
@@ -51,11 +54,12 @@ class FSQ(Latent):
         if math.prod(levels) > MOST:
             raise UsageError(f"levels={levels} make {math.prod(levels):,} values of a token, of {MOST:,} at most")
         self.sizes = levels
+        self.spread = Spread(self.width)
         self.register_buffer("levels", torch.tensor(levels * (dim // self.width), dtype=torch.float32))
 
     def forward(self, h: Tensor) -> Code:
         """The nearest level of each unit of h (B, dim)."""
-        bounded, half = self._bound(h), self._half()
+        bounded, half = self._bound(self.spread(h)), self._half()
         # of a thousand levels and more the range goes beyond the outer ones by half a level: it ends with them
         whole = bounded.detach().round().clamp(min=-half, max=self.levels - 1 - half)
         z = (whole + (bounded - bounded.detach())) / half
@@ -119,10 +123,11 @@ class LFQ(Latent):
 
     `width` neighbouring units are a token of 2^width values. `entropy` has each row choose surely and all rows
     together choose evenly (equation 7), by the chances that a softmax over the corners gives at `temperature`;
-    `commitment` keeps units near their signs. The gradient of the sign is that of the identity.
+    `commitment` keeps units near their signs. The gradient of the sign is that of the identity. Units are standardised
+    by running averages, as the paper's are not: each sign comes from the start.
 
-    Formula: z_j = sign(h_j); loss + commitment |h - z|² + entropy Σ_g (E H(q_g) - H(q̄)), q_g(c) ∝ exp(-|h_g - c|² / T),
-    q̄ the mean over rows and groups
+    Formula: u = (h - m) / s; z_j = sign(u_j); loss + commitment |u - z|² + entropy Σ_g (E H(q_g) - H(q̄)), q_g(c) ∝
+    exp(-|u_g - c|² / T), q̄ the mean over rows and groups, m and s of training rows
 
     Look at: latent/codebook_use over latent.entropy; latent/bits beside the error.
     """
@@ -148,24 +153,26 @@ class LFQ(Latent):
                 f"width={width} must divide latent.dim={dim}: take latent.dim={width * math.ceil(dim / width)}"
             )
         self.width = width
+        self.spread = Spread(width)
         self.register_buffer("entropy", torch.tensor(float(entropy)))
         self.register_buffer("commitment", torch.tensor(float(commitment)))
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
     def forward(self, h: Tensor) -> Code:
         """The signs of h (B, dim)."""
-        bits = (h > 0).detach()
-        signs = torch.where(bits, 1.0, -1.0).to(h)
-        z = signs + (h - h.detach())
+        units = self.spread(h)
+        bits = (units > 0).detach()
+        signs = torch.where(bits, 1.0, -1.0).to(units)
+        z = signs + (units - units.detach())
         losses = {
-            "commitment": self.commitment * (h - signs).square().sum(-1),
-            "entropy": self.entropy * self.uncertainty(h),
+            "commitment": self.commitment * (units - signs).square().sum(-1),
+            "entropy": self.entropy * self.uncertainty(units),
         }
         before = h.unflatten(-1, (-1, self.width))
         return Code(z=z, mean=z, posterior=Nearest(before, self._join(bits)), losses=losses)
 
     def uncertainty(self, h: Tensor) -> Tensor:
-        """() nats, summed over tokens: the mean entropy of a row's choice less that of all rows' together."""
+        """() nats of units (B, dim), summed over tokens: the mean entropy of a row's choice less that of all rows'."""
         chance = 4 * h.unflatten(-1, (-1, self.width)) / self.temperature  # log-odds of +1
         yes, no = F.logsigmoid(chance), F.logsigmoid(-chance)
         corners = self._corners(h)  # (2^width, width) of 0 and 1
