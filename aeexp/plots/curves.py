@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas, naming
 from aeexp.drawing.contracts import Plot
+from aeexp.drawing.scales import make_logarithmic
 from aeexp.evaluation.run import Run
 
 OTHER = ("step", "epoch", "split", "lr", "loss")  # columns that are no term
@@ -124,7 +125,7 @@ def _panel(axes: Axes, name: str, rows: dict[str, list[dict]], best: dict, where
     if name in best:
         axes.plot(best["step"], best[name], "o", color=canvas.VERMILION, markersize=5)
     if min(values) > 0 and max(values) > 10 * min(values):
-        axes.set_yscale("log")
+        make_logarithmic(axes, values)
     _finish(axes, name, "mean per example")
 
 

@@ -24,7 +24,9 @@ class Dictionary(Plot):
     """A unit a line: what it adds to the output when it grows by 1, and the test rows in which it is largest.
 
     The first `units` that say most (by KL, else by standard deviation), in the order of the code; below a row the
-    activation, and its class. What a deeper decoder adds hangs on where it begins: that is the mean code then.
+    activation, and its class. A unit that is 0 in some rows is silent there: of it those with the largest absolute
+    value are shown, and fewer where it speaks in fewer. What a deeper decoder adds hangs on where it begins: that is
+    the mean code then.
     """
 
     of_pictures: ClassVar = True
@@ -41,7 +43,9 @@ class Dictionary(Plot):
         shape = run.model.likelihood.mean(self._decode_one(run)).shape[1:]
         about = torch.from_numpy(codes.mean(0)).to(run.device)
         columns = to_array(find_columns(run.model, shape, about))[units]
-        largest = np.argsort(-codes[:, units], axis=0, kind="stable")[: self.rows].T  # (U, rows)
+        chosen = codes[:, units]
+        loudness = np.where((chosen == 0).any(0), np.abs(chosen), chosen)
+        largest = np.argsort(-loudness, axis=0, kind="stable")[: self.rows].T  # (U, rows)
         batch = run.rows("test").batch(torch.from_numpy(largest.ravel()))
         shown = canvas.cut_at_end(batch.x.cpu().numpy(), mask_array(batch)).reshape(*largest.shape, *run.data.shape)
         return {"dictionary": self.draw(run, units, columns, shown, codes[largest, units[:, None]], largest)}
@@ -61,12 +65,18 @@ class Dictionary(Plot):
         for place in range(len(units)):
             top = PITCH * place
             image = canvas.draw_tiles(axes, columns[place][None, None], limits, top=top, cmap=canvas.SIGNED)
-            canvas.draw_tiles(axes, shown[place][None], run.data.limits, left=APART, top=top)
-            for column, (row, value) in enumerate(zip(rows[place], values[place], strict=True)):
+            speaks = values[place] != 0
+            if speaks.any():
+                canvas.draw_tiles(axes, shown[place][speaks][None], run.data.limits, left=APART, top=top)
+            else:
+                axes.text(APART - 0.5, top, "0 in all test rows", ha="left", va="center", fontsize=8)
+            for column, (row, value) in enumerate(zip(rows[place][speaks], values[place][speaks], strict=True)):
                 text = canvas.format_number(float(value), 2) + (f": {names[row]}" if names else "")
                 axes.text(APART + column - 0.04, top + 0.53, text, ha="center", va="top", fontsize=7)
         axes.set_yticks(PITCH * np.arange(len(units)), [f"unit {unit + 1}" for unit in units], fontsize=8)
-        axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], ["it paints", "rows, the largest activation first"])
+        by = " by absolute value" if (values < 0).any() and (run.codes("test")[:, units] == 0).any() else ""
+        heads = ["it paints", f"rows, the largest activation first{by}"]
+        axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], heads)
         kind = f" and {run.data.response or 'class'}" if names else ""
         axes.set_xlabel(f"below a row the unit's activation{kind}", fontsize=9)
         if image is not None and not (columns.ndim == 4 and columns.shape[1] == 3):

@@ -29,7 +29,9 @@ class Prefix(Plot):
         self.points = points
 
     def __call__(self, run: Run) -> dict[str, Figure]:
-        errors = measure_prefixes(run, "test", counts := self.choose_counts(run.model.latent.dim))
+        trained = [count_share(share, run.model.latent.dim) for share in find_trained(run)]
+        ticks = self.choose_counts(run.model.latent.dim)
+        errors = measure_prefixes(run, "test", counts := sorted({*ticks, *trained}))
         if errors is None:
             return {}
         figure = canvas.figure(naming.heading(run, "error of test rows from the first units alone"), 6.8, 4.2)
@@ -44,16 +46,16 @@ class Prefix(Plot):
         if not run.segments:
             level = float(np.mean(run.mean().errors("test")))
             axes.axhline(level, color=canvas.GREY, linestyle=":", label="the mean of the training rows")
-        for number, share in enumerate(find_trained(run)):
+        for number, count in enumerate(trained):
             label = "prefixes that were trained" if number == 0 else None
-            axes.axvline(count_share(share, run.model.latent.dim), color="0.85", zorder=0, label=label)
+            axes.axvline(count, color="0.85", zorder=0, label=label)
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(counts))
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.tick_params(axis="x", labelsize=8)
         axes.set(xlabel="first units of the code that are kept", ylabel="squared error per example", ylim=(0, None))
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, framealpha=1, edgecolor="none")  # no line of a prefix runs through its words
         canvas.hide_frame(axes)
         return {"prefix": figure}
 

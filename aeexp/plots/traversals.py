@@ -124,14 +124,16 @@ class Traversals(Plot):
                 _mark(axes, place, values[:, 0], at[0])
         names = [f"{order.kind} {unit + 1}\n{order.describe_unit(unit)}" for unit in order.units]
         axes.set_yticks(places, names, fontsize=9)
-        axes.tick_params(axis="y", pad=3 if moves.levels else 36)  # room for the value at the left end
+        longest = max((len(_name_end(values[0, 0])) for values in moves.values), default=0)
+        axes.tick_params(axis="y", pad=3 if moves.levels else 12 + 5 * longest)  # room for the value at the left end
         levels, meaning = moves.levels, moves.meaning
         if len(levels) == 2 and len(run.data.shape) == 3:
             _changes(axes, places, pictures)
             levels, meaning = [*levels, "change"], f"{meaning}; its change: red above 0, blue below"
         if levels:
             axes.set_xticks(range(len(levels)), levels, fontsize=9)
-        axes.set_xlabel(f"{meaning}\nthe mark below a row: the example's own value", fontsize=9)
+        where = "" if len(axes.lines) == len(places) else ", where that is one of these"
+        axes.set_xlabel(f"{meaning}\nthe mark below a row: the example's own value{where}", fontsize=9)
         return figure
 
 
@@ -189,10 +191,14 @@ def _mark(axes: Axes, place: float, values: np.ndarray, own: float) -> None:
     last = len(values) - 1
     at, marker = find_mark(values, own)
     _triangle(axes, at, place, marker)
-    lowest, highest = (canvas.format_number(float(value), 2) for value in (values[0], values[-1]))
+    lowest, highest = _name_end(values[0]), _name_end(values[-1])
     text = axes.text(-0.56, place, lowest, ha="right", va="center", fontsize=8, color="0.35")
     text.set_in_layout(False)  # the names farther left keep its room
     axes.text(last + 0.56, place, highest, ha="left", va="center", fontsize=8, color="0.35")
+
+
+def _name_end(value: float) -> str:
+    return canvas.format_number(float(value), 2)
 
 
 def _mark_level(axes: Axes, place: float, values: np.ndarray, own: np.ndarray) -> None:

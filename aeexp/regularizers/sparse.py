@@ -14,7 +14,7 @@ from aeexp.errors import UsageError
 from aeexp.latents.rectified import Gated
 from aeexp.latents.sparse import BatchTopK, TopK
 from aeexp.ranges import Count, NonNegative, Share
-from aeexp.tensors import count_share, keep_largest, sum_features
+from aeexp.tensors import count_share, keep_largest, read_count, sum_features
 from aeexp.types import Pass
 
 
@@ -23,7 +23,7 @@ class AuxK(Regularizer):
     """Dead units explain what the others leave: so they get a gradient (Gao et al. 2024, appendix A.2).
 
     The `k` largest of the units that have been 0 for `latent.dead_after` steps reconstruct the error of the row, which
-    itself stays as it is. 0 where no unit is dead.
+    itself stays as it is. 0 where no unit is dead, and then nothing is decoded.
 
     Formula: |e - ê|², e = x - decode(z), ê = decode(z') - decode(0), z' the k largest of the dead units
 
@@ -40,6 +40,8 @@ class AuxK(Regularizer):
         """(B,) squared error, summed over features."""
         dead, before = model.latent.find_dead(), out.code.before
         assert dead is not None and before is not None  # of the latents that `check` lets through
+        if read_count(dead.any()) == 0:
+            return before.new_zeros(len(before))
         ranked = torch.where(dead, before, torch.full_like(before, -torch.inf))
         largest = keep_largest(ranked, self.k)
         z = torch.where(dead & (largest != 0), before, torch.zeros_like(before))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from aeexp.drawing import canvas
+from aeexp.drawing.scales import make_logarithmic
 from aeexp.reports.charts import BASELINES, name_baseline, scale_axis, tidy
 from aeexp.reports.declarations import has_penalties
 from aeexp.reports.statistics import Estimate
@@ -29,10 +29,7 @@ def draw_panel(axes: Axes, sweep: Sweep, key: str, unit: str) -> None:
             values += draw_baseline(axes, sweep, key, name)
     scale_axis(axes, [point.at for point in sweep.points if point.at is not None])
     if values and min(values) > 0 and max(values) > 20 * min(values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 300 * min(values) else (1,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        make_logarithmic(axes, values)
     axes.set(title=key, xlabel=label_axis(sweep), ylabel=unit)
     if key in ERRORS and len(sweep.lines) == 1:
         mark_lowest(axes, sweep.points, key)

@@ -43,6 +43,9 @@ def test_the_figure_marks_what_was_trained_and_a_code_that_is_none_with_zeros_ha
     assert find_trained(run) == [] and PrefixPlot(points=4)(run)["prefix"].axes[0].get_lines()
     run.learner.objective = build_seeded(cfg, digit_data).objective
     assert find_trained(run) == [0.0625, 0.125, 0.25, 0.5]
+    axes = PrefixPlot(points=4)(run)["prefix"].axes[0]
+    assert list(axes.get_lines()[0].get_xdata()) == [1, 2, 3, 4, 8, 10, 16, 32]  # measured where it was trained, too
+    assert axes.get_legend().get_frame().get_alpha() == 1  # no line runs through its words
     bits = composed("variant=semantic_hashing", "dataset=digits", "latent.dim=8")
     other = as_run(build_seeded(bits, digit_data).model.eval(), digit_data)
     assert Prefix()(other, "test") == {} and PrefixPlot()(other) == {}

@@ -20,6 +20,15 @@ def test_curves_mark_the_lowest_validation_loss(digit_data):
     assert "2 at step 30 (epoch 1.5)" in figure.legends[0].get_texts()[2].get_text()
 
 
+def test_a_logarithmic_axis_has_numbers_that_one_reads(digit_data):
+    figure = Curves()(run_of(digit_data, history=HISTORY))["curves"]
+    figure.draw_without_rendering()
+    for axes in figure.axes[:2]:
+        low, high = axes.get_ylim()
+        shown = [float(label.get_text()) for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+        assert len(shown) >= 3 and not any(label.get_text() for label in axes.get_yticklabels(minor=True))
+
+
 def test_curves_show_the_training_rows_of_the_state_that_is_kept(digit_data):
     run = run_of(digit_data, history=HISTORY)
     run.trained, run.best_step = {"loss": 7.5}, HISTORY[-1]["step"]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from drawn import perceptron, rows_of, run_of, save
 
+from aeexp.drawing import canvas
 from aeexp.evaluation.dictionary import find_columns, find_dictionary
 from aeexp.evaluation.run import Run
 from aeexp.latents import Relu
@@ -34,6 +35,20 @@ def test_the_rows_are_those_of_the_largest_activations(build_learner, digit_data
         np.testing.assert_allclose(
             columns[place].ravel(), run.model.decoder.reading_weight()[:, unit].detach().numpy(), atol=1e-6
         )
+
+
+def test_rows_in_which_a_unit_is_silent_are_not_among_those_it_speaks_most_in(build_learner, digit_data):
+    """Unit 1 speaks below 0 alone and in three rows, unit 2 nowhere, unit 3 in all: its lowest are not its largest."""
+    run = Run(build_learner((1, 8, 8), 3, hidden_dims=[]), digit_data)
+    codes = np.zeros((len(digit_data["test"]), 3), np.float32)
+    codes[[4, 7, 9], 0] = -1.0, -3.0, -2.0
+    codes[:, 2] = np.linspace(-9, 1.01, len(codes))
+    run.codes = lambda split: codes
+    axes = Dictionary(units=3, rows=4)(run)["dictionary"].axes[0]
+    names = [text.get_text().partition(":")[0] for text in axes.texts]
+    largest = [canvas.format_number(value, 2) for value in codes[:-5:-1, 2]]
+    assert names == ["−3.0", "−2.0", "−1.0", "0 in all test rows", *largest]
+    assert len(axes.images) == 3 + 2  # a column each, and rows of the two that speak
 
 
 def test_columns_of_a_linear_decoder_are_its_weights_wherever_it_begins(build_learner):

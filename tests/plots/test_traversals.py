@@ -55,6 +55,19 @@ def test_a_traversal_moves_one_unit_and_no_other(digit_data):
         assert mark.get_xdata()[0] == pytest.approx(place, abs=1e-4)
 
 
+def test_the_value_at_the_left_end_does_not_run_into_the_name_of_its_unit(digit_data):
+    run = run_of(digit_data)
+    codes = {"train": run.codes("train") / 1e4, "test": run.codes("test") / 1e4}
+    run.codes = codes.__getitem__
+    figure = Traversals(units=3, steps=5)(run)["traversals"]
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    texts = [text for text in axes.texts if text.get_ha() == "right"]
+    names = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert len(texts) == len(names) == 3 and max(len(text.get_text()) for text in texts) > 6  # −0.00012
+    assert all(name.x1 < text.get_window_extent().x0 for name, text in zip(names, texts, strict=True))
+
+
 def test_traversals_of_a_vae_are_ordered_by_kl_and_a_unit_that_fell_back_does_not_move(digit_data):
     run = stochastic(digit_data)
     last = run.model.encoder.layers[-1]

@@ -43,6 +43,19 @@ def test_dead_units_explain_what_is_left_and_nobody_else_learns_from_it(passed):
     torch.testing.assert_close(AuxK(1.0, k=9)(out, model), AuxK(1.0, k=2)(out, model))  # all that are dead
 
 
+def test_where_no_unit_is_dead_aux_k_decodes_nothing(passed, monkeypatch):
+    latent = TopK(5, 2)
+    model, out = passed(latent)
+    called: list[int] = []
+    decode = type(model).parameters_of
+    monkeypatch.setattr(
+        type(model), "parameters_of", lambda self, z, *rest: called.append(len(z)) or decode(self, z, *rest)
+    )
+    assert AuxK(1.0)(out, model).tolist() == [0.0] * 9 and not called
+    latent.silence.steps[1] = 999
+    assert AuxK(1.0)(out, model).any() and called
+
+
 def test_aux_k_is_for_units_that_wait_for_a_place(build_learner):
     with pytest.raises(UsageError, match=r"latent=topk.*resample_every"):
         AuxK(1.0).check(build_learner((6,), latent=Relu(5)).model)
