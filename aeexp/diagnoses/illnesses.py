@@ -56,9 +56,11 @@ RULES = (
         "worse than PCA",
         (ERROR, f"baseline/pca/{ERROR}"),
         "above PCA's error by more than both 95 % intervals, added in quadrature; under noise or a penalty only where "
-        f"PCA leaves {learning.COPIES:.0%} of the mean's error at least; never under trainer=closed_form",
+        f"PCA leaves {learning.COPIES:.0%} of the mean's error at least; never under trainer=closed_form, "
+        "nor a likelihood of counts",
         "the best linear code that may say as much costs no training; the rows are the same, so that chance is less; "
-        "what noise or a penalty forbids to copy is not held against a copy, nor a factorisation against the best one",
+        "what noise or a penalty forbids to copy is not held against a copy, nor a factorisation against the best one; "
+        "of counts PCA copies the largest with their noise, and has less error than the law that they were drawn from",
         learning.find_worse_than_pca,
         learning.cure_worse_than_pca,
         follows=("posterior collapse", "rate too high", "next to nothing was learned"),

@@ -15,6 +15,7 @@ NOTED = 0.01  # of the mean's error: a gap below it is none that anyone sees
 STILL = 0.03  # of the whole fall, in the last quarter
 SWINGS = 1.0  # of the whole fall
 LEVELS = ("p", "std", "size")  # of a noise
+COUNTS = ("Poisson", "NegativeBinomial")  # likelihoods under which a large value is expected to be far off
 
 
 def steps_key(facts: Facts) -> str:
@@ -127,6 +128,8 @@ def find_worse_than_pca(facts: Facts) -> Finding | None:
     that; nor of a factorisation, which is PCA with one wish more."""
     found = require({ERROR: facts.number(ERROR), f"baseline/pca/{ERROR}": facts.number(ERROR, "baseline", "pca")})
     if found is None or facts.part("trainer") == "ClosedForm" or facts.option("model.masked"):
+        return None
+    if facts.part("likelihood") in COUNTS:
         return None
     own, pca = found.values()
     off = math.hypot(facts.half(ERROR), facts.half(ERROR, "baseline", "pca"))

@@ -15,6 +15,7 @@ from aeexp.contracts import Examples
 from aeexp.errors import UsageError
 from aeexp.latents.deterministic import Deterministic
 from aeexp.models.autoencoder import Autoencoder
+from aeexp.models.independence import unmix
 from aeexp.models.nn import dictionary
 from aeexp.models.pca import linear_ends, solve
 
@@ -41,7 +42,11 @@ def factorise(model: Autoencoder, split: Examples, method: Method, *, alpha: flo
     width = min(model.latent.dim, *rows.shape)
     if method in ("ica", "sparse_pca"):
         encoder, decoder = linear_ends(model, split)
-        found = _unmix(rows, width, max_iter, seed) if method == "ica" else _sparsen(rows, width, alpha, max_iter, seed)
+        if method == "ica":
+            *found, settled = unmix(rows, width, max_iter, seed)
+            _tell(settled)
+        else:
+            found = _sparsen(rows, width, alpha, max_iter, seed)
         _set_linear(encoder, decoder, *found, rows.mean(0))
         return
     layer, sparsity = _find_dictionary(model, method)
@@ -96,23 +101,13 @@ def _fit(make: Callable[[], Any], rows: np.ndarray) -> Any:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         fitted = make().fit(rows)
-    if any(issubclass(each.category, ConvergenceWarning) for each in caught):
-        log.warning("the factorisation has not converged: give it more rounds by trainer.max_iter")
+    _tell(not any(issubclass(each.category, ConvergenceWarning) for each in caught))
     return fitted
 
 
-def _unmix(rows: np.ndarray, width: int, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.decomposition import FastICA
-
-    if not np.ptp(rows, 0).any():  # no direction, and FastICA divides by its length
-        return np.zeros((1, rows.shape[1])), np.zeros((rows.shape[1], 1))
-    mean = rows.mean(0)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
-    width = max(1, min(width, int((values > 1e-10 * values.max()).sum())))  # the rest is no direction
-    axes = vectors[:, ::-1][:, :width]  # FastICA's own whitening loses directions where the first feature is constant
-    scores = (rows - mean) @ axes
-    found = _fit(lambda: FastICA(width, whiten="unit-variance", max_iter=max_iter, random_state=seed), scores)
-    return found.components_ @ axes.T, axes @ found.mixing_
+def _tell(converged: bool) -> None:
+    if not converged:
+        log.warning("the factorisation has not converged: give it more rounds by trainer.max_iter")
 
 
 def _sparsen(rows: np.ndarray, width: int, alpha: float, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -38,7 +38,7 @@ class Joint(Trainer):
     """Minimises the sum of all terms over the training split, all parameters at once.
 
     `steps` optimizer steps where it is set, else `epochs` passes. Validation takes the same objective with the
-    same weights; the state with the lowest validation `monitor` (the loss, or one of its terms) is kept.
+    same weights; kept is the state with the lowest validation `monitor` (loss or a term), under None the last.
     A batch holds `batch_size` rows, or as few (`FEWEST` at least) as give an epoch `min_steps_per_epoch` steps: few
     rows are trained as long as many. `accumulate` batches make one step. `labelled_batch_size` rows with a label join
     each batch, beyond the epoch's own rows, and rows are weighted so that each counts its share of the data
@@ -64,7 +64,7 @@ class Joint(Trainer):
         clip_norm: Positive | None = None,
         validate_every_epochs: Count = 1,
         validate_every_steps: Count | None = None,
-        monitor: str = "loss",
+        monitor: str | None = "loss",
         probe_every_epochs: Count | None = None,
         patience: Count | None = None,
         min_delta: NonNegative = 0.0,
@@ -85,7 +85,7 @@ class Joint(Trainer):
         self.clip_norm = clip_norm
         self.validate_every_epochs = validate_every_epochs
         self.validate_every_steps = validate_every_steps
-        self.monitor = monitor
+        self.monitor, self.keeps_last = monitor or "loss", monitor is None
         self.probe_every_epochs = probe_every_epochs
         self.patience = patience
         self.min_delta = min_delta
@@ -255,6 +255,6 @@ class Joint(Trainer):
             progress.history.append({"step": progress.step, "epoch": epoch, "split": split, "lr": lr, **terms})
         if isinstance(state.scheduler, ReduceLROnPlateau):
             state.scheduler.step(values[self.monitor])
-        if judge(progress, values[self.monitor], self.min_delta, epoch):
+        if judge(progress, values[self.monitor], self.min_delta, epoch, last=self.keeps_last):
             store.keep_best(state)
         track.evaluation(progress)

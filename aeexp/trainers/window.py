@@ -54,13 +54,13 @@ class Window:
         return {"loss": sum(sums) / count, **{n: s / count for n, s in zip(self.names, sums, strict=True)}}
 
 
-def judge(progress: Progress, value: float, min_delta: float, epoch: float) -> bool:
-    """Whether the monitored value of a validation is the lowest so far; validations without an improvement are counted
-    in `progress`."""
+def judge(progress: Progress, value: float, min_delta: float, epoch: float, last: bool = False) -> bool:
+    """Whether the monitored value of a validation is the lowest so far, or it is to be taken as the `last` one;
+    validations without an improvement are counted in `progress`."""
     progress.waited += 1
     if value < progress.reference - min_delta:
         progress.reference, progress.waited = value, 0
-    if value >= progress.best:
+    if value >= progress.best and not last:
         return False
     progress.best, progress.best_step, progress.best_epoch = value, progress.step, math.ceil(epoch)
     return True

@@ -23,7 +23,7 @@ FILES = {"filters": "filters_decoder"}  # a plot's figure, where it is called ot
 VARIANTS = {
     "reconstructions": [
         "undercomplete", "overcomplete", "deep", "conv", "denoising", "contractive", "multitask", "stacked",
-        "stacked_denoising", "memoriser", "mae", "vq_vae", "rvq_vae", "product_vq_vae", "fsq_vae", "lfq_vae",
+        "stacked_denoising", "memoriser", "vq_vae", "rvq_vae", "product_vq_vae", "fsq_vae", "lfq_vae",
         "transformer_vae", "recurrent_vae",
     ],
     "samples": [
@@ -41,6 +41,7 @@ VARIANTS = {
     "inpainting": ["inpainting"],
     "neighbours": ["semantic_hashing"],
     "predictive": ["count_vae"],
+    "patches": ["mae"],
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -124,11 +125,25 @@ def test_a_code_in_which_pca_reads_no_more_is_too_narrow(pca: float, first: str)
         (("variant=denoising",), 0.236, True),
         (("latent.dim=48",), 0.234, True),  # nothing forbids it to copy
         (("variant=sparse_pca",), 0.5, False),  # PCA is the best of its kind
+        (("variant=count_vae",), 0.5, False),
+        (("variant=count_vae", "likelihood=poisson"), 0.5, False),
+        (("variant=count_vae", "likelihood=gaussian_optimal"), 0.5, True),
     ],
 )
 def test_pca_that_copies_is_held_against_no_code_that_must_not(words: tuple[str, ...], pca: float, told: bool):
     tree = merge(HEALTHY, {"baseline": {"pca": {ERROR: pca}}, "intervals": {"baseline": {"pca": None}}})
     assert ("worse than PCA" in named(Facts(tree, configure(*words)))) == told
+
+
+def test_pca_has_less_error_of_counts_than_the_law_that_they_were_drawn_from():
+    """Why it is held against no model of counts: means of 0.1 to 126, variance m + m² / 2."""
+    generator = np.random.default_rng(0)
+    mean = np.exp(generator.normal(0, 1, 100)) * 5 * np.exp(generator.normal(0, 0.4, (1000, 1)))
+    counts = generator.poisson(generator.gamma(2.0, mean / 2.0))
+    train, test = counts[:500] - counts[:500].mean(0), counts[500:] - counts[:500].mean(0)
+    axes = np.linalg.svd(train, full_matrices=False)[2][:10]
+    copied = np.square(test - test @ axes.T @ axes).sum(1).mean()
+    assert copied < 0.8 * np.square(counts[500:] - mean[500:]).sum(1).mean()
 
 
 @pytest.mark.parametrize(("masked", "told"), [(0.75, False), (0.0, True)])

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import NMF, MiniBatchSparsePCA
+from sklearn.decomposition import NMF, FastICA, MiniBatchSparsePCA
+from sklearn.exceptions import ConvergenceWarning
 
+from aeexp.datasets.core.splits import Official
+from aeexp.datasets.sets.bundled import mnist_small
 from aeexp.errors import UsageError
 from aeexp.models.factorisations import factorise
+from aeexp.models.independence import contrast
 from aeexp.models.nn.dictionary import dictionary
 from aeexp.models.nn.mlp import mlp
 from aeexp.models.pca import pca
@@ -59,6 +66,38 @@ def test_independent_units_span_what_pca_spans_where_the_first_feature_never_cha
     model, split = made(rows, "ica", 3)
     assert error(model, split) == pytest.approx(error(pca(split, 3), split), rel=1e-4)
     assert np.linalg.matrix_rank(codes(model, split)) == 3
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """(1000, 784) digits, among whose units some are nearly normal."""
+    test = mnist_small(name="mnist_small", split=Official())["test"]
+    return test.x.flatten(1).numpy()
+
+
+def test_independent_units_are_found_where_the_fixed_point_wanders(made, pictures, caplog):
+    model, split = made(pictures, "ica", 12)
+    assert not caplog.records
+    units, scores = codes(model, split), codes(pca(split, 12), split)
+    with pytest.warns(ConvergenceWarning):
+        plain = FastICA(12, whiten="unit-variance", max_iter=300, random_state=0).fit_transform(scores)
+    np.testing.assert_allclose(np.cov(units.T, ddof=0), np.eye(12), atol=1e-3)  # white, in single precision
+    assert error(model, split) == pytest.approx(error(pca(split, 12), split), rel=1e-4)
+    white, still = torch.from_numpy(units), torch.eye(12, dtype=torch.double)
+    summit = float(contrast(white, still))
+    assert summit > float(contrast(torch.from_numpy(plain), still))
+    for i, j in itertools.combinations(range(12), 2):  # no turn of two units is any better
+        for angle in (0.02, -0.02):
+            turn = still.clone()
+            turn[i, i] = turn[j, j] = math.cos(angle)
+            turn[i, j], turn[j, i] = math.sin(angle), -math.sin(angle)
+            assert float(contrast(white, turn)) < summit
+
+
+def test_rounds_that_do_not_suffice_are_told(made, pictures, caplog):
+    made(pictures, "ica", 12, max_iter=3)
+    (record,) = caplog.records
+    assert "trainer.max_iter" in record.getMessage()
 
 
 def test_sparse_components_are_scikit_learns_and_have_zeros(made, digit_data):

@@ -42,6 +42,7 @@ def test_the_default_objective_over_the_weight_of_any_penalty_is_refused(name):
         ("best", "objective.alpha", (0.1, 9), ("variant=semi_supervised",)),
         ("best", "regularizer.kl.weight", (0.1, 9), ("variant=vae", "trainer.monitor=kl")),
         ("best", "objective.reconstruction_weight", (0.5, 1), ("trainer.monitor=reconstruction",)),
+        ("best", "regularizer.kl.weight", (0.1, 9), ("variant=vae", "trainer.monitor=null")),
         ("best", "dataset.standardise", ("true", "false"), ()),
         ("best", "regularizer.l1.weight", (0.1, 9), ("variant=stacked", "regularizer=[l1]")),
         ("val/loss", "regularizer.l1.weight", (0.1, 9), ("variant=sparse_l1",)),

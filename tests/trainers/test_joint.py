@@ -168,6 +168,19 @@ def test_the_monitored_term_chooses_the_best_state(run, build_learner, toy):
     assert average(result.learner, toy["val"])["l2"] == min(row["l2"] for row in rows)
 
 
+def test_without_a_monitor_the_last_state_is_kept(run, overfitting):
+    parts, make = overfitting
+    chosen, last = (
+        run(str(name), Joint(steps=90, monitor=name, **FIVE), scheduler=schedulers.constant, learner=make(), **parts)
+        for name in ("loss", None)
+    )
+    losses = [row["loss"] for row in last.progress.history if row["split"] == "val"]
+    assert losses == [row["loss"] for row in chosen.progress.history if row["split"] == "val"]
+    assert chosen.progress.best == min(losses) < losses[-1] == last.progress.best
+    assert last.progress.best_step == 90 > chosen.progress.best_step
+    assert average(last.learner, parts["data"]["val"])["loss"] == losses[-1]
+
+
 def test_a_monitor_that_is_no_term_is_refused_with_those_that_are(run, build_learner):
     learner = build_learner((6,), 4, regularizers={"l1": L1(0.1)})
     with pytest.raises(UsageError, match="^trainer.monitor=kl .*loss, reconstruction, l1"):

@@ -98,10 +98,16 @@ def test_a_plateau_of_one_run_lowers_its_own_rate_alone():
     assert [[row["lr"] for row in each.fit().history] for each in again] == rates
 
 
-OFFERED = [{"accumulate": 2}, {"labelled_batch_size": 4}, {"clip_norm": 0.1}, {"monitor": "reconstruction"}]
+OFFERED = [
+    {"accumulate": 2},
+    {"labelled_batch_size": 4},
+    {"clip_norm": 0.1},
+    {"monitor": "reconstruction"},
+    {"monitor": None},
+]
 
 
-@pytest.mark.parametrize("given", OFFERED, ids=lambda given: next(iter(given)))
+@pytest.mark.parametrize("given", OFFERED, ids=str)
 def test_what_the_loop_offers_it_offers_a_stack(given):
     assert check_stacking(build, DATA, trainer=Joint(**{**TRAINER, "clip_norm": 1.0, **given})) == ""
 

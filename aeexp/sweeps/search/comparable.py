@@ -58,7 +58,7 @@ def _describe_objective(name: str, config: Mapping[str, Any]) -> tuple[str, str]
     """The key of metrics.json, and words for it."""
     if name != "best":
         return name.removeprefix("val/"), name
-    monitor = config.get("trainer.monitor", config.get("trainer.finetune.monitor", "loss"))
+    monitor = config.get("trainer.monitor", config.get("trainer.finetune.monitor", "loss")) or "loss"
     return ("loss" if monitor == "loss" else f"loss/{monitor}"), f"best, the validation {monitor},"
 
 
