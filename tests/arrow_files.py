@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
+import shutil
 import tempfile
 from importlib.util import find_spec
 
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="aeexp-hf-")  # before the library is imported
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import numpy as np
 import pytest
