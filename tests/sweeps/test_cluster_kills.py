@@ -175,7 +175,9 @@ def kill_until_through(root: Path, line: list[str], mark: str, seconds: float, r
 def check(root: Path, line: list[str], mark: str, undisturbed: Undisturbed) -> None:
     begun, rng = time.monotonic(), random.Random(f"{line[0]} {KILLS}")
     order = rng.sample(list(VARIANTS), len(VARIANTS))  # what comes first is killed most
-    words = [f"variant={','.join(f'own_{name}' for name in order)}" if "variant=" in word else word for word in line]
+    words = [
+        f"variant={','.join(f'own_{name}' for name in order)}" if word.startswith("variant=") else word for word in line
+    ]
     killed = kill_until_through(root, words, mark, 1.5 * undisturbed.seconds / KILLS, rng)
     print(f"{line[0]}: {dict(killed)} killed, {time.monotonic() - begun:.0f} s", flush=True)
     assert killed.total() > 0
