@@ -173,8 +173,12 @@ def kill_until_through(root: Path, line: list[str], mark: str, seconds: float, r
 
 
 def check(root: Path, line: list[str], mark: str, undisturbed: Undisturbed) -> None:
-    begun = time.monotonic()
-    killed = kill_until_through(root, line, mark, 1.5 * undisturbed.seconds / KILLS, random.Random(line[0]))
+    begun, rng = time.monotonic(), random.Random(f"{line[0]} {KILLS}")
+    order = rng.sample(list(VARIANTS), len(VARIANTS))  # what comes first is killed most
+    words = [
+        f"variant={','.join(f'own_{name}' for name in order)}" if word.startswith("variant=") else word for word in line
+    ]
+    killed = kill_until_through(root, words, mark, 1.5 * undisturbed.seconds / KILLS, rng)
     print(f"{line[0]}: {dict(killed)} killed, {time.monotonic() - begun:.0f} s", flush=True)
     assert killed.total() > 0
     found = read_outcomes(root)

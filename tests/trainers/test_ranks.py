@@ -23,12 +23,13 @@ from aeexp.randomness import reseed
 from aeexp.reference.options import list_groups
 from aeexp.regularizers.mmd import group_mmd, standardise_units
 from aeexp.runs import build
-from aeexp.tensors import whole_rows
+from aeexp.tensors import randn_for_all, whole_rows
 from aeexp.testing.toy import make_data
 from aeexp.trainers.arithmetic import forward_of
 from aeexp.trainers.ranks.draws import ShareOfDraws, find_rows
 from aeexp.trainers.ranks.group import Group
 from aeexp.trainers.ranks.trial import _run, check_sharing, require_rows
+from aeexp.trainers.stacking.draws import Draws, make_generators
 
 DRAWS = {
     "randn_like": lambda x: torch.randn_like(x),
@@ -69,6 +70,21 @@ def test_every_row_is_one_process_s(rows, size):
 def test_a_draw_is_one_for_each_row_where_it_says_so():
     assert find_rows([8, 3], 8) == (0, 1) and find_rows([5, 8, 3], 8) == (1, 1) and find_rows([24, 3], 8) == (0, 3)
     assert find_rows([7, 3], 8) is None and find_rows([], 8) is None and find_rows([3, 5, 8], 8) is None
+
+
+def test_a_draw_for_all_is_one_whatever_its_sizes_and_each_run_of_a_stack_has_its_own():
+    x = torch.zeros(4, 2, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        whole = randn_for_all(x, 4, 3)
+        assert whole.dtype == x.dtype and torch.equal(torch.randn(4, 3, generator=make_generators([0], x.device)[0],
+                                                                  dtype=x.dtype), whole)  # fmt: skip
+        for first, last in ((0, 2), (2, 4), (3, 4)):
+            torch.manual_seed(0)
+            with ShareOfDraws(4, first, last):
+                assert torch.equal(randn_for_all(x[first:last], 4, 3), whole)
+        with Draws(make_generators([0], x.device), torch.tensor(0)) as draws:
+            assert torch.equal(randn_for_all(x, 4, 3), whole) and draws.used
 
 
 def make(*words: str):
