@@ -122,6 +122,16 @@ def _fit(run: Run, alphabet: Alphabet, plan: Plan) -> CausalTransformer:
     return network.eval()
 
 
+def fit_places(run: Run) -> Tensor:
+    """(T, values) log of how often each place has each token in training rows, half a row added to each count
+    (Krichevsky and Trofimov 1981): what is known of a row whose places say nothing of each other."""
+    alphabet = run.model.latent.alphabet()
+    assert alphabet is not None
+    tokens = read_tokens(run, "train")
+    counts = torch.stack([torch.bincount(place, minlength=alphabet.values) for place in tokens.T]) + 0.5
+    return (counts / counts.sum(1, keepdim=True)).log()
+
+
 def _shuffle(rows: Tensor, plan: Plan) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(plan.seed)
     while True:

@@ -63,6 +63,8 @@ def test_it_learns_that_places_repeat_and_rows_cost_what_their_tokens_do(run):
     # two places of four values, drawn alike: 4 bits; the mean of 400 rows and a short training leave some tenths
     assert values["code_prior/bits_per_row"] == pytest.approx(4, abs=0.5)
     assert values["code_prior/nats"] == pytest.approx(4 * math.log(2), abs=0.35)
+    # alone each of the four places is drawn from four values: 8 bits, of 400 rows' frequencies a hundredth less
+    assert values["code_prior/bits_independent"] == pytest.approx(8, abs=0.05)
     # nothing is lost on the way: the rest is a Gaussian's constant of 16 numbers
     constant = float(run.model.likelihood.constant(16))
     assert values["code_prior/bound"] - values["code_prior/nats"] == pytest.approx(constant, abs=1e-3)
