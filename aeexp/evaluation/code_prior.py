@@ -19,7 +19,8 @@ from aeexp.models.learner import choose_batch_size
 
 ROWS = 10_000  # training rows whose tokens it learns from
 LOOKS = 6  # at validation rows, of which the best one is kept
-RATE = 2e-3
+RATE = 5e-3
+START = 0.3  # deviation of what stands for tokens, and of what for places: as large, that neither hides the other
 MOST = 1 << 14  # values of a token, above which a table of them is none for so few rows
 
 
@@ -46,7 +47,8 @@ class CausalTransformer(nn.Module):
         super().__init__()
         self.values = alphabet.values
         self.token = nn.Embedding(alphabet.values + 1, plan.width)  # the last one stands before the first token
-        self.place = nn.Parameter(0.02 * torch.randn(alphabet.tokens, plan.width))
+        nn.init.normal_(self.token.weight, 0, START)
+        self.place = nn.Parameter(START * torch.randn(alphabet.tokens, plan.width))
         layer = nn.TransformerEncoderLayer(
             plan.width, plan.heads, 4 * plan.width, 0.0, "gelu", batch_first=True, norm_first=True
         )
@@ -120,6 +122,16 @@ def _fit(run: Run, alphabet: Alphabet, plan: Plan) -> CausalTransformer:
                     best, least = copy.deepcopy(network.state_dict()), value
     network.load_state_dict(best)
     return network.eval()
+
+
+def fit_places(run: Run) -> Tensor:
+    """(T, values) log of how often each place has each token in training rows, half a row added to each count
+    (Krichevsky and Trofimov 1981): what is known of a row whose places say nothing of each other."""
+    alphabet = run.model.latent.alphabet()
+    assert alphabet is not None
+    tokens = read_tokens(run, "train")
+    counts = torch.stack([torch.bincount(place, minlength=alphabet.values) for place in tokens.T]) + 0.5
+    return (counts / counts.sum(1, keepdim=True)).log()
 
 
 def _shuffle(rows: Tensor, plan: Plan) -> Iterator[Tensor]:

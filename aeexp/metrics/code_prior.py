@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from aeexp.errors import UsageError
-from aeexp.evaluation.code_prior import Plan, fit_code_prior
+from aeexp.evaluation.code_prior import Plan, fit_code_prior, fit_places
 from aeexp.evaluation.contracts import Metric, Number
 from aeexp.evaluation.run import Run, Values
 from aeexp.evaluation.uncertainty import measure_mean
@@ -25,8 +25,8 @@ class CodePrior(Metric):
     """A causal transformer over the tokens of the code, learned after training on training rows (as the PixelCNN of van
     den Oord et al. 2017, section 3.3): what it says of the rows of the split.
 
-    - `bits_per_row`: -log2 p of a row's tokens, beside `latent/bits`, which they take as they are, and
-      `latent/bits_entropy`, which a code for each place alone takes.
+    - `bits_per_row`: -log2 p of a row's tokens, beside `latent/bits`, which they take as they are.
+    - `bits_independent`: the same by how often each place has each token in training rows, whatever the others have.
     - `bound`: an upper bound of -log p(x) in nats, -log p(x | z) - log p(tokens), for the encoder is sure of its
       tokens; it is called after the data as `generation/nll` is, and is one number for VAE and VQ-VAE.
 
@@ -35,13 +35,13 @@ class CodePrior(Metric):
 
     Formula: -log p(x | z) - Σ_i log p(t_i | t_1 ... t_{i-1})
 
-    Look at: bits_per_row below latent/bits_entropy: what places say of each other; samples of the law.
+    Look at: bits_per_row below bits_independent: what places say of each other; samples of the law.
     """
 
     of_pictures: ClassVar = True
     numbers: ClassVar = (
         Number("code_prior/nats", "lower", "nats per example", alike=("latent.",)),
-        Number("code_prior/bits_per_row", "lower", "bits per row", alike=("latent.",)),
+        Number("code_prior/bits_(per_row|independent)", "lower", "bits per row", alike=("latent.",)),
         Number(NAME, "lower", "nats per example", headline=True, alike=NATS, label="bound of -log p: {name}, nats"),
         Number(f"{NAME}_bits_per_dim", "lower", "bits per dimension", alike=("task.",)),
     )
@@ -66,18 +66,21 @@ class CodePrior(Metric):
         network = fit_code_prior(run, self.plan)
         if network is None:
             return {}
-        nats, costs, features = [], [], math.prod(run.data.shape)
+        places, nats, alone, costs, features = fit_places(run), [], [], [], math.prod(run.data.shape)
         for batch in run.rows(split).sample(self.rows).batches(256):
             out = run.forward(batch)
             likelihood = run.model.likelihood
-            nats.append(network.nats(out.code.posterior.entries))
+            entries = out.code.posterior.entries
+            nats.append(network.nats(entries))
+            alone.append(-places.T.gather(0, entries).sum(1))
             mask = out.batch.mask
             size = out.batch.targets[0].numel() if mask is None else mask.sum(1) * out.batch.targets.shape[2]
             costs.append(likelihood.distortion(out.output, out.batch.targets, mask) + likelihood.constant(size))
-        tokens, rows = (torch.cat(parts).double().cpu().numpy() for parts in (nats, costs))
+        tokens, apart, rows = (torch.cat(parts).double().cpu().numpy() for parts in (nats, alone, costs))
         name = likelihood_name(run, "bound", otherwise="cross_entropy_bound")
         bound = measure_mean(tokens + rows)
-        values = {"nats": measure_mean(tokens), "bits_per_row": measure_mean(tokens / np.log(2)), name: bound}
+        bits = {"per_row": measure_mean(tokens / np.log(2)), "independent": measure_mean(apart / np.log(2))}
+        values = {"nats": measure_mean(tokens), **{f"bits_{key}": value for key, value in bits.items()}, name: bound}
         if (grid := grid_bits(run)) is not None and name != "cross_entropy_bound":
             values[f"{name}_bits_per_dim"] = bound.scale(1 / (features * math.log(2)), grid)
         return {f"code_prior/{key}": value for key, value in values.items()}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aeexp.contracts import Alphabet
-from aeexp.evaluation.code_prior import CausalTransformer, Plan, fit_code_prior, measure_nats
+from aeexp.evaluation.code_prior import RATE, CausalTransformer, Plan, fit_code_prior, measure_nats
 from aeexp.evaluation.run import Run
 from aeexp.evaluation.samplers import SAMPLERS
 from aeexp.latents import VQ
@@ -39,6 +39,24 @@ def test_its_chances_sum_to_one_and_draws_follow_them():
     np.testing.assert_allclose(shares, chances, atol=0.035)
 
 
+def test_places_are_known_soon():
+    """Half of the tokens are those of their places: what says so must not lie below what says which token it is."""
+    chances = np.array([0.5 + 0.5 / 8, *[0.5 / 8] * 7])
+    alone, bits = -30 * float((chances * np.log2(chances)).sum()), []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        rows = torch.where(torch.rand(256, 30) < 0.5, torch.randint(8, (30,)), torch.randint(8, (256, 30)))
+        network = CausalTransformer(Alphabet(30, 8), SMALL)
+        adam = torch.optim.Adam(network.parameters(), RATE)
+        for step in range(60):
+            adam.zero_grad()
+            network.nats(rows[32 * (step % 8) : 32 * (step % 8) + 32]).mean().backward()
+            adam.step()
+        bits.append(measure_nats(network, rows).mean() / math.log(2))
+    # a row's bits deviate by sqrt(30 * 0.56 * 0.44 * 3.2²) = 8.6, the mean of 768 rows by 0.3
+    assert np.mean(bits) < alone + 0.3
+
+
 @pytest.fixture
 def run(build_learner, as_data) -> Run:
     """Of rows whose second half repeats the first: four places, of which two say everything."""
@@ -63,6 +81,8 @@ def test_it_learns_that_places_repeat_and_rows_cost_what_their_tokens_do(run):
     # two places of four values, drawn alike: 4 bits; the mean of 400 rows and a short training leave some tenths
     assert values["code_prior/bits_per_row"] == pytest.approx(4, abs=0.5)
     assert values["code_prior/nats"] == pytest.approx(4 * math.log(2), abs=0.35)
+    # alone each of the four places is drawn from four values: 8 bits, of 400 rows' frequencies a hundredth less
+    assert values["code_prior/bits_independent"] == pytest.approx(8, abs=0.05)
     # nothing is lost on the way: the rest is a Gaussian's constant of 16 numbers
     constant = float(run.model.likelihood.constant(16))
     assert values["code_prior/bound"] - values["code_prior/nats"] == pytest.approx(constant, abs=1e-3)
