@@ -110,6 +110,8 @@ class Scatter(Plot):
         """A panel for each map of codes (N, D) that has enough rows."""
         if codes.shape[1] == 2:
             return [View(codes, "the code itself", ("unit 1 of the code", "unit 2 of the code"), True)]
+        if (codes == codes[0]).all():
+            return [View(np.zeros((len(codes), 2)), "all codes are the same", ("", ""))]
         views = []
         for name in self.maps:
             if not plane.is_mappable(name, codes):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from aeexp.drawing import canvas
 from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import load
-from aeexp.sweeps.selection import DPI, MOST, SEED, find_drawn_runs, name_runs, read_data, select_distinct
+from aeexp.sweeps.selection import DPI, SEED, choose_shown, read_data
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +30,7 @@ def save_gallery(root: Path, trust: Sequence[str] = ()) -> None:
 
 def draw_gallery(root: Path, trust: Sequence[str] = ()) -> Figure | None:
     """A panel for each finished run; of those that differ in seed or fold alone the first."""
-    runs = select_distinct(find_drawn_runs(root))
-    if len(runs) > MOST:
-        log.info("samples.png shows the first %d of %d different runs", MOST, len(runs))
-    titles, common = name_runs(dict(islice(runs.items(), MOST)))
+    titles, common = choose_shown(root)
     panels = [(run, panel) for title, run in titles if (panel := draw_panel(run, title, trust)) is not None]
     if not panels:
         return None

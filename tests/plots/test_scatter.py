@@ -41,6 +41,14 @@ def test_ellipses_are_as_wide_as_the_draws_of_a_code(digit_data):
     assert not axes.patches
 
 
+def test_a_code_that_is_the_same_in_all_rows_has_no_map(digit_data):
+    """Where nothing varies there are no shares of a variance, and all rows are as near as any."""
+    run = run_of(digit_data, perceptron(digit_data, 6))
+    run.codes = lambda split: np.ones((len(digit_data["test"]), 6), np.float32)
+    (axes,) = Scatter()(run)["scatter"].axes
+    assert axes.get_title() == "all codes are the same" and not axes.get_xlabel() and len(axes.get_xticks()) == 0
+
+
 def test_scatter_shows_principal_components_of_at_most_so_many_rows(digit_data):
     run = run_of(digit_data, perceptron(digit_data, 6))
     plane = Scatter(rows=50)(run)["scatter"].axes[0]
