@@ -11,6 +11,7 @@ from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
+from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas, dots, naming
 from aeexp.drawing.arrays import attribute_tensor
@@ -97,6 +98,7 @@ class Scatter(Plot):
             axes.set_title(view.title, fontsize=10)
             axes.set_xlabel(view.axes[0], fontsize=9)
             axes.set_ylabel(view.axes[1], fontsize=9)
+            axes.xaxis.set_major_locator(MaxNLocator(6))  # −0.075 and −0.050 need more room than −1 and 0
             if view.itself:
                 axes.set_aspect("equal", "datalim")
                 _prior(axes, run)
