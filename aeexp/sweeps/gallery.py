@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -16,6 +17,8 @@ from aeexp.runs.loading import load
 from aeexp.sweeps.selection import DPI, SEED, choose_shown, read_data
 
 log = logging.getLogger(__name__)
+
+FLAT = 0.1  # of the data's range: lines that take less of it look all alike
 
 
 def save_gallery(root: Path, trust: Sequence[str] = ()) -> None:
@@ -58,5 +61,17 @@ def draw_panel(run: RunFolder, title: str, trust: Sequence[str] = ()) -> Panel |
         log.warning("%s is not in samples.png: no list of the values of its side information", run)
         return None
     pictures, caption = examples
-    low, high = limits or (float(pictures.min()), float(pictures.max()))  # older runs do not say
-    return Panel(title, caption, pictures, (low, high))
+    chosen = choose_limits(pictures, limits)
+    note = "" if limits is None or chosen == tuple(limits) else ", on a scale of their own"
+    return Panel(title, f"{caption}{note}", pictures, chosen)
+
+
+def choose_limits(pictures: np.ndarray, limits: Sequence[float] | None) -> tuple[float, float]:
+    """The data's, which older runs do not say; of lines that would lie flat there, as counts of which few are large,
+    those of what is drawn."""
+    own = float(pictures.min()), float(pictures.max())
+    if limits is None:
+        return own
+    low, high = limits
+    flat = not canvas.are_pictures(pictures.shape[2:]) and own[1] - own[0] < FLAT * (high - low)
+    return own if flat else (low, high)

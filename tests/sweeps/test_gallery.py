@@ -53,6 +53,13 @@ def test_a_sheet_says_of_how_many_runs_it_shows_the_first(runs, monkeypatch):
     assert run.path == runs / "2" and title == "defaults" and common.endswith("1 of 2 different runs")
 
 
+def test_lines_that_would_lie_flat_have_a_scale_of_their_own():
+    counts = np.linspace(0, 8, 24).reshape(1, 2, 12)
+    assert gallery.choose_limits(counts, [0.0, 568.0]) == (0, 8) == gallery.choose_limits(counts, None)
+    assert gallery.choose_limits(counts, [0.0, 60.0]) == (0, 60)
+    assert gallery.choose_limits(np.full((1, 2, 1, 4, 4), 0.02), [0.0, 1.0]) == (0, 1)  # a dark picture is dark
+
+
 def test_a_long_override_breaks_behind_its_key():
     pictures = np.zeros((1, 1, 1, 8, 8))
     names = ["variant=dictionary_learning", *(f"variant={i}" for i in range(11))]
