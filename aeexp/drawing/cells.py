@@ -38,6 +38,9 @@ def draw_cells(title: str, note: str, run: Run, groups: Sequence[Group]) -> Figu
     chosen = choose_columns(columns, groups)
     if len(chosen) < len(columns.variables):
         title += f"\nthe {len(chosen)} of {len(columns.variables)} columns with the largest differences"
+    judged = any(group.truth is not None for group in groups)
+    if judged and any(columns.variables[number].categories for number in chosen):
+        note += "; orange: another category"
     across = sum(len(group.names) for group in groups)
     figure = canvas.figure(title, 1.9 + 0.92 * across, 0.23 * len(chosen) + 1.9)
     panels = figure.subplots(1, len(groups), squeeze=False, width_ratios=[len(group.names) for group in groups])[0]

@@ -36,9 +36,10 @@ class Order(NamedTuple):
             return f"no {self.kind} carries anything: {len(self.units)} of {dim} are shown"
         by = "KL" if self.nats else "standard deviation"
         whole = len(self.units) == dim
-        many = f"all {dim} {kinds}" if whole else f"the {len(self.units)} of {dim} {kinds}"
+        several = f"all {dim} {kinds}" if dim > 1 else f"the one {kinds}"
+        many = several if whole else f"the {len(self.units)} of {dim} {kinds}"
         which = f"{many} by {by} on the test split" if whole else f"{many} with the largest {by}"
-        none = "fell back to the prior" if self.nats else "never vary"
+        none = "fell back to the prior" if self.nats else "never varies" if self.silent == 1 else "never vary"
         return f"{which}; {self.silent} {none}" if self.silent else which
 
 

@@ -59,7 +59,7 @@ def draw_side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
     shared = len({panel.source for panel in panels}) == 1
     heading = f"{title}\n{panels[0].source}" if shared else title
     heading = "\n".join(textwrap.fill(line, int(width * columns / 0.11)) for line in heading.split("\n"))
-    titles = [textwrap.fill(panel.title, int(width / (0.0085 * size)), break_on_hyphens=False) for panel in panels]
+    titles = [_break(panel.title, int(width / (0.0085 * size))) for panel in panels]
     depth = max(_height(panel) for panel in panels) * (width - 0.2)
     beyond = 0.3 * (max(text.count("\n") for text in titles) + 1) + (0 if shared else 0.5)
     figure = canvas.figure("", width * columns, lines * (depth + beyond) + 0.4 + 0.25 * heading.count("\n"))
@@ -73,6 +73,12 @@ def draw_side_by_side(title: str, panels: Sequence[Panel]) -> Figure:
         if not shared:
             axes.set_xlabel(textwrap.fill(panel.source, int(width / 0.075)), fontsize=9)
     return figure
+
+
+def _break(title: str, width: int) -> str:
+    """Lines of a title; an override that is longer than one breaks behind its key, not within a name."""
+    words = (word.replace("=", "= ", 1) if len(word) > width else word for word in title.split())
+    return textwrap.fill(" ".join(words), width, break_on_hyphens=False)
 
 
 def _columns(panels: int) -> int:

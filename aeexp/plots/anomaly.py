@@ -112,7 +112,7 @@ class Anomaly(Plot):
                 values = tables.in_units(run.data, shown)
                 kind = f"{naming.class_name(run, int(labels[row]))}, error {canvas.format_number(float(score[place]))}"
                 groups.append(cells.Group(f"{name}\n{kind}", ["row", "output"], values, values[0]))
-        note = "in the data's units; red above the row, blue below; orange: another category"
+        note = "in the data's units; red above the row, blue below"
         return cells.draw_cells(naming.heading(run, "rows by reconstruction error"), note, run, groups)
 
 

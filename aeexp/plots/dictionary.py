@@ -74,8 +74,8 @@ class Dictionary(Plot):
                 text = canvas.format_number(float(value), 2) + (f": {names[row]}" if names else "")
                 axes.text(APART + column - 0.04, top + 0.53, text, ha="center", va="top", fontsize=7)
         axes.set_yticks(PITCH * np.arange(len(units)), [f"unit {unit + 1}" for unit in units], fontsize=8)
-        by = " by absolute value" if (values < 0).any() and (run.codes("test")[:, units] == 0).any() else ""
-        heads = ["it paints", f"rows, the largest activation first{by}"]
+        by = " by absolute value," if (values < 0).any() and (run.codes("test")[:, units] == 0).any() else ""
+        heads = ["it paints", f"rows, the largest activation{by} first"]
         axes.set_xticks([0, APART + (rows.shape[1] - 1) / 2], heads)
         kind = f" and {run.data.response or 'class'}" if names else ""
         axes.set_xlabel(f"below a row the unit's activation{kind}", fontsize=9)

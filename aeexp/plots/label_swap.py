@@ -19,6 +19,7 @@ from aeexp.drawing.contracts import Plot
 from aeexp.evaluation.run import Run
 
 TABLE = 6  # rows of a table that are shown
+LETTER = 0.08  # inches of a label: names that do not stand side by side are turned
 
 
 @final
@@ -96,7 +97,7 @@ class LabelSwap(Plot):
             corner = (apart + label - 0.5, row - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=canvas.VERMILION, linewidth=2, clip_on=False))
         names = [naming.value_name(side_information_names(run), value) for value in range(columns)]
-        turn, align = (40, "right") if max(map(len, names)) > 5 else (0, "center")
+        turn, align = (40, "right") if LETTER * max(map(len, names)) > cell else (0, "center")
         places = [0, *(apart + np.arange(columns))]
         axes.set_xticks(places, ["input", *names], fontsize=9, rotation=turn, ha=align)
         axes.set_yticks(range(len(own)), [names[label] for label in own], fontsize=9)

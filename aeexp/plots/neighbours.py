@@ -87,7 +87,7 @@ def draw_table(run: Run, chosen: np.ndarray, rows: np.ndarray, far: np.ndarray, 
         names = ["\n".join(pair).rstrip() for pair in zip(told, labels, strict=True)]
         groups.append(cells.Group("a test row and its nearest training rows", names, values, values[0]))
     kind = run.data.response or "class"
-    note = f"below: {name} distance of the codes, and {kind}; red above the query, blue below; orange: another category"
+    note = f"below: {name} distance of the codes, and {kind}; red above the query, blue below"
     return cells.draw_cells(naming.heading(run, "test rows and their nearest training rows"), note, run, groups)
 
 

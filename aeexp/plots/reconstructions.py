@@ -148,7 +148,7 @@ def _cells(title: str, run: Run, rows: Rows) -> Figure:
         groups.append(cells.Group(heading, list(given), np.stack([x[i] for x in given.values()]), given["input"][i]))
     note = f"in the data's units{f', {rows.source} input' if rows.source else ''}"
     note += f"; {rows.baseline}\n"  # or why there is none
-    note += "red above the input, blue below (full at 2 standard deviations of the column); orange: another category"
+    note += "red above the input, blue below (full at 2 standard deviations of the column)"
     return cells.draw_cells(title, note, run, groups)
 
 

@@ -11,6 +11,7 @@ from annotated_types import Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
+from matplotlib.ticker import MaxNLocator
 
 from aeexp.drawing import canvas, dots, naming
 from aeexp.drawing.arrays import attribute_tensor
@@ -97,6 +98,7 @@ class Scatter(Plot):
             axes.set_title(view.title, fontsize=10)
             axes.set_xlabel(view.axes[0], fontsize=9)
             axes.set_ylabel(view.axes[1], fontsize=9)
+            axes.xaxis.set_major_locator(MaxNLocator(6))  # −0.075 and −0.050 need more room than −1 and 0
             if view.itself:
                 axes.set_aspect("equal", "datalim")
                 _prior(axes, run)
@@ -110,6 +112,8 @@ class Scatter(Plot):
         """A panel for each map of codes (N, D) that has enough rows."""
         if codes.shape[1] == 2:
             return [View(codes, "the code itself", ("unit 1 of the code", "unit 2 of the code"), True)]
+        if (codes == codes[0]).all():
+            return [View(np.zeros((len(codes), 2)), "all codes are the same", ("", ""))]
         views = []
         for name in self.maps:
             if not plane.is_mappable(name, codes):

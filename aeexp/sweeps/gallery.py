@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -14,9 +14,11 @@ from aeexp.drawing import canvas
 from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import load
-from aeexp.sweeps.selection import DPI, MOST, SEED, find_drawn_runs, name_runs, read_data, select_distinct
+from aeexp.sweeps.selection import DPI, SEED, choose_shown, read_data
 
 log = logging.getLogger(__name__)
+
+FLAT = 0.1  # of the data's range: lines that take less of it look all alike
 
 
 def save_gallery(root: Path, trust: Sequence[str] = ()) -> None:
@@ -31,10 +33,7 @@ def save_gallery(root: Path, trust: Sequence[str] = ()) -> None:
 
 def draw_gallery(root: Path, trust: Sequence[str] = ()) -> Figure | None:
     """A panel for each finished run; of those that differ in seed or fold alone the first."""
-    runs = select_distinct(find_drawn_runs(root))
-    if len(runs) > MOST:
-        log.info("samples.png shows the first %d of %d different runs", MOST, len(runs))
-    titles, common = name_runs(dict(islice(runs.items(), MOST)))
+    titles, common = choose_shown(root)
     panels = [(run, panel) for title, run in titles if (panel := draw_panel(run, title, trust)) is not None]
     if not panels:
         return None
@@ -62,5 +61,17 @@ def draw_panel(run: RunFolder, title: str, trust: Sequence[str] = ()) -> Panel |
         log.warning("%s is not in samples.png: no list of the values of its side information", run)
         return None
     pictures, caption = examples
-    low, high = limits or (float(pictures.min()), float(pictures.max()))  # older runs do not say
-    return Panel(title, caption, pictures, (low, high))
+    chosen = choose_limits(pictures, limits)
+    note = "" if limits is None or chosen == tuple(limits) else ", on a scale of their own"
+    return Panel(title, f"{caption}{note}", pictures, chosen)
+
+
+def choose_limits(pictures: np.ndarray, limits: Sequence[float] | None) -> tuple[float, float]:
+    """The data's, which older runs do not say; of lines that would lie flat there, as counts of which few are large,
+    those of what is drawn."""
+    own = float(pictures.min()), float(pictures.max())
+    if limits is None:
+        return own
+    low, high = limits
+    flat = not canvas.are_pictures(pictures.shape[2:]) and own[1] - own[0] < FLAT * (high - low)
+    return own if flat else (low, high)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import textwrap
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from aeexp.drawing.side_by_side import sample_grid
 from aeexp.evaluation.run import Run
 from aeexp.runs.folder import RunFolder
 from aeexp.runs.loading import LoadedRun
-from aeexp.sweeps.selection import DPI, MOST, SEED, find_drawn_runs, name_runs, read_data, select_distinct
+from aeexp.sweeps.selection import DPI, SEED, choose_shown, read_data
 from aeexp.trainers.checkpoint import load as load_checkpoint
 
 log = logging.getLogger(__name__)
@@ -41,10 +40,9 @@ class Line(NamedTuple):
 def save_lineup(root: Path, trust: Sequence[str] = ()) -> None:
     """Write what there is to compare of the finished runs below `root` that were asked for figures; of parts of
     packages in `trust` too."""
-    runs = dict(islice(select_distinct(find_drawn_runs(root)).items(), MOST))
-    if len(runs) < 2:
+    titles, common = choose_shown(root)
+    if len(titles) < 2:
         return
-    titles, common = name_runs(runs)
     figures = {"reconstructions": draw_reconstructions(titles, common, trust), "codes": draw_codes(titles, common)}
     for name, figure in figures.items():
         if figure is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def list_composed(config: DictConfig) -> list[str]:
     words = (str(word) for words in config.hydra.overrides.values() for word in words)
     found |= {name for word in words for name in TYPED.findall(word)}
     return sorted(package for package in found if find_package(f"{package}.X") == package and package != "torch")
+
+
+def choose_shown(root: Path) -> tuple[list[tuple[str, RunFolder]], str]:
+    """The first different runs below `root`, each with its title; what all share, and of how many these are."""
+    runs = select_distinct(find_drawn_runs(root))
+    titles, common = name_runs(dict(islice(runs.items(), MOST)))
+    if len(runs) > MOST:
+        common = f"{common}\nthe first {MOST} of {len(runs)} different runs".lstrip()
+    return titles, common
 
 
 def find_drawn_runs(root: Path) -> list[RunFolder]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aeexp.errors import UsageError
-from aeexp.models.nn.vit import Patches, vit
+from aeexp.models.nn.vit import Patches, find_squares, vit
 
 # float64 with some hundred products of numbers near 1
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
@@ -25,6 +25,19 @@ def test_patches_are_squares_row_by_row_and_join_to_the_picture():
     assert cut.shape == (3, 6, 32)
     assert torch.equal(cut[:, 4], x[:, :, 4:8, 4:8].flatten(1))
     assert torch.equal(patches.join(cut), x)
+
+
+def test_a_patch_is_as_near_to_the_one_below_as_to_the_one_beside():
+    rows, columns = 5, 7
+    places = find_squares(rows, columns, 64).double()
+    far = torch.cdist(places, places).square().view(rows, columns, rows, columns)
+    down, across = far[0, 0, :, 0], far[0, 0, 0, :]
+    torch.testing.assert_close(down, across[:rows], rtol=1e-5, atol=1e-6)
+    for r, c in ((0, 0), (2, 3), (4, 6)):
+        apart = [[down[abs(i - r)] + across[abs(j - c)] for j in range(columns)] for i in range(rows)]
+        torch.testing.assert_close(far[r, c], torch.tensor(apart, dtype=torch.float64), rtol=1e-5, atol=1e-5)
+    assert across[1:].min() == across[1] > 0, "of all others the neighbour is the nearest"
+    assert find_squares(1, 1, 6).shape == (1, 6) and find_squares(2, 3, 2).shape == (6, 2)
 
 
 def test_what_the_encoder_gives_does_not_depend_on_hidden_patches_and_of_them_it_gives_nothing():

@@ -43,4 +43,5 @@ def test_dead_units_are_counted_and_told(digit_data):
         assert "the 3 of 4 units with the largest standard deviation; 3 never vary" in said
     unlabelled = rows_of((4,))
     for figure in Activations()(run_of(unlabelled, perceptron(unlabelled, 1))).values():
+        assert "the one unit by standard deviation" in " ".join(figure.get_suptitle().split())
         save(figure)

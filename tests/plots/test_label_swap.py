@@ -43,6 +43,7 @@ def test_attributes_with_a_number_are_swapped_and_quantities_and_unconditional_m
     axes = LabelSwap(examples=4)(stochastic(colors, condition=Attribute()))["label_swap"].axes[0]
     assert axes.get_ylabel() == "own color"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["orange", "blue", "orange", "blue"]
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {0}  # two names have room side by side
     amounts = rows_of((1, 5, 5), s=np.random.default_rng(0).random((60, 2)).astype(np.float32))
     assert LabelSwap()(stochastic(amounts, condition=Attribute())) == {}
     assert LabelSwap()(stochastic(digit_data)) == {} == LabelSwap()(run_of(digit_data))

@@ -41,6 +41,26 @@ def test_ellipses_are_as_wide_as_the_draws_of_a_code(digit_data):
     assert not axes.patches
 
 
+def test_long_numbers_below_the_axis_stand_apart(digit_data):
+    run = run_of(digit_data, perceptron(digit_data, 6))
+    codes = np.random.default_rng(0).uniform(-0.09, 0.1, (len(digit_data["test"]), 6)) * [1, 0.9, 0.1, 0.1, 0.1, 0.1]
+    run.codes = lambda split: codes.astype(np.float32)
+    figure = Scatter(maps=["pca", "tsne"])(run)["scatter"]
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    low, high = axes.get_xlim()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
+    assert len(boxes) > 3 and all(a.x1 + 3 < b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+
+
+def test_a_code_that_is_the_same_in_all_rows_has_no_map(digit_data):
+    """Where nothing varies there are no shares of a variance, and all rows are as near as any."""
+    run = run_of(digit_data, perceptron(digit_data, 6))
+    run.codes = lambda split: np.ones((len(digit_data["test"]), 6), np.float32)
+    (axes,) = Scatter()(run)["scatter"].axes
+    assert axes.get_title() == "all codes are the same" and not axes.get_xlabel() and len(axes.get_xticks()) == 0
+
+
 def test_scatter_shows_principal_components_of_at_most_so_many_rows(digit_data):
     run = run_of(digit_data, perceptron(digit_data, 6))
     plane = Scatter(rows=50)(run)["scatter"].axes[0]

@@ -131,6 +131,14 @@ def test_data_without_names_has_no_bars_of_columns():
     assert Columns()(run_of(data, perceptron(data, 2))) == {}
 
 
+def test_a_table_of_numbers_has_no_word_on_categories():
+    numbers = Source(Rows(np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)), variables=VARIABLES[::2])
+    assert [variable.name for variable in numbers.variables] == ["age", "hours"]
+    for data, said in ((table()[0], True), (assemble(numbers, name="numbers", split=Fractions([4, 1, 1])), False)):
+        (figure,) = Reconstructions()(run_of(data, perceptron(data, 1))).values()
+        assert any("another category" in text for text in texts(figure)) == said
+
+
 def test_groups_have_their_names():
     data, _ = table()
     run = stochastic(data, 2)

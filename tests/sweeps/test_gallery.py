@@ -16,7 +16,7 @@ from panels import describe_run
 import aeexp
 from aeexp.drawing.side_by_side import Panel, draw_side_by_side, sample_grid
 from aeexp.runs.folder import RunFolder
-from aeexp.sweeps import gallery
+from aeexp.sweeps import gallery, selection
 
 QUICK = ["trainer.epochs=1", "metric=none", "plot=curves"]
 
@@ -45,6 +45,28 @@ def sheet(axes) -> np.ndarray:
     return np.asarray(axes.images[0].get_array())
 
 
+def test_a_sheet_says_of_how_many_runs_it_shows_the_first(runs, monkeypatch):
+    monkeypatch.setattr(selection, "MOST", 1)
+    figure = gallery.draw_gallery(runs)
+    assert len(figure.axes) == 1 and "\nthe first 1 of 2 different runs\n" in figure.get_suptitle()
+    (title, run), common = selection.choose_shown(runs)[0][0], selection.choose_shown(runs)[1]
+    assert run.path == runs / "2" and title == "defaults" and common.endswith("1 of 2 different runs")
+
+
+def test_lines_that_would_lie_flat_have_a_scale_of_their_own():
+    counts = np.linspace(0, 8, 24).reshape(1, 2, 12)
+    assert gallery.choose_limits(counts, [0.0, 568.0]) == (0, 8) == gallery.choose_limits(counts, None)
+    assert gallery.choose_limits(counts, [0.0, 60.0]) == (0, 60)
+    assert gallery.choose_limits(np.full((1, 2, 1, 4, 4), 0.02), [0.0, 1.0]) == (0, 1)  # a dark picture is dark
+
+
+def test_a_long_override_breaks_behind_its_key():
+    pictures = np.zeros((1, 1, 1, 8, 8))
+    names = ["variant=dictionary_learning", *(f"variant={i}" for i in range(11))]
+    figure = draw_side_by_side("", [Panel(name, "", pictures, (0, 1)) for name in names])
+    assert figure.axes[0].get_title() == "variant=\ndictionary_learning" and figure.axes[1].get_title() == "variant=0"
+
+
 def test_a_panel_is_a_distinct_finished_run_in_the_order_of_the_jobs(runs):
     figure = gallery.draw_gallery(runs)
     assert [axes.get_title() for axes in figure.axes] == ["latent.dim=2", "latent.dim=3"]
@@ -65,13 +87,6 @@ def test_equal_models_give_equal_grids_and_the_generator_stays_where_it_was(runs
     np.testing.assert_array_equal(one.pictures, two.pictures)
     assert one.pictures.shape == (8, 8, 1, 8, 8)
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_beyond_so_many_panels_a_line_says_so(runs, monkeypatch, caplog):
-    caplog.set_level("INFO")
-    monkeypatch.setattr(gallery, "MOST", 1)
-    assert len(gallery.draw_gallery(runs).axes) == 1
-    assert "the first 1 of 2 different runs" in caplog.text
 
 
 def test_a_run_that_cannot_be_loaded_is_named_and_left_out(runs, tmp_path, caplog):

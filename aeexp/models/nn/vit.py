@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, final
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from aeexp import contracts
 from aeexp.errors import UsageError
-from aeexp.models.nn.attention import begin, find_places, make_blocks
+from aeexp.models.nn.attention import begin, make_blocks
 from aeexp.ranges import Count, Depth
 
 
@@ -56,7 +57,7 @@ class Encoder(contracts.Encoder):
         self.blocks = blocks
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, parts * units)
-        self.register_buffer("places", find_places(count, width), persistent=False)
+        self.register_buffer("places", find_squares(patches.rows, patches.columns, width))
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """(B, C, H, W) to (B, parts * P * units), part by part."""
@@ -109,7 +110,7 @@ class Decoder(contracts.Decoder):
         self.blocks = blocks
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, channels * patches.size**2)
-        self.register_buffer("places", find_places(patches.rows * patches.columns, width), persistent=False)
+        self.register_buffer("places", find_squares(patches.rows, patches.columns, width))
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
         """(B, D) to (B, channels, H, W)."""
@@ -169,6 +170,19 @@ def vit(
     begin(decoder)
     nn.init.normal_(decoder.unseen, std=0.02)
     return encoder, decoder
+
+
+def find_squares(rows: int, columns: int, width: int) -> Tensor:
+    """(rows columns, width) sines and cosines that say in which row and in which column a patch stands.
+
+    Their periods go from twice the longer side down to two patches, so that the squared distance of two places is a
+    sum of what they are apart in rows and in columns.
+    """
+    side, pairs = max(rows, columns), math.ceil(width / 4)
+    rates = math.pi / side * 2 ** torch.linspace(0, math.log2(side), pairs)
+    grid = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)) + 0.5
+    angles = grid[:, None, :] * rates[:, None]  # (P, pairs, 2)
+    return torch.stack([angles.sin(), angles.cos()], -2).flatten(1)[:, :width]
 
 
 def _pick(h: Tensor, index: Tensor) -> Tensor:
