@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from aeexp.diagnoses.facts import Facts, override
-from aeexp.diagnoses.learning import lower_penalties, make_dearer
+from aeexp.diagnoses.learning import SPEAKING, lower_penalties, make_dearer
 from aeexp.diagnoses.rules import Cure, Finding, require
 
 DEAD = 0.25  # of the units
@@ -16,7 +16,7 @@ RARE = 0.25  # mean activation up to which a target is one of sparse units
 TWICE = 2.0  # a target of mean activation
 DENSE = 1.25  # times the sparsity of normal units
 SPARSE = ("TopK", "BatchTopK")
-REVIVED = (*SPARSE, "Relu", "JumpRelu", "Gated")  # whose dead units may start anew as rows
+REVIVED = (*SPARSE, *SPEAKING)  # whose dead units may start anew as rows
 
 
 def count_units(facts: Facts) -> tuple[str, float] | None:
@@ -44,10 +44,11 @@ def cure_dead(facts: Facts, finding: Finding) -> list[Cure]:
     """By what put them to sleep."""
     [(key, count)] = finding.evidence.items()
     dim, k = int(facts.option("latent.dim") or 0), facts.option("latent.k")
+    lighter = make_dearer(facts) if key == "latent/collapsed_units" else lower_penalties(facts)
     cures = revive(facts) if key == "latent/dead_units" else []
     if k and facts.part("latent") in SPARSE:
         cures.append(Cure((override("latent.k", min(dim, 2 * int(k))),), "more units of a row get a gradient"))
-    cures += make_dearer(facts) if key == "latent/collapsed_units" else lower_penalties(facts)
+    cures = [*lighter, *cures] if facts.part("latent") in SPEAKING else [*cures, *lighter]
     left = max(1, dim - int(count))
     return [*cures, Cure((override("latent.dim", left),), "as many units as are in use")]
 
@@ -70,7 +71,7 @@ def revive(facts: Facts) -> list[Cure]:
         cures.append(Cure((override("regularizer", [*penalties, "aux_k"]), *words), why))
     linear = facts.config.get("model.hidden_dims") == [] and facts.config.get("model.tied") is False
     if facts.option("latent.resample_every") is None and linear:
-        often = max(after, steps // 10)
+        often = max(after, 2 * steps // 5)  # twice: the error jumps each time, and needs the last fifth to settle
         why = "dead units start anew as rows that are explained badly"
         cures.append(Cure((override("latent.resample_every", often), *words), why))
     return cures

@@ -28,7 +28,7 @@ VARIANTS = {
     ],
     "samples": [
         "vae", "annealed_vae", "iwae", "miwae", "ciwae", "piwae", "iaf_vae", "flow_prior_vae", "vamp_vae", "ladder_vae",
-        "vae_gan", "wae", "swae", "aae", "info_vae", "rae_l2", "rae_gp", "semi_supervised",
+        "vae_gan", "wae", "swae", "aae", "info_vae", "rae_l2", "rae_gp",
     ],
     "traversals": ["beta_vae", "beta_tc_vae", "factor_vae", "dip_vae"],
     "filters": ["linear", "pca", "sparse_pca", "ica", "k_sparse"],
@@ -36,7 +36,7 @@ VARIANTS = {
         "nmf", "dictionary_learning", "topk_sae", "batch_topk_sae", "matryoshka_sae", "relu_sae", "gated_sae",
         "jumprelu_sae", "sparse_kl", "sparse_l1",
     ],
-    "label_swap": ["cvae", "fair_vae"],
+    "label_swap": ["cvae", "fair_vae", "semi_supervised"],
     "segmentation": ["segmentation", "segnet"],
     "inpainting": ["inpainting"],
     "neighbours": ["semantic_hashing"],

@@ -158,6 +158,7 @@ def test_the_error_of_whole_pictures_is_not_what_a_masked_autoencoder_learns(mas
     [
         ("worse than PCA", ("variant=vae",), "likelihood=gaussian_optimal"),
         ("worse than PCA", ("variant=beta_vae",), "regularizer.kl.weight=0.4"),  # 4: dearer than any likelihood mends
+        ("worse than PCA", ("variant=gated_sae",), "trainer.steps=2400"),  # fewer speak: PCA has fewer components too
         ("dead units", ("latent=topk", "latent.dim=64"), "'regularizer=[aux_k]'"),
         ("dead units", ("variant=k_sparse", "latent.dim=64", "latent.dead_after=200"), "latent.dead_after=30"),
     ],
@@ -248,11 +249,11 @@ def test_the_page_on_diagnoses_says_of_each_rule_what_the_rule_says():
 @pytest.mark.parametrize(
     ("words", "cures"),
     [
-        (("variant=topk_sae", "regularizer=[none]"), ["'regularizer=[aux_k]'", "latent.resample_every=100"]),
+        (("variant=topk_sae", "regularizer=[none]"), ["'regularizer=[aux_k]'", "latent.resample_every=400"]),
         (("variant=topk_sae", "latent.dead_after=200"), ["latent.dead_after=50",
-                                                         "latent.resample_every=100 latent.dead_after=50"]),
-        (("variant=topk_sae",), ["latent.resample_every=100"]),
-        (("variant=relu_sae",), ["latent.resample_every=100 latent.dead_after=50"]),
+                                                         "latent.resample_every=400 latent.dead_after=50"]),
+        (("variant=topk_sae",), ["latent.resample_every=400"]),
+        (("variant=relu_sae",), ["latent.resample_every=400 latent.dead_after=50"]),
         (("variant=k_sparse", "latent.dead_after=200"), ["latent.dead_after=50"]),
         (("variant=k_sparse", "regularizer=[none]"), ["'regularizer=[aux_k]'"]),
         (("variant=k_sparse",), []),
@@ -264,3 +265,16 @@ def test_dead_units_of_a_sparse_latent_are_told_what_revives_them_in_time(words,
     (dead,) = (each for each in diagnose(Facts(merge(HEALTHY, ill), configure(*words))) if each.name == "dead units")
     assert [cure.text for cure in dead.cures][: len(cures)] == cures
     assert not any("aux_k" in cure.text or "resample" in cure.text for cure in dead.cures[len(cures) :])
+
+
+@pytest.mark.parametrize(
+    ("variant", "penalty"), [("relu_sae", "regularizer.l1.weight"), ("gated_sae", "regularizer.gate.weight")]
+)
+def test_a_lighter_penalty_comes_before_rows_as_new_units(variant: str, penalty: str):
+    """Of 101 dead units of gated_sae it left 37, new units 102."""
+    config = configure(f"variant={variant}")
+    ill = {"test": {"latent/dead_units": 1000.0, f"loss/{penalty.split('.')[1]}": 0.5},
+           "val": {"latent/dead_units": 1000.0}, "curve": {"steps": 1000}}  # fmt: skip
+    (dead,) = (each for each in diagnose(Facts(merge(HEALTHY, ill), config)) if each.name == "dead units")
+    first, second = (cure.text for cure in dead.cures[:2])
+    assert first == f"{penalty}={config[penalty] / 10:g}" and second.startswith("latent.resample_every=400")

@@ -27,7 +27,7 @@ CASES = {
     "conditioned": ((1, 8, 8), ["variant=cvae"]),
     "recurrent": ((6, 2), ["variant=recurrent_vae", "model.hidden=4"]),
     "signs": ((1, 8, 8), ["variant=lfq_vae"]),
-    "patches": ((1, 8, 8), ["variant=mae", "model.patch=2"]),
+    "patches": ((1, 8, 8), ["variant=mae"]),
     "transformer": ((6, 1), ["variant=transformer_vae", "model.width=8"]),
     "counts": ((7,), ["variant=count_vae"]),
 }

@@ -14,7 +14,7 @@ from aeexp.runs.build import build_seeded
 
 @pytest.fixture
 def run(digit_data):
-    cfg = composed("variant=mae", "dataset=digits", "model.patch=4", "latent.dim=32", "model.width=8", "model.heads=2")
+    cfg = composed("variant=mae", "dataset=digits", "latent.dim=32", "model.width=8", "model.heads=2")
     return as_run(build_seeded(cfg, digit_data).model.eval(), digit_data)
 
 
@@ -41,5 +41,5 @@ def test_the_error_is_that_of_hidden_values_alone():
 def test_the_figure_stands_there_for_masked_encoders_alone(run, digit_data):
     figure = Patches(examples=3)(run)["patches"]
     assert "75% of the patches hidden" in figure.get_suptitle()
-    whole = composed("variant=mae", "dataset=digits", "model.patch=4", "latent.dim=32", "model.masked=0.0")
+    whole = composed("variant=mae", "dataset=digits", "latent.dim=32", "model.masked=0.0")
     assert Patches()(as_run(build_seeded(whole, digit_data).model.eval(), digit_data)) == {}
