@@ -10,7 +10,6 @@ import tempfile
 from importlib.util import find_spec
 
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="aeexp-hf-")  # before the library is imported
-atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ if find_spec("datasets") is None:
     pytest.skip("needs the library datasets", allow_module_level=True)
 datasets = import_datasets()
 datasets.disable_progress_bars()
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402

@@ -43,11 +43,11 @@ def factorise(model: Autoencoder, split: Examples, method: Method, *, alpha: flo
     if method in ("ica", "sparse_pca"):
         encoder, decoder = linear_ends(model, split)
         if method == "ica":
-            *found, settled = unmix(rows, width, max_iter, seed)
+            there, back, settled = unmix(rows, width, max_iter, seed)
             _tell(settled)
         else:
-            found = _sparsen(rows, width, alpha, max_iter, seed)
-        _set_linear(encoder, decoder, *found, rows.mean(0))
+            there, back = _sparsen(rows, width, alpha, max_iter, seed)
+        _set_linear(encoder, decoder, there, back, rows.mean(0))
         return
     layer, sparsity = _find_dictionary(model, method)
     if method == "nmf":

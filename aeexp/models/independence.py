@@ -48,7 +48,7 @@ def _find_fixed_point(white: np.ndarray, max_iter: int, seed: int) -> tuple[np.n
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         # its own whitening loses directions: those in which the first feature is constant have no sign
-        found = FastICA(whiten=False, max_iter=max_iter, random_state=seed).fit(white)
+        found = FastICA(whiten=False, max_iter=max_iter, random_state=seed).fit(white)  # pyright: ignore[reportArgumentType] -- its stub knows no False
     return found.components_, not any(issubclass(each.category, ConvergenceWarning) for each in caught)
 
 
