@@ -10,6 +10,7 @@ from aeexp.diagnoses.rules import Cure, Finding, require
 
 DEAD = 0.25  # of the units
 SOON = 20  # steps in which a unit is not yet dead
+SETTLING = 1000  # steps in which the error comes down again after units have started anew
 SILENT = 0.5  # of the units of a code that is drawn
 UNUSED = 0.25  # of a codebook
 RARE = 0.25  # mean activation up to which a target is one of sparse units
@@ -66,12 +67,14 @@ def revive(facts: Facts) -> list[Cure]:
     penalties = [name for name in facts.parts("regularizer") if name.isidentifier()]
     if weight is not None and words:
         cures.append(Cure(words, "dead units are found sooner, and learn by aux_k"))
+    elif weight:
+        cures.append(Cure((override("regularizer.aux_k.weight", 10 * weight),), "dead units learn more by aux_k"))
     elif latent in SPARSE and weight is None and facts.part("likelihood").startswith("Gaussian"):
         why = "dead units explain what the others leave, and get a gradient"
         cures.append(Cure((override("regularizer", [*penalties, "aux_k"]), *words), why))
     linear = facts.config.get("model.hidden_dims") == [] and facts.config.get("model.tied") is False
-    if facts.option("latent.resample_every") is None and linear:
-        often = max(after, 2 * steps // 5)  # twice: the error jumps each time, and needs the last fifth to settle
+    often = max(after, 2 * steps // 5)  # twice: the error jumps each time
+    if facts.option("latent.resample_every") is None and linear and often >= SETTLING:
         why = "dead units start anew as rows that are explained badly"
         cures.append(Cure((override("latent.resample_every", often), *words), why))
     return cures
