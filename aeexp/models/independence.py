@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -45,10 +45,11 @@ def _find_fixed_point(white: np.ndarray, max_iter: int, seed: int) -> tuple[np.n
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
+    build: Any = FastICA  # whose types are guessed from its defaults
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         # its own whitening loses directions: those in which the first feature is constant have no sign
-        found = FastICA(whiten=False, max_iter=max_iter, random_state=seed).fit(white)  # pyright: ignore[reportArgumentType] -- its stub knows no False
+        found = build(whiten=False, max_iter=max_iter, random_state=seed).fit(white)
     return found.components_, not any(issubclass(each.category, ConvergenceWarning) for each in caught)
 
 
