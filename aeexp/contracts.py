@@ -88,6 +88,10 @@ class Part(nn.Module, ABC):
     mixes_rows: bool = False  # whether a term is made of a whole batch at some steps: no processes share batches then
     observing: bool = True  # False, of one whose `observe` does nothing as it is set: it is not called
 
+    def begin(self, model: Model, split: Examples) -> None:
+        """Called once, before the first step, in evaluation mode: begin as the training split suggests. Not called of a
+        part whose weights are those of another run (`init.from`)."""
+
     def before_step(self, model: Model, split: Examples, step: int) -> None:
         """Called before each step, in evaluation mode: look at the training split, or at the step's number."""
 

@@ -159,10 +159,8 @@ class Vamp(Prior):
         self.register_buffer("mask", torch.ones(self.count, shape[0], dtype=torch.bool) if sequences else None)
         self.register_buffer("context", torch.zeros(self.count, context) if context else None)
 
-    def before_step(self, model: Model, split: Examples, step: int) -> None:
-        """Before the first step the pseudo-inputs become training rows."""
-        if step != 0:
-            return
+    def begin(self, model: Model, split: Examples) -> None:
+        """The pseudo-inputs become training rows."""
         batches = list(split.sample(self.count).batches(1024))
         rows = torch.cat([batch.x for batch in batches])
         masks = [batch.mask for batch in batches if batch.mask is not None]

@@ -117,21 +117,20 @@ class VQ(Latent):
         """The number of an entry at each place and in each book, in bits that are rounded up."""
         return Capacity(self.dim, bits=math.ceil(self.places * self.depth * math.log2(self.codes)))
 
-    def before_step(self, model: Model, split: Examples, step: int) -> None:
+    def begin(self, model: Model, split: Examples) -> None:
         """Before the first step the books become encoder outputs of training rows, and what is left of them."""
-        if step == 0:
-            rows = split.sample(self.codes * self.depth)
-            codes = (model.encode(batch.x, model.condition(batch), batch.mask) for batch in rows.batches(1024))
-            before = torch.cat([code.posterior.before for code in codes])  # (R, N, width)
-            if self._books()[0].groups == 1:  # one vector of each row, the places in turn
-                number = torch.arange(self.codes * self.depth, device=before.device)
-                left = before[number % len(before), number % self.places].unsqueeze(0)
-            else:
-                left = before.transpose(0, 1)
-            for book in self._books():
-                book.begin(left)
-                # of its own vectors a book leaves nothing: the next one begins as what is left of others
-                left = (left - book.look_up(book.nearest(left))).roll(-self.codes, 1)
+        rows = split.sample(self.codes * self.depth)
+        codes = (model.encode(batch.x, model.condition(batch), batch.mask) for batch in rows.batches(1024))
+        before = torch.cat([code.posterior.before for code in codes])  # (R, N, width)
+        if self._books()[0].groups == 1:  # one vector of each row, the places in turn
+            number = torch.arange(self.codes * self.depth, device=before.device)
+            left = before[number % len(before), number % self.places].unsqueeze(0)
+        else:
+            left = before.transpose(0, 1)
+        for book in self._books():
+            book.begin(left)
+            # of its own vectors a book leaves nothing: the next one begins as what is left of others
+            left = (left - book.look_up(book.nearest(left))).roll(-self.codes, 1)
 
     def observe(self, out: Pass) -> None:
         """Each book counts which of its entries were used, and moves them."""

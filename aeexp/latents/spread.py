@@ -28,27 +28,22 @@ class Spread(Part):
 
     mean: Tensor
     variance: Tensor
-    begun: Tensor
 
     def __init__(self, width: int):
         super().__init__()
         self.width = width
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("variance", torch.ones(width))
-        self.register_buffer("begun", torch.zeros(1, dtype=torch.bool))
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, D) standardised."""
         return ((h.unflatten(-1, (-1, self.width)) - self.mean) * self.variance.rsqrt()).flatten(-2)
 
-    def before_step(self, model: Model, split: Examples, step: int) -> None:
-        """Before the first step the averages become those of training rows."""
-        if step != 0 or bool(self.begun):
-            return
+    def begin(self, model: Model, split: Examples) -> None:
+        """The averages become those of training rows."""
         batches = split.sample(ROWS).batches(ROWS)
         codes = (model.encode(batch.x, model.condition(batch), batch.mask) for batch in batches)
         self._move(torch.cat([code.posterior.before for code in codes]), 1.0)
-        self.begun.fill_(True)
 
     def observe(self, out: Pass) -> None:
         """The averages follow the encoder."""

@@ -47,9 +47,9 @@ class Poisson(Likelihood):
         """One number a value, and that of a zero."""
         return widen(shape, 1 + self.zero_inflation)
 
-    def before_step(self, model: Model, split: Examples, step: int) -> None:
-        """Before the first step: how large a row is."""
-        if step == 0 and self.sized:
+    def begin(self, model: Model, split: Examples) -> None:
+        """How large a row is."""
+        if self.sized:
             self.typical.copy_(measure_size(split))
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -115,9 +115,9 @@ class NegativeBinomial(Likelihood):
         """One number a value, its dispersion, and that of a zero."""
         return widen(shape, self.numbers)
 
-    def before_step(self, model: Model, split: Examples, step: int) -> None:
-        """Before the first step: how large a row is."""
-        if step == 0 and self.sized:
+    def begin(self, model: Model, split: Examples) -> None:
+        """How large a row is."""
+        if self.sized:
             self.typical.copy_(measure_size(split))
 
     def distortion(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:

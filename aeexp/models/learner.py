@@ -28,6 +28,7 @@ class Learner(nn.Module):
         parts = [part for part in self.modules() if isinstance(part, Part)]
         # those that do something at a hook
         self._observers = [part for part in parts if part.observing and type(part).observe is not Part.observe]
+        self._beginners = [part for part in parts if type(part).begin is not Part.begin]
         self._surveyors = [part for part in parts if type(part).before_step is not Part.before_step]
         self._readers = [part for part in parts if type(part).readings is not Part.readings]
         self._frozen: list[nn.Module] = []
@@ -35,6 +36,11 @@ class Learner(nn.Module):
     def forward(self, batch: Batch) -> tuple[Terms, Pass]:
         """The objective's terms of a batch, and the pass that they were measured on."""
         return self.objective(self.model, self.task(batch))
+
+    def keep(self, modules: Sequence[nn.Module]) -> None:
+        """These modules have the weights of another run: no part of them begins anew."""
+        held = {id(part) for module in modules for part in module.modules()}
+        self._beginners = [part for part in self._beginners if id(part) not in held]
 
     def freeze(self, modules: Sequence[nn.Module]) -> None:
         """From now on these modules stay as they are: no gradient, no hook that moves a buffer, and of networks the
@@ -67,8 +73,8 @@ class Learner(nn.Module):
 
     @property
     def surveys(self) -> bool:
-        """Whether a part does anything in `before_step`."""
-        return bool(self._surveyors)
+        """Whether a part does anything in `begin` or `before_step`."""
+        return bool(self._beginners or self._surveyors)
 
     @torch.no_grad()
     def observe(self, out: Pass) -> None:
@@ -79,11 +85,14 @@ class Learner(nn.Module):
     @torch.no_grad()
     def before_step(self, split: Examples, step: int) -> None:
         """Parts that need the whole training set may look at it, in evaluation mode."""
-        if not self._surveyors:
+        beginners = self._beginners if step == 0 else []
+        if not beginners and not self._surveyors:
             return
         was_training = self.training
         if was_training:
             self.eval()
+        for part in beginners:
+            part.begin(self.model, split)
         for part in self._surveyors:
             part.before_step(self.model, split, step)
         if was_training:

@@ -94,9 +94,9 @@ class SemiSupervised(Objective):
         self.classifier = Critic(math.prod(facts.shape), self.hidden_dims, facts.classes)
         self.register_buffer("log_prior", torch.full((facts.classes,), -math.log(facts.classes)))
 
-    def before_step(self, model: Model, split: Examples, step: int) -> None:
-        """Before the first step the prior becomes the shares of the labels, if asked to."""
-        if self.prior == "shares" and step == 0:
+    def begin(self, model: Model, split: Examples) -> None:
+        """The prior becomes the shares of the labels, if asked to."""
+        if self.prior == "shares":
             labels = torch.empty(0, dtype=torch.int64) if split.y is None else split.y
             counts = torch.bincount(labels[labels >= 0], minlength=len(self.log_prior)) + 1
             self.log_prior.copy_((counts / counts.sum()).log())

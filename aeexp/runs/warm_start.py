@@ -52,6 +52,7 @@ def start_from(config: Mapping[str, Any], learner: Learner, data: Data, trainer:
         _require_fit(names, modules, theirs, header, config, data)
         for name in names:
             _take_over(name, modules[name], select_weights(theirs, name), header, config, frozen)
+    learner.keep([modules[name] for name in names])
     if frozen:
         learner.freeze([modules[name] for name in names])
         if not any(parameter.requires_grad for parameter in learner.parameters()):

@@ -15,6 +15,12 @@ from composing import composed, run_in
 from torch import nn
 
 from aeexp.errors import UsageError
+from aeexp.latents.deterministic import Deterministic
+from aeexp.latents.gaussian import Gaussian
+from aeexp.latents.levels import FSQ, LFQ
+from aeexp.latents.priors import Vamp
+from aeexp.latents.quantised import VQ
+from aeexp.likelihoods.counts import Poisson
 from aeexp.regularizers import KLSparsity
 from aeexp.runs.claim import identify
 from aeexp.runs.folder import RunFolder, run_id
@@ -106,6 +112,33 @@ def test_a_latent_s_own_state_is_taken_over_and_stays_where_it_is_frozen(tmp_pat
     run_in(tmp_path / "free", *words, "seed=3", f"init.from={tmp_path / 'first'}", "init.parts=[encoder,latent]")
     inside, _ = split(weights(tmp_path / "first"), weights(tmp_path / "free", "last"), "model.latent.")
     assert not all(inside)
+
+
+def adapted(prior: Vamp) -> Vamp:
+    prior.adapt(4, (6,))
+    return prior
+
+
+BEGINNING = {
+    "vq": lambda build: build((6,), latent=VQ(4, codes=8, width=2)),
+    "fsq": lambda build: build((6,), latent=FSQ(4, [5, 5])),
+    "lfq": lambda build: build((6,), latent=LFQ(4, width=2)),
+    "vamp": lambda build: build((6,), latent=Gaussian(4, adapted(Vamp(5)))),
+    "poisson": lambda build: build((6,), latent=Deterministic(4), likelihood=Poisson(size="total")),
+}
+
+
+@pytest.mark.parametrize("kind", BEGINNING)
+def test_a_part_with_the_weights_of_another_run_does_not_begin_anew(kind, build_learner, as_data):
+    learner = BEGINNING[kind](build_learner)
+    first, second = (as_data(torch.rand(40, 6, generator=torch.Generator().manual_seed(i)).numpy()) for i in range(2))
+    states = [{key: value.clone() for key, value in learner.state_dict().items()}]
+    for data in (first, second):
+        learner.before_step(data["train"], 0)
+        states.append({key: value.clone() for key, value in learner.state_dict().items()})
+        learner.keep([learner.model.latent, learner.model.likelihood])
+    assert any(not torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert all(torch.equal(states[1][key], states[2][key]) for key in states[0])
 
 
 def test_what_is_frozen_stays_in_evaluation_mode_without_hooks(build_learner, digit_data):
