@@ -122,7 +122,7 @@ def test_a_signal_ends_all_and_the_same_command_goes_on(tmp_path):
     os.kill(command.pid, signal.SIGINT)
     code, output = finish(command)
     assert code == 130 and "Traceback" not in output, output
-    assert "interrupted" in read_states(root, 1) and "interrupted: the same command goes on with it" in output
+    assert "interrupted" in read_states(root, 1) and "interrupted; the same command with hydra.sweep.dir=" in output
     code, output = finish(start(root, *words))
     assert code == 1 and read_finished(root).keys() == {0, 1, 2}, output
 

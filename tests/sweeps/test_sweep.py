@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from commands import QUICK, aeexp
 from composing import run_in
+from omegaconf import OmegaConf
 from reported import job
 from scipy.stats import t
 
-from aeexp.sweeps.callbacks import tabulate
+from aeexp.sweeps.callbacks import Summary, tabulate
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,14 @@ def test_no_finished_run_is_no_tabulate(tmp_path):
     assert tabulate(tmp_path) == ""
     job(tmp_path / "0", status="failed", message="broke")
     assert tabulate(tmp_path) == ""
+
+
+@pytest.mark.parametrize("message", [None, "", "no memory was left"])
+def test_the_summary_has_a_word_on_each_job_that_did_not_finish(message, tmp_path, caplog):
+    caplog.set_level("INFO")
+    place = tmp_path / "0"
+    (place / "checkpoints").mkdir(parents=True)
+    (place / "status.json").write_text(json.dumps({"status": "interrupted", "message": message, "exit_code": 130}))
+    with pytest.raises(SystemExit, match="130"):
+        Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert f"0 interrupted: {message or 'the same command goes on with it'}" in caplog.text
