@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import statistics
 import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
@@ -213,3 +214,18 @@ def time_pythae(net: Net, rows: Tensor, device: torch.device, clock: Clock) -> f
 Contender = Callable[[Net, Tensor, torch.device, Clock], float]
 OTHERS: dict[str, Contender] = {"tight": time_tight, "textbook": time_textbook, "lightning": time_lightning,
                                 "pythae": time_pythae}  # fmt: skip
+
+
+def alternate(label: str, unit: str, contenders: dict[str, Callable[[], float]], rounds: int) -> None:
+    """Print the median rate of each, and how many times it aeexp is: all take turns, the first one unseen."""
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, run in contenders.items():
+            rate = run()
+            if turn:
+                rates[name].append(rate)
+    for name, seen in rates.items():
+        ratios = [ours / other for ours, other in zip(rates["aeexp"], seen, strict=True)]
+        print(f"{label}{name:20} {statistics.median(seen):10,.0f} {unit}   aeexp is "
+              f"{statistics.median(ratios):.2f} times it ({min(ratios):.2f} to {max(ratios):.2f})",
+              flush=True)  # fmt: skip

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import statistics
 import sys
 import time
 import types
@@ -26,7 +25,7 @@ from importlib.machinery import ModuleSpec
 
 import torch
 import torch.nn.functional as F
-from contenders import Net
+from contenders import Net, alternate
 from loop import time_fit
 from torch import Tensor, nn
 
@@ -119,16 +118,7 @@ def main() -> None:
     }
     if importlib.util.find_spec("dictionary_learning"):
         contenders["dictionary_learning"] = functools.partial(time_theirs, rows, *shape, given.dead_after)
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(given.rounds + 1):
-        for name, run in contenders.items():
-            rate = run()
-            if turn:  # the first warms up
-                rates[name].append(rate)
-    for name, seen in rates.items():
-        ratios = [ours / other for ours, other in zip(rates["aeexp"], seen, strict=True)]
-        print(f"{name:20} {statistics.median(seen):10,.0f} rows/s   aeexp is {statistics.median(ratios):.2f} times it "
-              f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
+    alternate("", "rows/s", contenders, given.rounds)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import final
 
 import torch
-from contenders import OTHERS, Clock, Net, synchronise
+from contenders import OTHERS, Clock, Net, alternate, synchronise
 
 from aeexp.datasets.core.data import Data
 from aeexp.runs.build import build_seeded
@@ -124,17 +123,7 @@ def main() -> None:
             "aeexp_run": functools.partial(time_fit, net, data, device, cfg, True, clock),
             **{other: functools.partial(function, net, rows, device, clock) for other, function in others.items()},
         }
-        rates: dict[str, list[float]] = {contender: [] for contender in contenders}
-        for turn in range(options.rounds + 1):
-            for contender, run in contenders.items():
-                rate = run()
-                if turn:  # the first warms up
-                    rates[contender].append(rate)
-        for contender, seen in rates.items():
-            ratios = [ours / other for ours, other in zip(rates["aeexp"], seen, strict=True)]
-            print(f"{name:8} {contender:10} {statistics.median(seen):10,.0f} samples/s   aeexp is "
-                  f"{statistics.median(ratios):.2f} times it ({min(ratios):.2f} to {max(ratios):.2f})",
-                  flush=True)  # fmt: skip
+        alternate(f"{name:8} ", "samples/s", contenders, options.rounds)
 
 
 if __name__ == "__main__":

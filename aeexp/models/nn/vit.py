@@ -57,6 +57,7 @@ class Encoder(contracts.Encoder):
         self.blocks = blocks
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, parts * units)
+        # saved, so that weights which were trained beside other places are refused
         self.register_buffer("places", find_squares(patches.rows, patches.columns, width))
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
@@ -110,6 +111,7 @@ class Decoder(contracts.Decoder):
         self.blocks = blocks
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, channels * patches.size**2)
+        # saved, so that weights which were trained beside other places are refused
         self.register_buffer("places", find_squares(patches.rows, patches.columns, width))
 
     def forward(self, z: Tensor, context: Tensor | None = None, skips: tuple[Tensor, ...] = ()) -> Tensor:
