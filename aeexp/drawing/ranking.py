@@ -40,7 +40,11 @@ class Order(NamedTuple):
         many = several if whole else f"the {len(self.units)} of {dim} {kinds}"
         which = f"{many} by {by} on the test split" if whole else f"{many} with the largest {by}"
         none = "fell back to the prior" if self.nats else "never varies" if self.silent == 1 else "never vary"
-        return f"{which}; {self.silent} {none}" if self.silent else which
+        if not self.silent:
+            return which
+        shown = len(self.units) - dim + self.silent  # of those without a message, after all others
+        told = "" if whole or not 0 < shown < self.silent else f" ({shown} shown)"
+        return f"{which}; {self.silent} {none}{told}"
 
 
 def rank_units(run: Run, width: int = 1, kind: str = "unit") -> Order:

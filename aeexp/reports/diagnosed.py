@@ -41,7 +41,9 @@ def _describe(found: Sequence[tuple[Group, Record, Diagnosis]], runs: int, group
     group, _, first = found[0]
     ill = {id(each): each.name for each, _, _ in found}
     count = len({record.folder for _, record, _ in found})
-    where = "" if groups == 1 else f"{group.name}" + (f" and {len(ill) - 1} more groups" if len(ill) > 1 else "")
+    others = len(ill) - 1
+    more = f" and {others} more group{'s' if others > 1 else ''}" if others else ""
+    where = "" if groups == 1 else f"{group.name}{more}"
     head = ", ".join(part for part in (where, "" if runs == 1 else f"{count} of {runs} runs") if part)
     text = f"{first.name}{f' ({head})' if head else ''}: {first.sentence}"
     return text + (f"; cure: {first.cure}" if first.cures else "") + ("" if first.cures else ".")

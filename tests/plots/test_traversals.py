@@ -78,7 +78,7 @@ def test_traversals_of_a_vae_are_ordered_by_kl_and_a_unit_that_fell_back_does_no
     axes = figure.axes[0]
     names = ["unit 4\n2.00 nats", "unit 2\n0.50 nats", "unit 1\n0.00 nats", "unit 3\n0.00 nats"]
     assert [label.get_text() for label in axes.get_yticklabels()] == names
-    assert "the 4 of 5 units with the largest KL; 3 fell back to the prior" in figure.get_suptitle()
+    assert "the 4 of 5 units with the largest KL; 3 fell back to the prior (2 shown)" in figure.get_suptitle()
     with torch.no_grad():
         picture = run.model.decode(torch.tensor([[0.0, 1, 0, 2, 0]]))
     for column in range(5):  # every row has this code: all percentiles are the one value there is
