@@ -321,7 +321,7 @@ def count_begun(pid: int) -> int:
 def write_many(kind: str, place: Path) -> list[str]:
     """800 pictures, of which each of two processes has enough to begin workers for; the words that read them."""
     wds = pytest.importorskip("webdataset")
-    pictures = [png(RNG.integers(0, 256, (6, 5), np.uint8)) for _ in range(800)]
+    pictures = [png(each) for each in np.random.default_rng(1).integers(0, 256, (800, 6, 5), np.uint8)]
     (place / "a").mkdir(parents=True)
     if kind == "folder":
         for number, file in enumerate(pictures):
@@ -337,7 +337,8 @@ def write_many(kind: str, place: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["webdataset", "folder"])
 def test_each_of_several_processes_that_train_has_its_own(kind, tmp_path):
-    words = [*write_many(kind, tmp_path / "rows"), "trainer.steps=100"]
+    # beside the root of Adam's square this leaves no whole step to a gradient of nothing but rounding
+    words = [*write_many(kind, tmp_path / "rows"), "trainer.steps=100", "+optimizer.eps=1e-3"]
     two = ["trainer.processes=2"]
     for name, more in (("one", []), ("two", two)):
         done = aeexp(*QUICK, *words, *more, f"hydra.run.dir={tmp_path / name}", cwd=tmp_path)
@@ -350,5 +351,5 @@ def test_each_of_several_processes_that_train_has_its_own(kind, tmp_path):
     assert several == with_them
     pairs = [[row.split(",") for row in rows] for rows in zip(one.splitlines(), several.splitlines(), strict=True)]
     assert all(row[:3] == other[:3] for row, other in pairs)
-    # float32 in another order: 1e-7 a step, which Adam makes larger where a gradient is next to nothing
-    assert max(abs(float(row[4]) - float(other[4])) / max(1.0, float(row[4])) for row, other in pairs[1:]) < 1e-3
+    # float32 in another order: 1e-7 a step; with another order of rows it is 0.1
+    assert max(abs(float(row[4]) - float(other[4])) / max(1.0, float(row[4])) for row, other in pairs[1:]) < 1e-5

@@ -24,6 +24,9 @@ from aeexp.runs.owners import describe_process
 from aeexp.runs.ranks import PLACE, make_place
 
 QUICK = ["threads=1", "plot=none", "metric=reconstruction", "trainer.validate_every_steps=10"]
+# a step of Adam is the rate's sign of the gradient where that is next to nothing, and rounding decides the sign; with
+# this beside the root of its square the step is smooth, and so are differences of float32 in another order: 1e-7 a step
+SMOOTH = "+optimizer.eps=1e-3"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aeexp"]
 
 
@@ -53,12 +56,11 @@ def start(folder: Path, *words: str, line: list[str] | None = None) -> subproces
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-    words = ["variant=vae", "trainer.steps=20"]
+    words = ["variant=vae", "trainer.steps=20", SMOOTH]
     for name, more in (("one", []), ("two", ["trainer.processes=2"])):
         done = run(tmp_path / name, *words, *more)
         assert done.returncode == 0, done.stderr
-    # float32 in another order: 1e-7 a step, which a step of Adam at a small gradient makes larger
-    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-4
+    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-5
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
         path.name for path in (tmp_path / "one").iterdir()
     )
@@ -100,17 +102,16 @@ def test_two_processes_train_as_one_on_rows_that_lie_on_disk(kind, tmp_path):
     rows = write_rows(tmp_path)[kind]
     words = ["variant=vae", "latent.dim=2", "model.hidden_dims=[16]", "likelihood=gaussian", "trainer.batch_size=64"]
     for name, more in (("one", []), ("two", ["trainer.processes=2"])):
-        done = run(tmp_path / name, *rows, *words, "trainer.steps=200", *more)
+        done = run(tmp_path / name, *rows, *words, "trainer.steps=200", SMOOTH, *more)
         assert done.returncode == 0, done.stderr
-    # as above, after four times as many steps over four epochs
-    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-3
+    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parquet", "a memory map"])
 def test_a_run_on_rows_that_lie_on_disk_goes_on_with_other_processes_and_under_torchrun(kind, tmp_path):
     words = [*write_rows(tmp_path)[kind], "variant=vae", "latent.dim=2", "model.hidden_dims=[16]",
-             "likelihood=gaussian", "trainer.batch_size=64"]  # fmt: skip
+             "likelihood=gaussian", "trainer.batch_size=64", SMOOTH]  # fmt: skip
     begun = tmp_path / "begun"
     for name, more in (
         ("one", ["trainer.steps=80"]),
@@ -122,7 +123,7 @@ def test_a_run_on_rows_that_lie_on_disk_goes_on_with_other_processes_and_under_t
     code, output = finish(start(tmp_path / "torchrun", *words, "trainer.steps=80", line=TORCHRUN))
     assert code == 0, output
     for name in ("resumed", "torchrun"):
-        assert measure_difference(tmp_path / "one", tmp_path / name) < 1e-3, name
+        assert measure_difference(tmp_path / "one", tmp_path / name) < 1e-5, name
 
 
 @pytest.mark.parametrize(
@@ -190,9 +191,9 @@ ALIKE = ["variant=denoising", "variant=vae", "variant=iwae", "latent=vq latent.c
 @pytest.mark.parametrize("words", ALIKE)
 def test_two_processes_end_near_where_one_does(words, tmp_path):
     for name, more in (("one", []), ("two", ["trainer.processes=2"])):
-        done = run(tmp_path / name, *words.split(), "trainer.steps=60", *more)
+        done = run(tmp_path / name, *words.split(), "trainer.steps=60", SMOOTH, *more)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-3
+    assert measure_difference(tmp_path / "one", tmp_path / "two") < 1e-4
 
 
 @pytest.mark.slow
