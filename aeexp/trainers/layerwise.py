@@ -20,6 +20,7 @@ from aeexp.objectives.additive import Additive
 from aeexp.randomness import mix
 from aeexp.ranges import Count, NonNegative, Whole
 from aeexp.tasks.reconstruct import Reconstruct
+from aeexp.trainers.arithmetic import Precision
 from aeexp.trainers.checkpoint import Progress
 from aeexp.trainers.contracts import CheckpointStore, MakeOptimizer, MakeScheduler, Splits, Tracker, Trainer
 from aeexp.trainers.joint import Joint
@@ -67,6 +68,7 @@ class Layerwise(Trainer):
         pretrain_batch_size: Count = 128,
         pretrain_min_steps_per_epoch: Count = 1,
         pretrain_patience: Count | None = None,
+        pretrain_precision: Precision = "float32",
         noise: NonNegative | list[NonNegative] | None = None,
         regularizer_weight: NonNegative | list[NonNegative] | None = None,
         finetune: Joint | None = None,
@@ -88,7 +90,8 @@ class Layerwise(Trainer):
         self.pretrain_epochs = pretrain_epochs
         self.pretrain_lr = pretrain_lr
         sizes = dict(batch_size=pretrain_batch_size, min_steps_per_epoch=pretrain_min_steps_per_epoch)
-        self.make_stage = functools.partial(Joint, **sizes, patience=pretrain_patience)
+        chosen = dict(patience=pretrain_patience, precision=pretrain_precision)
+        self.make_stage = functools.partial(Joint, **sizes, **chosen)
         self.corruption = dict(corruption)
         self.noise = noise
         self.penalty = dict(penalty)

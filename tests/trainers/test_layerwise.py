@@ -25,6 +25,7 @@ from aeexp.models.nn.mlp import mlp
 from aeexp.models.pca import pca
 from aeexp.regularizers import L1, Adversary, Contractive, KLSparsity, Orthogonality
 from aeexp.trainers import shallow as layers
+from aeexp.trainers.arithmetic import Arithmetic
 from aeexp.trainers.checkpoint import Progress, Store
 from aeexp.trainers.closed_form import ClosedForm
 from aeexp.trainers.joint import Joint
@@ -109,6 +110,20 @@ def test_layers_below_keep_their_bits(run_layers, deep):
         for one, other in ((both.model.encoder.layers[place], three.model.encoder.layers[place]),
                            (both.model.decoder.layers[2 - place], three.model.decoder.layers[2 - place])):  # fmt: skip
             assert same(dict(one.state_dict()), dict(other.state_dict()))
+
+
+@pytest.mark.parametrize("precision", ["medium", "bf16"])
+def test_pre_training_has_a_precision_of_its_own(precision, run_layers, monkeypatch):
+    told = []
+
+    def prepare(self, *given):
+        told.append(self.precision)
+        return real(self, *given)
+
+    real = Arithmetic.prepare
+    monkeypatch.setattr(Arithmetic, "prepare", prepare)
+    run_layers("one", layerwise(pretrain_epochs=1, pretrain_precision=precision, finetune=Joint(**FINE)))
+    assert told == [precision] * 3 + ["float32"]
 
 
 def test_without_pre_training_the_run_is_that_of_the_joint_trainer(run_layers):
