@@ -18,7 +18,8 @@ from PIL import Image
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES = DOCS / "figures"
 WIDTH, COLOURS = 760, 64
-FILES = {"filters": "filters_decoder"}  # a plot's figure, where it is called otherwise or one of several
+# a plot's figure, where it is called otherwise or one of several
+FILES = {"filters": "filters_decoder", "text": "text_interpolation"}
 # What shows best what a variant is for. Each is a picture of `aeexp variant=NAME`, as it is.
 VARIANTS = {
     "reconstructions": [
@@ -42,6 +43,7 @@ VARIANTS = {
     "neighbours": ["semantic_hashing"],
     "predictive": ["count_vae"],
     "patches": ["mae"],
+    "text": ["text_vae"],
 }  # fmt: skip
 
 
@@ -60,9 +62,10 @@ def of_plots(words: str, *plots: str, more: str = "") -> tuple[str, Drawn]:
 
 def of_variants(plot: str, names: list[str]) -> tuple[str, Drawn]:
     """One figure of each of several variants, of one sweep."""
-    kept = {f"variant-{name}": f"{job}/{FILES.get(plot, plot)}" for job, name in enumerate(names)}
+    file = FILES.get(plot, plot)
     if len(names) == 1:
-        return f"variants-{plot}", Drawn(f"variant={names[0]} plot={plot} metric=none", {f"variant-{names[0]}": plot})
+        return f"variants-{plot}", Drawn(f"variant={names[0]} plot={plot} metric=none", {f"variant-{names[0]}": file})
+    kept = {f"variant-{name}": f"{job}/{file}" for job, name in enumerate(names)}
     return f"variants-{plot}", Drawn(f"-m variant={','.join(names)} plot={plot} metric=none", kept)
 
 
