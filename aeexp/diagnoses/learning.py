@@ -145,10 +145,17 @@ def find_worse_than_pca(facts: Facts) -> Finding | None:
 
 def cure_worse_than_pca(facts: Facts, finding: Finding) -> list[Cure]:
     """What holds the error up: likelihood, penalty, noise, or that it was not trained to the end. A lighter penalty on
-    units that may be silent is none: more of them speak, and PCA keeps as many more components."""
-    dearer = choose_likelihood(facts) if facts.part("latent") in SPEAKING else make_dearer(facts)
-    cures = [*dearer, *take_more_steps(facts, 4)]
-    return [*cures, *lower_noise(facts), *change_rate(facts, 3.0, "a higher rate gets further in as many steps")]
+    units that may be silent is none: more of them speak, and PCA keeps as many more components. Nor are more steps one
+    where the best state lies in the first half of them."""
+    cures = choose_likelihood(facts) if facts.part("latent") in SPEAKING else make_dearer(facts)
+    entropy = facts.option("latent.entropy")  # of LFQ
+    if entropy and abs(facts.number("loss/entropy") or 0.0) > abs(facts.number("loss/reconstruction") or 0.0):
+        cures.append(Cure((override("latent.entropy", entropy / 10),), "its entropy is most of the loss"))
+    best, steps = facts.top("best_step"), facts.number("steps", "curve") or 0.0
+    if best is not None and best < (steps + (facts.number("earlier_steps", "curve") or 0.0)) / 2:
+        return [*cures, *lower_noise(facts)]
+    cures += [*take_more_steps(facts, 4), *lower_noise(facts)]
+    return [*cures, *change_rate(facts, 3.0, "a higher rate gets further in as many steps")]
 
 
 def find_memorised(facts: Facts) -> Finding | None:

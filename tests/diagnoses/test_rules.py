@@ -171,6 +171,24 @@ def test_the_surest_cure_comes_first(case: str, words: tuple[str, ...], first: s
     assert found.cure == first
 
 
+def cure_pca(*words: str, **changed: Any) -> str | None:
+    (ill,) = (each.ill for each in CASES if each.name == "worse than PCA")
+    found = diagnose(Facts(merge(merge(HEALTHY, ill), changed), configure(*words)))
+    return {each.name: each.cure for each in found}["worse than PCA"]
+
+
+def test_more_steps_cure_nothing_that_was_best_in_the_first_half_of_them():
+    steps = HEALTHY["curve"]["steps"]
+    assert "steps" in (cure_pca(best_step=0.6 * steps) or "")
+    assert not {"steps", "lr"} & set((cure_pca(best_step=0.4 * steps) or "").replace("=", ".").split("."))
+
+
+@pytest.mark.parametrize(("entropy", "first"), [(-40.0, "latent.entropy=0.1"), (-0.01, "trainer.steps")])
+def test_an_entropy_that_is_most_of_the_loss_is_made_lighter_first(entropy: float, first: str):
+    told = cure_pca("variant=lfq_vae", test={"loss/entropy": entropy, "loss/reconstruction": 7.0})
+    assert (told or "").startswith(first)
+
+
 VALUES = st.one_of(
     st.floats(0, 8), st.sampled_from([0.0, 0.5, 0.69, 0.7, 1.0, 2.5, 9.0, 40.0, 600.0]),
     st.sampled_from([None, "text", [], {}, math.nan, math.inf, True, 10**400, -1, [1, 2, 3]]),
