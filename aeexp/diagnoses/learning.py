@@ -194,15 +194,17 @@ def is_improving(facts: Facts) -> bool:
 
 
 def find_stopped(facts: Facts) -> Finding | None:
-    """The best state is the last one, and the last quarter of the steps brought more than noise."""
+    """The best state is the last one, as it is by definition where none is chosen (`trainer.monitor=null`), and the last
+    quarter of the steps brought more than noise."""
     if not steps_key(facts) or not is_improving(facts):
         return None
     found = require({"best_step": facts.top("best_step"), "curve/last_quarter": facts.number("last_quarter", "curve")})
     if found is None:
         return None
     best, share = found.values()
-    return Finding(found, f"the best step was the last one, {best:.0f}: {share:.1%} of the whole fall came in the "
-                   "last quarter")  # fmt: skip
+    chosen = facts.config.get(f"{steps_key(facts).rpartition('.')[0]}.monitor", "loss") is not None
+    told = "the best step was the last one" if chosen else "the state of the last step is kept"
+    return Finding(found, f"{told}, {best:.0f}: {share:.1%} of the whole fall came in the last quarter")
 
 
 def find_rate(facts: Facts) -> Finding | None:

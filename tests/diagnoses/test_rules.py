@@ -171,6 +171,13 @@ def test_the_surest_cure_comes_first(case: str, words: tuple[str, ...], first: s
     assert found.cure == first
 
 
+@pytest.mark.parametrize(("monitor", "told"), [("loss", "the best step was"), ("null", "the state of the last step")])
+def test_the_last_step_is_called_the_best_where_a_best_one_is_chosen(monitor: str, told: str):
+    (case,) = (each for each in CASES if each.name == "stopped before it converged")
+    found = diagnose(Facts(merge(HEALTHY, case.ill), configure(f"trainer.monitor={monitor}")))
+    assert {each.name: each.sentence for each in found}[case.name].startswith(told)
+
+
 def cure_pca(*words: str, **changed: Any) -> str | None:
     (ill,) = (each.ill for each in CASES if each.name == "worse than PCA")
     found = diagnose(Facts(merge(merge(HEALTHY, ill), changed), configure(*words)))
