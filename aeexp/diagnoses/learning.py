@@ -194,7 +194,7 @@ def is_improving(facts: Facts) -> bool:
 
 
 def find_stopped(facts: Facts) -> Finding | None:
-    """The best state is the last one, as it is by definition where none is chosen (`trainer.monitor=null`), and the last
+    """The best state is the last one, as it always is where none is chosen (`trainer.monitor=null`), and the last
     quarter of the steps brought more than noise."""
     if not steps_key(facts) or not is_improving(facts):
         return None
