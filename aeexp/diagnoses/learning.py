@@ -26,6 +26,12 @@ def steps_key(facts: Facts) -> str:
     return "trainer.steps" if facts.part("trainer") == "Joint" else ""
 
 
+def find_last_step(facts: Facts) -> float | None:
+    """Number of the last step, with those of stages before it."""
+    steps = facts.number("steps", "curve")
+    return None if steps is None else steps + (facts.number("earlier_steps", "curve") or 0.0)
+
+
 def take_more_steps(facts: Facts, factor: int) -> list[Cure]:
     """So many times as many, FEW at least where the factor is more than 2."""
     key, steps = steps_key(facts), facts.number("steps", "curve")
@@ -151,8 +157,8 @@ def cure_worse_than_pca(facts: Facts, finding: Finding) -> list[Cure]:
     entropy = facts.option("latent.entropy")  # of LFQ
     if entropy and abs(facts.number("loss/entropy") or 0.0) > abs(facts.number("loss/reconstruction") or 0.0):
         cures.append(Cure((override("latent.entropy", entropy / 10),), "its entropy is most of the loss"))
-    best, steps = facts.top("best_step"), facts.number("steps", "curve") or 0.0
-    if best is not None and best < (steps + (facts.number("earlier_steps", "curve") or 0.0)) / 2:
+    best, last = facts.top("best_step"), find_last_step(facts)
+    if best is not None and last is not None and best < last / 2:
         return [*cures, *lower_noise(facts)]
     cures += [*take_more_steps(facts, 4), *lower_noise(facts)]
     return [*cures, *change_rate(facts, 3.0, "a higher rate gets further in as many steps")]
@@ -187,10 +193,9 @@ def cure_memorised(facts: Facts, finding: Finding) -> list[Cure]:
 def is_improving(facts: Facts) -> bool:
     """Whether the best step was the last of several validations, and the last quarter still told."""
     best, share = facts.top("best_step"), facts.number("last_quarter", "curve")
-    steps, earlier = facts.number("steps", "curve"), facts.number("earlier_steps", "curve") or 0.0
-    if best is None or share is None or steps is None:
+    if best is None or share is None:
         return False
-    return best == steps + earlier and share > STILL
+    return best == find_last_step(facts) and share > STILL
 
 
 def find_stopped(facts: Facts) -> Finding | None:
